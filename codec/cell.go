@@ -1,0 +1,163 @@
+package codec
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Seal appends the cell of one value to dst and returns the extended slice. plaintext is the value's encoding as
+// [AppendValue] writes it for kind; nil and empty are the same here and are sealed. It may overlap dst's spare capacity. It
+// allocates only if dst lacks capacity for len(plaintext) plus the suite's overhead.
+//
+// The error is ErrValue: no such kind, or longer than MaxPlaintext.
+func (k *Key) Seal(dst []byte, kind Kind, plaintext []byte) ([]byte, error) {
+	if err := checkSeal(kind, len(plaintext)); err != nil {
+		return nil, err
+	}
+	n, start := len(dst), len(dst)+k.bodyOffset()
+	dst = grow(dst, len(plaintext)+k.header.Suite.Overhead())
+	dst = dst[:start+kindSize+len(plaintext)]
+	// The plaintext first: header and kind could be written over it.
+	copy(dst[start+kindSize:], plaintext)
+	dst[start] = byte(kind)
+	return k.sealInPlace(dst, n), nil
+}
+
+func checkSeal(kind Kind, n int) error {
+	if !kind.Valid() {
+		return refuse(kind, "no such kind")
+	}
+	if n > MaxPlaintext {
+		return refuse(kind, fmt.Sprintf("its encoding has %d bytes, at most %d can be sealed", n, MaxPlaintext))
+	}
+	return nil
+}
+
+// bodyOffset is where, from the start of a cell, sealInPlace expects kind byte and encoding. For suite 1 that is where the nonce
+// will stand: the AEAD moves the text when it writes the nonce before it, and refuses any other overlap.
+func (k *Key) bodyOffset() int {
+	if k.header.Suite == SuiteRandomized {
+		return HeaderSize
+	}
+	return HeaderSize + ivSize
+}
+
+// sealInPlace makes a cell of buf[n:], which holds kind byte and encoding at bodyOffset, to the end of buf.
+func (k *Key) sealInPlace(buf []byte, n int) []byte {
+	copy(buf[n:], k.headerRaw[:])
+	if k.header.Suite == SuiteRandomized {
+		return k.random.Seal(buf[:n+HeaderSize], nil, buf[n+HeaderSize:], k.aad)
+	}
+	k.sealDeterministic(buf[n+HeaderSize:n+HeaderSize+ivSize], buf[n+HeaderSize+ivSize:])
+	return buf
+}
+
+// Open appends the encoding of the value in cell to dst, and returns its kind and the extended slice, which is never nil: an empty
+// value gives an empty slice. dst's spare capacity must not overlap cell; for that there is [Key.OpenInPlace]. It
+// allocates only if dst lacks capacity for len(cell).
+//
+// The error is ErrFormat if cell is not a cell, ErrColumnMismatch or ErrAuth if it was not sealed by this key as it stands. Then
+// the returned slice is nil and what was written beyond len(dst) is wiped.
+func (k *Key) Open(dst, cell []byte) (Kind, []byte, error) {
+	if !k.owns(cell) {
+		return 0, nil, k.diagnose(cell)
+	}
+	n, size := len(dst), len(cell)-k.header.Suite.Overhead()+kindSize
+	fresh := cap(dst) == 0
+	dst = grow(dst, size)[:n+size]
+	out := dst[n:]
+	if !k.open(out, cell) {
+		return 0, nil, errAuth
+	}
+	kind := Kind(out[0])
+	if !kind.Valid() {
+		clear(out)
+		return 0, nil, unknownKind(kind)
+	}
+	if fresh {
+		// Nobody else has the buffer's first byte, so the kind may stay there.
+		return kind, out[kindSize:], nil
+	}
+	copy(out, out[kindSize:])
+	out[size-1] = 0
+	return kind, dst[:n+size-kindSize], nil
+}
+
+// OpenInPlace is Open into cell's own memory: the returned slice aliases cell, whose other bytes are undefined afterwards, also
+// on failure. It allocates nothing.
+func (k *Key) OpenInPlace(cell []byte) (Kind, []byte, error) {
+	if !k.owns(cell) {
+		return 0, nil, k.diagnose(cell)
+	}
+	var out []byte
+	switch {
+	case k.header.Suite == SuiteDeterministic:
+		out = cell[HeaderSize+ivSize:]
+	case k.plain != nil:
+		out = cell[HeaderSize+nonceSize : len(cell)-tagSize]
+	default:
+		out = cell[HeaderSize : len(cell)-nonceSize-tagSize]
+	}
+	if !k.open(out, cell) {
+		return 0, nil, errAuth
+	}
+	kind := Kind(out[0])
+	if !kind.Valid() {
+		clear(out)
+		return 0, nil, unknownKind(kind)
+	}
+	// No spare capacity: appending to the result must not write over what follows the cell.
+	return kind, out[kindSize:len(out):len(out)], nil
+}
+
+// owns reports whether cell has this key's header and room for a body.
+func (k *Key) owns(cell []byte) bool {
+	return len(cell) >= k.header.Suite.Overhead() && [HeaderSize]byte(cell) == k.headerRaw
+}
+
+// open decrypts the body of cell into out: kind byte and encoding. On failure out is wiped.
+func (k *Key) open(out, cell []byte) bool {
+	var err error
+	switch {
+	case k.header.Suite == SuiteDeterministic:
+		return k.openDeterministic(out, cell[HeaderSize:HeaderSize+ivSize], cell[HeaderSize+ivSize:])
+	case k.plain != nil:
+		_, err = k.plain.Open(out[:0], cell[HeaderSize:HeaderSize+nonceSize], cell[HeaderSize+nonceSize:], k.aad)
+	default:
+		_, err = k.random.Open(out[:0], nil, cell[HeaderSize:], k.aad)
+	}
+	return err == nil
+}
+
+var errAuth = fmt.Errorf("%w: altered, or sealed for another column or under another data key", ErrAuth)
+
+func unknownKind(kind Kind) error {
+	return fmt.Errorf("%w: %s, unknown to this version", ErrKind, kind)
+}
+
+// diagnose says why a cell that k does not own is refused.
+func (k *Key) diagnose(cell []byte) error {
+	h, err := ParseHeader(cell)
+	switch {
+	case err != nil:
+		return err
+	case h.Tag != k.header.Tag:
+		return fmt.Errorf("%w: its tag is %04x, this column's is %04x", ErrColumnMismatch, h.Tag, k.header.Tag)
+	case h.Suite != k.header.Suite:
+		return fmt.Errorf("%w: a %s cell, the key is for %s ones", ErrAuth, h.Suite, k.header.Suite)
+	default:
+		return fmt.Errorf("%w: sealed under data key %08x, opened with %08x", ErrAuth, h.KeyID, k.header.KeyID)
+	}
+}
+
+// grow returns b with room for n more bytes. A new buffer is made to measure; one in use grows as append would, so that a caller
+// who seals many cells into it does not copy them each time.
+func grow(b []byte, n int) []byte {
+	if cap(b)-len(b) >= n {
+		return b
+	}
+	if len(b) == 0 {
+		return make([]byte, 0, n)
+	}
+	return slices.Grow(b, n)
+}

@@ -1,0 +1,220 @@
+package codec
+
+import (
+	"bytes"
+	"database/sql/driver"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+func appendText(dst []byte, kind Kind, in input) ([]byte, error) {
+	n := len(dst)
+	switch in.form {
+	case formString:
+		dst = append(dst, in.s...)
+	case formBytes:
+		dst = append(dst, in.raw...)
+	default:
+		return nil, refuse(kind, "neither a string nor bytes")
+	}
+	if !validText(dst[n:]) {
+		return nil, refuse(kind, "not valid UTF-8 without NUL, as PostgreSQL's text is")
+	}
+	return dst, nil
+}
+
+func appendBytes(dst []byte, in input) ([]byte, error) {
+	switch in.form {
+	case formString:
+		return append(dst, in.s...), nil
+	case formBytes:
+		return append(dst, in.raw...), nil
+	}
+	return nil, refuse(KindBytes, "neither bytes nor a string")
+}
+
+func appendFloat(dst []byte, suite Suite, in input) ([]byte, error) {
+	f, err := in.toFloat()
+	if err != nil {
+		return nil, err
+	}
+	bits := math.Float64bits(f)
+	switch {
+	case f != f:
+		bits = canonicalNaN
+	case f == 0 && suite == SuiteDeterministic:
+		bits = 0 // -0 = 0
+	}
+	return binary.BigEndian.AppendUint64(dst, bits), nil
+}
+
+func (in input) toFloat() (float64, error) {
+	switch in.form {
+	case formFloat:
+		return in.f, nil
+	case formInt:
+		// MaxInt64 rounds to 2^63, which does not convert back.
+		if f := float64(in.i); f < -math.MinInt64 && int64(f) == in.i {
+			return f, nil
+		}
+		return 0, refuse(KindFloat, "a whole number that float64 cannot hold exactly")
+	case formUint:
+		return 0, refuse(KindFloat, "a whole number beyond int64")
+	}
+	s, ok := in.text()
+	if !ok {
+		return 0, refuse(KindFloat, "neither a number nor its text")
+	}
+	s = trimSpace(s)
+	// ParseFloat reads hexadecimal too, which PostgreSQL does not.
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || strings.ContainsAny(s, "xXpP_") {
+		return 0, refuse(KindFloat, "not the decimal text of a float64 in range")
+	}
+	return f, nil
+}
+
+func appendTime(dst []byte, in input) ([]byte, error) {
+	t := in.t
+	if in.form != formTime {
+		s, ok := in.text()
+		if !ok {
+			return nil, refuse(KindTime, "neither a time nor its text")
+		}
+		var err error
+		if t, err = parseTime(s); err != nil {
+			return nil, err
+		}
+	}
+	// UnixMicro is undefined beyond int64; one second of margin on each side saves the borderline cases.
+	const limit = math.MaxInt64/1_000_000 - 1
+	if sec := t.Unix(); sec > limit || sec < -limit {
+		return nil, refuse(KindTime, "out of the range of microseconds in int64")
+	}
+	return binary.BigEndian.AppendUint64(dst, uint64(t.UnixMicro())), nil
+}
+
+var errUUIDText = refuse(KindUUID, "not the text of a UUID")
+
+// appendUUID accepts 16 raw bytes and the texts that PostgreSQL reads: 32 hexadecimal digits, a hyphen allowed after every fourth,
+// braces around them.
+func appendUUID(dst []byte, in input) ([]byte, error) {
+	if in.form == formBytes && len(in.raw) == 16 {
+		return append(dst, in.raw...), nil
+	}
+	s, ok := in.text()
+	if !ok {
+		return nil, refuse(KindUUID, "neither 16 bytes nor a text")
+	}
+	if len(s) > 2 && s[0] == '{' && s[len(s)-1] == '}' {
+		s = s[1 : len(s)-1]
+	}
+	var digits [32]byte
+	n := 0
+	for i := 0; i < len(s); i++ {
+		if s[i] == '-' && n > 0 && n < 32 && n%4 == 0 && s[i-1] != '-' {
+			continue
+		}
+		if n == len(digits) {
+			return nil, errUUIDText
+		}
+		digits[n] = s[i]
+		n++
+	}
+	var id [16]byte
+	if n != len(digits) {
+		return nil, errUUIDText
+	}
+	if _, err := hex.Decode(id[:], digits[:]); err != nil {
+		return nil, errUUIDText
+	}
+	return append(dst, id[:]...), nil
+}
+
+func formatUUID(id [16]byte) string {
+	var b [36]byte
+	hex.Encode(b[:8], id[:4])
+	hex.Encode(b[9:13], id[4:6])
+	hex.Encode(b[14:18], id[6:8])
+	hex.Encode(b[19:23], id[8:10])
+	hex.Encode(b[24:], id[10:])
+	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
+	return string(b[:])
+}
+
+// appendJSON keeps a JSON text as it is, or compacted for the deterministic suite. That is equality of texts: the order of members and
+// the spelling of numbers still count, as they do in PostgreSQL's json and do not in jsonb.
+func appendJSON(dst []byte, suite Suite, v any) ([]byte, error) {
+	text, err := jsonText(v)
+	if err != nil {
+		return nil, err
+	}
+	n := len(dst)
+	switch v := text.(type) {
+	case string:
+		dst = append(dst, v...)
+	case []byte:
+		dst = append(dst, v...)
+	}
+	if !utf8.Valid(dst[n:]) || !json.Valid(dst[n:]) {
+		return nil, refuse(KindJSON, "not valid JSON in UTF-8")
+	}
+	if suite != SuiteDeterministic {
+		return dst, nil
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, dst[n:]); err != nil {
+		return nil, refuse(KindJSON, "not valid JSON in UTF-8")
+	}
+	return append(dst[:n], compact.Bytes()...), nil
+}
+
+// jsonText returns the JSON text of v as a string or []byte: strings and bytes are JSON already, other values are marshalled.
+func jsonText(v any) (any, error) {
+	for range maxIndirect {
+		switch v := v.(type) {
+		case string:
+			return v, nil
+		case []byte:
+			if v == nil {
+				return nil, ErrNull
+			}
+			return v, nil
+		case json.RawMessage:
+			if v == nil {
+				return nil, ErrNull
+			}
+			return []byte(v), nil
+		}
+		if isNil(v) {
+			return nil, ErrNull
+		}
+		if valuer, ok := v.(driver.Valuer); ok {
+			next, err := valuer.Value()
+			if err != nil {
+				return nil, &valueError{kind: KindJSON, reason: "its Value method failed", cause: err}
+			}
+			v = next
+			continue
+		}
+		// A pointer to one of the above is not to be marshalled into a JSON string.
+		if rv := reflect.ValueOf(v); rv.Kind() == reflect.Pointer {
+			if _, ok := v.(json.Marshaler); !ok {
+				v = rv.Elem().Interface()
+				continue
+			}
+		}
+		text, err := json.Marshal(v)
+		if err != nil {
+			return nil, &valueError{kind: KindJSON, reason: "cannot be marshalled", cause: err}
+		}
+		return text, nil
+	}
+	return nil, refuse(KindJSON, "pointers or Value methods nested too deep")
+}

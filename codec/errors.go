@@ -1,0 +1,62 @@
+package codec
+
+import "errors"
+
+// The errors of this package form classes, so that a caller branches on as little as it needs:
+//
+//	ErrFormat            the bytes are not a cell that this version can read
+//	├ ErrVersion         a cell of another version
+//	├ ErrSuite           a cell of a suite that this version does not have
+//	├ ErrNotSealed       not a cell at all: plaintext
+//	└ ErrKind            an authentic cell, but of another kind than declared
+//	ErrAuth              a well-formed cell that was not sealed by this key as it stands
+//	└ ErrColumnMismatch  …because it belongs to another column
+//	ErrValue             a value that does not fit the declared kind
+//	└ ErrNull            …because it is NULL, which is stored as NULL and never sealed
+//
+// They are compared with [errors.Is]; the text of what is returned adds where and what, never a value.
+var (
+	ErrFormat          = errors.New("codec: malformed cell")
+	ErrVersion   error = &class{"codec: cell of an unknown version", ErrFormat}
+	ErrSuite     error = &class{"codec: cell of an unknown suite", ErrFormat}
+	ErrNotSealed error = &class{"codec: not a sealed cell", ErrFormat}
+	ErrKind      error = &class{"codec: cell of another kind", ErrFormat}
+
+	ErrAuth                 = errors.New("codec: cell failed authentication")
+	ErrColumnMismatch error = &class{"codec: cell of another column", ErrAuth}
+
+	ErrValue       = errors.New("codec: value does not fit the kind")
+	ErrNull  error = &class{"codec: NULL is not sealed", ErrValue}
+)
+
+// class is a sentinel that belongs to a wider one.
+type class struct {
+	text   string
+	parent error
+}
+
+func (c *class) Error() string { return c.text }
+func (c *class) Unwrap() error { return c.parent }
+
+// valueError says why a value was refused. The cause of a refusal (strconv's, encoding/json's, a Valuer's error) often
+// quotes the value, so it can be reached by errors.As but is never part of the text.
+type valueError struct {
+	kind   Kind
+	reason string
+	cause  error
+}
+
+func (e *valueError) Error() string {
+	return ErrValue.Error() + " " + e.kind.String() + ": " + e.reason
+}
+
+func (e *valueError) Unwrap() []error {
+	if e.cause == nil {
+		return []error{ErrValue}
+	}
+	return []error{ErrValue, e.cause}
+}
+
+func refuse(kind Kind, reason string) error {
+	return &valueError{kind: kind, reason: reason}
+}

@@ -1,0 +1,207 @@
+package codec
+
+import (
+	"database/sql/driver"
+	"encoding"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// form is which field of an input is set.
+type form uint8
+
+const (
+	formInt form = iota + 1
+	formUint
+	formFloat
+	formBool
+	formString
+	formBytes
+	formTime
+)
+
+// input is a value given by the caller, reduced to one of a few forms. A plain struct, because an interface per step would
+// allocate.
+type input struct {
+	form form
+	i    int64
+	u    uint64
+	f    float64
+	b    bool
+	s    string
+	raw  []byte
+	t    time.Time
+}
+
+// maxIndirect bounds pointers to pointers and Valuers that yield Valuers; a cyclic type would go on for ever.
+const maxIndirect = 8
+
+// read reduces v. What it does with a type mirrors database/sql: a Valuer speaks for itself, pointers are followed, named types
+// count as what they are made of.
+func read(kind Kind, v any) (input, error) {
+	for range maxIndirect {
+		if in, ok := readPlain(v); ok {
+			if in.form == formBytes && in.raw == nil {
+				return input{}, ErrNull
+			}
+			return in, nil
+		}
+		if isNil(v) {
+			return input{}, ErrNull
+		}
+		if valuer, ok := v.(driver.Valuer); ok {
+			next, err := valuer.Value()
+			if err != nil {
+				return input{}, &valueError{kind: kind, reason: "its Value method failed", cause: err}
+			}
+			v = next
+			continue
+		}
+		if m, ok := v.(encoding.TextMarshaler); ok {
+			text, err := m.MarshalText()
+			if err != nil {
+				return input{}, &valueError{kind: kind, reason: "its MarshalText method failed", cause: err}
+			}
+			return input{form: formString, s: string(text)}, nil
+		}
+		rv := reflect.ValueOf(v)
+		if rv.Kind() == reflect.Pointer {
+			v = rv.Elem().Interface()
+			continue
+		}
+		return readNamed(kind, rv)
+	}
+	return input{}, refuse(kind, "pointers or Value methods nested too deep")
+}
+
+func readPlain(v any) (input, bool) {
+	switch v := v.(type) {
+	case string:
+		return input{form: formString, s: v}, true
+	case []byte:
+		return input{form: formBytes, raw: v}, true
+	case int64:
+		return input{form: formInt, i: v}, true
+	case int:
+		return input{form: formInt, i: int64(v)}, true
+	case int32:
+		return input{form: formInt, i: int64(v)}, true
+	case float64:
+		return input{form: formFloat, f: v}, true
+	case bool:
+		return input{form: formBool, b: v}, true
+	case time.Time:
+		return input{form: formTime, t: v}, true
+	case [16]byte:
+		return input{form: formBytes, raw: v[:]}, true
+	}
+	return input{}, false
+}
+
+func readNamed(kind Kind, rv reflect.Value) (input, error) {
+	switch rv.Kind() {
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return input{form: formInt, i: rv.Int()}, nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		if u := rv.Uint(); u > math.MaxInt64 {
+			return input{form: formUint, u: u}, nil
+		}
+		return input{form: formInt, i: int64(rv.Uint())}, nil
+	case reflect.Float32, reflect.Float64:
+		return input{form: formFloat, f: rv.Float()}, nil
+	case reflect.Bool:
+		return input{form: formBool, b: rv.Bool()}, nil
+	case reflect.String:
+		return input{form: formString, s: rv.String()}, nil
+	case reflect.Slice:
+		if rv.Type().Elem().Kind() == reflect.Uint8 {
+			return input{form: formBytes, raw: rv.Bytes()}, nil
+		}
+	case reflect.Array:
+		if rv.Type().Elem().Kind() == reflect.Uint8 {
+			raw := make([]byte, rv.Len())
+			reflect.Copy(reflect.ValueOf(raw), rv)
+			return input{form: formBytes, raw: raw}, nil
+		}
+	case reflect.Struct:
+		if t := reflect.TypeFor[time.Time](); rv.CanConvert(t) {
+			return input{form: formTime, t: rv.Convert(t).Interface().(time.Time)}, nil
+		}
+	}
+	return input{}, refuse(kind, "a "+rv.Type().String()+" cannot be sealed as it")
+}
+
+// isNil reports whether v is what a program means by NULL: database/sql and pgx take nil pointers, slices and maps so.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	switch rv := reflect.ValueOf(v); rv.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return rv.IsNil()
+	}
+	return false
+}
+
+// text returns the text of a string or of bytes.
+func (in input) text() (string, bool) {
+	switch in.form {
+	case formString:
+		return in.s, true
+	case formBytes:
+		return string(in.raw), true
+	}
+	return "", false
+}
+
+// trimSpace removes what PostgreSQL's scalar input functions skip around a value.
+func trimSpace(s string) string { return strings.Trim(s, " \t\n\r\v\f") }
+
+func (in input) toInt(kind Kind) (int64, error) {
+	switch in.form {
+	case formInt:
+		return in.i, nil
+	case formUint:
+		return 0, refuse(kind, "out of the range of int64")
+	case formFloat:
+		// -2^63 is a float64 and 2^63 is the first that does not fit.
+		if in.f != math.Trunc(in.f) || in.f < math.MinInt64 || in.f >= -math.MinInt64 {
+			return 0, refuse(kind, "a float that is no whole number in the range of int64")
+		}
+		return int64(in.f), nil
+	}
+	if s, ok := in.text(); ok {
+		i, err := strconv.ParseInt(trimSpace(s), 10, 64)
+		if err != nil {
+			return 0, refuse(kind, "not the decimal text of an int64")
+		}
+		return i, nil
+	}
+	return 0, refuse(kind, "neither a whole number nor its decimal text")
+}
+
+func (in input) toBool() (bool, error) {
+	if in.form == formBool {
+		return in.b, nil
+	}
+	if in.form == formInt && (in.i == 0 || in.i == 1) {
+		return in.i == 1, nil
+	}
+	s, ok := in.text()
+	if !ok {
+		return false, refuse(KindBool, "neither a bool, 0, 1, nor PostgreSQL's text of one")
+	}
+	s = strings.ToLower(trimSpace(s))
+	// PostgreSQL accepts every prefix of these words that leaves no doubt ("o" could be on or off).
+	prefixOf := func(word string, shortest int) bool { return len(s) >= shortest && strings.HasPrefix(word, s) }
+	switch {
+	case s == "1" || prefixOf("true", 1) || prefixOf("yes", 1) || s == "on":
+		return true, nil
+	case s == "0" || prefixOf("false", 1) || prefixOf("no", 1) || prefixOf("off", 2):
+		return false, nil
+	}
+	return false, refuse(KindBool, "not PostgreSQL's text of a bool")
+}

@@ -1,0 +1,35 @@
+package codec
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestSpecQuotesVectors: the worked examples in SPEC.md are those of the vectors, and its accumulated hash is the tested one.
+func TestSpecQuotesVectors(t *testing.T) {
+	text, err := os.ReadFile("SPEC.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Long values are broken over lines.
+	spec := strings.Join(strings.Fields(string(text)), "")
+	if !strings.Contains(spec, accumulatedHash) {
+		t.Error("SPEC.md has another accumulated hash")
+	}
+	examples := 0
+	for _, v := range readVectors(t) {
+		if v.name != "good-randomized-text" && v.name != "good-deterministic-text" {
+			continue
+		}
+		examples++
+		for _, field := range []string{"aad", "aead key", "nonce", "mac key", "enc key", "iv", "encoding", "cell", "text"} {
+			if !strings.Contains(spec, v.fields[field]) {
+				t.Errorf("SPEC.md lacks %s of %s", field, v.name)
+			}
+		}
+	}
+	if examples != 2 {
+		t.Errorf("%d of 2 worked examples", examples)
+	}
+}

@@ -1,0 +1,236 @@
+package codec
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+type (
+	namedString string
+	namedInt    int16
+	namedBytes  []byte
+	namedUUID   [16]byte
+	namedTime   time.Time
+	status      string // with a Value method
+	loop        *loop
+	failing     struct{}
+)
+
+func (s status) Value() (driver.Value, error) {
+	if s == "" {
+		return nil, nil
+	}
+	return "status:" + string(s), nil
+}
+
+func (failing) Value() (driver.Value, error) { return nil, errors.New("CANARY in a cause") }
+
+func ptr[T any](v T) *T { return &v }
+
+// TestSameValueSameEncoding: whatever Go type carries a value, its encoding is one.
+func TestSameValueSameEncoding(t *testing.T) {
+	id := [16]byte{0xf8, 0x1d, 0x4f, 0xae, 0x7d, 0xec, 0x11, 0xd0, 0xa7, 0x65, 0, 0xa0, 0xc9, 0x1e, 0x6b, 0xf6}
+	east := time.FixedZone("", 5*3600+1800)
+	moment := time.Date(2024, 2, 29, 12, 34, 56, 789012000, time.UTC)
+	loopy := new(loop)
+	*loopy = loopy
+	for _, g := range []struct {
+		kind Kind
+		want any // decoded
+		in   []any
+	}{
+		{KindText, "ab", []any{"ab", []byte("ab"), namedString("ab"), namedBytes("ab"), ptr("ab"), ptr(ptr("ab")), sql.NullString{String: "ab", Valid: true}, json.RawMessage("ab")}},
+		{KindText, "status:on", []any{status("on"), ptr(status("on"))}},
+		{KindText, "12", []any{big.NewInt(12)}},
+		{KindText, "", []any{"", []byte{}, ptr("")}},
+		{KindBytes, []byte("ab"), []any{"ab", []byte("ab"), namedBytes("ab"), [2]byte{'a', 'b'}, sql.RawBytes("ab")}},
+		{KindInt, int64(7), []any{7, int8(7), int16(7), int32(7), int64(7), uint8(7), uint16(7), uint32(7), uint64(7), uint(7), namedInt(7), ptr(7), 7.0, float32(7), "7", "+7", " 007\n", []byte("7"), json.Number("7"), big.NewInt(7), sql.NullInt32{Int32: 7, Valid: true}}},
+		{KindInt, int64(math.MinInt64), []any{int64(math.MinInt64), "-9223372036854775808", float64(math.MinInt64)}},
+		{KindFloat, 1.5, []any{1.5, float32(1.5), "1.5", " 15e-1 ", []byte("1.5"), sql.NullFloat64{Float64: 1.5, Valid: true}}},
+		{KindFloat, 3.0, []any{3, uint8(3), "3", 3.0}},
+		{KindFloat, math.Inf(-1), []any{math.Inf(-1), "-Infinity", "-inf"}},
+		{KindBool, true, []any{true, 1, "t", "T", "true", "tr", "yes", "y", "on", "1", " TRUE ", []byte("t"), sql.NullBool{Bool: true, Valid: true}}},
+		{KindBool, false, []any{false, 0, "f", "false", "n", "no", "of", "off", "0"}},
+		{KindTime, moment, []any{moment, moment.In(east), moment.Add(999), namedTime(moment), ptr(moment), sql.NullTime{Time: moment, Valid: true},
+			"2024-02-29T12:34:56.789012Z", "2024-02-29 12:34:56.789012+00", "2024-02-29 18:04:56.789012+05:30", "2024-02-29T18:04:56.789012+0530", "2024-02-29 12:34:56.789012", "2024-02-29 12:34:56.789012999 +00:00:00"}},
+		{KindTime, time.Date(2024, 2, 29, 0, 0, 0, 0, time.UTC), []any{"2024-02-29", "2024-02-29 00:00", "2024-02-29 00:00:00"}},
+		{KindTime, time.Date(-43, 3, 15, 0, 0, 0, 0, time.UTC), []any{"0044-03-15 BC", "0044-03-15 00:00:00+00 BC"}},
+		{KindTime, time.Date(12024, 1, 2, 0, 0, 0, 0, time.UTC), []any{"12024-01-02"}},
+		{KindJSON, []byte(`{"a":1}`), []any{`{"a":1}`, []byte(`{"a":1}`), json.RawMessage(`{"a":1}`), ptr(json.RawMessage(`{"a":1}`)), ptr(`{"a":1}`), map[string]int{"a": 1}, struct {
+			A int `json:"a"`
+		}{1}, sql.NullString{String: `{"a":1}`, Valid: true}}},
+		{KindJSON, []byte(`"on"`), []any{namedString("on"), `"on"`}},
+		{KindJSON, []byte(`42`), []any{42, "42", 42.0, json.Number("42")}},
+		{KindUUID, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", []any{id, id[:], namedUUID(id), "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "F81D4FAE7DEC11D0A76500A0C91E6BF6", "{f81d4fae-7dec-11d0-a765-00a0c91e6bf6}", "f81d-4fae-7dec-11d0-a765-00a0-c91e-6bf6", []byte("f81d4fae-7dec-11d0-a765-00a0c91e6bf6")}},
+		{KindNumeric, "12", []any{12, uint8(12), "12", "+12", "012", "1.2e1", 12.0, json.Number("12"), big.NewInt(12), " 12 ", []byte("12")}},
+		{KindNumeric, "18446744073709551615", []any{uint64(math.MaxUint64), "18446744073709551615"}},
+		{KindNumeric, "NaN", []any{"NaN", "nan", math.NaN()}},
+		{KindNumeric, "-Infinity", []any{"-inf", "-Infinity", math.Inf(-1)}},
+		{KindTextArray, `{a,NULL,"b c"}`, []any{`{a,NULL,"b c"}`, ` { a , null , b c } `, []any{"a", nil, "b c"}, []*string{ptr("a"), nil, ptr("b c")}, []sql.NullString{{String: "a", Valid: true}, {}, {String: "b c", Valid: true}}}},
+		{KindTextArray, `{}`, []any{"{}", "{ }", []string{}, [0]string{}}},
+		{KindIntArray, `{1,-2}`, []any{"{1,-2}", `{ "1" , -2 }`, []int{1, -2}, []int64{1, -2}, []int32{1, -2}, []string{"1", "-2"}, ptr([]int{1, -2}), [2]int8{1, -2}}},
+	} {
+		first, err := AppendValue(nil, g.kind, SuiteRandomized, g.in[0])
+		if err != nil {
+			t.Errorf("%s %v: %v", g.kind, g.in[0], err)
+			continue
+		}
+		if got, err := DecodeValue(g.kind, first); err != nil || !reflect.DeepEqual(got, g.want) {
+			t.Errorf("%s %x: decoded %#v, %v; want %#v", g.kind, first, got, err, g.want)
+		}
+		for i, in := range g.in {
+			got, err := AppendValue([]byte("pre"), g.kind, SuiteRandomized, in)
+			if err != nil || string(got) != "pre"+string(first) {
+				t.Errorf("%s input %d (%T): %q, %v; want %q", g.kind, i, in, got, err, first)
+			}
+		}
+	}
+	if _, err := AppendValue(nil, KindInt, SuiteRandomized, loopy); !errors.Is(err, ErrValue) {
+		t.Errorf("a pointer to itself: %v", err)
+	}
+}
+
+// TestEqualityCanonical: what PostgreSQL holds to be equal is the same under suite 2, and keeps its form under suite 1.
+func TestEqualityCanonical(t *testing.T) {
+	for _, c := range []struct {
+		kind          Kind
+		in            any
+		random, deter string
+	}{
+		{KindNumeric, "1.50", "1.50", "1.5"},
+		{KindNumeric, "1.00", "1.00", "1"},
+		{KindNumeric, "100", "100", "100"},
+		{KindNumeric, "-0.00", "0.00", "0"},
+		{KindNumeric, "0e5", "0", "0"},
+		{KindNumeric, "0e-3", "0.000", "0"},
+		{KindNumeric, "1e3", "1000", "1000"},
+		{KindNumeric, "1.5e-3", "0.0015", "0.0015"},
+		{KindNumeric, "1.50e1", "15.0", "15"},
+		{KindNumeric, ".5", "0.5", "0.5"},
+		{KindNumeric, "5.", "5", "5"},
+		{KindNumeric, "-007.0700", "-7.0700", "-7.07"},
+		{KindNumeric, 1e21, "1000000000000000000000", "1000000000000000000000"},
+		{KindNumeric, 1.25, "1.25", "1.25"},
+		{KindJSON, ` {"a" : 1.0} `, ` {"a" : 1.0} `, `{"a":1.0}`},
+	} {
+		for suite, want := range map[Suite]string{SuiteRandomized: c.random, SuiteDeterministic: c.deter} {
+			got, err := AppendValue(nil, c.kind, suite, c.in)
+			if err != nil || string(got) != want {
+				t.Errorf("%s %v, %s: %q, %v; want %q", c.kind, c.in, suite, got, err, want)
+			}
+		}
+	}
+	minusZero := math.Copysign(0, -1)
+	random, _ := AppendValue(nil, KindFloat, SuiteRandomized, minusZero)
+	deter, _ := AppendValue(nil, KindFloat, SuiteDeterministic, minusZero)
+	if hex.EncodeToString(random) != "8000000000000000" || hex.EncodeToString(deter) != "0000000000000000" {
+		t.Errorf("-0: %x and %x", random, deter)
+	}
+	for _, nan := range []any{math.NaN(), math.Float64frombits(0xfff8000000000123), "nan", float32(math.NaN())} {
+		if b, err := AppendValue(nil, KindFloat, SuiteDeterministic, nan); err != nil || hex.EncodeToString(b) != "7ff8000000000000" {
+			t.Errorf("NaN: %x, %v", b, err)
+		}
+	}
+}
+
+// canary marks refused values: no error may hold it.
+const canary = "CANARY"
+
+func TestRefusedValues(t *testing.T) {
+	far := time.Unix(math.MaxInt64/1_000_000+1, 0)
+	for _, c := range []struct {
+		kind Kind
+		in   []any
+	}{
+		{KindText, []any{1, 1.5, true, time.Now(), canary + "\xff", canary + "\x00", []byte(canary + "\xff"), []string{canary}, struct{ S string }{canary}, failing{}}},
+		{KindBytes, []any{1, true, time.Now(), []string{canary}, failing{}}},
+		{KindInt, []any{canary, "", "1.0", "1e3", "0x10", "1_0", "9223372036854775808", uint64(1 << 63), 1.5, math.NaN(), math.Inf(1), 9223372036854775808.0, true, time.Now(), []byte(canary), failing{}}},
+		{KindFloat, []any{canary, "", "0x1p-2", "1_0", "1e999", true, int64(1<<53 + 1), int64(math.MaxInt64), uint64(math.MaxUint64), time.Now()}},
+		{KindBool, []any{canary, "", "o", "2", 2, -1, 1.0, time.Now(), "truex"}},
+		{KindTime, []any{canary, "", "infinity", "-Infinity", 1, far, time.Unix(-1<<62, 0), "2023-02-29", "2024-13-01", "2024-01-01T24:00:00Z", "2024-01-01 12", "2024-01-01 12:00:60", "24-01-01", "0000-01-01", "2024-01-01 12:00:00 " + canary, "2024-01-01 12:00:00.", "2024-01-01 12:00:00+5", "2024-01-01 12:00:00+16"}},
+		{KindJSON, []any{canary, "", "{", `{"a":` + canary, []byte(`"` + canary + "\xff\""), make(chan int), math.NaN(), failing{}, func() {}}},
+		{KindUUID, []any{canary, "", "f81d4fae-7dec-11d0-a765-00a0c91e6bf", "f81d4fae-7dec-11d0-a765-00a0c91e6bf67", "-f81d4fae7dec11d0a76500a0c91e6bf6", "f81d4fae7dec11d0a76500a0c91e6bf6-", "f81d4fae--7dec11d0a76500a0c91e6bf6", "f8-1d4fae7dec11d0a76500a0c91e6bf6", "g81d4fae7dec11d0a76500a0c91e6bf6", "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "{f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "0123456789abcdef", []byte{1, 2}, 5}},
+		{KindNumeric, []any{canary, "", ".", "-", "+-1", "1e", "1e1.5", "0x10", "1_000", "1 2", "1e131072", "1e-16384", "1e999999999999", strings.Repeat("9", 131073), true, time.Now(), "--1", "e5", "-NaNx", "-nan", "+NaN"}},
+		{KindTextArray, []any{canary, "", "{", "}", "{a", "{a}}", "{a}b", "{,}", "{a,}", "{a,,b}", `{"a}`, `{"a"b}`, `{a"b"}`, "{{a}}", "[0:1]={a,b}", `{a\`, `{"a\`, "{a\x00}", []string{canary + "\xff"}, []int{1}, 5, []any{[]string{canary}}}},
+		{KindIntArray, []any{canary, "{" + canary + "}", "{1.5}", "{1,}", "{99999999999999999999}", []string{canary}, []float64{1.5}, []bool{true}, map[string]int{canary: 1}}},
+		{0, []any{"x"}}, {99, []any{"x"}},
+	} {
+		for i, in := range c.in {
+			for _, suite := range suites {
+				got, err := AppendValue(nil, c.kind, suite, in)
+				if !errors.Is(err, ErrValue) || errors.Is(err, ErrNull) || got != nil {
+					t.Errorf("%s input %d (%T): %q, %v", c.kind, i, in, got, err)
+				}
+				if err != nil && strings.Contains(fmt.Sprintf("%v %+v", err, err), canary) {
+					t.Errorf("%s input %d (%T): the error quotes the value", c.kind, i, in)
+				}
+			}
+		}
+	}
+}
+
+func TestNull(t *testing.T) {
+	var m map[string]int
+	nulls := []any{nil, (*string)(nil), (*time.Time)(nil), []byte(nil), namedBytes(nil), []string(nil), m, sql.NullString{}, sql.NullInt64{},
+		status(""), (*status)(nil), ptr((*string)(nil)), json.RawMessage(nil), (*big.Int)(nil)}
+	for kind := KindText; kind <= KindIntArray; kind++ {
+		for i, in := range nulls {
+			if got, err := AppendValue(nil, kind, SuiteRandomized, in); !errors.Is(err, ErrNull) || !errors.Is(err, ErrValue) || got != nil {
+				t.Errorf("%s null %d (%T): %q, %v", kind, i, in, got, err)
+			}
+		}
+	}
+	if b, err := AppendValue(nil, KindJSON, SuiteRandomized, "null"); err != nil || string(b) != "null" {
+		t.Errorf("JSON's null is a value: %q, %v", b, err)
+	}
+}
+
+// TestCausesStayReachable: a program may look into what its own Valuer said, though the text does not repeat it.
+func TestCausesStayReachable(t *testing.T) {
+	_, err := AppendValue(nil, KindJSON, SuiteRandomized, make(chan int))
+	var unsupported *json.UnsupportedTypeError
+	if !errors.As(err, &unsupported) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestDecodeDoesNotRetain: DecodeValue copies; only OpenValue in place may alias.
+func TestDecodeDoesNotRetain(t *testing.T) {
+	for kind, b := range map[Kind][]byte{KindText: []byte("abc"), KindBytes: []byte("abc"), KindJSON: []byte("123"), KindNumeric: []byte("123"), KindTextArray: []byte("{a}")} {
+		v, err := DecodeValue(kind, b)
+		before := fmt.Sprint(v)
+		clear(b)
+		if err != nil || fmt.Sprint(v) != before {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	if v, err := DecodeValue(KindBytes, nil); err != nil || v.([]byte) == nil {
+		t.Errorf("no bytes are not nil: %#v, %v", v, err)
+	}
+}
+
+func TestKindNames(t *testing.T) {
+	for kind := KindText; kind <= KindIntArray; kind++ {
+		if got, err := ParseKind(kind.String()); err != nil || got != kind {
+			t.Errorf("%v: %v, %v", kind, got, err)
+		}
+	}
+	for _, name := range []string{"", "TEXT", "kind 0", "varchar"} {
+		if _, err := ParseKind(name); err == nil {
+			t.Errorf("%q is a kind", name)
+		}
+	}
+	if Kind(0).String() != "kind 0" || Kind(200).String() != "kind 200" || Suite(9).String() != "suite 9" {
+		t.Error("names of what does not exist")
+	}
+}

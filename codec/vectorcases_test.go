@@ -1,0 +1,239 @@
+package codec
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// vectorCase is one vector before it is written: ref is the cell as it was sealed, and the rest is how it is opened.
+type vectorCase struct {
+	name, comment, layer string
+	ref                  *refCell
+	value                any // layer none: what opening yields
+
+	cell     []byte // opened; ref.Cell unless altered
+	suite    Suite
+	dataKey  []byte
+	keyID    uint32
+	identity string
+	kind     Kind
+}
+
+func (c vectorCase) file() string {
+	var b strings.Builder
+	field := func(name, value string) { b.WriteString(strings.TrimRight(name+": "+value, " ") + "\n") }
+	fmt.Fprintf(&b, "# %s\n", c.comment)
+	field("layer", c.layer)
+	field("suite", c.suite.String())
+	field("data key", hex.EncodeToString(c.dataKey))
+	field("key id", fmt.Sprintf("%08x", c.keyID))
+	field("identity", c.identity)
+	field("kind", c.kind.String())
+	if c.layer == "none" {
+		value := fmt.Sprintf("%#v", c.value)
+		if c.kind == KindTime {
+			value = fmt.Sprint(c.value)
+		}
+		field("value", value)
+		field("encoding", hex.EncodeToString(c.ref.Plaintext[1:]))
+		field("aad", hex.EncodeToString(c.ref.AAD))
+		if c.suite == SuiteRandomized {
+			field("aead key", hex.EncodeToString(c.ref.AEADKey))
+			field("nonce", hex.EncodeToString(c.ref.Nonce))
+		} else {
+			field("mac key", hex.EncodeToString(c.ref.MACKey))
+			field("enc key", hex.EncodeToString(c.ref.EncKey))
+			field("iv", hex.EncodeToString(c.ref.IV))
+		}
+		field("text", EncodeText(c.cell))
+	}
+	field("cell", hex.EncodeToString(c.cell))
+	return b.String()
+}
+
+func vectorBytes(label string, n int) []byte {
+	sum := sha256.Sum256([]byte("colseal vector: " + label))
+	return sum[:n]
+}
+
+const vectorIdentity = "users.email"
+
+// sealedCase is a good cell, opened as it was sealed.
+func sealedCase(t testing.TB, name string, suite Suite, kind Kind, encoding []byte) vectorCase {
+	ref := &refCell{
+		Suite: suite, DataKey: vectorBytes("data key", 32), KeyID: 0x01020304, Identity: vectorIdentity,
+		Plaintext: append([]byte{byte(kind)}, encoding...),
+	}
+	if suite == SuiteRandomized {
+		ref.Nonce = vectorBytes("nonce "+name, 12)
+	}
+	ref.seal(t)
+	return vectorCase{name: name, layer: "none", ref: ref, cell: bytes.Clone(ref.Cell),
+		suite: suite, dataKey: ref.DataKey, keyID: ref.KeyID, identity: ref.Identity, kind: kind}
+}
+
+func vectorCases(t testing.TB) []vectorCase {
+	cases := goodCases(t)
+	for _, suite := range []Suite{SuiteRandomized, SuiteDeterministic} {
+		cases = append(cases, alteredCases(t, suite)...)
+		cases = append(cases, misplacedCases(t, suite)...)
+	}
+	return append(cases, authenticCases(t)...)
+}
+
+func goodCases(t testing.TB) []vectorCase {
+	moment := time.Date(2024, 2, 29, 12, 34, 56, 789012000, time.UTC)
+	values := []struct {
+		name, comment string
+		kind          Kind
+		in, out       any
+	}{
+		{"text", "Text is its UTF-8.", KindText, "alice@example.com", "alice@example.com"},
+		{"text-empty", "An empty value is sealed, and is not NULL.", KindText, "", ""},
+		{"text-long", "More than the blocks that are encrypted one by one.", KindText, strings.Repeat("Привет ", 40), strings.Repeat("Привет ", 40)},
+		{"bytes", "Bytes are as they are, NUL included.", KindBytes, []byte{0, 1, 0xff}, []byte{0, 1, 0xff}},
+		{"bytes-empty", "No bytes, and not NULL.", KindBytes, []byte{}, []byte{}},
+		{"int", "An integer is 8 bytes, big-endian, in two's complement.", KindInt, -2, int64(-2)},
+		{"float", "A float is the 8 bytes of IEEE 754, big-endian.", KindFloat, 0.5, 0.5},
+		{"bool", "A bool is one byte.", KindBool, true, true},
+		{"time", "A time is microseconds since 1970 in UTC: 8 bytes as an integer.", KindTime, moment, moment},
+		{"json", "JSON is its text.", KindJSON, `{"a":[1,2.50]}`, []byte(`{"a":[1,2.50]}`)},
+		{"uuid", "A UUID is its 16 bytes.", KindUUID, "{F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6}", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"},
+		{"textarray", "A text array is the literal that PostgreSQL writes.", KindTextArray, []any{"a", "NULL", nil, "", `b "c" \ d`, "e,f"}, `{a,"NULL",NULL,"","b \"c\" \\ d","e,f"}`},
+		{"intarray", "An integer array is the literal that PostgreSQL writes.", KindIntArray, "{ +1, NULL ,-20}", "{1,NULL,-20}"},
+	}
+	var cases []vectorCase
+	add := func(suite Suite, name, comment string, kind Kind, in, out any) {
+		encoding, err := AppendValue(nil, kind, suite, in)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		c := sealedCase(t, "good-"+suite.String()+"-"+name, suite, kind, encoding)
+		c.comment, c.value = comment, out
+		cases = append(cases, c)
+	}
+	for _, suite := range []Suite{SuiteRandomized, SuiteDeterministic} {
+		for _, v := range values {
+			add(suite, v.name, v.comment, v.kind, v.in, v.out)
+		}
+	}
+	add(SuiteRandomized, "numeric", "A numeric is its plain decimal text; the scale is kept.", KindNumeric, "+1.50e1", "15.0")
+	add(SuiteDeterministic, "numeric", "A numeric is its plain decimal text; trailing zeros of the fraction go, so that equal numbers are equal cells.", KindNumeric, "+1.50e1", "15")
+	add(SuiteDeterministic, "numeric-zero", "Minus zero is zero.", KindNumeric, "-0.00", "0")
+	add(SuiteDeterministic, "float-zero", "Minus zero is zero.", KindFloat, "-0", 0.0)
+	add(SuiteDeterministic, "json-compact", "Deterministic JSON is compacted: equality of texts but for white space.", KindJSON, "{ \"b\" : 1 ,\n\"a\" : 2 }", []byte(`{"b":1,"a":2}`))
+	return cases
+}
+
+// alteredCases are cells whose bytes were changed after they were sealed.
+func alteredCases(t testing.TB, suite Suite) []vectorCase {
+	alter := func(name, layer, comment string, change func(cell []byte) []byte) vectorCase {
+		c := sealedCase(t, layer+"-"+suite.String()+"-"+name, suite, KindText, []byte("alice@example.com"))
+		c.layer, c.comment = layer, comment
+		c.cell = change(c.cell)
+		return c
+	}
+	flip := func(i int) func([]byte) []byte {
+		return func(cell []byte) []byte {
+			if i < 0 {
+				i += len(cell)
+			}
+			cell[i] ^= 1
+			return cell
+		}
+	}
+	set := func(i int, b byte) func([]byte) []byte {
+		return func(cell []byte) []byte { cell[i] = b; return cell }
+	}
+	other := SuiteRandomized + SuiteDeterministic - suite
+	return []vectorCase{
+		alter("empty", "format", "No bytes.", func([]byte) []byte { return nil }),
+		alter("half-header", "format", "A header cut short.", func(c []byte) []byte { return c[:7] }),
+		alter("header-only", "format", "A header without a body.", func(c []byte) []byte { return c[:8] }),
+		alter("short", "format", "One byte shorter than the shortest cell.", func(c []byte) []byte { return c[:suite.Overhead()-1] }),
+		alter("zero", "version", "Version 0 does not exist.", set(0, 0)),
+		alter("later", "version", "A later version.", set(0, 2)),
+		alter("zero", "suite", "Suite 0 does not exist.", set(1, 0)),
+		alter("later", "suite", "A suite that this version does not have.", set(1, 3)),
+		alter("suite-relabelled", "tag", "The suite byte says the other suite. It is long enough to be one of its cells; the opener's key is for this suite.", set(1, byte(other))),
+		alter("tag-flipped", "column", "One bit of the column tag.", flip(3)),
+		alter("id-flipped", "key", "One bit of the key id.", flip(7)),
+		alter("nonce-flipped", "tag", "One bit of the nonce or synthetic IV.", flip(HeaderSize)),
+		alter("kind-flipped", "tag", "One bit of the sealed kind byte.", flip(suite.Overhead()-kindSize-tagOf(suite))),
+		alter("body-flipped", "tag", "One bit of the sealed value.", flip(suite.Overhead()-tagOf(suite))),
+		alter("end-flipped", "tag", "One bit of the last byte.", flip(-1)),
+		alter("cut", "tag", "The last byte is missing.", func(c []byte) []byte { return c[:len(c)-1] }),
+		alter("grown", "tag", "A byte too many.", func(c []byte) []byte { return append(c, 0) }),
+	}
+}
+
+func tagOf(suite Suite) int {
+	if suite == SuiteRandomized {
+		return tagSize
+	}
+	return 0
+}
+
+// misplacedCases are good cells that are opened where they do not belong.
+func misplacedCases(t testing.TB, suite Suite) []vectorCase {
+	misplace := func(name, layer, comment string, change func(c *vectorCase)) vectorCase {
+		c := sealedCase(t, layer+"-"+suite.String()+"-"+name, suite, KindText, []byte("alice@example.com"))
+		c.layer, c.comment = layer, comment
+		change(&c)
+		return c
+	}
+	twin := tagTwin(vectorIdentity)
+	return []vectorCase{
+		misplace("moved", "column", "A cell of users.email in users.phone.", func(c *vectorCase) { c.identity = "users.phone" }),
+		misplace("relabelled", "tag", "As above, and its tag was rewritten to fit.", func(c *vectorCase) {
+			c.identity = "users.phone"
+			copy(c.cell[2:], Header{Tag: ColumnTag(c.identity)}.Append(nil)[2:4])
+		}),
+		misplace("same-tag", "tag", "A column whose tag is the same by chance.", func(c *vectorCase) { c.identity = twin }),
+		misplace("other", "key", "Opened with the key of another id.", func(c *vectorCase) { c.keyID++ }),
+		misplace("key-relabelled", "tag", "Its key id was rewritten, and even the data key is the same.", func(c *vectorCase) {
+			c.keyID++
+			copy(c.cell[4:], Header{KeyID: c.keyID}.Append(nil)[4:])
+		}),
+		misplace("wrong-data-key", "tag", "The right id with another data key.", func(c *vectorCase) { c.dataKey = vectorBytes("another data key", 32) }),
+		misplace("other", "kind", "Text in a column that is declared to hold integers.", func(c *vectorCase) { c.kind = KindInt }),
+	}
+}
+
+// tagTwin returns another identity with the same 16-bit tag.
+func tagTwin(identity string) string {
+	for i := 0; ; i++ {
+		if s := fmt.Sprintf("twins.column%d", i); ColumnTag(s) == ColumnTag(identity) {
+			return s
+		}
+	}
+}
+
+// authenticCases are sealed by the right key and hold what AppendValue never writes.
+func authenticCases(t testing.TB) []vectorCase {
+	var cases []vectorCase
+	add := func(name, layer, comment string, kind Kind, encoding string, declared Kind) {
+		c := sealedCase(t, layer+"-"+name, SuiteRandomized, kind, []byte(encoding))
+		c.layer, c.comment, c.kind = layer, comment, declared
+		cases = append(cases, c)
+	}
+	add("zero", "kind", "Kind 0 does not exist.", 0, "x", KindText)
+	add("later", "kind", "A kind that this version does not have.", 12, "x", KindText)
+	add("text-utf8", "format", "Authentic, but not UTF-8.", KindText, "a\xff", KindText)
+	add("text-nul", "format", "Authentic, but text has no NUL.", KindText, "a\x00", KindText)
+	add("int-length", "format", "Authentic, but an integer has 8 bytes.", KindInt, "\x00\x00\x00\x07", KindInt)
+	add("float-nan", "format", "Authentic, but not the canonical NaN.", KindFloat, "\x7f\xf8\x00\x00\x00\x00\x00\x01", KindFloat)
+	add("bool-two", "format", "Authentic, but a bool is 0 or 1.", KindBool, "\x02", KindBool)
+	add("time-length", "format", "Authentic, but a time has 8 bytes.", KindTime, "", KindTime)
+	add("uuid-length", "format", "Authentic, but a UUID has 16 bytes.", KindUUID, "f81d4fae", KindUUID)
+	add("numeric-plus", "format", "Authentic, but a numeric has no plus.", KindNumeric, "+1", KindNumeric)
+	add("numeric-zero", "format", "Authentic, but zero has no sign.", KindNumeric, "-0.0", KindNumeric)
+	add("textarray-quotes", "format", "Authentic, but quoted without need.", KindTextArray, `{"a"}`, KindTextArray)
+	add("intarray-space", "format", "Authentic, but with white space.", KindIntArray, "{1, 2}", KindIntArray)
+	return cases
+}
