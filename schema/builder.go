@@ -1,0 +1,134 @@
+package schema
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// relation is a table's name as a key.
+type relation struct{ schema, name string }
+
+// builder gathers the sources of one New.
+type builder struct {
+	tables     []*Table
+	registered map[relation]*Table // views included
+	views      []pendingView
+	models     map[reflect.Type]bool
+	owners     []pendingOwner
+	errs       []error
+}
+
+// pendingView waits until all tables are known.
+type pendingView struct {
+	view *Table
+	of   string
+}
+
+// fail records a mistake about a table or a field of its model.
+func (b *builder) fail(t *Table, o origin, reason, mend string) {
+	e := &FieldError{Struct: o.strct, Field: o.field, Reason: reason, Mend: mend}
+	if t != nil {
+		e.Table = t.String()
+	}
+	b.errs = append(b.errs, e)
+}
+
+func (b *builder) failColumn(c *Column, reason, mend string) {
+	b.errs = append(b.errs, &FieldError{Struct: c.origin.strct, Field: c.origin.field, Table: c.table, Column: c.Name, Reason: reason, Mend: mend})
+}
+
+// newTable parses and registers a relation's name; nil after a mistake.
+func (b *builder) newTable(name string, o origin) *Table {
+	schemaName, relName, err := parseRelation(name)
+	if err != nil {
+		if name == "" {
+			name = `""`
+		}
+		b.errs = append(b.errs, &FieldError{Struct: o.strct, Table: name, Reason: err.Error(),
+			Mend: `write it as SQL does: users, app.users or "Users"`})
+		return nil
+	}
+	t := &Table{Schema: schemaName, Name: relName, origin: o}
+	if first := b.registered[relation{schemaName, relName}]; first != nil {
+		reason := "the name is registered twice"
+		if first.origin.strct != "" {
+			reason += ", first by struct " + first.origin.strct
+		}
+		b.fail(t, o, reason, "register each table or view once, with one source that has all its sealed columns")
+		return nil
+	}
+	b.registered[relation{schemaName, relName}] = t
+	return t
+}
+
+// addTable takes t into the schema with copies of its columns.
+func (b *builder) addTable(t *Table, cols []Column) {
+	byName := map[string]*Column{}
+	for i := range cols {
+		c := cols[i]
+		if c.Kind == 0 {
+			c.Kind = Text
+		}
+		c.resolve(t)
+		if !b.checkColumn(&c) {
+			continue
+		}
+		if first := byName[c.Name]; first != nil {
+			reason := "the column is declared twice"
+			if first.origin.field != "" {
+				reason = fmt.Sprintf("column %s is also declared by %s", identText(c.Name), first.origin.field)
+			}
+			b.failColumn(&c, reason, "seal it in one place, or give the other its own column with name=")
+			continue
+		}
+		byName[c.Name] = &c
+		t.columns = append(t.columns, &c)
+	}
+	b.tables = append(b.tables, t)
+}
+
+// checkColumn checks what one column says by itself.
+func (b *builder) checkColumn(c *Column) bool {
+	before := len(b.errs)
+	if err := checkIdent(c.Name); err != nil {
+		b.failColumn(c, fmt.Sprintf("bad column name %q: %v", c.Name, err), "write the name as the catalog has it, without quotes")
+	}
+	if c.Mode != Randomized && c.Mode != Deterministic {
+		b.failColumn(c, "unknown mode "+c.Mode.String(), "use Randomized or Deterministic")
+	}
+	if !c.Kind.Valid() {
+		b.failColumn(c, "unknown kind "+c.Kind.String(), "use one of the kinds of package schema")
+	}
+	if c.Mode == Deterministic && c.Kind == JSON {
+		b.failColumn(c, "json cannot be deterministic: equal documents need not have equal bytes",
+			"seal it random, and keep what you search for in a deterministic column of its own")
+	}
+	if c.JoinGroup != "" && c.ID != "" {
+		b.failColumn(c, "id= and join= are given together, and a join group has one identity", "remove one of them")
+	}
+	if c.JoinGroup != "" && c.Mode != Deterministic {
+		b.failColumn(c, "join= on a random column, whose cells are never equal", "make it deterministic, or remove join=")
+	}
+	b.checkLabel(c, "join=", c.JoinGroup)
+	b.checkLabel(c, "id=", c.ID)
+	if strings.HasPrefix(c.ID, joinPrefix) {
+		b.failColumn(c, `id= starts with "join:", which is kept for join groups`, "use join=, or another identity")
+	}
+	return len(b.errs) == before
+}
+
+// maxLabel bounds id= and join=: they are names, and stand in every cell's
+// authenticated data.
+const maxLabel = 255
+
+func (b *builder) checkLabel(c *Column, option, s string) {
+	switch {
+	case len(s) > maxLabel:
+		b.failColumn(c, fmt.Sprintf("%s is %d bytes long", option, len(s)), fmt.Sprintf("keep it within %d bytes", maxLabel))
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }):
+		b.failColumn(c, option+" holds a blank, a control character or invalid UTF-8", "write a plain name such as users.email")
+	}
+}

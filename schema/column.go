@@ -1,0 +1,77 @@
+package schema
+
+import "github.com/colseal/colseal/codec"
+
+// Column is one sealed column. A caller fills in the exported fields for
+// [Columns]; the methods answer for the columns of a [Schema], which are
+// complete and are never changed. The zero value of every field but Name is
+// usable: randomized text with the default identity.
+type Column struct {
+	Name string // the column's name in the catalog, case-sensitive, without quotes
+	Mode Mode   // default Randomized
+	Kind Kind   // default Text
+
+	// ID is the column's cryptographic identity when it is not the default
+	// (see Identity). It keeps cells readable after a table or a column is
+	// renamed. It cannot be combined with JoinGroup.
+	ID string
+
+	// JoinGroup makes deterministic columns share one identity, and so one
+	// key: equal values have equal cells in all of them. All columns of a
+	// group are deterministic and of one kind.
+	JoinGroup string
+
+	identity string
+	tag      uint16
+	table    string
+	origin   origin
+}
+
+// origin says where a column was declared, for errors.
+type origin struct {
+	strct string // Go type, "" without a struct
+	field string // Go path, "" without a struct
+}
+
+// Identity is the text that binds a cell to its column: it is authenticated
+// with every cell and is part of the key derivation. It is ID if that is set,
+// "join:GROUP" in a join group, and otherwise the registered relation name and
+// the column name: "users.email" for a table registered as users,
+// "app.users.email" for one registered as app.users. It is empty for a Column
+// that is not part of a Schema.
+func (c *Column) Identity() string { return c.identity }
+
+// Tag is the identity's 16-bit tag, which stands in every cell's header.
+func (c *Column) Tag() uint16 { return c.tag }
+
+// Suite is the cell format of the column's mode.
+func (c *Column) Suite() codec.Suite {
+	if c.Mode == Deterministic {
+		return codec.SuiteDeterministic
+	}
+	return codec.SuiteRandomized
+}
+
+// TableName is the table that holds the column, as [Table.String] writes it.
+// A view's columns name the table beneath the view.
+func (c *Column) TableName() string { return c.table }
+
+// Field is the Go path of the struct field that declares the column, such as
+// "User.Address.Email"; empty when no struct does.
+func (c *Column) Field() string { return c.origin.field }
+
+const joinPrefix = "join:"
+
+// resolve completes the column as a part of table t.
+func (c *Column) resolve(t *Table) {
+	c.table = t.String()
+	switch {
+	case c.JoinGroup != "":
+		c.identity = joinPrefix + c.JoinGroup
+	case c.ID != "":
+		c.identity = c.ID
+	default:
+		c.identity = t.identity() + "." + c.Name
+	}
+	c.tag = codec.ColumnTag(c.identity)
+}

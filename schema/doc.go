@@ -1,0 +1,68 @@
+// Package schema says which columns are sealed, and how. It holds facts only:
+// it reads struct tags once, by reflection, and knows no SQL, no keys and no
+// values.
+//
+//	type User struct {
+//		ID    int64
+//		Email string    `db:"email" seal:"deterministic"`
+//		SSN   *string   `db:"ssn"   seal:"random"`
+//		Born  time.Time `db:"born"  seal:"random"`
+//	}
+//
+//	var tables = schema.Must(schema.Model("users", User{}))
+//
+// # The tag
+//
+//	seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND]"
+//
+// MODE is random (strongest; no search) or deterministic (equality search).
+// The options stand in any order, each at most once, without blanks; their
+// values hold no comma (use [Columns] for a column whose name does).
+//
+//   - name= is the column's name in the catalog, case-sensitive;
+//   - id= keeps the cryptographic identity of a renamed column (default:
+//     table.column, see [Column.Identity]);
+//   - join= names a group of deterministic columns whose cells may be compared
+//     with each other;
+//   - kind= is one of text bytes int float bool time json uuid numeric text[]
+//     int[], for types from which it cannot be inferred.
+//
+// seal:"-" says that a field, and everything beneath it, is left alone on
+// purpose. A tag that reflect could not read, or whose key is a misspelling of
+// seal, is an error rather than a column in plaintext.
+//
+// # Column names
+//
+// The name is that of name=, else of db:"…" (up to the first comma), else of
+// gorm:"column:…", else of bun:"…" (up to the first comma), else the field's
+// name in snake_case (see [SnakeCase]), which agrees with GORM's
+// NamingStrategy. In a struct with bun tags, a field without a gorm tag gets
+// bun's own default instead. [WithColumnNames] replaces this last step, for
+// instance by strings.ToLower, which is sqlx's default.
+//
+// # Embedded structs
+//
+// Anonymous structs and pointers to them are walked, and so are fields tagged
+// gorm:"embedded" (with embeddedPrefix:) and bun:"embed:prefix". name= is
+// final: no prefix is put before it. Any other field whose type has sealed
+// fields must belong to a table of its own in the same [New], as the Company
+// of a User does.
+//
+// # Go types
+//
+// The kind is inferred from the type (see the constants of [Kind]), through
+// pointers, sql.Null types and named types. A type that converts itself
+// (driver.Valuer, sql.Scanner) names its kind with kind=, and is trusted to
+// yield it. On other types kind= is accepted where the values survive the way
+// through codec and database/sql's conversions in both directions.
+// database/sql itself cannot scan into [16]byte, []string, []int64, structs
+// and maps: as with unsealed columns, reading these needs a sql.Scanner, such
+// as a GORM serializer or pgtype's SQLScanner.
+//
+// # Limits
+//
+// JSON cannot be deterministic: equal documents need not have equal bytes.
+// Deterministic floats compare as IEEE numbers do (-0 equals 0), except that
+// NaN equals itself; a float32 compares as the float64 it converts to. Names
+// are limited to the 63 bytes that PostgreSQL keeps.
+package schema

@@ -1,0 +1,149 @@
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/colseal/colseal/codec"
+)
+
+// jsonVersion is the number of the JSON form; it changes when a reader of the
+// old form would misread the new one.
+const jsonVersion = 1
+
+type jsonSchema struct {
+	Version int         `json:"version"`
+	Tables  []jsonTable `json:"tables"`
+}
+
+type jsonRelation struct {
+	Schema string `json:"schema,omitempty"`
+	Name   string `json:"name"`
+}
+
+type jsonTable struct {
+	jsonRelation
+	ViewOf  *jsonRelation `json:"view_of,omitempty"`
+	Columns []jsonColumn  `json:"columns,omitempty"`
+}
+
+type jsonColumn struct {
+	Name      string `json:"name"`
+	Mode      string `json:"mode"`
+	Kind      string `json:"kind"`
+	Identity  string `json:"identity,omitempty"`
+	JoinGroup string `json:"join_group,omitempty"`
+	Tag       string `json:"tag,omitempty"`
+}
+
+// MarshalJSON writes the schema in a form that is stable: the same schema is
+// always the same bytes, and [ParseJSON] reads it back.
+//
+//	{"version":1,"tables":[
+//	  {"schema":"app","name":"users","columns":[
+//	    {"name":"email","mode":"deterministic","kind":"text","identity":"app.users.email","tag":"48a3"}]},
+//	  {"name":"user_names","view_of":{"schema":"app","name":"users"}}]}
+//
+// Names are those of the catalog, without quotes. schema is absent when the
+// table was registered without one, join_group when there is none. identity is
+// always written, so that a reader needs no rule for it; tag is four hex digits.
+func (s *Schema) MarshalJSON() ([]byte, error) {
+	out := jsonSchema{Version: jsonVersion, Tables: []jsonTable{}}
+	for _, t := range s.Tables() {
+		jt := jsonTable{jsonRelation: jsonRelation{t.Schema, t.Name}}
+		if t.ViewOf != "" {
+			schemaName, name, err := parseRelation(t.ViewOf)
+			if err != nil {
+				return nil, err
+			}
+			jt.ViewOf = &jsonRelation{schemaName, name}
+			out.Tables = append(out.Tables, jt)
+			continue
+		}
+		for _, c := range t.columns {
+			jt.Columns = append(jt.Columns, jsonColumn{Name: c.Name, Mode: c.Mode.String(), Kind: c.Kind.String(),
+				Identity: c.identity, JoinGroup: c.JoinGroup, Tag: fmt.Sprintf("%04x", c.tag)})
+		}
+		out.Tables = append(out.Tables, jt)
+	}
+	return json.Marshal(out)
+}
+
+// ParseJSON reads what [Schema.MarshalJSON] writes, and checks it as [New]
+// does. identity and tag may be absent; where they are given they are checked
+// against the rest. Unknown members are errors.
+func ParseJSON(data []byte) (*Schema, error) {
+	var in jsonSchema
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&in); err != nil {
+		return nil, fmt.Errorf("schema: the JSON form cannot be read: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("schema: the JSON form is followed by something else")
+	}
+	if in.Version != jsonVersion {
+		return nil, fmt.Errorf("schema: the JSON form has version %d, and this program reads version %d", in.Version, jsonVersion)
+	}
+	sources := make([]Source, len(in.Tables))
+	for i, t := range in.Tables {
+		sources[i] = t
+	}
+	return New(sources...)
+}
+
+func (t jsonTable) addTo(b *builder) {
+	table := b.newTable(relationText(t.Schema, t.Name), origin{})
+	if table == nil {
+		return
+	}
+	switch {
+	case t.ViewOf != nil && len(t.Columns) > 0:
+		b.fail(table, origin{}, "it has both view_of and columns", "a view has the columns of its table: remove one of the two")
+		return
+	case t.ViewOf != nil:
+		b.views = append(b.views, pendingView{view: table, of: relationText(t.ViewOf.Schema, t.ViewOf.Name)})
+		return
+	case len(t.Columns) == 0:
+		b.fail(table, origin{}, "it has no sealed columns", "give it at least one, or remove the table")
+	}
+	var cols []Column
+	for _, jc := range t.Columns {
+		if c, ok := jc.column(b, table); ok {
+			cols = append(cols, c)
+		}
+	}
+	b.addTable(table, cols)
+}
+
+// column is the Column that a declaration of the same meaning would have had.
+func (jc jsonColumn) column(b *builder, t *Table) (Column, bool) {
+	c := Column{Name: jc.Name, JoinGroup: jc.JoinGroup, table: t.String()}
+	before := len(b.errs)
+	var ok bool
+	if c.Mode, ok = ParseMode(jc.Mode); !ok {
+		b.failColumn(&c, fmt.Sprintf("unknown mode %q", jc.Mode), didYouMean(jc.Mode, modeNames))
+	}
+	var err error
+	if c.Kind, err = codec.ParseKind(jc.Kind); err != nil {
+		b.failColumn(&c, fmt.Sprintf("unknown kind %q", jc.Kind), meantKind(jc.Kind))
+	}
+	derived := c
+	derived.resolve(t)
+	switch {
+	case jc.Identity == "" || jc.Identity == derived.identity:
+	case c.JoinGroup != "":
+		b.failColumn(&c, fmt.Sprintf("identity %q is not that of join group %q", jc.Identity, c.JoinGroup), "remove identity, or join_group")
+	default:
+		c.ID = jc.Identity
+		derived = c
+		derived.resolve(t)
+	}
+	if tag := fmt.Sprintf("%04x", derived.tag); jc.Tag != "" && jc.Tag != tag {
+		b.failColumn(&c, fmt.Sprintf("tag %q is not that of identity %q", jc.Tag, derived.identity), "write "+tag+", or remove tag")
+	}
+	return c, len(b.errs) == before
+}

@@ -1,0 +1,88 @@
+package schema
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/colseal/colseal/codec"
+)
+
+// Kind says what a sealed column holds, and so how its values are encoded
+// before they are sealed. It is codec's Kind: the kinds have one definition.
+// The zero value stands for [Text] wherever this package takes a Column.
+type Kind = codec.Kind
+
+// The kinds, with the Go types from which a model's kind is inferred. Types
+// that convert themselves (driver.Valuer, sql.Scanner) name their kind in the
+// tag instead: `seal:"random,kind=numeric"`.
+const (
+	Text      = codec.KindText      // string
+	Bytes     = codec.KindBytes     // []byte
+	Int       = codec.KindInt       // every int and uint; values above 1<<63-1 do not fit and are refused on write
+	Float     = codec.KindFloat     // float64, float32
+	Bool      = codec.KindBool      // bool
+	Time      = codec.KindTime      // time.Time
+	JSON      = codec.KindJSON      // json.RawMessage; structs and maps by kind=json
+	UUID      = codec.KindUUID      // [16]byte, and arrays of 16 bytes named UUID
+	Numeric   = codec.KindNumeric   // decimal types, by kind=numeric
+	TextArray = codec.KindTextArray // []string, sealed as a whole
+	IntArray  = codec.KindIntArray  // []int64, []int32, []int16, []int, sealed as a whole
+)
+
+// allKindNames lists what kind= may be, for errors.
+func allKindNames() []string {
+	var names []string
+	for k := Text; k.Valid(); k++ {
+		names = append(names, k.String())
+	}
+	return names
+}
+
+// sqlNames are what people who think of SQL or Go write for a kind.
+var sqlNames = map[string]Kind{
+	"string": Text, "varchar": Text, "char": Text, "bytea": Bytes, "blob": Bytes, "[]byte": Bytes, "integer": Int, "bigint": Int, "int64": Int, "int32": Int,
+	"uint64": Int, "float64": Float, "double": Float, "real": Float, "boolean": Bool, "timestamp": Time, "timestamptz": Time, "date": Time,
+	"datetime": Time, "jsonb": JSON, "guid": UUID, "decimal": Numeric, "money": Numeric, "[]string": TextArray, "[]int64": IntArray, "[]int": IntArray,
+}
+
+// meantKind is the mend of an unknown kind.
+func meantKind(name string) string {
+	if k, ok := sqlNames[strings.ToLower(name)]; ok {
+		return "did you mean " + k.String() + "?"
+	}
+	return didYouMean(name, allKindNames())
+}
+
+// Mode says how a column is sealed. The zero value is [Randomized].
+type Mode uint8
+
+const (
+	// Randomized cells of equal values differ: nothing but the length shows,
+	// and the column cannot be searched.
+	Randomized Mode = iota
+	// Deterministic cells of equal values are equal: the column can be
+	// compared for equality, and an observer of the database sees which rows
+	// hold equal values.
+	Deterministic
+)
+
+// String returns the mode's name in a tag: "random" or "deterministic".
+func (m Mode) String() string {
+	switch m {
+	case Randomized:
+		return "random"
+	case Deterministic:
+		return "deterministic"
+	}
+	return "Mode(" + strconv.Itoa(int(m)) + ")"
+}
+
+// ParseMode is the inverse of [Mode.String].
+func ParseMode(name string) (Mode, bool) {
+	for _, m := range []Mode{Randomized, Deterministic} {
+		if m.String() == name {
+			return m, true
+		}
+	}
+	return 0, false
+}
