@@ -1,0 +1,117 @@
+package keycache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+)
+
+// Blocks of seals. A process reserves few at first and twice as many each time
+// it comes back, since what it has left when it is killed is wasted, and a
+// thousand processes must not use up a key by starting. Never more than a small
+// part of what a key may seal.
+const (
+	minBlock     = 1 << 12
+	maxBlock     = 1 << 20
+	blocksPerKey = 128
+)
+
+// sqliteBlock is so large because a SQLite transaction that writes keeps every
+// other connection from writing, ours included: it has to do with the seals that
+// were reserved before it began. And a SQLite file has few processes.
+const sqliteBlock = 1 << 24
+
+// blocks is how many seals to reserve: at first, and at most.
+type blocks struct{ first, most uint64 }
+
+func blocksFor(k Keyring, cfg Config) blocks {
+	b := blocks{first: minBlock, most: maxBlock}
+	if s, ok := k.(*Store); ok && s.dialect == SQLite {
+		b = blocks{first: sqliteBlock, most: sqliteBlock}
+	}
+	part := max(cfg.MaxSeals/blocksPerKey, 1)
+	return blocks{first: min(b.first, part), most: min(b.most, part)}
+}
+
+// A budget is what this process has reserved of a key's seals and not yet used.
+// What is taken from it is exact: it never goes below zero, so that no cell is
+// sealed that the keyring does not know of.
+type budget struct {
+	left    atomic.Uint64
+	block   atomic.Uint64 // the last block reserved; 0: none yet
+	filling atomic.Bool   // a background reservation is under way
+	half    atomic.Bool   // the fleet has reserved half of the key's seals: the next key was asked for
+}
+
+// take takes n seals if there are as many.
+func (b *budget) take(n uint64) bool {
+	for {
+		left := b.left.Load()
+		if left < n {
+			return false
+		}
+		if b.left.CompareAndSwap(left, left-n) {
+			return true
+		}
+	}
+}
+
+func (b *budget) add(n uint64) {
+	b.block.Store(n)
+	b.left.Add(n)
+}
+
+// low: time to reserve the next block in the background.
+func (b *budget) low() bool { return b.left.Load() < b.block.Load()/4 && !b.filling.Load() }
+
+// errSpent: a key that will never seal again, here or anywhere.
+var errSpent = errors.New("keycache: the key's seals are spent")
+
+// reserve gets at least n more seals of k, for everyone who waits for some.
+func (c *Cache) reserve(ctx context.Context, r *ring, k *liveKey, n uint64) error {
+	_, err := share(ctx, c.flights, fmt.Sprintf("seals %08x", k.rec.ID), func(ctx context.Context) (struct{}, error) {
+		want := max(n, min(max(2*k.budget.block.Load(), c.blocks.first), c.blocks.most))
+		sum, ok, err := c.keyring.Reserve(ctx, k.rec.ID, want, c.cfg.MaxSeals)
+		if err == nil && !ok && want > n {
+			want = n
+			sum, ok, err = c.keyring.Reserve(ctx, k.rec.ID, want, c.cfg.MaxSeals)
+		}
+		switch {
+		case err != nil:
+			return struct{}{}, c.explain("reserve seals of", k.rec, err)
+		case !ok:
+			return struct{}{}, errSpent
+		}
+		k.budget.add(want)
+		if sum >= c.cfg.MaxSeals/2 && k.budget.half.CompareAndSwap(false, true) {
+			c.background(func(ctx context.Context) { _ = c.rereadRing(ctx, r.id) })
+		}
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// refill reserves the next block before it is needed.
+func (c *Cache) refill(r *ring, k *liveKey) {
+	if !k.budget.filling.CompareAndSwap(false, true) {
+		return
+	}
+	c.background(func(ctx context.Context) {
+		defer k.budget.filling.Store(false)
+		// Should it fail, whoever finds the budget empty tries again and says so.
+		_ = c.reserve(ctx, r, k, 1)
+	})
+}
+
+// giveBack returns what is left of a ring's budgets to the keyring. Losing it
+// costs seals, not safety, so errors do not matter.
+func (c *Cache) giveBack(ctx context.Context, s *ringState) {
+	for _, k := range s.keys {
+		for left := k.budget.left.Load(); left > 0; left = k.budget.left.Load() {
+			if k.budget.take(left) {
+				_ = c.keyring.Release(ctx, k.rec.ID, left)
+			}
+		}
+	}
+}

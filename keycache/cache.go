@@ -1,0 +1,90 @@
+package keycache
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/colseal/colseal/kms"
+)
+
+// Cache holds the plaintext data keys of one process over one [Keyring]. Its
+// methods are safe for concurrent use. Make one with [New]; close it.
+type Cache struct {
+	keyring Keyring
+	gate    *gate
+	cfg     Config
+	blocks  blocks
+	lead    float64 // where in the lead time this process makes the next key; in [0,1)
+
+	entries *table[uint32, *entry]
+	rings   *table[ringID, *ring]
+	flights *flights
+
+	count counters
+	hits  spread
+	seals spread
+}
+
+// closeGrace bounds what Close spends on giving back seals.
+const closeGrace = 2 * time.Second
+
+// New returns an empty cache. It asks neither the keyring nor KMS before it must.
+func New(keyring Keyring, w kms.Wrapper, cfg Config) *Cache {
+	cfg = cfg.withDefaults()
+	c := &Cache{
+		keyring: keyring,
+		cfg:     cfg,
+		blocks:  blocksFor(keyring, cfg),
+		lead:    rand.Float64(),
+		entries: newTable[uint32, *entry](cfg.MaxEntries),
+		rings:   newTable[ringID, *ring](cfg.MaxEntries),
+		flights: newFlights(),
+	}
+	c.gate = newGate(w, cfg, &c.count)
+	return c
+}
+
+// Close wipes every plaintext key, gives back the seals that were reserved and
+// not used, and waits for what is under way; two seconds at most, if the keyring
+// does not answer. Later calls give [ErrClosed]; keys that were handed out go on
+// working.
+func (c *Cache) Close() error {
+	if !c.flights.close() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
+	for _, r := range c.rings.drain() {
+		r.end()
+		if s := r.current.Load(); s != nil {
+			c.giveBack(ctx, s)
+		}
+	}
+	for _, e := range c.entries.drain() {
+		e.wipe()
+	}
+	return nil
+}
+
+// explain is classify, but a closed cache is the first thing to say.
+func (c *Cache) explain(op string, rec Record, err error) error {
+	if c.flights.base.Err() != nil {
+		return ErrClosed
+	}
+	return classify(op, rec, err)
+}
+
+// background runs work apart from any caller; Close ends its context and waits
+// for it. After Close there is none: false.
+func (c *Cache) background(work func(context.Context)) bool {
+	done, ok := c.flights.begin()
+	if !ok {
+		return false
+	}
+	go func() {
+		defer done()
+		work(c.flights.base)
+	}()
+	return true
+}

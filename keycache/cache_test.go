@@ -1,0 +1,365 @@
+package keycache
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/colseal/colseal/kms"
+)
+
+// in runs a test in a bubble of virtual time with one cache, closed at the end;
+// a goroutine that outlives Close fails the test.
+func in(t *testing.T, cfg Config, test func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w, k := newFakeKMS(), newFakeKeyring()
+		c := New(k, w, cfg)
+		test(t, c, w, k)
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestFirstUse(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		ctx := t.Context()
+		cell := sealOne(t, c, ctx, random)
+		other := sealOne(t, c, ctx, random2)
+		if err := errors.Join(openOne(c, ctx, random, cell), openOne(c, ctx, random2, other)); err != nil {
+			t.Error(err)
+		}
+		if keyID(t, cell) != keyID(t, other) {
+			t.Error("two columns got two data keys")
+		}
+		keys, err := c.SearchKeys(ctx, deterministic)
+		if err != nil || len(keys) != 1 {
+			t.Fatal(keys, err)
+		}
+		again, _ := c.SearchKeys(ctx, deterministic)
+		if len(again) != 1 || again[0] != keys[0] {
+			t.Error("the search key changed")
+		}
+		if w.calls["generate"] != 2 || w.calls["unwrap"] != 0 {
+			t.Errorf("KMS calls: %v, want two generate", w.calls)
+		}
+		s := c.Stats()
+		if s.Created != 2 || s.Rotations != 0 || s.Entries != 2 || s.Scopes != 2 || s.SealsTaken != 2 || s.KMSCalls != 2 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestSecondProcessUnwraps(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		ctx := t.Context()
+		cell := sealOne(t, c, ctx, random)
+		c2 := New(k, w, Config{})
+		defer c2.Close()
+		if err := openOne(c2, ctx, random, cell); err != nil {
+			t.Error(err)
+		}
+		if id := keyID(t, sealOne(t, c2, ctx, random)); id != keyID(t, cell) {
+			t.Error("the second process made a key of its own")
+		}
+		if w.calls["generate"] != 1 || w.calls["unwrap"] != 1 {
+			t.Error(w.calls)
+		}
+	})
+}
+
+func TestScopesHaveTheirOwnKeys(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		a, b := WithScope(t.Context(), "tenant:1"), WithScope(t.Context(), "tenant:2")
+		cellA, cellB := sealOne(t, c, a, random), sealOne(t, c, b, random)
+		if keyID(t, cellA) == keyID(t, cellB) {
+			t.Error("two scopes share a key")
+		}
+		if err := openOne(c, b, random, cellA); err != nil {
+			t.Errorf("opening needs no scope: %v", err)
+		}
+		ka, _ := c.SearchKeys(a, deterministic)
+		kb, _ := c.SearchKeys(b, deterministic)
+		if ka[0].Header().KeyID == kb[0].Header().KeyID {
+			t.Error("two scopes share a search key")
+		}
+	})
+}
+
+func TestWrappedKeyIsBoundToItsRow(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		ctx := t.Context()
+		a := keyID(t, sealOne(t, c, WithScope(ctx, "a"), random))
+		b := keyID(t, sealOne(t, c, WithScope(ctx, "b"), random))
+		k.change(a, func(r *fakeRecord) { r.Wrapped = k.recs[b].Wrapped })
+		c2 := New(k, w, Config{})
+		defer c2.Close()
+		if _, err := c2.Opener(ctx, random, a); !errors.Is(err, kms.ErrInvalidWrapped) {
+			t.Errorf("a wrapped key that was moved to another row: %v", err)
+		}
+		if _, err := c2.Opener(ctx, random, b); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestColdStampedeIsOneCall(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		cell := sealOne(t, c, t.Context(), random)
+		c2 := New(k, w, Config{})
+		defer c2.Close()
+		w.set(func(f *fakeKMS) { f.latency = 3 * time.Second })
+		var wg sync.WaitGroup
+		for range 3000 {
+			wg.Go(func() {
+				if err := openOne(c2, t.Context(), random, cell); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if w.calls["unwrap"] != 1 {
+			t.Errorf("%d unwraps, want 1", w.calls["unwrap"])
+		}
+	})
+}
+
+func TestFirstKeyStampede(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		w.set(func(f *fakeKMS) { f.latency = time.Second })
+		var wg sync.WaitGroup
+		for range 1000 {
+			wg.Go(func() {
+				if _, err := c.Sealer(t.Context(), random, 1); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if w.total() != 1 || len(k.recs) != 1 {
+			t.Errorf("%d KMS calls, %d keys", w.total(), len(k.recs))
+		}
+	})
+}
+
+func TestManyProcessesMakeOneKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, k := newFakeKMS(), newFakeKeyring()
+		w.latency = 100 * time.Millisecond
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				c := New(k, w, Config{})
+				defer c.Close()
+				if _, err := c.Sealer(t.Context(), random, 1); err != nil {
+					t.Error(err)
+				}
+				if n := c.Stats().KMSCalls; n > 2 {
+					t.Errorf("%d KMS calls in one process", n)
+				}
+			})
+		}
+		wg.Wait()
+		if len(k.recs) != 1 {
+			t.Errorf("%d keys, want 1", len(k.recs))
+		}
+	})
+}
+
+func TestCancelledWaiterDoesNotCancelTheOthers(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		w.set(func(f *fakeKMS) { f.latency = 2 * time.Second })
+		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		first := make(chan error, 1)
+		go func() {
+			_, err := c.Sealer(impatient, random, 1)
+			first <- err
+		}()
+		synctest.Wait()
+		if _, err := c.Sealer(t.Context(), random, 1); err != nil {
+			t.Error(err)
+		}
+		if err := <-first; !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrKeyUnavailable) {
+			t.Error(err)
+		}
+		if w.total() != 1 {
+			t.Errorf("%d KMS calls", w.total())
+		}
+	})
+}
+
+func TestUnknownKeyIsRememberedBriefly(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		for range 100 {
+			if _, err := c.Opener(t.Context(), random, 0xdeadbeef); !errors.Is(err, ErrKeyNotFound) {
+				t.Fatal(err)
+			}
+		}
+		if k.calls["keys"] != 1 {
+			t.Errorf("%d queries for a key that is not there", k.calls["keys"])
+		}
+		time.Sleep(2 * failureFor)
+		_, _ = c.Opener(t.Context(), random, 0xdeadbeef)
+		if k.calls["keys"] != 2 {
+			t.Error("the failure was remembered for ever")
+		}
+		if _, err := c.Opener(t.Context(), random, 0); !errors.Is(err, ErrKeyNotFound) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestDestroyedKeySaysSo(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		ctx := WithScope(t.Context(), "tenant:42")
+		cell := sealOne(t, c, ctx, random)
+		id := keyID(t, cell)
+		k.change(id, func(r *fakeRecord) { r.Destroyed, r.Wrapped.Blob = true, nil })
+		c2 := New(k, w, Config{})
+		defer c2.Close()
+		err := openOne(c2, t.Context(), random, cell)
+		if !errors.Is(err, ErrKeyDestroyed) {
+			t.Error(err)
+		}
+		want := `keycache: get data key ` + hex8(id) + ` of scope "tenant:42": data key destroyed; what was sealed under it is gone for good`
+		if err.Error() != want {
+			t.Errorf("got  %s\nwant %s", err, want)
+		}
+		if _, err := c2.Sealer(ctx, random, 1); !errors.Is(err, ErrKeyDestroyed) {
+			t.Errorf("a destroyed scope still seals: %v", err)
+		}
+	})
+}
+
+func TestKeyIDCollisionTriesAnother(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		collided := false
+		k.inserts = func(rec Record) {
+			if !collided {
+				collided = true
+				taken := rec
+				taken.Scope = "somebody else's"
+				k.mu.Lock()
+				k.recs[rec.ID] = &fakeRecord{Record: taken, created: time.Now()}
+				k.mu.Unlock()
+			}
+		}
+		cell := sealOne(t, c, t.Context(), random)
+		if err := openOne(c, t.Context(), random, cell); err != nil {
+			t.Error(err)
+		}
+		if k.recs[keyID(t, cell)].Scope != "" || w.calls["generate"] != 2 {
+			t.Error("the key that was taken was used")
+		}
+	})
+}
+
+func TestClosed(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		ctx := t.Context()
+		cell := sealOne(t, c, ctx, random)
+		e := c.entries.get(keyID(t, cell))
+		plain := e.plain
+		reserved := k.recs[keyID(t, cell)].SealsReserved
+		if err := errors.Join(c.Close(), c.Close()); err != nil {
+			t.Error(err)
+		}
+		for _, b := range plain {
+			if b != 0 {
+				t.Fatal("Close left a plaintext key")
+			}
+		}
+		if got := k.recs[keyID(t, cell)].SealsReserved; got != 1 || reserved <= 1 {
+			t.Errorf("%d seals reserved after Close, want the 1 that was used", got)
+		}
+		_, err1 := c.Sealer(ctx, random, 1)
+		_, err2 := c.SearchKeys(ctx, deterministic)
+		_, err3 := c.Opener(ctx, random, keyID(t, cell))
+		for _, err := range []error{err1, err2, err3, c.Prefetch(ctx, []uint32{1})} {
+			if !errors.Is(err, ErrClosed) {
+				t.Errorf("after Close: %v", err)
+			}
+		}
+	})
+}
+
+func TestCloseWhileKMSHangs(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		w.set(func(f *fakeKMS) { f.hang = true })
+		result := make(chan error, 1)
+		go func() {
+			_, err := c.Sealer(t.Context(), random, 1)
+			result <- err
+		}()
+		synctest.Wait()
+		began := time.Now()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(began); d > closeGrace {
+			t.Errorf("Close took %v", d)
+		}
+		if err := <-result; !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestStatsCountLookups(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		cell := sealOne(t, c, t.Context(), random)
+		if s := c.Stats(); s.Hits != 0 || s.Misses != 1 {
+			t.Errorf("after the first: %+v", s)
+		}
+		for range 10 {
+			sealOne(t, c, t.Context(), random)
+			if err := openOne(c, t.Context(), random, cell); err != nil {
+				t.Error(err)
+			}
+		}
+		if s := c.Stats(); s.Hits != 20 || s.Misses != 1 {
+			t.Errorf("%+v, want 20 hits", s)
+		}
+	})
+}
+
+func TestScopeNames(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		for scope, good := range map[string]bool{
+			"tenant:42": true, "スコープ": true, strings.Repeat("x", 256): true,
+			strings.Repeat("x", 257): false, "a\x00b": false, "a\nb": false, "\xff": false,
+		} {
+			if _, err := c.Sealer(WithScope(t.Context(), scope), random, 1); (err == nil) != good {
+				t.Errorf("%q: %v", scope, err)
+			}
+		}
+	})
+}
+
+// A Wrapper that does not classify its errors is taken for unavailable.
+func TestUnclassifiedKMSError(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		w.set(func(f *fakeKMS) { f.fail = errors.New("something broke") })
+		_, err := c.Sealer(t.Context(), random, 1)
+		if !errors.Is(err, ErrKeyUnavailable) || !errors.Is(err, kms.ErrUnavailable) || !strings.Contains(err.Error(), "something broke") {
+			t.Error(err)
+		}
+	})
+}
+
+func TestWrongSuite(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		if _, err := c.Sealer(t.Context(), deterministic, 1); err == nil {
+			t.Error("Sealer took a deterministic column")
+		}
+		if _, err := c.SearchKeys(t.Context(), random); err == nil {
+			t.Error("SearchKeys took a randomized column")
+		}
+	})
+}

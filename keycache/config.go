@@ -1,0 +1,95 @@
+package keycache
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/colseal/colseal/codec"
+)
+
+// Defaults and fixed limits. The defaults that a user can change stand beside
+// their field in [Config] too.
+const (
+	defaultRotateEvery = 30 * 24 * time.Hour
+	defaultMaxSeals    = 1 << 31
+	defaultMaxAge      = 10 * time.Minute
+	defaultMaxStale    = time.Hour
+	defaultMaxEntries  = 1024
+	defaultKMSTimeout  = 5 * time.Second
+	defaultKMSParallel = 16
+
+	// sealLimit is the bound for random 96-bit nonces under one AES-GCM key
+	// (NIST SP 800-38D, 8.3): no setting passes it.
+	sealLimit = 1 << 32
+)
+
+// Config says how long data keys live. The zero value means the defaults that
+// stand at the fields; a negative value means the default as well, except where
+// the field says otherwise.
+type Config struct {
+	// RotateEvery is the age at which a data key stops sealing; it opens for
+	// ever. The next one is made ahead of time. Default 30 days.
+	RotateEvery time.Duration
+
+	// MaxSeals is the number of cells, over all processes and columns, after
+	// which a data key stops sealing; the next one is made at half of it.
+	// Default 1<<31; more than 1<<32 counts as 1<<32.
+	MaxSeals uint64
+
+	// MaxAge is how long a plaintext data key serves before KMS is asked
+	// again. The asking happens ahead of it in the background for keys in use.
+	// It bounds how long a revoked or destroyed key goes on serving.
+	// Default 10 minutes.
+	MaxAge time.Duration
+
+	// MaxStale is how much longer than MaxAge a key may serve while KMS or the
+	// keyring is unavailable. It never applies once KMS has refused.
+	// Default 1 hour; negative means not at all.
+	MaxStale time.Duration
+
+	// MaxEntries bounds the plaintext data keys held, and the scopes. One more
+	// evicts one that was not used lately. Default 1024.
+	MaxEntries int
+
+	// KMSTimeout bounds one call to KMS. A call may be tried three times.
+	// Default 5 seconds.
+	KMSTimeout time.Duration
+
+	// KMSParallel bounds the calls to KMS under way at once. Default 16.
+	KMSParallel int
+
+	// Logger receives key creation, rotation and refusal. It is never given a
+	// key. Default: none.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	c.RotateEvery = orDefault(c.RotateEvery, defaultRotateEvery)
+	c.MaxAge = orDefault(c.MaxAge, defaultMaxAge)
+	c.KMSTimeout = orDefault(c.KMSTimeout, defaultKMSTimeout)
+	c.MaxEntries = orDefault(c.MaxEntries, defaultMaxEntries)
+	c.KMSParallel = orDefault(c.KMSParallel, defaultKMSParallel)
+	c.MaxSeals = min(orDefault(c.MaxSeals, defaultMaxSeals), sealLimit)
+	if c.MaxStale == 0 {
+		c.MaxStale = defaultMaxStale
+	}
+	c.MaxStale = max(c.MaxStale, 0)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func orDefault[T int | uint64 | time.Duration](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+// A Column is what a key is expanded for: the column's cryptographic identity
+// (its join group's, if it is in one) and the suite of its cells.
+type Column struct {
+	Identity string
+	Suite    codec.Suite
+}

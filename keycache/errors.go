@@ -1,0 +1,120 @@
+package keycache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/colseal/colseal/kms"
+)
+
+// What a caller branches on, with errors.Is. An error that KMS caused is also in
+// its class of package kms.
+var (
+	// ErrKeyUnavailable: KMS or the keyring cannot be reached, and nothing
+	// that may still be used is cached. It passes by itself.
+	ErrKeyUnavailable = errors.New("keycache: data key unavailable")
+	// ErrKeyNotFound: the keyring has no key of this id.
+	ErrKeyNotFound = errors.New("keycache: no such data key in the keyring")
+	// ErrKeyDestroyed: the key was destroyed on purpose; what was sealed under
+	// it cannot be opened again.
+	ErrKeyDestroyed = errors.New("keycache: data key destroyed")
+	// ErrBudget: more cells at once than one data key may seal.
+	ErrBudget = errors.New("keycache: seal budget exceeded")
+	// ErrNoKeyTable: the keyring's table does not exist. The text of the error
+	// holds the statement that creates it.
+	ErrNoKeyTable = errors.New("keycache: no key table")
+	// ErrClosed: the Cache was closed.
+	ErrClosed = errors.New("keycache: closed")
+)
+
+// An Error says what could not be done with which data key, for people to read.
+// It never holds key material.
+type Error struct {
+	Op      string  // what was tried: "unwrap", "create", …
+	Purpose Purpose // PurposeData or PurposeSearch; "" when not known
+	KeyID   uint32  // 0 when it is not about one key
+	Scope   string
+	Class   error  // one of this package's sentinels, or nil
+	Cause   error  // the error behind it, or nil
+	Mend    string // what to do about it; may be ""
+}
+
+// Error returns what happened, to which key, and what to do.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("keycache: ")
+	b.WriteString(e.Op)
+	b.WriteByte(' ')
+	if e.Purpose != "" {
+		b.WriteString(string(e.Purpose) + " ")
+	}
+	b.WriteString("key")
+	if e.KeyID != 0 {
+		fmt.Fprintf(&b, " %08x", e.KeyID)
+	}
+	if e.Scope != "" {
+		fmt.Fprintf(&b, " of scope %q", e.Scope)
+	}
+	for _, err := range e.Unwrap() {
+		b.WriteString(": ")
+		b.WriteString(strings.TrimPrefix(err.Error(), "keycache: "))
+	}
+	if e.Mend != "" {
+		b.WriteString("; ")
+		b.WriteString(e.Mend)
+	}
+	return b.String()
+}
+
+// Unwrap returns the class and the cause.
+func (e *Error) Unwrap() []error {
+	errs := make([]error, 0, 2)
+	if e.Class != nil {
+		errs = append(errs, e.Class)
+	}
+	if e.Cause != nil {
+		errs = append(errs, e.Cause)
+	}
+	return errs
+}
+
+// classify gives err the class that callers branch on and the hint that helps.
+// Errors that already say it all are returned as they are.
+func classify(op string, rec Record, err error) error {
+	var own *Error
+	if err == nil || errors.As(err, &own) || errors.Is(err, ErrNoKeyTable) || errors.Is(err, ErrClosed) {
+		return err
+	}
+	var gaveUp errGaveUp
+	e := &Error{Op: op, Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Cause: err}
+	switch {
+	case errors.As(err, &gaveUp), errors.Is(err, context.Canceled):
+	case errors.Is(err, errWiped):
+		e.Class = ErrKeyUnavailable
+	case errors.Is(err, errSpent):
+		e.Class = ErrBudget
+		e.Mend = "other callers used up every new key meanwhile: seal fewer cells at a time, or raise MaxSeals"
+	case errors.Is(err, kms.ErrDenied):
+		e.Mend = "check the KEK's state and policy; " +
+			"until KMS agrees again nothing is sealed or opened under this key"
+	case errors.Is(err, kms.ErrInvalidWrapped):
+		e.Mend = "check that this keyring row is unchanged and that its KEK is the one configured"
+	case errors.Is(err, kms.ErrUnavailable):
+		e.Class = ErrKeyUnavailable
+		e.Mend = "check that KMS can be reached; it is tried again by itself"
+	default:
+		e.Class = ErrKeyUnavailable
+		e.Mend = "check the database that holds the keyring; it is tried again by itself"
+	}
+	return e
+}
+
+// passing tells whether err may pass by itself, so that stale keys may serve
+// meanwhile. Everything that is not a definite answer is: an unreachable keyring
+// as much as an unreachable KMS.
+func passing(err error) bool {
+	var gaveUp errGaveUp
+	return errors.Is(err, ErrKeyUnavailable) || errors.As(err, &gaveUp)
+}

@@ -1,0 +1,218 @@
+package keycache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/kms"
+)
+
+// Opener returns the key that opens the cells of col under the data key keyID,
+// whatever its scope and age. It asks the keyring and KMS when the key is not in
+// memory, together with whoever else asks for it then; ctx bounds the wait.
+func (c *Cache) Opener(ctx context.Context, col Column, keyID uint32) (*codec.Key, error) {
+	if e := c.entries.get(keyID); e != nil {
+		if k := e.key(col); k != nil && e.hit() {
+			c.hits.add(1)
+			return k, nil
+		}
+	}
+	return c.openSlow(ctx, col, keyID)
+}
+
+// evictionGrace is how long a plaintext key outlives its eviction for space.
+const evictionGrace = time.Second
+
+func (c *Cache) openSlow(ctx context.Context, col Column, keyID uint32) (*codec.Key, error) {
+	if keyID == 0 {
+		return nil, c.notFound(0)
+	}
+	var how lookup
+	defer func() { c.tally(how) }()
+	err := errWiped
+	for range 4 { // an entry may be evicted between being found and being expanded
+		var (
+			e *entry
+			k *codec.Key
+		)
+		if e, err = c.entry(ctx, keyID, &how); err != nil {
+			return nil, err
+		}
+		if k, err = e.expand(col); err == nil {
+			return k, nil
+		}
+	}
+	return nil, c.explain("expand", Record{ID: keyID, Purpose: purposeOf(col.Suite)}, err)
+}
+
+// lookup is how a caller's lookup went, for the statistics.
+type lookup struct{ waited, stale bool }
+
+func (c *Cache) tally(how lookup) {
+	switch {
+	case how.stale:
+		c.count.staleHits.Add(1)
+	case how.waited:
+		c.count.misses.Add(1)
+	default:
+		c.hits.add(1)
+	}
+}
+
+// entry returns the plaintext key of keyID, from memory if it may still serve.
+func (c *Cache) entry(ctx context.Context, keyID uint32, how *lookup) (*entry, error) {
+	e := c.entries.get(keyID)
+	if e != nil && e.serves(how) {
+		return e, nil
+	}
+	how.waited = true
+	wait := ctx
+	if e != nil && e.state() == leaseDue {
+		// This one may serve stale if KMS does not answer; then why wait for all
+		// the retries.
+		var cancel context.CancelFunc
+		wait, cancel = context.WithTimeout(ctx, c.cfg.KMSTimeout)
+		defer cancel()
+	}
+	fetched, err := share(wait, c.flights, flightName(keyID), func(ctx context.Context) (*entry, error) {
+		return c.fetch(ctx, keyID, c.record)
+	})
+	if err == nil {
+		return fetched, nil
+	}
+	if wait.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: no answer within %v", kms.ErrTimeout, c.cfg.KMSTimeout)
+	}
+	if e != nil && ctx.Err() == nil && (passing(err) || errors.Is(err, kms.ErrTimeout)) {
+		e.failed(func() { c.attend(e) })
+		if e.serves(how) {
+			return e, nil
+		}
+	}
+	return nil, c.explain("get", Record{ID: keyID}, err)
+}
+
+func flightName(keyID uint32) string { return fmt.Sprintf("key %08x", keyID) }
+
+// record reads one key's record.
+func (c *Cache) record(ctx context.Context, keyID uint32) (Record, error) {
+	recs, err := c.keyring.Keys(ctx, []uint32{keyID})
+	if err != nil {
+		return Record{ID: keyID}, err
+	}
+	if len(recs) == 0 {
+		return Record{ID: keyID}, c.notFound(keyID)
+	}
+	return recs[0], nil
+}
+
+func (c *Cache) notFound(keyID uint32) error {
+	return &Error{Op: "get", KeyID: keyID, Class: ErrKeyNotFound,
+		Mend: "the cell may come from another database, or its keyring was not restored with the data"}
+}
+
+// fetch reads a record, unwraps its key and puts it into the cache, or notes
+// what the failure means for the one that is there. It runs in a flight.
+func (c *Cache) fetch(ctx context.Context, keyID uint32, read func(context.Context, uint32) (Record, error)) (*entry, error) {
+	asked := time.Now()
+	rec, err := read(ctx, keyID)
+	var plain []byte
+	switch {
+	case err != nil:
+	case rec.Destroyed:
+		err = &Error{Op: "get", Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Class: ErrKeyDestroyed,
+			Mend: "what was sealed under it is gone for good"}
+	default:
+		plain, err = c.gate.unwrap(ctx, c.keyring.Name(), rec)
+	}
+	if err != nil {
+		err = c.explain("unwrap", rec, err)
+		c.failedFetch(ctx, keyID, err)
+		return nil, err
+	}
+	return c.install(rec, plain, asked)
+}
+
+// failedFetch lets an entry serve stale after a failure in passing, and drops it
+// at once after a definite one.
+func (c *Cache) failedFetch(ctx context.Context, keyID uint32, err error) {
+	e := c.entries.get(keyID)
+	if e == nil || c.flights.base.Err() != nil {
+		return
+	}
+	if passing(err) {
+		e.failed(func() { c.attend(e) })
+		return
+	}
+	c.cfg.Logger.WarnContext(ctx, "data key dropped", "key_id", fmt.Sprintf("%08x", keyID),
+		"purpose", e.rec.Purpose, "scope", e.rec.Scope, "error", err)
+	c.evict(e)
+}
+
+// install puts a key into the cache, or renews the one that is there. It takes
+// over plain.
+func (c *Cache) install(rec Record, plain []byte, asked time.Time) (*entry, error) {
+	fresh := asked.Add(c.cfg.MaxAge)
+	if e := c.entries.get(rec.ID); e != nil {
+		if e.same(plain) && e.start(fresh, fresh.Add(c.cfg.MaxStale), func() { c.attend(e) }) {
+			clear(plain)
+			c.count.refreshes.Add(1)
+			return e, nil
+		}
+		c.evict(e)
+	}
+	e := newEntry(rec, plain)
+	e.start(fresh, fresh.Add(c.cfg.MaxStale), func() { c.attend(e) })
+	gone := c.entries.add(rec.ID, e)
+	for _, old := range gone {
+		c.count.evictions.Add(1)
+		c.outlive(old)
+	}
+	return e, nil
+}
+
+// outlive ends an entry that left for space, and wipes it a moment later: who
+// waited for it, and was not scheduled yet, still gets it.
+func (c *Cache) outlive(e *entry) {
+	e.end()
+	if !c.background(func(ctx context.Context) {
+		select {
+		case <-time.After(evictionGrace):
+		case <-ctx.Done(): // by Close
+		}
+		e.wipe()
+	}) {
+		e.wipe()
+	}
+}
+
+// evict drops an entry.
+func (c *Cache) evict(e *entry) {
+	if c.entries.remove(e.rec.ID, e) {
+		c.count.evictions.Add(1)
+	}
+	e.wipe()
+}
+
+// attend is what an entry's timer runs: renew it if it is in use, drop it at its
+// end.
+func (c *Cache) attend(e *entry) {
+	done, ok := c.flights.begin()
+	if !ok {
+		return
+	}
+	defer done()
+	renew, ended := e.attention(func() { c.attend(e) })
+	if ended {
+		c.evict(e)
+	}
+	if renew {
+		// Its failure is noted by fetch, in the entry.
+		_, _ = shareAnew(c.flights.base, c.flights, flightName(e.rec.ID), func(ctx context.Context) (*entry, error) {
+			return c.fetch(ctx, e.rec.ID, c.record)
+		})
+	}
+}

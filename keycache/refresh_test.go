@@ -1,0 +1,235 @@
+package keycache
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/colseal/colseal/kms"
+)
+
+// use seals and opens once every step for d, and fails the test if either fails
+// or waits.
+func use(t *testing.T, c *Cache, cell []byte, step, d time.Duration) {
+	t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(step) {
+		began := time.Now()
+		if err := openOne(c, t.Context(), random, cell); err != nil {
+			t.Fatalf("open: %v", err)
+		}
+		if _, err := c.Sealer(t.Context(), random, 1); err != nil {
+			t.Fatalf("seal: %v", err)
+		}
+		if _, err := c.SearchKeys(t.Context(), deterministic); err != nil {
+			t.Fatalf("search: %v", err)
+		}
+		if waited := time.Since(began); waited > 0 {
+			t.Fatalf("a warm lookup waited %v", waited)
+		}
+	}
+}
+
+func warm(t *testing.T, c *Cache) []byte {
+	t.Helper()
+	cell := sealOne(t, c, t.Context(), random)
+	if _, err := c.SearchKeys(t.Context(), deterministic); err != nil {
+		t.Fatal(err)
+	}
+	return cell
+}
+
+func TestWarmKeysNeverWaitOnKMS(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		cell := warm(t, c)
+		w.set(func(f *fakeKMS) { f.latency = 3 * time.Second })
+		use(t, c, cell, 7*time.Second, 24*time.Hour)
+		s := c.Stats()
+		// A renewal comes at 60 % of MaxAge at the earliest.
+		if most := uint64(2 * 24 * time.Hour / (6 * time.Minute)); s.Refreshes > most || s.Refreshes < most/2 {
+			t.Errorf("%d refreshes of two keys in a day, want at most %d", s.Refreshes, most)
+		}
+		if s.StaleHits != 0 || s.Evictions != 0 || s.Created != 2 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestIdleKeysAreLeftAlone(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		cell := warm(t, c)
+		e := c.entries.get(keyID(t, cell))
+		time.Sleep(defaultMaxAge + defaultMaxStale + time.Second)
+		synctest.Wait()
+		if w.total() != 2 {
+			t.Errorf("%d KMS calls for keys that nobody used", w.total())
+		}
+		if s := c.Stats(); s.Entries != 0 || s.Scopes != 0 || e.plain != nil {
+			t.Errorf("an idle plaintext key outlived its hard limit: %+v", s)
+		}
+		if err := openOne(c, t.Context(), random, cell); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A key that comes into use late in its term is renewed in time all the same.
+func TestLateUseIsRenewedInTime(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		cell := warm(t, c)
+		time.Sleep(9 * time.Minute)
+		w.set(func(f *fakeKMS) { f.latency = 3 * time.Second })
+		use(t, c, cell, time.Second, 5*time.Minute)
+	})
+}
+
+func TestOutage(t *testing.T) {
+	for name, break_ := range map[string]func(w *fakeKMS, k *fakeKeyring, down bool){
+		"KMS answers with errors": func(w *fakeKMS, _ *fakeKeyring, down bool) {
+			w.set(func(f *fakeKMS) {
+				f.fail = nil
+				if down {
+					f.fail = kms.ErrThrottled
+				}
+			})
+		},
+		"KMS hangs": func(w *fakeKMS, _ *fakeKeyring, down bool) { w.set(func(f *fakeKMS) { f.hang = down }) },
+		"keyring down": func(_ *fakeKMS, k *fakeKeyring, down bool) {
+			k.setFail(nil)
+			if down {
+				k.setFail(errors.New("connection refused"))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+				cell := warm(t, c)
+				use(t, c, cell, time.Second, 5*time.Minute)
+				break_(w, k, true)
+				use(t, c, cell, time.Second, 30*time.Minute) // no failure, no waiting
+				if c.Stats().StaleHits == 0 {
+					t.Error("stale hits were not counted")
+				}
+				break_(w, k, false)
+				// One backoff step with its jitter, after what is still under way has given up:
+				// a call that hangs does not end because the next one would not.
+				time.Sleep(kmsTries*defaultKMSTimeout + breakerPauses + renewRetryMax + renewRetryMax/2)
+				synctest.Wait()
+				before := c.Stats().StaleHits
+				use(t, c, cell, time.Second, time.Minute)
+				if got := c.Stats().StaleHits; got != before {
+					t.Errorf("%d stale hits after recovery", got-before)
+				}
+			})
+		})
+	}
+}
+
+func TestHardLimit(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		cell := warm(t, c)
+		w.set(func(f *fakeKMS) { f.fail = kms.ErrUnavailable })
+		use(t, c, cell, time.Second, defaultMaxAge+defaultMaxStale-time.Second)
+		time.Sleep(2 * time.Second)
+		for range 100 {
+			if err := openOne(c, t.Context(), random, cell); !errors.Is(err, ErrKeyUnavailable) || !errors.Is(err, kms.ErrUnavailable) {
+				t.Fatalf("past the hard limit: %v", err)
+			}
+			if _, err := c.Sealer(t.Context(), random, 1); !errors.Is(err, ErrKeyUnavailable) {
+				t.Fatalf("past the hard limit: %v", err)
+			}
+			time.Sleep(time.Minute)
+		}
+		w.set(func(f *fakeKMS) { f.fail = nil })
+		time.Sleep(breakerPauses + 2*failureFor)
+		if err := openOne(c, t.Context(), random, cell); err != nil {
+			t.Errorf("no recovery: %v", err)
+		}
+	})
+}
+
+func TestNoStale(t *testing.T) {
+	in(t, Config{MaxStale: -1}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		cell := warm(t, c)
+		w.set(func(f *fakeKMS) { f.fail = kms.ErrUnavailable })
+		use(t, c, cell, time.Second, defaultMaxAge-time.Second)
+		time.Sleep(2 * time.Second)
+		if err := openOne(c, t.Context(), random, cell); !errors.Is(err, ErrKeyUnavailable) {
+			t.Error(err)
+		}
+		if c.Stats().StaleHits != 0 {
+			t.Error("stale hits")
+		}
+	})
+}
+
+// An idle key that is past MaxAge waits for KMS once, not for all its retries,
+// and serves stale when there is no answer.
+func TestIdleKeyServesStaleWhenKMSHangs(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		cell := warm(t, c)
+		time.Sleep(20 * time.Minute)
+		w.set(func(f *fakeKMS) { f.hang = true })
+		began := time.Now()
+		if err := openOne(c, t.Context(), random, cell); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(began); d > defaultKMSTimeout {
+			t.Errorf("waited %v", d)
+		}
+		use(t, c, cell, time.Second, 0)
+	})
+}
+
+func TestRefusalStopsAtOnce(t *testing.T) {
+	for _, class := range []error{kms.ErrDenied, kms.ErrKeyDisabled, kms.ErrKeyPendingDeletion, kms.ErrKeyNotFound, kms.ErrInvalidWrapped} {
+		t.Run(kms.ErrorClass(class), func(t *testing.T) {
+			in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+				cell := warm(t, c)
+				sealOnly, openOnly := New(k, w, Config{}), New(k, w, Config{})
+				defer sealOnly.Close()
+				defer openOnly.Close()
+				w.set(func(f *fakeKMS) { f.fail = class })
+				w.set(func(f *fakeKMS) { f.fail = nil })
+				_ = sealOne(t, sealOnly, t.Context(), random)
+				if err := openOne(openOnly, t.Context(), random, cell); err != nil {
+					t.Fatal(err)
+				}
+				w.set(func(f *fakeKMS) { f.fail = class })
+				for end := time.Now().Add(defaultMaxAge); time.Now().Before(end); time.Sleep(time.Second) {
+					_, _ = sealOnly.Sealer(t.Context(), random, 1)
+					_ = openOne(openOnly, t.Context(), random, cell)
+				}
+				for range 20 {
+					if _, err := sealOnly.Sealer(t.Context(), random, 1); !errors.Is(err, class) || errors.Is(err, ErrKeyUnavailable) {
+						t.Errorf("seal: %v", err)
+					}
+					if err := openOne(openOnly, t.Context(), random, cell); !errors.Is(err, class) {
+						t.Errorf("open: %v", err)
+					}
+					time.Sleep(time.Second)
+				}
+				w.set(func(f *fakeKMS) { f.fail = nil })
+				time.Sleep(2 * failureFor)
+				if err := openOne(openOnly, t.Context(), random, cell); err != nil {
+					t.Errorf("KMS agrees again, but %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestBreakerSparesKMS(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+		w.set(func(f *fakeKMS) { f.fail = kms.ErrUnavailable })
+		for range 600 { // ten minutes
+			if _, err := c.Sealer(t.Context(), random, 1); !errors.Is(err, ErrKeyUnavailable) {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if most := int(10*time.Minute/breakerPauses) + breakerTrips; w.total() > most {
+			t.Errorf("%d calls to a KMS that is down for ten minutes, want at most %d", w.total(), most)
+		}
+	})
+}

@@ -1,0 +1,301 @@
+package keycache
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/colseal/colseal/codec"
+)
+
+// A ring is what this process knows of the keys that seal for one purpose and
+// scope. Its lease says how old that knowledge may be: a key that was retired or
+// destroyed elsewhere stops sealing here when the ring is read again.
+type ring struct {
+	lease
+	id      ringID
+	current atomic.Pointer[ringState] // nil until first read
+	spent   atomic.Uint32             // id of a key whose seals are spent: not to be chosen again
+}
+
+type ringID struct {
+	purpose Purpose
+	scope   string
+}
+
+func (id ringID) flightName() string { return "ring " + string(id.purpose) + " " + id.scope }
+
+// ringState is one reading of a ring. Only what is atomic in it changes.
+type ringState struct {
+	keys    []*liveKey // keys[0] seals; search keys: every one that is live
+	columns atomic.Pointer[[]searchKeys]
+}
+
+// liveKey is a key in a ring.
+type liveKey struct {
+	rec    Record
+	entry  atomic.Pointer[entry]
+	budget budget
+}
+
+// searchKeys are a search ring's keys for one column, in the ring's order.
+type searchKeys struct {
+	col  Column
+	keys []*codec.Key
+}
+
+// ring returns the ring of ctx's scope, read or not.
+func (c *Cache) ring(id ringID) *ring {
+	if r := c.rings.get(id); r != nil {
+		return r
+	}
+	r, gone := c.rings.getOrAdd(id, &ring{id: id})
+	for _, old := range gone {
+		c.dropRing(old)
+	}
+	return r
+}
+
+// dropRing ends a ring that left the table.
+func (c *Cache) dropRing(r *ring) {
+	r.end()
+	// After Close there is no background, but then Close gives back.
+	c.background(func(ctx context.Context) {
+		if s := r.current.Load(); s != nil {
+			c.giveBack(ctx, s)
+		}
+	})
+}
+
+// state returns what is known of a ring, read again if it must be.
+func (c *Cache) state(ctx context.Context, id ringID, how *lookup) (*ringState, error) {
+	r := c.rings.get(id)
+	if r == nil {
+		if err := checkScope(id.scope); err != nil {
+			return nil, err
+		}
+		r = c.ring(id)
+	}
+	if s := r.current.Load(); s != nil && r.serves(how) {
+		return s, nil
+	}
+	how.waited = true
+	s, err := share(ctx, c.flights, id.flightName(), func(ctx context.Context) (*ringState, error) {
+		return c.readRing(ctx, id)
+	})
+	if err == nil {
+		return s, nil
+	}
+	if s := r.current.Load(); s != nil && ctx.Err() == nil && passing(err) {
+		r.failed(func() { c.attendRing(r) })
+		if r.serves(how) {
+			return s, nil
+		}
+	}
+	return nil, c.explain("get", Record{Purpose: id.purpose, Scope: id.scope}, err)
+}
+
+// attendRing is what a ring's timer runs.
+func (c *Cache) attendRing(r *ring) {
+	done, ok := c.flights.begin()
+	if !ok {
+		return
+	}
+	defer done()
+	renew, ended := r.attention(func() { c.attendRing(r) })
+	if ended && c.rings.remove(r.id, r) {
+		c.dropRing(r)
+	}
+	if renew {
+		_ = c.rereadRing(c.flights.base, r.id) // noted in the ring
+	}
+}
+
+// rereadRing reads a ring whether it is due or not.
+func (c *Cache) rereadRing(ctx context.Context, id ringID) error {
+	_, err := shareAnew(ctx, c.flights, id.flightName(), func(ctx context.Context) (*ringState, error) {
+		return c.readRing(ctx, id)
+	})
+	return err
+}
+
+// readRing reads a ring from the keyring, makes the key that it lacks, has its
+// keys unwrapped, and publishes it. It runs in a flight.
+func (c *Cache) readRing(ctx context.Context, id ringID) (*ringState, error) {
+	r := c.ring(id)
+	s, until, err := c.assemble(ctx, r)
+	if err != nil {
+		err = c.explain("get", Record{Purpose: id.purpose, Scope: id.scope}, err)
+		if passing(err) {
+			r.failed(func() { c.attendRing(r) })
+		} else if c.rings.remove(id, r) {
+			c.dropRing(r)
+		}
+		return nil, err
+	}
+	r.current.Store(s)
+	if !r.start(until.fresh, until.hard, func() { c.attendRing(r) }) {
+		// Evicted meanwhile. The reading serves who waits for it.
+		c.dropRing(r)
+	}
+	return s, nil
+}
+
+type terms struct{ fresh, hard time.Time }
+
+// assemble is readRing without the publication.
+func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error) {
+	id := r.id
+	for range createTries { // losing an epoch means reading again, and finding it
+		asked, granted := time.Now(), uint64(0)
+		recs, err := c.keyring.Ring(ctx, id.purpose, id.scope)
+		if err != nil {
+			return nil, terms{}, err
+		}
+		verdict := c.judge(id.purpose, recs, r.spent.Load())
+		if verdict.destroyed != nil {
+			return nil, terms{}, destroyedScope(*verdict.destroyed)
+		}
+		if verdict.create > 0 {
+			if id.purpose == PurposeData {
+				granted = c.blocks.first // stored with the key, so reserved with it
+			}
+			made, err := c.create(ctx, id, verdict.create, granted)
+			switch {
+			case err == nil && made == nil:
+				continue // another process won
+			case err == nil:
+				verdict.live = []Record{made.rec}
+			case verdict.must:
+				return nil, terms{}, err
+			default:
+				// Ahead of need: the present key serves until the next look.
+				granted = 0
+				c.cfg.Logger.WarnContext(ctx, "next data key not made yet", "purpose", id.purpose, "scope", id.scope, "error", err)
+			}
+		}
+		s, err := c.ringOf(ctx, verdict.live, r.current.Load(), granted)
+		return s, c.termsOf(id.purpose, asked, verdict.live[0]), err
+	}
+	return nil, terms{}, errNoFreeID
+}
+
+func destroyedScope(rec Record) error {
+	return &Error{Op: "seal with", Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Class: ErrKeyDestroyed,
+		Mend: "nothing more is sealed here until an operator starts a new key"}
+}
+
+// A verdict on a ring as it was read: the keys that are to serve, and the epoch
+// to create, if any.
+type verdict struct {
+	live      []Record // data: the one that seals; search: every live one, the one that seals first
+	create    int64    // 0: none
+	must      bool     // …before anything can be sealed; otherwise ahead of need
+	destroyed *Record
+}
+
+// judge decides by the keyring's facts alone; recs are newest first.
+func (c *Cache) judge(purpose Purpose, recs []Record, spent uint32) verdict {
+	if len(recs) == 0 {
+		return verdict{create: 1, must: true}
+	}
+	newest := recs[0]
+	if newest.Destroyed {
+		return verdict{destroyed: &newest}
+	}
+	if purpose == PurposeSearch {
+		return judgeSearch(recs)
+	}
+	v := verdict{live: recs[:1]}
+	switch {
+	case newest.Retired || newest.ID == spent || newest.Age >= c.cfg.RotateEvery || newest.SealsReserved >= c.cfg.MaxSeals:
+		return verdict{create: newest.Epoch + 1, must: true}
+	case newest.Age >= c.rotateAt() || newest.SealsReserved >= c.cfg.MaxSeals/2 && c.cfg.MaxSeals > 1:
+		v.create = newest.Epoch + 1
+	}
+	return v
+}
+
+// judgeSearch: every key that is neither retired nor destroyed is searched for;
+// the newest whose time has come seals. A second search key is given a time to
+// come, by which every process has read the ring and searches for both.
+func judgeSearch(recs []Record) verdict {
+	live := slices.Clone(recs)
+	live = slices.DeleteFunc(live, func(r Record) bool { return r.Retired || r.Destroyed })
+	if len(live) == 0 {
+		return verdict{create: recs[0].Epoch + 1, must: true}
+	}
+	slices.SortStableFunc(live, func(a, b Record) int {
+		return cmp.Or(-cmp.Compare(b2i(a.SealsFor >= 0), b2i(b.SealsFor >= 0)), -cmp.Compare(a.Epoch, b.Epoch))
+	})
+	return verdict{live: live}
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// rotateAt is the age at which this process makes the next data key, ahead of
+// RotateEvery by the lead time and up to as much again: long enough that every
+// process has read the ring again, in the background, before the present key is
+// due; and not the same in every process.
+func (c *Cache) rotateAt() time.Duration {
+	lead := min(max(2*c.cfg.MaxAge, c.cfg.RotateEvery/20), c.cfg.RotateEvery/4)
+	return c.cfg.RotateEvery - lead - time.Duration(c.lead*float64(lead))
+}
+
+// termsOf: a ring serves as long as a key does, and no longer than its data key
+// may seal.
+func (c *Cache) termsOf(purpose Purpose, asked time.Time, sealing Record) terms {
+	t := terms{fresh: asked.Add(c.cfg.MaxAge)}
+	t.hard = t.fresh.Add(c.cfg.MaxStale)
+	if purpose == PurposeSearch {
+		return t
+	}
+	due := asked.Add(c.cfg.RotateEvery - sealing.Age)
+	if due.Before(t.fresh) {
+		t.fresh = due
+	}
+	if due.Before(t.hard) {
+		t.hard = due
+	}
+	return t
+}
+
+// ringOf has the keys of a ring unwrapped. A key that was in the ring before
+// keeps its budget; one that was just made comes with what its creation granted.
+func (c *Cache) ringOf(ctx context.Context, live []Record, before *ringState, granted uint64) (*ringState, error) {
+	s := &ringState{}
+	s.columns.Store(&[]searchKeys{})
+	for _, rec := range live {
+		e, err := c.entry(ctx, rec.ID, new(lookup))
+		if err != nil {
+			return nil, err
+		}
+		k := before.find(rec.ID)
+		if k == nil {
+			k = &liveKey{rec: rec}
+			k.budget.add(granted)
+		}
+		k.entry.Store(e)
+		s.keys = append(s.keys, k)
+	}
+	return s, nil
+}
+
+func (s *ringState) find(id uint32) *liveKey {
+	if s == nil {
+		return nil
+	}
+	for _, k := range s.keys {
+		if k.rec.ID == id {
+			return k
+		}
+	}
+	return nil
+}

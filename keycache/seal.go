@@ -1,0 +1,143 @@
+package keycache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/colseal/colseal/codec"
+)
+
+// Tries at getting hold of a key that rotation, eviction or other callers keep
+// taking away. Each failure means that someone else made progress.
+const sealTries = 16
+
+// Sealer returns the key that seals cells of col, a randomized column, now: the
+// newest data key of ctx's scope. The first use in a scope makes one, and the
+// key stands in the keyring, committed, before Sealer returns.
+//
+// n is the number of cells about to be sealed. It is taken from the budget of
+// the key; the caller seals no more than n with it and asks again for the next.
+// An n of more than half of MaxSeals gives [ErrBudget]: no key may have as much
+// left.
+func (c *Cache) Sealer(ctx context.Context, col Column, n int) (*codec.Key, error) {
+	seals := uint64(max(n, 0)) //nolint:gosec // not negative
+	id := ringID{PurposeData, ScopeOf(ctx)}
+	if r := c.rings.get(id); r != nil && r.hit() {
+		if s := r.current.Load(); s != nil {
+			k := s.keys[0]
+			e := k.entry.Load()
+			if key := e.key(col); key != nil && e.hit() && k.budget.take(seals) {
+				c.hits.add(1)
+				c.taken(r, k, seals)
+				return key, nil
+			}
+		}
+	}
+	return c.sealSlow(ctx, id, col, seals)
+}
+
+func (c *Cache) taken(r *ring, k *liveKey, seals uint64) {
+	c.seals.add(seals)
+	if k.budget.low() {
+		c.refill(r, k)
+	}
+}
+
+func (c *Cache) sealSlow(ctx context.Context, id ringID, col Column, seals uint64) (*codec.Key, error) {
+	if purposeOf(col.Suite) != PurposeData {
+		return nil, fmt.Errorf("keycache: column %s is not randomized; use SearchKeys", col.Identity)
+	}
+	if most := max(c.cfg.MaxSeals/2, 1); seals > most {
+		return nil, &Error{Op: "seal with", Purpose: id.purpose, Scope: id.scope, Class: ErrBudget,
+			Mend: fmt.Sprintf("seal at most %d cells at a time, or raise MaxSeals", most)}
+	}
+	var how lookup
+	defer func() { c.tally(how) }()
+	err := errWiped
+	for range sealTries {
+		var key *codec.Key
+		if key, err = c.trySeal(ctx, id, col, seals, &how); err == nil {
+			return key, nil
+		}
+		if !errors.Is(err, errWiped) && !errors.Is(err, errSpent) {
+			return nil, err
+		}
+	}
+	return nil, c.explain("seal with", Record{Purpose: id.purpose, Scope: id.scope}, err)
+}
+
+// trySeal is one try. errWiped and errSpent mean: try again.
+func (c *Cache) trySeal(ctx context.Context, id ringID, col Column, seals uint64, how *lookup) (*codec.Key, error) {
+	s, err := c.state(ctx, id, how)
+	if err != nil {
+		return nil, err
+	}
+	k := s.keys[0]
+	key, err := c.keyOf(ctx, k, col, how)
+	if err != nil {
+		return nil, err
+	}
+	r := c.ring(id)
+	// A block may be taken by others before it comes to this caller; then it has
+	// the next one reserved. That ends with ctx, or with the key's seals.
+	for !k.budget.take(seals) {
+		how.waited = true
+		if err = c.reserve(ctx, r, k, seals); err != nil {
+			return nil, c.noReserve(ctx, r, k, err)
+		}
+	}
+	c.taken(r, k, seals)
+	return key, nil
+}
+
+// noReserve finds out what it means that no seals could be reserved. errSpent:
+// the ring was read again, and there may be another key.
+func (c *Cache) noReserve(ctx context.Context, r *ring, k *liveKey, err error) error {
+	if !errors.Is(err, errSpent) {
+		return c.explain("reserve seals of", k.rec, err)
+	}
+	// Retired, destroyed, or no seals left: in each case the ring is to be read
+	// again, and this key is not to be chosen again.
+	r.spent.Store(k.rec.ID)
+	if err := c.rereadRing(ctx, r.id); err != nil {
+		return c.explain("get", Record{Purpose: r.id.purpose, Scope: r.id.scope}, err)
+	}
+	return errSpent
+}
+
+// keyOf returns the key of a ring for a column, fetched again if it left memory.
+func (c *Cache) keyOf(ctx context.Context, k *liveKey, col Column, how *lookup) (*codec.Key, error) {
+	e, err := c.entry(ctx, k.rec.ID, how)
+	if err != nil {
+		return nil, err
+	}
+	k.entry.Store(e)
+	return e.expand(col)
+}
+
+// Warm makes sure that the keys which seal in ctx's scope exist and are in
+// memory, for data keys, search keys or both, so that the next statement waits
+// for neither KMS nor the keyring. Before a SQLite transaction that writes it is
+// a need: while one is open, nothing else can write, the keyring included.
+func (c *Cache) Warm(ctx context.Context, purposes ...Purpose) error {
+	for _, p := range purposes {
+		id := ringID{p, ScopeOf(ctx)}
+		r := c.rings.get(id)
+		if r != nil && r.hit() {
+			if s := r.current.Load(); s != nil && (p == PurposeSearch || s.keys[0].budget.left.Load() > 0) {
+				continue
+			}
+		}
+		s, err := c.state(ctx, id, new(lookup))
+		if err != nil {
+			return err
+		}
+		if k := s.keys[0]; p == PurposeData && k.budget.left.Load() == 0 {
+			if err := c.reserve(ctx, c.ring(id), k, 1); err != nil && !errors.Is(err, errSpent) {
+				return c.explain("reserve seals of", k.rec, err)
+			}
+		}
+	}
+	return nil
+}

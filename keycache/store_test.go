@@ -1,0 +1,296 @@
+package keycache
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/colseal/colseal/kms"
+	_ "modernc.org/sqlite"
+)
+
+func sqliteDB(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func sqliteStore(t testing.TB) *Store {
+	t.Helper()
+	s := OpenStore(sqliteDB(t, filepath.Join(t.TempDir(), "app.db")), SQLite, "")
+	if err := s.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestTableNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"":                      `"colseal_keys"`,
+		"keys":                  `"keys"`,
+		"App.Keys":              `"app"."keys"`,
+		`"App"."we.ird ""k"""`:  `"App"."we.ird ""k"""`,
+		`app."Keys"`:            `"app"."Keys"`,
+		"a.b.c":                 "",
+		"a.":                    "",
+		".a":                    "",
+		`"a`:                    "",
+		`""`:                    "",
+		"keys; DROP TABLE keys": "",
+		"a b":                   "",
+	} {
+		s := OpenStore(nil, Postgres, name)
+		if s.table != want {
+			t.Errorf("%q: got %s, want %s", name, s.table, want)
+		}
+		if err := s.invalid; (err != nil) != (want == "") {
+			t.Errorf("%q: %v", name, err)
+		}
+		if want == "" && !errors.Is(s.Check(t.Context()), s.invalid) {
+			t.Errorf("%q: Check does not say that the name is no good", name)
+		}
+	}
+	if got := OpenStore(nil, Postgres, "app.my_keys").Name(); got != "my_keys" {
+		t.Errorf("keyring name %q", got)
+	}
+}
+
+func TestNoKeyTablePrintsItsDDL(t *testing.T) {
+	s := OpenStore(sqliteDB(t, filepath.Join(t.TempDir(), "app.db")), SQLite, "")
+	ctx := t.Context()
+	_, insert := s.Insert(ctx, Record{ID: 1})
+	_, ring := s.Ring(ctx, PurposeData, "")
+	_, _, reserve := s.Reserve(ctx, 1, 1, 10)
+	for _, err := range []error{s.Check(ctx), insert, ring, reserve} {
+		if !errors.Is(err, ErrNoKeyTable) || !strings.Contains(err.Error(), s.DDL()) {
+			t.Errorf("got %v", err)
+		}
+	}
+	c := New(s, newFakeKMS(), Config{})
+	defer c.Close()
+	if _, err := c.Sealer(ctx, random, 1); !errors.Is(err, ErrNoKeyTable) {
+		t.Error(err)
+	}
+	// The user creates it and goes on, without having to wait.
+	for range 2 {
+		if err := s.Create(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Check(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Sealer(ctx, random, 1); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTableOfAnotherShape(t *testing.T) {
+	db := sqliteDB(t, filepath.Join(t.TempDir(), "app.db"))
+	if _, err := db.Exec(`CREATE TABLE colseal_keys (key_id integer)`); err != nil {
+		t.Fatal(err)
+	}
+	err := OpenStore(db, SQLite, "").Check(t.Context())
+	if err == nil || errors.Is(err, ErrNoKeyTable) || !strings.Contains(err.Error(), "purpose") {
+		t.Errorf("got %v, want an error that names the missing column", err)
+	}
+}
+
+func TestStore(t *testing.T) { testStore(t, sqliteStore(t)) }
+
+// testStore is what every Keyring on a database must do.
+func testStore(t *testing.T, s *Store) {
+	ctx := t.Context()
+	rec := Record{ID: 0xffffffff, Purpose: PurposeData, Scope: "tenant:42", Epoch: 1,
+		Wrapped: kms.Wrapped{KeyID: "arn", Blob: []byte{0, 1, 0xff}}, SealsReserved: 7}
+	insert := func(r Record, want bool) {
+		t.Helper()
+		if ok, err := s.Insert(ctx, r); err != nil || ok != want {
+			t.Fatalf("insert %+v: %v, %v", r, ok, err)
+		}
+	}
+	insert(rec, true)
+	insert(rec, false)
+	sameID, sameEpoch, next := rec, rec, rec
+	sameID.Scope = "other"
+	sameEpoch.ID = 5
+	next.ID, next.Epoch, next.SealsFor = 6, 2, -time.Hour
+	insert(sameID, false)
+	insert(sameEpoch, false)
+	insert(next, true)
+
+	recs, err := s.Ring(ctx, PurposeData, "tenant:42")
+	if err != nil || len(recs) != 2 || recs[0].ID != 6 || recs[1].ID != 0xffffffff {
+		t.Fatalf("%+v, %v", recs, err)
+	}
+	got := recs[1]
+	if string(got.Wrapped.Blob) != "\x00\x01\xff" || got.Wrapped.KeyID != "arn" || got.SealsReserved != 7 ||
+		got.Epoch != 1 || got.Purpose != PurposeData || got.Retired || got.Destroyed || got.Age > time.Minute || got.SealsFor < 0 {
+		t.Errorf("%+v", got)
+	}
+	if d := recs[0].SealsFor; d > -59*time.Minute || d < -61*time.Minute {
+		t.Errorf("seals for %v, want about -1h", d)
+	}
+	if recs, err := s.Ring(ctx, PurposeSearch, "tenant:42"); err != nil || len(recs) != 0 {
+		t.Errorf("%+v, %v", recs, err)
+	}
+	if recs, err := s.Keys(ctx, []uint32{6, 99, 0xffffffff}); err != nil || len(recs) != 2 {
+		t.Errorf("%+v, %v", recs, err)
+	}
+	many := make([]uint32, 3*idsPerQuery)
+	for i := range many {
+		many[i] = uint32(i)
+	}
+	if recs, err := s.Keys(ctx, many); err != nil || len(recs) != 1 {
+		t.Errorf("%d of many, %v", len(recs), err)
+	}
+	testReserve(t, s, rec.ID)
+	testEnds(t, s)
+}
+
+func testReserve(t *testing.T, s *Store, id uint32) {
+	ctx := t.Context()
+	for _, step := range []struct {
+		n, limit, sum uint64
+		ok            bool
+	}{
+		{10, 20, 17, true}, {4, 20, 0, false}, {3, 20, 20, true}, {1, 20, 0, false},
+		{21, 20, 0, false}, {1<<32 - 20, 1 << 32, 1 << 32, true}, {1, 1 << 32, 0, false},
+	} {
+		if sum, ok, err := s.Reserve(ctx, id, step.n, step.limit); err != nil || ok != step.ok || sum != step.sum {
+			t.Errorf("%+v: %d, %v, %v", step, sum, ok, err)
+		}
+	}
+	if err := s.Release(ctx, id, 1<<32-20); err != nil {
+		t.Error(err)
+	}
+	if sum, ok, err := s.Reserve(ctx, id, 1, 100); sum != 21 || !ok || err != nil {
+		t.Error(sum, ok, err)
+	}
+	if _, ok, err := s.Reserve(ctx, 12345, 1, 100); ok || err != nil {
+		t.Error("reserved of a key that is not there", err)
+	}
+}
+
+// testEnds retires one key and destroys another as an operator's tool would.
+func testEnds(t *testing.T, s *Store) {
+	ctx := t.Context()
+	for _, q := range []string{
+		"UPDATE " + s.table + " SET retired_at = CURRENT_TIMESTAMP WHERE key_id = 6",
+		"UPDATE " + s.table + " SET destroyed_at = CURRENT_TIMESTAMP, wrapped = NULL WHERE key_id = 4294967295",
+	} {
+		if _, err := s.db.ExecContext(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	recs, err := s.Ring(ctx, PurposeData, "tenant:42")
+	if err != nil || !recs[0].Retired || recs[0].Destroyed || !recs[1].Destroyed || recs[1].Wrapped.Blob != nil {
+		t.Errorf("%+v, %v", recs, err)
+	}
+	for _, id := range []uint32{6, 0xffffffff} {
+		if _, ok, err := s.Reserve(ctx, id, 1, 1<<32); ok || err != nil {
+			t.Errorf("reserved of %d: %v, %v", id, ok, err)
+		}
+	}
+	if _, err := s.db.ExecContext(ctx, "UPDATE "+s.table+" SET wrapped = NULL WHERE key_id = 6"); err == nil {
+		t.Error("a wrapped key was removed without its tombstone")
+	}
+}
+
+// Two caches on one file, each with a database handle of its own, as two
+// processes have them, start together.
+func TestTwoCachesMakeOneKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.db")
+	testTogether(t, func() *Store { return OpenStore(sqliteDB(t, path), SQLite, "") })
+}
+
+func testTogether(t *testing.T, open func() *Store) {
+	const processes = 6
+	w := newFakeKMS()
+	var (
+		wg    sync.WaitGroup
+		start = make(chan struct{})
+		cells [processes][]byte
+		calls [processes]uint64
+		last  *Store
+	)
+	for i := range processes {
+		s := open()
+		last = s
+		wg.Go(func() {
+			<-start
+			c := New(s, w, Config{})
+			defer c.Close()
+			if err := s.Create(context.Background()); err != nil {
+				t.Error(err)
+				return
+			}
+			k, err := c.Sealer(context.Background(), random, 1)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			cells[i], _ = k.Seal(nil, 1, []byte("plain"))
+			if _, err := c.SearchKeys(context.Background(), deterministic); err != nil {
+				t.Error(err)
+			}
+			calls[i] = c.Stats().KMSCalls
+		})
+	}
+	close(start)
+	wg.Wait()
+	if t.Failed() {
+		return
+	}
+	for i, cell := range cells {
+		if keyID(t, cell) != keyID(t, cells[0]) {
+			t.Error("two keys were made")
+		}
+		if calls[i] > 4 {
+			t.Errorf("process %d called KMS %d times for two purposes", i, calls[i])
+		}
+	}
+	recs, err := last.Ring(t.Context(), PurposeData, "")
+	if err != nil || len(recs) != 1 || recs[0].SealsReserved != processes {
+		t.Errorf("%+v, %v: want one key, with as many seals reserved as were used", recs, err)
+	}
+}
+
+// A SQLite transaction that writes locks the keyring out. What was warmed before
+// it serves within it; what was not says what to do.
+func TestSQLiteWriteTransaction(t *testing.T) {
+	s := sqliteStore(t)
+	c := New(s, newFakeKMS(), Config{})
+	defer c.Close()
+	if err := c.Warm(t.Context(), PurposeData, PurposeSearch); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := s.db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.Exec(`CREATE TABLE t (a integer)`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Sealer(t.Context(), random, 1_000_000); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.SearchKeys(t.Context(), deterministic); err != nil {
+		t.Error(err)
+	}
+	s.busyTimeout = 0
+	cold := WithScope(t.Context(), "cold")
+	if _, err := c.Sealer(cold, random, 1); !errors.Is(err, ErrKeyUnavailable) || !strings.Contains(err.Error(), "call Warm before it begins") {
+		t.Error(err)
+	}
+}
