@@ -1,0 +1,214 @@
+package sqlparse
+
+// Expr is an expression. Every expression knows the byte offset where it, or its
+// operator, stands in the text.
+type Expr interface {
+	Pos() int
+	expr()
+}
+
+// At is the position of a node: a byte offset in the text.
+type At int
+
+// Pos returns the byte offset.
+func (a At) Pos() int { return int(a) }
+
+func (At) expr() {}
+
+// Column is a reference to a column or, with Star, to all columns of a table or
+// of everything in FROM. Parts are the names as the server compares them (folded,
+// unquoted), most qualified first. A whole-row reference looks like a Column with
+// one part.
+type Column struct {
+	At
+	Parts []string
+	Star  bool
+}
+
+// Param is a parameter. Number is its position among the caller's arguments, from
+// 1; Name is set instead for parameters matched by name (no prefix).
+type Param struct {
+	At
+	End    int // exclusive
+	Number int
+	Name   string
+}
+
+// Const is a constant. Value is nil for NULL, a string, an int64 or a bool; a
+// number that is no int64 is its text as a Number.
+type Const struct {
+	At
+	End   int // exclusive; 0 when it has to be found among the tokens
+	Value any
+}
+
+// Number is a numeric constant that is no int64, as decimal text.
+type Number string
+
+// Cast is a type cast, in any spelling.
+type Cast struct {
+	At
+	Arg  Expr
+	Type Type
+}
+
+// Type is the name of a type in the text.
+type Type struct {
+	At           // where it starts; -1 when it is not written in the text (as for implied casts)
+	End   int    // exclusive; 0 when it has to be found among the tokens
+	Name  string // last part, folded: "text", "int4", "varchar"
+	Array bool
+}
+
+// Compare is a comparison by equality, or its negation. With a quantifier, Right
+// is an array or a Subquery.
+type Compare struct {
+	At
+	Op          CompareOp
+	Quant       Quant
+	Left, Right Expr
+	End         int // end of the whole expression; 0 when it has to be found
+}
+
+// CompareOp is the operator of a Compare.
+type CompareOp uint8
+
+// The comparison operators that equality of cells can serve.
+const (
+	Equal       CompareOp = iota // =
+	NotEqual                     // <> or !=
+	Distinct                     // IS DISTINCT FROM, SQLite's IS NOT
+	NotDistinct                  // IS NOT DISTINCT FROM, SQLite's IS
+)
+
+// Quant is the quantifier of a Compare.
+type Quant uint8
+
+// The quantifiers.
+const (
+	NoQuant Quant = iota
+	Any
+	All
+)
+
+// In is IN over a list or a query.
+type In struct {
+	At
+	Not   bool
+	Left  Expr
+	List  []Expr  // nil when Query is set
+	Query *Select // nil when List is set
+}
+
+// IsNull is IS [NOT] NULL.
+type IsNull struct {
+	At
+	Not bool
+	Arg Expr
+}
+
+// Logic is AND, OR or NOT, or a test that only sees a truth value (IS TRUE …).
+type Logic struct {
+	At
+	Args []Expr
+}
+
+// Case is CASE. Arg is nil in the searched form; then each When is a condition,
+// else it is compared with Arg for equality.
+type Case struct {
+	At
+	Arg   Expr
+	Whens []When
+	Else  Expr // nil when absent
+}
+
+// When is one branch of a Case.
+type When struct{ Cond, Then Expr }
+
+// Coalesce is COALESCE, and SQLite's IFNULL.
+type Coalesce struct {
+	At
+	Args []Expr
+}
+
+// NullIf is NULLIF.
+type NullIf struct {
+	At
+	Left, Right Expr
+}
+
+// Row is a row constructor: (a, b) or ROW(a, b). Explicit: the word ROW was written.
+type Row struct {
+	At
+	Args     []Expr
+	Explicit bool
+}
+
+// Array is ARRAY[…].
+type Array struct {
+	At
+	Elements []Expr
+}
+
+// Subquery is a query as an expression.
+type Subquery struct {
+	At
+	Kind  SubqueryKind
+	Query *Select
+}
+
+// SubqueryKind says what a Subquery yields.
+type SubqueryKind uint8
+
+// The kinds of subqueries.
+const (
+	ScalarQuery SubqueryKind = iota // (SELECT …): one value, or one row
+	ExistsQuery                     // EXISTS (SELECT …)
+	ArrayQuery                      // ARRAY(SELECT …)
+)
+
+// Call is a function call. Name is folded; Schema is "" unless it was written.
+type Call struct {
+	At
+	Schema, Name string
+	Args         []Expr
+	ArgNames     bool // an argument is given by name
+	Star         bool // f(*)
+	Distinct     bool
+	Variadic     bool
+	Within       bool // WITHIN GROUP (ORDER BY …)
+	OrderBy      []Sort
+	Filter       Expr
+	Over         *Window
+}
+
+// Opaque is any other expression whose operands are known but whose working is
+// not: every operand must be plain. What describes it to a person: "the operator ~",
+// "LIKE", "BETWEEN", "GREATEST", "a subscript".
+type Opaque struct {
+	At
+	What string
+	Args []Expr
+}
+
+// AllFields is the What of (row).*, which stands for several values in a list.
+const AllFields = "all fields of a row"
+
+// Default is the word DEFAULT in VALUES or SET.
+type Default struct{ At }
+
+// Sort is one item of an ORDER BY.
+type Sort struct {
+	Expr Expr
+	// Using: an operator was named (ORDER BY a USING <).
+	Using bool
+}
+
+// Window is what stands after OVER or in a WINDOW clause.
+type Window struct {
+	Name      string // of the definition in a WINDOW clause; else ""
+	Ref       string // the window that this one refers to or extends
+	Partition []Expr
+	OrderBy   []Sort
+	Frame     []Expr // the offsets of the frame
+}

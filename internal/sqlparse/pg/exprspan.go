@@ -1,0 +1,152 @@
+package pg
+
+import "github.com/colseal/colseal/internal/sqlparse"
+
+// Span returns the bytes that an expression spans, without parentheses around it. It
+// knows columns, parameters, constants, casts, rows, arrays, subqueries, comparisons
+// and IN, and these inside each other; false for every other expression. All the
+// parentheses around a subquery are its own.
+func Span(tokens []sqlparse.Token, text string, e sqlparse.Expr) (start, end int, ok bool) {
+	r := reader{tokens, text}
+	from, to, ok := r.span(e)
+	if !ok || from < 0 || from >= to || to > len(tokens) {
+		return 0, 0, false
+	}
+	return tokens[from].Start, tokens[to-1].End, true
+}
+
+// span returns the indices of an expression's tokens, to exclusive.
+func (r reader) span(e sqlparse.Expr) (from, to int, ok bool) {
+	from = r.find(e.Pos())
+	switch x := e.(type) {
+	case *sqlparse.Column:
+		to, ok = r.columnEnd(from, x)
+	case *sqlparse.Param:
+		to, ok = from+1, r.kind(from) == sqlparse.TokenParam
+	case *sqlparse.Const:
+		to, ok = r.constant(from)
+	case *sqlparse.Cast:
+		return r.castSpan(x)
+	case *sqlparse.Row:
+		if x.Explicit {
+			to, ok = r.group(from + 1)
+		} else {
+			to, ok = r.group(from)
+		}
+	case *sqlparse.Array:
+		if r.is(from, "array") {
+			to, ok = r.group(from + 1)
+		} else { // inside another
+			to, ok = r.group(from)
+		}
+	case *sqlparse.Subquery:
+		if r.is(from, "exists", "array") {
+			to, ok = r.group(from + 1)
+		} else {
+			to, ok = r.group(from)
+		}
+	case *sqlparse.Compare:
+		return r.compareSpan(x)
+	case *sqlparse.In:
+		return r.inSpan(x)
+	}
+	return from, to, ok
+}
+
+func (r reader) columnEnd(i int, c *sqlparse.Column) (int, bool) {
+	if c.Star && len(c.Parts) == 0 {
+		return i + 1, r.is(i, "*")
+	}
+	return r.name(i)
+}
+
+// operand is the span of an operand together with the parentheses around it that end
+// directly before the token before, or start directly behind the token after; the
+// other of the two is negative.
+func (r reader) operand(e sqlparse.Expr, before, after int) (from, to int, ok bool) {
+	from, to, ok = r.span(e)
+	for ok {
+		if before >= 0 && to == before || after >= 0 && from == after+1 {
+			return from, to, true
+		}
+		if !r.is(from-1, "(") || !r.is(to, ")") {
+			return 0, 0, false
+		}
+		from, to = from-1, to+1
+	}
+	return 0, 0, false
+}
+
+// castSpan is the span of a cast in any of its spellings.
+func (r reader) castSpan(c *sqlparse.Cast) (from, to int, ok bool) {
+	if c.Type.Pos() < 0 {
+		return 0, 0, false // implied by the grammar
+	}
+	at := r.find(c.Pos())
+	typ := r.find(c.Type.Pos())
+	typeEnd, ok := r.typeName(typ)
+	switch {
+	case !ok:
+	case r.is(at, "::"):
+		from, _, ok = r.operand(c.Arg, at, -1)
+		return from, typeEnd, ok
+	case at == typ: // date '…'
+		if _, to, ok = r.span(c.Arg); ok && r.is(typ, "interval") {
+			to = r.intervalFields(to)
+		}
+		return at, to, ok
+	case r.is(at, "cast"):
+		return at, typeEnd + 1, r.is(typeEnd, ")")
+	}
+	return 0, 0, false
+}
+
+// operatorEnd passes the operator of a comparison.
+func (r reader) operatorEnd(i int) (int, bool) {
+	switch {
+	case r.is(i, "operator"):
+		return r.group(i + 1)
+	case r.is(i, "is"):
+		if i++; r.is(i, "not") {
+			i++
+		}
+		return i + 2, r.is(i, "distinct") && r.is(i+1, "from")
+	}
+	return i + 1, r.is(i, "=", "<>", "!=")
+}
+
+func (r reader) compareSpan(c *sqlparse.Compare) (from, to int, ok bool) {
+	at := r.find(c.Pos())
+	from, _, ok = r.operand(c.Left, at, -1)
+	if !ok {
+		return 0, 0, false
+	}
+	op, ok := r.operatorEnd(at)
+	switch {
+	case !ok:
+	case c.Quant != sqlparse.NoQuant: // ANY (…)
+		if to, ok = r.group(op + 1); ok {
+			return from, to, true
+		}
+	default:
+		if _, to, ok = r.operand(c.Right, -1, op-1); ok {
+			return from, to, true
+		}
+	}
+	return 0, 0, false
+}
+
+func (r reader) inSpan(x *sqlparse.In) (from, to int, ok bool) {
+	at := r.find(x.Pos())
+	if from, _, ok = r.operand(x.Left, at, -1); !ok {
+		return 0, 0, false
+	}
+	if r.is(at, "not") {
+		at++
+	}
+	if !r.is(at, "in") {
+		return 0, 0, false
+	}
+	to, ok = r.group(at + 1)
+	return from, to, ok
+}

@@ -1,0 +1,246 @@
+package pg
+
+import (
+	"strings"
+
+	"github.com/sqlc-dev/oliphant/ast"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+)
+
+// rules lists every utility statement of PostgreSQL 18. A kind that is missing is
+// unsupported; a test holds that none is missing.
+var rules map[string]rule
+
+// The rules refer to functions that refer to the rules.
+func init() {
+	rules = map[string]rule{
+		// Tables, and what belongs to them.
+		"CreateStmt":             {what: "CREATE TABLE", catalog: true, more: createTable},
+		"CreateForeignTableStmt": {what: "CREATE FOREIGN TABLE", catalog: true, more: createForeignTable},
+		"AlterTableStmt":         {what: "ALTER TABLE", catalog: true, more: alterTable},
+		"AlterTableMoveAllStmt":  {what: "ALTER ALL IN TABLESPACE"},
+		"CreateTableAsStmt":      {what: "CREATE TABLE AS", catalog: true, carries: true},
+		"RefreshMatViewStmt":     {what: "REFRESH MATERIALIZED VIEW"},
+		"ViewStmt":               {what: "CREATE VIEW", catalog: true, carries: true},
+		"RuleStmt":               {what: "CREATE RULE", catalog: true, carries: true},
+		"CreateTrigStmt":         {what: "CREATE TRIGGER", more: createTrigger},
+		"CreatePolicyStmt":       {what: "CREATE POLICY", carries: true},
+		"AlterPolicyStmt":        {what: "ALTER POLICY", carries: true},
+		"IndexStmt":              {what: "CREATE INDEX", more: createIndex},
+		"CreateStatsStmt":        {what: "CREATE STATISTICS", more: createStatistics},
+		"AlterStatsStmt":         {what: "ALTER STATISTICS"},
+		"CreateSeqStmt":          {what: "CREATE SEQUENCE", catalog: true, more: ownedBy},
+		"AlterSeqStmt":           {what: "ALTER SEQUENCE", catalog: true, more: ownedBy},
+		"TruncateStmt":           {what: "TRUNCATE"},
+		"LockStmt":               {what: "LOCK TABLE"},
+		"ClusterStmt":            {what: "CLUSTER"},
+		"VacuumStmt":             {what: "VACUUM or ANALYZE"},
+		"ReindexStmt":            {what: "REINDEX"},
+		"CopyStmt":               {what: "COPY", carries: true},
+
+		// Objects of every kind.
+		"DropStmt":               {what: "DROP", catalog: true, more: drop},
+		"RenameStmt":             {what: "ALTER … RENAME", catalog: true, more: rename},
+		"AlterObjectSchemaStmt":  {what: "ALTER … SET SCHEMA", catalog: true, more: alterObject},
+		"AlterObjectDependsStmt": {what: "ALTER … DEPENDS ON EXTENSION", more: alterObject},
+		"AlterOwnerStmt":         {what: "ALTER … OWNER TO", more: alterObject},
+		"CommentStmt":            {what: "COMMENT", more: comment},
+		"SecLabelStmt":           {what: "SECURITY LABEL", more: comment},
+
+		// Sessions and transactions. A rollback takes back what was changed; so does
+		// a COMMIT after an error, and each ends SET LOCAL.
+		"TransactionStmt":    {what: "a transaction statement", more: transaction},
+		"VariableSetStmt":    {what: "SET", session: true, more: setVariable},
+		"VariableShowStmt":   {what: "SHOW"},
+		"DiscardStmt":        {what: "DISCARD", session: true, catalog: true},
+		"ConstraintsSetStmt": {what: "SET CONSTRAINTS", nameless: true},
+		"CheckPointStmt":     {what: "CHECKPOINT"},
+		"LoadStmt":           {what: "LOAD"},
+		"NotifyStmt":         {what: "NOTIFY"},
+		"ListenStmt":         {what: "LISTEN"},
+		"UnlistenStmt":       {what: "UNLISTEN"},
+		"PrepareStmt":        {what: "PREPARE", carries: true},
+		"ExecuteStmt":        {what: "EXECUTE", more: execute},
+		"DeallocateStmt":     {what: "DEALLOCATE"},
+		"DeclareCursorStmt":  {what: "DECLARE CURSOR", carries: true},
+		"FetchStmt":          {what: "FETCH or MOVE"},
+		"ClosePortalStmt":    {what: "CLOSE"},
+
+		// Programs, which may do anything.
+		"DoStmt":             {what: "DO", catalog: true, session: true, carries: true, more: bodyOf},
+		"CallStmt":           {what: "CALL", catalog: true, more: call},
+		"CreateFunctionStmt": {what: "CREATE FUNCTION", catalog: true, carries: true, more: bodyOf},
+		"AlterFunctionStmt":  {what: "ALTER FUNCTION", catalog: true},
+
+		// Schemas and types: where names are looked up, and what they mean.
+		"CreateSchemaStmt":           {what: "CREATE SCHEMA", catalog: true, more: createSchema},
+		"CompositeTypeStmt":          {what: "CREATE TYPE", catalog: true},
+		"CreateEnumStmt":             {what: "CREATE TYPE", catalog: true},
+		"CreateRangeStmt":            {what: "CREATE TYPE", catalog: true},
+		"AlterEnumStmt":              {what: "ALTER TYPE", catalog: true},
+		"AlterTypeStmt":              {what: "ALTER TYPE", catalog: true},
+		"CreateDomainStmt":           {what: "CREATE DOMAIN", catalog: true},
+		"AlterDomainStmt":            {what: "ALTER DOMAIN", catalog: true},
+		"DefineStmt":                 {what: "CREATE", catalog: true, more: define},
+		"AlterOperatorStmt":          {what: "ALTER OPERATOR", catalog: true},
+		"CreateOpClassStmt":          {what: "CREATE OPERATOR CLASS", catalog: true},
+		"CreateOpFamilyStmt":         {what: "CREATE OPERATOR FAMILY", catalog: true},
+		"AlterOpFamilyStmt":          {what: "ALTER OPERATOR FAMILY", catalog: true},
+		"CreateCastStmt":             {what: "CREATE CAST", catalog: true},
+		"CreateTransformStmt":        {what: "CREATE TRANSFORM", catalog: true},
+		"CreateConversionStmt":       {what: "CREATE CONVERSION", catalog: true},
+		"AlterCollationStmt":         {what: "ALTER COLLATION", catalog: true},
+		"CreatePLangStmt":            {what: "CREATE LANGUAGE", catalog: true},
+		"CreateAmStmt":               {what: "CREATE ACCESS METHOD", catalog: true},
+		"AlterTSDictionaryStmt":      {what: "ALTER TEXT SEARCH DICTIONARY"},
+		"AlterTSConfigurationStmt":   {what: "ALTER TEXT SEARCH CONFIGURATION"},
+		"CreateExtensionStmt":        {what: "CREATE EXTENSION", catalog: true},
+		"AlterExtensionStmt":         {what: "ALTER EXTENSION", catalog: true},
+		"AlterExtensionContentsStmt": {what: "ALTER EXTENSION", more: extensionContents},
+
+		// Foreign data.
+		"CreateFdwStmt":           {what: "CREATE FOREIGN DATA WRAPPER"},
+		"AlterFdwStmt":            {what: "ALTER FOREIGN DATA WRAPPER"},
+		"CreateForeignServerStmt": {what: "CREATE SERVER"},
+		"AlterForeignServerStmt":  {what: "ALTER SERVER"},
+		"CreateUserMappingStmt":   {what: "CREATE USER MAPPING"},
+		"AlterUserMappingStmt":    {what: "ALTER USER MAPPING"},
+		"DropUserMappingStmt":     {what: "DROP USER MAPPING"},
+		"ImportForeignSchemaStmt": {what: "IMPORT FOREIGN SCHEMA", catalog: true},
+
+		// Roles and rights.
+		"GrantStmt":                  {what: "GRANT or REVOKE"},
+		"GrantRoleStmt":              {what: "GRANT or REVOKE"},
+		"AlterDefaultPrivilegesStmt": {what: "ALTER DEFAULT PRIVILEGES"},
+		"CreateRoleStmt":             {what: "CREATE ROLE"},
+		"AlterRoleStmt":              {what: "ALTER ROLE"},
+		"AlterRoleSetStmt":           {what: "ALTER ROLE … SET", more: alterSet},
+		"DropRoleStmt":               {what: "DROP ROLE"},
+		"DropOwnedStmt":              {what: "DROP OWNED", catalog: true},
+		"ReassignOwnedStmt":          {what: "REASSIGN OWNED"},
+
+		// The cluster.
+		"CreatedbStmt":                 {what: "CREATE DATABASE"},
+		"AlterDatabaseStmt":            {what: "ALTER DATABASE"},
+		"AlterDatabaseSetStmt":         {what: "ALTER DATABASE … SET", more: alterSet},
+		"AlterDatabaseRefreshCollStmt": {what: "ALTER DATABASE"},
+		"DropdbStmt":                   {what: "DROP DATABASE"},
+		"AlterSystemStmt":              {what: "ALTER SYSTEM", more: alterSet},
+		"CreateTableSpaceStmt":         {what: "CREATE TABLESPACE"},
+		"DropTableSpaceStmt":           {what: "DROP TABLESPACE"},
+		"AlterTableSpaceOptionsStmt":   {what: "ALTER TABLESPACE"},
+		"CreateEventTrigStmt":          {what: "CREATE EVENT TRIGGER"},
+		"AlterEventTrigStmt":           {what: "ALTER EVENT TRIGGER"},
+
+		// Replication: it copies cells as they are, but a filter holds constants.
+		"CreatePublicationStmt":  {what: "CREATE PUBLICATION", more: publication},
+		"AlterPublicationStmt":   {what: "ALTER PUBLICATION", more: publication},
+		"CreateSubscriptionStmt": {what: "CREATE SUBSCRIPTION"},
+		"AlterSubscriptionStmt":  {what: "ALTER SUBSCRIPTION"},
+		"DropSubscriptionStmt":   {what: "DROP SUBSCRIPTION"},
+	}
+}
+
+// objectKind names a kind of object: OBJECT_FOREIGN_TABLE is FOREIGN TABLE.
+func objectKind(t ast.ObjectType) string {
+	if t == ast.ObjectType_OBJECT_MATVIEW {
+		return "MATERIALIZED VIEW"
+	}
+	return strings.ReplaceAll(strings.TrimPrefix(t.String(), "OBJECT_"), "_", " ")
+}
+
+func define(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
+	u.What += " " + objectKind(n.GetDefineStmt().Kind)
+}
+
+func drop(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+	d := n.GetDropStmt()
+	u.What += " " + objectKind(d.RemoveType)
+	for _, o := range d.Objects {
+		l.object(u, d.RemoveType, o)
+	}
+}
+
+func rename(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+	r := n.GetRenameStmt()
+	l.object(u, r.RenameType, r.Object)
+	switch r.RenameType {
+	case ast.ObjectType_OBJECT_TABLE, ast.ObjectType_OBJECT_VIEW, ast.ObjectType_OBJECT_MATVIEW,
+		ast.ObjectType_OBJECT_FOREIGN_TABLE:
+		u.Names = append(u.Names, &sqlparse.TableName{
+			At: l.here(), Schema: r.Relation.GetSchemaname(), Name: r.Newname,
+		})
+	}
+}
+
+func alterObject(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+	switch x := n.GetNode().(type) {
+	case *ast.Node_AlterObjectSchemaStmt:
+		l.object(u, x.AlterObjectSchemaStmt.ObjectType, x.AlterObjectSchemaStmt.Object)
+	case *ast.Node_AlterObjectDependsStmt:
+		l.object(u, x.AlterObjectDependsStmt.ObjectType, x.AlterObjectDependsStmt.Object)
+	case *ast.Node_AlterOwnerStmt:
+		l.object(u, x.AlterOwnerStmt.ObjectType, x.AlterOwnerStmt.Object)
+	}
+}
+
+func comment(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+	switch x := n.GetNode().(type) {
+	case *ast.Node_CommentStmt:
+		l.object(u, x.CommentStmt.Objtype, x.CommentStmt.Object)
+	case *ast.Node_SecLabelStmt:
+		l.object(u, x.SecLabelStmt.Objtype, x.SecLabelStmt.Object)
+	}
+}
+
+func extensionContents(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+	x := n.GetAlterExtensionContentsStmt()
+	l.object(u, x.Objtype, x.Object)
+}
+
+// createSchema takes over what the statements inside it are.
+func createSchema(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+	schema := n.GetCreateSchemaStmt()
+	for _, elt := range schema.SchemaElts {
+		in, ok := l.utility(elt).(*sqlparse.Utility)
+		if !ok {
+			l.unsupported("CREATE SCHEMA with %s", kindOf(elt))
+		}
+		u.Carries = u.Carries || in.Carries
+		u.Defaults = append(u.Defaults, in.Defaults...)
+		if u.Forbidden == "" {
+			u.Forbidden = in.Forbidden
+		}
+	}
+	for i := range u.Defaults { // what it creates stands in the new schema
+		if t := u.Defaults[i].Table; t.Schema == "" {
+			t.Schema = schema.Schemaname
+		}
+	}
+}
+
+// ownedBy adds the table of OWNED BY.
+func ownedBy(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+	options := n.GetCreateSeqStmt().GetOptions()
+	if s := n.GetAlterSeqStmt(); s != nil {
+		options = s.Options
+	}
+	for _, o := range options {
+		if d := o.GetDefElem(); d.GetDefname() == "owned_by" {
+			l.name(u, d.Arg, 1)
+		}
+	}
+}
+
+func publication(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
+	objects := n.GetCreatePublicationStmt().GetPubobjects()
+	if a := n.GetAlterPublicationStmt(); a != nil {
+		objects = a.Pubobjects
+	}
+	for _, o := range objects {
+		if o.GetPublicationObjSpec().GetPubtable().GetWhereClause() != nil {
+			u.Carries = true
+		}
+	}
+}

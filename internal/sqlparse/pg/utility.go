@@ -1,0 +1,169 @@
+package pg
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/sqlc-dev/oliphant/ast"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+)
+
+// rule says what one kind of utility statement is. The relations that a statement
+// names are found by a walk over all of it, so no rule can forget a field there.
+type rule struct {
+	what                      string
+	catalog, session, carries bool
+	// more adds what depends on the statement; nil for nothing.
+	more func(l *lowering, n *ast.Node, u *sqlparse.Utility)
+	// nameless: its RangeVars do not name relations.
+	nameless bool
+}
+
+// utility lowers every statement but those of dml. What the rules do not list is
+// unsupported.
+func (l *lowering) utility(n *ast.Node) sqlparse.Stmt {
+	if x := n.GetExplainStmt(); x != nil {
+		return l.explain(x)
+	}
+	kind := kindOf(n)
+	r, ok := rules[kind]
+	if !ok {
+		l.unsupported("a statement of the kind %s is not supported", kind)
+	}
+	u := &sqlparse.Utility{
+		At: l.here(), What: r.what, Catalog: r.catalog, Session: r.session, Carries: r.carries,
+	}
+	if !r.nameless {
+		l.relations(n.ProtoReflect(), u)
+	}
+	if r.more != nil {
+		r.more(l, n, u)
+	}
+	slices.SortStableFunc(u.Names, func(a, b *sqlparse.TableName) int { return cmp.Compare(a.At, b.At) })
+	return u
+}
+
+// relations adds every relation below m to the names of u: those of subqueries and
+// of function bodies too. Names of CTEs are among them.
+func (l *lowering) relations(m protoreflect.Message, u *sqlparse.Utility) {
+	if r, ok := m.Interface().(*ast.RangeVar); ok {
+		u.Names = append(u.Names, &sqlparse.TableName{
+			At: sqlparse.At(max(r.Location, 0)), Schema: r.Schemaname, Name: r.Relname,
+		})
+		return
+	}
+	l.enter()
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.Kind() != protoreflect.MessageKind:
+		case f.IsList():
+			for i := range v.List().Len() {
+				l.relations(v.List().Get(i).Message(), u)
+			}
+		default:
+			l.relations(v.Message(), u)
+		}
+		return true
+	})
+	l.depth--
+}
+
+var explainFields = handles[ast.ExplainStmt]("Query", "Options")
+
+// explain lowers EXPLAIN; that of a utility statement is one itself, and hides it.
+func (l *lowering) explain(x *ast.ExplainStmt) sqlparse.Stmt {
+	explainFields.check(l, x)
+	at := l.here()
+	if inner := l.dml(x.Query); inner != nil {
+		return &sqlparse.Explain{At: at, Stmt: inner}
+	}
+	u, ok := l.utility(x.Query).(*sqlparse.Utility)
+	if !ok {
+		l.unsupported("an EXPLAIN of %s", kindOf(x.Query))
+	}
+	u.What, u.Carries = "EXPLAIN "+u.What, true
+	return u
+}
+
+// name adds a relation that stands as a list of strings, without the last skip ones.
+func (l *lowering) name(u *sqlparse.Utility, n *ast.Node, skip int) {
+	var parts []string
+	for _, item := range n.GetList().GetItems() {
+		s := item.GetString_()
+		if s == nil {
+			return // the signature of a function, or a cast
+		}
+		parts = append(parts, s.Sval)
+	}
+	if s := n.GetString_(); s != nil {
+		parts = []string{s.Sval}
+	}
+	if len(parts) <= skip {
+		return
+	}
+	parts = parts[:len(parts)-skip]
+	t := &sqlparse.TableName{At: l.here(), Name: parts[len(parts)-1]}
+	if len(parts) > 1 {
+		t.Schema = parts[len(parts)-2]
+	}
+	u.Names = append(u.Names, t)
+}
+
+// object adds the relation that an object is, or belongs to.
+func (l *lowering) object(u *sqlparse.Utility, kind ast.ObjectType, n *ast.Node) {
+	switch kind {
+	case ast.ObjectType_OBJECT_TABLE, ast.ObjectType_OBJECT_VIEW, ast.ObjectType_OBJECT_MATVIEW,
+		ast.ObjectType_OBJECT_FOREIGN_TABLE, ast.ObjectType_OBJECT_SEQUENCE, ast.ObjectType_OBJECT_INDEX:
+		l.name(u, n, 0)
+	case ast.ObjectType_OBJECT_COLUMN, ast.ObjectType_OBJECT_TABCONSTRAINT, ast.ObjectType_OBJECT_POLICY,
+		ast.ObjectType_OBJECT_RULE, ast.ObjectType_OBJECT_TRIGGER:
+		l.name(u, n, 1)
+	}
+}
+
+// words adds every word of a text to the names: it may be a program, which the
+// grammar does not show. Words inside its strings count, since it may run them.
+func (l *lowering) words(u *sqlparse.Utility, text string) {
+	seen := map[string]bool{}
+	add := func(w string) {
+		if !seen[w] {
+			seen[w] = true
+			u.Names = append(u.Names, &sqlparse.TableName{At: l.here(), Name: w})
+		}
+	}
+	for i := 0; i < len(text); {
+		switch c := text[i]; {
+		case c == '"':
+			end := i + 1
+			for end < len(text) && text[end] != '"' {
+				end++
+			}
+			if end > i+1 {
+				add(text[i+1 : end])
+			}
+			i++ // the quote may also end a name: what is inside counts as words too
+		case isIdentStart(c):
+			end := i
+			for end < len(text) && isIdentPart(text[end]) {
+				end++
+			}
+			add(foldASCII(text[i:end]))
+			i = end
+		default:
+			i++
+		}
+	}
+}
+
+// foldASCII is the folding of unquoted names, which leaves other letters alone.
+func foldASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}

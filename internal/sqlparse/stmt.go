@@ -1,0 +1,262 @@
+package sqlparse
+
+// Stmt is a statement.
+type Stmt interface {
+	Pos() int
+	stmt()
+}
+
+// Select is a SELECT, VALUES, TABLE or set operation. Exactly one form is set: a set
+// operation (Op != NoSetOp), VALUES (Values != nil), or a plain select.
+type Select struct {
+	At
+	With *With
+
+	Op          SetOp
+	All         bool
+	Left, Right *Select
+
+	Values [][]Expr
+
+	Distinct   bool
+	DistinctOn []Expr
+	Targets    []Target
+	From       []Table
+	Where      Expr
+	GroupBy    []Expr // grouping sets flattened to their expressions
+	Having     Expr
+	Windows    []*Window
+
+	OrderBy []Sort
+	Limit   []Expr // LIMIT and OFFSET, in any order
+	Into    *TableName
+}
+
+// SetOp is a set operation.
+type SetOp uint8
+
+// The set operations.
+const (
+	NoSetOp SetOp = iota
+	Union
+	Intersect
+	Except
+)
+
+// Target is one output of a SELECT or RETURNING: an expression, perhaps named.
+type Target struct {
+	Expr Expr
+	Name string // the alias; "" when none was written
+}
+
+// With is a WITH clause.
+type With struct {
+	Recursive bool
+	CTEs      []*CTE
+}
+
+// CTE is one query of a WITH clause.
+type CTE struct {
+	At
+	Name    string
+	Columns []string // names of the first columns; may be shorter than the query's
+	Query   Stmt
+	// Extra are columns that SEARCH or CYCLE append; they are plain.
+	Extra []string
+	// Refs are columns of the query that SEARCH or CYCLE compare or order by.
+	Refs []string
+}
+
+// Table is an item of FROM.
+type Table interface {
+	Pos() int
+	table()
+}
+
+// Alias is the name of a FROM item and of its first columns.
+type Alias struct {
+	Name    string
+	Columns []string
+}
+
+// TableName is a relation named in FROM, or the target of a write.
+type TableName struct {
+	At
+	End          int // of the name (not the alias), exclusive; 0 when it has to be found
+	Schema, Name string
+	Alias        *Alias
+	Args         []Expr // of TABLESAMPLE
+}
+
+// SubqueryTable is a query in FROM.
+type SubqueryTable struct {
+	At
+	Query   *Select
+	Alias   *Alias
+	Lateral bool
+}
+
+// FuncTable is one or more functions in FROM. With one call that is no ROWS FROM,
+// Calls has one element.
+type FuncTable struct {
+	At
+	Calls      []Expr
+	Alias      *Alias
+	Lateral    bool
+	Ordinality bool
+	RowsFrom   bool
+	// Columns are the names of a column definition list, if there is one.
+	Columns []string
+}
+
+// OpaqueTable is any other producer of rows (XMLTABLE, JSON_TABLE): every operand
+// must be plain, and so are its columns, whose number may be unknown.
+type OpaqueTable struct {
+	At
+	What    string
+	Args    []Expr
+	Alias   *Alias
+	Lateral bool
+}
+
+// Join is a join of two items.
+type Join struct {
+	At
+	Left, Right Table
+	Natural     bool
+	Using       []string
+	UsingAlias  string
+	On          Expr
+	Alias       *Alias
+	// NullLeft, NullRight: rows of that side may be missing (outer joins).
+	NullLeft, NullRight bool
+}
+
+func (At) stmt()  {}
+func (At) table() {}
+
+// Insert is INSERT, REPLACE and so on.
+type Insert struct {
+	At
+	With      *With
+	Table     *TableName
+	Columns   []Name  // nil: all columns, in the table's order
+	Source    *Select // nil: DEFAULT VALUES
+	SourceAt  int     // where VALUES or SELECT starts (a WITH or a parenthesis included)
+	Conflicts []*Conflict
+	Returning *Returning
+	// Replace: rows in conflict are replaced (SQLite).
+	Replace bool
+}
+
+// Name is a column named as the target of a write. Indirect: only a part of it is
+// written (a field or an element).
+type Name struct {
+	At
+	Name     string
+	Indirect bool
+}
+
+// Conflict is ON CONFLICT.
+type Conflict struct {
+	At
+	Targets     []Expr // columns or expressions; nil when none are named
+	Constraint  string
+	TargetWhere Expr
+	DoNothing   bool
+	Set         []Assign
+	Where       Expr
+}
+
+// Assign is one assignment of SET. With several columns, Value is a Row, a Subquery,
+// or an expression that yields a row.
+type Assign struct {
+	Columns []Name
+	Value   Expr
+}
+
+// Returning is RETURNING. Old and New are the names of the old and new row, "old"
+// and "new" when they were not renamed (PostgreSQL 18), "" where there is no such thing.
+type Returning struct {
+	At
+	Targets  []Target
+	Old, New string
+}
+
+// Update is UPDATE.
+type Update struct {
+	At
+	With      *With
+	Table     *TableName
+	Set       []Assign
+	From      []Table
+	Where     Expr // nil also for WHERE CURRENT OF
+	Returning *Returning
+}
+
+// Delete is DELETE.
+type Delete struct {
+	At
+	With      *With
+	Table     *TableName
+	Using     []Table
+	Where     Expr // nil also for WHERE CURRENT OF
+	Returning *Returning
+}
+
+// Merge is MERGE.
+type Merge struct {
+	At
+	With      *With
+	Table     *TableName
+	Source    Table
+	On        Expr
+	Whens     []MergeWhen
+	Returning *Returning
+}
+
+// MergeWhen is one WHEN of a MERGE: an update (Set), an insert (Insert) or neither.
+type MergeWhen struct {
+	At
+	// Target, Source: which row exists in this branch.
+	Target, Source bool
+	Cond           Expr
+	Set            []Assign
+	Insert         bool
+	Columns        []Name // of the insert; nil: all columns
+	Values         []Expr // of the insert; nil: DEFAULT VALUES
+}
+
+// Explain is EXPLAIN: the statement is analysed, its rows are plain text.
+type Explain struct {
+	At
+	Stmt Stmt
+}
+
+// Utility is every other statement. What describes it to a person ("CREATE INDEX").
+type Utility struct {
+	At
+	What string
+	// Names are the relations that it names.
+	Names []*TableName
+	// Carries: it may carry values or statements into a table, or hide them from
+	// analysis (COPY, DO, PREPARE, CREATE FUNCTION …): refused when a sealed
+	// table is named.
+	Carries bool
+	// Args are expressions whose value it is given at run time (ATTACH ? AS ?):
+	// every one must be plain.
+	Args []Expr
+	// Defaults are columns given a default that is not NULL, by table name.
+	Defaults []ColumnDefault
+	// Catalog, Session: what it may change for later statements.
+	Catalog, Session bool
+	// Forbidden is the reason why no connection may run it at all; "" for nearly all.
+	Forbidden string
+}
+
+// ColumnDefault is a default in CREATE TABLE or ALTER TABLE.
+type ColumnDefault struct {
+	Table  *TableName
+	Column string
+	At     int
+}

@@ -1,0 +1,218 @@
+package sqlplan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
+)
+
+// analysis is the work on one text. It walks the statements once, merging terms, and
+// then reads off what each parameter, literal and result is.
+type analysis struct {
+	p    *Planner
+	ctx  context.Context // for the catalog; an analysis lives for one call
+	env  *Env
+	file *sqlparse.File
+
+	touched     bool // a sealed table was named
+	forbidden   bool // the refusal does not depend on sealed tables
+	unsettled   bool // an earlier statement of the text may change what names mean
+	usedCatalog bool
+	effects     Effects
+
+	slots   []*slot // parameters and literals, in the order met
+	nulls   []*slot // parameters of which only NULL-ness is asked
+	bare    []bareNull
+	casts   []*recast // casts of what may turn out sealed
+	checked []*check  // demands on terms, verified at the end
+	columns []edit    // column lists added to INSERTs
+	inner   int       // how many queries of FROM and WITH are around
+	results []output  // of the last statement that returns rows
+	returns bool
+}
+
+// A slot is one occurrence of a parameter or of a literal.
+type slot struct {
+	param *sqlparse.Param // one of param
+	lit   *sqlparse.Const // and lit is set
+	t     *term
+	array bool // its value is an array of the values of t
+	typed bool // the server infers its type from where it stands
+}
+
+func (s *slot) pos() int {
+	if s.param != nil {
+		return s.param.Pos()
+	}
+	return s.lit.Pos()
+}
+
+// A bareNull is a NULL that stands where the server may take it for text before it sees
+// what it meets, such as an output of a query or an element of an array.
+type bareNull struct {
+	pos int
+	t   *term
+}
+
+// A recast is a cast whose type has to follow when its operand is sealed.
+type recast struct {
+	cast  *sqlparse.Cast
+	t     *term
+	slot  *slot // of a cast whose NULL-ness alone is asked
+	array bool
+}
+
+// A check is a demand on a term.
+type check struct {
+	t    *term
+	pos  int
+	what string
+	need demand
+}
+
+type demand uint8
+
+const (
+	single demand = iota // one identity
+	equal                // and deterministic, and comparable
+	group                // and with one live search key
+)
+
+// run analyses every statement of the text and makes the plan.
+func (a *analysis) run() (*Plan, error) {
+	for i := range a.file.Statements {
+		a.unsettled = a.effects != 0
+		if err := a.statement(a.file.Statements[i].Stmt); err != nil {
+			var r *Refusal
+			if errors.As(err, &r) && !a.touched && !a.forbidden && !a.namesSealedTable() {
+				return &Plan{Effects: ChangesCatalog | ChangesSession}, nil
+			}
+			return nil, err
+		}
+	}
+	if !a.touched {
+		return &Plan{Effects: a.effects, Statements: len(a.file.Statements)}, nil
+	}
+	if err := a.settleRoles(); err != nil {
+		return nil, err
+	}
+	if err := a.verify(); err != nil {
+		return nil, err
+	}
+	return a.emit()
+}
+
+// statement analyses one statement of the text.
+func (a *analysis) statement(s sqlparse.Stmt) error {
+	switch s := s.(type) {
+	case *sqlparse.Utility:
+		return a.utility(s)
+	case *sqlparse.Explain:
+		if _, err := a.query(s.Stmt, nil, nil); err != nil {
+			return err
+		}
+		a.results, a.returns = nil, true
+		return nil
+	}
+	outs, err := a.query(s, nil, nil)
+	if err != nil {
+		return err
+	}
+	a.results, a.returns = outs, outs != nil
+	return nil
+}
+
+// query analyses a statement that can stand in a WITH clause and returns its output
+// columns; nil when it has none.
+func (a *analysis) query(s sqlparse.Stmt, parent *scope, with *withScope) ([]output, error) {
+	switch s := s.(type) {
+	case *sqlparse.Select:
+		return a.selectStmt(s, parent, with)
+	case *sqlparse.Insert:
+		return a.insert(s, with)
+	case *sqlparse.Update:
+		return a.update(s, with)
+	case *sqlparse.Delete:
+		return a.delete(s, with)
+	case *sqlparse.Merge:
+		return a.merge(s, with)
+	}
+	return nil, a.refuse(s.Pos(), nil, fmt.Sprintf("this kind of statement (%T) is not analysed", s), "")
+}
+
+// refuse makes a refusal.
+func (a *analysis) refuse(pos int, col *schema.Column, reason, hint string) error {
+	r := &Refusal{Query: a.p.blank(a.file.Text), Pos: pos, Reason: reason, Hint: hint}
+	if col != nil {
+		r.Table, r.Column = col.TableName(), col.Name
+	}
+	return r
+}
+
+// unify merges the terms of two things that meet at pos. what says how they meet.
+func (a *analysis) unify(x, y *term, pos int, what string) (*term, error) {
+	t, c := merge(x, y)
+	if c != nil {
+		return nil, a.refuse(pos, c.col, c.reason+" in "+what, "a sealed column takes parameters, literals and columns of its own identity only; compute the value in the program, or give both columns one join= group")
+	}
+	return t, nil
+}
+
+// demand notes a check of a term for the end, when it is known what it is.
+func (a *analysis) demand(t *term, need demand, pos int, what string) {
+	a.checked = append(a.checked, &check{t: t, pos: pos, what: what, need: need})
+}
+
+// plainOnly demands that a term holds nothing sealed, now and later.
+func (a *analysis) plainOnly(t *term, pos int, what string) error {
+	r := t.root()
+	if r.state == sealed {
+		return a.refuse(pos, r.first(), what+" cannot work on a sealed column", hintFor(what))
+	}
+	if r.state == free {
+		r.state, r.forced = plain, what
+	}
+	return nil
+}
+
+func hintFor(what string) string {
+	switch what {
+	case "ORDER BY", "LIKE", "ILIKE", "SIMILAR TO", "BETWEEN":
+		return "the database holds only ciphertext, which has no order and no parts; fetch the rows by a plain or deterministic column and do this in the program"
+	}
+	return "the database sees only ciphertext; compute it in the program, or keep what it needs in a plain column"
+}
+
+// verify checks every demand.
+func (a *analysis) verify() error {
+	for _, c := range a.checked {
+		t := c.t.root()
+		if t.state != sealed {
+			continue
+		}
+		if t.identities() > 1 {
+			return a.refuse(c.pos, t.first(), "two sealed columns of different identities meet in "+c.what,
+				"their cells are never equal and do not open in each other's place; give both one join= group, or do it in the program")
+		}
+		if c.need == single {
+			continue
+		}
+		if t.first().Mode != schema.Deterministic {
+			return a.refuse(c.pos, t.first(), c.what+" needs a deterministic column",
+				`cells of a randomized column are all different; tag the column seal:"deterministic", or search by another column`)
+		}
+		if a.env.SearchKeys > 1 {
+			return a.refuse(c.pos, t.first(), c.what+" cannot be answered while two search keys are live",
+				"finish the change of the search key first, so that equal values have equal cells again")
+		}
+	}
+	for _, s := range a.slots {
+		if t := s.t.root(); t.state == sealed && t.identities() > 1 {
+			return a.refuse(s.pos(), t.first(), "it is not clear for which of two sealed columns this value has to be sealed", "write the value in a statement or a branch of its own")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package sqlplan
+
+import (
+	"github.com/colseal/colseal/internal/sqlparse"
+)
+
+// A writeTarget is the table that a statement writes.
+type writeTarget struct {
+	item *item
+	rel  *Relation // nil when the table is not registered or there is no catalog
+}
+
+// openWrite analyses what every write begins with: its WITH clause and its table. The
+// scope has the WITH queries and no items yet.
+func (a *analysis) openWrite(own *sqlparse.With, table *sqlparse.TableName, outer *withScope) (*scope, *writeTarget, error) {
+	sc := &scope{with: outer}
+	if err := a.with(own, sc); err != nil {
+		return nil, nil, err
+	}
+	w, err := a.target(table)
+	return sc, w, err
+}
+
+// target resolves the table of a write.
+func (a *analysis) target(tn *sqlparse.TableName) (*writeTarget, error) {
+	it, err := a.tableItem(tn)
+	if err != nil {
+		return nil, err
+	}
+	w := &writeTarget{item: it}
+	if it.table != nil {
+		_, w.rel, err = a.registered(tn)
+	}
+	return w, err
+}
+
+// column returns the term that values for a column of the target merge with.
+func (a *analysis) targetTerm(w *writeTarget, n sqlparse.Name) (*term, error) {
+	// An alias with column names does not rename the targets of a write, and writes
+	// have none, so the item's columns are the table's.
+	col := w.item.column(n.Name)
+	if col == nil {
+		if w.item.table != nil && !w.item.open {
+			r := a.refuse(n.Pos(), nil, "the sealed table has no column of this name", "name a column of the table")
+			r.(*Refusal).Table = w.item.table.Name
+			return nil, r
+		}
+		return newPlain(), nil
+	}
+	t := col.t.use()
+	if n.Indirect && t.state == sealed {
+		return nil, a.refuse(n.Pos(), t.first(), "a part of a sealed value cannot be written", "write the whole value")
+	}
+	return t, nil
+}
+
+// assign makes a value go to a column.
+func (a *analysis) assign(w *writeTarget, n sqlparse.Name, e sqlparse.Expr, sc *scope) error {
+	col, err := a.targetTerm(w, n)
+	if err != nil {
+		return err
+	}
+	if d, ok := e.(*sqlparse.Default); ok {
+		return a.defaultValue(w, n.Name, d.Pos())
+	}
+	t, err := a.infer(e, sc)
+	if err != nil {
+		return err
+	}
+	a.typedHere(e)
+	return a.store(col, t, e.Pos())
+}
+
+// store merges the value t into a column's term.
+func (a *analysis) store(col, t *term, pos int) error {
+	if col.root().state == plain {
+		if r := t.root(); r.state == sealed {
+			return a.refuse(pos, r.first(), "the sealed column would be copied into a plain one", "read the value and write it in the program, or seal the target with the same join= group")
+		}
+	}
+	x, err := a.unify(col, t, pos, "an assignment")
+	if err != nil {
+		return err
+	}
+	a.demand(x, single, pos, "an assignment")
+	return nil
+}
+
+// defaultValue refuses a default of a sealed column that is not NULL: the server would
+// store it unsealed.
+func (a *analysis) defaultValue(w *writeTarget, name string, pos int) error {
+	col := w.item.column(name)
+	if col == nil || col.t.root().state != sealed || w.rel == nil {
+		return nil
+	}
+	rc := a.relColumn(w.rel, name)
+	if rc == nil || !rc.Default && !rc.Generated {
+		return nil
+	}
+	return a.refuse(pos, col.t.first(), "the column's default would be stored unsealed", "drop the default (ALTER TABLE … ALTER COLUMN … DROP DEFAULT) and give the value in the statement")
+}
+
+// assignments analyses SET.
+func (a *analysis) assignments(set []sqlparse.Assign, w *writeTarget, sc *scope) error {
+	for _, s := range set {
+		if len(s.Columns) == 1 {
+			if row, ok := s.Value.(*sqlparse.Row); ok && len(row.Args) == 1 {
+				s.Value = row.Args[0]
+			}
+			if err := a.assign(w, s.Columns[0], s.Value, sc); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := a.assignSeveral(s, w, sc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// assignSeveral analyses (a, b) = ….
+func (a *analysis) assignSeveral(s sqlparse.Assign, w *writeTarget, sc *scope) error {
+	switch v := s.Value.(type) {
+	case *sqlparse.Row:
+		if len(v.Args) == len(s.Columns) {
+			for i, n := range s.Columns {
+				if err := a.assign(w, n, v.Args[i], sc); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	case *sqlparse.Subquery:
+		outs, err := a.selectStmt(v.Query, sc, sc.with)
+		if err != nil {
+			return err
+		}
+		if len(outs) == len(s.Columns) && !hasGap(outs) {
+			for i, n := range s.Columns {
+				col, err := a.targetTerm(w, n)
+				if err != nil {
+					return err
+				}
+				if err := a.store(col, outs[i].t, n.Pos()); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	for _, n := range s.Columns {
+		col, err := a.targetTerm(w, n)
+		if err != nil {
+			return err
+		}
+		if err := a.plainOnly(col, n.Pos(), "an assignment of a row that is not written out"); err != nil {
+			return err
+		}
+	}
+	return a.plainExpr(s.Value, sc, "an assignment of a row")
+}

@@ -1,0 +1,131 @@
+package sqlplan
+
+import "github.com/colseal/colseal/internal/sqlparse"
+
+// A function is understood when its result is one of its arguments unchanged, or
+// depends on their NULL-ness alone. All others must not see cells.
+type understanding uint8
+
+const (
+	notUnderstood understanding = iota
+	countsRows                  // count: NULL-ness, or equality with DISTINCT
+	countsNulls                 // NULL-ness of every argument
+	picksFirst                  // one of the values of the first argument
+	picksShifted                // the same, or the third argument
+	collects                    // an array of the values of the argument
+)
+
+var functions = map[string]understanding{
+	"count":        countsRows,
+	"num_nulls":    countsNulls,
+	"num_nonnulls": countsNulls,
+	"any_value":    picksFirst,
+	"first_value":  picksFirst,
+	"last_value":   picksFirst,
+	"nth_value":    picksFirst,
+	"lag":          picksShifted,
+	"lead":         picksShifted,
+	"array_agg":    collects,
+}
+
+// builtin reports whether a call names a function of the server's own, as far as the
+// text can tell.
+func builtin(c *sqlparse.Call) bool { return c.Schema == "" || c.Schema == "pg_catalog" }
+
+// call analyses a function call.
+func (a *analysis) call(c *sqlparse.Call, sc *scope) (*term, error) {
+	if err := a.condition(c.Filter, sc); err != nil {
+		return nil, err
+	}
+	if err := a.window(c.Over, sc); err != nil {
+		return nil, err
+	}
+	for _, s := range c.OrderBy {
+		if err := a.plainExpr(s.Expr, sc, "ORDER BY"); err != nil {
+			return nil, err
+		}
+	}
+	if c.Name == "unnest" && builtin(c) && len(c.Args) == 1 {
+		return a.element(c.Args[0], sc, "unnest")
+	}
+	if c.Name == "set_config" {
+		a.effects |= ChangesSession
+		if len(c.Args) > 0 {
+			if k, ok := c.Args[0].(*sqlparse.Const); ok && k.Value == "standard_conforming_strings" {
+				a.forbidden = true
+				return nil, a.refuse(c.Pos(), nil, "standard_conforming_strings must stay on: without it the statements cannot be read as the server reads them", "leave the setting as it is")
+			}
+		}
+	}
+	kind := functions[c.Name]
+	if !builtin(c) || c.ArgNames || c.Variadic || c.Within || len(c.Args) == 0 && !c.Star {
+		kind = notUnderstood
+	}
+	switch kind {
+	case countsRows:
+		return newPlain(), a.counts(c, sc)
+	case countsNulls:
+		for _, e := range c.Args {
+			if err := a.isNull(e, sc); err != nil {
+				return nil, err
+			}
+		}
+		return newPlain(), nil
+	case picksFirst, picksShifted:
+		return a.picks(c, sc, kind)
+	case collects:
+		t, err := a.infer(c.Args[0], sc)
+		if err != nil {
+			return nil, err
+		}
+		if c.Distinct {
+			a.demand(t, group, c.Pos(), "array_agg(DISTINCT …)")
+		}
+		return a.arrayOf(t, c.Pos(), "array_agg")
+	}
+	what := "the function " + c.Name
+	return newResult(what), a.plainExprs(c.Args, sc, what)
+}
+
+// counts analyses count(…).
+func (a *analysis) counts(c *sqlparse.Call, sc *scope) error {
+	if c.Star {
+		return nil
+	}
+	for _, e := range c.Args {
+		t, err := a.infer(e, sc)
+		if err != nil {
+			return err
+		}
+		if c.Distinct {
+			a.demand(t, group, c.Pos(), "count(DISTINCT …)")
+		}
+	}
+	return nil
+}
+
+// picks analyses functions that yield a value of their first argument.
+func (a *analysis) picks(c *sqlparse.Call, sc *scope, kind understanding) (*term, error) {
+	t, err := a.infer(c.Args[0], sc)
+	if err != nil {
+		return nil, err
+	}
+	if c.Distinct {
+		a.demand(t, group, c.Pos(), c.Name+"(DISTINCT …)")
+	}
+	for i, e := range c.Args[1:] {
+		x, err := a.infer(e, sc)
+		if err != nil {
+			return nil, err
+		}
+		if kind == picksShifted && i == 1 {
+			t, err = a.unify(t, x, e.Pos(), "the function "+c.Name)
+		} else {
+			err = a.plainOnly(x, e.Pos(), "the function "+c.Name)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}

@@ -1,0 +1,176 @@
+package sqlplan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
+)
+
+// emission writes the plan once every term is settled.
+type emission struct {
+	*analysis
+	tokens []sqlparse.Token
+	edits  []edit
+	plan   *Plan
+}
+
+// emit makes the plan.
+func (a *analysis) emit() (*Plan, error) {
+	e := &emission{analysis: a, plan: &Plan{
+		Statements: len(a.file.Statements), SearchKeys: max(a.env.SearchKeys, 1), Effects: a.effects, Returns: a.returns,
+	}}
+	e.edits = append(e.edits, a.columns...)
+	e.settleNulls()
+	e.typeNulls()
+	if err := e.results(); err != nil {
+		return nil, err
+	}
+	sealedSlots := slices.ContainsFunc(a.slots, func(s *slot) bool { return s.use() != nil })
+	sealedCasts := slices.ContainsFunc(a.casts, func(c *recast) bool { return c.t.root().state == sealed })
+	if !sealedSlots && !sealedCasts && !e.plan.ResultsSealed() && len(e.edits) == 0 {
+		return &Plan{Effects: a.effects, Statements: e.plan.Statements, Search: e.searches()}, nil
+	}
+	e.plan.Sealed = true
+	e.plan.Search = e.searches()
+	if err := e.checkSlots(); err != nil {
+		return nil, err
+	}
+	if err := e.number(); err != nil {
+		return nil, err
+	}
+	if err := e.literals(); err != nil {
+		return nil, err
+	}
+	if err := e.recasts(); err != nil {
+		return nil, err
+	}
+	return e.plan, e.cut()
+}
+
+// use returns what a slot is sealed for, or nil.
+func (s *slot) use() *Use {
+	t := s.t.root()
+	if t.state != sealed {
+		return nil
+	}
+	return &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: s.array || t.array}
+}
+
+// searches reports whether the plan depends on the number of live search keys.
+func (e *emission) searches() bool {
+	for _, c := range e.checked {
+		if t := c.t.root(); t.state == sealed && c.need != single {
+			return true
+		}
+	}
+	for _, s := range e.slots {
+		if u := s.use(); u != nil && u.Column.Mode == schema.Deterministic {
+			return true
+		}
+	}
+	return false
+}
+
+// settleNulls gives a role to the parameters of which only NULL-ness is asked: the
+// plain role when the parameter has one, else that of a sealed occurrence, so that the
+// server can infer one type for it.
+func (e *emission) settleNulls() {
+	for _, n := range e.nulls {
+		var role *slot
+		for _, s := range e.slots {
+			if s.param == nil || s.param.Number != n.param.Number || s.param.Name != n.param.Name {
+				continue
+			}
+			if s.use() == nil {
+				role = nil
+				break
+			}
+			if role == nil {
+				role = s
+			}
+		}
+		if role != nil {
+			n.t.link, n.array = role.t.root(), role.array
+		}
+		e.slots = append(e.slots, n)
+	}
+	e.nulls = nil
+}
+
+// typeNulls gives NULLs the type of the cells they meet.
+func (e *emission) typeNulls() {
+	for _, n := range e.bare {
+		t := n.t.root()
+		if t.state != sealed {
+			continue
+		}
+		end := n.pos + len("NULL")
+		if end > len(e.file.Text) || !strings.EqualFold(e.file.Text[n.pos:end], "NULL") {
+			continue
+		}
+		u := &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: t.array}
+		e.edits = append(e.edits, edit{start: end, end: end, text: "::" + e.typeName(u)})
+	}
+}
+
+// results describes the result columns.
+func (e *emission) results() error {
+	gaps := 0
+	for _, o := range e.analysis.results {
+		if o.gap {
+			gaps++
+			continue
+		}
+		r := Result{}
+		if o.sure {
+			r.Name = o.name
+		}
+		if t := o.t.root(); t.state == sealed {
+			r.Array = t.array
+			for _, s := range t.cols {
+				if !slices.Contains(r.Columns, s.col) {
+					r.Columns = append(r.Columns, s.col)
+				}
+			}
+		}
+		if gaps == 0 {
+			e.plan.Head = append(e.plan.Head, r)
+		} else {
+			e.plan.Tail = append(e.plan.Tail, r)
+		}
+		if len(r.Columns) > 0 && gaps > 0 && moreGaps(e.analysis.results, o) {
+			return e.refuse(0, r.Columns[0], "the position of a sealed column in the result is not known", "write the columns out instead of *")
+		}
+	}
+	e.plan.Open = gaps > 0
+	if gaps > 1 {
+		// What stands between the gaps is plain; keep what stands after the last one.
+		e.plan.Tail = afterLastGap(e.analysis.results, e.plan.Tail)
+	}
+	return nil
+}
+
+// moreGaps reports whether a gap follows the output o.
+func moreGaps(outs []output, o output) bool {
+	seen := false
+	for _, x := range outs {
+		if seen && x.gap {
+			return true
+		}
+		seen = seen || !x.gap && x.t == o.t
+	}
+	return false
+}
+
+func afterLastGap(outs []output, tail []Result) []Result {
+	n := 0
+	for _, o := range slices.Backward(outs) {
+		if o.gap {
+			break
+		}
+		n++
+	}
+	return tail[len(tail)-n:]
+}

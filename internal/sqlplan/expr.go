@@ -1,0 +1,218 @@
+package sqlplan
+
+import (
+	"fmt"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+)
+
+// infer returns the term of an expression.
+func (a *analysis) infer(e sqlparse.Expr, sc *scope) (*term, error) {
+	switch e := e.(type) {
+	case *sqlparse.Column:
+		return a.column(e, sc)
+	case *sqlparse.Param:
+		return a.slot(&slot{param: e, t: newFree()}), nil
+	case *sqlparse.Const:
+		if e.Value == nil {
+			return a.null(e), nil
+		}
+		return a.slot(&slot{lit: e, t: newFree()}), nil
+	case *sqlparse.Cast:
+		return a.cast(e, sc)
+	case *sqlparse.Compare:
+		return newPlain(), a.compare(e, sc)
+	case *sqlparse.In:
+		return newPlain(), a.in(e, sc)
+	case *sqlparse.IsNull:
+		return newPlain(), a.isNull(e.Arg, sc)
+	case *sqlparse.Logic:
+		for _, x := range e.Args {
+			if err := a.condition(x, sc); err != nil {
+				return nil, err
+			}
+		}
+		return newPlain(), nil
+	case *sqlparse.Case:
+		return a.caseExpr(e, sc)
+	case *sqlparse.Coalesce:
+		return a.mergeAll(e.Args, sc, "COALESCE")
+	case *sqlparse.NullIf:
+		return a.nullIf(e, sc)
+	case *sqlparse.Subquery:
+		return a.subquery(e, sc)
+	case *sqlparse.Call:
+		return a.call(e, sc)
+	case *sqlparse.Array:
+		return a.arrayValue(e, sc)
+	case *sqlparse.Row:
+		return newResult("a row constructor"), a.plainExprs(e.Args, sc, "a row constructor")
+	case *sqlparse.Opaque:
+		return newResult(e.What), a.plainExprs(e.Args, sc, e.What)
+	case *sqlparse.Default:
+		return nil, a.refuse(e.Pos(), nil, "DEFAULT is not expected here", "")
+	}
+	return nil, a.refuse(e.Pos(), nil, fmt.Sprintf("this kind of expression (%T) is not analysed", e), "")
+}
+
+// slot notes a parameter or literal and returns its term.
+func (a *analysis) slot(s *slot) *term {
+	a.slots = append(a.slots, s)
+	return s.t
+}
+
+// plainExpr analyses an expression that must not hold anything sealed.
+func (a *analysis) plainExpr(e sqlparse.Expr, sc *scope, what string) error {
+	if e == nil {
+		return nil
+	}
+	t, err := a.infer(e, sc)
+	if err != nil {
+		return err
+	}
+	return a.plainOnly(t, e.Pos(), what)
+}
+
+func (a *analysis) plainExprs(es []sqlparse.Expr, sc *scope, what string) error {
+	for _, e := range es {
+		if err := a.plainExpr(e, sc, what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// condition analyses an expression of which the truth is asked.
+func (a *analysis) condition(e sqlparse.Expr, sc *scope) error {
+	return a.plainExpr(e, sc, "a condition")
+}
+
+// null notes a NULL and returns its term.
+func (a *analysis) null(c *sqlparse.Const) *term {
+	t := newFree()
+	if a.p.dialect == Postgres {
+		a.bare = append(a.bare, bareNull{pos: c.Pos(), t: t})
+	}
+	return t
+}
+
+// typedHere notes that the server infers the type of e, if it is nothing but a parameter
+// or NULL, from what it is assigned to or compared with. It must be the last one met.
+func (a *analysis) typedHere(e sqlparse.Expr) {
+	switch e := e.(type) {
+	case *sqlparse.Const:
+		if n := len(a.bare); e.Value == nil && n > 0 && a.bare[n-1].pos == e.Pos() {
+			a.bare = a.bare[:n-1]
+		}
+	case *sqlparse.Param:
+		if n := len(a.slots); n > 0 {
+			a.slots[n-1].typed = true
+		}
+	}
+}
+
+// mergeAll analyses expressions of which one is the result.
+func (a *analysis) mergeAll(es []sqlparse.Expr, sc *scope, what string) (*term, error) {
+	result := newFree()
+	for _, e := range es {
+		t, err := a.infer(e, sc)
+		if err != nil {
+			return nil, err
+		}
+		if result, err = a.unify(result, t, e.Pos(), what); err != nil {
+			return nil, err
+		}
+	}
+	return result, nil
+}
+
+// caseExpr analyses CASE: its conditions, and its branches, of which one is the result.
+func (a *analysis) caseExpr(c *sqlparse.Case, sc *scope) (*term, error) {
+	var arg *term
+	var err error
+	if c.Arg != nil {
+		if arg, err = a.infer(c.Arg, sc); err != nil {
+			return nil, err
+		}
+	}
+	var branches []sqlparse.Expr
+	for _, w := range c.Whens {
+		if arg == nil {
+			err = a.condition(w.Cond, sc)
+		} else {
+			var t *term
+			if t, err = a.infer(w.Cond, sc); err == nil {
+				arg, err = a.equate(arg, t, w.Cond.Pos(), "CASE … WHEN")
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		branches = append(branches, w.Then)
+	}
+	if c.Else != nil {
+		branches = append(branches, c.Else)
+	}
+	return a.mergeAll(branches, sc, "CASE")
+}
+
+// nullIf analyses NULLIF, which yields its first operand.
+func (a *analysis) nullIf(n *sqlparse.NullIf, sc *scope) (*term, error) {
+	l, err := a.infer(n.Left, sc)
+	if err != nil {
+		return nil, err
+	}
+	r, err := a.infer(n.Right, sc)
+	if err != nil {
+		return nil, err
+	}
+	return a.equate(l, r, n.Pos(), "NULLIF")
+}
+
+// isNull analyses a test for NULL, which a cell answers as its plaintext would.
+func (a *analysis) isNull(e sqlparse.Expr, sc *scope) error {
+	switch e := e.(type) {
+	case *sqlparse.Param:
+		a.nulls = append(a.nulls, &slot{param: e, t: newFree()})
+		return nil
+	case *sqlparse.Cast:
+		if p, ok := e.Arg.(*sqlparse.Param); ok {
+			s := &slot{param: p, t: newFree()}
+			a.nulls = append(a.nulls, s)
+			a.casts = append(a.casts, &recast{cast: e, t: s.t, slot: s, array: e.Type.Array})
+			return nil
+		}
+	case *sqlparse.Row:
+		for _, x := range e.Args {
+			if err := a.isNull(x, sc); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	_, err := a.infer(e, sc)
+	return err
+}
+
+// subquery analyses a query as an expression.
+func (a *analysis) subquery(e *sqlparse.Subquery, sc *scope) (*term, error) {
+	outs, err := a.selectStmt(e.Query, sc, sc.with)
+	if err != nil || e.Kind == sqlparse.ExistsQuery {
+		return newPlain(), err
+	}
+	if len(outs) != 1 || outs[0].gap {
+		for _, o := range outs {
+			if o.gap {
+				continue
+			}
+			if err := a.plainOnly(o.t, e.Pos(), "a subquery of several columns"); err != nil {
+				return nil, err
+			}
+		}
+		return newPlain(), nil
+	}
+	if e.Kind == sqlparse.ArrayQuery {
+		return a.arrayOf(outs[0].t, e.Pos(), "ARRAY(SELECT …)")
+	}
+	return outs[0].t, nil
+}

@@ -1,0 +1,187 @@
+package sqlplan
+
+import (
+	"github.com/colseal/colseal/internal/sqlparse"
+)
+
+// insert analyses INSERT.
+func (a *analysis) insert(s *sqlparse.Insert, with *withScope) ([]output, error) {
+	sc, w, err := a.openWrite(s.With, s.Table, with)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.insertSource(s, w, sc); err != nil {
+		return nil, err
+	}
+	for _, c := range s.Conflicts {
+		if err := a.conflict(c, w, sc.with); err != nil {
+			return nil, err
+		}
+	}
+	return a.returning(s.Returning, w, nil, sc.with)
+}
+
+// insertSource makes the rows of an INSERT go to its columns.
+func (a *analysis) insertSource(s *sqlparse.Insert, w *writeTarget, sc *scope) error {
+	names := s.Columns
+	if names == nil {
+		names = allColumns(w)
+	}
+	if s.Source == nil {
+		return a.defaultsExcept(w, nil, s.Pos())
+	}
+	if src := s.Source; src.Values != nil && src.With == nil && src.OrderBy == nil && src.Limit == nil {
+		width := len(s.Source.Values[0])
+		for _, row := range s.Source.Values {
+			if err := a.insertRow(w, names, row, sc, s.Pos()); err != nil {
+				return err
+			}
+			width = min(width, len(row))
+		}
+		return a.finishInsert(s, w, names, width)
+	}
+	outs, err := a.selectStmt(s.Source, nil, sc.with)
+	if err != nil {
+		return err
+	}
+	for i, o := range outs {
+		if o.gap {
+			return a.insertGap(w, names[min(i, len(names)):], outs[i:], s)
+		}
+		if i >= len(names) {
+			if err := a.extraValue(w, o.t, s.Pos()); err != nil {
+				return err
+			}
+			continue
+		}
+		col, err := a.targetTerm(w, names[i])
+		if err != nil {
+			return err
+		}
+		if err := a.store(col, o.t, names[i].Pos()); err != nil {
+			return err
+		}
+	}
+	return a.finishInsert(s, w, names, len(outs))
+}
+
+// insertGap decides an INSERT from a query with columns of unknown number.
+func (a *analysis) insertGap(w *writeTarget, names []sqlparse.Name, outs []output, s *sqlparse.Insert) error {
+	if w.item.table == nil {
+		return a.plainOutputs(outs, s.Pos(), "an INSERT of unknown columns")
+	}
+	return a.refuse(s.Pos(), nil, "the columns that this INSERT copies are not known", "write the columns out instead of *")
+}
+
+// insertRow makes one row of VALUES go to the columns.
+func (a *analysis) insertRow(w *writeTarget, names []sqlparse.Name, row []sqlparse.Expr, sc *scope, pos int) error {
+	if err := a.noExpansion(row); err != nil {
+		return err
+	}
+	for i, e := range row {
+		if i < len(names) {
+			if err := a.assign(w, names[i], e, sc); err != nil {
+				return err
+			}
+			continue
+		}
+		t, err := a.infer(e, sc)
+		if err != nil {
+			return err
+		}
+		if err := a.extraValue(w, t, e.Pos()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// extraValue decides a value beyond the last column. The server refuses such a
+// statement, but would see what the value is.
+func (a *analysis) extraValue(w *writeTarget, t *term, pos int) error {
+	if w.item.table == nil || w.item.open || w.item.ask != nil {
+		return a.plainOnly(t, pos, "a value for a column that is not known")
+	}
+	return a.refuse(pos, nil, "the INSERT has more values than columns", "give as many values as there are columns")
+}
+
+// finishInsert looks at the columns that get no value, and adds the column list that
+// the statement lacks, so that a table changed meanwhile cannot move the values.
+func (a *analysis) finishInsert(s *sqlparse.Insert, w *writeTarget, names []sqlparse.Name, width int) error {
+	if w.item.table == nil {
+		return nil
+	}
+	given := map[string]bool{}
+	for _, n := range names[:min(width, len(names))] {
+		given[n.Name] = true
+	}
+	if err := a.defaultsExcept(w, given, s.Pos()); err != nil {
+		return err
+	}
+	if s.Columns != nil {
+		return nil
+	}
+	if w.rel == nil {
+		if a.env.Catalog == nil {
+			return nil
+		}
+		return a.refuse(s.Pos(), nil, "the columns of the table are not known", "write the column list")
+	}
+	return a.addColumnList(s, w, min(width, len(names)))
+}
+
+// defaultsExcept refuses defaults of the sealed columns that are not given.
+func (a *analysis) defaultsExcept(w *writeTarget, given map[string]bool, pos int) error {
+	if w.item.table == nil {
+		return nil
+	}
+	for _, c := range w.item.cols {
+		if c.gap || given[c.name] {
+			continue
+		}
+		if err := a.defaultValue(w, c.name, pos); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func allColumns(w *writeTarget) []sqlparse.Name {
+	var names []sqlparse.Name
+	for _, c := range w.item.cols {
+		if !c.gap {
+			names = append(names, sqlparse.Name{Name: c.name})
+		}
+	}
+	return names
+}
+
+// conflict analyses ON CONFLICT.
+func (a *analysis) conflict(c *sqlparse.Conflict, w *writeTarget, with *withScope) error {
+	own := &scope{with: with, items: []*item{w.item}}
+	for _, e := range c.Targets {
+		t, err := a.infer(e, own)
+		if err != nil {
+			return err
+		}
+		a.demand(t, group, e.Pos(), "ON CONFLICT")
+	}
+	if err := a.condition(c.TargetWhere, own); err != nil {
+		return err
+	}
+	both := &scope{with: with, items: []*item{w.item, {name: "excluded", cols: w.item.cols, open: w.item.open, table: w.item.table, ask: w.item.ask, hidden: allHidden(w.item)}}}
+	if err := a.assignments(c.Set, w, both); err != nil {
+		return err
+	}
+	return a.condition(c.Where, both)
+}
+
+// allHidden hides every column of an item, as those of EXCLUDED can only be named with
+// it where the target has them too.
+func allHidden(it *item) map[string]bool {
+	h := map[string]bool{}
+	for _, c := range it.cols {
+		h[c.name] = true
+	}
+	return h
+}

@@ -1,0 +1,133 @@
+package sqlplan
+
+import (
+	"github.com/colseal/colseal/internal/sqlparse"
+)
+
+// join adds both sides of a join, and the columns that USING or NATURAL merge.
+func (a *analysis) join(j *sqlparse.Join, sc *scope) ([]output, error) {
+	base := len(sc.items)
+	left, err := a.table(j.Left, sc)
+	if err != nil {
+		return nil, err
+	}
+	middle := len(sc.items)
+	right, err := a.table(j.Right, sc)
+	if err != nil {
+		return nil, err
+	}
+	using := j.Using
+	if j.Natural {
+		if left, right, using, err = a.naturalColumns(j, left, right); err != nil {
+			return nil, err
+		}
+	}
+	star := append(append([]output{}, left...), right...)
+	if len(using) > 0 {
+		if star, err = a.using(j, using, left, right, sc, base, middle); err != nil {
+			return nil, err
+		}
+	}
+	if j.On != nil {
+		on := &scope{parent: sc.parent, with: sc.with, items: sc.items[base:]}
+		if err := a.condition(j.On, on); err != nil {
+			return nil, err
+		}
+	}
+	if j.Alias == nil {
+		return star, nil
+	}
+	if star, err = a.expand(star); err != nil {
+		return nil, err
+	}
+	it := &item{cols: star}
+	for _, c := range star {
+		it.open = it.open || c.gap
+	}
+	sc.items = sc.items[:base]
+	return a.addItem(sc, it, j.Alias, j.Pos())
+}
+
+// naturalColumns finds the columns that both sides of a NATURAL join have.
+func (a *analysis) naturalColumns(j *sqlparse.Join, left, right []output) (l, r []output, names []string, err error) {
+	if l, err = a.expand(left); err != nil {
+		return
+	}
+	if r, err = a.expand(right); err != nil {
+		return
+	}
+	for _, c := range append(append([]output{}, l...), r...) {
+		if c.gap {
+			return nil, nil, nil, a.refuse(j.Pos(), nil, "the columns that this NATURAL join compares are not known", "write JOIN … USING (…)")
+		}
+	}
+	for _, c := range l {
+		if findOutput(r, c.name) != nil {
+			names = append(names, c.name)
+		}
+	}
+	return l, r, names, nil
+}
+
+// using merges the named columns of both sides.
+func (a *analysis) using(j *sqlparse.Join, names []string, left, right []output, sc *scope, base, middle int) ([]output, error) {
+	merged := &item{name: j.UsingAlias}
+	for _, n := range names {
+		l, err := a.sideColumn(n, left, sc.items[base:middle])
+		if err != nil {
+			return nil, err
+		}
+		r, err := a.sideColumn(n, right, sc.items[middle:])
+		if err != nil {
+			return nil, err
+		}
+		t, err := a.equate(l, r, j.Pos(), "JOIN … USING")
+		if err != nil {
+			return nil, err
+		}
+		merged.cols = append(merged.cols, output{name: n, t: t, sure: true})
+	}
+	star := append([]output{}, merged.cols...)
+	for _, side := range [2][]output{left, right} {
+		for _, c := range side {
+			if c.gap || findOutput(merged.cols, c.name) == nil {
+				star = append(star, c)
+			}
+		}
+	}
+	for _, it := range sc.items[base:] {
+		if it.hidden == nil {
+			it.hidden = map[string]bool{}
+		}
+		for _, n := range names {
+			it.hidden[n] = true
+		}
+	}
+	sc.items = append(sc.items, merged)
+	return star, nil
+}
+
+// sideColumn returns the term of the column that one side of a join has under a name.
+func (a *analysis) sideColumn(name string, cols []output, items []*item) (*term, error) {
+	if c := findOutput(cols, name); c != nil {
+		return c.t.use(), nil
+	}
+	for _, it := range items {
+		if err := a.load(it); err != nil {
+			return nil, err
+		}
+		if c := it.column(name); c != nil {
+			return c.t.use(), nil
+		}
+	}
+	return newPlain(), nil
+}
+
+func findOutput(cols []output, name string) *output {
+	for i := range cols {
+		if !cols[i].gap && cols[i].name == name {
+			return &cols[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package sqlplan
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/colseal/colseal/schema"
+)
+
+// A text that names a sealed table must be seen to, however the name is written.
+func TestMentions(t *testing.T) {
+	long := strings.Repeat("a", 63)
+	for _, c := range []struct {
+		dialect     Dialect
+		table, text string
+		want        bool
+	}{
+		{Postgres, "users", "SELECT 1 FROM USERS", true},
+		{Postgres, "users", `SELECT 1 FROM"users"`, true},
+		{Postgres, "users", "SELECT 1 FROM/**/users--", true},
+		{Postgres, "users", "SELECT 1 FROM users2, my_users, users$", false},
+		{Postgres, "users", `SELECT 1 FROM U&"\0075sers"`, true},
+		{Postgres, "\"\u212ael\"", "SELECT 1 FROM \"\u212ael\"", true},
+		{Postgres, "\"\u0130d\"", "SELECT 1 FROM \"\u0130d\" WHERE '\u0130\u0130' = ''", true},
+		{Postgres, `"we""ird"`, `SELECT 1 FROM "we""ird"`, true},
+		{Postgres, long, "SELECT 1 FROM " + long + "bcd", true}, // cut by the server
+		{SQLite, "\"we`ird\"", "SELECT 1 FROM `we``ird`", true},
+		{SQLite, `"we'ird"`, "SELECT 1 FROM 'we''ird'", true},
+		{SQLite, "users", "SELECT 1 FROM [users]", true},
+	} {
+		p := New(schema.Must(schema.Columns(c.table, schema.Column{Name: "email"})), c.dialect, Options{})
+		if got := p.mentions(c.text); got != c.want {
+			t.Errorf("%s in %s: %t", c.table, c.text, got)
+		}
+	}
+}
+
+// The server cuts a name that is too long, and so finds the sealed table.
+func TestLongNames(t *testing.T) {
+	long := strings.Repeat("a", 63)
+	p := New(schema.Must(schema.Columns(long, schema.Column{Name: "email"})), Postgres, Options{})
+	catalog := fakeCatalog{"public." + long: relation(long, "email bytea")}
+	plan, err := p.Plan(t.Context(), "INSERT INTO "+long+"zz(email) VALUES ('x')", &Env{Catalog: catalog})
+	if err == nil && len(plan.Literals) != 1 || err != nil && !errors.Is(err, ErrRefused) {
+		t.Errorf("%+v, %v", plan, err)
+	}
+}
+
+// A plan that was made without a catalog is not given to those who have one.
+func TestPlansWithoutCatalog(t *testing.T) {
+	p := New(testSchema, Postgres, Options{})
+	const sql = "SELECT * FROM users"
+	if _, err := p.Plan(t.Context(), sql, nil); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := p.Plan(t.Context(), sql, &Env{Catalog: testCatalog})
+	if err != nil || plan.Open {
+		t.Errorf("%+v, %v", plan, err)
+	}
+}

@@ -1,0 +1,127 @@
+package sqlplan
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
+)
+
+// number gives each role of each parameter its number in the text to be sent.
+func (e *emission) number() error {
+	if e.p.dialect == SQLite {
+		return e.numberSQLite()
+	}
+	top := 0
+	for _, s := range e.slots {
+		if s.param != nil {
+			top = max(top, s.param.Number)
+		}
+	}
+	e.plan.NumInput = top
+	e.plan.Params = make([]Param, top)
+	for i := range e.plan.Params {
+		e.plan.Params[i] = Param{From: i + 1}
+	}
+	taken := make([]bool, top)
+	numbers := map[role]int{}
+	// Plain roles keep their numbers; a sealed role keeps it when it is the only one.
+	for _, plainRoles := range [2]bool{true, false} {
+		for _, s := range e.slots {
+			if s.param == nil || (s.use() == nil) != plainRoles {
+				continue
+			}
+			r := roleOf(s)
+			n, ok := numbers[r]
+			if !ok {
+				if n = s.param.Number; taken[n-1] {
+					e.plan.Params = append(e.plan.Params, Param{From: n})
+					n = len(e.plan.Params)
+				} else {
+					taken[n-1] = true
+				}
+				numbers[r] = n
+				e.plan.Params[n-1].Use = s.use()
+			}
+			e.renumber(s, n)
+		}
+	}
+	return nil
+}
+
+// A role is one use of one of the caller's arguments.
+type role struct {
+	number   int
+	name     string
+	identity string
+	storage  Storage
+	kind     schema.Kind
+	array    bool
+}
+
+func roleOf(s *slot) role {
+	r := role{number: s.param.Number, name: s.param.Name}
+	if u := s.use(); u != nil {
+		r.identity, r.storage, r.array, r.kind = u.Column.Identity(), u.Storage, u.Array, u.Column.Kind
+	}
+	return r
+}
+
+// renumber edits a placeholder, and gives it its type where the server cannot infer it.
+func (e *emission) renumber(s *slot, n int) {
+	text := "$" + strconv.Itoa(n)
+	if u := s.use(); u != nil && !s.typed && !e.isCast(s) {
+		text += "::" + e.typeName(u)
+	}
+	if text != e.file.Text[s.param.Pos():s.param.End] {
+		e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, text: text})
+	}
+}
+
+// isCast reports whether a slot is the direct operand of a cast.
+func (e *emission) isCast(s *slot) bool {
+	return slices.ContainsFunc(e.casts, func(c *recast) bool {
+		p, ok := c.cast.Arg.(*sqlparse.Param)
+		return ok && p == s.param
+	})
+}
+
+// numberSQLite writes every placeholder as ?N.
+func (e *emission) numberSQLite() error {
+	if e.plan.Statements > 1 && slices.ContainsFunc(e.slots, func(s *slot) bool { return s.param != nil }) {
+		return e.refuse(0, nil, "several statements with parameters in one text", "run each statement by itself")
+	}
+	numbers := map[role]int{}
+	for _, s := range e.slots {
+		if s.param == nil {
+			continue
+		}
+		r := roleOf(s)
+		n, ok := numbers[r]
+		if !ok {
+			e.plan.Params = append(e.plan.Params, Param{From: s.param.Number, Name: s.param.Name, Use: s.use()})
+			n = len(e.plan.Params)
+			if s.param.Name != "" {
+				e.plan.Params[n-1].From = 0
+				e.plan.NamedInput = true
+			}
+			numbers[r] = n
+		}
+		e.plan.NumInput = max(e.plan.NumInput, s.param.Number)
+		e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, text: "?" + strconv.Itoa(n)})
+	}
+	return nil
+}
+
+// typeName returns the type that the server needs for a sealed value.
+func (e *emission) typeName(u *Use) string {
+	name := "bytea"
+	if u.Storage == StorageText {
+		name = "text"
+	}
+	if u.Array {
+		name += "[]"
+	}
+	return name
+}

@@ -1,0 +1,167 @@
+package sqlplan
+
+import (
+	"github.com/colseal/colseal/internal/sqlparse"
+)
+
+// reference analyses an expression of ORDER BY, GROUP BY or DISTINCT ON, which may
+// name an output or give its number. outputFirst: an output's name wins over a column's.
+func (a *analysis) reference(e sqlparse.Expr, outs []output, sc *scope, outputFirst bool) (*term, error) {
+	if c, ok := e.(*sqlparse.Const); ok {
+		if n, ok := c.Value.(int64); ok {
+			return a.ordinal(n, e.Pos(), outs)
+		}
+	}
+	c, ok := e.(*sqlparse.Column)
+	if !ok || c.Star || len(c.Parts) != 1 {
+		return a.infer(e, sc)
+	}
+	out := findOutput(outs, c.Parts[0])
+	if out == nil {
+		return a.infer(e, sc)
+	}
+	if !outputFirst {
+		t, _, err := a.search(c, c.Parts[0], sc)
+		if err != nil || t != nil {
+			return t, err
+		}
+	}
+	return out.t, nil
+}
+
+// ordinal returns the output of a number, counted from 1.
+func (a *analysis) ordinal(n int64, pos int, outs []output) (*term, error) {
+	for i, o := range outs {
+		if o.gap {
+			for _, o := range outs {
+				if !o.gap && o.t.root().state == sealed {
+					return nil, a.refuse(pos, o.t.first(), "it is not known which output this number means", "name the column instead of giving its number")
+				}
+			}
+			break
+		}
+		if int64(i+1) == n {
+			return o.t, nil
+		}
+	}
+	return newPlain(), nil
+}
+
+// targets analyses a select list.
+func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]output, error) {
+	outs := []output{}
+	for _, t := range ts {
+		if c, ok := t.Expr.(*sqlparse.Column); ok && c.Star {
+			cols, err := a.star(c, star, sc)
+			if err != nil {
+				return nil, err
+			}
+			outs = append(outs, cols...)
+			continue
+		}
+		x, err := a.infer(t.Expr, sc)
+		if err != nil {
+			return nil, err
+		}
+		if c, ok := t.Expr.(*sqlparse.Const); ok && t.Name == "" && sc.parent == nil && a.inner == 0 {
+			a.typedHere(c) // a cast would change the column's label
+		}
+		if expands(t.Expr) { // (row).*: columns of unknown number
+			outs = append(outs, output{gap: true})
+			continue
+		}
+		o := output{name: t.Name, t: x, sure: t.Name != ""}
+		if o.name == "" {
+			o.name, o.sure = a.label(t.Expr)
+		}
+		outs = append(outs, o)
+	}
+	return outs, nil
+}
+
+// star returns the columns of * or t.* in a select list.
+func (a *analysis) star(c *sqlparse.Column, all []output, sc *scope) ([]output, error) {
+	if len(c.Parts) == 0 {
+		return a.expand(uses(all))
+	}
+	it, err := a.item(c, c.Parts, sc)
+	if err != nil {
+		return nil, err
+	}
+	if it == nil {
+		if _, err := a.unresolved(c); err != nil {
+			return nil, err
+		}
+		return []output{{gap: true}}, nil
+	}
+	if err := a.load(it); err != nil {
+		return nil, err
+	}
+	return uses(it.cols), nil
+}
+
+func uses(cols []output) []output {
+	out := make([]output, len(cols))
+	for i, c := range cols {
+		if !c.gap {
+			c.t = c.t.use()
+		}
+		out[i] = c
+	}
+	return out
+}
+
+// label returns the name that the server gives an output that has no alias. sure: it is
+// what will be reported, which only PostgreSQL documents.
+func (a *analysis) label(e sqlparse.Expr) (name string, sure bool) {
+	switch e := e.(type) {
+	case *sqlparse.Column:
+		return e.Parts[len(e.Parts)-1], a.p.dialect == Postgres
+	case *sqlparse.Cast:
+		if name, _ := a.label(e.Arg); name != "" {
+			return name, false
+		}
+		return e.Type.Name, false
+	case *sqlparse.Call:
+		return e.Name, false
+	case *sqlparse.Coalesce:
+		return "coalesce", false
+	case *sqlparse.NullIf:
+		return "nullif", false
+	case *sqlparse.Case:
+		if e.Else != nil {
+			if name, _ := a.label(e.Else); name != "" {
+				return name, false
+			}
+		}
+		return "case", false
+	case *sqlparse.Array:
+		return "array", false
+	case *sqlparse.Row:
+		return "row", false
+	case *sqlparse.Subquery:
+		switch {
+		case e.Kind == sqlparse.ExistsQuery:
+			return "exists", false
+		case e.Kind == sqlparse.ArrayQuery:
+			return "array", false
+		case len(e.Query.Targets) == 1:
+			if t := e.Query.Targets[0]; t.Name != "" {
+				return t.Name, false
+			} else if c, ok := t.Expr.(*sqlparse.Column); !ok || !c.Star {
+				name, _ := a.label(t.Expr)
+				return name, false
+			}
+		}
+	}
+	return "", false
+}
+
+func hasGap(cols []output) bool {
+	for _, c := range cols {
+		if c.gap {
+			return true
+		}
+	}
+	return false
+}

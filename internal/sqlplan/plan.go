@@ -1,0 +1,148 @@
+// Package sqlplan decides what must happen to one SQL text so that no plaintext
+// of a sealed column ever leaves the program: which parameters and literals are
+// sealed, for which column, and which result columns may hold cells. A text that
+// it does not fully understand is refused; it never guesses.
+//
+// A Plan is plain data. Nothing here sees a value that is bound at run time, a key
+// or a connection: the driver applies Plans.
+package sqlplan
+
+import (
+	"github.com/colseal/colseal/schema"
+)
+
+// Plan is what to do with one SQL text. It is immutable and shared between
+// goroutines; callers must not change what it points to.
+type Plan struct {
+	// Sealed says that the text touches a sealed column. When false, the text
+	// and its arguments are forwarded exactly as they are and every field but
+	// Effects and Statements is zero.
+	Sealed bool
+
+	// Statements is the number of statements in the text. More than one can only
+	// be executed, not queried or prepared, when Sealed.
+	Statements int
+
+	// Chunks is the text to send, cut at the literals that have to be sealed:
+	// Chunks[0] + Literals[0] sealed + Chunks[1] + … There is always one chunk
+	// more than there are literals.
+	Chunks   []string
+	Literals []Literal
+
+	// Params are the parameters to send, in order: Params[i] becomes $i+1. A
+	// caller's argument may stand several times (one parameter in several roles)
+	// and Params covers every argument that the text names.
+	Params []Param
+
+	// NumInput is the number of positional arguments that the caller gives.
+	// NamedInput says that parameters are matched by Param.Name instead.
+	NumInput   int
+	NamedInput bool
+
+	// Head and Tail describe the result columns, first and last. When Open is
+	// false, Head is all of them. When Open is true, columns of unknown number
+	// that hold nothing sealed stand between Head and Tail.
+	Head, Tail []Result
+	Open       bool
+
+	// Search says that a deterministic column is written, compared or grouped,
+	// so that the plan depends on how many search keys are live (SearchKeys).
+	Search     bool
+	SearchKeys int
+
+	// Returns says that the statement produces rows.
+	Returns bool
+
+	Effects Effects
+}
+
+// Use is the purpose for which a parameter or literal is sealed.
+type Use struct {
+	Column  *schema.Column
+	Storage Storage
+	// Array: the value is an array whose elements are sealed one by one
+	// (email = ANY($1)).
+	Array bool
+	// Key is the index into the live search keys of a deterministic column; 0
+	// is the one that seals new cells.
+	Key int
+}
+
+// Param is one parameter to send.
+type Param struct {
+	From int    // 1-based position of the caller's argument; 0 when named
+	Name string // the caller's argument name, without its prefix; "" when positional
+	Use  *Use   // nil: the argument is passed as it is
+}
+
+// Literal is a constant of the text that is sealed in place.
+type Literal struct {
+	// Value is a string, int64, bool, or, for a number that is no int64, its
+	// decimal text as a string. It is plaintext: it must not be printed.
+	Value any
+	Use   Use
+}
+
+// Result describes one result column.
+type Result struct {
+	// Name is the column label that the server will report; "" when unknown.
+	Name string
+	// Columns are the sealed columns that a cell here may come from. All are of
+	// one kind. Empty: the column is passed through as it is.
+	Columns []*schema.Column
+	// Array: the value is an array of cells.
+	Array bool
+}
+
+// Storage is how a sealed column is stored.
+type Storage uint8
+
+// The storage classes of a column.
+const (
+	StorageBytes Storage = iota + 1 // bytea or BLOB: the cell as it is
+	StorageText                     // text, varchar: "cs1:" + base64url
+	StorageOther                    // any other type: cannot hold a cell
+)
+
+// Effects are what a text may change for later ones on the same connection or
+// database.
+type Effects uint8
+
+// The effects of a text.
+const (
+	// ChangesCatalog: tables, columns or types may change. The catalog facts of
+	// all connections are read again.
+	ChangesCatalog Effects = 1 << iota
+	// ChangesSession: the search path or other settings of this connection may
+	// change, now or when the transaction ends.
+	ChangesSession
+)
+
+// Result returns what is known of result column i of n.
+func (p *Plan) Result(i, n int) Result {
+	if i < len(p.Head) {
+		return p.Head[i]
+	}
+	if p.Open && i >= n-len(p.Tail) && i < n {
+		return p.Tail[i-(n-len(p.Tail))]
+	}
+	return Result{}
+}
+
+// Width returns the least number of result columns, and whether there are never
+// more.
+func (p *Plan) Width() (n int, exact bool) {
+	return len(p.Head) + len(p.Tail), !p.Open
+}
+
+// ResultsSealed reports whether any result column may hold cells.
+func (p *Plan) ResultsSealed() bool {
+	for _, rs := range [2][]Result{p.Head, p.Tail} {
+		for i := range rs {
+			if len(rs[i].Columns) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,192 @@
+package sqlplan
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/colseal/colseal/schema"
+)
+
+// fakeCatalog is a server with a few tables.
+type fakeCatalog map[string]*Relation
+
+func (c fakeCatalog) Relation(_ context.Context, schemaName, name string) (*Relation, error) {
+	if schemaName == "" {
+		schemaName = "public"
+	}
+	return c[schemaName+"."+name], nil
+}
+
+func relation(name string, cols ...string) *Relation {
+	r := &Relation{Schema: "public", Name: name}
+	for _, c := range cols {
+		name, typ, _ := strings.Cut(c, " ")
+		rc := RelationColumn{Name: name, Type: typ, Storage: StorageOther}
+		switch typ {
+		case "bytea":
+			rc.Storage = StorageBytes
+		case "text":
+			rc.Storage = StorageText
+		}
+		r.Columns = append(r.Columns, rc)
+	}
+	return r
+}
+
+var testCatalog = fakeCatalog{
+	"public.users":   relation("users", "id bigint", "email bytea", "ssn bytea", "note text", "org bigint"),
+	"public.archive": relation("archive", "id bigint", "email bytea", "ssn bytea"),
+	"public.leads":   relation("leads", "id bigint", "email bytea", "phone bytea"),
+	"public.texts":   relation("texts", "id bigint", "mail text"),
+	"public.tagged":  relation("tagged", "id bigint", "tags bytea", "nums bytea"),
+	"public.broken":  relation("broken", "id bigint", "n integer"),
+	"other.users": func() *Relation {
+		r := relation("users", "id bigint", "email bytea", "ssn bytea")
+		r.Schema = "other"
+		return r
+	}(),
+	"public.orders": relation("orders", "id bigint", "user_id bigint", "total numeric"),
+	"public.user_view": func() *Relation {
+		r := relation("user_view", "id bigint", "email bytea")
+		r.View = true
+		return r
+	}(),
+}
+
+var testSchema = schema.Must(
+	schema.Columns("users",
+		schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
+		schema.Column{Name: "ssn", Mode: schema.Randomized}),
+	schema.Columns("archive",
+		schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
+		schema.Column{Name: "ssn", Mode: schema.Randomized}),
+	schema.Columns("leads",
+		schema.Column{Name: "email", Mode: schema.Deterministic},
+		schema.Column{Name: "phone", Mode: schema.Deterministic, Kind: schema.Int}),
+	schema.Columns("texts", schema.Column{Name: "mail", Mode: schema.Deterministic}),
+	schema.Columns("broken", schema.Column{Name: "n", Kind: schema.Int}),
+	schema.Columns("tagged", schema.Column{Name: "tags", Kind: schema.TextArray},
+		schema.Column{Name: "nums", Kind: schema.IntArray, Mode: schema.Deterministic}),
+	schema.Columns("missing", schema.Column{Name: "x"}),
+	schema.View("user_view", "users"),
+)
+
+func render(p *Plan) string {
+	var b strings.Builder
+	if !p.Sealed {
+		return "forward"
+	}
+	for i, c := range p.Chunks {
+		b.WriteString(c)
+		if i < len(p.Literals) {
+			l := p.Literals[i]
+			fmt.Fprintf(&b, "«%v:%s»", l.Value, renderUse(&l.Use))
+		}
+	}
+	b.WriteString(" |")
+	for _, q := range p.Params {
+		fmt.Fprintf(&b, " %d", q.From)
+		if q.Name != "" {
+			b.WriteString(q.Name)
+		}
+		if q.Use != nil {
+			b.WriteString("=" + renderUse(q.Use))
+		}
+	}
+	b.WriteString(" |")
+	for i, r := range append(append([]Result{}, p.Head...), p.Tail...) {
+		if p.Open && i == len(p.Head) {
+			b.WriteString(" …")
+		}
+		switch {
+		case len(r.Columns) == 0:
+			b.WriteString(" _")
+		default:
+			b.WriteByte(' ')
+			for j, c := range r.Columns {
+				if j > 0 {
+					b.WriteByte('/')
+				}
+				b.WriteString(c.TableName() + "." + c.Name)
+			}
+			if r.Array {
+				b.WriteString("[]")
+			}
+		}
+	}
+	if p.Open && len(p.Tail) == 0 {
+		b.WriteString(" …")
+	}
+	return b.String()
+}
+
+func renderUse(u *Use) string {
+	s := u.Column.TableName() + "." + u.Column.Name
+	if u.Array {
+		s += "[]"
+	}
+	if u.Storage == StorageText {
+		s += "(text)"
+	}
+	return s
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestPlans holds the plan, or the refusal, of every line of testdata/*.sql.
+func TestPlans(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		dialect Dialect
+	}{{"postgres", Postgres}, {"sqlite", SQLite}} {
+		t.Run(c.name, func(t *testing.T) {
+			text, err := os.ReadFile("testdata/" + c.name + ".sql")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := plansOf(t, New(testSchema, c.dialect, Options{}), string(text))
+			golden := "testdata/" + c.name + ".plans"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+				t.Errorf("plans differ (-want +got); run with -update after looking at each:\n%s", diff)
+			}
+		})
+	}
+}
+
+// plansOf renders the plan of each line of a text.
+func plansOf(t *testing.T, p *Planner, text string) string {
+	t.Helper()
+	var b strings.Builder
+	for sql := range strings.Lines(text) {
+		if sql = strings.TrimSpace(sql); sql == "" {
+			continue
+		}
+		plan, err := p.Plan(t.Context(), sql, &Env{Catalog: testCatalog})
+		if err != nil {
+			var r *Refusal
+			if !errors.As(err, &r) || !errors.Is(err, ErrRefused) {
+				t.Fatalf("%s: %v is no refusal", sql, err)
+			}
+			fmt.Fprintf(&b, "%s\n  REFUSED %s\n", sql, strings.TrimPrefix(err.Error(), "colseal: refused before sending: "))
+			continue
+		}
+		fmt.Fprintf(&b, "%s\n  %s\n", sql, render(plan))
+	}
+	return b.String()
+}

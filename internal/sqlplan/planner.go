@@ -1,0 +1,219 @@
+package sqlplan
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/internal/sqlparse/lite"
+	"github.com/colseal/colseal/internal/sqlparse/pg"
+	"github.com/colseal/colseal/schema"
+)
+
+// Dialect is the SQL dialect of the server.
+type Dialect uint8
+
+// The dialects.
+const (
+	Postgres Dialect = iota
+	SQLite
+)
+
+// Options tune a Planner. The zero value is ready to use.
+type Options struct {
+	MaxPlans   int // plans cached, by SQL text; default 4096
+	MaxBytes   int // longest SQL text that is analysed, in bytes; default 1 MiB
+	MaxNesting int // deepest nesting of parentheses, brackets and CASE; default 500
+}
+
+// Env is what a plan depends on besides the text and the schema.
+type Env struct {
+	Catalog    Catalog
+	SearchPath string // the connection's search path, as the server prints it
+	SearchKeys int    // live search keys of deterministic columns; 0 counts as 1
+}
+
+// Stats counts what a Planner did since it was made.
+type Stats struct {
+	Hits, Misses, Refused uint64
+	Plans                 int // cached now
+}
+
+// Planner makes plans for one schema and caches them by SQL text. It is safe for
+// concurrent use. The texts, with the literals in them, stay in memory as long as they
+// are cached.
+type Planner struct {
+	dialect Dialect
+	limits  sqlparse.Limits
+	tables  map[string][]*schema.Table // by relation name, as the dialect compares names
+	words   []string                   // what a text must contain to name a table, in lower case
+	long    []string                   // the same of names so long that the server cuts longer ones to them
+
+	plans      *lru.Cache[planKey, *cached]
+	generation atomic.Uint64
+
+	hits, misses, refused atomic.Uint64
+}
+
+// planKey identifies a plan. Plans that depend on the text alone have only that.
+type planKey struct {
+	sql, path string
+	keys      int
+}
+
+// cached is a cache entry. A nil plan says that the plan depends on the search path
+// and the number of search keys and is found under the full key.
+type cached struct {
+	plan       *Plan
+	generation uint64
+	catalog    bool // the plan used the catalog
+}
+
+// New returns a Planner for a schema. A nil schema seals nothing.
+func New(s *schema.Schema, d Dialect, o Options) *Planner {
+	if o.MaxPlans <= 0 {
+		o.MaxPlans = 4096
+	}
+	plans, err := lru.New[planKey, *cached](o.MaxPlans)
+	if err != nil {
+		panic("sqlplan: " + err.Error()) // only for a size <= 0
+	}
+	p := &Planner{
+		dialect: d,
+		limits:  sqlparse.Limits{Bytes: o.MaxBytes, Nesting: o.MaxNesting},
+		tables:  map[string][]*schema.Table{},
+		plans:   plans,
+	}
+	if s == nil {
+		return p
+	}
+	for _, t := range s.Tables() {
+		name := p.fold(t.Name)
+		if len(p.tables[name]) == 0 {
+			p.words = append(p.words, strings.ToLower(name))
+			if d == Postgres && len(name) >= maxIdentifier {
+				p.long = append(p.long, strings.ToLower(name))
+			}
+		}
+		p.tables[name] = append(p.tables[name], t)
+	}
+	return p
+}
+
+// fold returns a name as the dialect compares it. PostgreSQL's are compared as they
+// stand in the catalog, cut to the length that it has room for, SQLite's without regard
+// to ASCII case.
+func (p *Planner) fold(name string) string {
+	if p.dialect != SQLite {
+		return clipIdentifier(name)
+	}
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, name)
+}
+
+// Plan returns what to do with a text. The error is a *Refusal, or the catalog's as
+// it is. Plans of texts that touch nothing sealed need neither env nor catalog.
+func (p *Planner) Plan(ctx context.Context, sql string, env *Env) (*Plan, error) {
+	generation := p.generation.Load()
+	if plan := p.lookup(sql, env, generation); plan != nil {
+		p.hits.Add(1)
+		return plan, nil
+	}
+	p.misses.Add(1)
+	plan, usedCatalog, err := p.analyse(ctx, sql, env)
+	if err != nil {
+		p.refused.Add(1)
+		return nil, err
+	}
+	p.store(sql, env, &cached{plan: plan, generation: generation, catalog: usedCatalog})
+	return plan, nil
+}
+
+// lookup returns the cached plan, or nil.
+func (p *Planner) lookup(sql string, env *Env, generation uint64) *Plan {
+	c, ok := p.plans.Get(planKey{sql: sql})
+	if ok && c.plan == nil && env != nil {
+		c, ok = p.plans.Get(planKey{sql: sql, path: env.SearchPath, keys: max(env.SearchKeys, 1)})
+	}
+	if !ok || c.plan == nil || c.catalog && c.generation != generation {
+		return nil
+	}
+	return c.plan
+}
+
+func (p *Planner) store(sql string, env *Env, c *cached) {
+	if !c.catalog && !c.plan.Search {
+		p.plans.Add(planKey{sql: sql}, c)
+		return
+	}
+	if env == nil {
+		return // made without the facts that others have
+	}
+	p.plans.Add(planKey{sql: sql}, &cached{})
+	p.plans.Add(planKey{sql: sql, path: env.SearchPath, keys: max(env.SearchKeys, 1)}, c)
+}
+
+// Invalidate makes every plan that used the catalog to be made anew.
+func (p *Planner) Invalidate() { p.generation.Add(1) }
+
+// Stats returns the counts so far.
+func (p *Planner) Stats() Stats {
+	return Stats{Hits: p.hits.Load(), Misses: p.misses.Load(), Refused: p.refused.Load(), Plans: p.plans.Len()}
+}
+
+// analyse makes a plan without looking at the cache.
+func (p *Planner) analyse(ctx context.Context, sql string, env *Env) (plan *Plan, usedCatalog bool, err error) {
+	if !p.mentions(sql) {
+		return &Plan{Effects: effectsOf(sql)}, false, nil
+	}
+	if env == nil {
+		env = &Env{}
+	}
+	file, err := p.parse(sql)
+	if err != nil {
+		return nil, false, p.unreadable(sql, err)
+	}
+	a := &analysis{p: p, ctx: ctx, env: env, file: file}
+	plan, err = p.run(a)
+	return plan, a.usedCatalog, err
+}
+
+// run analyses a text, and refuses it if the analysis fails in a way that it should not.
+func (p *Planner) run(a *analysis) (plan *Plan, err error) {
+	defer func() {
+		if recover() != nil { // what was thrown may hold a part of the text
+			plan, err = nil, p.unreadable(a.file.Text, errors.New("analysis failed"))
+		}
+	}()
+	return a.run()
+}
+
+func (p *Planner) parse(sql string) (*sqlparse.File, error) {
+	if p.dialect == SQLite {
+		return lite.Parse(sql, p.limits)
+	}
+	return pg.Parse(sql, p.limits)
+}
+
+// unreadable makes the refusal of a text that names a sealed table and cannot be
+// analysed.
+func (p *Planner) unreadable(sql string, err error) error {
+	r := &Refusal{
+		Query:  p.blank(sql),
+		Reason: "the statement names a sealed table and cannot be analysed",
+		Hint:   "write it in SQL that the server's grammar accepts, or split it",
+	}
+	if e, ok := sqlparse.AsError(err); ok {
+		r.Pos = e.Pos
+		r.Reason += ": " + e.Reason
+	}
+	return r
+}

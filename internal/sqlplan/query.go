@@ -1,0 +1,227 @@
+package sqlplan
+
+import (
+	"strconv"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+)
+
+// selectStmt analyses a query and returns its output columns. parent is the scope
+// that its expressions can also see, nil when there is none.
+func (a *analysis) selectStmt(s *sqlparse.Select, parent *scope, with *withScope) ([]output, error) {
+	sc := &scope{parent: parent, with: with}
+	if err := a.with(s.With, sc); err != nil {
+		return nil, err
+	}
+	var outs []output
+	var err error
+	switch {
+	case s.Op != sqlparse.NoSetOp:
+		outs, err = a.setOperation(s, sc)
+	case s.Values != nil:
+		outs, err = a.values(s, sc)
+	default:
+		return a.plainSelect(s, sc)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return outs, a.tail(s, outs, sc)
+}
+
+// plainSelect analyses SELECT … FROM ….
+func (a *analysis) plainSelect(s *sqlparse.Select, sc *scope) ([]output, error) {
+	if a.p.dialect == SQLite {
+		sc.aliases = map[string]bool{}
+		for _, t := range s.Targets {
+			sc.aliases[t.Name] = t.Name != ""
+		}
+	}
+	star, err := a.from(s.From, sc)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.condition(s.Where, sc); err != nil {
+		return nil, err
+	}
+	outs, err := a.targets(s.Targets, star, sc)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range s.GroupBy {
+		t, err := a.reference(e, outs, sc, false)
+		if err != nil {
+			return nil, err
+		}
+		a.demand(t, group, e.Pos(), "GROUP BY")
+	}
+	if err := a.condition(s.Having, sc); err != nil {
+		return nil, err
+	}
+	for _, w := range s.Windows {
+		if err := a.window(w, sc); err != nil {
+			return nil, err
+		}
+	}
+	if s.Distinct {
+		for _, o := range outs {
+			if !o.gap {
+				a.demand(o.t, group, s.Pos(), "DISTINCT")
+			}
+		}
+	}
+	for _, e := range s.DistinctOn {
+		t, err := a.reference(e, outs, sc, true)
+		if err != nil {
+			return nil, err
+		}
+		a.demand(t, group, e.Pos(), "DISTINCT ON")
+	}
+	return outs, a.tail(s, outs, sc)
+}
+
+// tail analyses what stands after a query: ORDER BY, LIMIT, INTO.
+func (a *analysis) tail(s *sqlparse.Select, outs []output, sc *scope) error {
+	for _, o := range s.OrderBy {
+		t, err := a.reference(o.Expr, outs, sc, true)
+		if err != nil {
+			return err
+		}
+		if err := a.plainOnly(t, o.Expr.Pos(), "ORDER BY"); err != nil {
+			return err
+		}
+	}
+	for _, e := range s.Limit {
+		if err := a.plainExpr(e, &scope{parent: sc.parent, with: sc.with}, "LIMIT"); err != nil {
+			return err
+		}
+	}
+	if s.Into == nil {
+		return nil
+	}
+	a.effects |= ChangesCatalog
+	if len(a.p.tables[a.p.fold(s.Into.Name)]) > 0 {
+		r := a.refuse(s.Into.Pos(), nil, "SELECT INTO would make a sealed table of values that are not sealed", "create the table, and use INSERT … SELECT")
+		r.(*Refusal).Table = s.Into.Name
+		return r
+	}
+	for _, o := range outs {
+		if !o.gap && o.t.root().state == sealed {
+			return a.refuse(s.Into.Pos(), o.t.first(), "SELECT INTO would copy cells into a table that is not registered",
+				"create the table, register it with the same join= group or id=, and use INSERT … SELECT")
+		}
+	}
+	return nil
+}
+
+// values analyses VALUES as a query: column by column, all rows together.
+func (a *analysis) values(s *sqlparse.Select, sc *scope) ([]output, error) {
+	outs := make([]output, len(s.Values[0]))
+	for i := range outs {
+		outs[i] = output{name: "column" + strconv.Itoa(i+1), t: newFree()}
+	}
+	for _, row := range s.Values {
+		if len(row) != len(outs) {
+			return nil, a.refuse(s.Pos(), nil, "the rows of VALUES have different lengths", "give every row as many values")
+		}
+		if err := a.noExpansion(row); err != nil {
+			return nil, err
+		}
+		for i, e := range row {
+			t, err := a.infer(e, sc)
+			if err != nil {
+				return nil, err
+			}
+			if outs[i].t, err = a.unify(outs[i].t, t, e.Pos(), "VALUES"); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return outs, nil
+}
+
+// expands reports whether an expression of a list stands for several: r.* or (row).*.
+func expands(e sqlparse.Expr) bool {
+	switch e := e.(type) {
+	case *sqlparse.Column:
+		return e.Star
+	case *sqlparse.Opaque:
+		return e.What == sqlparse.AllFields
+	}
+	return false
+}
+
+// noExpansion refuses stars in a list whose members are told apart by position.
+func (a *analysis) noExpansion(es []sqlparse.Expr) error {
+	for _, e := range es {
+		if expands(e) {
+			return a.refuse(e.Pos(), nil, "it is not known how many values a star stands for here", "write the values out")
+		}
+	}
+	return nil
+}
+
+// setOperation analyses UNION, INTERSECT and EXCEPT.
+func (a *analysis) setOperation(s *sqlparse.Select, sc *scope) ([]output, error) {
+	left, err := a.selectStmt(s.Left, sc.parent, sc.with)
+	if err != nil {
+		return nil, err
+	}
+	right, err := a.selectStmt(s.Right, sc.parent, sc.with)
+	if err != nil {
+		return nil, err
+	}
+	return a.combine(s, left, right)
+}
+
+// combine merges the outputs of the two sides of a set operation.
+func (a *analysis) combine(s *sqlparse.Select, left, right []output) ([]output, error) {
+	if hasGap(left) || hasGap(right) {
+		for _, o := range append(append([]output{}, left...), right...) {
+			if !o.gap && o.t.root().state != plain {
+				return nil, a.refuse(s.Pos(), o.t.first(), "the columns that this set operation puts together are not known", "write the columns out instead of *")
+			}
+		}
+		return []output{{gap: true}}, nil
+	}
+	if len(left) != len(right) {
+		return nil, a.refuse(s.Pos(), nil, "the two sides of the set operation have different numbers of columns", "give both sides the same columns")
+	}
+	outs := make([]output, len(left))
+	for i := range left {
+		t, err := a.unify(left[i].t, right[i].t, s.Pos(), "a set operation")
+		if err != nil {
+			return nil, err
+		}
+		if !s.All || s.Op != sqlparse.Union {
+			a.demand(t, group, s.Pos(), [...]string{"", "UNION", "INTERSECT", "EXCEPT"}[s.Op])
+		}
+		outs[i] = output{name: left[i].name, t: t, sure: left[i].sure}
+	}
+	return outs, nil
+}
+
+// window analyses a window definition.
+func (a *analysis) window(w *sqlparse.Window, sc *scope) error {
+	if w == nil {
+		return nil
+	}
+	for _, e := range w.Partition {
+		t, err := a.infer(e, sc)
+		if err != nil {
+			return err
+		}
+		a.demand(t, group, e.Pos(), "PARTITION BY")
+	}
+	for _, s := range w.OrderBy {
+		if err := a.plainExpr(s.Expr, sc, "ORDER BY"); err != nil {
+			return err
+		}
+	}
+	for _, e := range w.Frame {
+		if err := a.plainExpr(e, sc, "a window frame"); err != nil {
+			return err
+		}
+	}
+	return nil
+}

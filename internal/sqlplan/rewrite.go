@@ -1,0 +1,255 @@
+package sqlplan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/internal/sqlparse/lite"
+	"github.com/colseal/colseal/internal/sqlparse/pg"
+	"github.com/colseal/colseal/schema"
+)
+
+// An edit replaces a part of the text by other text, or by a literal to be sealed.
+type edit struct {
+	start, end int
+	text       string
+	literal    *Literal
+}
+
+// checkSlots refuses literals that do not fit the kind of their column, where the
+// database would have refused them too.
+func (e *emission) checkSlots() error {
+	for _, s := range e.slots {
+		u := s.use()
+		if u == nil || s.lit == nil {
+			continue
+		}
+		if !literalFits(s.lit.Value, u) {
+			return e.refuse(s.pos(), u.Column, "the literal does not fit the column's kind", "write a literal of the column's kind, or use a parameter")
+		}
+	}
+	return nil
+}
+
+// literalFits reports whether a constant can be sealed for a column without a
+// conversion that the database would not make. A string is read as the kind's text.
+func literalFits(v any, u *Use) bool {
+	k := u.Column.Kind
+	switch v.(type) {
+	case string:
+		return true
+	case int64, sqlparse.Number:
+		return k == schema.Int || k == schema.Float || k == schema.Numeric
+	case bool:
+		return k == schema.Bool
+	}
+	return false
+}
+
+// literals cuts out the literals that are sealed.
+func (e *emission) literals() error {
+	for _, s := range e.slots {
+		u := s.use()
+		if u == nil || s.lit == nil {
+			continue
+		}
+		end, ok := s.lit.End, s.lit.End > 0
+		if !ok {
+			tokens, err := e.scan()
+			if err != nil {
+				return err
+			}
+			end, ok = pg.ConstEnd(tokens, e.file.Text, s.pos())
+		}
+		if !ok {
+			return e.refuse(s.pos(), u.Column, "the end of the literal cannot be found", "use a parameter")
+		}
+		v := s.lit.Value
+		if n, ok := v.(sqlparse.Number); ok {
+			v = string(n)
+		}
+		e.plan.Literals = append(e.plan.Literals, Literal{Value: v, Use: *u})
+		e.edits = append(e.edits, edit{start: s.pos(), end: end, literal: &Literal{Value: v, Use: *u}})
+	}
+	return nil
+}
+
+// recasts makes the casts of sealed parameters and literals follow.
+func (e *emission) recasts() error {
+	for _, c := range e.casts {
+		t := c.t.root()
+		if t.state != sealed {
+			continue
+		}
+		array := c.array
+		if c.slot != nil {
+			array = c.slot.array // as the other occurrences of the parameter are
+		}
+		u := &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: array || t.array}
+		if c.cast.Type.At < 0 {
+			return e.refuse(c.cast.Pos(), u.Column, "this cast of a sealed value cannot be retyped", "leave the cast out")
+		}
+		end, ok := c.cast.Type.End, c.cast.Type.End > 0
+		if !ok {
+			tokens, err := e.scan()
+			if err != nil {
+				return err
+			}
+			end, ok = pg.TypeEnd(tokens, e.file.Text, c.cast.Type.Pos())
+		}
+		if !ok {
+			return e.refuse(c.cast.Pos(), u.Column, "the end of the type name cannot be found", "leave the cast out")
+		}
+		written := e.file.Text[c.cast.Type.Pos():end]
+		ofArray := u.Array || u.Column.Kind == schema.TextArray || u.Column.Kind == schema.IntArray
+		if !castKeeps(c.cast.Type.Name, u.Column.Kind) || c.cast.Type.Array != ofArray || strings.Contains(written, "(") {
+			return e.refuse(c.cast.Pos(), u.Column, "a cast to "+c.cast.Type.Name+" may change the value, which the database cannot do to a sealed one",
+				"leave the cast out, or cast to the column's own type without a length")
+		}
+		e.edits = append(e.edits, edit{start: c.cast.Type.Pos(), end: end, text: e.castName(u)})
+	}
+	return nil
+}
+
+// castName returns the type that a cast of a sealed value gets.
+func (e *emission) castName(u *Use) string {
+	if e.p.dialect == SQLite {
+		if u.Storage == StorageText {
+			return "TEXT"
+		}
+		return "BLOB"
+	}
+	return e.typeName(u)
+}
+
+// castKeeps reports whether a cast to a type leaves a value of the kind as it is.
+func castKeeps(name string, k schema.Kind) bool {
+	switch k {
+	case schema.Text:
+		return name == "text" || name == "varchar" || name == "character varying"
+	case schema.Bytes:
+		return name == "bytea" || name == "blob"
+	case schema.Int:
+		return slices.Contains([]string{"int2", "int4", "int8", "smallint", "integer", "bigint", "int"}, name)
+	case schema.Float:
+		return name == "float8" || name == "double precision" || name == "real" || name == "double"
+	case schema.Bool:
+		return name == "bool" || name == "boolean"
+	case schema.Time:
+		return name == "timestamptz"
+	case schema.JSON:
+		return name == "json" || name == "jsonb"
+	case schema.UUID:
+		return name == "uuid"
+	case schema.Numeric:
+		return name == "numeric" || name == "decimal"
+	case schema.TextArray:
+		return name == "text"
+	case schema.IntArray:
+		return name == "int8" || name == "int4" || name == "bigint"
+	}
+	return false
+}
+
+// scan returns the tokens of the text.
+func (e *emission) scan() ([]sqlparse.Token, error) {
+	if e.tokens != nil {
+		return e.tokens, nil
+	}
+	tokens, err := e.file.Tokens()
+	if err != nil {
+		return nil, e.refuse(0, nil, "the statement cannot be cut into tokens", "use parameters instead of literals")
+	}
+	e.tokens = tokens
+	return tokens, nil
+}
+
+// cut applies the edits: the plan's chunks are the text between the sealed literals.
+func (e *emission) cut() error {
+	slices.SortStableFunc(e.edits, func(x, y edit) int { return x.start - y.start })
+	e.plan.Literals = nil
+	var chunk strings.Builder
+	at := 0
+	for _, d := range e.edits {
+		if d.start < at {
+			return e.refuse(d.start, nil, "two rewritings of the statement overlap here", "use parameters instead of literals and leave casts out")
+		}
+		chunk.WriteString(e.file.Text[at:d.start])
+		at = d.end
+		if d.literal == nil {
+			chunk.WriteString(d.text)
+			continue
+		}
+		e.plan.Chunks = append(e.plan.Chunks, chunk.String())
+		e.plan.Literals = append(e.plan.Literals, *d.literal)
+		chunk.Reset()
+	}
+	chunk.WriteString(e.file.Text[at:])
+	e.plan.Chunks = append(e.plan.Chunks, chunk.String())
+	return nil
+}
+
+// addColumnList notes the edit that writes out the columns of an INSERT.
+func (a *analysis) addColumnList(s *sqlparse.Insert, w *writeTarget, n int) error {
+	at := s.SourceAt
+	if at <= 0 {
+		tokens, err := a.file.Tokens()
+		if err != nil {
+			return a.refuse(s.Pos(), nil, "the statement cannot be cut into tokens", "write the column list")
+		}
+		var ok bool
+		if at, ok = pg.SourceStart(tokens, a.file.Text, s); !ok {
+			return a.refuse(s.Pos(), nil, "the start of the values cannot be found", "write the column list")
+		}
+		if strings.Contains(strings.ToLower(a.file.Text[s.Table.Pos():at]), "overriding") {
+			return a.refuse(s.Pos(), nil, "OVERRIDING without a column list is not supported on a sealed table", "write the column list")
+		}
+	}
+	var b strings.Builder
+	b.WriteByte('(')
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(`"` + strings.ReplaceAll(w.rel.Columns[i].Name, `"`, `""`) + `"`)
+	}
+	b.WriteString(") ")
+	a.columns = append(a.columns, edit{start: at, end: at, text: b.String()})
+	return nil
+}
+
+// blank returns a text with the inside of its literals blanked, for messages; "" when
+// it cannot be cut into tokens.
+func (p *Planner) blank(sql string) string {
+	var tokens []sqlparse.Token
+	var err error
+	if p.dialect == SQLite {
+		tokens, err = lite.Tokens(sql, p.limits)
+	} else {
+		tokens, err = pg.Tokens(sql)
+	}
+	if err != nil {
+		return ""
+	}
+	// Only the tokens are copied: a comment may hold anything.
+	b := []byte(sql)
+	last := 0
+	for _, t := range tokens {
+		for i := last; i < t.Start; i++ {
+			if b[i] != '\n' && b[i] != '\t' && b[i] != '\r' {
+				b[i] = ' '
+			}
+		}
+		if t.Kind == sqlparse.TokenString || t.Kind == sqlparse.TokenNumber {
+			for i := t.Start; i < t.End; i++ {
+				b[i] = '*'
+			}
+		}
+		last = t.End
+	}
+	for i := last; i < len(b); i++ {
+		b[i] = ' '
+	}
+	return string(b)
+}

@@ -1,0 +1,348 @@
+package sqlplan
+
+import (
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
+)
+
+// An output is one column that a query, a FROM item or a star yields. A gap stands for
+// columns of unknown number that hold nothing sealed.
+type output struct {
+	name string
+	t    *term
+	// sure: the server will report exactly this name.
+	sure bool
+	gap  bool
+	// lazy is the item whose columns the gap stands for, if the catalog can tell.
+	lazy *item
+}
+
+// An item is one name that column references can go through.
+type item struct {
+	name   string // alias, or the relation's name; "" for the merged columns of a join
+	schema string // of a relation without an alias
+	cols   []output
+	// open: there are further columns, of unknown names; they are plain.
+	open bool
+	// hidden columns are merged by USING and seen only with the item's name.
+	hidden map[string]bool
+	// table is the registered table behind it, nil for everything else; a reference
+	// to its whole row carries cells.
+	table *schema.Table
+	// ask is an unregistered relation whose columns have not been asked for.
+	ask *sqlparse.TableName
+}
+
+func (it *item) column(name string) *output {
+	for i := range it.cols {
+		if !it.cols[i].gap && it.cols[i].name == name {
+			return &it.cols[i]
+		}
+	}
+	return nil
+}
+
+// carriesCells reports whether a whole row of the item holds cells, or might.
+func (it *item) carriesCells() *schema.Column {
+	for _, c := range it.cols {
+		if !c.gap && c.t.root().state == sealed {
+			return c.t.first()
+		}
+	}
+	return nil
+}
+
+// A scope is what names can mean in one query. parent is the enclosing query's.
+type scope struct {
+	parent *scope
+	with   *withScope
+	items  []*item
+	// aliases are the names of the query's outputs, which SQLite takes for columns
+	// before it looks at outer queries.
+	aliases map[string]bool
+}
+
+// A withScope holds the queries of one WITH clause.
+type withScope struct {
+	parent *withScope
+	ctes   map[string]*derived
+}
+
+// A derived is the result of a WITH query.
+type derived struct {
+	cols    []output
+	unknown bool // it has not been analysed yet
+}
+
+func (w *withScope) find(name string) *derived {
+	for ; w != nil; w = w.parent {
+		if d := w.ctes[name]; d != nil {
+			return d
+		}
+	}
+	return nil
+}
+
+// systemColumns exist in every table and hold nothing of ours.
+var systemColumns = map[Dialect]map[string]bool{
+	Postgres: {"ctid": true, "xmin": true, "xmax": true, "cmin": true, "cmax": true, "tableoid": true},
+	SQLite:   {"rowid": true, "oid": true, "_rowid_": true},
+}
+
+// column finds what a column reference means.
+func (a *analysis) column(c *sqlparse.Column, sc *scope) (*term, error) {
+	parts := c.Parts
+	switch {
+	case c.Star:
+		return a.wholeRows(c, sc)
+	case len(parts) == 1:
+		return a.unqualified(c, parts[0], sc)
+	}
+	name := parts[len(parts)-1]
+	it, err := a.item(c, parts[:len(parts)-1], sc)
+	if err != nil {
+		return nil, err
+	}
+	if it == nil {
+		return a.unresolved(c)
+	}
+	if err := a.load(it); err != nil {
+		return nil, err
+	}
+	if col := it.column(name); col != nil {
+		return col.t.use(), a.unambiguous(c, it, name)
+	}
+	if it.table != nil && !it.open && !systemColumns[a.p.dialect][name] {
+		// PostgreSQL would take t.f for the function f over the whole row.
+		r := a.refuse(c.Pos(), nil, "the sealed table has no column of this name", "name a column of the table")
+		r.(*Refusal).Table = it.table.Name
+		return nil, r
+	}
+	if !it.open && it.table == nil {
+		return a.wholeRow(c, it) // v.f is the function f over the whole row, if it is anything
+	}
+	return newPlain(), nil
+}
+
+// unambiguous refuses a name that several columns of an item have, when one of them may
+// hold cells. The server refuses it as well, but has seen the literals by then.
+func (a *analysis) unambiguous(c *sqlparse.Column, it *item, name string) error {
+	n, cells := 0, false
+	for _, o := range it.cols {
+		if !o.gap && o.name == name {
+			n++
+			cells = cells || o.t.root().state != plain
+		}
+	}
+	if n > 1 && cells {
+		return a.refuse(c.Pos(), nil, "the name of a sealed column is ambiguous here", "give the columns different names")
+	}
+	return nil
+}
+
+// item finds the FROM item that a qualified reference goes through; nil if there is none.
+func (a *analysis) item(c *sqlparse.Column, qualifier []string, sc *scope) (*item, error) {
+	name := qualifier[len(qualifier)-1]
+	schemaName := ""
+	if len(qualifier) > 1 {
+		schemaName = qualifier[len(qualifier)-2]
+	}
+	for ; sc != nil; sc = sc.parent {
+		var found *item
+		for _, it := range sc.items {
+			if it.name != name || schemaName != "" && it.schema != "" && it.schema != schemaName {
+				continue
+			}
+			if found != nil && (found.carriesCells() != nil || it.carriesCells() != nil) {
+				return nil, a.refuse(c.Pos(), nil, "two tables of this name are in sight, one of them with sealed columns", "give each an alias of its own")
+			}
+			if found == nil {
+				found = it
+			}
+		}
+		if found != nil {
+			return found, nil
+		}
+	}
+	return nil, nil
+}
+
+// unqualified finds a column by its name alone, from the innermost query outward.
+func (a *analysis) unqualified(c *sqlparse.Column, name string, sc *scope) (*term, error) {
+	for s := sc; s != nil; s = s.parent {
+		found, err := a.inScope(c, name, s)
+		if err != nil || found != nil {
+			return found, err
+		}
+		if s.aliases[name] {
+			return nil, a.refuse(c.Pos(), nil, "an output's alias is used as a column", "write the expression instead of its alias")
+		}
+	}
+	if it, err := a.item(c, []string{name}, sc); it != nil || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return a.wholeRow(c, it)
+	}
+	return a.unresolved(c)
+}
+
+// inScope finds a column among the items of one query. It returns nil when only an
+// outer query can have it.
+func (a *analysis) inScope(c *sqlparse.Column, name string, s *scope) (*term, error) {
+	found, _, err := a.search(c, name, s)
+	if err != nil || found != nil {
+		return found, err
+	}
+	for _, it := range s.items {
+		if it.ask == nil {
+			continue
+		}
+		if err := a.load(it); err != nil {
+			return nil, err
+		}
+	}
+	found, open, err := a.search(c, name, s)
+	if err != nil || found != nil {
+		return found, err
+	}
+	for _, it := range s.items {
+		if it.table != nil && systemColumns[a.p.dialect][name] {
+			return newPlain(), nil
+		}
+	}
+	if !open {
+		return nil, nil
+	}
+	// The name may belong to an item of unknown columns, or to an outer query.
+	for o := s.parent; o != nil; o = o.parent {
+		if outer, _, err := a.search(c, name, o); err != nil || outer != nil && outer.root().state != plain {
+			return nil, a.refuse(c.Pos(), nil, "it is not known which table this column belongs to", "qualify it with the table's name or alias")
+		}
+	}
+	return newPlain(), nil
+}
+
+// search looks at the known columns of one query's items. open says that some item
+// has columns that are not known.
+func (a *analysis) search(c *sqlparse.Column, name string, s *scope) (found *term, open bool, err error) {
+	for _, it := range s.items {
+		open = open || it.open || it.ask != nil
+		col := it.column(name)
+		if col == nil || it.hidden[name] {
+			continue
+		}
+		if found != nil && (found.root().state == sealed || col.t.root().state == sealed) {
+			return nil, open, a.refuse(c.Pos(), nil, "the name of a sealed column is ambiguous here", "qualify it with the table's name or alias")
+		}
+		if err := a.unambiguous(c, it, name); err != nil {
+			return nil, open, err
+		}
+		found = col.t.use()
+	}
+	return found, open, nil
+}
+
+// unresolved refuses a name that nothing in sight has. PostgreSQL would say so itself;
+// but SQLite may take a quoted name for a string, and a name that is not understood
+// must not decide what is sealed.
+func (a *analysis) unresolved(c *sqlparse.Column) (*term, error) {
+	if name := c.Parts[len(c.Parts)-1]; systemColumns[a.p.dialect][name] {
+		return newPlain(), nil
+	}
+	hint := "name a column of a table of this query"
+	if a.p.dialect == SQLite {
+		hint += "; write strings in single quotes, as SQLite may take a name that does not exist for a string"
+	}
+	return nil, a.refuse(c.Pos(), nil, "no table in this query has a column of this name", hint)
+}
+
+// wholeRow decides a reference to a whole row.
+func (a *analysis) wholeRow(c *sqlparse.Column, it *item) (*term, error) {
+	if col := it.carriesCells(); col != nil {
+		return nil, a.refuse(c.Pos(), col, "a whole row of a sealed table cannot be used as a value", "name the columns that are needed")
+	}
+	return newPlain(), a.plainOutputs(it.cols, c.Pos(), "a whole row")
+}
+
+// wholeRows decides a star where a value is expected, such as count(u.*).
+func (a *analysis) wholeRows(c *sqlparse.Column, sc *scope) (*term, error) {
+	if len(c.Parts) > 0 {
+		it, err := a.item(c, c.Parts, sc)
+		if err != nil {
+			return nil, err
+		}
+		if it != nil {
+			return a.wholeRow(c, it)
+		}
+		return a.unresolved(c)
+	}
+	for s := sc; s != nil; s = s.parent {
+		for _, it := range s.items {
+			if _, err := a.wholeRow(c, it); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return newPlain(), nil
+}
+
+// load asks the catalog for the columns of an unregistered relation.
+func (a *analysis) load(it *item) error {
+	if it.ask == nil {
+		return nil
+	}
+	tn := it.ask
+	it.ask = nil
+	rel, err := a.relation(tn)
+	if err != nil {
+		return err
+	}
+	if rel == nil {
+		it.open = true
+		it.cols = append(it.cols, output{gap: true})
+		return nil
+	}
+	var names []string
+	if tn.Alias != nil {
+		names = tn.Alias.Columns
+	}
+	for i, c := range rel.Columns {
+		name := a.p.fold(c.Name)
+		if i < len(names) {
+			name = names[i]
+		}
+		it.cols = append(it.cols, output{name: name, t: newPlain(), sure: a.p.dialect == Postgres})
+	}
+	return nil
+}
+
+// relation asks the catalog what a name means; nil when there is no such relation or
+// no catalog.
+func (a *analysis) relation(tn *sqlparse.TableName) (*Relation, error) {
+	a.usedCatalog = true
+	if a.env.Catalog == nil {
+		return nil, nil
+	}
+	return a.env.Catalog.Relation(a.ctx, tn.Schema, tn.Name)
+}
+
+// expand replaces the gaps of a star that the catalog can fill.
+func (a *analysis) expand(star []output) ([]output, error) {
+	var out []output
+	for _, c := range star {
+		if c.lazy == nil {
+			out = append(out, c)
+			continue
+		}
+		if err := a.load(c.lazy); err != nil {
+			return nil, err
+		}
+		for _, col := range c.lazy.cols {
+			if !c.lazy.hidden[col.name] || col.gap {
+				out = append(out, col)
+			}
+		}
+	}
+	return out, nil
+}

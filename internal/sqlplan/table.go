@@ -1,0 +1,143 @@
+package sqlplan
+
+import (
+	"strings"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
+)
+
+// tableItem makes the item of a relation that is no WITH query.
+func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
+	it := &item{name: tn.Name, schema: tn.Schema}
+	if tn.Alias != nil {
+		it.name, it.schema = tn.Alias.Name, ""
+	}
+	table, rel, err := a.registered(tn)
+	if err != nil {
+		return nil, err
+	}
+	if table == nil {
+		it.ask = tn
+		return it, nil
+	}
+	a.touched = true
+	it.table = table
+	if rel == nil { // no catalog: only the sealed columns are known
+		for _, c := range table.Columns() {
+			it.cols = append(it.cols, output{name: a.p.fold(c.Name), t: newSealed(source{c, StorageBytes})})
+		}
+		it.open = true
+		it.cols = append(it.cols, output{gap: true})
+		return it, nil
+	}
+	it.cols, err = a.tableColumns(tn, table, rel)
+	if err == nil && tn.Alias != nil {
+		it.cols, err = a.renamed(it.cols, tn.Alias.Columns, tn.Pos())
+	}
+	return it, err
+}
+
+// tableColumns lists the columns of a registered table, and refuses a table whose
+// sealed columns cannot hold cells.
+func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel *Relation) ([]output, error) {
+	cols := make([]output, 0, len(rel.Columns))
+	found := 0
+	for i := range rel.Columns {
+		rc := &rel.Columns[i]
+		o := output{name: a.p.fold(rc.Name), t: newPlain(), sure: a.p.dialect == Postgres}
+		if c := a.sealedColumn(table, rc.Name); c != nil {
+			found++
+			if rc.Storage == StorageOther {
+				return nil, a.refuse(tn.Pos(), c, "the column has type "+rc.Type+", which cannot hold a cell",
+					"change its type to bytea (or text), for example with ALTER TABLE … ALTER COLUMN … TYPE bytea")
+			}
+			o.t = newSealed(source{c, rc.Storage})
+		}
+		cols = append(cols, o)
+	}
+	if found < len(table.Columns()) && !rel.View {
+		for _, c := range table.Columns() {
+			if a.relColumn(rel, c.Name) == nil {
+				return nil, a.refuse(tn.Pos(), c, "the table on the server has no such column",
+					"add the column, or correct the name in the struct's tag (name=…, db:\"…\")")
+			}
+		}
+	}
+	return cols, nil
+}
+
+// sealedColumn returns the registered column of a name, as the dialect compares names.
+func (a *analysis) sealedColumn(t *schema.Table, name string) *schema.Column {
+	if a.p.dialect != SQLite {
+		return t.Column(name)
+	}
+	for _, c := range t.Columns() {
+		if strings.EqualFold(c.Name, name) {
+			return c
+		}
+	}
+	return nil
+}
+
+func (a *analysis) relColumn(rel *Relation, name string) *RelationColumn {
+	for i := range rel.Columns {
+		if a.p.fold(rel.Columns[i].Name) == a.p.fold(name) {
+			return &rel.Columns[i]
+		}
+	}
+	return nil
+}
+
+// registered returns the registration that a relation's name means, and the relation
+// as the server describes it. Both are nil for other relations, and the relation alone
+// is nil when there is no catalog.
+func (a *analysis) registered(tn *sqlparse.TableName) (*schema.Table, *Relation, error) {
+	candidates := a.p.tables[a.p.fold(tn.Name)]
+	if len(candidates) == 0 {
+		return nil, nil, nil
+	}
+	if a.unsettled {
+		r := a.refuse(tn.Pos(), nil, "an earlier statement of this text may change which table this is", "send the statements one by one")
+		r.(*Refusal).Table = tn.Name
+		return nil, nil, r
+	}
+	a.usedCatalog = true // and a plan made without one is not for those who have one
+	if a.env.Catalog == nil {
+		t := pick(candidates, tn.Schema)
+		if t == nil && tn.Schema == "" {
+			t = candidates[0]
+		}
+		return t, nil, nil
+	}
+	rel, err := a.relation(tn)
+	if err != nil {
+		return nil, nil, err
+	}
+	if rel == nil {
+		r := &Refusal{Query: a.p.blank(a.file.Text), Pos: tn.Pos(), Table: candidates[0].Name,
+			Reason: "the server has no table of this name (for this connection's search path)",
+			Hint:   "create the table first, or correct the table name given to schema.Model"}
+		return nil, nil, r
+	}
+	t := pick(candidates, rel.Schema)
+	if t == nil {
+		return nil, nil, nil
+	}
+	return t, rel, nil
+}
+
+// pick returns the registration for a schema: the one that names it, or the one that
+// names none.
+func pick(candidates []*schema.Table, schemaName string) *schema.Table {
+	var general *schema.Table
+	for _, t := range candidates {
+		switch t.Schema {
+		case schemaName:
+			return t
+		case "":
+			general = t
+		}
+	}
+	return general
+}

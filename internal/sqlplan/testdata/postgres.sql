@@ -1,0 +1,192 @@
+INSERT INTO users(id,email,ssn) VALUES ($1,$2,$3)
+INSERT INTO users VALUES ($1,$2,$3,$4,$5)
+INSERT INTO users(email,note) VALUES ($1,$1)
+INSERT INTO users(id,email) VALUES (1,'lit@x'),(2,E'a\'b'),(3,$$q$$),(4,U&'d!0061t' UESCAPE '!')
+INSERT INTO users(id,email) VALUES (1,$2::text),(2,CAST($2 AS varchar)),(3,'x'::text)
+INSERT INTO users(id,email) VALUES (1,lower($2))
+INSERT INTO users(id,email) VALUES (1,$2||'x')
+INSERT INTO users(id,email) VALUES (1,now())
+INSERT INTO users(id,email) VALUES (1,(SELECT note FROM users))
+INSERT INTO users(id,email) VALUES (1,DEFAULT)
+INSERT INTO users DEFAULT VALUES
+INSERT INTO users(id,email) SELECT $1,$2
+INSERT INTO users(id,email) SELECT v.a,v.b FROM (VALUES ($1::bigint,$2::text)) v(a,b)
+INSERT INTO archive(email) SELECT email FROM users
+INSERT INTO archive(ssn) SELECT ssn FROM users
+INSERT INTO users(id,email) SELECT * FROM unnest($1::bigint[],$2::text[])
+INSERT INTO users(id,email,ssn) VALUES ($1,$2,$3) ON CONFLICT (id) DO UPDATE SET ssn=EXCLUDED.ssn, email=users.email RETURNING *
+INSERT INTO users(id,ssn) VALUES ($1,$2) ON CONFLICT (id) DO UPDATE SET ssn=$3
+INSERT INTO users(id,email) VALUES ($1,$2) ON CONFLICT (email) DO NOTHING
+INSERT INTO users(id,ssn) VALUES ($1,$2) ON CONFLICT (ssn) DO NOTHING
+UPDATE users SET ssn=$1 WHERE id=$2
+UPDATE users SET (email,ssn)=($1,$2)
+UPDATE users SET (email,ssn)=(SELECT $1,$2)
+UPDATE users SET ssn=COALESCE($1,ssn)
+UPDATE users SET ssn=CASE WHEN id=$1 THEN $2 ELSE ssn END
+UPDATE users SET ssn=email
+UPDATE users SET email=note
+UPDATE users SET note=email
+UPDATE users SET email=v.e FROM (VALUES ($1::bigint,$2::text)) v(i,e) WHERE id=v.i
+WITH i AS (INSERT INTO users(id,email) VALUES ($1,$2) RETURNING email) SELECT * FROM i
+WITH users AS (SELECT 1 AS email) SELECT email FROM users WHERE email > 0
+MERGE INTO users u USING (SELECT $1::bigint AS id) s ON u.id=s.id WHEN MATCHED THEN UPDATE SET ssn=$2 WHEN NOT MATCHED THEN INSERT VALUES ($3,$4)
+COPY users FROM STDIN
+DELETE FROM users WHERE email=$1 RETURNING email
+SELECT id FROM users WHERE email=$1 OR $1=email OR email='lit' OR users.email=$1 OR ssn IS NULL
+SELECT id FROM users u WHERE u."email"=$1
+SELECT id FROM users WHERE email IN ($1,$2,'x')
+SELECT id FROM users WHERE email = ANY($1)
+SELECT id FROM users WHERE email = ANY($1::text[])
+SELECT id FROM users WHERE email = ANY(ARRAY[$1,$2])
+SELECT id FROM users WHERE email = ANY('{a,b}')
+SELECT id FROM users WHERE email <> $1 AND email NOT IN ($1,$2) AND email <> ALL($3) AND NOT (email=$1)
+SELECT id FROM users WHERE email IS NULL AND ssn IS NOT NULL AND email IS DISTINCT FROM $1
+SELECT id FROM users WHERE (email,note)=($1,$2)
+SELECT id FROM users WHERE (email,id) IN (($1,$2),($3,$4))
+SELECT id FROM users WHERE email LIKE $1
+SELECT id FROM users WHERE ssn > $1
+SELECT id FROM users WHERE ssn = $1
+SELECT id FROM users WHERE email BETWEEN $1 AND $2
+SELECT id FROM users WHERE lower(email)=$1
+SELECT email||'x' FROM users
+SELECT email::text FROM users
+SELECT id FROM users WHERE ($1::text IS NULL OR email=$1)
+SELECT id FROM users WHERE ($1 IS NULL OR email=$1)
+SELECT a.id FROM users a JOIN archive b ON a.email=b.email
+SELECT a.id FROM users a JOIN archive b USING (email)
+SELECT * FROM users a NATURAL JOIN archive b
+SELECT a.id FROM users a JOIN leads b ON a.email=b.email
+SELECT id FROM users WHERE email IN (SELECT email FROM archive)
+SELECT id FROM users u WHERE EXISTS (SELECT 1 FROM archive a WHERE a.email=u.email)
+SELECT u.id FROM users u, LATERAL (SELECT a.ssn FROM archive a WHERE a.email=u.email) x
+SELECT id FROM users WHERE org=$1 AND note LIKE $2 ORDER BY id LIMIT $3
+SELECT * FROM users
+SELECT u.*, o.* FROM users u JOIN orders o ON o.user_id=u.id
+SELECT e FROM (SELECT email AS e FROM users) s WHERE e=$1
+WITH RECURSIVE r(a,n) AS (SELECT email, 1 FROM users UNION ALL SELECT a, n+1 FROM r WHERE n < 3) SELECT * FROM r
+SELECT * FROM user_view
+SELECT email, count(*) FROM users GROUP BY email
+SELECT email FROM users GROUP BY 1
+SELECT DISTINCT email FROM users
+SELECT DISTINCT ssn FROM users
+SELECT count(DISTINCT email), count(ssn), count(*) FROM users
+SELECT email FROM users UNION SELECT email FROM archive
+SELECT ssn FROM users UNION ALL SELECT ssn FROM archive
+SELECT email FROM users ORDER BY email
+SELECT email FROM users ORDER BY 1
+SELECT min(email) FROM users
+SELECT CASE WHEN id=1 THEN email END FROM users
+SELECT COALESCE(email,ssn) FROM users
+SELECT COALESCE(email,'none') FROM users
+SELECT (SELECT email FROM users LIMIT 1), id FROM orders
+SELECT array_agg(email), first_value(ssn) OVER (ORDER BY id) FROM users
+SELECT to_jsonb(u) FROM users u
+SELECT row(u.*) FROM users u
+SELECT u::text FROM users u
+SELECT u FROM users u
+SELECT $1::text, email FROM users
+INSERT INTO users(id,email) VALUES (1,'a'); UPDATE users SET ssn='b' WHERE email='c'
+PREPARE q AS INSERT INTO users(email) VALUES ($1)
+EXPLAIN SELECT * FROM users WHERE email=$1
+CREATE TABLE x AS SELECT * FROM users
+SELECT * INTO y FROM users
+CREATE INDEX ON users(email)
+ALTER TABLE users ALTER COLUMN email SET DEFAULT 'x'
+SELECT * FROM broken
+SELECT * FROM missing
+SELECT mail FROM texts WHERE mail = $1::text
+INSERT INTO leads(phone) VALUES (5),($1),('6')
+INSERT INTO leads(email) VALUES (5)
+SELECT * FROM orders WHERE note = 'users'
+SELECT u.nosuch FROM users u
+SELECT (u).email FROM users u
+SELECT id, generate_series(1,3) FROM users
+SELECT *  FROM users, json_to_recordset('[]') AS x(a int)
+SELECT * FROM users, somefn() f
+SELECT f.*, users.email FROM users, somefn() f
+SELECT ssn = 'x' FROM users
+SELECT (WITH c AS (SELECT u.email AS e) SELECT 1 FROM c WHERE e = $1) FROM users u
+SELECT (SELECT email FROM orders LIMIT 1) FROM users
+SELECT id FROM users WHERE email = $1 AND note = $1 AND org = $2
+SELECT v.e FROM (VALUES ($1)) v(e) JOIN users u ON u.email = v.e WHERE lower(v.e) = 'x'
+SELECT id FROM users WHERE CASE email WHEN $1 THEN true ELSE false END
+UPDATE users SET email=NULLIF($1,'')
+UPDATE users SET ssn=NULLIF($1,'')
+SELECT lag(ssn, 1, 'none') OVER (PARTITION BY email ORDER BY id) FROM users
+SELECT count(*) OVER (PARTITION BY ssn) FROM users
+SELECT id FROM users WHERE email = $1::varchar(3)
+SELECT id FROM users WHERE email = $1 COLLATE "C"
+SELECT set_config('standard_conforming_strings','off',false)
+SET standard_conforming_strings = off
+INSERT INTO users(id,email) VALUES ($1,$2) RETURNING id, upper(note) AS n, email
+INSERT INTO users(id, email) SELECT id, email FROM archive ON CONFLICT (id) DO UPDATE SET email = EXCLUDED.email WHERE users.email <> EXCLUDED.email
+DELETE FROM users u USING archive a WHERE a.email = u.email AND u.email = 'x' RETURNING a.email, u.*
+SELECT DISTINCT ON (email) email, id FROM users
+SELECT id FROM users WHERE email = (SELECT email FROM archive WHERE id = $1)
+SELECT id FROM users WHERE email = ANY (SELECT email FROM archive)
+SELECT unnest(array_agg(email)) FROM users
+SELECT id FROM users WHERE (email = $1) IS TRUE
+SELECT id FROM users WHERE email IN (VALUES ($1),($2))
+WITH w AS (SELECT id, email FROM users WHERE email = $1) UPDATE users u SET ssn = $2 FROM w WHERE w.id = u.id RETURNING u.ssn, w.email
+DO $$ BEGIN DELETE FROM users; END $$
+CREATE VIEW vv AS SELECT email FROM users
+TRUNCATE users
+LOCK TABLE users
+ALTER TABLE users ADD COLUMN extra text
+SELECT id FROM users WHERE email = $1 FOR UPDATE
+TABLE users
+VALUES ('users')
+SELECT id FROM users WHERE "email" = $1 -- 'users'
+/* c */ SELECT id FROM users WHERE email /* c */ = /* c */ $1 /* c */
+SELECT id FROM users WHERE email = 'a'
+SELECT * FROM users WHERE email = @name
+SELECT email, FROM users
+SELECT id FROM users WHERE ($1::text[] IS NULL OR email = ANY($1::text[]))
+SELECT id FROM users WHERE ($1 = '' OR email=$1)
+SELECT id FROM users WHERE ($1 = $2 OR email=$1) AND COALESCE($2,'') <> ''
+UPDATE users SET ssn=$1 WHERE $1 <> ''
+SELECT $1::text AS q, id FROM users WHERE email=$1
+SELECT id FROM users WHERE length($1)=0 OR email=$1
+SELECT id FROM users WHERE cardinality($1::text[])=0 OR email = ANY($1)
+SELECT id, unnest($1::text[]) FROM users WHERE email=$1
+SELECT id, unnest($1::text[]) FROM users WHERE email = ANY($1)
+SELECT id FROM users WHERE note = $1 OR email=$1
+UPDATE users SET email = NULL::text
+WITH RECURSIVE r(a,b,c) AS (SELECT email,email,ssn FROM users UNION ALL SELECT b,c,c FROM r) INSERT INTO archive(email) SELECT a FROM r
+WITH RECURSIVE r(a,b,c) AS (SELECT u.email,u.ssn,a.ssn FROM users u, archive a UNION ALL SELECT b,c,a FROM r) SELECT * FROM r
+SELECT 'x' AS email INTO users
+SET search_path = other; INSERT INTO users(email) VALUES ('x')
+SELECT 1 FROM (SELECT o.note AS email, u.email FROM users u, orders o) v WHERE v.email = 'x'
+SELECT 1 FROM other.users, public.users WHERE users.email = 'x'
+SELECT v.row_to_json FROM (SELECT email FROM users) v
+SELECT to_json(v) FROM (VALUES ($1)) v(e) JOIN users u ON to_json(v) IS NOT NULL AND v.e = u.email
+INSERT INTO users(email,id) VALUES ($1,1),($2,2) ORDER BY 1 LIMIT 1
+INSERT INTO users(email,id) VALUES ($1,1),($2,2) ORDER BY 2 LIMIT 1
+INSERT INTO users(id,email) SELECT (r).* FROM (SELECT json_populate_record(NULL::users,$1) r) q
+INSERT INTO users(id,email) VALUES ((json_populate_record(NULL::users,$1)).*)
+SELECT (r).*, email FROM users, somefn() r
+INSERT INTO users(id,email) SELECT * FROM orders o, LATERAL (VALUES (o.*, $1)) v
+SELECT v.b FROM (SELECT f.*, u.email FROM users u, somefn() f) v(a,b) WHERE v.b = 'x'
+SELECT id FROM users WHERE COALESCE(email,'') = ANY($1) AND $2 = ANY($1)
+UPDATE users SET email = v.e FROM (VALUES (1,NULL)) v(i,e) WHERE id = v.i
+SELECT id FROM users WHERE email IN (SELECT null)
+SELECT NULL UNION ALL SELECT email FROM users
+CALL foo((SELECT email FROM users))
+CALL foo((SELECT id FROM orders), $1)
+UPDATE users SET email = COALESCE(NULL, NULLIF(NULL,NULL)), ssn = NULL
+SELECT id FROM users WHERE email = ANY(ARRAY[NULL,NULL]) OR email = NULL OR email IN (NULL)
+INSERT INTO users(id,email) VALUES (1,NULL)
+INSERT INTO tagged(tags,nums) VALUES ($1::text[],'{1,2}'::bigint[])
+INSERT INTO tagged(tags,nums) VALUES ($1,CAST($2 AS int8[]))
+INSERT INTO tagged(tags) VALUES ($1::text)
+INSERT INTO tagged(tags) VALUES (ARRAY[$1])
+SELECT id FROM tagged WHERE nums = $1::bigint[] AND ($1::bigint[] IS NULL OR nums = $1)
+SELECT id FROM tagged WHERE 1 = ANY(nums)
+SELECT id FROM tagged WHERE nums = ANY($1)
+SELECT array_agg(nums) FROM tagged
+SELECT id FROM users WHERE email = $1::text[]
+SELECT $1::text[], id FROM users WHERE email = ANY($1)
+SELECT array_agg(email) = $1::text[] FROM users
+SELECT 1 FROM orders x, (SELECT email FROM users) x WHERE x.email = 'x'
+WITH c(e) AS (SELECT NULL) SELECT id FROM users u JOIN c ON c.e = u.email
+SELECT id FROM users u JOIN (SELECT NULL) v(e) ON v.e = u.email

@@ -1,0 +1,21 @@
+INSERT INTO users(id,email,ssn) VALUES (?,?,?)
+INSERT INTO users VALUES (?,?,?,?,?)
+INSERT INTO users(email,note) VALUES (?1,?1)
+INSERT INTO users(email,note) VALUES (:a,:a)
+INSERT INTO Users(ID,Email) VALUES (1,'x')
+INSERT OR REPLACE INTO users(id,email) VALUES (?, ?) RETURNING *
+INSERT INTO users(id,email) VALUES ($1,$2) ON CONFLICT(id) DO UPDATE SET email=excluded.email
+UPDATE users SET ssn=? WHERE email=?
+SELECT * FROM users WHERE email = ? AND note = ?
+SELECT * FROM users WHERE email IN (?,?) LIMIT ?
+SELECT * FROM users WHERE email IS ? OR email IS NOT 'x'
+SELECT * FROM users WHERE email LIKE ?
+SELECT * FROM users WHERE email = "lit"
+SELECT (SELECT u2.email AS note FROM archive u2 WHERE note = ?) FROM users
+SELECT u.email, a.ssn FROM users u JOIN archive a ON a.email = u.email WHERE u.id = ?
+SELECT rowid, email FROM users
+SELECT CAST(? AS TEXT) = email FROM users
+CREATE TABLE users(id, email BLOB)
+CREATE TRIGGER t AFTER INSERT ON users BEGIN SELECT 1; END
+PRAGMA table_info(users)
+ATTACH ? AS x

@@ -1,0 +1,87 @@
+package sqlplan
+
+import (
+	"reflect"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+)
+
+// utility decides a statement that is neither a query nor a write: it is forwarded
+// unless it could carry values into a sealed table, or statements past the analysis.
+func (a *analysis) utility(u *sqlparse.Utility) error {
+	if u.Forbidden != "" {
+		a.forbidden = true
+		return a.refuse(u.Pos(), nil, u.Forbidden, "leave the setting as it is")
+	}
+	if u.Catalog {
+		a.effects |= ChangesCatalog
+	}
+	if u.Session {
+		a.effects |= ChangesSession
+	}
+	for _, n := range u.Names {
+		if u.Carries && len(a.p.tables[a.p.fold(n.Name)]) > 0 {
+			r := a.refuse(u.Pos(), nil, u.What+" on a sealed table is not analysed", hintForUtility(u.What))
+			r.(*Refusal).Table = n.Name
+			return r
+		}
+	}
+	if err := a.plainExprs(u.Args, &scope{}, u.What); err != nil {
+		return err
+	}
+	for _, d := range u.Defaults {
+		for _, t := range a.p.tables[a.p.fold(d.Table.Name)] {
+			if c := a.sealedColumn(t, d.Column); c != nil {
+				return a.refuse(d.At, c, "a default of a sealed column would be stored unsealed", "leave the default NULL and give the value in each INSERT")
+			}
+		}
+	}
+	return nil
+}
+
+func hintForUtility(what string) string {
+	if what == "COPY" {
+		return "use driver.CopyFrom to write, and SELECT to read"
+	}
+	return "run the statement inside it directly; what only an administrator runs, such as a function's definition, can go through another connection"
+}
+
+// namesSealedTable reports whether any relation named anywhere in the text has the
+// name of a registered table. It decides what becomes of a text that was refused before
+// the analysis had met a sealed table.
+func (a *analysis) namesSealedTable() bool {
+	for _, s := range a.file.Statements {
+		if a.namesIn(reflect.ValueOf(s.Stmt)) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	tableNameType = reflect.TypeFor[sqlparse.TableName]()
+	callType      = reflect.TypeFor[sqlparse.Call]()
+)
+
+func (a *analysis) namesIn(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		return !v.IsNil() && a.namesIn(v.Elem())
+	case reflect.Slice:
+		for i := range v.Len() {
+			if a.namesIn(v.Index(i)) {
+				return true
+			}
+		}
+	case reflect.Struct:
+		if (v.Type() == tableNameType || v.Type() == callType) && len(a.p.tables[a.p.fold(v.FieldByName("Name").String())]) > 0 {
+			return true
+		}
+		for i := range v.NumField() {
+			if a.namesIn(v.Field(i)) {
+				return true
+			}
+		}
+	}
+	return false
+}
