@@ -1,0 +1,192 @@
+package driver
+
+import (
+	"context"
+	sqldriver "database/sql/driver"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/colseal/colseal/internal/sqlplan"
+)
+
+// factKey is one name as one kind of session resolves it.
+type factKey struct {
+	path         string // session.key
+	schema, name string
+}
+
+// maxFacts bounds the facts of one database handle. More tables than that are looked up
+// again now and then.
+const maxFacts = 4096
+
+// factCache holds what the server said about names. It is safe for concurrent use.
+type factCache struct {
+	mu    sync.RWMutex // guards what follows
+	gen   uint64       // counts how often everything was forgotten
+	facts map[factKey]*sqlplan.Relation
+}
+
+func newFactCache() *factCache { return &factCache{facts: make(map[factKey]*sqlplan.Relation)} }
+
+// get returns a fact, and the generation to give to put if there is none.
+func (f *factCache) get(k factKey) (rel *sqlplan.Relation, ok bool, gen uint64) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	rel, ok = f.facts[k]
+	return rel, ok, f.gen
+}
+
+// put keeps a fact that was asked for in generation gen, unless all were forgotten since.
+func (f *factCache) put(k factKey, rel *sqlplan.Relation, gen uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if gen != f.gen {
+		return
+	}
+	if len(f.facts) >= maxFacts {
+		clear(f.facts)
+	}
+	f.facts[k] = rel
+}
+
+func (f *factCache) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gen++
+	clear(f.facts)
+}
+
+func (f *factCache) generation() uint64 {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.gen
+}
+
+// connCatalog answers the planner over the connection that the statement is for, so that
+// it sees what the statement will see: the search path, temporary tables, and changes
+// that are not committed.
+type connCatalog struct{ c *conn }
+
+// Relation implements sqlplan.Catalog.
+func (cat *connCatalog) Relation(ctx context.Context, schemaName, name string) (*sqlplan.Relation, error) {
+	c := cat.c
+	if !c.session.known {
+		return nil, errSession
+	}
+	key := factKey{path: c.session.key(), schema: schemaName, name: name}
+	rel, ok, gen := c.st.facts.get(key)
+	if ok {
+		return rel, nil
+	}
+	var err error
+	if c.st.cfg.Dialect == SQLite {
+		rel, err = c.liteRelation(ctx, schemaName, name)
+	} else {
+		rel, err = c.pgRelation(ctx, schemaName, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.st.facts.put(key, rel, gen)
+	return rel, nil
+}
+
+// readSession reads what names mean on this connection.
+func (c *conn) readSession(ctx context.Context) error {
+	if c.st.cfg.Dialect == SQLite {
+		return c.readLiteSession(ctx)
+	}
+	return c.readPGSession(ctx)
+}
+
+// freshTimeout bounds planAfresh, which connects anew.
+const freshTimeout = 10 * time.Second
+
+// planAfresh plans a text over a new connection with this one's search path, because this
+// one is busy with the result of the text. What it does not see (temporary tables, changes
+// of this session that are not committed) this package knows already, having sent them.
+func (c *conn) planAfresh(ctx context.Context, query string, searchKeys int) (p *sqlplan.Plan, err error) {
+	c.st.forgetCatalog("a result has other columns than expected")
+	// A connector over a pool that is used up would wait for the connection that waits here.
+	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
+	defer cancel()
+	inner, err := c.st.inner.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fresh := newConn(c.st, inner)
+	defer func() { err = errors.Join(err, fresh.Close()) }()
+	if c.st.cfg.Dialect == Postgres && c.session.setting != "" {
+		if _, err := fresh.lookup(ctx, "SELECT pg_catalog.set_config('search_path', $1, false)", c.session.setting); err != nil {
+			return nil, err
+		}
+	}
+	return fresh.planFor(ctx, query, max(searchKeys, 1))
+}
+
+// lookup runs a query of our own on the inner connection and returns all rows. Its errors
+// are the inner driver's, as they are.
+func (c *conn) lookup(ctx context.Context, query string, params ...string) ([][]sqldriver.Value, error) {
+	args := make([]sqldriver.NamedValue, len(params))
+	for i, p := range params {
+		args[i] = sqldriver.NamedValue{Ordinal: i + 1, Value: p}
+	}
+	if c.pg != nil {
+		args = c.pg.lookup(args)
+	}
+	rows, err := innerQuery(ctx, c.inner, query, args)
+	if err == sqldriver.ErrSkip {
+		stmt, perr := innerPrepare(ctx, c.inner, query)
+		if perr != nil {
+			return nil, perr
+		}
+		defer func() { _ = stmt.Close() }() // all was read, or an error is on its way
+		rows, err = innerStmtQuery(ctx, stmt, args)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out, err := readAll(rows)
+	if cerr := rows.Close(); err == nil {
+		err = cerr
+	}
+	return out, err
+}
+
+func readAll(rows sqldriver.Rows) ([][]sqldriver.Value, error) {
+	var out [][]sqldriver.Value
+	n := len(rows.Columns())
+	for {
+		row := make([]sqldriver.Value, n)
+		if err := rows.Next(row); err != nil {
+			if err == io.EOF {
+				return out, nil
+			}
+			return nil, err
+		}
+		for i, v := range row {
+			if b, ok := v.([]byte); ok {
+				row[i] = string(b) // a driver may use the memory again
+			}
+		}
+		out = append(out, row)
+	}
+}
+
+// errFacts is for a driver that answers our catalog queries in a way that we do not
+// know.
+var errFacts = errors.New("colseal: the driver's answer to a catalog query has an unexpected form")
+
+// textOf returns a text column of a lookup; "" for NULL.
+func textOf(v sqldriver.Value) string {
+	s, _ := v.(string)
+	return s
+}
+
+// intOf returns a number of a lookup.
+func intOf(v sqldriver.Value) int64 {
+	n, _ := v.(int64)
+	return n
+}

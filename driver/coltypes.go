@@ -1,0 +1,53 @@
+package driver
+
+import (
+	"math"
+	"reflect"
+	"time"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/schema"
+)
+
+// columnType describes the plaintext of a sealed column as the column type of a plain
+// one would be described.
+type columnType struct {
+	scan   reflect.Type
+	name   string // PostgreSQL's name
+	lite   string // SQLite's
+	length int64  // 0: not a type of variable length
+}
+
+var (
+	stringType = reflect.TypeFor[string]()
+	bytesType  = reflect.TypeFor[[]byte]()
+
+	// As pgx describes them, but for numeric: pgx says float64, which loses digits.
+	columnTypes = map[codec.Kind]columnType{
+		schema.Text:      {stringType, "TEXT", "TEXT", math.MaxInt64},
+		schema.Bytes:     {bytesType, "BYTEA", "BLOB", math.MaxInt64},
+		schema.Int:       {reflect.TypeFor[int64](), "INT8", "INTEGER", 0},
+		schema.Float:     {reflect.TypeFor[float64](), "FLOAT8", "REAL", 0},
+		schema.Bool:      {reflect.TypeFor[bool](), "BOOL", "BOOLEAN", 0},
+		schema.Time:      {reflect.TypeFor[time.Time](), "TIMESTAMPTZ", "DATETIME", 0},
+		schema.JSON:      {stringType, "JSONB", "TEXT", 0},
+		schema.UUID:      {stringType, "UUID", "TEXT", 0},
+		schema.Numeric:   {stringType, "NUMERIC", "NUMERIC", 0},
+		schema.TextArray: {stringType, "_TEXT", "TEXT", 0},
+		schema.IntArray:  {stringType, "_INT8", "TEXT", 0},
+	}
+)
+
+func (o *opener) columnType() columnType {
+	t, ok := columnTypes[o.kind()]
+	if !ok {
+		t = columnType{scan: reflect.TypeFor[any]()}
+	}
+	if o.array {
+		return columnType{scan: stringType, name: "_" + t.name}
+	}
+	if o.c.st.cfg.Dialect == SQLite {
+		t.name = t.lite
+	}
+	return t
+}

@@ -1,0 +1,131 @@
+package driver
+
+import (
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/schema"
+)
+
+// DefaultKeyTable is the name of the keyring table when Config names none.
+const DefaultKeyTable = "colseal_keys"
+
+// Config says what to wrap and how. Schema and KMS are required, and Driver for
+// [Register]; the zero value of every other field is a usable default. A Config is
+// copied where it is used; what it points to is shared and must not be changed.
+type Config struct {
+	// Driver is the driver to wrap, for example stdlib.GetDefaultDriver() of pgx.
+	// NewConnector does not look at it: there the connector says.
+	Driver sqldriver.Driver
+
+	// Schema names the sealed columns.
+	Schema *schema.Schema
+
+	// KMS wraps and unwraps the data keys. It is called from many goroutines.
+	KMS kms.Wrapper
+
+	// Keys tunes the cache of plaintext keys and their rotation. Each database
+	// handle has its own cache.
+	Keys keycache.Config
+
+	// Dialect is the SQL that the database speaks. Default: Postgres.
+	Dialect Dialect
+
+	// Plaintext says what to do with a value in a sealed column that is not a
+	// cell. Default: Reject.
+	Plaintext PlaintextPolicy
+
+	// KeyTable is the keyring table, with a schema if need be ("app.keys").
+	// Default: DefaultKeyTable.
+	KeyTable string
+
+	// AutoCreateKeyTable makes the keyring table when it is not there. By default
+	// the first use of a key fails instead, with an error that prints the DDL.
+	AutoCreateKeyTable bool
+
+	// KeyConnector opens the connections over which the keyring is read and
+	// written. Default: the wrapped connector itself, which is right unless its
+	// connections are few and all taken (a pgxpool of size one) or do not share a
+	// database (SQLite's ":memory:").
+	KeyConnector sqldriver.Connector
+
+	// Limits bounds what the SQL analysis may cost.
+	Limits Limits
+
+	// Logger gets a record when the key table is made, when catalog facts are read
+	// again, and when plaintext is met under AllowRead. Records name tables and
+	// columns and hold no value. Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+// Limits bounds the SQL analysis. A text beyond a limit is refused. Zero fields take
+// the defaults of the analysis.
+type Limits struct {
+	Plans          int // analysed statements kept per database handle
+	StatementBytes int // longest SQL text, in bytes
+	Nesting        int // deepest nesting of parentheses and the like
+}
+
+// Dialect is the SQL of a database.
+type Dialect uint8
+
+// The dialects.
+const (
+	Postgres Dialect = iota
+	SQLite
+)
+
+// String returns the dialect's name.
+func (d Dialect) String() string {
+	switch d {
+	case Postgres:
+		return "PostgreSQL"
+	case SQLite:
+		return "SQLite"
+	}
+	return fmt.Sprintf("Dialect(%d)", uint8(d))
+}
+
+// PlaintextPolicy says what happens when a sealed column turns out to hold a value
+// that is not a cell. It concerns reads only: nothing is ever written unsealed.
+type PlaintextPolicy uint8
+
+// The policies.
+const (
+	// Reject fails the read with ErrNotSealed.
+	Reject PlaintextPolicy = iota
+	// AllowRead returns the value, as the column's declared kind, while a table is
+	// being migrated. A damaged cell is still an error.
+	AllowRead
+)
+
+// withDefaults returns cfg completed, or what is wrong with it.
+func (cfg Config) withDefaults() (Config, error) {
+	var errs []error
+	if cfg.Schema == nil {
+		errs = append(errs, errors.New("Config.Schema is nil: name the sealed columns with schema.New"))
+	}
+	if cfg.KMS == nil {
+		errs = append(errs, errors.New("Config.KMS is nil: give an awskms or localkms wrapper"))
+	}
+	if cfg.Dialect > SQLite {
+		errs = append(errs, fmt.Errorf("Config.Dialect is %s: use driver.Postgres or driver.SQLite", cfg.Dialect))
+	}
+	if cfg.Plaintext > AllowRead {
+		errs = append(errs, fmt.Errorf("Config.Plaintext is %d: use driver.Reject or driver.AllowRead", cfg.Plaintext))
+	}
+	if len(errs) > 0 {
+		return Config{}, fmt.Errorf("colseal: %w", errors.Join(errs...))
+	}
+	if cfg.KeyTable == "" {
+		cfg.KeyTable = DefaultKeyTable
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return cfg, nil
+}

@@ -1,0 +1,162 @@
+package driver
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/colseal/colseal/internal/sqlplan"
+)
+
+// CopyFrom writes rows with PostgreSQL's COPY protocol, sealed columns sealed, and
+// returns how many were written. It needs pgx below. table is written as in SQL (users,
+// app.users, "Users"); columns are exact names; each row has one value per column. It
+// takes part in the transaction that is open on conn, if one is. On an error nothing was
+// written. rows and what they hold are not changed.
+func CopyFrom(ctx context.Context, conn *sql.Conn, table string, columns []string, rows [][]any) (int64, error) {
+	var n int64
+	err := conn.Raw(func(driverConn any) error {
+		c, ok := unwrapConn(driverConn)
+		if !ok {
+			return errors.New("colseal: CopyFrom: the connection is not one of a driver that was registered with this package")
+		}
+		if c.pg == nil {
+			return fmt.Errorf("colseal: CopyFrom: COPY needs pgx (github.com/jackc/pgx/v5/stdlib) as Config.Driver, the inner connection is a %T", c.inner)
+		}
+		var err error
+		n, err = c.copyFrom(ctx, table, columns, rows)
+		return err
+	})
+	return n, err
+}
+
+func (c *conn) copyFrom(ctx context.Context, table string, columns []string, rows [][]any) (int64, error) {
+	c.settle()
+	rel, err := c.relation(ctx, table)
+	if err != nil {
+		return 0, err
+	}
+	uses, err := c.copyUses(rel, columns)
+	if err != nil {
+		return 0, err
+	}
+	for i, row := range rows {
+		if len(row) != len(columns) {
+			return 0, fmt.Errorf("colseal: CopyFrom: row %d has %d values for %d columns", i, len(row), len(columns))
+		}
+	}
+	s := sealer{ctx: ctx, c: c}
+	for _, use := range uses {
+		if use != nil {
+			s.count(use.Column, len(rows)) // NULLs too: one pass over the values will do
+		}
+	}
+	if err := s.askKeys(); err != nil {
+		return 0, err
+	}
+	next := 0
+	n, err := c.pg.copyFrom(ctx, []string{rel.Schema, rel.Name}, columns, func() ([]any, error) {
+		if next == len(rows) {
+			return nil, nil
+		}
+		next++
+		return s.copyRow(uses, rows[next-1], next-1)
+	})
+	if err != nil && staleCatalog(err) {
+		c.st.forgetCatalog("the server says that a table changed")
+	}
+	return n, err
+}
+
+// copyRow returns a row with its sealed columns sealed.
+func (s *sealer) copyRow(uses []*sqlplan.Use, row []any, index int) ([]any, error) {
+	out := make([]any, len(row))
+	for i, use := range uses {
+		if use == nil {
+			out[i] = row[i]
+			continue
+		}
+		v, err := s.unwrapValue(use.Column.Kind, row[i])
+		if err == nil {
+			out[i], err = s.seal(use, v)
+		}
+		if err != nil {
+			return nil, sealError(use.Column, "row "+strconv.Itoa(index), err)
+		}
+	}
+	return out, nil
+}
+
+// relation describes the table that a name, written as in SQL, means here.
+func (c *conn) relation(ctx context.Context, table string) (*sqlplan.Relation, error) {
+	schemaName, name, err := splitTable(table)
+	if err != nil {
+		return nil, err
+	}
+	if !c.session.known {
+		if err := c.readSession(ctx); err != nil {
+			return nil, err
+		}
+	}
+	rel, err := c.catalog.Relation(ctx, schemaName, name)
+	if err != nil {
+		return nil, err
+	}
+	if rel == nil {
+		return nil, fmt.Errorf("colseal: CopyFrom: there is no table %s on this connection", table)
+	}
+	return rel, nil
+}
+
+// copyUses returns how to seal each column; nil for plain ones.
+func (c *conn) copyUses(rel *sqlplan.Relation, columns []string) ([]*sqlplan.Use, error) {
+	uses := make([]*sqlplan.Use, len(columns))
+	table := c.st.cfg.Schema.Lookup(rel.Schema, rel.Name)
+	if table == nil {
+		return uses, nil
+	}
+	for i, name := range columns {
+		col := table.Column(name)
+		if col == nil {
+			continue
+		}
+		at := rel.Column(name)
+		if at == nil || at.Storage == sqlplan.StorageOther {
+			reason := "COPY into a sealed column that the table does not have"
+			if at != nil {
+				reason = "COPY into a sealed column of type " + at.Type + ", which cannot hold a cell"
+			}
+			return nil, &QueryError{Table: table.String(), Column: name, Reason: reason, Hint: "make it bytea"}
+		}
+		uses[i] = &sqlplan.Use{Column: col, Storage: at.Storage}
+	}
+	return uses, nil
+}
+
+// tablePart is one part of a table name: bare, or quoted with "" for a quote.
+var tablePart = regexp.MustCompile(`^(?:([^\s".]+)|"((?:[^"]|"")+)")(\.|$)`)
+
+// splitTable reads a table name as SQL does: bare parts fold to lower case.
+func splitTable(s string) (schemaName, name string, err error) {
+	var parts []string
+	for rest, more := s, true; more; {
+		m := tablePart.FindStringSubmatch(rest)
+		if m == nil || len(parts) == 2 {
+			return "", "", fmt.Errorf("colseal: CopyFrom: %q is not a table name: write users, app.users or \"Users\"", s)
+		}
+		part := strings.ToLower(m[1])
+		if m[2] != "" {
+			part = strings.ReplaceAll(m[2], `""`, `"`)
+		}
+		parts = append(parts, part)
+		rest, more = rest[len(m[0]):], m[3] == "."
+	}
+	if len(parts) == 1 {
+		return "", parts[0], nil
+	}
+	return parts[0], parts[1], nil
+}

@@ -1,0 +1,76 @@
+package driver
+
+import (
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"errors"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/colseal/colseal/schema"
+)
+
+var updateExplain = flag.Bool("update-explain", false, "write testdata/explain.golden anew")
+
+var explainSchema = schema.Must(
+	schema.Columns("users",
+		schema.Column{Name: "email", Mode: schema.Deterministic},
+		schema.Column{Name: "ssn"},
+		schema.Column{Name: "age", Kind: schema.Int}))
+
+// TestExplainGolden holds the text of an explanation for each kind of thing that it can say.
+func TestExplainGolden(t *testing.T) {
+	var b strings.Builder
+	for _, c := range []struct {
+		dialect Dialect
+		query   string
+	}{
+		{Postgres, "SELECT id, email, ssn AS s FROM users WHERE email = $1 AND org = $2"},
+		{Postgres, "SELECT * FROM users WHERE email = ANY($1)"},
+		{Postgres, "INSERT INTO users (id, email, ssn, age) VALUES (7, 'canary@x', $1, 42) -- canary"},
+		{Postgres, "INSERT INTO users (email, note) VALUES ($1, $1)"},
+		{Postgres, "INSERT INTO users VALUES ($1, $2)"},
+		{Postgres, "SELECT coalesce(email, $1), array_agg(ssn) FROM users GROUP BY 1"},
+		{Postgres, "SELECT 'canary' FROM orders"},
+		{Postgres, "SELECT id\nFROM users\n\tWHERE org = 'canary' AND email LIKE 'canary%'"},
+		{Postgres, "SELECT id FROM users ORDER BY ssn"},
+		{Postgres, "SELECT FROM FROM users"},
+		{Postgres, "SELECT 'canary from users"},
+		{SQLite, "UPDATE users SET email = :mail, ssn = ? WHERE id = ?"},
+	} {
+		e, err := ExplainOffline(explainSchema, c.dialect, c.query)
+		if err != nil {
+			t.Fatalf("%s: %v", c.query, err)
+		}
+		b.WriteString(strings.Repeat("=", 80) + "\n" + strings.ReplaceAll(c.query, "canary", "******") + "\n\n" + e.String())
+	}
+	got := b.String()
+	if strings.Contains(got, "canary") {
+		t.Error("an explanation holds a value")
+	}
+	const golden = "testdata/explain.golden"
+	if *updateExplain {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestExplainOfAnotherDriver(t *testing.T) {
+	db := sql.OpenDB(&fakeConnector{open: func() sqldriver.Conn { return &bareConn{s: &fakeServer{}} }})
+	t.Cleanup(func() { _ = db.Close() })
+	if _, err := Explain(t.Context(), db, "SELECT 1"); !errors.Is(err, errNotOurs) {
+		t.Errorf("error %v", err)
+	}
+}

@@ -1,0 +1,160 @@
+package driver
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/colseal/colseal/schema"
+)
+
+// String renders the explanation for a terminal. A refusal has a caret under the place.
+func (e *Explanation) String() string {
+	var b strings.Builder
+	switch {
+	case e.Refused != nil:
+		e.renderRefusal(&b)
+	case !e.Sealed:
+		b.WriteString("FORWARDED as it is: nothing sealed is read or written\n")
+	default:
+		e.renderPlan(&b)
+	}
+	for _, n := range e.Notes {
+		fmt.Fprintf(&b, "note: %s\n", n)
+	}
+	return b.String()
+}
+
+func (e *Explanation) renderRefusal(b *strings.Builder) {
+	r := e.Refused
+	fmt.Fprintf(b, "REFUSED before sending: %s\n\n", r.Reason)
+	if r.Query != "" {
+		b.WriteString(underline(r.Query, r))
+		b.WriteByte('\n')
+	}
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	if r.Table != "" {
+		column := r.Table
+		if r.Column != "" {
+			column += "." + r.Column
+		}
+		fmt.Fprintf(w, "column\t%s\n", column)
+	}
+	if r.Hint != "" {
+		fmt.Fprintf(w, "mend\t%s\n", r.Hint)
+	}
+	_ = w.Flush() // a Builder takes everything
+}
+
+// underline returns a text, indented, with a caret under a refusal's place.
+func underline(query string, r *QueryError) string {
+	line, col := r.Position()
+	var b strings.Builder
+	for i, text := range strings.Split(query, "\n") {
+		text = strings.TrimRight(text, " \r")
+		if text == "" && i+1 != line {
+			continue
+		}
+		fmt.Fprintf(&b, "  %s\n", text)
+		if i+1 != line {
+			continue
+		}
+		b.WriteString("  ")
+		for j, c := range []rune(text) {
+			if j >= col-1 {
+				break
+			}
+			if c != '\t' { // a tab is as wide as the one above it
+				c = ' '
+			}
+			b.WriteRune(c)
+		}
+		b.WriteString("^\n")
+	}
+	return b.String()
+}
+
+func (e *Explanation) renderPlan(b *strings.Builder) {
+	b.WriteString("WORKS\n\n")
+	for text := range strings.Lines(e.Sent) {
+		if text = strings.TrimRight(text, " \r\n"); text != "" {
+			fmt.Fprintf(b, "  %s\n", text)
+		}
+	}
+	b.WriteByte('\n')
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, p := range e.Params {
+		fmt.Fprintf(w, "parameter\t%s\t%s\n", p.Name, p.describe())
+	}
+	for i, l := range e.Literals {
+		fmt.Fprintf(w, "literal\t%d\t%s\n", i+1, l)
+	}
+	for i, r := range e.Results {
+		number := fmt.Sprint(i + 1)
+		if !e.numbered(i) {
+			number = "…"
+		}
+		fmt.Fprintf(w, "result\t%s\t%s\n", strings.TrimSpace(number+" "+r.Name), r.describe())
+	}
+	_ = w.Flush() // a Builder takes everything
+}
+
+// numbered reports whether the place of result i is known: offline, what a star yields stands
+// anywhere among the plain columns.
+func (e *Explanation) numbered(i int) bool {
+	seen := e.Results[:i+1]
+	if e.Offline {
+		seen = e.Results
+	}
+	return !slices.ContainsFunc(seen, func(r ExplainedResult) bool { return r.Unknown })
+}
+
+func (p ExplainedParam) describe() string {
+	var parts []string
+	if p.Plain {
+		parts = append(parts, "sent as it is")
+	}
+	for _, u := range p.Uses {
+		parts = append(parts, u.String())
+	}
+	if len(parts) == 0 {
+		return "not used"
+	}
+	return strings.Join(parts, "; and ")
+}
+
+// String says for which column a value is sealed, and how.
+func (u ExplainedUse) String() string {
+	s := "sealed for " + describeColumn(u.Column)
+	if u.Array {
+		s += ", each element of the array"
+	}
+	if u.Text {
+		s += ", as text"
+	}
+	return s
+}
+
+func (r ExplainedResult) describe() string {
+	if r.Unknown {
+		return "any number of plain columns, as they are"
+	}
+	if len(r.Columns) == 0 {
+		return "as it is"
+	}
+	var names []string
+	for _, c := range r.Columns {
+		names = append(names, describeColumn(c))
+	}
+	s := "opened: " + strings.Join(names, " or ")
+	if r.Array {
+		s += ", each element of the array"
+	}
+	return s
+}
+
+// describeColumn names a column with how it is sealed.
+func describeColumn(c *schema.Column) string {
+	return fmt.Sprintf("%s.%s (%s, %s)", c.TableName(), c.Name, c.Mode, c.Kind.String())
+}

@@ -1,0 +1,236 @@
+package driver
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/schema"
+)
+
+// opener opens the cells of one result column. It remembers the last key, so that a
+// column whose rows were sealed under one key asks the cache once.
+type opener struct {
+	c     *conn
+	index int    // of the result column
+	name  string // its label
+	cols  []*schema.Column
+	tags  []uint16
+	array bool
+	// private: the inner driver gives its []byte away, so that a cell may be opened in
+	// its own memory.
+	private bool
+
+	key    *codec.Key
+	header codec.Header // of the cells that key opens
+	col    *schema.Column
+	warned bool
+}
+
+func newOpener(c *conn, index int, name string, res sqlplan.Result) *opener {
+	o := &opener{c: c, index: index, name: name, cols: res.Columns, array: res.Array, private: c.pg != nil}
+	o.tags = make([]uint16, len(o.cols))
+	for i, col := range o.cols {
+		o.tags[i] = col.Tag()
+	}
+	return o
+}
+
+// kind is what all columns here hold.
+func (o *opener) kind() codec.Kind { return o.cols[0].Kind }
+
+// open returns the plaintext of a value that the inner driver read. NULL stays NULL.
+func (o *opener) open(ctx context.Context, v any) (any, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var out any
+	var err error
+	if o.array {
+		out, err = o.openArray(ctx, v)
+	} else {
+		out, err = o.openValue(ctx, v, o.private)
+	}
+	if err != nil {
+		return nil, o.fail(err)
+	}
+	return out, nil
+}
+
+// fail names the column, unless the error does.
+func (o *opener) fail(err error) error {
+	var ce *CellError
+	if errors.As(err, &ce) {
+		return err
+	}
+	col := o.col
+	if col == nil || errors.Is(err, codec.ErrFormat) || errors.Is(err, codec.ErrColumnMismatch) {
+		col = o.cols[0]
+	}
+	return openError(col, o.where(), err)
+}
+
+// openValue opens one stored value: the cell as bytes, or its text form. private says
+// that v's memory is ours.
+func (o *opener) openValue(ctx context.Context, v any, private bool) (any, error) {
+	cell, private, err := storedCell(v, private)
+	if err != nil {
+		return o.notSealed(v, err)
+	}
+	h, err := codec.Recognize(cell, o.tags...)
+	if err != nil {
+		return o.notSealed(v, err)
+	}
+	if o.key == nil || h != o.header {
+		if err := o.findKey(ctx, h); err != nil {
+			return nil, err
+		}
+	}
+	return o.key.OpenValue(o.kind(), cell, private)
+}
+
+const textPrefix = "cs1:"
+
+// storedCell returns the bytes of a cell and whether their memory may be written to.
+func storedCell(v any, private bool) ([]byte, bool, error) {
+	switch t := v.(type) {
+	case []byte:
+		// A driver may give text as []byte. No cell begins like its text form.
+		if len(t) < len(textPrefix) || string(t[:len(textPrefix)]) != textPrefix {
+			return t, private, nil
+		}
+		cell, err := codec.DecodeText(t)
+		return cell, true, err
+	case string:
+		cell, err := codec.DecodeText([]byte(t))
+		return cell, true, err
+	}
+	return nil, false, fmt.Errorf("%w: the column holds %T", codec.ErrNotSealed, v)
+}
+
+// findKey asks for the key of a header whose tag is one of ours.
+func (o *opener) findKey(ctx context.Context, h codec.Header) error {
+	for _, col := range o.cols {
+		if col.Tag() != h.Tag {
+			continue
+		}
+		source, err := o.c.st.ring.keys(ctx)
+		if err != nil {
+			return keyError(col, err)
+		}
+		// The cell's suite, not the column's: a column whose mode was changed holds cells of
+		// both until it is sealed anew.
+		key, err := source.Opener(ctx, keycache.Column{Identity: col.Identity(), Suite: h.Suite}, h.KeyID)
+		if errors.Is(err, keycache.ErrKeyNotFound) {
+			err = unknownKey{err}
+		}
+		if err != nil {
+			return keyError(col, err)
+		}
+		o.key, o.header, o.col = key, h, col
+		return nil
+	}
+	return codec.ErrColumnMismatch
+}
+
+func (o *opener) where() string {
+	return "result column " + strconv.Itoa(o.index) + ", " + strconv.Quote(o.name)
+}
+
+// notSealed is what becomes of a value that is not a cell. Only what is surely no cell
+// can be let through: a damaged one must not pass for plaintext.
+func (o *opener) notSealed(v any, err error) (any, error) {
+	if o.c.st.cfg.Plaintext != AllowRead || !errors.Is(err, codec.ErrNotSealed) {
+		return nil, err
+	}
+	// By way of the encoding, so that the caller gets the declared kind's Go type.
+	enc, encErr := codec.AppendValue(nil, o.kind(), codec.SuiteRandomized, v)
+	if encErr != nil {
+		return nil, errors.Join(err, encErr)
+	}
+	if !o.warned {
+		o.warned = true
+		o.c.st.cfg.Logger.Warn("colseal: plaintext in a sealed column", "table", o.cols[0].TableName(), "column", o.cols[0].Name)
+	}
+	return codec.DecodeValue(o.kind(), enc)
+}
+
+// openArray opens an array of cells, which arrives as an array literal, and returns the
+// literal of the plaintexts.
+func (o *opener) openArray(ctx context.Context, v any) (any, error) {
+	var literal string
+	switch t := v.(type) {
+	case string:
+		literal = t
+	case []byte:
+		literal = string(t)
+	default:
+		return nil, fmt.Errorf("%w: an array of cells arrives as %T", codec.ErrFormat, v)
+	}
+	elems, err := parseArray(literal)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", codec.ErrFormat, err)
+	}
+	out := []byte{'{'}
+	for i, e := range elems {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if e.null {
+			out = append(out, "NULL"...)
+			continue
+		}
+		plain, err := o.openElement(ctx, e.text)
+		if err != nil {
+			return nil, err
+		}
+		if b, ok := plain.([]byte); ok && o.kind() == schema.Bytes {
+			plain = `\x` + hex.EncodeToString(b)
+		}
+		if out, err = appendPlain(out, plain); err != nil {
+			return nil, err
+		}
+	}
+	return string(append(out, '}')), nil
+}
+
+func (o *opener) openElement(ctx context.Context, text string) (any, error) {
+	digits, ok := strings.CutPrefix(text, `\x`)
+	if !ok {
+		return o.openValue(ctx, text, false)
+	}
+	cell, err := hex.DecodeString(digits)
+	if err != nil {
+		return nil, fmt.Errorf("%w: not hexadecimal", codec.ErrFormat)
+	}
+	return o.openValue(ctx, cell, true)
+}
+
+// appendPlain writes a plaintext as PostgreSQL writes an element of its type.
+func appendPlain(dst []byte, v any) ([]byte, error) {
+	switch t := v.(type) {
+	case string:
+		return appendElement(dst, t), nil
+	case []byte: // JSON; bytea comes as its text
+		return appendElement(dst, string(t)), nil
+	case int64:
+		return strconv.AppendInt(dst, t, 10), nil
+	case float64:
+		return appendElement(dst, strconv.FormatFloat(t, 'g', -1, 64)), nil
+	case bool:
+		if t {
+			return append(dst, 't'), nil
+		}
+		return append(dst, 'f'), nil
+	case time.Time:
+		return appendElement(dst, t.UTC().Format("2006-01-02 15:04:05.999999-07")), nil
+	}
+	return nil, fmt.Errorf("%w: %T in an array", codec.ErrFormat, v)
+}

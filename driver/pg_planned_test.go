@@ -1,0 +1,214 @@
+package driver
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/schema"
+)
+
+// Real pgx, the real analysis and a real keyring: the sessions of the design that only
+// both sides together can get right.
+
+func openPG(t *testing.T, db *pgtest.DB, service kms.Wrapper, mode pgx.QueryExecMode, sources ...schema.Source) *sql.DB {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(db.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.DefaultQueryExecMode = mode
+	if len(sources) == 0 {
+		sources = []schema.Source{schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"})}
+	}
+	cn, err := NewConnector(stdlib.GetConnector(*cfg), Config{Schema: schema.Must(sources...), KMS: service, AutoCreateKeyTable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrapped := sql.OpenDB(cn)
+	t.Cleanup(func() {
+		if err := wrapped.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return wrapped
+}
+
+// connExec gives a connection the methods without a context.
+type connExec struct{ *sql.Conn }
+
+func (c connExec) Exec(query string, args ...any) (sql.Result, error) {
+	return c.ExecContext(context.Background(), query, args...)
+}
+
+func TestPGSearchPathAndTemporaryTables(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, server *pgtest.DB) {
+		mustExec(t, server.Admin, `CREATE SCHEMA app; CREATE SCHEMA other;
+			CREATE TABLE app.users (id int, email bytea, ssn bytea); CREATE TABLE other.users (id int, email text, ssn text)`)
+		service := newMemKMS(t)
+		for _, mode := range allModes {
+			mustExec(t, server.Admin, "TRUNCATE app.users, other.users")
+			db := openPG(t, server, service, mode, schema.Columns("app.users", schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"}))
+			db.SetMaxOpenConns(1)
+			insert := "INSERT INTO users VALUES ($1, $2, $3)"
+			count := func(want string) {
+				t.Helper()
+				var got string
+				if err := server.Admin.QueryRow(`SELECT count(*) || '/' || (SELECT count(*) FROM other.users WHERE email = 'a@x') FROM app.users WHERE get_byte(email, 0) = 1`).Scan(&got); err != nil || got != want {
+					t.Errorf("%s: %s rows, want %s: %v", mode, got, want, err)
+				}
+			}
+			mustExec(t, db, "SET search_path = app")
+			mustExec(t, db, insert, 1, "a@x", "s")
+			count("1/0")
+			mustExec(t, db, "SET search_path = other")
+			mustExec(t, db, insert, 2, "a@x", "s")
+			count("1/1")
+			mustExec(t, db, "INSERT INTO app.users VALUES (3, 'a@x', NULL)")
+			count("2/1")
+
+			// What SET LOCAL did is over with the transaction, begun in text or not.
+			tx, err := db.Begin()
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustExec(t, tx, "SET LOCAL search_path = app")
+			mustExec(t, tx, insert, 4, "b@x", "s")
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			mustExec(t, db, insert, 5, "a@x", "s")
+			conn, err := db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := connExec{conn}
+			mustExec(t, text, "BEGIN")
+			mustExec(t, text, "SET LOCAL search_path = app")
+			mustExec(t, text, insert, 4, "b@x", "s")
+			mustExec(t, text, "COMMIT")
+			mustExec(t, text, insert, 5, "a@x", "s")
+			_ = conn.Close()
+			count("4/3")
+
+			// A temporary table shadows; another connection does not see it.
+			mustExec(t, db, "SET search_path = app")
+			mustExec(t, db, "CREATE TEMP TABLE users (id int, email text, ssn text)")
+			mustExec(t, db, insert, 6, "a@x", "s")
+			var e string
+			if err := db.QueryRow("SELECT email FROM users").Scan(&e); err != nil || e != "a@x" {
+				t.Error(e, err)
+			}
+			db.SetMaxOpenConns(2)
+			held, err := db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustExec(t, db, "SET search_path = app") // the second connection
+			mustExec(t, db, insert, 7, "a@x", "s")
+			count("5/3")
+			_ = held.Close()
+		}
+	})
+}
+
+func TestPGNamedArgsAndRefusals(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, server *pgtest.DB) {
+		mustExec(t, server.Admin, "CREATE TABLE users (id int, email bytea, ssn text, note text)")
+		service := newMemKMS(t)
+		for _, mode := range allModes {
+			mustExec(t, server.Admin, "TRUNCATE users")
+			db := openPG(t, server, service, mode)
+			mustExec(t, db, "INSERT INTO users (id, email, ssn, note) VALUES (@id, @mail, @ssn, @mail)", pgx.NamedArgs{"id": 1, "mail": "a@x", "ssn": nil})
+			mustExec(t, db, "INSERT INTO users (id, email, ssn) VALUES (2, 'b@x', 'lit'), ($1, $2::text, 'lit')", 3, "c@x")
+			mustExec(t, db, "INSERT INTO users (id, email) VALUES (4, 'd@x'); UPDATE users SET ssn = 'multi' WHERE email = 'd@x'")
+			var id int
+			var ssn, note *string
+			for mail, want := range map[string]string{"b@x": "lit", "c@x": "lit", "d@x": "multi"} {
+				if err := db.QueryRow("SELECT id, ssn FROM users WHERE email = @mail", pgx.NamedArgs{"mail": mail}).Scan(&id, &ssn); err != nil || ssn == nil || *ssn != want {
+					t.Errorf("%s: %s: %v", mode, mail, err)
+				}
+			}
+			if err := db.QueryRow("SELECT ssn, note FROM users WHERE email = ANY($1)", []string{"a@x"}).Scan(&ssn, &note); err != nil || ssn != nil || *note != "a@x" {
+				t.Errorf("%s: %v", mode, err)
+			}
+			for _, q := range []string{"SELECT id FROM users WHERE email LIKE $1", "SELECT id FROM users WHERE ssn = $1"} {
+				if _, err := db.Query(q, canary); !errors.Is(err, ErrRefused) || strings.Contains(err.Error(), canary) {
+					t.Errorf("%s: %v", q, err)
+				}
+			}
+		}
+	})
+}
+
+// DDL in a transaction that is rolled back, and DDL by others.
+func TestPGCatalogFollows(t *testing.T) {
+	server := pgtest.New(t)
+	mustExec(t, server.Admin, "CREATE TABLE users (id int, email bytea, ssn bytea)")
+	db := openPG(t, server, newMemKMS(t), pgx.QueryExecModeDescribeExec)
+	mustExec(t, db, "INSERT INTO users VALUES (1, 'a@x', 's')")
+	star := func(q interface {
+		QueryRow(string, ...any) *sql.Row
+	}, n int) {
+		t.Helper()
+		dest := make([]any, n)
+		for i := range dest {
+			dest[i] = new(any)
+		}
+		if err := q.QueryRow("SELECT * FROM users").Scan(dest...); err != nil || *dest[1].(*any) != "a@x" {
+			t.Errorf("%v, %v", *dest[1].(*any), err)
+		}
+	}
+	star(db, 3)
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, tx, "ALTER TABLE users ADD COLUMN x int")
+	star(tx, 4)
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	star(db, 3)
+	mustExec(t, server.Admin, "ALTER TABLE users ADD COLUMN y int")
+	star(db, 4)
+	star(db, 4)
+}
+
+// Text for a sealed column of bytes means what it means for a plain one.
+func TestPGBytesAsText(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, server *pgtest.DB) {
+		mustExec(t, server.Admin, "CREATE TABLE files (id int, plain bytea, sealed bytea)")
+		db := openPG(t, server, newMemKMS(t), pgx.QueryExecModeCacheStatement,
+			schema.Columns("files", schema.Column{Name: "sealed", Mode: schema.Deterministic, Kind: schema.Bytes}))
+		for _, text := range []string{`\x0102`, `\xab CD`, `a\\b`, `\001z`, `abc`, ``} {
+			mustExec(t, db, "INSERT INTO files VALUES (1, '"+text+"', '"+text+"'), (2, '"+text+"'::bytea, '"+text+"'::bytea), (3, $1, $2)", text, text)
+		}
+		rows, err := db.Query("SELECT id, plain, sealed FROM files")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id int
+			var plain, sealed []byte
+			if err := rows.Scan(&id, &plain, &sealed); err != nil || string(plain) != string(sealed) {
+				t.Errorf("%d: %q was sealed as %q, %v", id, plain, sealed, err)
+			}
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		if err := db.QueryRow(`SELECT count(*) FROM files WHERE sealed = ANY('{"\\x0102"}') AND sealed = $1`, []byte{1, 2}).Scan(&n); err != nil || n != 3 {
+			t.Errorf("%d rows found, %v", n, err)
+		}
+	})
+}

@@ -1,0 +1,413 @@
+package driver
+
+import (
+	"context"
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/keycache"
+)
+
+// sealedPlan is a plan for one statement that sends text.
+func sealedPlan(text string, params ...sqlplan.Param) *sqlplan.Plan {
+	p := &sqlplan.Plan{Sealed: true, Statements: 1, Chunks: []string{text}, Params: params}
+	for _, param := range params {
+		p.NumInput = max(p.NumInput, param.From)
+	}
+	return p
+}
+
+// One argument in two roles, and another order than the caller's.
+func TestParametersSplitAndReordered(t *testing.T) {
+	b := newBench(t, "full")
+	b.plans.plans["s"] = sealedPlan("s'",
+		sqlplan.Param{From: 2, Use: b.use("ssn")}, sqlplan.Param{From: 1}, sqlplan.Param{From: 2})
+	args := []any{7, "078"}
+	for _, prepared := range []bool{false, true} {
+		var err error
+		if prepared {
+			var st *sql.Stmt
+			if st, err = b.db.Prepare("s"); err == nil {
+				_, err = st.Exec(args...)
+			}
+		} else {
+			_, err = b.db.Exec("s", args...)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := b.server.lastArgs
+		if len(sent) != 3 || b.open(t, "ssn", sent[0].Value) != "078" || sent[1].Value != int64(7) || sent[2].Value != "078" {
+			t.Errorf("prepared %t: sent %v", prepared, sent)
+		}
+		for i, nv := range sent {
+			if nv.Ordinal != i+1 || nv.Name != "" {
+				t.Errorf("parameter %d has ordinal %d, name %q", i, nv.Ordinal, nv.Name)
+			}
+		}
+	}
+}
+
+func TestNamedParameters(t *testing.T) {
+	b := newBench(t, "full")
+	b.plans.plans["s"] = &sqlplan.Plan{
+		Sealed: true, Statements: 1, Chunks: []string{"s'"}, NumInput: 2, NamedInput: true,
+		Params: []sqlplan.Param{{Name: "ssn", Use: b.use("ssn")}, {Name: "id"}},
+	}
+	if _, err := b.db.Exec("s", sql.Named("id", 1), sql.Named("ssn", "078")); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.open(t, "ssn", b.server.lastArgs[0].Value); got != "078" || b.server.lastArgs[1].Value != int64(1) {
+		t.Errorf("sent %v", b.server.lastArgs)
+	}
+	_, err := b.db.Exec("s", sql.Named("id", 1))
+	if err == nil || !strings.Contains(err.Error(), `"ssn"`) {
+		t.Errorf("a missing name: %v", err)
+	}
+}
+
+type email string
+
+type pointerValuer struct{ s string }
+
+func (p *pointerValuer) Value() (sqldriver.Value, error) {
+	if p == nil {
+		return "was nil", nil
+	}
+	return p.s, nil
+}
+
+// What a sealed argument may be.
+func TestSealedArgumentValues(t *testing.T) {
+	s := "a@x"
+	ps := &s
+	tests := []struct {
+		name   string
+		column string
+		arg    any
+		want   any // nil: NULL is sent
+	}{
+		{"string", "email", "a@x", "a@x"},
+		{"empty string", "email", "", ""},
+		{"named type", "email", email("a@x"), "a@x"},
+		{"pointer", "email", &s, "a@x"},
+		{"pointer to pointer", "email", &ps, "a@x"},
+		{"nil", "email", nil, nil},
+		{"nil pointer", "email", (*string)(nil), nil},
+		{"NullString", "email", sql.NullString{String: "a@x", Valid: true}, "a@x"},
+		{"invalid NullString", "email", sql.NullString{String: "a@x"}, nil},
+		{"Null[T]", "email", sql.Null[email]{V: "a@x", Valid: true}, "a@x"},
+		{"Valuer", "email", inPtr{"a@x"}, "a@x"},
+		{"nil pointer to a Valuer", "email", (*inPtr)(nil), nil},
+		{"nil pointer that is a Valuer", "email", (*pointerValuer)(nil), "was nil"},
+		{"bytes", "email", []byte("a@x"), "a@x"},
+		{"nil bytes", "email", []byte(nil), nil},
+		{"int", "age", int32(7), int64(7)},
+		{"decimal text", "age", "7", int64(7)},
+		{"time", "born", time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)},
+		{"JSON from a map", "profile", map[string]int{"a": 1}, []byte(`{"a":1}`)},
+		{"JSON from a struct pointer", "profile", &struct{ A int }{1}, []byte(`{"A":1}`)},
+		{"JSON from a nil map", "profile", map[string]int(nil), nil},
+		{"array", "tags", []string{"a", "b c"}, `{a,"b c"}`},
+		{"array literal", "tags", `{a,NULL}`, `{a,NULL}`},
+		{"nil array", "tags", []string(nil), nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, "full")
+			b.plans.plans["s"] = sealedPlan("s", sqlplan.Param{From: 1, Use: b.use(tt.column)})
+			if _, err := b.db.Exec("s", tt.arg); err != nil {
+				t.Fatal(err)
+			}
+			sent := b.server.lastArgs[0].Value
+			if tt.want == nil {
+				if sent != nil {
+					t.Errorf("sent %v, want NULL", sent)
+				}
+				return
+			}
+			if got := b.open(t, tt.column, sent); !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("sealed %v (%T), want %v", got, got, tt.want)
+			}
+		})
+	}
+}
+
+// NULLs need no key: they pass even while the key service is down.
+func TestNullNeedsNoKey(t *testing.T) {
+	b := newBench(t, "full")
+	b.keys.err = keycache.ErrKeyUnavailable
+	b.plans.plans["s"] = sealedPlan("s", sqlplan.Param{From: 1, Use: b.use("ssn")})
+	if _, err := b.db.Exec("s", nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.db.Exec("s", "x"); !errors.Is(err, ErrKeyUnavailable) || !strings.Contains(err.Error(), "users.ssn") {
+		t.Errorf("without a key: %v", err)
+	}
+}
+
+// One Sealer call per statement and column, for all its cells.
+func TestSealerIsAskedOncePerColumn(t *testing.T) {
+	b := newBench(t, "full")
+	array := &sqlplan.Use{Column: b.col("ssn"), Storage: sqlplan.StorageBytes, Array: true}
+	p := sealedPlan("", sqlplan.Param{From: 1, Use: b.use("ssn")}, sqlplan.Param{From: 2, Use: array},
+		sqlplan.Param{From: 3, Use: b.use("ssn")}, sqlplan.Param{From: 4, Use: b.use("age")})
+	p.Chunks = []string{"a ", " b"}
+	p.Literals = []sqlplan.Literal{{Value: "lit", Use: *b.use("ssn")}}
+	b.plans.plans["s"] = p
+	var e *string
+	if _, err := b.db.Exec("s", "x", []any{"y", e, "z"}, nil, 3); err != nil {
+		t.Fatal(err)
+	}
+	if b.keys.sealed["users.ssn"] != 4 || b.keys.sealed["users.age"] != 1 {
+		t.Errorf("cells asked for: %v", b.keys.sealed)
+	}
+}
+
+func TestLiterals(t *testing.T) {
+	texts := func(b *bench, storage sqlplan.Storage, array bool, v any) *sqlplan.Plan {
+		p := sealedPlan("")
+		p.Chunks = []string{"VALUES (", ", 1)"}
+		p.Literals = []sqlplan.Literal{{Value: v, Use: sqlplan.Use{Column: b.col("email"), Storage: storage, Array: array}}}
+		return p
+	}
+	hexOf := func(b *bench, v string) string { return fmt.Sprintf("%x", b.cell(t, "email", v)) }
+	tests := []struct {
+		name    string
+		dialect Dialect
+		storage sqlplan.Storage
+		array   bool
+		value   any
+		want    func(b *bench) string
+	}{
+		{"bytea", Postgres, sqlplan.StorageBytes, false, "a", func(b *bench) string { return `'\x` + hexOf(b, "a") + `'::bytea` }},
+		{"text", Postgres, sqlplan.StorageText, false, "a", func(b *bench) string { return "'" + codec.EncodeText(b.cell(t, "email", "a")) + "'" }},
+		{"blob", SQLite, sqlplan.StorageBytes, false, "a", func(b *bench) string { return "X'" + hexOf(b, "a") + "'" }},
+		{"array", Postgres, sqlplan.StorageBytes, true, `{a,NULL,"b,c"}`, func(b *bench) string {
+			return `'{"\\x` + hexOf(b, "a") + `",NULL,"\\x` + hexOf(b, "b,c") + `"}'::bytea[]`
+		}},
+		{"text array", Postgres, sqlplan.StorageText, true, `{a}`, func(b *bench) string {
+			return `'{"` + codec.EncodeText(b.cell(t, "email", "a")) + `"}'::text[]`
+		}},
+		{"empty array", Postgres, sqlplan.StorageBytes, true, `{}`, func(*bench) string { return `'{}'::bytea[]` }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, "full", func(c *Config) { c.Dialect = tt.dialect })
+			b.plans.plans["s"] = texts(b, tt.storage, tt.array, tt.value)
+			want := "VALUES (" + tt.want(b) + ", 1)"
+			if _, err := b.db.Exec("s"); err != nil {
+				t.Fatal(err)
+			}
+			if b.server.lastQuery != want {
+				t.Errorf("Exec sent %s\nwant %s", b.server.lastQuery, want)
+			}
+			st, err := b.db.Prepare("s")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.server.lastQuery = ""
+			if _, err := st.Exec(); err != nil || b.server.lastQuery != want {
+				t.Errorf("prepared: sent %s, %v", b.server.lastQuery, err)
+			}
+		})
+	}
+}
+
+func TestArrayArguments(t *testing.T) {
+	b := newBench(t, "full")
+	for _, storage := range []sqlplan.Storage{sqlplan.StorageBytes, sqlplan.StorageText} {
+		use := &sqlplan.Use{Column: b.col("email"), Storage: storage, Array: true}
+		b.plans.plans["s"] = sealedPlan("s", sqlplan.Param{From: 1, Use: use})
+		x := "x"
+		for _, arg := range []any{[]string{"x", "y"}, []email{"x", "y"}, [2]string{"x", "y"}, []any{&x, "y"}, `{x,y}`, []byte(`{"x","y"}`)} {
+			if _, err := b.db.Exec("s", arg); err != nil {
+				t.Fatalf("%T: %v", arg, err)
+			}
+			literal, _ := b.server.lastArgs[0].Value.(string)
+			elems, err := parseArray(literal)
+			if err != nil || len(elems) != 2 {
+				t.Fatalf("%T: sent %q: %v", arg, literal, err)
+			}
+			want := codec.EncodeText(b.cell(t, "email", "x"))
+			if storage == sqlplan.StorageBytes {
+				want = fmt.Sprintf(`\x%x`, b.cell(t, "email", "x"))
+			}
+			if elems[0].text != want {
+				t.Errorf("%T: sent %q", arg, elems[0].text)
+			}
+		}
+		for _, arg := range []any{nil, []string(nil), (*[]string)(nil)} {
+			if _, err := b.db.Exec("s", arg); err != nil || b.server.lastArgs[0].Value != nil {
+				t.Errorf("%T: sent %v, %v", arg, b.server.lastArgs, err)
+			}
+		}
+		if _, err := b.db.Exec("s", []string{}); err != nil || b.server.lastArgs[0].Value != "{}" {
+			t.Errorf("an empty array: sent %v, %v", b.server.lastArgs, err)
+		}
+		for _, arg := range []any{7, canary, []byte(canary), map[string]int{}} {
+			if _, err := b.db.Exec("s", arg); !errors.Is(err, ErrValue) {
+				t.Errorf("%T for an array: %v", arg, err)
+			}
+		}
+	}
+}
+
+// Two live search keys: the plan for two is taken, and each use has its key.
+func TestSearchKeys(t *testing.T) {
+	b := newBench(t, "full")
+	second := *b.use("email")
+	second.Key = 1
+	one := sealedPlan("one", sqlplan.Param{From: 1, Use: b.use("email")})
+	two := sealedPlan("two", sqlplan.Param{From: 1, Use: b.use("email")}, sqlplan.Param{From: 1, Use: &second})
+	one.Search, two.Search = true, true
+	one.SearchKeys, two.SearchKeys = 1, 2
+	b.plans.byKeys = map[int]*sqlplan.Plan{1: one, 2: two}
+
+	st, err := b.db.Prepare("s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(want string, params int) {
+		t.Helper()
+		for _, exec := range []func() error{
+			func() error { _, err := b.db.Exec("s", "a@x"); return err },
+			func() error { _, err := st.Exec("a@x"); return err },
+		} {
+			if err := exec(); err != nil {
+				t.Fatal(err)
+			}
+			if b.server.lastQuery != want || len(b.server.lastArgs) != params {
+				t.Errorf("sent %q with %d parameters, want %q with %d", b.server.lastQuery, len(b.server.lastArgs), want, params)
+			}
+			for _, nv := range b.server.lastArgs {
+				if got := b.open(t, "email", nv.Value); got != "a@x" {
+					t.Errorf("sealed %v", got)
+				}
+			}
+		}
+	}
+	run("one", 1)
+	b.keys.live = []uint32{11, 12}
+	run("two", 2)
+	b.keys.live = []uint32{12}
+	run("one", 1)
+}
+
+// A prepared statement follows its plan.
+func TestPreparedStatementIsRenewed(t *testing.T) {
+	b := newBench(t, "full")
+	b.plans.plans["s"] = sealedPlan("first", sqlplan.Param{From: 1, Use: b.use("ssn")})
+	b.plans.plans["ddl"] = &sqlplan.Plan{Effects: sqlplan.ChangesCatalog}
+	st, err := b.db.Prepare("s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Exec("x"); err != nil || b.server.lastQuery != "first" {
+		t.Fatal(b.server.lastQuery, err)
+	}
+	b.plans.plans["s"] = sealedPlan("second", sqlplan.Param{From: 1})
+	if _, err := st.Exec("x"); err != nil || b.server.lastQuery != "first" {
+		t.Error("prepared again without a reason:", b.server.lastQuery, err)
+	}
+	if _, err := b.db.Exec("ddl"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Exec("x"); err != nil || b.server.lastQuery != "second" || b.server.lastArgs[0].Value != "x" {
+		t.Error("not prepared again after DDL:", b.server.lastQuery, err)
+	}
+}
+
+func TestSeveralStatements(t *testing.T) {
+	b := newBench(t, "full")
+	p := sealedPlan("a; b")
+	p.Statements = 2
+	b.plans.plans["s"] = p
+	if _, err := b.db.Exec("s"); err != nil {
+		t.Errorf("Exec: %v", err)
+	}
+	b.server.calls()
+	var qe *QueryError
+	if _, err := b.db.Query("s"); !errors.Is(err, ErrRefused) || !errors.As(err, &qe) {
+		t.Errorf("Query: %v", err)
+	}
+	if _, err := b.db.Prepare("s"); !errors.Is(err, ErrRefused) {
+		t.Errorf("Prepare: %v", err)
+	}
+	for _, c := range b.server.calls() {
+		if strings.Contains(c, "a; b") {
+			t.Errorf("sent %q", c)
+		}
+	}
+}
+
+func TestRefusalSendsNothing(t *testing.T) {
+	b := newBench(t, "full")
+	b.plans.err = &sqlplan.Refusal{Reason: "LIKE", Table: "users", Column: "email"}
+	_, execErr := b.db.Exec("s")
+	_, queryErr := b.db.Query("s")
+	_, prepareErr := b.db.Prepare("s")
+	for _, err := range []error{execErr, queryErr, prepareErr} {
+		if !errors.Is(err, ErrRefused) {
+			t.Error(err)
+		}
+	}
+	for _, c := range b.server.calls() {
+		if strings.Contains(c, " s") {
+			t.Errorf("sent %q", c)
+		}
+	}
+}
+
+func TestNonstandardStrings(t *testing.T) {
+	b := newBench(t, "full")
+	b.server.nonstdStrings = true
+	b.plans.plans["s"] = sealedPlan("s")
+	if _, err := b.db.Exec("s"); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "standard_conforming_strings") {
+		t.Errorf("sealed: %v", err)
+	}
+	if _, err := b.db.Exec("plain"); err != nil {
+		t.Errorf("plain: %v", err)
+	}
+	if _, err := b.db.Exec(`plain '\'`); !errors.Is(err, ErrRefused) {
+		t.Errorf("plain with a backslash: %v", err)
+	}
+}
+
+// The caller's values and slices are left alone.
+func TestCallerIsNotChanged(t *testing.T) {
+	b := newBench(t, "full")
+	b.plans.plans["s"] = sealedPlan("s", sqlplan.Param{From: 1, Use: b.use("ssn")}, sqlplan.Param{From: 2})
+	c, _ := b.cn.Connect(context.Background())
+	raw := []byte("078-05-1120")
+	args := []sqldriver.NamedValue{{Ordinal: 1, Value: raw}, {Ordinal: 2, Value: 5}, {Ordinal: 3, Value: "beyond"}}
+	before := fmt.Sprint(args)
+	if _, err := c.(sqldriver.ExecerContext).ExecContext(context.Background(), "s", args[:2]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.(sqldriver.ExecerContext).ExecContext(context.Background(), "plain", args[:2]); err != nil {
+		t.Fatal(err)
+	}
+	if after := fmt.Sprint(args); after != before {
+		t.Errorf("arguments changed from %s to %s", before, after)
+	}
+}
+
+func TestWrongNumberOfArguments(t *testing.T) {
+	b := newBench(t, "full")
+	b.plans.plans["s"] = sealedPlan("s", sqlplan.Param{From: 1, Use: b.use("ssn")})
+	for _, args := range [][]any{{}, {canary, canary}} {
+		_, err := b.db.Exec("s", args...)
+		if err == nil || strings.Contains(err.Error(), canary) || !strings.Contains(err.Error(), "expected 1 arguments") {
+			t.Errorf("%d arguments: %v", len(args), err)
+		}
+	}
+}

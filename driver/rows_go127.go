@@ -1,0 +1,133 @@
+//go:build go1.27
+
+package driver
+
+import (
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"time"
+)
+
+// From Go 1.27 on database/sql scans by column if the rows let it. The methods are there
+// whether the inner rows have them or not: without them below they do what database/sql
+// does with Next, except that the error of a failed conversion does not quote plaintext.
+var _ sqldriver.RowsColumnScanner = (*rows)(nil)
+
+// NextRow implements driver.RowsColumnScanner.
+func (r *rows) NextRow() error {
+	var err error
+	if sc, ok := r.inner.(sqldriver.RowsColumnScanner); ok {
+		err = sc.NextRow()
+	} else {
+		if r.buf == nil {
+			r.buf = make([]sqldriver.Value, len(r.inner.Columns()))
+		}
+		err = r.inner.Next(r.buf)
+	}
+	if err != nil && err != io.EOF {
+		r.note(err)
+	}
+	return err
+}
+
+// ScanColumn implements driver.RowsColumnScanner.
+func (r *rows) ScanColumn(scanCtx sqldriver.ScanContext, i int, dest any) error {
+	o := r.sealed(i)
+	if o == nil {
+		if sc, ok := r.inner.(sqldriver.RowsColumnScanner); ok {
+			return sc.ScanColumn(scanCtx, i, dest)
+		}
+		return sql.ConvertAssign(scanCtx, dest, r.buf[i])
+	}
+	stored, err := r.stored(i)
+	if err != nil {
+		return err
+	}
+	v, err := o.open(r.ctx, stored)
+	if err != nil {
+		return err
+	}
+	return o.assign(scanCtx, dest, v)
+}
+
+// stored returns the value of a sealed column as the inner rows have it.
+func (r *rows) stored(i int) (any, error) {
+	sc, ok := r.inner.(sqldriver.RowsColumnScanner)
+	if !ok {
+		return r.buf[i], nil
+	}
+	var g grab
+	if err := sc.ScanColumn(sqldriver.ScanContext{}, i, &g); err != nil {
+		return nil, err
+	}
+	return g.v, nil
+}
+
+// grab takes a value as the driver has it. As an sql.Scanner it gets the driver's own
+// memory: pgx hands out a copy each time; for others the opener makes one.
+type grab struct{ v any }
+
+// Scan implements sql.Scanner.
+func (g *grab) Scan(v any) error {
+	g.v = v
+	return nil
+}
+
+// assign stores a plaintext. Errors of conversions quote what they convert, so they are
+// replaced, but for those of the caller's own Scanner.
+func (o *opener) assign(scanCtx sqldriver.ScanContext, dest, v any) error {
+	if _, ok := dest.(sql.Scanner); ok {
+		return sql.ConvertAssign(scanCtx, dest, v)
+	}
+	t := reflect.TypeOf(dest)
+	if t == nil || t.Kind() != reflect.Pointer || reflect.ValueOf(dest).IsNil() {
+		return sql.ConvertAssign(scanCtx, dest, v) // its error is about dest
+	}
+	var err error
+	if text, ok := asText(v); ok && o.c.pg != nil && nativeDest(t) {
+		err = o.c.pg.scanNative(o.kind(), o.array, text, dest)
+	} else {
+		err = sql.ConvertAssign(scanCtx, dest, v)
+	}
+	if err == nil {
+		return nil
+	}
+	return openError(o.cols[0], o.where(), fmt.Errorf("%w into a %s", errScan, t))
+}
+
+var errScan = errors.New("the value cannot be converted")
+
+func asText(v any) (string, bool) {
+	switch t := v.(type) {
+	case string:
+		return t, true
+	case []byte:
+		return string(t), true
+	}
+	return "", false
+}
+
+// nativeDest reports whether a destination is one that pgx scans by itself, as its
+// database/sql driver does from Go 1.27 on: slices, maps and structs. What has a Scan
+// method of its own never comes here.
+func nativeDest(t reflect.Type) bool {
+	for t.Kind() == reflect.Pointer {
+		if t.Implements(reflect.TypeFor[sql.Scanner]()) {
+			return false
+		}
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.Slice:
+		return t.Elem().Kind() != reflect.Uint8
+	case reflect.Array, reflect.Map:
+		return true
+	case reflect.Struct:
+		return !t.ConvertibleTo(reflect.TypeFor[time.Time]())
+	}
+	return false
+}

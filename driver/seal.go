@@ -1,0 +1,351 @@
+package driver
+
+import (
+	"context"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/schema"
+)
+
+// sealer seals what one statement carries. It first takes in all that has to be sealed,
+// then asks for each column's key once with the number of its cells, then seals.
+type sealer struct {
+	ctx  context.Context
+	c    *conn
+	keys []columnKeys
+}
+
+// columnKeys are the keys of one column for one statement.
+type columnKeys struct {
+	col   *schema.Column
+	cells int
+	data  *codec.Key   // randomized
+	live  []*codec.Key // deterministic
+}
+
+// statement seals the literals and the arguments of one statement. It never changes
+// args or what its values point to.
+func (s *sealer) statement(p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker) (sealedText, []sqldriver.NamedValue, error) {
+	out, err := s.takeInArgs(p, args, check)
+	if err == nil {
+		err = s.takeInLiterals(p)
+	}
+	if err == nil {
+		err = s.findKeys(p)
+	}
+	if err == nil {
+		err = s.sealArgs(p, out)
+	}
+	if err != nil {
+		return sealedText{}, nil, err
+	}
+	text, err := s.text(p)
+	return text, out, err
+}
+
+// literals seals the literals of a statement that is to be prepared.
+func (s *sealer) literals(p *sqlplan.Plan) (sealedText, error) {
+	if err := s.takeInLiterals(p); err != nil {
+		return sealedText{}, err
+	}
+	if err := s.findKeys(p); err != nil {
+		return sealedText{}, err
+	}
+	return s.text(p)
+}
+
+// arguments seals the arguments of a statement that was prepared.
+func (s *sealer) arguments(p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker) ([]sqldriver.NamedValue, error) {
+	out, err := s.takeInArgs(p, args, check)
+	if err == nil {
+		err = s.findKeys(p)
+	}
+	if err == nil {
+		err = s.sealArgs(p, out)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// takeInArgs returns the parameters to send, those that are to be sealed as takeIn leaves
+// them.
+func (s *sealer) takeInArgs(p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker) ([]sqldriver.NamedValue, error) {
+	if len(args) > p.NumInput {
+		args = check.withoutOptions(args)
+	}
+	if !p.NamedInput && len(args) != p.NumInput {
+		return nil, fmt.Errorf("colseal: expected %d arguments, got %d", p.NumInput, len(args))
+	}
+	out := make([]sqldriver.NamedValue, len(p.Params))
+	for i := range p.Params {
+		param := &p.Params[i]
+		arg, err := argument(param, args)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = sqldriver.NamedValue{Ordinal: i + 1, Value: arg.Value}
+		if param.Use == nil {
+			err = s.plain(&out[i], arg, check)
+		} else {
+			out[i].Value, err = s.takeIn(param.Use, arg.Value)
+			err = whereArgument(param, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// sealArgs seals what takeInArgs took in.
+func (s *sealer) sealArgs(p *sqlplan.Plan, out []sqldriver.NamedValue) error {
+	for i := range p.Params {
+		if use := p.Params[i].Use; use != nil {
+			v, err := s.seal(use, out[i].Value)
+			if err != nil {
+				return whereArgument(&p.Params[i], err)
+			}
+			out[i].Value = v
+		}
+	}
+	return nil
+}
+
+// plain converts an argument that is not sealed.
+func (s *sealer) plain(out *sqldriver.NamedValue, arg *sqldriver.NamedValue, check *argChecker) error {
+	err := check.one(out)
+	if err == sqldriver.ErrRemoveArgument {
+		return fmt.Errorf("colseal: the driver takes argument %s for an option, but the statement has it as a parameter", describe(arg))
+	}
+	return err
+}
+
+// argument finds the caller's argument for a parameter.
+func argument(param *sqlplan.Param, args []sqldriver.NamedValue) (*sqldriver.NamedValue, error) {
+	if param.Name == "" {
+		if param.From < 1 || param.From > len(args) {
+			return nil, fmt.Errorf("colseal: there is no argument for parameter %d", param.From)
+		}
+		return &args[param.From-1], nil
+	}
+	for i := range args {
+		if args[i].Name == param.Name {
+			return &args[i], nil
+		}
+	}
+	return nil, fmt.Errorf("colseal: there is no argument named %q: give it with sql.Named", param.Name)
+}
+
+// whereArgument says which of the caller's arguments an error is about.
+func whereArgument(param *sqlplan.Param, err error) error {
+	if err == nil {
+		return nil
+	}
+	where := "argument $" + strconv.Itoa(param.From)
+	if param.Name != "" {
+		where = "argument " + strconv.Quote(param.Name)
+	}
+	return sealError(param.Use.Column, where, err)
+}
+
+// takeIn reduces a value to what seal works on (nil, a single value or []any for an
+// array) and counts its cells.
+func (s *sealer) takeIn(use *sqlplan.Use, v any) (any, error) {
+	if use.Storage == sqlplan.StorageOther {
+		return nil, errors.New("the column's type cannot hold a cell: make it bytea")
+	}
+	if !use.Array {
+		v, err := s.unwrapValue(use.Column.Kind, v)
+		if err == nil && v != nil {
+			s.count(use.Column, 1)
+		}
+		return v, err
+	}
+	elems, err := s.unwrapArray(use.Column.Kind, v)
+	if err != nil || elems == nil {
+		return nil, err
+	}
+	cells := 0
+	for _, e := range elems {
+		if e != nil {
+			cells++
+		}
+	}
+	s.count(use.Column, cells)
+	return elems, nil
+}
+
+func (s *sealer) takeInLiterals(p *sqlplan.Plan) error {
+	for i := range p.Literals {
+		lit := &p.Literals[i]
+		if _, err := s.takeIn(&lit.Use, lit.Value); err != nil {
+			return whereLiteral(lit, err)
+		}
+	}
+	return nil
+}
+
+func whereLiteral(lit *sqlplan.Literal, err error) error {
+	if err == nil {
+		return nil
+	}
+	return sealError(lit.Use.Column, "a literal of the statement", err)
+}
+
+func (s *sealer) count(col *schema.Column, cells int) {
+	if cells == 0 {
+		return
+	}
+	k := s.keysOf(col)
+	if k == nil {
+		if s.keys == nil {
+			s.keys = make([]columnKeys, 0, 4)
+		}
+		s.keys = append(s.keys, columnKeys{col: col})
+		k = &s.keys[len(s.keys)-1]
+	}
+	k.cells += cells
+}
+
+func (s *sealer) keysOf(col *schema.Column) *columnKeys {
+	for i := range s.keys {
+		if s.keys[i].col == col {
+			return &s.keys[i]
+		}
+	}
+	return nil
+}
+
+// findKeys asks once per column.
+func (s *sealer) findKeys(p *sqlplan.Plan) error {
+	if err := s.askKeys(); err != nil || !p.Search {
+		return err
+	}
+	// The text compares with the cells of as many search keys as there were when it was
+	// planned. A search for fewer than there are would miss rows, and say nothing.
+	for i := range s.keys {
+		if live := s.keys[i].live; live != nil && len(live) != max(p.SearchKeys, 1) {
+			return keyError(s.keys[i].col, errKeysChanged)
+		}
+	}
+	return nil
+}
+
+var errKeysChanged = fmt.Errorf("%w: the search keys changed while the statement was made: run it again", keycache.ErrKeyUnavailable)
+
+func (s *sealer) askKeys() error {
+	if len(s.keys) == 0 {
+		return nil
+	}
+	source, err := s.c.st.ring.keys(s.ctx)
+	if err != nil {
+		return keyError(s.keys[0].col, err)
+	}
+	for i := range s.keys {
+		if err := s.keys[i].find(s.ctx, source); err != nil {
+			return keyError(s.keys[i].col, err)
+		}
+	}
+	return nil
+}
+
+func (k *columnKeys) find(ctx context.Context, source keySource) (err error) {
+	col := keycache.Column{Identity: k.col.Identity(), Suite: k.col.Suite()}
+	if col.Suite == codec.SuiteDeterministic {
+		k.live, err = source.SearchKeys(ctx, col)
+		return err
+	}
+	k.data, err = source.Sealer(ctx, col, k.cells)
+	return err
+}
+
+// key returns the key for a use.
+func (s *sealer) key(use *sqlplan.Use) (*codec.Key, error) {
+	k := s.keysOf(use.Column)
+	switch {
+	case k == nil:
+		return nil, errors.New("no key was asked for")
+	case k.data != nil:
+		return k.data, nil
+	case use.Key < len(k.live):
+		return k.live[use.Key], nil
+	}
+	// A search key was retired between planning and sealing.
+	return nil, errKeysChanged
+}
+
+// seal makes the parameter for a value that takeIn returned.
+func (s *sealer) seal(use *sqlplan.Use, v any) (any, error) {
+	if v == nil {
+		return nil, nil
+	}
+	if use.Array {
+		return s.sealArray(use, v.([]any))
+	}
+	cell, err := s.cell(use, v)
+	if err != nil {
+		return nil, err
+	}
+	if use.Storage == sqlplan.StorageText {
+		return codec.EncodeText(cell), nil
+	}
+	return cell, nil
+}
+
+func (s *sealer) cell(use *sqlplan.Use, v any) ([]byte, error) {
+	key, err := s.key(use)
+	if err != nil {
+		return nil, err
+	}
+	return key.SealValue(use.Column.Kind, v)
+}
+
+// cells seals the elements of an array; NULLs stay nil.
+func (s *sealer) cells(use *sqlplan.Use, elems []any) ([][]byte, error) {
+	out := make([][]byte, len(elems))
+	for i, e := range elems {
+		if e == nil {
+			continue
+		}
+		cell, err := s.cell(use, e)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = cell
+	}
+	return out, nil
+}
+
+// sealArray returns the parameter for an array of cells: Go slices for pgx, which
+// encodes them in every mode, and an array literal for other drivers.
+func (s *sealer) sealArray(use *sqlplan.Use, elems []any) (any, error) {
+	cells, err := s.cells(use, elems)
+	if err != nil {
+		return nil, err
+	}
+	if s.c.st.cfg.Dialect != Postgres {
+		return nil, errors.New("there are no arrays in " + s.c.st.cfg.Dialect.String())
+	}
+	if s.c.pg == nil {
+		return arrayLiteral(use.Storage, cells), nil
+	}
+	if use.Storage != sqlplan.StorageText {
+		return cells, nil
+	}
+	texts := make([]*string, len(cells))
+	for i, cell := range cells {
+		if cell != nil {
+			t := codec.EncodeText(cell)
+			texts[i] = &t
+		}
+	}
+	return texts, nil
+}

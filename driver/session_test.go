@@ -1,0 +1,241 @@
+package driver
+
+import (
+	"context"
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/colseal/colseal/internal/sqlplan"
+)
+
+// catalogPlanner asks the catalog about users for every text but the exempt ones, and
+// notes the search paths that it was asked with.
+func (b *bench) catalogPlanner(plans map[string]*sqlplan.Plan) *[]string {
+	var paths []string
+	b.plans.onPlan = func(ctx context.Context, text string, env *sqlplan.Env) (*sqlplan.Plan, error) {
+		p := plans[text]
+		if p == nil {
+			p = &sqlplan.Plan{}
+		}
+		if text == "free" || p.Effects != 0 {
+			return p, nil
+		}
+		if _, err := env.Catalog.Relation(ctx, "", "users"); err != nil {
+			return nil, err
+		}
+		paths = append(paths, env.SearchPath)
+		return p, nil
+	}
+	return &paths
+}
+
+func TestCatalogIsReadLazilyAndOnce(t *testing.T) {
+	b := newBench(t, "full")
+	b.catalogPlanner(nil)
+	exec := func(text string, sessions, relations int) {
+		t.Helper()
+		if _, err := b.db.Exec(text); err != nil {
+			t.Fatal(err)
+		}
+		if b.server.sessions != sessions || b.server.relations != relations {
+			t.Errorf("after %s: session read %d times, want %d; relation %d times, want %d",
+				text, b.server.sessions, sessions, b.server.relations, relations)
+		}
+	}
+	exec("free", 0, 0)
+	exec("s", 1, 1)
+	exec("s", 1, 1)
+
+	// Another connection reads its own session, and shares the facts.
+	b.db.SetMaxOpenConns(2)
+	first, err := b.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	exec("s", 2, 1)
+}
+
+func TestEffects(t *testing.T) {
+	b := newBench(t, "full")
+	b.catalogPlanner(map[string]*sqlplan.Plan{
+		"SET": {Effects: sqlplan.ChangesSession},
+		"DDL": {Effects: sqlplan.ChangesCatalog},
+	})
+	type counts struct{ sessions, relations int }
+	exec := func(e interface {
+		ExecContext(context.Context, string, ...any) (sql.Result, error)
+	}, text string, want counts) {
+		t.Helper()
+		if _, err := e.ExecContext(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+		if got := (counts{b.server.sessions, b.server.relations}); got != want {
+			t.Errorf("after %s: %+v, want %+v", text, got, want)
+		}
+	}
+	exec(b.db, "s", counts{1, 1})
+	exec(b.db, "SET", counts{1, 1})
+	exec(b.db, "s", counts{2, 1}) // the same path: the facts stay
+	exec(b.db, "DDL", counts{2, 1})
+	exec(b.db, "s", counts{3, 2})
+
+	// In a transaction: again when it ends, and only if something happened.
+	for _, end := range []func(*sql.Tx) error{(*sql.Tx).Commit, (*sql.Tx).Rollback} {
+		b.server.sessions, b.server.relations = 0, 0
+		exec(b.db, "s", counts{0, 0})
+		tx, err := b.db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(tx, "s", counts{0, 0})
+		if err := end(tx); err != nil {
+			t.Fatal(err)
+		}
+		exec(b.db, "s", counts{0, 0})
+
+		if tx, err = b.db.Begin(); err != nil {
+			t.Fatal(err)
+		}
+		exec(tx, "DDL", counts{0, 0})
+		exec(tx, "s", counts{1, 1})
+		if err := end(tx); err != nil {
+			t.Fatal(err)
+		}
+		exec(b.db, "s", counts{2, 2})
+	}
+}
+
+// What a transaction did to the catalog is seen by its own connection alone until it
+// commits.
+func TestUncommittedFactsAreNotShared(t *testing.T) {
+	b := newBench(t, "full")
+	b.db.SetMaxOpenConns(2)
+	paths := b.catalogPlanner(map[string]*sqlplan.Plan{"DDL": {Effects: sqlplan.ChangesCatalog}})
+	tx, err := b.db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"DDL", "s"} {
+		if _, err := tx.Exec(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inside := (*paths)[len(*paths)-1]
+	if _, err := b.db.Exec("s"); err != nil {
+		t.Fatal(err)
+	}
+	outside := (*paths)[len(*paths)-1]
+	if inside == outside || b.server.relations != 2 {
+		t.Errorf("inside and outside share %q, %d lookups", inside, b.server.relations)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A session with temporary tables resolves names in its own way.
+func TestTemporaryTablesArePrivate(t *testing.T) {
+	b := newBench(t, "full")
+	b.server.temp = "temp"
+	b.db.SetMaxOpenConns(2)
+	paths := b.catalogPlanner(nil)
+	held, err := b.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if _, err := held.ExecContext(t.Context(), "s"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.db.Exec("s"); err != nil {
+		t.Fatal(err)
+	}
+	if (*paths)[0] == (*paths)[1] {
+		t.Errorf("two sessions with temporary tables share %q", (*paths)[0])
+	}
+}
+
+// Raw makes the session be read again.
+func TestRawForgetsTheSession(t *testing.T) {
+	b := newBench(t, "full")
+	b.catalogPlanner(nil)
+	if _, err := b.db.Exec("s"); err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Raw(func(dc any) error { Raw(dc); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	if _, err := b.db.Exec("s"); err != nil || b.server.sessions != 2 {
+		t.Errorf("session read %d times, %v", b.server.sessions, err)
+	}
+}
+
+// An answer that was asked for before a change is not kept after it.
+func TestFactCacheGenerations(t *testing.T) {
+	f := newFactCache()
+	k := factKey{name: "users"}
+	_, _, gen := f.get(k)
+	f.forget()
+	f.put(k, &sqlplan.Relation{}, gen)
+	if _, ok, _ := f.get(k); ok {
+		t.Error("a fact from before a change was kept")
+	}
+	_, _, gen = f.get(k)
+	f.put(k, nil, gen)
+	if rel, ok, _ := f.get(k); !ok || rel != nil {
+		t.Error("that there is no such table was not kept")
+	}
+	for i := range 2 * maxFacts {
+		f.put(factKey{name: string(rune(i + 1000))}, nil, gen)
+	}
+	if len(f.facts) > maxFacts {
+		t.Errorf("%d facts", len(f.facts))
+	}
+}
+
+// The keyring is opened when a key is first needed, again after a failure, and not after
+// Close.
+func TestRingOpensLazily(t *testing.T) {
+	b := newBench(t, "full")
+	b.cn.st.ring.ready.Store(nil)
+	b.plans.plans["s"] = sealedPlan("s", sqlplan.Param{From: 1, Use: b.use("ssn")})
+	if _, err := b.db.Exec("plain", 1); err != nil {
+		t.Fatal(err)
+	}
+	if b.cn.st.ring.loaded() != nil {
+		t.Error("the keyring was opened for a plain statement")
+	}
+	missing := &pgLikeError{state: "42P01"}
+	b.server.onRun = func(string, []sqldriver.NamedValue) (sqldriver.Rows, error) { return nil, missing }
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			_, err := b.cn.st.ring.keys(context.Background())
+			if !errors.Is(err, ErrNoKeyTable) || !strings.Contains(err.Error(), "CREATE TABLE") {
+				t.Errorf("without a key table: %v", err)
+			}
+		}()
+	}
+	wg.Wait()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := b.cn.st.ring.keys(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a cancelled context: %v", err)
+	}
+	_ = b.db.Close()
+	if _, err := b.cn.st.ring.use(&openRing{keySource: b.keys}); !errors.Is(err, sql.ErrConnDone) {
+		t.Errorf("a keyring after Close: %v", err)
+	}
+}

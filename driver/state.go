@@ -1,0 +1,73 @@
+package driver
+
+import (
+	"context"
+	sqldriver "database/sql/driver"
+	"sync/atomic"
+
+	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/schema"
+)
+
+// planner is the part of *sqlplan.Planner that is used here.
+type planner interface {
+	Plan(ctx context.Context, sql string, env *sqlplan.Env) (*sqlplan.Plan, error)
+	Invalidate()
+}
+
+// state is what the connections of one connector share. It is safe for concurrent use.
+type state struct {
+	cfg   Config
+	inner sqldriver.Connector
+	plans planner
+	facts *factCache
+	ring  *ring
+
+	// search is any deterministic column: how many search keys are live is the same
+	// for all of them. Nil when the schema has none.
+	search *schema.Column
+	random *schema.Column // any randomized column, or nil
+
+	connIDs atomic.Uint64
+}
+
+func newState(inner sqldriver.Connector, cfg Config) *state {
+	st := &state{cfg: cfg, inner: inner, plans: newPlanner(cfg), facts: newFactCache(), ring: newRing(inner, cfg)}
+	for _, t := range cfg.Schema.Tables() {
+		for _, col := range t.Columns() {
+			switch col.Mode {
+			case schema.Deterministic:
+				st.search = col
+			default:
+				st.random = col
+			}
+		}
+	}
+	return st
+}
+
+// newPlanner makes the SQL analysis that cfg asks for.
+func newPlanner(cfg Config) planner {
+	d := sqlplan.Postgres
+	if cfg.Dialect == SQLite {
+		d = sqlplan.SQLite
+	}
+	return sqlplan.New(cfg.Schema, d, sqlplan.Options{
+		MaxPlans: cfg.Limits.Plans, MaxBytes: cfg.Limits.StatementBytes, MaxNesting: cfg.Limits.Nesting,
+	})
+}
+
+// forgetCatalog makes every connection read the catalog facts again.
+func (st *state) forgetCatalog(why string) {
+	st.facts.forget()
+	st.plans.Invalidate()
+	st.cfg.Logger.Debug("colseal: catalog facts are read again", "because", why)
+}
+
+func (st *state) close() error { return st.ring.close() }
+
+// keyColumn is the keycache's view of a column.
+func keyColumn(col *schema.Column) keycache.Column {
+	return keycache.Column{Identity: col.Identity(), Suite: col.Suite()}
+}

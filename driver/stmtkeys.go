@@ -1,0 +1,64 @@
+package driver
+
+import (
+	"context"
+	"slices"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/schema"
+)
+
+// literalKeys are what the literals of a prepared text were sealed under. The text is as it
+// is; when it is used in another scope, or when the search keys are others, it must be made
+// again: it would look for cells that are no more, and write such that nobody finds.
+//
+// A randomized literal stays as it is when its data key is rotated: it opens for ever.
+type literalKeys struct {
+	any    bool // there are literals
+	scope  string
+	search *schema.Column // a deterministic column that has one, or nil
+	live   []uint32       // the search keys then, in order
+}
+
+// literalKeys tells what literals was given keys for.
+func (s *sealer) literalKeys(p *sqlplan.Plan) literalKeys {
+	l := literalKeys{any: len(s.keys) > 0 && len(p.Literals) > 0, scope: keycache.ScopeOf(s.ctx)}
+	for i := range s.keys {
+		if k := &s.keys[i]; l.any && k.live != nil {
+			l.search, l.live = k.col, keyIDs(k.live)
+		}
+	}
+	return l
+}
+
+// current reports whether the literals would be sealed under the same keys now.
+func (l *literalKeys) current(ctx context.Context, c *conn) (bool, error) {
+	if !l.any {
+		return true, nil
+	}
+	if l.scope != keycache.ScopeOf(ctx) {
+		return false, nil
+	}
+	if l.search == nil {
+		return true, nil
+	}
+	source, err := c.st.ring.keys(ctx)
+	if err != nil {
+		return false, keyError(l.search, err)
+	}
+	live, err := source.SearchKeys(ctx, keyColumn(l.search))
+	if err != nil {
+		return false, keyError(l.search, err)
+	}
+	return slices.Equal(l.live, keyIDs(live)), nil
+}
+
+func keyIDs(keys []*codec.Key) []uint32 {
+	ids := make([]uint32, len(keys))
+	for i, k := range keys {
+		ids[i] = k.Header().KeyID
+	}
+	return ids
+}

@@ -1,0 +1,174 @@
+// Package ddl writes the statements that prepare a database for sealed columns: the
+// keyring table, the columns' types, and per sealed column a backstop that lets the
+// database itself refuse whatever is not a cell of that column, so that a psql
+// session or another program cannot store plaintext there.
+//
+// The statements are for a person to review and run. None of them destroys a value: a
+// change of type stops at the first row that holds one.
+package ddl
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/schema"
+)
+
+// Dialect is the SQL dialect of the database.
+type Dialect uint8
+
+// The dialects. The zero value is Postgres.
+const (
+	Postgres Dialect = iota
+	SQLite
+)
+
+// Options say what to write. The zero value is usable.
+type Options struct {
+	Dialect  Dialect
+	KeyTable string // default keycache.DefaultTable
+
+	// NotValid makes PostgreSQL hold only new rows and updated ones to the CHECK, for tables
+	// that hold plaintext until it is sealed.
+	NotValid bool
+
+	// Text says which columns store cells as text instead of bytea. Nil: none.
+	Text func(*schema.Column) bool
+}
+
+// Write returns the statements for a schema. The same schema and options give the same
+// text. The error is about the name of the key table.
+func Write(s *schema.Schema, o Options) (string, error) {
+	dialect := keycache.Postgres
+	if o.Dialect == SQLite {
+		dialect = keycache.SQLite
+	}
+	keys := keycache.OpenStore(nil, dialect, o.KeyTable).DDL() // the DDL needs no database
+	if keys == "" {
+		return "", fmt.Errorf("ddl: %q is not a table name; write table or schema.table", o.KeyTable)
+	}
+	var b strings.Builder
+	b.WriteString("-- The keyring: one row per data key, wrapped by the key service.\n")
+	b.WriteString(keys)
+	b.WriteString(";\n")
+	for _, t := range s.Tables() {
+		if t.ViewOf != "" {
+			continue // a view stores nothing
+		}
+		fmt.Fprintf(&b, "\n-- Table %s\n", t)
+		for _, c := range t.Columns() {
+			fmt.Fprintf(&b, "\n-- %s.%s: %s %s, identity %q, tag %04x\n", t, c.Name, c.Mode, c.Kind.String(), c.Identity(), c.Tag())
+			text := o.Text != nil && o.Text(c)
+			if o.Dialect == SQLite {
+				b.WriteString(Triggers(t, c, text))
+				continue
+			}
+			b.WriteString(ChangeType(t, c, text))
+			b.WriteString(AddCheck(t, c, text, o.NotValid))
+		}
+	}
+	return b.String(), nil
+}
+
+// AddCheck returns the statement that adds a column's CHECK to a PostgreSQL table, or
+// replaces the one of the same name.
+func AddCheck(t *schema.Table, c *schema.Column, text, notValid bool) string {
+	name := quote(ConstraintName(c))
+	s := fmt.Sprintf("ALTER TABLE %s\n\tDROP CONSTRAINT IF EXISTS %s,\n\tADD CONSTRAINT %[2]s CHECK (%s)", tableName(t), name, Condition(Postgres, c, text))
+	if !notValid {
+		return s + ";\n"
+	}
+	return s + " NOT VALID;\n" +
+		"-- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:\n" +
+		fmt.Sprintf("-- ALTER TABLE %s VALIDATE CONSTRAINT %s;\n", tableName(t), name)
+}
+
+// ChangeType returns the statement that gives a column the type that holds cells. It does nothing
+// when the column has the type, and fails when the column holds a value: that is plaintext, and no
+// cast seals it.
+func ChangeType(t *schema.Table, c *schema.Column, text bool) string {
+	typ, accepted := "bytea", "'bytea'::regtype"
+	if text {
+		typ, accepted = "text", "'text'::regtype, 'varchar'::regtype"
+	}
+	body := fmt.Sprintf(`
+BEGIN
+	IF (SELECT atttypid IN (%[2]s) FROM pg_attribute WHERE attrelid = %[3]s::regclass AND attname = %[4]s) THEN
+		RETURN;
+	END IF;
+	SET LOCAL row_security = off; -- fail rather than miss a row
+	LOCK TABLE %[5]s IN ACCESS EXCLUSIVE MODE;
+	IF EXISTS (SELECT FROM %[5]s WHERE %[6]s IS NOT NULL) THEN
+		RAISE EXCEPTION %[7]s USING HINT = 'Seal them into a new column of type %[1]s, then let it take the place of this one.';
+	END IF;
+	ALTER TABLE %[5]s ALTER COLUMN %[6]s DROP DEFAULT, ALTER COLUMN %[6]s TYPE %[1]s USING NULL;
+END
+`, typ, accepted, literal(tableName(t)), literal(c.Name), tableName(t), quote(c.Name),
+		literal(strings.ReplaceAll(t.String()+"."+c.Name+" holds values that are not sealed", "%", "%%")))
+	tag := "$colseal$"
+	for strings.Contains(body, tag) {
+		tag = "$_" + tag[1:]
+	}
+	return fmt.Sprintf("-- WARNING: values that the column holds already must be sealed first, into a new %s column.\nDO %s%s%[2]s;\n", typ, tag, body)
+}
+
+// Triggers returns the statements that make SQLite refuse what is not a cell. SQLite cannot add
+// a CHECK to a table that exists; its column types need no change, because any column holds a
+// BLOB.
+func Triggers(t *schema.Table, c *schema.Column, text bool) string {
+	var b strings.Builder
+	cond := strings.ReplaceAll(Condition(SQLite, c, text), quote(c.Name), "NEW."+quote(c.Name))
+	fmt.Fprintf(&b, "-- In a new table, write instead of the triggers: CONSTRAINT %s CHECK (%s)\n", quote(ConstraintName(c)), Condition(SQLite, c, text))
+	for _, event := range []string{"INSERT", "UPDATE OF " + quote(c.Name)} {
+		word, _, _ := strings.Cut(strings.ToLower(event), " ")
+		name := quote(shorten("colseal_" + t.Name + "_" + c.Name + "_" + word))
+		if t.Schema != "" {
+			name = quote(t.Schema) + "." + name
+		}
+		fmt.Fprintf(&b, "DROP TRIGGER IF EXISTS %s;\nCREATE TRIGGER %[1]s BEFORE %s ON %s\nWHEN NOT (%s)\nBEGIN\n\tSELECT RAISE(ABORT, %s);\nEND;\n",
+			name, event, quote(t.Name), cond, "'"+strings.ReplaceAll("colseal: "+t.String()+"."+c.Name+" takes only sealed cells of this column", "'", "''")+"'")
+	}
+	return b.String()
+}
+
+// ConstraintName is the name of a column's CHECK in its table: the same for the same column,
+// and at most 63 bytes, which is all that PostgreSQL keeps of a name.
+func ConstraintName(c *schema.Column) string { return shorten("colseal_" + c.Name + "_check") }
+
+const maxName = 63
+
+// shorten makes a name fit, with a hash in the place of what is cut.
+func shorten(name string) string {
+	if len(name) <= maxName {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	tail := "_" + hex.EncodeToString(sum[:4])
+	n := maxName - len(tail)
+	for !utf8.RuneStart(name[n]) {
+		n--
+	}
+	return name[:n] + tail
+}
+
+func tableName(t *schema.Table) string {
+	if t.Schema == "" {
+		return quote(t.Name)
+	}
+	return quote(t.Schema) + "." + quote(t.Name)
+}
+
+// quote writes an identifier. Always in quotes: the name may be a reserved word.
+func quote(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+
+func literal(s string) string {
+	s = strings.ReplaceAll(s, "'", "''")
+	if strings.Contains(s, `\`) {
+		return `E'` + strings.ReplaceAll(s, `\`, `\\`) + `'`
+	}
+	return `'` + s + `'`
+}

@@ -1,0 +1,83 @@
+-- The keyring: one row per data key, wrapped by the key service.
+CREATE TABLE IF NOT EXISTS "app"."keys" (
+	key_id         bigint      NOT NULL PRIMARY KEY CHECK (key_id BETWEEN 1 AND 4294967295),
+	purpose        text        NOT NULL CHECK (purpose IN ('data', 'search')),
+	scope          text        NOT NULL,
+	epoch          bigint      NOT NULL CHECK (epoch > 0),
+	kek_id         text        NOT NULL,
+	wrapped        bytea,
+	seals_reserved bigint      NOT NULL CHECK (seals_reserved BETWEEN 0 AND 4294967296),
+	created_at     timestamptz NOT NULL DEFAULT now(),
+	seals_from     timestamptz NOT NULL DEFAULT now(),
+	retired_at     timestamptz,
+	destroyed_at   timestamptz,
+	UNIQUE (purpose, scope, epoch),
+	CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))
+);
+
+-- Table users
+
+-- users.email: deterministic text, identity "join:mail", tag 5fe5
+-- WARNING: values that the column holds already must be sealed first, into a new bytea column.
+DO $colseal$
+BEGIN
+	IF (SELECT atttypid IN ('bytea'::regtype) FROM pg_attribute WHERE attrelid = '"users"'::regclass AND attname = 'email') THEN
+		RETURN;
+	END IF;
+	SET LOCAL row_security = off; -- fail rather than miss a row
+	LOCK TABLE "users" IN ACCESS EXCLUSIVE MODE;
+	IF EXISTS (SELECT FROM "users" WHERE "email" IS NOT NULL) THEN
+		RAISE EXCEPTION 'users.email holds values that are not sealed' USING HINT = 'Seal them into a new column of type bytea, then let it take the place of this one.';
+	END IF;
+	ALTER TABLE "users" ALTER COLUMN "email" DROP DEFAULT, ALTER COLUMN "email" TYPE bytea USING NULL;
+END
+$colseal$;
+ALTER TABLE "users"
+	DROP CONSTRAINT IF EXISTS "colseal_email_check",
+	ADD CONSTRAINT "colseal_email_check" CHECK ("email" IS NULL OR (octet_length("email") >= 25 AND substr("email", 1, 4) = decode('01025fe5', 'hex'))) NOT VALID;
+-- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
+-- ALTER TABLE "users" VALIDATE CONSTRAINT "colseal_email_check";
+
+-- users.ssn: random text, identity "users.ssn", tag d888
+-- WARNING: values that the column holds already must be sealed first, into a new bytea column.
+DO $colseal$
+BEGIN
+	IF (SELECT atttypid IN ('bytea'::regtype) FROM pg_attribute WHERE attrelid = '"users"'::regclass AND attname = 'ssn') THEN
+		RETURN;
+	END IF;
+	SET LOCAL row_security = off; -- fail rather than miss a row
+	LOCK TABLE "users" IN ACCESS EXCLUSIVE MODE;
+	IF EXISTS (SELECT FROM "users" WHERE "ssn" IS NOT NULL) THEN
+		RAISE EXCEPTION 'users.ssn holds values that are not sealed' USING HINT = 'Seal them into a new column of type bytea, then let it take the place of this one.';
+	END IF;
+	ALTER TABLE "users" ALTER COLUMN "ssn" DROP DEFAULT, ALTER COLUMN "ssn" TYPE bytea USING NULL;
+END
+$colseal$;
+ALTER TABLE "users"
+	DROP CONSTRAINT IF EXISTS "colseal_ssn_check",
+	ADD CONSTRAINT "colseal_ssn_check" CHECK ("ssn" IS NULL OR (octet_length("ssn") >= 37 AND substr("ssn", 1, 4) = decode('0101d888', 'hex'))) NOT VALID;
+-- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
+-- ALTER TABLE "users" VALIDATE CONSTRAINT "colseal_ssn_check";
+
+-- Table app."Order"
+
+-- app."Order".it's 100%: random int, identity "orders.note", tag 0e07
+-- WARNING: values that the column holds already must be sealed first, into a new bytea column.
+DO $colseal$
+BEGIN
+	IF (SELECT atttypid IN ('bytea'::regtype) FROM pg_attribute WHERE attrelid = '"app"."Order"'::regclass AND attname = 'it''s 100%') THEN
+		RETURN;
+	END IF;
+	SET LOCAL row_security = off; -- fail rather than miss a row
+	LOCK TABLE "app"."Order" IN ACCESS EXCLUSIVE MODE;
+	IF EXISTS (SELECT FROM "app"."Order" WHERE "it's 100%" IS NOT NULL) THEN
+		RAISE EXCEPTION 'app."Order".it''s 100%% holds values that are not sealed' USING HINT = 'Seal them into a new column of type bytea, then let it take the place of this one.';
+	END IF;
+	ALTER TABLE "app"."Order" ALTER COLUMN "it's 100%" DROP DEFAULT, ALTER COLUMN "it's 100%" TYPE bytea USING NULL;
+END
+$colseal$;
+ALTER TABLE "app"."Order"
+	DROP CONSTRAINT IF EXISTS "colseal_it's 100%_check",
+	ADD CONSTRAINT "colseal_it's 100%_check" CHECK ("it's 100%" IS NULL OR (octet_length("it's 100%") >= 37 AND substr("it's 100%", 1, 4) = decode('01010e07', 'hex'))) NOT VALID;
+-- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
+-- ALTER TABLE "app"."Order" VALIDATE CONSTRAINT "colseal_it's 100%_check";

@@ -1,0 +1,65 @@
+-- The keyring: one row per data key, wrapped by the key service.
+CREATE TABLE IF NOT EXISTS "colseal_keys" (
+	key_id         INTEGER NOT NULL PRIMARY KEY CHECK (key_id BETWEEN 1 AND 4294967295),
+	purpose        TEXT    NOT NULL CHECK (purpose IN ('data', 'search')),
+	scope          TEXT    NOT NULL,
+	epoch          INTEGER NOT NULL CHECK (epoch > 0),
+	kek_id         TEXT    NOT NULL,
+	wrapped        BLOB,
+	seals_reserved INTEGER NOT NULL CHECK (seals_reserved BETWEEN 0 AND 4294967296),
+	created_at     TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+	seals_from     TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+	retired_at     TEXT,
+	destroyed_at   TEXT,
+	UNIQUE (purpose, scope, epoch),
+	CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))
+);
+
+-- Table users
+
+-- users.email: deterministic text, identity "join:mail", tag 5fe5
+-- In a new table, write instead of the triggers: CONSTRAINT "colseal_email_check" CHECK ("email" IS NULL OR (typeof("email") = 'blob' AND length("email") >= 25 AND substr("email", 1, 4) = x'01025fe5'))
+DROP TRIGGER IF EXISTS "colseal_users_email_insert";
+CREATE TRIGGER "colseal_users_email_insert" BEFORE INSERT ON "users"
+WHEN NOT (NEW."email" IS NULL OR (typeof(NEW."email") = 'blob' AND length(NEW."email") >= 25 AND substr(NEW."email", 1, 4) = x'01025fe5'))
+BEGIN
+	SELECT RAISE(ABORT, 'colseal: users.email takes only sealed cells of this column');
+END;
+DROP TRIGGER IF EXISTS "colseal_users_email_update";
+CREATE TRIGGER "colseal_users_email_update" BEFORE UPDATE OF "email" ON "users"
+WHEN NOT (NEW."email" IS NULL OR (typeof(NEW."email") = 'blob' AND length(NEW."email") >= 25 AND substr(NEW."email", 1, 4) = x'01025fe5'))
+BEGIN
+	SELECT RAISE(ABORT, 'colseal: users.email takes only sealed cells of this column');
+END;
+
+-- users.ssn: random text, identity "users.ssn", tag d888
+-- In a new table, write instead of the triggers: CONSTRAINT "colseal_ssn_check" CHECK ("ssn" IS NULL OR (typeof("ssn") = 'text' AND length("ssn") >= 54 AND substr("ssn", 1, 9) = 'cs1:AQHYi' AND substr("ssn", 10, 1) GLOB '[A-P]' AND substr("ssn", 5) NOT GLOB '*[^A-Za-z0-9_-]*'))
+DROP TRIGGER IF EXISTS "colseal_users_ssn_insert";
+CREATE TRIGGER "colseal_users_ssn_insert" BEFORE INSERT ON "users"
+WHEN NOT (NEW."ssn" IS NULL OR (typeof(NEW."ssn") = 'text' AND length(NEW."ssn") >= 54 AND substr(NEW."ssn", 1, 9) = 'cs1:AQHYi' AND substr(NEW."ssn", 10, 1) GLOB '[A-P]' AND substr(NEW."ssn", 5) NOT GLOB '*[^A-Za-z0-9_-]*'))
+BEGIN
+	SELECT RAISE(ABORT, 'colseal: users.ssn takes only sealed cells of this column');
+END;
+DROP TRIGGER IF EXISTS "colseal_users_ssn_update";
+CREATE TRIGGER "colseal_users_ssn_update" BEFORE UPDATE OF "ssn" ON "users"
+WHEN NOT (NEW."ssn" IS NULL OR (typeof(NEW."ssn") = 'text' AND length(NEW."ssn") >= 54 AND substr(NEW."ssn", 1, 9) = 'cs1:AQHYi' AND substr(NEW."ssn", 10, 1) GLOB '[A-P]' AND substr(NEW."ssn", 5) NOT GLOB '*[^A-Za-z0-9_-]*'))
+BEGIN
+	SELECT RAISE(ABORT, 'colseal: users.ssn takes only sealed cells of this column');
+END;
+
+-- Table app."Order"
+
+-- app."Order".it's 100%: random int, identity "orders.note", tag 0e07
+-- In a new table, write instead of the triggers: CONSTRAINT "colseal_it's 100%_check" CHECK ("it's 100%" IS NULL OR (typeof("it's 100%") = 'blob' AND length("it's 100%") >= 37 AND substr("it's 100%", 1, 4) = x'01010e07'))
+DROP TRIGGER IF EXISTS "app"."colseal_Order_it's 100%_insert";
+CREATE TRIGGER "app"."colseal_Order_it's 100%_insert" BEFORE INSERT ON "Order"
+WHEN NOT (NEW."it's 100%" IS NULL OR (typeof(NEW."it's 100%") = 'blob' AND length(NEW."it's 100%") >= 37 AND substr(NEW."it's 100%", 1, 4) = x'01010e07'))
+BEGIN
+	SELECT RAISE(ABORT, 'colseal: app."Order".it''s 100% takes only sealed cells of this column');
+END;
+DROP TRIGGER IF EXISTS "app"."colseal_Order_it's 100%_update";
+CREATE TRIGGER "app"."colseal_Order_it's 100%_update" BEFORE UPDATE OF "it's 100%" ON "Order"
+WHEN NOT (NEW."it's 100%" IS NULL OR (typeof(NEW."it's 100%") = 'blob' AND length(NEW."it's 100%") >= 37 AND substr(NEW."it's 100%", 1, 4) = x'01010e07'))
+BEGIN
+	SELECT RAISE(ABORT, 'colseal: app."Order".it''s 100% takes only sealed cells of this column');
+END;

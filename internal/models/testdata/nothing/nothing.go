@@ -1,0 +1,2 @@
+// Package nothing has nothing sealed.
+package nothing

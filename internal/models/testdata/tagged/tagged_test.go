@@ -1,0 +1,5 @@
+package tagged
+
+import "testing"
+
+func TestMain(m *testing.M) { panic("the package's own tests must not run") }
