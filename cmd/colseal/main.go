@@ -1,0 +1,63 @@
+// Command colseal prepares and checks databases with sealed columns. It needs no keys and never sees a
+// plaintext: all that it works on is the schema, SQL texts and the database's catalog.
+//
+// The exit status is 0 when all is well, 1 when a statement is refused or the audit has findings, and 2
+// when the command itself failed.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// The exit statuses.
+const (
+	statusOK = iota
+	statusFound
+	statusFailed
+)
+
+// errFound ends a command whose output says already what is wrong.
+var errFound = errors.New("found")
+
+// run is the program, with what it touches given to it.
+func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	switch err := root.ExecuteContext(ctx); {
+	case err == nil:
+		return statusOK
+	case errors.Is(err, errFound):
+		return statusFound
+	default:
+		fmt.Fprintln(errs, "colseal:", err)
+		return statusFailed
+	}
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "colseal",
+		Short:         "Prepare and check databases with sealed columns",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newSchema(), newDDL(), newExplain(), newAudit())
+	return root
+}

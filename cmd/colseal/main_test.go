@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/colseal/colseal/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+const sample = "../../examples/sampleapp"
+
+// colseal runs the command and returns what it printed.
+func colseal(t *testing.T, stdin string, args ...string) (status int, out, errs string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	status = run(t.Context(), args, strings.NewReader(stdin), &o, &e)
+	return status, o.String(), e.String()
+}
+
+// sampleSchema writes the sample application's schema to a file.
+func sampleSchema(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: compiles packages")
+	}
+	status, out, errs := colseal(t, "", "schema", "--models", sample+"/models")
+	if status != statusOK {
+		t.Fatal(errs)
+	}
+	file := filepath.Join(t.TempDir(), "schema.json")
+	if err := os.WriteFile(file, []byte(out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestOffline(t *testing.T) {
+	file := sampleSchema(t)
+	for _, c := range []struct {
+		name   string
+		stdin  string
+		args   []string
+		status int
+		want   []string
+	}{
+		{"schema", "", []string{"schema", "--schema", file}, statusOK, []string{`"name": "customers"`, `"identity": "join:email"`}},
+		{"schema of a program", "", []string{"schema", "--models", sample + "/..."}, statusOK, []string{`"name": "subscribers"`}},
+		{"ddl", "", []string{"ddl", "--schema", file, "--key-table", "app.keys"}, statusOK, []string{`CREATE TABLE IF NOT EXISTS "app"."keys"`, `"colseal_ssn_check"`, "'bytea'::regtype"}},
+		{"ddl text", "", []string{"ddl", "--schema", file, "--text", "customers.ssn", "--not-valid"}, statusOK, []string{"'^cs1:", "NOT VALID"}},
+		{"ddl sqlite", "", []string{"ddl", "--schema", file, "--dialect", "sqlite"}, statusOK, []string{"CREATE TRIGGER"}},
+		{"explain", "", []string{"explain", "--schema", file, "SELECT ssn FROM customers WHERE email = $1"}, statusOK, []string{"WORKS", "sealed for customers.email"}},
+		{"explain refused", "SELECT id FROM customers WHERE ssn = $1", []string{"explain", "--schema", file, "-"}, statusFound, []string{"REFUSED", "^", "mend"}},
+		{"explain sqlite", "", []string{"explain", "--schema", file, "--dialect", "sqlite", "SELECT ssn FROM customers WHERE email = ?"}, statusOK, []string{"?1"}},
+		{"unknown column", "", []string{"ddl", "--schema", file, "--text", "x.y"}, statusFailed, []string{"no sealed column", "customers.email"}},
+		{"unknown dialect", "", []string{"ddl", "--schema", file, "--dialect", "mysql"}, statusFailed, []string{"mysql"}},
+		{"no schema", "", []string{"ddl"}, statusFailed, []string{"models", "schema"}},
+		{"no database", "", []string{"audit", "--schema", file}, statusFailed, []string{"--dsn"}},
+		{"bad DSN", "", []string{"audit", "--schema", file, "--dsn", "postgres://u:hunter2@:x/y"}, statusFailed, []string{"the DSN cannot be read"}},
+		{"bad key table", "", []string{"ddl", "--schema", file, "--key-table", "a.b.c"}, statusFailed, []string{"a.b.c"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv(dsnEnv, "")
+			status, out, errs := colseal(t, c.stdin, c.args...)
+			if status != c.status {
+				t.Fatalf("status %d: %s%s", status, out, errs)
+			}
+			got := out
+			if status == statusFailed {
+				got = errs
+			}
+			for _, w := range c.want {
+				if !strings.Contains(got, w) {
+					t.Errorf("%q is missing in\n%s", w, got)
+				}
+			}
+			if strings.Contains(out+errs, "hunter2") {
+				t.Error("the password is printed")
+			}
+		})
+	}
+}
+
+// The whole way of the sample application: its tables, the DDL that is printed, an audit without and with
+// findings, an explanation from the catalog.
+func TestOnServer(t *testing.T) {
+	file := sampleSchema(t)
+	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
+		tables, err := os.ReadFile(sample + "/schema.sql")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Admin.Exec(string(tables)); err != nil {
+			t.Fatal(err)
+		}
+		audit := func(want int) string {
+			t.Helper()
+			status, out, errs := colseal(t, "", "audit", "--schema", file, "--dsn", db.DSN())
+			if status != want {
+				t.Fatalf("status %d: %s%s", status, out, errs)
+			}
+			return out
+		}
+		if out := audit(statusFound); !strings.Contains(out, "key-table: colseal_keys") || strings.Count(out, "no-check:") != 4 {
+			t.Errorf("before the DDL: %s", out)
+		}
+		_, statements, _ := colseal(t, "", "ddl", "--schema", file)
+		if _, err := db.Admin.Exec(statements); err != nil {
+			t.Fatal(err)
+		}
+		if out := audit(statusOK); out != "no findings\n" {
+			t.Errorf("after the DDL: %s", out)
+		}
+		status, out, errs := colseal(t, "", "explain", "--schema", file, "--dsn", db.DSN(), "SELECT * FROM customers")
+		if status != statusOK || !strings.Contains(out, "2 email") || strings.Contains(out, "note:") {
+			t.Errorf("explain: %d %s%s", status, out, errs)
+		}
+	})
+}

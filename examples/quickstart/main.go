@@ -1,0 +1,125 @@
+// Command quickstart shows Colseal at work: what a program writes and reads, and what
+// the database holds meanwhile.
+//
+//	go run ./examples/quickstart
+//
+// uses an embedded SQLite file and a key encryption key in a file, both in a temporary
+// folder that is removed at the end. The same program runs on PostgreSQL and AWS KMS:
+//
+//	go run ./examples/quickstart -dsn postgres://… -kms awskms:///alias/app
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/schema"
+)
+
+// Customer is an ordinary struct. The seal tags say which columns hold ciphertext.
+type Customer struct {
+	ID    int64
+	Name  string    `db:"name"  seal:"random"`        // strongest; no search
+	Email string    `db:"email" seal:"deterministic"` // equality search works
+	Born  time.Time `db:"born"  seal:"random"`
+	City  string    `db:"city"` // stays plain
+}
+
+const (
+	table    = "quickstart_customers"
+	keyTable = "quickstart_keys"
+)
+
+var tables = schema.Must(schema.Model(table, Customer{}))
+
+// The first and the last customer have the same name: their sealed names differ.
+var customers = []Customer{
+	{1, "Ana Souza", "ana@example.com", day(1984, time.March, 9), "Lisbon"},
+	{2, "Björn Ek", "bjorn@example.com", day(1991, time.November, 30), "Malmö"},
+	{3, "Ana Souza", "a.souza@example.org", day(1979, time.July, 21), "Porto"},
+}
+
+func day(y int, m time.Month, d int) time.Time { return time.Date(y, m, d, 0, 0, 0, 0, time.UTC) }
+
+func main() {
+	var o options
+	flag.StringVar(&o.dsn, "dsn", "", "a PostgreSQL `URL`; default: a SQLite file in a temporary folder")
+	flag.StringVar(&o.kms, "kms", "", "a KMS `URL`, awskms:///alias/app or localkms:///path; default: a key in a temporary folder")
+	flag.BoolVar(&o.keep, "keep", false, "do not remove the folder and the tables at the end")
+	flag.Parse()
+	if err := quickstart(context.Background(), os.Stdout, o); err != nil {
+		fmt.Fprintln(os.Stderr, "quickstart:", err)
+		os.Exit(1)
+	}
+}
+
+func quickstart(ctx context.Context, out io.Writer, o options) (err error) {
+	p, err := prepare(ctx, out, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.cleanUp(ctx, out)) }()
+
+	// This is the swap: the driver's name was p.plain ("sqlite" or "pgx") before.
+	driver.Register("colseal", p.config)
+	db, err := sql.Open("colseal", p.dsn)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+
+	if err := p.createTable(ctx, db); err != nil {
+		return err
+	}
+	const insert = "INSERT INTO " + table + " (id, name, email, born, city) VALUES ($1, $2, $3, $4, $5)"
+	for _, c := range customers {
+		if _, err := db.ExecContext(ctx, insert, c.ID, c.Name, c.Email, c.Born, c.City); err != nil {
+			return err
+		}
+	}
+	if err := sideBySide(ctx, out, db, p); err != nil {
+		return err
+	}
+	if err := find(ctx, out, db, "bjorn@example.com"); err != nil {
+		return err
+	}
+	if err := beRefused(ctx, out, db); err != nil {
+		return err
+	}
+	stats, _ := driver.Stats(db)
+	fmt.Fprintf(out, "\nKey cache: %d hits, %d misses; %d keys made, %d in memory; %d KMS calls, %d failed.\n",
+		stats.Hits, stats.Misses, stats.Created, stats.Entries, stats.KMSCalls, stats.KMSErrors)
+	return nil
+}
+
+// find looks a row up by its sealed e-mail address.
+func find(ctx context.Context, out io.Writer, db *sql.DB, email string) error {
+	const query = "SELECT id, name FROM " + table + " WHERE email = $1"
+	var c Customer
+	if err := db.QueryRowContext(ctx, query, email).Scan(&c.ID, &c.Name); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nSearch by a sealed column:\n  %s  [%s]\n  found: %d, %s\n", query, email, c.ID, c.Name)
+	return nil
+}
+
+// beRefused asks for what ciphertext cannot answer.
+func beRefused(ctx context.Context, out io.Writer, db *sql.DB) error {
+	const query = "SELECT id FROM " + table + " WHERE email LIKE $1"
+	rows, err := db.QueryContext(ctx, query, "%@example.com")
+	if err == nil {
+		return errors.Join(errors.New("a LIKE on a sealed column was not refused"), rows.Close())
+	}
+	if !errors.Is(err, driver.ErrRefused) {
+		return err
+	}
+	fmt.Fprintf(out, "\nWhat ciphertext cannot answer is refused, before anything is sent:\n  %s\n  %v\n", query, err)
+	return nil
+}

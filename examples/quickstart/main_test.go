@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/kms/kmstest"
+)
+
+// asProgram makes the test binary run the program instead of the tests, so that each
+// run has a process of its own, as a newcomer's has.
+const asProgram = "COLSEAL_QUICKSTART_RUN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		return
+	}
+	pgtest.Main(m)
+}
+
+func runProgram(t *testing.T, env []string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(append(os.Environ(), asProgram+"=1"), env...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil || errs.Len() > 0 {
+		t.Fatalf("%v\n%s%s", err, &out, &errs)
+	}
+	return out.String()
+}
+
+// cellLine is a line of the comparison for a sealed column.
+var cellLine = regexp.MustCompile(`(?m)^([123])  (name|email|born) +(.+?) +01(01|02)[0-9a-f]{12} ([0-9a-f]{16})… \(\d+ bytes\)$`)
+
+func checkOutput(t *testing.T, out string) {
+	t.Helper()
+	lines := cellLine.FindAllStringSubmatch(out, -1)
+	if len(lines) != 9 {
+		t.Fatalf("%d sealed values are shown, want 9", len(lines))
+	}
+	seen := map[string]bool{}
+	for _, l := range lines {
+		column, read, suite, body := l[2], l[3], l[4], l[5]
+		if want := map[bool]string{true: "02", false: "01"}[column == "email"]; suite != want {
+			t.Errorf("%s is sealed with suite %s, want %s", column, suite, want)
+		}
+		if seen[body] {
+			t.Errorf("the cell of %q is not the only one of its bytes", read)
+		}
+		seen[body] = true
+	}
+	for _, want := range []string{
+		"1  name   Ana Souza ", "3  name   Ana Souza ", "2  born   1991-11-30 ",
+		"3  city   Porto                 Porto\n",
+		"found: 2, Björn Ek\n",
+		"colseal: refused before sending: LIKE cannot work on a sealed column — quickstart_customers.email",
+		"; 2 keys made, 2 in memory; 2 KMS calls, 0 failed.\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the output lacks %q", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(out)
+	}
+}
+
+func TestSQLite(t *testing.T) {
+	temp := t.TempDir()
+	checkOutput(t, runProgram(t, []string{"TMPDIR=" + temp, "TEMP=" + temp, "TMP=" + temp}))
+	left, err := os.ReadDir(temp)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// chance is what differs from one run to the next.
+var chance = regexp.MustCompile(`[0-9a-f]{8} [0-9a-f]{16}|\S+colseal-quickstart-\d+`)
+
+// TestReadme holds the output in README.md to what the program prints.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := chance.ReplaceAllString(runProgram(t, nil), "…")
+	if !strings.Contains(chance.ReplaceAllString(string(readme), "…"), "```text\n"+out+"```") {
+		t.Errorf("README.md does not hold this output; paste a new one:\n%s", out)
+	}
+}
+
+func TestKeep(t *testing.T) {
+	temp := t.TempDir()
+	out := runProgram(t, []string{"TMPDIR=" + temp, "TEMP=" + temp, "TMP=" + temp}, "-keep")
+	_, quoted, _ := strings.Cut(strings.TrimSpace(out), ", folder ")
+	folder, err := strconv.Unquote(quoted)
+	if err != nil {
+		t.Fatalf("the output does not say what was kept:\n%s", out)
+	}
+	file, err := os.ReadFile(folder + "/app.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range customers {
+		if bytes.Contains(file, []byte(c.Name)) || bytes.Contains(file, []byte(c.Email)) {
+			t.Errorf("the file holds the name or e-mail address of customer %d", c.ID)
+		}
+		if !bytes.Contains(file, []byte(c.City)) {
+			t.Errorf("the file lacks the city of customer %d: it is not the file that was written", c.ID)
+		}
+	}
+}
+
+func TestPostgresAndAWS(t *testing.T) {
+	db := pgtest.New(t)
+	srv := kmstest.Start(t)
+	srv.CreateKey(kmstest.Alias("alias/app"))
+	out := runProgram(t, []string{"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test"},
+		"-dsn", db.DSN(), "-kms", "awskms:///alias/app?region="+kmstest.DefaultRegion+"&endpoint="+srv.URL())
+	checkOutput(t, out)
+	if n := srv.Calls(); n != 2 {
+		t.Errorf("%d requests to KMS, want 2", n)
+	}
+	for _, e := range srv.Events() {
+		names := slices.Sorted(maps.Keys(e.EncryptionContext))
+		if want := []string{"colseal:key-id", "colseal:keyring", "colseal:purpose"}; !slices.Equal(names, want) {
+			t.Errorf("%s has the encryption context %v; docs/aws.md says %v", e.Operation, names, want)
+		}
+	}
+	var left int
+	err := db.Admin.QueryRowContext(t.Context(), "SELECT count(*) FROM pg_class WHERE relname LIKE 'quickstart%'").Scan(&left)
+	if err != nil || left > 0 {
+		t.Errorf("%d relations left behind, %v", left, err)
+	}
+}

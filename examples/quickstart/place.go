@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/jackc/pgx/v5/stdlib"
+	"modernc.org/sqlite"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/kms"
+	_ "github.com/colseal/colseal/kms/awskms" // kms.Open knows awskms:// by this import
+	"github.com/colseal/colseal/kms/localkms"
+)
+
+type options struct {
+	dsn, kms string
+	keep     bool
+}
+
+// place is the database and the KMS that the program runs on.
+type place struct {
+	plain  string // name of the driver below
+	dsn    string
+	bytes  string // the type of a sealed column
+	folder string // holds the SQLite file and the local key; "" if neither is used
+	keep   bool
+	made   bool // the table is ours to drop
+	config driver.Config
+}
+
+func prepare(ctx context.Context, out io.Writer, o options) (_ *place, err error) {
+	p := &place{plain: "pgx", dsn: o.dsn, bytes: "bytea", keep: o.keep}
+	p.config = driver.Config{
+		Driver:             stdlib.GetDefaultDriver(),
+		Schema:             tables,
+		KeyTable:           keyTable,
+		AutoCreateKeyTable: true,
+	}
+	if o.dsn == "" || o.kms == "" {
+		if p.folder, err = os.MkdirTemp("", "colseal-quickstart-"); err != nil {
+			return nil, err
+		}
+	}
+	database := "PostgreSQL"
+	if o.dsn == "" {
+		database = filepath.Join(p.folder, "app.db")
+		p.plain, p.bytes = "sqlite", "BLOB"
+		p.dsn = "file:" + filepath.ToSlash(database) + "?_pragma=busy_timeout(5000)"
+		p.config.Driver, p.config.Dialect = &sqlite.Driver{}, driver.SQLite
+	}
+	key := o.kms
+	if key == "" {
+		key = filepath.Join(p.folder, "kek")
+		p.config.KMS, err = localkms.Open(key)
+	} else {
+		p.config.KMS, err = kms.Open(ctx, key)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.cleanUp(ctx, io.Discard))
+	}
+	fmt.Fprintf(out, "Database: %s\nKMS:      %s\n", database, key)
+	return p, nil
+}
+
+func (p *place) createTable(ctx context.Context, db *sql.DB) error {
+	_, err := db.ExecContext(ctx, fmt.Sprintf("CREATE TABLE %s (id bigint PRIMARY KEY, name %[2]s, email %[2]s, born %[2]s, city text)",
+		table, p.bytes))
+	p.made = err == nil
+	return err
+}
+
+// cleanUp removes what the program made, unless it was told to keep it.
+func (p *place) cleanUp(ctx context.Context, out io.Writer) error {
+	if p.keep {
+		fmt.Fprintf(out, "\nKept: tables %s and %s, folder %q\n", table, keyTable, p.folder)
+		return nil
+	}
+	var err error
+	if p.made && p.plain == "pgx" {
+		var db *sql.DB
+		if db, err = sql.Open(p.plain, p.dsn); err == nil {
+			_, err = db.ExecContext(ctx, "DROP TABLE IF EXISTS "+table+", "+keyTable)
+			err = errors.Join(err, db.Close())
+		}
+	}
+	return errors.Join(err, os.RemoveAll(p.folder)) // RemoveAll("") removes nothing
+}
