@@ -1,0 +1,165 @@
+package audit
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/ddl"
+	"github.com/colseal/colseal/internal/pgtest"
+)
+
+const noop = `CREATE FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';`
+
+// plants are what the audit must find: each is planted in a clean database, found, and taken away again. want is
+// "severity rule table[.column] object"; each must be found, and nothing else.
+var plants = []struct {
+	name, plant, undo string
+	want              []string
+}{
+	{"trigger", noop + "CREATE TRIGGER t BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION noop()", "DROP FUNCTION noop CASCADE",
+		[]string{"warning trigger users t"}},
+	{"trigger that names a column",
+		`CREATE FUNCTION low() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.email := lower(NEW.email::text)::bytea; RETURN NEW; END';
+		CREATE TRIGGER t BEFORE INSERT ON app.leads FOR EACH ROW EXECUTE FUNCTION low()`, "DROP FUNCTION low CASCADE",
+		[]string{"danger trigger app.leads t"}},
+	{"generated column", "ALTER TABLE users ADD domain int GENERATED ALWAYS AS (octet_length(email)) STORED", "ALTER TABLE users DROP domain",
+		[]string{"danger generated users.email column domain of table users"}},
+	{"expression index", "CREATE INDEX x ON users (md5(email))", "DROP INDEX x", []string{"danger expression-index users.email x"}},
+	{"partial index", "CREATE INDEX x ON users (id) WHERE ssn > 'm'", "DROP INDEX x", []string{"danger expression-index users.ssn x"}},
+	{"index for nulls", "CREATE INDEX x ON users (id) WHERE ssn IS NOT NULL", "DROP INDEX x", nil},
+	{"index over a randomized column", `CREATE INDEX x ON users ("Born On")`, "DROP INDEX x", []string{"warning index users.Born On x"}},
+	{"index of a useless kind", "CREATE INDEX x ON users USING brin (email)", "DROP INDEX x", []string{"warning index users.email x"}},
+	{"unique over a randomized column", "ALTER TABLE users ADD CONSTRAINT x UNIQUE (ssn)", "ALTER TABLE users DROP CONSTRAINT x", []string{"danger unique users.ssn x"}},
+	{"included column", "CREATE INDEX x ON users (id) INCLUDE (ssn)", "DROP INDEX x", nil},
+	{"default", "ALTER TABLE users ALTER email SET DEFAULT 'x'", "ALTER TABLE users ALTER email DROP DEFAULT", []string{"danger default users.email "}},
+	{"null default", "ALTER TABLE users ALTER email SET DEFAULT NULL", "ALTER TABLE users ALTER email DROP DEFAULT", nil},
+	{"rule", "CREATE RULE r AS ON DELETE TO users DO ALSO NOTIFY x", "DROP RULE r ON users", []string{"danger rule users r"}},
+	{"rule elsewhere", "CREATE TABLE log (x bytea); CREATE RULE r AS ON DELETE TO log DO ALSO INSERT INTO log SELECT email FROM users", "DROP TABLE log",
+		[]string{"danger rule users.email r on log"}},
+	{"view", "CREATE VIEW v AS SELECT count(email) FROM users", "DROP VIEW v", []string{"danger view users.email v"}},
+	{"materialized view", "CREATE MATERIALIZED VIEW app.v AS SELECT * FROM app.leads", "DROP MATERIALIZED VIEW app.v",
+		[]string{"danger view app.leads.email app.v", "danger view app.leads.phone app.v"}},
+	{"view of whole rows", "CREATE VIEW v AS SELECT id, to_json(u) AS j FROM users u", "DROP VIEW v", []string{"danger view users v"}},
+	{"view of plain columns", "CREATE VIEW v AS SELECT count(*) AS n, sum(id) AS s FROM users u", "DROP VIEW v", nil},
+	{"view of a registered view", "CREATE VIEW v AS SELECT email FROM user_mails", "DROP VIEW v", []string{"danger view user_mails.email v"}},
+	{"function", "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM users'", "DROP FUNCTION f", []string{"warning function users f()"}},
+	{"function that names a column", "CREATE FUNCTION f(text) RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT id FROM Users WHERE email = $1::bytea); END'",
+		"DROP FUNCTION f", []string{"danger function users f(text)"}},
+	{"function with a parsed body", "CREATE FUNCTION f() RETURNS bigint BEGIN ATOMIC SELECT count(ssn) FROM users; END", "DROP FUNCTION f",
+		[]string{"danger function users.ssn function f()"}},
+	{"policy", "CREATE POLICY p ON users USING (email IS NOT NULL AND email > 'a')", "DROP POLICY p ON users", []string{"danger policy users.email policy p on table users"}},
+	{"wrong type", "DROP VIEW user_mails; ALTER TABLE users DROP COLUMN ssn, ADD COLUMN ssn integer; CREATE VIEW user_mails AS SELECT id, email, ssn, \"Born On\" FROM users",
+		"DROP VIEW user_mails; ALTER TABLE users DROP COLUMN ssn, ADD COLUMN ssn varchar; CREATE VIEW user_mails AS SELECT id, email, ssn, \"Born On\" FROM users",
+		[]string{"danger type user_mails.ssn ", "danger type users.ssn "}},
+	{"short varchar", "ALTER TABLE app.leads ALTER phone TYPE varchar(20)", "ALTER TABLE app.leads ALTER phone TYPE text", []string{"warning type app.leads.phone "}},
+	{"no check", "ALTER TABLE users DROP CONSTRAINT colseal_email_check", "", []string{"warning no-check users.email colseal_email_check"}},
+	{"check of another column", "ALTER TABLE users DROP CONSTRAINT colseal_email_check, ADD CONSTRAINT colseal_email_check CHECK (substr(email, 1, 4) <> '\\x01020000')", "",
+		[]string{"warning no-check users.email colseal_email_check"}},
+	{"check that is not valid", "UPDATE users SET email = email; ALTER TABLE users DROP CONSTRAINT colseal_email_check; NOTVALID", "", []string{"warning check-not-valid users.email colseal_email_check"}},
+	{"check of the values", "ALTER TABLE users ADD CONSTRAINT x CHECK (octet_length(email) > 3)", "ALTER TABLE users DROP CONSTRAINT x", []string{"warning check users.email x"}},
+	{"null check", "ALTER TABLE users ADD CONSTRAINT x CHECK (id = 0 OR email IS NOT NULL OR ssn IS NULL)", "ALTER TABLE users DROP CONSTRAINT x", nil},
+	{"plaintext", "ALTER TABLE users DROP CONSTRAINT colseal_email_check; INSERT INTO users (id, email) VALUES (7, 'canary'), (8, NULL)", "DELETE FROM users",
+		[]string{"danger plaintext users.email ", "warning no-check users.email colseal_email_check"}},
+	{"missing table", "ALTER TABLE app.leads RENAME TO contacts", "ALTER TABLE app.contacts RENAME TO leads", []string{"danger missing-table app.leads "}},
+	{"missing column", "ALTER TABLE app.leads RENAME phone TO tel", "ALTER TABLE app.leads RENAME tel TO phone", []string{"danger missing-column app.leads.phone "}},
+	{"child", "CREATE TABLE kids () INHERITS (users)", "DROP TABLE kids", []string{"warning inheritance users kids"}},
+	{"partitions", "CREATE TABLE p (id bigint, email bytea, phone text) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9); " +
+		"CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (9) TO (99); ALTER TABLE app.leads RENAME TO was; ALTER TABLE p SET SCHEMA app; ALTER TABLE app.p RENAME TO leads; BACKSTOP",
+		"DROP TABLE app.leads; ALTER TABLE app.was RENAME TO leads", []string{"warning inheritance app.leads p1, p2"}},
+	{"parent", "CREATE TABLE folk (id bigint); ALTER TABLE app.leads ALTER id SET NOT NULL; ALTER TABLE app.leads INHERIT folk", "ALTER TABLE app.leads NO INHERIT folk; DROP TABLE folk",
+		[]string{"danger inheritance app.leads folk"}},
+	{"foreign key of one identity", "ALTER TABLE app.leads ADD CONSTRAINT fk FOREIGN KEY (email) REFERENCES users (email)", "ALTER TABLE app.leads DROP CONSTRAINT fk", nil},
+	{"foreign key from a plain column", "CREATE TABLE o (mail bytea CONSTRAINT fk REFERENCES users (email))", "DROP TABLE o", []string{"danger foreign-key users.email fk"}},
+	{"foreign key of two identities", "ALTER TABLE app.leads ADD UNIQUE (phone); ALTER TABLE users ADD CONSTRAINT fk FOREIGN KEY (ssn) REFERENCES app.leads (phone)",
+		"ALTER TABLE users DROP CONSTRAINT fk; ALTER TABLE app.leads DROP CONSTRAINT leads_phone_key", []string{"danger foreign-key users.ssn fk"}},
+	{"no key table", "ALTER TABLE colseal_keys RENAME TO k", "ALTER TABLE k RENAME TO colseal_keys", []string{"danger key-table colseal_keys "}},
+	{"registered view is a table", "DROP VIEW user_mails; CREATE TABLE user_mails AS SELECT * FROM users",
+		"DROP TABLE user_mails; CREATE VIEW user_mails AS SELECT id, email, ssn, \"Born On\" FROM users",
+		[]string{"danger kind user_mails ", "warning no-check user_mails.Born On colseal_Born On_check", "warning no-check user_mails.email colseal_email_check", "warning no-check user_mails.ssn colseal_ssn_check"}},
+}
+
+func TestAudit(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
+		t.Parallel() // most of the time is spent waiting
+		run(t, db.Admin, tables)
+		backstop := statements(t, ddl.Options{})
+		run(t, db.Admin, backstop)
+		sealed := open(t, db)
+		if _, err := sealed.Exec(insertUser, 1, "a@example.com", "1", "2001-02-03"); err != nil {
+			t.Fatal(err)
+		}
+		expect := func(t *testing.T, want []string) {
+			t.Helper()
+			found, err := driver.Audit(t.Context(), sealed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, f := range found {
+				where := f.Table
+				if f.Column != "" {
+					where += "." + f.Column
+				}
+				got = append(got, strings.Join([]string{f.Severity.String(), f.Rule, where, f.Object}, " "))
+				if f.What == "" || f.Mend == "" || strings.Contains(f.String(), "canary") {
+					t.Errorf("the finding is incomplete, or holds a value: %s", f)
+				}
+			}
+			if strings.Join(got, "\n") != strings.Join(want, "\n") {
+				t.Errorf("found\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		}
+		expect(t, nil)
+		for _, p := range plants {
+			t.Run(strings.ReplaceAll(p.name, " ", "-"), func(t *testing.T) {
+				plant := strings.ReplaceAll(p.plant, "NOTVALID", notValidEmail())
+				run(t, db.Admin, strings.ReplaceAll(plant, "BACKSTOP", backstop))
+				expect(t, p.want)
+				if p.undo != "" {
+					run(t, db.Admin, p.undo)
+				}
+				run(t, db.Admin, backstop)
+				expect(t, nil)
+			})
+		}
+	})
+}
+
+func notValidEmail() string {
+	t := sealedSchema.Lookup("", "users")
+	return ddl.AddCheck(t, t.Column("email"), false, true)
+}
+
+func TestAuditOfStrings(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
+		run(t, db.Admin, tables)
+		run(t, db.Admin, statements(t, ddl.Options{})+"ALTER DATABASE "+db.Name+" SET standard_conforming_strings = off")
+		found, err := driver.Audit(t.Context(), open(t, db))
+		if err != nil || len(found) != 1 || found[0].Rule != "standard-strings" {
+			t.Errorf("found %v, %v", found, err)
+		}
+	})
+}
+
+// Without the right to read a table the audit says so, and goes on.
+func TestAuditWithoutRights(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
+		run(t, db.Admin, tables)
+		run(t, db.Admin, statements(t, ddl.Options{})+"ALTER TABLE users DROP CONSTRAINT colseal_email_check; CREATE ROLE "+db.Name)
+		t.Cleanup(func() {
+			if _, err := db.Admin.Exec("DROP ROLE " + db.Name); err != nil {
+				t.Error(err)
+			}
+		})
+		sealed := open(t, db)
+		sealed.SetMaxOpenConns(1)
+		if _, err := sealed.Exec("SET ROLE " + db.Name); err != nil {
+			t.Fatal(err)
+		}
+		found, err := driver.Audit(t.Context(), sealed)
+		if err != nil || len(found) != 2 || found[0].Rule != "no-check" || found[1].Rule != "unreadable" {
+			t.Errorf("found %v, %v", found, err)
+		}
+	})
+}

@@ -1,0 +1,348 @@
+package integration
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/kms"
+	colsealkms "github.com/colseal/colseal/kms/awskms"
+	"github.com/colseal/colseal/kms/kmstest"
+	_ "github.com/colseal/colseal/kms/localkms"
+	"github.com/colseal/colseal/schema"
+)
+
+// trouble is one thing that goes wrong, and an entry of docs/troubleshooting.md.
+type trouble struct {
+	title string
+	make  func(d *desk) error // does it, and returns what the program sees
+	is    error               // what errors.Is finds in it; nil: the server's or the KMS's own error
+	name  string              // how a program writes is
+	why   string
+	mend  string
+}
+
+// desk is what a newcomer has: a database with a table, a KMS with a key, and a program.
+type desk struct {
+	t   *testing.T
+	pg  *pgtest.DB
+	kms *kmstest.Server
+}
+
+func newDesk(t *testing.T, pg *pgtest.DB) *desk {
+	t.Helper()
+	mustExec(t, pg.Admin, `DROP SCHEMA public CASCADE; CREATE SCHEMA public;
+		CREATE TABLE users (id bigint PRIMARY KEY, email bytea, ssn bytea, born bytea)`)
+	return &desk{t: t, pg: pg, kms: newKMS(t)}
+}
+
+func (d *desk) config() driver.Config {
+	return driver.Config{Schema: schema.Must(schema.Model("users", user{})), AutoCreateKeyTable: true,
+		KMS: colsealkms.New(d.kms.Client(d.t), alias)}
+}
+
+// open is the program, with what is wrong in its configuration.
+func (d *desk) open(change ...func(*driver.Config)) *sql.DB {
+	d.t.Helper()
+	cfg := d.config()
+	for _, f := range change {
+		f(&cfg)
+	}
+	return openSealed(d.t, d.pg.DSN(), pgx.QueryExecModeCacheStatement, cfg)
+}
+
+// admin runs statements around Colseal.
+func (d *desk) admin(statements string) { d.t.Helper(); mustExec(d.t, d.pg.Admin, statements) }
+
+// write writes a user, for a start.
+func (d *desk) write(db *sql.DB) *sql.DB {
+	d.t.Helper()
+	if err := insertUser(db); err != nil {
+		d.t.Fatal(err)
+	}
+	return db
+}
+
+func insertUser(db *sql.DB) error {
+	_, err := db.Exec("INSERT INTO users (id, email, ssn) VALUES ($1, $2, $3)", 1, "erika@example.org", "078-05-1120")
+	return err
+}
+
+// insertWith writes a user over connections with a setting.
+func (d *desk) insertWith(setting, value string) error {
+	d.t.Helper()
+	pg, err := pgx.ParseConfig(d.pg.DSN())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	pg.RuntimeParams[setting] = value
+	cn, err := driver.NewConnector(stdlib.GetConnector(*pg), d.config())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	db := sql.OpenDB(cn)
+	defer func() { _ = db.Close() }()
+	return insertUser(db)
+}
+
+func readUser(db *sql.DB) error {
+	var u user
+	return db.QueryRow("SELECT email, ssn FROM users WHERE id = 1").Scan(&u.Email, &u.SSN)
+}
+
+func run(db *sql.DB, query string, args ...any) error {
+	_, err := db.Exec(query, args...)
+	return err
+}
+
+// section is a chapter of the page.
+type section struct {
+	title    string
+	troubles []trouble
+}
+
+var sections = []section{
+	{"Starting", startTroubles}, {"The schema", schemaTroubles}, {"The database", databaseTroubles},
+	{"KMS", kmsTroubles}, {"Reading", readTroubles}, {"Statements that are refused", refusedTroubles},
+}
+
+var startTroubles = []trouble{
+	{"A part of the configuration is missing", func(d *desk) error {
+		_, err := driver.NewConnector(stdlib.GetConnector(pgx.ConnConfig{}), driver.Config{})
+		return err
+	}, nil, "", "`driver.Config` needs a schema and a KMS; it does not do without in silence, for then nothing would be sealed. " +
+		"`sql.Open` reports it, or `NewConnector`.", "Set both fields. For development, `localkms` keeps the key in a file."},
+	{"The driver's name is taken", func(d *desk) (err error) {
+		defer func() { err = fmt.Errorf("panic: %v", recover()) }()
+		cfg := d.config()
+		cfg.Driver = stdlib.GetDefaultDriver()
+		driver.Register("pgx", cfg)
+		return nil
+	}, nil, "", "`database/sql` knows each driver by one name, and panics when a name is registered twice. pgx takes `pgx` itself.",
+		"Register Colseal under a name of your own, such as `pgx-colseal`, once per program, and open that one. Two schemas need two names, " +
+			"or `driver.NewConnector` and `sql.OpenDB`, which need none."},
+	{"There is no key table", func(d *desk) error {
+		return insertUser(d.open(func(c *driver.Config) { c.AutoCreateKeyTable = false }))
+	}, driver.ErrNoKeyTable, "driver.ErrNoKeyTable", "The wrapped data keys stand in a table beside your data, so that they are backed up with it. Colseal makes it only when it is told to.",
+		"Put the statement that the error prints into your migrations, or set `Config.AutoCreateKeyTable`. If the table exists, check that " +
+			"the connection's database and `search_path` are those that you think of, and that `Config.KeyTable` names it."},
+	{"The key table may not be read", func(d *desk) error {
+		d.write(d.open())
+		role := d.pg.Name // of its own, for roles belong to the whole server
+		d.admin(fmt.Sprintf("CREATE ROLE %[1]s; GRANT SELECT, INSERT ON users TO %[1]s; GRANT USAGE ON SCHEMA public TO %[1]s", role))
+		defer d.admin(fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", role))
+		return d.insertWith("role", role)
+	}, nil, "", "The program's database user needs the key table as much as your own tables.",
+		"`GRANT SELECT, INSERT, UPDATE ON colseal_keys TO` the program's user."},
+	{"The key table is another table", func(d *desk) error {
+		d.admin("CREATE TABLE colseal_keys (id bigint PRIMARY KEY, key bytea)")
+		return insertUser(d.open())
+	}, nil, "", "There is a table of this name, but it is not Colseal's.", "Name another in `Config.KeyTable`."},
+	{"The KMS URL has a scheme that nobody knows", func(d *desk) error {
+		_, err := kms.Open(context.Background(), "vault:///transit/app")
+		return err
+	}, nil, "", "`kms.Open` knows the schemes of the packages that the program imports, as `sql.Open` does with drivers.",
+		`Import the implementation: ` + "`import _ \"github.com/colseal/colseal/kms/awskms\"`" + `. Colseal brings ` + "`awskms` and `localkms`; any other KMS is a type with the methods of `kms.Wrapper`."},
+	{"The KMS URL cannot be read", func(d *desk) error {
+		_, err := kms.Open(context.Background(), "awskms://alias/app?region=eu-west-1")
+		return err
+	}, nil, "", "The key is the URL's path, so three slashes stand before it: what follows two is a host.",
+		"Write `awskms:///alias/app?region=eu-west-1`."},
+	{"The file of the development key can be read by others", func(d *desk) error {
+		path := filepath.Join(d.t.TempDir(), "kek")
+		if err := os.WriteFile(path, make([]byte, 32), 0o600); err != nil {
+			d.t.Fatal(err)
+		}
+		if err := os.Chmod(path, 0o644); err != nil {
+			d.t.Fatal(err)
+		}
+		_, err := kms.Open(context.Background(), "localkms://"+path)
+		return err
+	}, nil, "", "The file is the key to everything.", "`chmod 600` it, and consider whether somebody has read it already. In production use a KMS."},
+}
+
+var schemaTroubles = []trouble{
+	{"A mistake in a tag", func(d *desk) error {
+		type User struct {
+			Email string `db:"email" seal:"determinstic"`
+			Phone string `db:"phone" seal:"random,jion=phones"`
+			SSN   string `db:"ssn" Seal:"random"`
+		}
+		_, err := schema.New(schema.Model("users", User{}))
+		return err
+	}, nil, "", "The tags are read once, and every mistake in them is an error: a column that you meant to seal is never left in plaintext.",
+		"Correct each field that is named. The grammar is `seal:\"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND]\"`."},
+	{"A field of a type that cannot be sealed as it is", func(d *desk) error {
+		type Money struct{ Cents int64 }
+		type Account struct {
+			Balance Money `db:"balance" seal:"random"`
+		}
+		_, err := schema.New(schema.Model("accounts", Account{}))
+		return err
+	}, nil, "", "Colseal must know how to encode the values of a field.",
+		"Say it with `kind=`. A struct needs `driver.Valuer` and `sql.Scanner` too, as it would with any driver."},
+	{"A table that the database does not have", func(d *desk) error {
+		d.admin("DROP TABLE users")
+		return insertUser(d.open())
+	}, driver.ErrRefused, "driver.ErrRefused", "The schema names a table that the connection does not see.",
+		"Check the name in `schema.Model`, whether the migrations ran, and the connection's database and `search_path`. A table outside the " +
+			"search path is written `app.users`, in the statement as in the schema."},
+	{"A column that the table does not have", func(d *desk) error {
+		d.admin("ALTER TABLE users RENAME COLUMN ssn TO social")
+		return insertUser(d.open())
+	}, driver.ErrRefused, "driver.ErrRefused", "The schema, the statement and the table do not agree on the column's name.",
+		"Name the column as it is now, with `db:` or `name=`. If a column with cells was renamed, keep them readable with `id=` and the former name: " +
+			"`seal:\"random,name=social,id=users.ssn\"`."},
+	{"A sealed column of a type that holds no cells", func(d *desk) error {
+		d.admin("ALTER TABLE users ALTER COLUMN ssn TYPE integer USING 0")
+		return insertUser(d.open())
+	}, driver.ErrRefused, "driver.ErrRefused", "A cell is some bytes, whatever the value was: it fits into no `integer`, `date` or `jsonb`.",
+		"Make the column `bytea` (smaller and faster) or `text`. For a table with data see [migrating](migrating.md)."},
+	{"A sealed column that is too short", func(d *desk) error {
+		d.admin("ALTER TABLE users ALTER COLUMN ssn TYPE varchar(20)")
+		return insertUser(d.open())
+	}, nil, "", "A cell is 25 to 37 bytes longer than its value, and a third more on top in a column of text. The error is PostgreSQL's own.",
+		"Make the column `bytea` or `text`, and check lengths in the program or with a `CHECK` on the length of the cell."},
+	{"A value that is not of the column's kind", func(d *desk) error {
+		return run(d.open(), "INSERT INTO users (id, born) VALUES ($1, $2)", 1, "yesterday")
+	}, driver.ErrValue, "driver.ErrValue", "The database no longer checks the values of a sealed column, so Colseal does: `born` is a `time.Time` in the schema.",
+		"Give a value of that kind, or declare another kind. The error never shows the value."},
+}
+
+var databaseTroubles = []trouble{
+	{"The database is down", func(d *desk) error {
+		db, err := openConfig("postgres://app:secret@127.0.0.1:1/app?sslmode=disable", pgx.QueryExecModeCacheStatement, d.config())
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		defer func() { _ = db.Close() }()
+		return insertUser(db)
+	}, nil, "", "The error is the inner driver's own, as it is without Colseal: what retries on it goes on working.", "What you do without Colseal."},
+	{"standard_conforming_strings is off", func(d *desk) error {
+		return d.insertWith("standard_conforming_strings", "off")
+	}, driver.ErrRefused, "driver.ErrRefused", "With this setting of the last century, where a string ends in a statement depends on the session. Colseal would have to guess, and does not.",
+		"Remove the setting from the connection string, the role, the database or `postgresql.conf`. It has been `on` by default since PostgreSQL 9.1."},
+}
+
+var kmsTroubles = []trouble{
+	{"KMS denies the use of the key", func(d *desk) error {
+		d.kms.Deny("", "GenerateDataKey")
+		return insertUser(d.open())
+	}, kms.ErrDenied, "kms.ErrDenied", "The program's AWS identity may not use the key.",
+		"Allow `kms:GenerateDataKey` and `kms:Decrypt` (and `kms:ReEncrypt*` to whoever rotates), in the key's policy or the identity's; see [AWS](aws.md). " +
+			"Programs that only read need `kms:Decrypt` alone."},
+	{"The key is disabled, or is going to be deleted", func(d *desk) error {
+		db := d.write(d.open())
+		_ = db.Close()
+		for _, e := range d.kms.Events() {
+			d.kms.SetState(e.KeyID, kmstest.Disabled)
+		}
+		return readUser(d.open())
+	}, kms.ErrDenied, "kms.ErrDenied", "Somebody disabled the key in KMS, or scheduled its deletion. A running program goes on for as long as its keys in memory may serve (`keycache.Config`), a new one cannot begin.",
+		"Enable the key, or cancel its deletion. Once it is deleted, everything sealed under it is lost for ever."},
+	{"The key does not exist", func(d *desk) error {
+		return insertUser(d.open(func(c *driver.Config) { c.KMS = colsealkms.New(d.kms.Client(d.t), "alias/ap") }))
+	}, kms.ErrKeyNotFound, "kms.ErrKeyNotFound", "There is no such key in this account and Region.",
+		"Check the alias or key id, and the Region: an alias belongs to one Region of one account, and a key of another account is named by its ARN."},
+	{"KMS cannot be reached", func(d *desk) error {
+		nobody := func(o *awskms.Options) { o.BaseEndpoint = aws.String("http://127.0.0.1:1") }
+		return insertUser(d.open(func(c *driver.Config) { c.KMS = colsealkms.New(d.kms.Client(d.t, nobody), alias) }))
+	}, driver.ErrKeyUnavailable, "driver.ErrKeyUnavailable", "KMS did not answer, and no key that may still serve is in memory. While KMS is away, a running program goes on for `keycache.Config.MaxStale`.",
+		"Check the endpoint, the Region, the network (a VPC endpoint, if there is no way to the internet) and AWS's status. It is tried again by itself."},
+	{"KMS does not answer", func(d *desk) error {
+		d.kms.Break(kmstest.Unanswered)
+		return insertUser(d.open(func(c *driver.Config) {
+			c.KMS = colsealkms.New(d.kms.Client(d.t), alias, colsealkms.WithTimeout(100*time.Millisecond))
+		}))
+	}, driver.ErrKeyUnavailable, "driver.ErrKeyUnavailable", "Something on the way swallows the requests: a firewall, or a network without a way to KMS.",
+		"Check the security groups and the VPC endpoint of KMS. `awskms.WithTimeout` says how long to wait."},
+	{"KMS throttles", func(d *desk) error {
+		d.kms.Throttle(0)
+		return insertUser(d.open())
+	}, driver.ErrKeyUnavailable, "driver.ErrKeyUnavailable", "The account's quota of KMS requests in the Region is used up. Colseal asks once per key and `MaxAge`, so look for others too.",
+		"Find who calls KMS that often; raise `keycache.Config.MaxAge` or the quota."},
+	{"The keyring was wrapped by another key", func(d *desk) error {
+		_ = d.write(d.open()).Close()
+		d.kms = newKMS(d.t)
+		return readUser(d.open())
+	}, nil, "", "The data keys in this database were wrapped by a KMS key that this configuration does not have: a copy of the production database is opened " +
+		"with the key of another environment, or somebody changed the alias's account.",
+		"Configure the KMS key that the error names. To move a database to another key, rewrap its keyring while both can be used; see [keys](keys.md)."},
+	{"A row of the key table was changed", func(d *desk) error {
+		_ = d.write(d.open()).Close()
+		d.admin("UPDATE colseal_keys SET wrapped = set_byte(wrapped, length(wrapped) - 1, get_byte(wrapped, length(wrapped) - 1) # 1)")
+		return readUser(d.open())
+	}, kms.ErrInvalidWrapped, "kms.ErrInvalidWrapped", "KMS does not recognise the wrapped key. Each is bound to its row (id, purpose, scope, table), so a row that was edited or copied does not unwrap either.",
+		"Restore the key table from a backup."},
+}
+
+var readTroubles = []trouble{
+	{"Plaintext in a sealed column", func(d *desk) error {
+		d.admin("INSERT INTO users (id, ssn) VALUES (1, 'plaintext')")
+		return readUser(d.open())
+	}, driver.ErrNotSealed, "driver.ErrNotSealed", "The row was written before the column was sealed, or around Colseal: by another program, a migration, psql.",
+		"Seal the old rows (see [migrating](migrating.md)), and until that is done set `Config.Plaintext` to `driver.AllowRead`. A `CHECK` constraint keeps plaintext out for good."},
+	{"A cell of another column", func(d *desk) error {
+		d.write(d.open())
+		d.admin("UPDATE users SET email = ssn")
+		return readUser(d.open())
+	}, driver.ErrColumnMismatch, "driver.ErrColumnMismatch", "A cell is bound to its table and column. This one was copied from another, or the table or column was renamed.",
+		"After a rename keep the former identity: `seal:\"random,id=users.ssn\"` for a column, `schema.WithIdentityTable(\"users\")` for a table. To copy values " +
+			"between columns, read and write them in the program."},
+	{"A cell that was altered", func(d *desk) error {
+		d.write(d.open())
+		d.admin("UPDATE users SET ssn = set_byte(ssn, 20, get_byte(ssn, 20) # 1)")
+		return readUser(d.open())
+	}, driver.ErrAuth, "driver.ErrAuth", "The cell is not what Colseal wrote: somebody, or a fault, changed it. Nothing of it is returned.",
+		"Restore the value from a backup, and find out who wrote to the table."},
+	{"A cell that was cut", func(d *desk) error {
+		d.write(d.open())
+		d.admin("UPDATE users SET ssn = substr(ssn, 1, 12)")
+		return readUser(d.open())
+	}, driver.ErrFormat, "driver.ErrFormat", "A part of the cell is missing. Older versions of Colseal say the same of the cells of newer ones.",
+		"Restore the value from a backup; bring all programs to the newest version."},
+	{"A cell whose key is not in the keyring", func(d *desk) error {
+		_ = d.write(d.open()).Close()
+		d.admin("DELETE FROM colseal_keys")
+		return readUser(d.open())
+	}, driver.ErrKeyNotFound, "driver.ErrKeyNotFound", "The key table does not belong to the data: it was not restored together with it, or rows of it were deleted, or the cell comes from another database.",
+		"Restore the key table from a backup. Never delete rows of it: without the key its cells cannot be read by anybody."},
+}
+
+var refusedTroubles = []trouble{
+	{"LIKE on a sealed column", func(d *desk) error {
+		return run(d.open(), "SELECT id FROM users WHERE email LIKE 'erika%'")
+	}, driver.ErrRefused, "driver.ErrRefused", "The database does not know the values, so it cannot search in them. The statement was not sent.",
+		"Search for equality in a deterministic column, or filter in the program. [SQL](sql.md) lists what works."},
+	{"Search in a randomized column", func(d *desk) error {
+		return run(d.open(), "SELECT id FROM users WHERE ssn = $1", "078-05-1120")
+	}, driver.ErrRefused, "driver.ErrRefused", "Randomized cells of equal values differ, which is what makes them strong.",
+		"If the column must be searched, make it `deterministic`, seal its rows anew, and mind that equal values then show as equal."},
+	{"Sorting by a sealed column", func(d *desk) error {
+		return run(d.open(), "SELECT id FROM users ORDER BY email")
+	}, driver.ErrRefused, "driver.ErrRefused", "The database would sort by ciphertext.", "Sort in the program, or by another column."},
+	{"A function of a sealed column", func(d *desk) error {
+		return run(d.open(), "SELECT upper(email) FROM users")
+	}, driver.ErrRefused, "driver.ErrRefused", "The database would compute with ciphertext.", "Compute in the program."},
+	{"A value that a function makes", func(d *desk) error {
+		return run(d.open(), "UPDATE users SET email = lower($1) WHERE id = 1", "Erika@example.org")
+	}, driver.ErrRefused, "driver.ErrRefused", "The value would come into being in the database, in plaintext.", "Make it in the program."},
+	{"A statement that cannot be parsed", func(d *desk) error {
+		return run(d.open(), "SELEC email FROM users")
+	}, driver.ErrRefused, "driver.ErrRefused", "What cannot be understood and names a sealed table is not sent. (Statements that name none are, and PostgreSQL answers.)", "Correct the statement. If PostgreSQL accepts it, please report it."},
+}
+
+// errorIs is errors.Is, and true when nothing is asked for.
+func errorIs(err, target error) bool { return target == nil || errors.Is(err, target) }

@@ -1,0 +1,107 @@
+package shapes
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/internal/pgtest/wiretap"
+)
+
+// A want is what must become of a shape.
+type want uint8
+
+const (
+	works want = iota
+	refused
+)
+
+// A shape is one statement. The zero want is works: the same rows, values and tables as
+// on the plaintext twin, and the same error if the twin has one.
+type shape struct {
+	name string
+	sql  string
+	args []any
+	want want
+	// open: the statement itself puts a canary into a plain place.
+	open bool
+	// direct: it is executed, not queried.
+	direct bool
+	// since is the first server version that knows the statement.
+	since int
+}
+
+func args(a ...any) []any { return a }
+
+// Values that are canaries.
+const (
+	a, b, x, s1 = "zqcanary-a", "zqcanary-b", "zqcanary-new", "zqcanary-s1"
+)
+
+func TestShapes(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
+		for storage, typ := range storages {
+			t.Run(storage, func(t *testing.T) {
+				if storage == "text" {
+					exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA IF EXISTS other CASCADE")
+				}
+				p := newPair(t, db, typ)
+				for _, s := range allShapes() {
+					if db.Version >= s.since {
+						t.Run(s.name, func(t *testing.T) { p.check(t, s) })
+					}
+				}
+			})
+			exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA other CASCADE")
+		}
+	})
+}
+
+// check holds one shape on both sides.
+func (p *pair) check(t *testing.T, s shape) {
+	t.Helper()
+	sealed := p.sealed.run(t, s.sql, s.args, s.direct)
+	if leaks(sealed.sent) && !s.open {
+		t.Errorf("%s\nsends plaintext of a sealed column (%v)", s.sql, sealed.err)
+	}
+	if s.want == refused {
+		if sealed.code != "REFUSED" {
+			t.Errorf("%s\nis not refused: %v", s.sql, sealed.err)
+		}
+		if bytes.Contains(sealed.sent, []byte(s.sql)) {
+			t.Errorf("%s\nwas refused after it was sent", s.sql)
+		}
+		return
+	}
+	if d := differ(sealed, p.twin.run(t, s.sql, s.args, s.direct)); d != "" {
+		t.Errorf("%s\n%s", s.sql, d)
+	}
+}
+
+func allShapes() []shape {
+	var all []shape
+	for _, group := range [][]shape{inserts, upserts, updates, predicates, reads, grouping, rolesOfParameters, sessions} {
+		all = append(all, group...)
+	}
+	return all
+}
+
+// What the server wrote to its log is a witness that is independent of the tap.
+func TestLog(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
+		p := newPair(t, db, "bytea")
+		for _, s := range allShapes() {
+			if !s.open && db.Version >= s.since {
+				p.sealed.run(t, s.sql, s.args, s.direct)
+			}
+		}
+		report, err := wiretap.Search(t.Context(), db.Admin, wiretap.Text("text", mark), wiretap.Int("phone", bigPhone+1))
+		if err != nil {
+			t.Skip("no log to look into: ", err)
+		}
+		// The twin's data files are full of canaries; its connections are not logged.
+		for _, f := range append(report.In(wiretap.Log), report.In(wiretap.Table)...) {
+			t.Error(f)
+		}
+	}, pgtest.Logged())
+}

@@ -1,0 +1,218 @@
+package policy
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/colseal/colseal"
+
+// mayImport says which of our packages each package may import, outside its tests. "x/..." stands for x and all
+// below it; the first line that matches a package holds, and a package that matches none may not exist.
+var mayImport = []struct {
+	pkg     string
+	imports []string
+}{
+	{"codec", nil},
+	{"schema", []string{"codec"}},
+	{"kms", nil},
+	{"kms/...", []string{"kms"}},
+	{"keycache", []string{"codec", "kms"}},
+	{"internal/sqlparse", nil},
+	{"internal/sqlparse/...", []string{"internal/sqlparse"}},
+	{"internal/sqlplan", []string{"schema", "internal/sqlparse/..."}},
+	{"driver", []string{"codec", "schema", "kms", "keycache", "internal/sqlplan", "internal/ddl"}},
+	{"internal/pgtest/...", []string{"internal/pgtest/..."}},
+	{"internal/...", []string{"codec", "schema", "kms", "keycache", "internal/..."}},
+	{"cmd/...", anyOfOurs},
+	{"bench/...", anyOfOurs},
+	{"integration/...", anyOfOurs},
+	{"examples/...", anyOfOurs},
+}
+
+var anyOfOurs = []string{"codec", "schema", "kms/...", "keycache", "driver", "internal/..."}
+
+// ends are imported by nobody but themselves, tests included.
+var ends = []string{"cmd", "bench", "integration", "examples"}
+
+// only says who alone may import a module of others, tests included.
+var only = map[string]string{
+	"github.com/sqlc-dev/oliphant":      "internal/sqlparse/pg",
+	"github.com/sqlc-dev/meyer":         "internal/sqlparse/lite",
+	"github.com/testcontainers":         "internal/pgtest bench/internal/queries",
+	"github.com/moby/moby":              "internal/pgtest bench/internal/queries",
+	"github.com/aws/aws-sdk-go-v2":      "kms/... examples/... cmd/... integration/... bench/...",
+	"golang.org/x/crypto":               "", // cryptography is the standard library's alone
+	"github.com/pganalyze/pg_query_go":  "", // panics at start beside oliphant
+	"github.com/tink-crypto/tink-go/v2": "bench/...",
+	"github.com/stretchr/testify":       "",
+}
+
+// folders are the top level's.
+var folders = []string{".ci", "bench", "cmd", "codec", "docs", "driver", "examples", "integration", "internal", "keycache", "kms", "schema"}
+
+func TestImports(t *testing.T) {
+	files := goFiles(t)
+	if len(files) < 50 {
+		t.Fatalf("only %d Go files were found: this test looks in the wrong place", len(files))
+	}
+	for _, file := range files {
+		for _, imported := range importsOf(t, file) {
+			if why := refuse(path.Dir(file), imported, strings.HasSuffix(file, "_test.go")); why != "" {
+				t.Errorf("%s imports %s: %s", file, imported, why)
+			}
+		}
+	}
+}
+
+// refuse tells why a package, a folder of ours, may not import another, or "".
+func refuse(pkg, imported string, test bool) string {
+	for other, owners := range only {
+		if within(imported, other) && !matchesAny(pkg, strings.Fields(owners)) {
+			return "only " + strconv.Quote(owners) + " may"
+		}
+	}
+	ours, ok := strings.CutPrefix(imported, module+"/")
+	if !ok {
+		return ""
+	}
+	for _, end := range ends {
+		if within(ours, end) {
+			if within(pkg, end) {
+				return ""
+			}
+			return "nobody imports " + end
+		}
+	}
+	for _, rule := range mayImport {
+		if !matches(pkg, rule.pkg) {
+			continue
+		}
+		if test || ours == pkg || matchesAny(ours, rule.imports) {
+			return ""
+		}
+		return "it may import of ours only " + strings.Join(rule.imports, ", ")
+	}
+	return "no line of the policy covers the package"
+}
+
+func TestEveryPackageIsCovered(t *testing.T) {
+	for _, file := range goFiles(t) {
+		pkg := path.Dir(file)
+		if !slices.ContainsFunc(mayImport, func(r struct {
+			pkg     string
+			imports []string
+		}) bool {
+			return matches(pkg, r.pkg)
+		}) {
+			t.Errorf("%s: no line of the policy covers its package", file)
+		}
+	}
+}
+
+// The test above can fail.
+func TestPolicyRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		pkg, imported string
+		test, refused bool
+	}{
+		{"codec", module + "/schema", false, true},
+		{"schema", module + "/codec", false, false},
+		{"kms", module + "/kms/awskms", false, true},
+		{"keycache", module + "/driver", false, true},
+		{"driver", module + "/kms/awskms", false, true},
+		{"driver", module + "/kms/kmstest", true, false},
+		{"driver", module + "/internal/sqlparse/pg", false, true},
+		{"driver", "github.com/sqlc-dev/oliphant/ast", true, true},
+		{"internal/sqlparse/pg", "github.com/sqlc-dev/oliphant/ast", false, false},
+		{"internal/sqlparse/lite", "github.com/sqlc-dev/oliphant", false, true},
+		{"driver", module + "/integration/pgxsuite", true, true},
+		{"examples/quickstart", module + "/bench", false, true},
+		{"codec", "golang.org/x/crypto/hkdf", false, true},
+		{"util", module + "/codec", false, true},
+	} {
+		if why := refuse(tt.pkg, tt.imported, tt.test); (why != "") != tt.refused {
+			t.Errorf("%s imports %s (in a test: %v): %q, refused should be %v", tt.pkg, tt.imported, tt.test, why, tt.refused)
+		}
+	}
+}
+
+func TestFolders(t *testing.T) {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != ".git" && e.Name() != "bin" && !slices.Contains(folders, e.Name()) {
+			t.Errorf("folder %s is not among those agreed: %s", e.Name(), strings.Join(folders, ", "))
+		}
+	}
+}
+
+// root is the module's, as seen from this package.
+const root = "../.."
+
+// goFiles lists all Go files by their path from the root, whatever their build tags. testdata is not ours to judge.
+func goFiles(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() && p != root && (name == "testdata" || strings.HasPrefix(name, ".")) {
+			return filepath.SkipDir
+		}
+		if !d.IsDir() && strings.HasSuffix(name, ".go") {
+			rel, err := filepath.Rel(root, p)
+			if err != nil {
+				return err
+			}
+			files = append(files, filepath.ToSlash(rel))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func importsOf(t *testing.T, file string) []string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, spec := range parsed.Imports {
+		p, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, p)
+	}
+	return paths
+}
+
+func matchesAny(pkg string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return matches(pkg, p) })
+}
+
+func matches(pkg, pattern string) bool {
+	if base, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return within(pkg, base)
+	}
+	return pkg == pattern
+}
+
+func within(pkg, base string) bool { return pkg == base || strings.HasPrefix(pkg, base+"/") }
