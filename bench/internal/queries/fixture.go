@@ -1,0 +1,208 @@
+package queries
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/kms/localkms"
+	"github.com/colseal/colseal/schema"
+)
+
+// The tables: rows to read, and one to write to. Those of a kind are alike but for
+// how the three values are stored.
+const (
+	storedRows = 10_000
+	secret     = "a key of 32 bytes for pgcrypto.." // of pgcrypto, which the server sees
+)
+
+// A kind of table, and how its three values are written and read. %d is the number
+// of a parameter, %s a column.
+type kind struct {
+	name       string
+	columnType string
+	put, get   string
+}
+
+var (
+	plainKind  = kind{"plain", "text", "$%d", "%s"}
+	sealedKind = kind{"sealed", "bytea", "$%d", "%s"}
+	pgpKind    = kind{"pgp", "bytea", "pgp_sym_encrypt($%d, '" + secret + "')", "pgp_sym_decrypt(%s, '" + secret + "')"}
+	rawKind    = kind{"raw", "bytea", "encrypt(convert_to($%d, 'UTF8'), '" + secret + "', 'aes')", "convert_from(decrypt(%s, '" + secret + "', 'aes'), 'UTF8')"}
+)
+
+var columns = []string{"name", "email", "phone"}
+
+func (k kind) insert(table string, rows int) string {
+	var b strings.Builder
+	b.WriteString("INSERT INTO " + k.name + table + " (id, name, email, phone) VALUES ")
+	for r := range rows {
+		if r > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "($%d", 4*r+1)
+		for c := range columns {
+			fmt.Fprintf(&b, ", "+k.put, 4*r+2+c)
+		}
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+func (k kind) query(where string) string {
+	var list []string
+	for _, c := range columns {
+		list = append(list, fmt.Sprintf(k.get, c))
+	}
+	return "SELECT " + strings.Join(list, ", ") + " FROM " + k.name + "_read WHERE " + where
+}
+
+// values are those of every row: 3 × 32 bytes.
+func values() (name, email, phone string) {
+	return "Margarethe Elisabeth von der Aue", "margarethe.von.der.aue@example.or", "+49 (0) 351 123 45 67 ext. 89012"
+}
+
+// A fixture is the tables, and pools of a number of connections on them.
+type fixture struct {
+	conns int
+	pools struct{ plain, again, untagged, cipher, sealed, raw, pgp *sql.DB }
+
+	nextID  atomic.Int64
+	failure atomic.Pointer[error] // the first of a timed loop
+}
+
+func (f *fixture) all() []*sql.DB {
+	p := &f.pools
+	return []*sql.DB{p.plain, p.again, p.untagged, p.cipher, p.sealed, p.raw, p.pgp}
+}
+
+var sealedSchema = []schema.Source{
+	schema.Columns("sealed_read", sealedColumns()...), schema.Columns("sealed_write", sealedColumns()...),
+}
+
+func sealedColumns() []schema.Column {
+	var all []schema.Column
+	for _, c := range columns {
+		all = append(all, schema.Column{Name: c, Mode: schema.Randomized, Kind: schema.Text})
+	}
+	return all
+}
+
+// newFixture opens the pools. The KEK is in dir, so that fixtures of one dir read
+// each other's cells.
+func newFixture(dsn, dir string, conns int, durable bool) (*fixture, error) {
+	cfg, err := config(dsn, durable)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := schema.New(sealedSchema...)
+	if err != nil {
+		return nil, err
+	}
+	w, err := localkms.Open(filepath.Join(dir, "kek"))
+	if err != nil {
+		return nil, err
+	}
+	wrapped := func() (*sql.DB, error) {
+		cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{Schema: tables, KMS: w, AutoCreateKeyTable: true})
+		if err != nil {
+			return nil, err
+		}
+		return limited(sql.OpenDB(cn), conns), nil
+	}
+	f := &fixture{conns: conns}
+	f.nextID.Store(storedRows)
+	for _, p := range []**sql.DB{&f.pools.plain, &f.pools.again, &f.pools.cipher, &f.pools.raw, &f.pools.pgp} {
+		*p = plain(cfg, conns)
+	}
+	for _, p := range []**sql.DB{&f.pools.untagged, &f.pools.sealed} {
+		if *p, err = wrapped(); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+func (f *fixture) close() error {
+	var errs []error
+	for _, db := range f.all() {
+		errs = append(errs, db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// create makes and fills the tables.
+func (f *fixture) create(ctx context.Context) error {
+	exec := func(text string) error {
+		if _, err := f.pools.plain.ExecContext(ctx, text); err != nil {
+			return fmt.Errorf("%s: %w", text, err)
+		}
+		return nil
+	}
+	statements := []string{"DROP SCHEMA IF EXISTS " + schemaName + " CASCADE", "CREATE SCHEMA " + schemaName,
+		"CREATE EXTENSION IF NOT EXISTS pgcrypto SCHEMA public"}
+	for _, k := range []kind{plainKind, sealedKind, pgpKind, rawKind} {
+		for _, table := range []string{"_read", "_write"} {
+			statements = append(statements, fmt.Sprintf("CREATE TABLE %s%s (id bigint PRIMARY KEY, name %s, email %[3]s, phone %[3]s)", k.name, table, k.columnType))
+		}
+	}
+	for _, s := range statements {
+		if err := exec(s); err != nil {
+			return err
+		}
+	}
+	const batch = 500
+	for _, k := range []kind{plainKind, sealedKind, pgpKind, rawKind} {
+		db := f.pools.plain
+		if k == sealedKind {
+			db = f.pools.sealed
+		}
+		text := k.insert("_read", batch)
+		for first := 0; first < storedRows; first += batch {
+			if _, err := db.ExecContext(ctx, text, arguments(int64(first), batch)...); err != nil {
+				return fmt.Errorf("filling %s: %w", k.name, err)
+			}
+		}
+	}
+	return exec("ANALYZE")
+}
+
+// arguments are those of an insert of rows with ids from first on.
+func arguments(first int64, rows int) []any {
+	name, email, phone := values()
+	args := make([]any, 0, 4*rows)
+	for r := range rows {
+		args = append(args, first+int64(r), name, email, phone)
+	}
+	return args
+}
+
+func (f *fixture) drop(ctx context.Context) error {
+	_, err := f.pools.plain.ExecContext(ctx, "DROP SCHEMA IF EXISTS "+schemaName+" CASCADE")
+	return err
+}
+
+func (f *fixture) truncate(ctx context.Context) error {
+	_, err := f.pools.plain.ExecContext(ctx, "TRUNCATE plain_write, sealed_write, pgp_write, raw_write")
+	return err
+}
+
+func (f *fixture) note(err error) {
+	if err != nil {
+		f.failure.CompareAndSwap(nil, &err)
+	}
+}
+
+// tempDir makes the directory of the KEK.
+func tempDir() (string, func(), error) {
+	dir, err := os.MkdirTemp("", "colseal-bench-")
+	return dir, func() { _ = os.RemoveAll(dir) }, err
+}
