@@ -2,13 +2,20 @@ package sqlplan
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
-// FuzzPlan looks for texts that panic, or that are answered by anything but a plan or
-// a refusal, and for plans that lose a parameter.
+// longest is how long the analysis of a fuzzed text may take. It is far more than any needs, so that
+// only a hang is one.
+const longest = 10 * time.Second
+
+// FuzzPlan looks for texts that panic or hang, that are answered by anything but a plan or a refusal, and for
+// plans that cannot be carried out.
 func FuzzPlan(f *testing.F) {
 	seeds := 0
 	for _, name := range []string{"postgres", "sqlite"} {
@@ -27,16 +34,80 @@ func FuzzPlan(f *testing.F) {
 	planners := []*Planner{New(testSchema, Postgres, Options{}), New(testSchema, SQLite, Options{})}
 	f.Fuzz(func(t *testing.T, sql string) {
 		for _, p := range planners {
-			plan, _, err := p.analyse(t.Context(), sql, &Env{Catalog: testCatalog})
-			if err != nil {
-				if !errors.Is(err, ErrRefused) {
-					t.Fatalf("%q: %v is no refusal", sql, err)
+			for keys := 1; keys <= 2; keys++ {
+				began := time.Now()
+				plan, _, err := p.analyse(t.Context(), sql, &Env{Catalog: testCatalog, SearchKeys: keys})
+				if d := time.Since(began); d > longest {
+					t.Errorf("dialect %d: %q takes %v", p.dialect, sql, d)
 				}
-				continue
-			}
-			if plan.Sealed && len(plan.Chunks) != len(plan.Literals)+1 {
-				t.Fatalf("%q: %d chunks for %d literals", sql, len(plan.Chunks), len(plan.Literals))
+				if err != nil {
+					err = wellRefused(err, sql)
+				} else {
+					err = wellPlanned(p, plan, sql)
+				}
+				if err != nil {
+					t.Errorf("dialect %d, %d search keys: %q: %v", p.dialect, keys, sql, err)
+				}
 			}
 		}
 	})
+}
+
+// wellRefused says what is wrong with a refusal.
+func wellRefused(err error, sql string) error {
+	var r *Refusal
+	switch {
+	case !errors.As(err, &r) || !errors.Is(err, ErrRefused):
+		return fmt.Errorf("%w is no refusal", err)
+	case strings.Contains(r.Reason, "analysis failed") || strings.Contains(r.Reason, "parser failed"):
+		return fmt.Errorf("a panic: %s", r.Reason)
+	case r.Pos < 0 || r.Pos > len(sql) || r.Query != "" && len(r.Query) != len(sql):
+		return fmt.Errorf("position %d in %q", r.Pos, r.Query)
+	case r.Reason == "" || r.Column != "" && r.Table == "":
+		return fmt.Errorf("it does not say what: %+v", r)
+	}
+	return nil
+}
+
+// wellPlanned says why a plan cannot be carried out.
+func wellPlanned(p *Planner, plan *Plan, sql string) error {
+	if !plan.Sealed {
+		if len(plan.Chunks)+len(plan.Literals)+len(plan.Params)+len(plan.Head)+len(plan.Tail) > 0 {
+			return fmt.Errorf("it is forwarded, and has parts: %+v", plan)
+		}
+		return nil
+	}
+	if len(plan.Chunks) != len(plan.Literals)+1 {
+		return fmt.Errorf("%d chunks for %d literals", len(plan.Chunks), len(plan.Literals))
+	}
+	cell := map[Dialect]string{Postgres: `'\x00'::bytea`, SQLite: `X'00'`}[p.dialect]
+	sent := strings.Join(plan.Chunks, cell)
+	file, err := p.parse(sent)
+	if err != nil {
+		return fmt.Errorf("what would be sent, %q, does not parse: %w", sent, err)
+	}
+	if len(file.Statements) != plan.Statements {
+		return fmt.Errorf("what would be sent, %q, has %d statements, not %d", sent, len(file.Statements), plan.Statements)
+	}
+	return coveredParams(p, plan)
+}
+
+// coveredParams says which argument of the caller's a plan loses or invents.
+func coveredParams(p *Planner, plan *Plan) error {
+	used := make([]bool, plan.NumInput)
+	for i, q := range plan.Params {
+		switch {
+		case q.From < 0 || q.From > plan.NumInput || (q.From == 0) == (q.Name == ""):
+			return fmt.Errorf("parameter %d is of argument %d %q of %d", i, q.From, q.Name, plan.NumInput)
+		case q.From > 0:
+			used[q.From-1] = true
+		}
+		if q.Use != nil && (q.Use.Column == nil || q.Use.Storage == 0) {
+			return fmt.Errorf("parameter %d is sealed for nothing", i)
+		}
+	}
+	if i := slices.Index(used, false); i >= 0 && p.dialect == Postgres { // SQLite's ?5 leaves four out
+		return fmt.Errorf("argument %d is not sent", i+1)
+	}
+	return nil
 }

@@ -118,7 +118,7 @@ func (a *analysis) finishInsert(s *sqlparse.Insert, w *writeTarget, names []sqlp
 	if err := a.defaultsExcept(w, given, s.Pos()); err != nil {
 		return err
 	}
-	if s.Columns != nil {
+	if s.Columns != nil || width == 0 { // a query of no columns: there is no list of none
 		return nil
 	}
 	if w.rel == nil {

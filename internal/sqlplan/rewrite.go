@@ -3,6 +3,7 @@ package sqlplan
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/internal/sqlparse/lite"
@@ -176,18 +177,42 @@ func (e *emission) cut() error {
 			return e.refuse(d.start, nil, "two rewritings of the statement overlap here", "use parameters instead of literals and leave casts out")
 		}
 		chunk.WriteString(e.file.Text[at:d.start])
+		if e.joinsBefore(d) {
+			chunk.WriteByte(' ')
+		}
 		at = d.end
 		if d.literal == nil {
 			chunk.WriteString(d.text)
+			if e.joinsAfter(d) {
+				chunk.WriteByte(' ')
+			}
 			continue
 		}
 		e.plan.Chunks = append(e.plan.Chunks, chunk.String())
 		e.plan.Literals = append(e.plan.Literals, *d.literal)
 		chunk.Reset()
+		if e.joinsAfter(d) {
+			chunk.WriteByte(' ')
+		}
 	}
 	chunk.WriteString(e.file.Text[at:])
 	e.plan.Chunks = append(e.plan.Chunks, chunk.String())
 	return nil
+}
+
+// joinsBefore reports whether what an edit puts in would be read as one word with what stands before it: a
+// quotation mark ends a word, and so SELECT'x' needs no space, but SELECTX'78' does.
+func (e *emission) joinsBefore(d edit) bool {
+	before, _ := utf8.DecodeLastRuneInString(e.file.Text[:d.start])
+	first, _ := utf8.DecodeRuneInString(d.text)
+	return nameRune(before) && (d.literal != nil || nameRune(first))
+}
+
+// joinsAfter reports the same of what stands after it: 'x'WHERE, but not ::byteaWHERE.
+func (e *emission) joinsAfter(d edit) bool {
+	after, _ := utf8.DecodeRuneInString(e.file.Text[d.end:])
+	last, _ := utf8.DecodeLastRuneInString(d.text)
+	return nameRune(after) && (d.literal != nil || nameRune(last))
 }
 
 // addColumnList notes the edit that writes out the columns of an INSERT.

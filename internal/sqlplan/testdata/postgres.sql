@@ -190,3 +190,5 @@ SELECT array_agg(email) = $1::text[] FROM users
 SELECT 1 FROM orders x, (SELECT email FROM users) x WHERE x.email = 'x'
 WITH c(e) AS (SELECT NULL) SELECT id FROM users u JOIN c ON c.e = u.email
 SELECT id FROM users u JOIN (SELECT NULL) v(e) ON v.e = u.email
+UPDATE users SET ssn='x'WHERE email='y'AND note='z'
+INSERT INTO users SELECT FROM orders

@@ -19,3 +19,4 @@ CREATE TABLE users(id, email BLOB)
 CREATE TRIGGER t AFTER INSERT ON users BEGIN SELECT 1; END
 PRAGMA table_info(users)
 ATTACH ? AS x
+SELECT'x'=email,'x'FROM users WHERE email='y'AND note='z'
