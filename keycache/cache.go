@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -15,6 +16,7 @@ type Cache struct {
 	gate    *gate
 	cfg     Config
 	blocks  blocks
+	log     *audit.Log
 	lead    float64 // where in the lead time this process makes the next key; in [0,1)
 
 	entries *table[uint32, *entry]
@@ -35,6 +37,7 @@ func New(keyring Keyring, w kms.Wrapper, cfg Config) *Cache {
 	c := &Cache{
 		keyring: keyring,
 		cfg:     cfg,
+		log:     audit.New(cfg.Logger),
 		blocks:  blocksFor(keyring, cfg),
 		lead:    rand.Float64(),
 		entries: newTable[uint32, *entry](cfg.MaxEntries),

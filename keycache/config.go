@@ -58,8 +58,8 @@ type Config struct {
 	// KMSParallel bounds the calls to KMS under way at once. Default 16.
 	KMSParallel int
 
-	// Logger receives key creation, rotation and refusal. It is never given a
-	// key. Default: none.
+	// Logger receives what happens to keys: docs/operating.md lists the events.
+	// It is never given a key. Default: none.
 	Logger *slog.Logger
 }
 

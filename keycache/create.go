@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -36,8 +35,7 @@ func (c *Cache) create(ctx context.Context, id ringID, epoch int64, reserve uint
 			if epoch > 1 {
 				c.count.rotations.Add(1)
 			}
-			c.cfg.Logger.InfoContext(ctx, "data key created", "key_id", fmt.Sprintf("%08x", rec.ID),
-				"purpose", id.purpose, "scope", id.scope, "epoch", epoch, "kek", rec.Wrapped.KeyID)
+			emitKey(ctx, c.log, made(rec), rec)
 			return c.install(rec, dk.Plaintext, asked)
 		}
 		dk.Wipe()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -147,8 +148,7 @@ func (c *Cache) failedFetch(ctx context.Context, keyID uint32, err error) {
 		e.failed(func() { c.attend(e) })
 		return
 	}
-	c.cfg.Logger.WarnContext(ctx, "data key dropped", "key_id", fmt.Sprintf("%08x", keyID),
-		"purpose", e.rec.Purpose, "scope", e.rec.Scope, "error", err)
+	emitKey(ctx, c.log, audit.KeyDropped, e.rec, audit.Failure(err)...)
 	c.evict(e)
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/audit"
 )
 
 // A ring is what this process knows of the keys that seal for one purpose and
@@ -173,7 +174,8 @@ func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error
 			default:
 				// Ahead of need: the present key serves until the next look.
 				granted = 0
-				c.cfg.Logger.WarnContext(ctx, "next data key not made yet", "purpose", id.purpose, "scope", id.scope, "error", err)
+				c.log.EmitSparse(ctx, audit.KeyDelayed, []string{string(id.purpose), id.scope},
+					append(keyFacts(Record{Purpose: id.purpose, Scope: id.scope, Epoch: verdict.create}), audit.Failure(err)...)...)
 			}
 		}
 		s, err := c.ringOf(ctx, verdict.live, r.current.Load(), granted)
