@@ -117,7 +117,7 @@ func (r *ring) start(ctx context.Context) (*openRing, error) {
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return r.use(&openRing{keySource: keycache.New(store, r.cfg.KMS, r.cfg.Keys), pool: pool})
+	return r.use(&openRing{keySource: keycache.New(store, r.cfg.KMS, r.cfg.Keys, keyColumns(r.cfg.Schema)...), pool: pool})
 }
 
 // use publishes o, unless the handle was closed meanwhile.

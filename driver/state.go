@@ -67,6 +67,17 @@ func (st *state) forgetCatalog(why string) {
 
 func (st *state) close() error { return st.ring.close() }
 
+// keyColumns is the keycache's view of a schema: what each data key is expanded for.
+func keyColumns(s *schema.Schema) []keycache.Column {
+	var cols []keycache.Column
+	for _, t := range s.Tables() {
+		for _, col := range t.Columns() {
+			cols = append(cols, keyColumn(col))
+		}
+	}
+	return cols
+}
+
 // keyColumn is the keycache's view of a column.
 func keyColumn(col *schema.Column) keycache.Column {
 	return keycache.Column{Identity: col.Identity(), Suite: col.Suite()}

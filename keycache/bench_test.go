@@ -10,13 +10,13 @@ import (
 // benchCache has a full keyring's worth of keys in memory, each with 8 columns.
 func benchCache(b *testing.B) (*Cache, []Column, uint32) {
 	b.Helper()
-	c := New(newFakeKeyring(), newFakeKMS(), Config{})
-	b.Cleanup(func() { _ = c.Close() })
 	cols := make([]Column, 8)
 	var id uint32
 	for i := range cols {
 		cols[i] = Column{fmt.Sprintf("customers.column_%d", i), codec.SuiteRandomized}
 	}
+	c := New(newFakeKeyring(), newFakeKMS(), Config{}, cols...)
+	b.Cleanup(func() { _ = c.Close() })
 	for i := range 500 {
 		ctx := b.Context()
 		if i > 0 {

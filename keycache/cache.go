@@ -22,6 +22,7 @@ type Cache struct {
 	entries *table[uint32, *entry]
 	rings   *table[ringID, *ring]
 	flights *flights
+	columns columnSet
 
 	count counters
 	hits  spread
@@ -32,7 +33,11 @@ type Cache struct {
 const closeGrace = 2 * time.Second
 
 // New returns an empty cache. It asks neither the keyring nor KMS before it must.
-func New(keyring Keyring, w kms.Wrapper, cfg Config) *Cache {
+//
+// columns are those that the program seals and opens. A data key is expanded for
+// all of them at once, and its plaintext wiped; one that is not among them works
+// too, but has each key in memory unwrapped once more.
+func New(keyring Keyring, w kms.Wrapper, cfg Config, columns ...Column) *Cache {
 	cfg = cfg.withDefaults()
 	c := &Cache{
 		keyring: keyring,
@@ -44,11 +49,12 @@ func New(keyring Keyring, w kms.Wrapper, cfg Config) *Cache {
 		rings:   newTable[ringID, *ring](cfg.MaxEntries),
 		flights: newFlights(),
 	}
+	c.columns.learn(columns...)
 	c.gate = newGate(w, cfg, &c.count)
 	return c
 }
 
-// Close wipes every plaintext key, gives back the seals that were reserved and
+// Close drops every key, gives back the seals that were reserved and
 // not used, and waits for what is under way; two seconds at most, if the keyring
 // does not answer. Later calls give [ErrClosed]; keys that were handed out go on
 // working.

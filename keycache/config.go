@@ -3,8 +3,6 @@ package keycache
 import (
 	"log/slog"
 	"time"
-
-	"github.com/colseal/colseal/codec"
 )
 
 // Defaults and fixed limits. The defaults that a user can change stand beside
@@ -47,8 +45,10 @@ type Config struct {
 	// Default 1 hour; negative means not at all.
 	MaxStale time.Duration
 
-	// MaxEntries bounds the plaintext data keys held, and the scopes. One more
-	// evicts one that was not used lately. Default 1024.
+	// MaxEntries bounds the data keys held in memory, and the scopes. One more
+	// evicts one that was not used lately. A data key takes 1.8 KB for each
+	// randomized column of the schema, a search key 0.9 KB for each deterministic
+	// one: 1,024 data keys of 20 columns are 37 MB. Default 1024.
 	MaxEntries int
 
 	// KMSTimeout bounds one call to KMS. A call may be tried three times.
@@ -85,11 +85,4 @@ func orDefault[T int | uint64 | time.Duration](v, def T) T {
 		return def
 	}
 	return v
-}
-
-// A Column is what a key is expanded for: the column's cryptographic identity
-// (its join group's, if it is in one) and the suite of its cells.
-type Column struct {
-	Identity string
-	Suite    codec.Suite
 }

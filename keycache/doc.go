@@ -5,11 +5,11 @@
 // it under a key encryption key (KEK) that never leaves the service. The wrapped
 // form is one row of the keyring; it is committed there before the first cell is
 // sealed under it, so that no crash leaves a cell without its key. The plaintext
-// form lives in the cache, expanded into one [codec.Key] for each column.
+// form is expanded into one [codec.Key] for each column, which live in the cache.
 //
 //	          keyring table                cache                    cells
-//	KMS ──▶ wrapped key, id, epoch ──▶ plaintext data key ──▶ codec.Key ──▶ seal, open
-//	        (durable, shared)           (MaxAge, MaxStale)   (per column)
+//	KMS ──▶ wrapped key, id, epoch ──▶ codec.Key for each column ──▶ seal, open
+//	        (durable, shared)          (MaxAge, MaxStale)
 //
 // One [Cache] belongs to one process and one keyring. Processes meet in the
 // keyring only: when a key is due each of them may try to insert the next one,
@@ -19,7 +19,9 @@
 // a lookup that hits takes no lock and allocates nothing; everything in memory
 // is bounded; and no error, log line or statistic holds a key.
 //
-// What Go cannot promise: the plaintext of a data key is wiped when it leaves the
-// cache, but expanded keys (the AES key schedule, HMAC state) are only dropped
-// and left to the garbage collector, and neither is locked into memory.
+// The plaintext of a data key is wiped as soon as it is expanded. What Go cannot
+// promise: expanded keys (the AES key schedule, HMAC state) are only dropped when
+// a key leaves the cache, and left to the garbage collector; nothing is locked
+// into memory. Built with GOEXPERIMENT=runtimesecret, Go erases expanded keys when
+// it collects them, and the stack and registers after expanding.
 package keycache

@@ -1,10 +1,10 @@
 package keycache
 
 import (
+	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -14,18 +14,18 @@ import (
 // errWiped: the entry left the cache between being found and being used.
 var errWiped = errors.New("keycache: data key was evicted while in use; raise MaxEntries")
 
-// An entry is one plaintext data key and the keys expanded from it.
+// An entry is what is kept of one plaintext data key: the keys that were expanded
+// from it, one for each column of its purpose.
 //
-// The plaintext stays until the entry leaves the cache: a column that is used
-// for the first time on a warm key must not ask KMS again. Expanded keys that
-// were handed out go on working after that; they are the garbage collector's.
+// The plaintext itself is not kept: it is wiped as soon as it is expanded. A
+// column that nobody had named until then has the key unwrapped once more.
+// Expanded keys that were handed out go on working after the entry has left the
+// cache; they are the garbage collector's.
 type entry struct {
 	lease
 	rec     Record
-	columns atomic.Pointer[[]expanded] // append-only, replaced as a whole
-
-	secret sync.Mutex // guards plain, and publication to columns; held for computation only
-	plain  []byte     // nil once wiped
+	print   fingerprint
+	columns atomic.Pointer[[]expanded] // replaced as a whole; nil once wiped
 }
 
 type expanded struct {
@@ -33,10 +33,24 @@ type expanded struct {
 	key *codec.Key
 }
 
-func newEntry(rec Record, plain []byte) *entry {
-	e := &entry{rec: rec, plain: plain}
-	e.columns.Store(&[]expanded{})
-	return e
+// fingerprint tells whether two plaintext keys are the same one, and nothing else
+// of them: they are 256 random bits.
+type fingerprint [sha256.Size]byte
+
+// newEntry expands plain, which it does not keep, for cols.
+func newEntry(rec Record, plain []byte, cols []Column) (*entry, error) {
+	e := &entry{rec: rec, print: printOf(plain)}
+	columns, err := expand(rec.ID, plain, nil, cols)
+	if err != nil {
+		return nil, err
+	}
+	e.columns.Store(&columns)
+	return e, nil
+}
+
+func printOf(plain []byte) (sum fingerprint) {
+	inSecret(func() { sum = sha256.Sum256(plain) })
+	return sum
 }
 
 // key returns the key expanded for col if there is one. A schema has few columns,
@@ -44,7 +58,11 @@ func newEntry(rec Record, plain []byte) *entry {
 // finds almost every key without reading them, faster than a map would. The
 // second pass is for an equal string from elsewhere.
 func (e *entry) key(col Column) *codec.Key {
-	columns := *e.columns.Load()
+	p := e.columns.Load()
+	if p == nil {
+		return nil
+	}
+	columns := *p
 	at := unsafe.StringData(col.Identity)
 	for i := range columns {
 		if x := &columns[i]; unsafe.StringData(x.col.Identity) == at &&
@@ -60,41 +78,49 @@ func (e *entry) key(col Column) *codec.Key {
 	return nil
 }
 
-// expand returns the key for col, made now if need be, or errWiped.
-func (e *entry) expand(col Column) (*codec.Key, error) {
-	if k := e.key(col); k != nil {
-		return k, nil
+// expand appends to have the keys for those of cols that it lacks. What the
+// library allocates on the way is erased where [inSecret] can see to it.
+func expand(id uint32, plain []byte, have []expanded, cols []Column) ([]expanded, error) {
+	have = slices.Clip(have)
+	for _, col := range cols {
+		if slices.ContainsFunc(have, func(x expanded) bool { return x.col == col }) {
+			continue
+		}
+		var (
+			k   *codec.Key
+			err error
+		)
+		inSecret(func() { k, err = codec.NewKey(plain, id, col.Suite, col.Identity) })
+		if err != nil {
+			return nil, err
+		}
+		have = append(have, expanded{col, k})
 	}
-	e.secret.Lock()
-	defer e.secret.Unlock()
-	if k := e.key(col); k != nil {
-		return k, nil
-	}
-	if e.plain == nil {
-		return nil, errWiped
-	}
-	k, err := codec.NewKey(e.plain, e.rec.ID, col.Suite, col.Identity)
-	if err != nil {
-		return nil, err
-	}
-	columns := append(slices.Clip(*e.columns.Load()), expanded{col, k})
-	e.columns.Store(&columns)
-	return k, nil
+	return have, nil
 }
 
-// same reports whether plain is the entry's data key.
-func (e *entry) same(plain []byte) bool {
-	e.secret.Lock()
-	defer e.secret.Unlock()
-	return e.plain != nil && subtle.ConstantTimeCompare(e.plain, plain) == 1
+// renew adds the keys for those of cols that the entry lacks. It is false if plain
+// is not the entry's data key, or the entry was wiped.
+func (e *entry) renew(plain []byte, cols []Column) (bool, error) {
+	print := printOf(plain)
+	have := e.columns.Load()
+	if have == nil || subtle.ConstantTimeCompare(e.print[:], print[:]) != 1 {
+		return false, nil
+	}
+	columns, err := expand(e.rec.ID, plain, *have, cols)
+	if err != nil {
+		return false, err
+	}
+	if len(columns) == len(*have) {
+		return true, nil
+	}
+	return e.columns.CompareAndSwap(have, &columns), nil
 }
 
 // wipe ends the entry. A lookup that comes later is answered by the keyring.
 func (e *entry) wipe() {
 	e.end()
-	e.secret.Lock()
-	defer e.secret.Unlock()
-	clear(e.plain)
-	e.plain = nil
-	e.columns.Store(&[]expanded{})
+	e.columns.Store(nil)
 }
+
+func (e *entry) wiped() bool { return e.columns.Load() == nil }

@@ -118,7 +118,12 @@ func (g *gate) unwrap(ctx context.Context, keyring string, rec Record) ([]byte, 
 
 // generate makes a data key for a record.
 func (g *gate) generate(ctx context.Context, keyring string, rec Record) (kms.DataKey, error) {
-	return throughGate(ctx, g, func(ctx context.Context) (kms.DataKey, error) {
+	dk, err := throughGate(ctx, g, func(ctx context.Context) (kms.DataKey, error) {
 		return g.kms.GenerateDataKey(ctx, encryptionContext(keyring, rec))
 	})
+	if err == nil && len(dk.Plaintext) != kms.DataKeySize {
+		dk.Wipe()
+		return kms.DataKey{}, fmt.Errorf("%w: the new key has not %d bytes", kms.ErrUnavailable, kms.DataKeySize)
+	}
+	return dk, err
 }

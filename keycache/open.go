@@ -31,6 +31,7 @@ func (c *Cache) openSlow(ctx context.Context, col Column, keyID uint32) (*codec.
 	if keyID == 0 {
 		return nil, c.notFound(0)
 	}
+	c.columns.learn(col)
 	var how lookup
 	defer func() { c.tally(how) }()
 	err := errWiped
@@ -42,8 +43,11 @@ func (c *Cache) openSlow(ctx context.Context, col Column, keyID uint32) (*codec.
 		if e, err = c.entry(ctx, keyID, &how); err != nil {
 			return nil, err
 		}
-		if k, err = e.expand(col); err == nil {
+		if k, err = c.expanded(ctx, e, col, &how); err == nil {
 			return k, nil
+		}
+		if !errors.Is(err, errWiped) {
+			return nil, err
 		}
 	}
 	return nil, c.explain("expand", Record{ID: keyID, Purpose: purposeOf(col.Suite)}, err)
@@ -152,19 +156,26 @@ func (c *Cache) failedFetch(ctx context.Context, keyID uint32, err error) {
 	c.evict(e)
 }
 
-// install puts a key into the cache, or renews the one that is there. It takes
-// over plain.
+// install puts a key into the cache, or renews the one that is there. It wipes
+// plain.
 func (c *Cache) install(rec Record, plain []byte, asked time.Time) (*entry, error) {
-	fresh := asked.Add(c.cfg.MaxAge)
+	defer clear(plain)
+	cols, fresh := c.columns.of(rec.Purpose), asked.Add(c.cfg.MaxAge)
 	if e := c.entries.get(rec.ID); e != nil {
-		if e.same(plain) && e.start(fresh, fresh.Add(c.cfg.MaxStale), func() { c.attend(e) }) {
-			clear(plain)
+		same, err := e.renew(plain, cols)
+		if err != nil {
+			return nil, c.explain("expand", rec, err)
+		}
+		if same && e.start(fresh, fresh.Add(c.cfg.MaxStale), func() { c.attend(e) }) {
 			c.count.refreshes.Add(1)
 			return e, nil
 		}
 		c.evict(e)
 	}
-	e := newEntry(rec, plain)
+	e, err := newEntry(rec, plain, cols)
+	if err != nil {
+		return nil, c.explain("expand", rec, err)
+	}
 	e.start(fresh, fresh.Add(c.cfg.MaxStale), func() { c.attend(e) })
 	gone := c.entries.add(rec.ID, e)
 	for _, old := range gone {

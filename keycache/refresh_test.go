@@ -64,7 +64,7 @@ func TestIdleKeysAreLeftAlone(t *testing.T) {
 		if w.total() != 2 {
 			t.Errorf("%d KMS calls for keys that nobody used", w.total())
 		}
-		if s := c.Stats(); s.Entries != 0 || s.Scopes != 0 || e.plain != nil {
+		if s := c.Stats(); s.Entries != 0 || s.Scopes != 0 || !e.wiped() {
 			t.Errorf("an idle plaintext key outlived its hard limit: %+v", s)
 		}
 		if err := openOne(c, t.Context(), random, cell); err != nil {

@@ -52,6 +52,7 @@ func (c *Cache) sealSlow(ctx context.Context, id ringID, col Column, seals uint6
 		return nil, &Error{Op: "seal with", Purpose: id.purpose, Scope: id.scope, Class: ErrBudget,
 			Mend: fmt.Sprintf("seal at most %d cells at a time, or raise MaxSeals", most)}
 	}
+	c.columns.learn(col)
 	var how lookup
 	defer func() { c.tally(how) }()
 	err := errWiped
@@ -113,7 +114,7 @@ func (c *Cache) keyOf(ctx context.Context, k *liveKey, col Column, how *lookup) 
 		return nil, err
 	}
 	k.entry.Store(e)
-	return e.expand(col)
+	return c.expanded(ctx, e, col, how)
 }
 
 // Warm makes sure that the keys which seal in ctx's scope exist and are in

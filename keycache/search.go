@@ -52,6 +52,7 @@ func (c *Cache) searchSlow(ctx context.Context, id ringID, col Column) ([]*codec
 	if purposeOf(col.Suite) != PurposeSearch {
 		return nil, fmt.Errorf("keycache: column %s is not deterministic; use Sealer", col.Identity)
 	}
+	c.columns.learn(col)
 	var how lookup
 	defer func() { c.tally(how) }()
 	err := errWiped

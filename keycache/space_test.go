@@ -17,7 +17,7 @@ func TestPrefetch(t *testing.T) {
 		for i := range 160 {
 			ids = append(ids, keyID(t, sealOne(t, c, WithScope(t.Context(), fmt.Sprint(i)), random)))
 		}
-		c2 := New(k, w, Config{})
+		c2 := New(k, w, Config{}, random)
 		defer c2.Close()
 		w.set(func(f *fakeKMS) { f.latency, f.parallel = time.Second, 0 })
 		k.calls["keys"] = 0
@@ -66,7 +66,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		time.Sleep(2 * evictionGrace)
 		synctest.Wait()
 		for _, e := range wiped[:80] {
-			if e.plain != nil {
+			if !e.wiped() {
 				t.Error("an evicted key was not wiped")
 			}
 		}
