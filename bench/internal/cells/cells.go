@@ -90,7 +90,7 @@ func measure(o Options, size int, op string, subjects []subject, progress func()
 			}
 		}}
 	}
-	ns := stat.Blocks(timed, o.Rounds, o.Block, progress)
+	ns := stat.Blocks(timed, o.Rounds, o.Block, progress).Wall
 	against := func(i int, name string) *stat.Ratio {
 		j, ok := base[name]
 		if !ok {

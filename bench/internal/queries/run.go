@@ -25,9 +25,12 @@ type Result struct {
 	Case   string       `json:"case"`
 	Conns  int          `json:"conns"`
 	Name   string       `json:"name"`
-	US     stat.Summary `json:"us"` // microseconds per statement (with several connections: wall clock by statements)
+	US     stat.Summary `json:"us"`     // microseconds per statement (with several connections: wall clock by statements)
+	CPU    stat.Summary `json:"cpu_us"` // processor time of this process, per statement
 	Plain  stat.Ratio   `json:"vs_plain"`
 	Cipher stat.Ratio   `json:"vs_ciphertext"`
+
+	PlainCPU stat.Ratio `json:"cpu_vs_plain"`
 }
 
 // Outcome is all results, and what server they are from.
@@ -112,7 +115,7 @@ func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Opti
 		return nil, err
 	}
 	blocks := 0.0
-	ns := stat.Blocks(subjects, o.Rounds, o.Block, func() {
+	times := stat.Blocks(subjects, o.Rounds, o.Block, func() {
 		blocks++
 		progress(blocks / float64(o.Rounds*len(subjects)))
 	})
@@ -126,14 +129,20 @@ func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Opti
 		}
 	}
 	for i, s := range subjects {
-		us := make([]float64, len(ns[i]))
-		for j, v := range ns[i] {
-			us[j] = v / 1e3
-		}
-		results = append(results, Result{Case: c.name, Conns: conns, Name: s.Name, US: stat.Summarize(us),
-			Plain: stat.Paired(ns[i], ns[0]), Cipher: stat.Paired(ns[i], ns[cipher])})
+		results = append(results, Result{Case: c.name, Conns: conns, Name: s.Name,
+			US: stat.Summarize(micros(times.Wall[i])), CPU: stat.Summarize(micros(times.CPU[i])),
+			Plain: stat.Paired(times.Wall[i], times.Wall[0]), Cipher: stat.Paired(times.Wall[i], times.Wall[cipher]),
+			PlainCPU: stat.Paired(times.CPU[i], times.CPU[0])})
 	}
 	return results, nil
+}
+
+func micros(ns []float64) []float64 {
+	us := make([]float64, len(ns))
+	for i, v := range ns {
+		us[i] = v / 1e3
+	}
+	return us
 }
 
 // Tables lays the results out: the goals first, then a table per case.
@@ -146,9 +155,10 @@ func (o *Outcome) Tables() []doc.Table {
 		}
 		rows := o.Results[start:end]
 		t := doc.Table{Title: fmt.Sprintf("%s, %s", rows[0].Case, connections(rows[0].Conns)),
-			Columns: []string{"way", "µs", "± MAD", "÷ plain pgx", "more than plain pgx"}}
+			Columns: []string{"way", "µs", "± MAD", "÷ plain pgx", "more than plain pgx", "CPU µs of the program", "÷ plain pgx"}}
 		for _, r := range rows {
-			t.Add(r.Name, fmt.Sprintf("%.1f", r.US.Median), fmt.Sprintf("%.1f", r.US.MAD), r.Plain, r.Plain.Percent())
+			t.Add(r.Name, fmt.Sprintf("%.1f", r.US.Median), fmt.Sprintf("%.1f", r.US.MAD), r.Plain, r.Plain.Percent(),
+				fmt.Sprintf("%.1f", r.CPU.Median), r.PlainCPU)
 		}
 		tables = append(tables, t)
 		start = end

@@ -94,7 +94,7 @@ func reach(ctx context.Context, c *postgres.PostgresContainer, password string) 
 			u := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", password), Host: net.JoinHostPort(host, port.Port()),
 				Path: "/postgres", RawQuery: "sslmode=disable&connect_timeout=2"}
 			if conn, err := pgx.Connect(ctx, u.String()); err == nil {
-				return u.String(), conn.Close(ctx)
+				return direct(ctx, c, u), conn.Close(ctx)
 			}
 		}
 		select {
@@ -103,6 +103,20 @@ func reach(ctx context.Context, c *postgres.PostgresContainer, password string) 
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// direct returns the address of the container itself where the machine routes to it, as
+// Linux does: a published port goes by way of a proxy, a process that takes part of the
+// processor.
+func direct(ctx context.Context, c *postgres.PostgresContainer, published url.URL) string {
+	if ip, err := c.ContainerIP(ctx); err == nil && ip != "" {
+		u := published
+		u.Host = net.JoinHostPort(ip, "5432")
+		if conn, err := pgx.Connect(ctx, u.String()); err == nil && conn.Close(ctx) == nil {
+			return u.String()
+		}
+	}
+	return published.String()
 }
 
 // schemaName is where the tables are; it is dropped before and after.

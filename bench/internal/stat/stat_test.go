@@ -90,17 +90,47 @@ func TestHistogram(t *testing.T) {
 
 func TestBlocks(t *testing.T) {
 	runs := make([]int, 2)
-	ticks := 0
+	ticks, renewed := 0, 0
 	subjects := []Subject{
-		{"one", func(n int) { runs[0] += n; spin(n) }},
-		{"three", func(n int) { runs[1] += n; spin(3 * n) }},
+		{Name: "one", Run: func(n int) { runs[0] += n; spin(n) }, Renew: func() { renewed++ }},
+		{Name: "three", Run: func(n int) { runs[1] += n; spin(3 * n) }},
 	}
 	got := Blocks(subjects, 15, 200*time.Microsecond, func() { ticks++ })
-	if len(got) != 2 || len(got[0]) != 15 || ticks != 30 {
-		t.Fatalf("%d subjects, %d rounds, %d ticks", len(got), len(got[0]), ticks)
+	if len(got.Wall) != 2 || len(got.CPU[0]) != 15 || ticks != 30 {
+		t.Fatalf("%d subjects, %d rounds, %d ticks", len(got.Wall), len(got.CPU[0]), ticks)
 	}
-	if r := Paired(got[1], got[0]); r.Median < 1.5 || r.Median > 6 {
+	if r := Paired(got.Wall[1], got.Wall[0]); r.Median < 1.5 || r.Median > 6 {
 		t.Errorf("three times the work took %v times as long", r)
+	}
+	if renewed != 1 {
+		t.Errorf("renewed %d times in 15 rounds", renewed)
+	}
+}
+
+// What the first run costs, such as opening a connection, is not in the times.
+func TestBlocksColdStart(t *testing.T) {
+	cold := true
+	got := Blocks([]Subject{{Name: "cold", Run: func(n int) {
+		if cold {
+			cold = false
+			spin(100_000)
+		}
+		spin(n)
+	}}, {Name: "warm", Run: func(n int) { spin(n) }}}, 15, 200*time.Microsecond, nil)
+	if r := Paired(got.Wall[0], got.Wall[1]); r.Median > 2 {
+		t.Errorf("a cold start made %v of the same work", r)
+	}
+}
+
+func TestNextCount(t *testing.T) {
+	for _, c := range []struct {
+		n      int
+		perRun float64
+		want   int
+	}{{100, 1e4, 100}, {100, 1e3, 200}, {100, 1e6, 50}, {1, 1e9, 1}, {100, 8000, 125}} {
+		if got := nextCount(c.n, c.perRun, time.Millisecond); got != c.want {
+			t.Errorf("%d runs of %v ns: next %d, want %d", c.n, c.perRun, got, c.want)
+		}
 	}
 }
 
@@ -108,13 +138,13 @@ func TestBlocks(t *testing.T) {
 func TestBlocksSlowSubject(t *testing.T) {
 	runs := 0
 	got := Blocks([]Subject{
-		{"quick", func(n int) { spin(n) }},
-		{"slow", func(n int) { runs += n; spin(n * 20_000) }},
+		{Name: "quick", Run: func(n int) { spin(n) }},
+		{Name: "slow", Run: func(n int) { runs += n; spin(n * 20_000) }},
 	}, 40, 20*time.Microsecond, nil)
-	if s := Summarize(got[1]); s.N != 10 || runs > 12 {
+	if s := Summarize(got.Wall[1]); s.N != 10 || runs > 12 {
 		t.Errorf("%d rounds, %d runs", s.N, runs)
 	}
-	if r := Paired(got[1], got[0]); !(r.Median > 1000) {
+	if r := Paired(got.Wall[1], got.Wall[0]); !(r.Median > 1000) {
 		t.Errorf("got %v", r)
 	}
 }
