@@ -45,8 +45,8 @@ func TestFirstUse(t *testing.T) {
 		if len(again) != 1 || again[0] != keys[0] {
 			t.Error("the search key changed")
 		}
-		if w.calls["generate"] != 2 || w.calls["unwrap"] != 0 {
-			t.Errorf("KMS calls: %v, want two generate", w.calls)
+		if w.called("generate") != 2 || w.called("unwrap") != 0 {
+			t.Errorf("KMS calls: %v, want two generate", w.called())
 		}
 		s := c.Stats()
 		if s.Created != 2 || s.Rotations != 0 || s.Entries != 2 || s.Scopes != 2 || s.SealsTaken != 2 || s.KMSCalls != 2 {
@@ -67,8 +67,8 @@ func TestSecondProcessUnwraps(t *testing.T) {
 		if id := keyID(t, sealOne(t, c2, ctx, random)); id != keyID(t, cell) {
 			t.Error("the second process made a key of its own")
 		}
-		if w.calls["generate"] != 1 || w.calls["unwrap"] != 1 {
-			t.Error(w.calls)
+		if w.called("generate") != 1 || w.called("unwrap") != 1 {
+			t.Error(w.called())
 		}
 	})
 }
@@ -96,7 +96,8 @@ func TestWrappedKeyIsBoundToItsRow(t *testing.T) {
 		ctx := t.Context()
 		a := keyID(t, sealOne(t, c, WithScope(ctx, "a"), random))
 		b := keyID(t, sealOne(t, c, WithScope(ctx, "b"), random))
-		k.change(a, func(r *fakeRecord) { r.Wrapped = k.recs[b].Wrapped })
+		moved := k.rec(b).Wrapped
+		k.change(a, func(r *fakeRecord) { r.Wrapped = moved })
 		c2 := New(k, w, Config{})
 		defer c2.Close()
 		if _, err := c2.Opener(ctx, random, a); !errors.Is(err, kms.ErrInvalidWrapped) {
@@ -123,8 +124,8 @@ func TestColdStampedeIsOneCall(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if w.calls["unwrap"] != 1 {
-			t.Errorf("%d unwraps, want 1", w.calls["unwrap"])
+		if w.called("unwrap") != 1 {
+			t.Errorf("%d unwraps, want 1", w.called("unwrap"))
 		}
 	})
 }
@@ -141,8 +142,8 @@ func TestFirstKeyStampede(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if w.total() != 1 || len(k.recs) != 1 {
-			t.Errorf("%d KMS calls, %d keys", w.total(), len(k.recs))
+		if w.total() != 1 || k.len() != 1 {
+			t.Errorf("%d KMS calls, %d keys", w.total(), k.len())
 		}
 	})
 }
@@ -165,8 +166,8 @@ func TestManyProcessesMakeOneKey(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if len(k.recs) != 1 {
-			t.Errorf("%d keys, want 1", len(k.recs))
+		if k.len() != 1 {
+			t.Errorf("%d keys, want 1", k.len())
 		}
 	})
 }
@@ -201,12 +202,12 @@ func TestUnknownKeyIsRememberedBriefly(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if k.calls["keys"] != 1 {
-			t.Errorf("%d queries for a key that is not there", k.calls["keys"])
+		if k.called("keys") != 1 {
+			t.Errorf("%d queries for a key that is not there", k.called("keys"))
 		}
 		time.Sleep(2 * failureFor)
 		_, _ = c.Opener(t.Context(), random, 0xdeadbeef)
-		if k.calls["keys"] != 2 {
+		if k.called("keys") != 2 {
 			t.Error("the failure was remembered for ever")
 		}
 		if _, err := c.Opener(t.Context(), random, 0); !errors.Is(err, ErrKeyNotFound) {
@@ -254,7 +255,7 @@ func TestKeyIDCollisionTriesAnother(t *testing.T) {
 		if err := openOne(c, t.Context(), random, cell); err != nil {
 			t.Error(err)
 		}
-		if k.recs[keyID(t, cell)].Scope != "" || w.calls["generate"] != 2 {
+		if k.rec(keyID(t, cell)).Scope != "" || w.called("generate") != 2 {
 			t.Error("the key that was taken was used")
 		}
 	})
@@ -265,14 +266,14 @@ func TestClosed(t *testing.T) {
 		ctx := t.Context()
 		cell := sealOne(t, c, ctx, random)
 		e := c.entries.get(keyID(t, cell))
-		reserved := k.recs[keyID(t, cell)].SealsReserved
+		reserved := k.rec(keyID(t, cell)).SealsReserved
 		if err := errors.Join(c.Close(), c.Close()); err != nil {
 			t.Error(err)
 		}
 		if !e.wiped() {
 			t.Fatal("Close left a data key")
 		}
-		if got := k.recs[keyID(t, cell)].SealsReserved; got != 1 || reserved <= 1 {
+		if got := k.rec(keyID(t, cell)).SealsReserved; got != 1 || reserved <= 1 {
 			t.Errorf("%d seals reserved after Close, want the 1 that was used", got)
 		}
 		_, err1 := c.Sealer(ctx, random, 1)

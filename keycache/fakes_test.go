@@ -50,10 +50,33 @@ func (f *fakeKMS) set(change func(*fakeKMS)) {
 	change(f)
 }
 
-func (f *fakeKMS) total() int {
+// The readings below take the lock: a cache works on in the background, so a test
+// that reads the fields themselves is a data race.
+
+func (f *fakeKMS) total() int { return f.called("generate", "unwrap") }
+
+// called returns how often the operations were called, or any if none is given.
+func (f *fakeKMS) called(ops ...string) (n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.calls["generate"] + f.calls["unwrap"]
+	for op, calls := range f.calls {
+		if len(ops) == 0 || slices.Contains(ops, op) {
+			n += calls
+		}
+	}
+	return n
+}
+
+func (f *fakeKMS) unwraps(id uint32) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.byKey[hex8(id)]
+}
+
+func (f *fakeKMS) most() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.parallel
 }
 
 func (f *fakeKMS) enter(ctx context.Context, op string, ec kms.EncryptionContext) error {
@@ -134,6 +157,40 @@ func (f *fakeKeyring) change(id uint32, change func(*fakeRecord)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change(f.recs[id])
+}
+
+// rec returns a copy of a record; the zero one if there is none.
+func (f *fakeKeyring) rec(id uint32) fakeRecord {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.recs[id]; r != nil {
+		return *r
+	}
+	return fakeRecord{}
+}
+
+func (f *fakeKeyring) all() map[uint32]fakeRecord {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make(map[uint32]fakeRecord, len(f.recs))
+	for id, r := range f.recs {
+		all[id] = *r
+	}
+	return all
+}
+
+func (f *fakeKeyring) len() int { return len(f.all()) }
+
+func (f *fakeKeyring) called(op string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[op]
+}
+
+func (f *fakeKeyring) reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.calls)
 }
 
 func (f *fakeKeyring) setFail(err error) {

@@ -22,7 +22,7 @@ func TestRotationByAge(t *testing.T) {
 			cell = sealOne(t, c, t.Context(), random)
 			id := keyID(t, cell)
 			cells[id] = cell
-			if age := time.Since(k.recs[id].created); age > defaultRotateEvery {
+			if age := time.Since(k.rec(id).created); age > defaultRotateEvery {
 				t.Fatalf("sealed under a key of age %v", age)
 			}
 		}
@@ -65,23 +65,17 @@ func TestOneRotationForAllProcesses(t *testing.T) {
 				c := New(k, w, Config{})
 				defer c.Close()
 				for end := time.Now().Add(70 * 24 * time.Hour); time.Now().Before(end); time.Sleep(3 * time.Hour) {
-					if id := keyID(t, sealOne(t, c, t.Context(), random)); time.Since(k.created(id)) > defaultRotateEvery {
+					if id := keyID(t, sealOne(t, c, t.Context(), random)); time.Since(k.rec(id).created) > defaultRotateEvery {
 						t.Error("sealed past the term")
 					}
 				}
 			})
 		}
 		wg.Wait()
-		if len(k.recs) != 3 {
-			t.Errorf("%d keys in 70 days, want 3", len(k.recs))
+		if k.len() != 3 {
+			t.Errorf("%d keys in 70 days, want 3", k.len())
 		}
 	})
-}
-
-func (f *fakeKeyring) created(id uint32) time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.recs[id].created
 }
 
 func TestBudgetIsFleetWide(t *testing.T) {
@@ -117,7 +111,7 @@ func TestBudgetIsFleetWide(t *testing.T) {
 		var sum uint64
 		for id, n := range used {
 			sum += n
-			if r := k.recs[id]; n > r.SealsReserved || r.SealsReserved > maxSeals {
+			if r := k.rec(id); n > r.SealsReserved || r.SealsReserved > maxSeals {
 				t.Errorf("key %08x: used %d, reserved %d, may seal %d", id, n, r.SealsReserved, maxSeals)
 			}
 		}
@@ -192,8 +186,8 @@ func TestManySealsOnAWarmKey(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if w.total() != 1 || k.calls["reserve"] > 20 {
-			t.Errorf("%d KMS calls, %d reservations", w.total(), k.calls["reserve"])
+		if w.total() != 1 || k.called("reserve") > 20 {
+			t.Errorf("%d KMS calls, %d reservations", w.total(), k.called("reserve"))
 		}
 	})
 }
@@ -225,7 +219,7 @@ func TestSearchKeyChange(t *testing.T) {
 			}
 			var epochs []int64
 			for _, key := range keys {
-				epochs = append(epochs, k.recs[key.Header().KeyID].Epoch)
+				epochs = append(epochs, k.rec(key.Header().KeyID).Epoch)
 			}
 			return fmt.Sprint(epochs)
 		}
@@ -246,7 +240,7 @@ func TestSearchKeyChange(t *testing.T) {
 		time.Sleep(time.Hour)
 		_ = ids()
 		step("[2 1]")
-		for id, r := range k.recs {
+		for id, r := range k.all() {
 			if r.Purpose == PurposeSearch && r.Epoch == 1 {
 				k.change(id, func(r *fakeRecord) { r.Retired = true })
 			}

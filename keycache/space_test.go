@@ -20,7 +20,7 @@ func TestPrefetch(t *testing.T) {
 		c2 := New(k, w, Config{}, random)
 		defer c2.Close()
 		w.set(func(f *fakeKMS) { f.latency, f.parallel = time.Second, 0 })
-		k.calls["keys"] = 0
+		k.reset()
 		began := time.Now()
 		if err := c2.Prefetch(t.Context(), append(ids, append(ids, 0)...)); err != nil {
 			t.Error(err)
@@ -28,15 +28,15 @@ func TestPrefetch(t *testing.T) {
 		if d := time.Since(began); d != 10*time.Second {
 			t.Errorf("160 keys, 16 at once, a second each: took %v", d)
 		}
-		if w.calls["unwrap"] != 160 || w.parallel != defaultKMSParallel || k.calls["keys"] != 1 {
-			t.Errorf("%v, %d at once, %d queries", w.calls, w.parallel, k.calls["keys"])
+		if w.called("unwrap") != 160 || w.most() != defaultKMSParallel || k.called("keys") != 1 {
+			t.Errorf("%v, %d at once, %d queries", w.called(), w.most(), k.called("keys"))
 		}
 		for _, id := range ids {
 			if _, err := c2.Opener(t.Context(), random, id); err != nil {
 				t.Error(err)
 			}
 		}
-		if err := c2.Prefetch(t.Context(), ids); err != nil || w.calls["unwrap"] != 160 {
+		if err := c2.Prefetch(t.Context(), ids); err != nil || w.called("unwrap") != 160 {
 			t.Error("prefetched what was there", err)
 		}
 		if err := c2.Prefetch(t.Context(), []uint32{ids[0], 99}); !errors.Is(err, ErrKeyNotFound) {
@@ -60,7 +60,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				t.Fatalf("%+v", s)
 			}
 		}
-		if w.byKey[hex8(keyID(t, hot))] != 0 {
+		if w.unwraps(keyID(t, hot)) != 0 {
 			t.Error("the key in use was evicted")
 		}
 		time.Sleep(2 * evictionGrace)
