@@ -2,6 +2,7 @@ package keycache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -44,6 +45,22 @@ func said(attrs []slog.Attr) []slog.Attr {
 	return kept
 }
 
+// failureFacts tells of an error, as audit.Failure does, which does not know this package's.
+func failureFacts(err error) []slog.Attr {
+	var own *Error
+	if !errors.As(err, &own) || own.Cause != nil {
+		return audit.Failure(err)
+	}
+	class := "other"
+	switch own.Class {
+	case ErrKeyDestroyed:
+		class = "key_destroyed"
+	case ErrKeyNotFound:
+		class = "key_missing" // key_not_found is what KMS says of a KEK
+	}
+	return []slog.Attr{slog.String(audit.ErrorClass, class), slog.String(audit.ErrorText, own.Error())}
+}
+
 func hexID(id uint32) string { return fmt.Sprintf("%08x", id) }
 
 // made is the event of a key that was just made.
@@ -52,4 +69,12 @@ func made(rec Record) audit.Event {
 		return audit.KeyRotated
 	}
 	return audit.KeyCreated
+}
+
+// reportStale tells, once a minute for all keys together, that keys serve past MaxAge
+// because they cannot be renewed.
+func (c *Cache) reportStale(ctx context.Context, l *lease, rec Record, err error) {
+	if l.state() == leaseStale {
+		c.log.EmitSparse(ctx, audit.KeyStale, []string{string(rec.Purpose)}, append(keyFacts(rec), failureFacts(err)...)...)
+	}
 }

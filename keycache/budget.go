@@ -84,6 +84,7 @@ func (c *Cache) reserve(ctx context.Context, r *ring, k *liveKey, n uint64) erro
 			return struct{}{}, errSpent
 		}
 		k.budget.add(want)
+		k.reserved.Store(sum)
 		if sum >= c.cfg.MaxSeals/2 && k.budget.half.CompareAndSwap(false, true) {
 			c.background(func(ctx context.Context) { _ = c.rereadRing(ctx, r.id) })
 		}

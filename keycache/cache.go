@@ -50,7 +50,7 @@ func New(keyring Keyring, w kms.Wrapper, cfg Config, columns ...Column) *Cache {
 		flights: newFlights(),
 	}
 	c.columns.learn(columns...)
-	c.gate = newGate(w, cfg, &c.count)
+	c.gate = newGate(w, cfg, &c.count, c.log)
 	return c
 }
 

@@ -61,6 +61,9 @@ type Config struct {
 	// Logger receives what happens to keys: docs/operating.md lists the events.
 	// It is never given a key. Default: none.
 	Logger *slog.Logger
+
+	// ObserveKMS follows the requests to KMS, for traces and times. Default: none.
+	ObserveKMS KMSObserver
 }
 
 func (c Config) withDefaults() Config {

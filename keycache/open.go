@@ -150,9 +150,10 @@ func (c *Cache) failedFetch(ctx context.Context, keyID uint32, err error) {
 	}
 	if passing(err) {
 		e.failed(func() { c.attend(e) })
+		c.reportStale(ctx, &e.lease, e.rec, err)
 		return
 	}
-	emitKey(ctx, c.log, audit.KeyDropped, e.rec, audit.Failure(err)...)
+	emitKey(ctx, c.log, audit.KeyDropped, e.rec, failureFacts(err)...)
 	c.evict(e)
 }
 

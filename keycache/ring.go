@@ -36,9 +36,11 @@ type ringState struct {
 
 // liveKey is a key in a ring.
 type liveKey struct {
-	rec    Record
-	entry  atomic.Pointer[entry]
-	budget budget
+	rec      Record
+	born     time.Time     // by this process's clock, for the statistics
+	reserved atomic.Uint64 // of its seals, by all processes, as far as is known here
+	entry    atomic.Pointer[entry]
+	budget   budget
 }
 
 // searchKeys are a search ring's keys for one column, in the ring's order.
@@ -131,6 +133,7 @@ func (c *Cache) readRing(ctx context.Context, id ringID) (*ringState, error) {
 		err = c.explain("get", Record{Purpose: id.purpose, Scope: id.scope}, err)
 		if passing(err) {
 			r.failed(func() { c.attendRing(r) })
+			c.reportStale(ctx, &r.lease, Record{Purpose: id.purpose, Scope: id.scope}, err)
 		} else if c.rings.remove(id, r) {
 			c.dropRing(r)
 		}
@@ -175,10 +178,10 @@ func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error
 				// Ahead of need: the present key serves until the next look.
 				granted = 0
 				c.log.EmitSparse(ctx, audit.KeyDelayed, []string{string(id.purpose), id.scope},
-					append(keyFacts(Record{Purpose: id.purpose, Scope: id.scope, Epoch: verdict.create}), audit.Failure(err)...)...)
+					append(keyFacts(Record{Purpose: id.purpose, Scope: id.scope, Epoch: verdict.create}), failureFacts(err)...)...)
 			}
 		}
-		s, err := c.ringOf(ctx, verdict.live, r.current.Load(), granted)
+		s, err := c.ringOf(ctx, asked, verdict.live, r.current.Load(), granted)
 		return s, c.termsOf(id.purpose, asked, verdict.live[0]), err
 	}
 	return nil, terms{}, errNoFreeID
@@ -271,7 +274,7 @@ func (c *Cache) termsOf(purpose Purpose, asked time.Time, sealing Record) terms 
 
 // ringOf has the keys of a ring unwrapped. A key that was in the ring before
 // keeps its budget; one that was just made comes with what its creation granted.
-func (c *Cache) ringOf(ctx context.Context, live []Record, before *ringState, granted uint64) (*ringState, error) {
+func (c *Cache) ringOf(ctx context.Context, asked time.Time, live []Record, before *ringState, granted uint64) (*ringState, error) {
 	s := &ringState{}
 	s.columns.Store(&[]searchKeys{})
 	for _, rec := range live {
@@ -281,9 +284,10 @@ func (c *Cache) ringOf(ctx context.Context, live []Record, before *ringState, gr
 		}
 		k := before.find(rec.ID)
 		if k == nil {
-			k = &liveKey{rec: rec}
+			k = &liveKey{rec: rec, born: asked.Add(-rec.Age)}
 			k.budget.add(granted)
 		}
+		k.reserved.Store(rec.SealsReserved)
 		k.entry.Store(e)
 		s.keys = append(s.keys, k)
 	}

@@ -1,8 +1,13 @@
 package keycache
 
 import (
+	"maps"
+	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
+
+	"github.com/colseal/colseal/kms"
 )
 
 // Stats are counts since the Cache was made, but for those that say "now". They
@@ -21,11 +26,37 @@ type Stats struct {
 	Entries    int    // now: plaintext data keys held
 	Scopes     int    // now: pairs of purpose and scope held
 	SealsTaken uint64 // cells that Sealer handed out a key for
+
+	KMSTime         time.Duration     // spent in calls to KMS, all together
+	KMSErrorClasses map[string]uint64 // KMSErrors by kms.ErrorClass; nil when there are none
+
+	// Of the keys that seal, in the scopes held. By what the keyring said when it
+	// was last asked.
+	DataKeyAge   time.Duration // now: of the oldest data key; 0 when there is none
+	SearchKeyAge time.Duration // now: of the oldest search key; 0 when there is none
+	BudgetLeft   float64       // now: the least share of MaxSeals that a data key has left; 1 when there is none
 }
 
 type counters struct {
-	misses, refreshes, staleHits, evictions   atomic.Uint64
-	created, rotations, kmsCalls, kmsFailures atomic.Uint64
+	misses, refreshes, staleHits, evictions atomic.Uint64
+	created, rotations, kmsCalls            atomic.Uint64
+
+	mu       sync.Mutex // guards the following
+	kmsTime  time.Duration
+	kmsError map[string]uint64 // by class
+}
+
+func (c *counters) kmsAnswer(took time.Duration, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kmsTime += took
+	if err == nil {
+		return
+	}
+	if c.kmsError == nil {
+		c.kmsError = map[string]uint64{}
+	}
+	c.kmsError[kms.ErrorClass(err)]++
 }
 
 // spread is a counter that many goroutines may add to at once without sharing a
@@ -54,7 +85,7 @@ func (s *spread) load() uint64 {
 
 // Stats returns the counts. It is safe to call at any time, after Close too.
 func (c *Cache) Stats() Stats {
-	return Stats{
+	s := Stats{
 		Hits:       c.hits.load(),
 		SealsTaken: c.seals.load(),
 		Misses:     c.count.misses.Load(),
@@ -64,9 +95,46 @@ func (c *Cache) Stats() Stats {
 		Created:    c.count.created.Load(),
 		Rotations:  c.count.rotations.Load(),
 		KMSCalls:   c.count.kmsCalls.Load(),
-		KMSErrors:  c.count.kmsFailures.Load(),
 		KMSOpen:    c.gate.open(),
 		Entries:    c.entries.len(),
 		Scopes:     c.rings.len(),
 	}
+	c.count.readKMS(&s)
+	c.readRings(&s)
+	return s
+}
+
+func (c *counters) readKMS(s *Stats) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.KMSTime, s.KMSErrorClasses = c.kmsTime, maps.Clone(c.kmsError)
+	for _, n := range c.kmsError {
+		s.KMSErrors += n
+	}
+}
+
+// readRings looks at every ring held: microseconds for a thousand of them.
+func (c *Cache) readRings(s *Stats) {
+	s.BudgetLeft = 1
+	for id, r := range c.rings.all() {
+		state := r.current.Load()
+		if state == nil {
+			continue
+		}
+		k := state.keys[0]
+		age := time.Since(k.born)
+		if id.purpose == PurposeSearch {
+			s.SearchKeyAge = max(s.SearchKeyAge, age)
+			continue
+		}
+		s.DataKeyAge = max(s.DataKeyAge, age)
+		s.BudgetLeft = min(s.BudgetLeft, k.share(c.cfg.MaxSeals))
+	}
+}
+
+// share returns what is left of a key's seals, in [0,1]: those that nobody has reserved,
+// and those that this process has.
+func (k *liveKey) share(most uint64) float64 {
+	used := float64(k.reserved.Load()) - float64(k.budget.left.Load())
+	return min(max(1-used/float64(most), 0), 1)
 }

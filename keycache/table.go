@@ -44,6 +44,9 @@ func (t *table[K, V]) get(k K) V { return (*t.view.Load())[k] }
 
 func (t *table[K, V]) len() int { return len(*t.view.Load()) }
 
+// all returns what is there now. It is not to be changed.
+func (t *table[K, V]) all() map[K]V { return *t.view.Load() }
+
 // add puts v at k and returns what had to go for it.
 func (t *table[K, V]) add(k K, v V) (gone []V) {
 	t.mu.Lock()
