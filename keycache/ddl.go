@@ -62,53 +62,106 @@ func quoteTable(parts []string) string {
 	return strings.Join(quoted, ".")
 }
 
-// ddl is the keyring's table. One row is one data key:
+// A tableColumn is one column of the keyring's table, as each dialect defines it.
+type tableColumn struct{ name, postgres, sqlite string }
+
+const (
+	sqliteNow = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+
+	checkKeyID   = "CHECK (key_id BETWEEN 1 AND 4294967295)"
+	checkPurpose = "CHECK (purpose IN ('data', 'search'))"
+	checkEpoch   = "CHECK (epoch > 0)"
+	checkSeals   = "CHECK (seals_reserved BETWEEN 0 AND 4294967296)"
+	checkRevoked = "CHECK (revoked_at IS NULL OR retired_at IS NOT NULL OR purpose = 'search')"
+)
+
+// tableColumns are the keyring's columns. One row is one data key:
 //
-//   - the unique (purpose, scope, epoch) lets exactly one process make each key;
 //   - seals_from is when a key may begin to seal: a second search key is first
 //     searched for everywhere and only then sealed under;
-//   - retired_at stops sealing for ever; destroyed_at comes with wrapped = NULL
-//     and leaves the row as a tombstone, so that a reader can tell a destroyed
-//     key from a lost one.
+//   - retired_at stops sealing for ever; revoked_at says that an operator did so
+//     for a cause. A revoked search key goes on being searched for until it is
+//     retired too, so that the rows under it are found meanwhile;
+//   - destroyed_at comes with wrapped = NULL and leaves the row as a tombstone,
+//     so that a reader can tell a destroyed key from a lost one;
+//   - changed_by and changed_why are the operator's words for the last of these.
 //
 // All times are the database's, so that no process's clock counts.
-const postgresDDL = `CREATE TABLE IF NOT EXISTS %s (
-	key_id         bigint      NOT NULL PRIMARY KEY CHECK (key_id BETWEEN 1 AND 4294967295),
-	purpose        text        NOT NULL CHECK (purpose IN ('data', 'search')),
-	scope          text        NOT NULL,
-	epoch          bigint      NOT NULL CHECK (epoch > 0),
-	kek_id         text        NOT NULL,
-	wrapped        bytea,
-	seals_reserved bigint      NOT NULL CHECK (seals_reserved BETWEEN 0 AND 4294967296),
-	created_at     timestamptz NOT NULL DEFAULT now(),
-	seals_from     timestamptz NOT NULL DEFAULT now(),
-	retired_at     timestamptz,
-	destroyed_at   timestamptz,
-	UNIQUE (purpose, scope, epoch),
-	CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))
-)`
+var tableColumns = []tableColumn{
+	{"key_id", "bigint      NOT NULL PRIMARY KEY " + checkKeyID, "INTEGER NOT NULL PRIMARY KEY " + checkKeyID},
+	{"purpose", "text        NOT NULL " + checkPurpose, "TEXT    NOT NULL " + checkPurpose},
+	{"scope", "text        NOT NULL", "TEXT    NOT NULL"},
+	{"epoch", "bigint      NOT NULL " + checkEpoch, "INTEGER NOT NULL " + checkEpoch},
+	{"kek_id", "text        NOT NULL", "TEXT    NOT NULL"},
+	{"wrapped", "bytea", "BLOB"},
+	{"seals_reserved", "bigint      NOT NULL " + checkSeals, "INTEGER NOT NULL " + checkSeals},
+	{"created_at", "timestamptz NOT NULL DEFAULT now()", "TEXT    NOT NULL DEFAULT (" + sqliteNow + ")"},
+	{"seals_from", "timestamptz NOT NULL DEFAULT now()", "TEXT    NOT NULL DEFAULT (" + sqliteNow + ")"},
+	{"retired_at", "timestamptz", "TEXT"},
+	{"revoked_at", "timestamptz " + checkRevoked, "TEXT    " + checkRevoked},
+	{"destroyed_at", "timestamptz", "TEXT"},
+	{"changed_by", "text        NOT NULL DEFAULT ''", "TEXT    NOT NULL DEFAULT ''"},
+	{"changed_why", "text        NOT NULL DEFAULT ''", "TEXT    NOT NULL DEFAULT ''"},
+}
 
-const sqliteDDL = `CREATE TABLE IF NOT EXISTS %s (
-	key_id         INTEGER NOT NULL PRIMARY KEY CHECK (key_id BETWEEN 1 AND 4294967295),
-	purpose        TEXT    NOT NULL CHECK (purpose IN ('data', 'search')),
-	scope          TEXT    NOT NULL,
-	epoch          INTEGER NOT NULL CHECK (epoch > 0),
-	kek_id         TEXT    NOT NULL,
-	wrapped        BLOB,
-	seals_reserved INTEGER NOT NULL CHECK (seals_reserved BETWEEN 0 AND 4294967296),
-	created_at     TEXT    NOT NULL DEFAULT (strftime('%%Y-%%m-%%dT%%H:%%M:%%fZ', 'now')),
-	seals_from     TEXT    NOT NULL DEFAULT (strftime('%%Y-%%m-%%dT%%H:%%M:%%fZ', 'now')),
-	retired_at     TEXT,
-	destroyed_at   TEXT,
-	UNIQUE (purpose, scope, epoch),
-	CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))
-)`
+// tableConstraints: the unique one lets exactly one process make each key.
+var tableConstraints = []string{
+	"UNIQUE (purpose, scope, epoch)",
+	"CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))",
+}
 
-func (d Dialect) ddl(quotedTable string) string {
+func (c tableColumn) def(d Dialect) string {
 	if d == SQLite {
-		return fmt.Sprintf(sqliteDDL, quotedTable)
+		return c.sqlite
 	}
-	return fmt.Sprintf(postgresDDL, quotedTable)
+	return c.postgres
+}
+
+// ddl is the statement that creates the keyring's table.
+func (d Dialect) ddl(quotedTable string) string {
+	var lines []string
+	for _, c := range tableColumns {
+		lines = append(lines, fmt.Sprintf("\t%-14s %s", c.name, c.def(d)))
+	}
+	for _, c := range tableConstraints {
+		lines = append(lines, "\t"+c)
+	}
+	return "CREATE TABLE IF NOT EXISTS " + quotedTable + " (\n" + strings.Join(lines, ",\n") + "\n)"
+}
+
+// addColumns are the statements that add columns to a table which lacks them.
+func (d Dialect) addColumns(quotedTable string, missing []tableColumn) string {
+	var b strings.Builder
+	for _, c := range missing {
+		def := strings.Join(strings.Fields(c.def(d)), " ")
+		fmt.Fprintf(&b, "ALTER TABLE %s ADD COLUMN %s %s;\n", quotedTable, c.name, def)
+	}
+	return b.String()
+}
+
+// laterColumn tells whether a column can be added to a table that holds keys.
+func laterColumn(c tableColumn) bool {
+	switch c.name {
+	case "revoked_at", "retired_at", "changed_by", "changed_why":
+		return true
+	}
+	return false
+}
+
+// now is an expression for the database's time, as the columns hold it.
+func (d Dialect) now() string {
+	if d == SQLite {
+		return sqliteNow
+	}
+	return "now()"
+}
+
+// millis is an expression for a time in milliseconds since 1970.
+func (d Dialect) millis(expr string) string {
+	if d == SQLite {
+		return "CAST(round((julianday(" + expr + ") - 2440587.5) * 86400000) AS INTEGER)"
+	}
+	return "CAST(EXTRACT(EPOCH FROM " + expr + ") * 1000 AS bigint)"
 }
 
 // age is an expression for the milliseconds from the time in column to now, both

@@ -20,6 +20,9 @@ var (
 	// ErrKeyDestroyed: the key was destroyed on purpose; what was sealed under
 	// it cannot be opened again.
 	ErrKeyDestroyed = errors.New("keycache: data key destroyed")
+	// ErrKeyInUse: an operator asked to end a key that is still needed. The
+	// text says what comes first.
+	ErrKeyInUse = errors.New("keycache: key still in use")
 	// ErrBudget: more cells at once than one data key may seal.
 	ErrBudget = errors.New("keycache: seal budget exceeded")
 	// ErrNoKeyTable: the keyring's table does not exist. The text of the error

@@ -37,8 +37,11 @@ type Record struct {
 	SealsReserved uint64        // over all processes
 	Age           time.Duration // since its creation
 	SealsFor      time.Duration // since when it may seal; negative: not yet
-	Retired       bool          // never seals again
+	Retired       bool          // never seals again, and is not searched for
+	Revoked       bool          // an operator stopped it; it does not seal if another key can
 	Destroyed     bool          // Wrapped.Blob is gone
+
+	changedBy, changedWhy string // for Insert: who made it and why; "" for a process on its own
 }
 
 // A Keyring is where wrapped data keys are kept; [Store] is the one on a
@@ -47,7 +50,8 @@ type Record struct {
 type Keyring interface {
 	// Name is the keyring's part of the KMS encryption context.
 	Name() string
-	// Ring returns the newest epochs of a purpose and scope, newest first.
+	// Ring returns the newest epochs of a purpose and scope, newest first, and of
+	// the older ones at least every search key that is still searched for.
 	Ring(ctx context.Context, purpose Purpose, scope string) ([]Record, error)
 	// Keys returns the records of the given ids that exist, in any order.
 	Keys(ctx context.Context, ids []uint32) ([]Record, error)

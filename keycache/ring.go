@@ -189,7 +189,7 @@ func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error
 
 func destroyedScope(rec Record) error {
 	return &Error{Op: "seal with", Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Class: ErrKeyDestroyed,
-		Mend: "nothing more is sealed here until an operator starts a new key"}
+		Mend: "nothing can be sealed or searched for in this scope again"}
 }
 
 // A verdict on a ring as it was read: the keys that are to serve, and the epoch
@@ -227,22 +227,32 @@ func (c *Cache) judge(purpose Purpose, recs []Record, spent uint32) verdict {
 // the newest whose time has come seals. A second search key is given a time to
 // come, by which every process has read the ring and searches for both.
 func judgeSearch(recs []Record) verdict {
-	live := slices.Clone(recs)
-	live = slices.DeleteFunc(live, func(r Record) bool { return r.Retired || r.Destroyed })
+	live := liveSearchKeys(recs)
 	if len(live) == 0 {
 		return verdict{create: recs[0].Epoch + 1, must: true}
 	}
 	slices.SortStableFunc(live, func(a, b Record) int {
-		return cmp.Or(-cmp.Compare(b2i(a.SealsFor >= 0), b2i(b.SealsFor >= 0)), -cmp.Compare(a.Epoch, b.Epoch))
+		return cmp.Or(-cmp.Compare(sealable(a), sealable(b)), -cmp.Compare(a.Epoch, b.Epoch))
 	})
 	return verdict{live: live}
 }
 
-func b2i(b bool) int {
-	if b {
+// liveSearchKeys are those of a ring that are searched for, newest first.
+func liveSearchKeys(recs []Record) []Record {
+	return slices.DeleteFunc(slices.Clone(recs), func(r Record) bool { return r.Retired || r.Destroyed })
+}
+
+// sealable says which of two live search keys seals: one whose time has come rather
+// than one whose has not, and then one that is not revoked. A revoked one seals on
+// until the other's time has come: cells under that one would not be found before.
+func sealable(r Record) int {
+	switch {
+	case r.SealsFor < 0:
+		return 0
+	case r.Revoked:
 		return 1
 	}
-	return 0
+	return 2
 }
 
 // rotateAt is the age at which this process makes the next data key, ahead of

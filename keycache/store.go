@@ -10,7 +10,8 @@ import (
 )
 
 // ringDepth is how many epochs of one purpose and scope are looked at. Data keys
-// need the newest; search keys need all that are live, which are two at most.
+// need the newest; search keys need all that are live, which are two at most, and
+// are read however old they are.
 const ringDepth = 16
 
 // idsPerQuery bounds one IN list, well under every driver's parameter limit.
@@ -78,15 +79,57 @@ func (s *Store) Create(ctx context.Context) error {
 
 // Check returns nil if the table is there with the columns that are needed,
 // [ErrNoKeyTable] with the statement that creates it if it is not there, and
-// another error otherwise.
+// otherwise an error that says what is wrong: of missing columns, which, and the
+// statements that add them.
 func (s *Store) Check(ctx context.Context) error {
-	_, err := s.query(ctx, "WHERE 1 = 0")
-	return err
+	names := make([]string, len(tableColumns))
+	for i, c := range tableColumns {
+		names[i] = c.name
+	}
+	err := s.exec(ctx, "check", "SELECT "+strings.Join(names, ", ")+" FROM "+s.table+" WHERE 1 = 0")
+	if err == nil || errors.Is(err, ErrNoKeyTable) || s.invalid != nil {
+		return err
+	}
+	var missing []tableColumn
+	for _, c := range tableColumns {
+		if missesColumn(s.exec(ctx, "check", "SELECT "+c.name+" FROM "+s.table+" WHERE 1 = 0"), c.name) {
+			missing = append(missing, c)
+		}
+	}
+	return s.explainMissing(missing, err)
+}
+
+func missesColumn(err error, name string) bool {
+	var state interface{ SQLState() string }
+	if errors.As(err, &state) {
+		return state.SQLState() == "42703"
+	}
+	return err != nil && strings.Contains(err.Error(), "no such column: "+name)
+}
+
+// explainMissing says what to do about columns that are not there; err is what
+// led to the look.
+func (s *Store) explainMissing(missing []tableColumn, err error) error {
+	if len(missing) == 0 {
+		return err
+	}
+	names := make([]string, len(missing))
+	for i, c := range missing {
+		names[i] = c.name
+		if !laterColumn(c) {
+			return fmt.Errorf("keycache: %s is not a key table: it has no column %s; name another table, or drop it and create it with\n\n%s;",
+				s.table, c.name, s.DDL())
+		}
+	}
+	return fmt.Errorf("keycache: key table %s has no column %s; add what is missing with\n\n%s",
+		s.table, strings.Join(names, ", "), s.dialect.addColumns(s.table, missing))
 }
 
 // Ring implements [Keyring].
 func (s *Store) Ring(ctx context.Context, purpose Purpose, scope string) ([]Record, error) {
-	return s.query(ctx, fmt.Sprintf("WHERE purpose = $1 AND scope = $2 ORDER BY epoch DESC LIMIT %d", ringDepth),
+	return s.query(ctx, fmt.Sprintf("WHERE purpose = $1 AND scope = $2 AND"+
+		" (epoch > (SELECT max(epoch) FROM %s WHERE purpose = $1 AND scope = $2) - %d"+
+		" OR purpose = 'search' AND retired_at IS NULL AND destroyed_at IS NULL) ORDER BY epoch DESC", s.table, ringDepth),
 		string(purpose), scope)
 }
 
@@ -112,9 +155,10 @@ func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Record, error) {
 // rec's durations it uses SealsFor alone, and only to begin later than now.
 func (s *Store) Insert(ctx context.Context, rec Record) (bool, error) {
 	n, err := s.update(ctx, "insert into", "INSERT INTO "+s.table+
-		" (key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved, seals_from) VALUES ($1, $2, $3, $4, $5, $6, $7, "+
-		s.dialect.later(rec.SealsFor)+") ON CONFLICT DO NOTHING",
-		int64(rec.ID), string(rec.Purpose), rec.Scope, rec.Epoch, rec.Wrapped.KeyID, rec.Wrapped.Blob, int64(rec.SealsReserved))
+		" (key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved, seals_from, changed_by, changed_why)"+
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, "+s.dialect.later(rec.SealsFor)+", $8, $9) ON CONFLICT DO NOTHING",
+		int64(rec.ID), string(rec.Purpose), rec.Scope, rec.Epoch, rec.Wrapped.KeyID, rec.Wrapped.Blob, int64(rec.SealsReserved),
+		rec.changedBy, rec.changedWhy)
 	return n == 1, err
 }
 
@@ -151,8 +195,8 @@ func (s *Store) query(ctx context.Context, where string, args ...any) ([]Record,
 		recs = nil
 		rows, err := conn.QueryContext(ctx, "SELECT key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved, "+
 			s.dialect.age("created_at")+", "+s.dialect.age("seals_from")+
-			", CASE WHEN retired_at IS NULL THEN 0 ELSE 1 END, CASE WHEN destroyed_at IS NULL THEN 0 ELSE 1 END FROM "+
-			s.table+" "+where, args...)
+			", CASE WHEN retired_at IS NULL THEN 0 ELSE 1 END, CASE WHEN revoked_at IS NULL THEN 0 ELSE 1 END"+
+			", CASE WHEN destroyed_at IS NULL THEN 0 ELSE 1 END FROM "+s.table+" "+where, args...)
 		if err != nil {
 			return err
 		}
@@ -173,15 +217,15 @@ func scanRecord(rows *sql.Rows) (Record, error) {
 	var (
 		r                           Record
 		id, reserved, age, sealsFor int64
-		retired, destroyed          int64
+		retired, revoked, destroyed int64
 	)
 	err := rows.Scan(&id, &r.Purpose, &r.Scope, &r.Epoch, &r.Wrapped.KeyID, &r.Wrapped.Blob, &reserved,
-		&age, &sealsFor, &retired, &destroyed)
+		&age, &sealsFor, &retired, &revoked, &destroyed)
 	r.ID, r.SealsReserved = uint32(id), uint64(reserved) //nolint:gosec // the table's CHECKs bound both
 	// A clock that was set back makes a negative age; count it as new.
 	r.Age = time.Duration(max(age, 0)) * time.Millisecond
 	r.SealsFor = time.Duration(sealsFor) * time.Millisecond
-	r.Retired, r.Destroyed = retired != 0, destroyed != 0
+	r.Retired, r.Revoked, r.Destroyed = retired != 0, revoked != 0, destroyed != 0
 	return r, err
 }
 

@@ -10,7 +10,10 @@ CREATE TABLE IF NOT EXISTS "colseal_keys" (
 	created_at     timestamptz NOT NULL DEFAULT now(),
 	seals_from     timestamptz NOT NULL DEFAULT now(),
 	retired_at     timestamptz,
+	revoked_at     timestamptz CHECK (revoked_at IS NULL OR retired_at IS NOT NULL OR purpose = 'search'),
 	destroyed_at   timestamptz,
+	changed_by     text        NOT NULL DEFAULT '',
+	changed_why    text        NOT NULL DEFAULT '',
 	UNIQUE (purpose, scope, epoch),
 	CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))
 );

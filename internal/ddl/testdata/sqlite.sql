@@ -10,7 +10,10 @@ CREATE TABLE IF NOT EXISTS "colseal_keys" (
 	created_at     TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
 	seals_from     TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
 	retired_at     TEXT,
+	revoked_at     TEXT    CHECK (revoked_at IS NULL OR retired_at IS NOT NULL OR purpose = 'search'),
 	destroyed_at   TEXT,
+	changed_by     TEXT    NOT NULL DEFAULT '',
+	changed_why    TEXT    NOT NULL DEFAULT '',
 	UNIQUE (purpose, scope, epoch),
 	CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))
 );

@@ -1,0 +1,208 @@
+package keycache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/colseal/colseal/internal/audit"
+)
+
+// Revoke stops a key for a cause, which stands in the record: it never seals again,
+// and still opens what it sealed. A key that was revoked before stays as it is.
+//
+// A data key's successor is stored before it stops. Running processes stop sealing
+// with it when they next read the keyring: within MaxAge, and MaxStale longer where
+// the keyring cannot be reached.
+//
+// A search key's successor must first be searched for everywhere, or rows would not
+// be found. So a search key that is revoked goes on sealing until then, if nothing
+// else can ([Key.SettledFrom] of its successor says when that is over everywhere),
+// and goes on being searched for until it is retired. One that has not begun to seal
+// is retired at once. Of two live ones the newer cannot be revoked once it seals, or
+// when the older is revoked too: [ErrKeyInUse]; retire the older first.
+func (a *Admin) Revoke(ctx context.Context, id uint32, why string) (Key, error) {
+	for range createTries {
+		k, err := a.key(ctx, id)
+		if err != nil {
+			return Key{}, err
+		}
+		if k.Destroyed {
+			return Key{}, destroyedKey("revoke", k.Record)
+		}
+		if k.Revoked {
+			return k, nil
+		}
+		how := ending{kind: revokeData, by: a.cfg.By, why: why}
+		if k.Purpose == PurposeSearch {
+			how.kind, err = a.revocation(ctx, k)
+		} else {
+			err = a.succeed(ctx, k)
+		}
+		if err != nil {
+			return Key{}, classify("revoke", k.Record, err)
+		}
+		ok, err := a.keyring.end(ctx, id, how)
+		if err != nil {
+			return Key{}, classify("revoke", k.Record, err)
+		}
+		if ok {
+			a.record(ctx, audit.KeyRevoked, k.Record, why)
+			return a.key(ctx, id)
+		}
+		// Somebody else changed the ring meanwhile: look again.
+	}
+	return Key{}, fmt.Errorf("keycache: revoke key %08x: its ring keeps changing; try again", id)
+}
+
+// succeed sees to it that a newer data key than k exists.
+func (a *Admin) succeed(ctx context.Context, k Key) error {
+	recs, err := a.keyring.Ring(ctx, k.Purpose, k.Scope)
+	if err != nil {
+		return err
+	}
+	if len(recs) > 0 && recs[0].Destroyed {
+		return destroyedScope(recs[0])
+	}
+	if len(recs) > 0 && recs[0].Epoch > k.Epoch && !recs[0].Retired {
+		return nil
+	}
+	// Whoever makes the epoch, it will be there.
+	_, err = a.make(ctx, Record{Purpose: k.Purpose, Scope: k.Scope, Epoch: recs[0].Epoch + 1}, "revoke "+hexID(k.ID))
+	return err
+}
+
+// revocation finds out how a search key can be revoked, and makes the one that must
+// follow it.
+func (a *Admin) revocation(ctx context.Context, k Key) (endingKind, error) {
+	recs, err := a.keyring.Ring(ctx, k.Purpose, k.Scope)
+	if err != nil {
+		return 0, err
+	}
+	live := liveSearchKeys(recs)
+	switch {
+	case len(live) > 0 && live[0].Epoch > k.Epoch:
+		return revokeSearch, nil
+	case len(live) < 2:
+		_, err = a.Rotate(ctx, k.Purpose, k.Scope)
+		return revokeSearch, err
+	case k.SealsFor < 0 && !live[1].Revoked:
+		return revokeNext, nil
+	}
+	return 0, refused("revoke", k.Record, ErrKeyInUse,
+		"it has to stand in for key %08x: re-seal the rows, retire that one, and revoke this one after it", live[1].ID)
+}
+
+// Retire ends a search key after the rows under it were sealed anew: it is no longer
+// searched for, and still opens what was forgotten. It is refused with [ErrKeyInUse]
+// while a process may still seal under it, which is until [Key.SettledFrom] of the key
+// that follows it. Retire does not look at rows; re-seal them first.
+//
+// A data key can be retired once another has followed it; it changes nothing but the
+// record. A key that was retired before stays as it is.
+func (a *Admin) Retire(ctx context.Context, id uint32, why string) (Key, error) {
+	k, err := a.key(ctx, id)
+	switch {
+	case err != nil:
+		return Key{}, err
+	case k.Destroyed:
+		return Key{}, destroyedKey("retire", k.Record)
+	case k.Retired:
+		return k, nil
+	}
+	how := ending{kind: retireKey, by: a.cfg.By, why: why}
+	if k.Purpose == PurposeSearch {
+		how.settled = a.settle()
+	}
+	ok, err := a.keyring.end(ctx, id, how)
+	if err != nil {
+		return Key{}, classify("retire", k.Record, err)
+	}
+	if !ok {
+		return a.notRetired(ctx, k)
+	}
+	a.record(ctx, audit.KeyRetired, k.Record, why)
+	return a.key(ctx, id)
+}
+
+// notRetired finds out why a key could not be retired.
+func (a *Admin) notRetired(ctx context.Context, k Key) (Key, error) {
+	keys, err := a.Keys(ctx, Filter{Purpose: k.Purpose, Scope: &k.Scope})
+	if err != nil {
+		return Key{}, err
+	}
+	mend := "no newer key seals in its place: rotate first"
+	for _, other := range keys {
+		switch {
+		case other.ID == k.ID && other.Destroyed:
+			return Key{}, destroyedKey("retire", other.Record)
+		case other.ID == k.ID && other.Retired:
+			return other, nil
+		case other.Epoch > k.Epoch && other.Searched():
+			mend = fmt.Sprintf("processes may seal under it until %s: re-seal the rows and retire it after that",
+				other.SettledFrom.Format(time.RFC3339))
+		}
+	}
+	return Key{}, refused("retire", k.Record, ErrKeyInUse, "%s", mend)
+}
+
+func destroyedKey(op string, rec Record) error {
+	return refused(op, rec, ErrKeyDestroyed, "there is nothing left of it to change")
+}
+
+var errDefaultScope = errors.New("keycache: destroy: the scope is the default one, in which everything is sealed " +
+	"that was given no scope; call DestroyDefault if that is meant")
+
+// Destroy makes everything that was sealed in a scope unreadable for ever
+// (crypto-shredding): it wipes the wrapped form of all of its keys and closes the
+// scope, in one transaction. Sealing, opening and searching in it give
+// [ErrKeyDestroyed] from then on; in processes that hold its keys in memory when they
+// next read the keyring: within MaxAge, and MaxStale longer where the keyring cannot
+// be reached. The rows of the keys stay, with who did it, when and why. It returns
+// all keys of the scope. A scope that was destroyed before stays as it is.
+//
+// The wrapped keys that stand in backups and in the write-ahead log are not reached:
+// they are as lost as the last of these, or as their KEK. The default scope, "", is
+// refused here; see [Admin.DestroyDefault]. A scope without keys is [ErrKeyNotFound].
+func (a *Admin) Destroy(ctx context.Context, scope, why string) ([]Key, error) {
+	if scope == "" {
+		return nil, errDefaultScope
+	}
+	return a.destroy(ctx, scope, why)
+}
+
+// DestroyDefault is Destroy for the default scope: everything that was sealed without
+// [WithScope], in every table, is lost, and nothing can be sealed without it any more.
+func (a *Admin) DestroyDefault(ctx context.Context, why string) ([]Key, error) {
+	return a.destroy(ctx, "", why)
+}
+
+func (a *Admin) destroy(ctx context.Context, scope, why string) ([]Key, error) {
+	about := Record{Scope: scope}
+	before, err := a.Keys(ctx, Filter{Scope: &scope})
+	if err != nil {
+		return nil, err
+	}
+	if len(before) == 0 {
+		return nil, refused("destroy", about, ErrKeyNotFound, "list the keys for the names of scopes")
+	}
+	wiped, err := a.keyring.destroy(ctx, scope, a.cfg.By, why)
+	if err != nil {
+		return nil, classify("destroy", about, err)
+	}
+	after, err := a.Keys(ctx, Filter{Scope: &scope})
+	if err != nil {
+		return nil, err
+	}
+	gone := make(map[uint32]bool, len(wiped))
+	for _, id := range wiped {
+		gone[id] = true
+	}
+	for _, k := range after {
+		if gone[k.ID] {
+			a.record(ctx, audit.KeyDestroyed, k.Record, why)
+		}
+	}
+	return after, nil
+}
