@@ -56,6 +56,7 @@ func BenchmarkSealer(b *testing.B) {
 	c, cols, _ := benchCache(b)
 	ctx := b.Context()
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if _, err := c.Sealer(ctx, cols[0], 1); err != nil {
@@ -69,6 +70,7 @@ func BenchmarkSearchKeys(b *testing.B) {
 	c, _, _ := benchCache(b)
 	ctx := b.Context()
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if _, err := c.SearchKeys(ctx, deterministic); err != nil {

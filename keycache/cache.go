@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/hot"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -19,14 +20,14 @@ type Cache struct {
 	log     *audit.Log
 	lead    float64 // where in the lead time this process makes the next key; in [0,1)
 
-	entries *table[uint32, *entry]
-	rings   *table[ringID, *ring]
+	entries *hot.Map[uint32, *entry]
+	rings   *hot.Map[ringID, *ring]
 	flights *flights
 	columns columnSet
 
 	count counters
-	hits  spread
-	seals spread
+	hits  hot.Counter
+	seals hot.Counter
 }
 
 // closeGrace bounds what Close spends on giving back seals.
@@ -45,8 +46,8 @@ func New(keyring Keyring, w kms.Wrapper, cfg Config, columns ...Column) *Cache {
 		log:     audit.New(cfg.Logger),
 		blocks:  blocksFor(keyring, cfg),
 		lead:    rand.Float64(),
-		entries: newTable[uint32, *entry](cfg.MaxEntries),
-		rings:   newTable[ringID, *ring](cfg.MaxEntries),
+		entries: hot.New[uint32, *entry](cfg.MaxEntries),
+		rings:   hot.New[ringID, *ring](cfg.MaxEntries),
 		flights: newFlights(),
 	}
 	c.columns.learn(columns...)
@@ -64,13 +65,13 @@ func (c *Cache) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
-	for _, r := range c.rings.drain() {
+	for _, r := range c.rings.Drain() {
 		r.end()
 		if s := r.current.Load(); s != nil {
 			c.giveBack(ctx, s)
 		}
 	}
-	for _, e := range c.entries.drain() {
+	for _, e := range c.entries.Drain() {
 		e.wipe()
 	}
 	return nil

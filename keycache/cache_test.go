@@ -265,7 +265,7 @@ func TestClosed(t *testing.T) {
 	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
 		ctx := t.Context()
 		cell := sealOne(t, c, ctx, random)
-		e := c.entries.get(keyID(t, cell))
+		e := c.entries.Get(keyID(t, cell))
 		reserved := k.rec(keyID(t, cell)).SealsReserved
 		if err := errors.Join(c.Close(), c.Close()); err != nil {
 			t.Error(err)

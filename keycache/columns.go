@@ -78,7 +78,7 @@ func (c *Cache) expanded(ctx context.Context, e *entry, col Column, how *lookup)
 	how.waited = true
 	c.columns.learn(col)
 	fetched, err := share(ctx, c.flights, flightName(e.rec.ID), func(ctx context.Context) (*entry, error) {
-		if e := c.entries.get(e.rec.ID); e != nil && e.key(col) != nil {
+		if e := c.entries.Get(e.rec.ID); e != nil && e.key(col) != nil {
 			return e, nil // someone else was as quick
 		}
 		return c.fetch(ctx, e.rec.ID, c.record)

@@ -74,8 +74,8 @@ func (l *lease) hit() bool {
 	return true
 }
 
-// recent implements what table asks of its values.
-func (l *lease) recent() bool { return l.marks.And(^uint32(markRecent))&markRecent != 0 }
+// Recent implements hot.Value.
+func (l *lease) Recent() bool { return l.marks.And(^uint32(markRecent))&markRecent != 0 }
 
 func (l *lease) state() leaseState {
 	l.mu.Lock()

@@ -15,9 +15,9 @@ import (
 // whatever its scope and age. It asks the keyring and KMS when the key is not in
 // memory, together with whoever else asks for it then; ctx bounds the wait.
 func (c *Cache) Opener(ctx context.Context, col Column, keyID uint32) (*codec.Key, error) {
-	if e := c.entries.get(keyID); e != nil {
+	if e := c.entries.Get(keyID); e != nil {
 		if k := e.key(col); k != nil && e.hit() {
-			c.hits.add(1)
+			c.hits.Add(1)
 			return k, nil
 		}
 	}
@@ -63,13 +63,13 @@ func (c *Cache) tally(how lookup) {
 	case how.waited:
 		c.count.misses.Add(1)
 	default:
-		c.hits.add(1)
+		c.hits.Add(1)
 	}
 }
 
 // entry returns the plaintext key of keyID, from memory if it may still serve.
 func (c *Cache) entry(ctx context.Context, keyID uint32, how *lookup) (*entry, error) {
-	e := c.entries.get(keyID)
+	e := c.entries.Get(keyID)
 	if e != nil && e.serves(how) {
 		return e, nil
 	}
@@ -144,7 +144,7 @@ func (c *Cache) fetch(ctx context.Context, keyID uint32, read func(context.Conte
 // failedFetch lets an entry serve stale after a failure in passing, and drops it
 // at once after a definite one.
 func (c *Cache) failedFetch(ctx context.Context, keyID uint32, err error) {
-	e := c.entries.get(keyID)
+	e := c.entries.Get(keyID)
 	if e == nil || c.flights.base.Err() != nil {
 		return
 	}
@@ -162,7 +162,7 @@ func (c *Cache) failedFetch(ctx context.Context, keyID uint32, err error) {
 func (c *Cache) install(rec Record, plain []byte, asked time.Time) (*entry, error) {
 	defer clear(plain)
 	cols, fresh := c.columns.of(rec.Purpose), asked.Add(c.cfg.MaxAge)
-	if e := c.entries.get(rec.ID); e != nil {
+	if e := c.entries.Get(rec.ID); e != nil {
 		same, err := e.renew(plain, cols)
 		if err != nil {
 			return nil, c.explain("expand", rec, err)
@@ -178,7 +178,7 @@ func (c *Cache) install(rec Record, plain []byte, asked time.Time) (*entry, erro
 		return nil, c.explain("expand", rec, err)
 	}
 	e.start(fresh, fresh.Add(c.cfg.MaxStale), func() { c.attend(e) })
-	gone := c.entries.add(rec.ID, e)
+	gone := c.entries.Add(rec.ID, e)
 	for _, old := range gone {
 		c.count.evictions.Add(1)
 		c.outlive(old)
@@ -203,7 +203,7 @@ func (c *Cache) outlive(e *entry) {
 
 // evict drops an entry.
 func (c *Cache) evict(e *entry) {
-	if c.entries.remove(e.rec.ID, e) {
+	if c.entries.Remove(e.rec.ID, e) {
 		c.count.evictions.Add(1)
 	}
 	e.wipe()

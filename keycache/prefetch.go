@@ -48,7 +48,7 @@ func (c *Cache) missing(ids []uint32) []uint32 {
 			break
 		}
 		seen[id] = true
-		if e := c.entries.get(id); e == nil || e.state() < leaseStale {
+		if e := c.entries.Get(id); e == nil || e.state() < leaseStale {
 			missing = append(missing, id)
 		}
 	}

@@ -58,7 +58,7 @@ func TestWarmKeysNeverWaitOnKMS(t *testing.T) {
 func TestIdleKeysAreLeftAlone(t *testing.T) {
 	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
 		cell := warm(t, c)
-		e := c.entries.get(keyID(t, cell))
+		e := c.entries.Get(keyID(t, cell))
 		time.Sleep(defaultMaxAge + defaultMaxStale + time.Second)
 		synctest.Wait()
 		if w.total() != 2 {

@@ -51,10 +51,10 @@ type searchKeys struct {
 
 // ring returns the ring of ctx's scope, read or not.
 func (c *Cache) ring(id ringID) *ring {
-	if r := c.rings.get(id); r != nil {
+	if r := c.rings.Get(id); r != nil {
 		return r
 	}
-	r, gone := c.rings.getOrAdd(id, &ring{id: id})
+	r, gone := c.rings.GetOrAdd(id, &ring{id: id})
 	for _, old := range gone {
 		c.dropRing(old)
 	}
@@ -74,7 +74,7 @@ func (c *Cache) dropRing(r *ring) {
 
 // state returns what is known of a ring, read again if it must be.
 func (c *Cache) state(ctx context.Context, id ringID, how *lookup) (*ringState, error) {
-	r := c.rings.get(id)
+	r := c.rings.Get(id)
 	if r == nil {
 		if err := checkScope(id.scope); err != nil {
 			return nil, err
@@ -108,7 +108,7 @@ func (c *Cache) attendRing(r *ring) {
 	}
 	defer done()
 	renew, ended := r.attention(func() { c.attendRing(r) })
-	if ended && c.rings.remove(r.id, r) {
+	if ended && c.rings.Remove(r.id, r) {
 		c.dropRing(r)
 	}
 	if renew {
@@ -134,7 +134,7 @@ func (c *Cache) readRing(ctx context.Context, id ringID) (*ringState, error) {
 		if passing(err) {
 			r.failed(func() { c.attendRing(r) })
 			c.reportStale(ctx, &r.lease, Record{Purpose: id.purpose, Scope: id.scope}, err)
-		} else if c.rings.remove(id, r) {
+		} else if c.rings.Remove(id, r) {
 			c.dropRing(r)
 		}
 		return nil, err

@@ -23,12 +23,12 @@ const sealTries = 16
 func (c *Cache) Sealer(ctx context.Context, col Column, n int) (*codec.Key, error) {
 	seals := uint64(max(n, 0)) //nolint:gosec // not negative
 	id := ringID{PurposeData, ScopeOf(ctx)}
-	if r := c.rings.get(id); r != nil && r.hit() {
+	if r := c.rings.Get(id); r != nil && r.hit() {
 		if s := r.current.Load(); s != nil {
 			k := s.keys[0]
 			e := k.entry.Load()
 			if key := e.key(col); key != nil && e.hit() && k.budget.take(seals) {
-				c.hits.add(1)
+				c.hits.Add(1)
 				c.taken(r, k, seals)
 				return key, nil
 			}
@@ -38,7 +38,7 @@ func (c *Cache) Sealer(ctx context.Context, col Column, n int) (*codec.Key, erro
 }
 
 func (c *Cache) taken(r *ring, k *liveKey, seals uint64) {
-	c.seals.add(seals)
+	c.seals.Add(seals)
 	if k.budget.low() {
 		c.refill(r, k)
 	}
@@ -124,7 +124,7 @@ func (c *Cache) keyOf(ctx context.Context, k *liveKey, col Column, how *lookup) 
 func (c *Cache) Warm(ctx context.Context, purposes ...Purpose) error {
 	for _, p := range purposes {
 		id := ringID{p, ScopeOf(ctx)}
-		r := c.rings.get(id)
+		r := c.rings.Get(id)
 		if r != nil && r.hit() {
 			if s := r.current.Load(); s != nil && (p == PurposeSearch || s.keys[0].budget.left.Load() > 0) {
 				continue

@@ -52,7 +52,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		var wiped []*entry
 		for i := range 100 {
 			id := keyID(t, sealOne(t, c, WithScope(ctx, fmt.Sprint(i)), random))
-			wiped = append(wiped, c.entries.get(id))
+			wiped = append(wiped, c.entries.Get(id))
 			if err := openOne(c, ctx, random, hot); err != nil {
 				t.Fatal(err)
 			}

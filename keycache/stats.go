@@ -5,7 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/colseal/colseal/kms"
 )
@@ -59,35 +58,11 @@ func (c *counters) kmsAnswer(took time.Duration, err error) {
 	c.kmsError[kms.ErrorClass(err)]++
 }
 
-// spread is a counter that many goroutines may add to at once without sharing a
-// cache line: a single one would cost more than the lookup it counts.
-type spread [32]struct {
-	n atomic.Uint64
-	_ [56]byte
-}
-
-func (s *spread) add(n uint64) {
-	// The address of a local variable tells goroutines apart for free, since
-	// every goroutine has its own stack. It is only ever used as a number, and
-	// any number is right: it picks the line, the sum is over all of them.
-	var here byte
-	mix := uint64(uintptr(unsafe.Pointer(&here))>>9) * 0x9E3779B97F4A7C15 //nolint:gosec // never a pointer again
-	s[mix>>59].n.Add(n)
-}
-
-func (s *spread) load() uint64 {
-	var sum uint64
-	for i := range s {
-		sum += s[i].n.Load()
-	}
-	return sum
-}
-
 // Stats returns the counts. It is safe to call at any time, after Close too.
 func (c *Cache) Stats() Stats {
 	s := Stats{
-		Hits:       c.hits.load(),
-		SealsTaken: c.seals.load(),
+		Hits:       c.hits.Load(),
+		SealsTaken: c.seals.Load(),
 		Misses:     c.count.misses.Load(),
 		Refreshes:  c.count.refreshes.Load(),
 		StaleHits:  c.count.staleHits.Load(),
@@ -96,8 +71,8 @@ func (c *Cache) Stats() Stats {
 		Rotations:  c.count.rotations.Load(),
 		KMSCalls:   c.count.kmsCalls.Load(),
 		KMSOpen:    c.gate.open(),
-		Entries:    c.entries.len(),
-		Scopes:     c.rings.len(),
+		Entries:    c.entries.Len(),
+		Scopes:     c.rings.Len(),
 	}
 	c.count.readKMS(&s)
 	c.readRings(&s)
@@ -116,7 +91,7 @@ func (c *counters) readKMS(s *Stats) {
 // readRings looks at every ring held: microseconds for a thousand of them.
 func (c *Cache) readRings(s *Stats) {
 	s.BudgetLeft = 1
-	for id, r := range c.rings.all() {
+	for id, r := range c.rings.All() {
 		state := r.current.Load()
 		if state == nil {
 			continue

@@ -6,8 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
+	"github.com/colseal/colseal/internal/hot"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/internal/sqlparse/lite"
 	"github.com/colseal/colseal/internal/sqlparse/pg"
@@ -40,7 +39,7 @@ type Env struct {
 // Stats counts what a Planner did since it was made.
 type Stats struct {
 	Hits, Misses, Refused uint64
-	Plans                 int // cached now
+	Plans                 int // texts whose plans are kept now
 }
 
 // Planner makes plans for one schema and caches them by SQL text. It is safe for
@@ -53,24 +52,11 @@ type Planner struct {
 	words   []string                   // what a text must contain to name a table, in lower case
 	long    []string                   // the same of names so long that the server cuts longer ones to them
 
-	plans      *lru.Cache[planKey, *cached]
+	plans      *plans
 	generation atomic.Uint64
 
-	hits, misses, refused atomic.Uint64
-}
-
-// planKey identifies a plan. Plans that depend on the text alone have only that.
-type planKey struct {
-	sql, path string
-	keys      int
-}
-
-// cached is a cache entry. A nil plan says that the plan depends on the search path
-// and the number of search keys and is found under the full key.
-type cached struct {
-	plan       *Plan
-	generation uint64
-	catalog    bool // the plan used the catalog
+	hits            hot.Counter
+	misses, refused atomic.Uint64
 }
 
 // New returns a Planner for a schema. A nil schema seals nothing.
@@ -78,15 +64,11 @@ func New(s *schema.Schema, d Dialect, o Options) *Planner {
 	if o.MaxPlans <= 0 {
 		o.MaxPlans = 4096
 	}
-	plans, err := lru.New[planKey, *cached](o.MaxPlans)
-	if err != nil {
-		panic("sqlplan: " + err.Error()) // only for a size <= 0
-	}
 	p := &Planner{
 		dialect: d,
 		limits:  sqlparse.Limits{Bytes: o.MaxBytes, Nesting: o.MaxNesting},
 		tables:  map[string][]*schema.Table{},
-		plans:   plans,
+		plans:   newPlans(o.MaxPlans),
 	}
 	if s == nil {
 		return p
@@ -123,7 +105,7 @@ func (p *Planner) fold(name string) string {
 // it is. Plans of texts that touch nothing sealed need neither env nor catalog.
 func (p *Planner) Plan(ctx context.Context, sql string, env *Env) (*Plan, error) {
 	generation := p.generation.Load()
-	if plan := p.lookup(sql, env, generation); plan != nil {
+	if plan := p.plans.get(sql, env, generation); plan != nil {
 		p.hits.Add(1)
 		return plan, nil
 	}
@@ -133,32 +115,18 @@ func (p *Planner) Plan(ctx context.Context, sql string, env *Env) (*Plan, error)
 		p.refused.Add(1)
 		return nil, err
 	}
-	p.store(sql, env, &cached{plan: plan, generation: generation, catalog: usedCatalog})
+	p.keep(sql, env, plan, generation, usedCatalog)
 	return plan, nil
 }
 
-// lookup returns the cached plan, or nil.
-func (p *Planner) lookup(sql string, env *Env, generation uint64) *Plan {
-	c, ok := p.plans.Get(planKey{sql: sql})
-	if ok && c.plan == nil && env != nil {
-		c, ok = p.plans.Get(planKey{sql: sql, path: env.SearchPath, keys: max(env.SearchKeys, 1)})
+func (p *Planner) keep(sql string, env *Env, plan *Plan, generation uint64, usedCatalog bool) {
+	switch {
+	case !usedCatalog && !plan.Search:
+		p.plans.putAlways(sql, plan)
+	case env != nil: // otherwise it was made without the facts that others have
+		key := variantKey{sql, env.SearchPath, max(env.SearchKeys, 1)}
+		p.plans.putVariant(&variantPlan{key: key, plan: plan, generation: generation, catalog: usedCatalog})
 	}
-	if !ok || c.plan == nil || c.catalog && c.generation != generation {
-		return nil
-	}
-	return c.plan
-}
-
-func (p *Planner) store(sql string, env *Env, c *cached) {
-	if !c.catalog && !c.plan.Search {
-		p.plans.Add(planKey{sql: sql}, c)
-		return
-	}
-	if env == nil {
-		return // made without the facts that others have
-	}
-	p.plans.Add(planKey{sql: sql}, &cached{})
-	p.plans.Add(planKey{sql: sql, path: env.SearchPath, keys: max(env.SearchKeys, 1)}, c)
 }
 
 // Invalidate makes every plan that used the catalog to be made anew.
@@ -166,7 +134,7 @@ func (p *Planner) Invalidate() { p.generation.Add(1) }
 
 // Stats returns the counts so far.
 func (p *Planner) Stats() Stats {
-	return Stats{Hits: p.hits.Load(), Misses: p.misses.Load(), Refused: p.refused.Load(), Plans: p.plans.Len()}
+	return Stats{Hits: p.hits.Load(), Misses: p.misses.Load(), Refused: p.refused.Load(), Plans: p.plans.len()}
 }
 
 // analyse makes a plan without looking at the cache.
