@@ -48,7 +48,8 @@ type ring struct {
 // openRing is a keyring that is in use.
 type openRing struct {
 	keySource
-	pool *sql.DB // nil in tests that bring their own keys
+	store *keycache.Store // nil, as pool, in tests that bring their own keys
+	pool  *sql.DB
 }
 
 func newRing(inner sqldriver.Connector, cfg Config) *ring {
@@ -89,6 +90,18 @@ func (r *ring) keys(ctx context.Context) (keySource, error) {
 	}
 }
 
+// keyring returns the table below the cache, for what works on the keys themselves.
+func (r *ring) keyring(ctx context.Context) (*keycache.Store, error) {
+	source, err := r.keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if o, ok := source.(*openRing); ok && o.store != nil {
+		return o.store, nil
+	}
+	return nil, errors.New("colseal: the keys of this database handle are in no keyring table")
+}
+
 func isContextError(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
@@ -117,7 +130,7 @@ func (r *ring) start(ctx context.Context) (*openRing, error) {
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return r.use(&openRing{keySource: keycache.New(store, r.cfg.KMS, r.cfg.Keys, keyColumns(r.cfg.Schema)...), pool: pool})
+	return r.use(&openRing{keySource: keycache.New(store, r.cfg.KMS, r.cfg.Keys, keyColumns(r.cfg.Schema)...), store: store, pool: pool})
 }
 
 // use publishes o, unless the handle was closed meanwhile.

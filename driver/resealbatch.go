@@ -1,0 +1,412 @@
+package driver
+
+import (
+	"bytes"
+	"context"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/colseal/colseal/codec"
+)
+
+// resealRow is a row that was read.
+type resealRow struct {
+	key     []sqldriver.Value
+	version sqldriver.Value   // nil: the old cells say enough
+	old     []sqldriver.Value // by column; nil where nothing is to be replaced
+	new     []sqldriver.Value
+	cells   int64 // to be replaced by others
+	plain   int64 // plaintexts to be replaced by cells
+}
+
+const (
+	windowPages = 128   // of a table that is read in the order of its pages, at a time
+	maxParams   = 32766 // SQLite's limit; PostgreSQL's is 65535
+)
+
+// table goes through a table once.
+func (r *resealer) table(ctx context.Context, t *resealTable) error {
+	var cols []*resealCol
+	for _, c := range t.cols {
+		if len(c.stale) > 0 || c.plain {
+			cols = append(cols, c)
+		}
+	}
+	if len(cols) == 0 {
+		return nil
+	}
+	limit := max(1, min(r.opts.Batch, maxParams/(len(t.keys)+1+2*len(cols))))
+	var after []sqldriver.Value
+	end := min(windowPages, t.pages)
+	for {
+		rows, err := r.read(ctx, t, cols, after, end, limit)
+		if err != nil {
+			return err
+		}
+		full := len(rows) == limit
+		if len(rows) > 0 {
+			after = rows[len(rows)-1].key
+			blocked, err := r.batch(ctx, t, cols, rows)
+			if err != nil || blocked {
+				return err
+			}
+		}
+		if full {
+			continue
+		}
+		if end >= t.pages {
+			return nil
+		}
+		after = []sqldriver.Value{fmt.Sprintf("(%d,0)", end)} // no row is number 0 of its page
+		end = min(end+windowPages, t.pages)
+	}
+}
+
+func (r *resealer) read(ctx context.Context, t *resealTable, cols []*resealCol, after []sqldriver.Value, end int64, limit int) ([]*resealRow, error) {
+	got, err := r.c.ask(ctx, t.text.read(cols, after != nil, end, limit), after)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]*resealRow, len(got))
+	for i, row := range got {
+		if len(row) != len(t.keys)+1+len(cols) {
+			return nil, errFacts
+		}
+		rows[i] = &resealRow{key: row[:len(t.keys)], version: row[len(t.keys)], old: row[len(t.keys)+1:], new: make([]sqldriver.Value, len(cols))}
+	}
+	return rows, nil
+}
+
+// batch seals anew what is to be in some rows. blocked: a foreign key keeps every one of
+// them from being changed before another table is.
+func (r *resealer) batch(ctx context.Context, t *resealTable, cols []*resealCol, rows []*resealRow) (blocked bool, err error) {
+	r.report.Rows += int64(len(rows))
+	if err := r.knowKeys(ctx, cols, rows); err != nil {
+		return false, err
+	}
+	var change []*resealRow
+	for _, row := range rows {
+		if err := r.anew(ctx, cols, row); err != nil {
+			return false, err
+		}
+		if row.cells+row.plain > 0 {
+			change = append(change, row)
+		}
+	}
+	if len(change) > 0 {
+		if blocked, err = r.swap(ctx, t, cols, change); err != nil {
+			return false, err
+		}
+	}
+	r.progress.Table = t.label
+	if r.opts.Progress != nil {
+		r.opts.Progress(r.progress)
+	}
+	return blocked, r.pace(ctx)
+}
+
+// knowKeys has the records of all keys in a batch read at once.
+func (r *resealer) knowKeys(ctx context.Context, cols []*resealCol, rows []*resealRow) error {
+	var ids []uint32
+	for _, row := range rows {
+		for i, c := range cols {
+			if cell, _, err := storedCell(row.old[i], false); err == nil {
+				if h, err := codec.Recognize(cell, c.col.Tag()); err == nil {
+					ids = append(ids, h.KeyID)
+				}
+			}
+		}
+	}
+	return r.keys.know(ctx, ids)
+}
+
+// anew fills in what takes the place of a row's values, and clears what stays.
+func (r *resealer) anew(ctx context.Context, cols []*resealCol, row *resealRow) error {
+	version := row.version
+	row.version = nil
+	for i, c := range cols {
+		old := row.old[i]
+		row.old[i] = nil
+		if old == nil {
+			continue
+		}
+		cell, plain, err := r.value(ctx, c, old)
+		if err != nil && !skipped(err) {
+			return err
+		}
+		switch {
+		case err != nil:
+			r.report.Unreadable++
+			r.progress.Done++
+			r.c.st.cfg.Logger.Warn("colseal: a cell that is to be sealed anew does not open", "table", c.col.TableName(), "column", c.col.Name, "error", err)
+			continue
+		case cell == nil:
+			continue
+		case plain:
+			row.plain++
+			if r.c.st.cfg.Dialect == Postgres {
+				row.version = version // the row's version vouches for it: a plaintext is not sent
+			} else {
+				row.old[i] = old
+			}
+		default:
+			row.cells++
+			row.old[i] = old
+		}
+		r.progress.Done++
+		if row.new[i] = cell; c.text {
+			row.new[i] = codec.EncodeText(cell)
+		}
+	}
+	return nil
+}
+
+// value returns the cell that takes the place of a stored value; nil if it stays.
+func (r *resealer) value(ctx context.Context, c *resealCol, old sqldriver.Value) (cell []byte, plain bool, err error) {
+	stored, _, err := storedCell(old, false)
+	var h codec.Header
+	if err == nil {
+		h, err = codec.Recognize(stored, c.col.Tag())
+	}
+	if errors.Is(err, codec.ErrNotSealed) {
+		if !r.opts.Plaintext {
+			return nil, false, nil
+		}
+		cell, err = r.keys.seal(ctx, c.col, old)
+		return cell, true, err
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	state, err := r.keys.judge(ctx, c.col, h)
+	if err != nil || !r.again(state, h.KeyID) {
+		return nil, false, err
+	}
+	cell, err = r.keys.reseal(ctx, c.col, h, stored)
+	return cell, false, err
+}
+
+// again reports whether cells under a key are to be sealed anew.
+func (r *resealer) again(state CellState, keyID uint32) bool {
+	return state == CellsOld && (len(r.opts.Keys) == 0 || slices.Contains(r.opts.Keys, keyID))
+}
+
+// swap replaces the values of rows that are still as they were read, and counts.
+func (r *resealer) swap(ctx context.Context, t *resealTable, cols []*resealCol, rows []*resealRow) (blocked bool, err error) {
+	done, err := r.write(ctx, t, cols, rows)
+	switch {
+	case err == nil:
+		r.note(rows, done)
+		return false, nil
+	case contended(err):
+		r.note(rows, nil)
+		return false, nil
+	case !isUnique(err) && !isForeign(err):
+		return false, err
+	}
+	// Find out which rows it is about.
+	orphans := 0
+	for i := range rows {
+		one := rows[i : i+1]
+		done, err := r.write(ctx, t, cols, one)
+		switch {
+		case err == nil:
+			r.note(one, done)
+		case contended(err):
+			r.note(one, nil)
+		case isUnique(err):
+			r.report.Duplicates += one[0].cells + one[0].plain
+		case isForeign(err):
+			orphans++
+			r.report.Orphans += one[0].cells + one[0].plain
+		default:
+			return false, err
+		}
+	}
+	return orphans == len(rows), nil
+}
+
+func (r *resealer) note(rows []*resealRow, done map[int]bool) {
+	for i, row := range rows {
+		if !done[i] {
+			r.report.Lost += row.cells + row.plain
+			continue
+		}
+		r.written++
+		r.report.Resealed += row.cells
+		r.report.Sealed += row.plain
+	}
+}
+
+// write replaces the values of rows in one transaction, and returns which ones it did.
+func (r *resealer) write(ctx context.Context, t *resealTable, cols []*resealCol, rows []*resealRow) (map[int]bool, error) {
+	if r.c.st.cfg.Dialect == SQLite {
+		return r.writeLite(ctx, t, cols, rows)
+	}
+	var params []sqldriver.Value
+	for _, row := range rows {
+		params = append(params, row.params()...)
+	}
+	got, err := r.c.ask(ctx, t.text.swap(cols, len(rows)), params)
+	if err != nil {
+		return nil, err
+	}
+	done := map[int]bool{}
+	for _, row := range got {
+		s, ok := row[0].(string)
+		if !ok {
+			return nil, errFacts
+		}
+		done[number(s)] = true
+	}
+	return done, nil
+}
+
+func (row *resealRow) params() []sqldriver.Value {
+	p := append(slices.Clone(row.key), row.version)
+	for i := range row.old {
+		p = append(p, row.old[i], row.new[i])
+	}
+	return p
+}
+
+// writeLite begins a transaction that writes from its start: one that reads first may find that
+// it cannot.
+func (r *resealer) writeLite(ctx context.Context, t *resealTable, cols []*resealCol, rows []*resealRow) (map[int]bool, error) {
+	if _, err := r.c.tell(ctx, "BEGIN IMMEDIATE", nil); err != nil {
+		return nil, err
+	}
+	done := map[int]bool{}
+	text := t.text.swap(cols, 1)
+	for i, row := range rows {
+		n, err := r.c.tell(ctx, text, row.params())
+		if err != nil {
+			_, rerr := r.c.tell(context.WithoutCancel(ctx), "ROLLBACK", nil)
+			return nil, errors.Join(err, rerr)
+		}
+		done[i] = n > 0
+	}
+	if _, err := r.c.tell(ctx, "COMMIT", nil); err != nil {
+		_, _ = r.c.tell(context.WithoutCancel(ctx), "ROLLBACK", nil) // it may have ended by the failure
+		return nil, err
+	}
+	return done, nil
+}
+
+// contended reports whether err means that somebody else was in the way, and no more.
+func contended(err error) bool {
+	var s sqlStater
+	if errors.As(err, &s) {
+		switch s.SQLState() {
+		case "40001", // serialization_failure
+			"40P01", // deadlock_detected
+			"55P03": // lock_not_available
+			return true
+		}
+	}
+	return mentionsLite(err, "SQLITE_BUSY", "database is locked")
+}
+
+func isUnique(err error) bool {
+	var s sqlStater
+	return errors.As(err, &s) && s.SQLState() == "23505" || mentionsLite(err, "UNIQUE constraint failed")
+}
+
+func isForeign(err error) bool {
+	var s sqlStater
+	return errors.As(err, &s) && s.SQLState() == "23503" || mentionsLite(err, "FOREIGN KEY constraint failed")
+}
+
+// mentionsLite goes by the text of an error: the drivers of SQLite have no common type.
+func mentionsLite(err error, texts ...string) bool {
+	var s sqlStater
+	if errors.As(err, &s) {
+		return false
+	}
+	return slices.ContainsFunc(texts, func(t string) bool { return strings.Contains(err.Error(), t) })
+}
+
+// ask is lookup with any parameters, and leaves values as they are.
+func (c *conn) ask(ctx context.Context, query string, params []sqldriver.Value) ([][]sqldriver.Value, error) {
+	args := c.ownArgs(params)
+	rows, err := innerQuery(ctx, c.inner, query, args)
+	if err == sqldriver.ErrSkip {
+		stmt, perr := innerPrepare(ctx, c.inner, query)
+		if perr != nil {
+			return nil, perr
+		}
+		defer func() { _ = stmt.Close() }() // all was read, or an error is on its way
+		rows, err = innerStmtQuery(ctx, stmt, args)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out, err := readCopies(rows)
+	if cerr := rows.Close(); err == nil {
+		err = cerr
+	}
+	return out, err
+}
+
+// tell runs a statement of our own on the inner connection and returns how many rows it changed.
+func (c *conn) tell(ctx context.Context, query string, params []sqldriver.Value) (int64, error) {
+	args := c.ownArgs(params)
+	res, err := innerExec(ctx, c.inner, query, args)
+	if err == sqldriver.ErrSkip {
+		stmt, perr := innerPrepare(ctx, c.inner, query)
+		if perr != nil {
+			return 0, perr
+		}
+		defer func() { _ = stmt.Close() }() // it has been executed
+		res, err = innerStmtExec(ctx, stmt, args)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (c *conn) ownArgs(params []sqldriver.Value) []sqldriver.NamedValue {
+	args := make([]sqldriver.NamedValue, len(params))
+	for i, p := range params {
+		args[i] = sqldriver.NamedValue{Ordinal: i + 1, Value: p}
+	}
+	if c.pg != nil {
+		return c.pg.lookup(args)
+	}
+	return args
+}
+
+func readCopies(rows sqldriver.Rows) ([][]sqldriver.Value, error) {
+	var out [][]sqldriver.Value
+	n := len(rows.Columns())
+	for {
+		row := make([]sqldriver.Value, n)
+		if err := rows.Next(row); err != nil {
+			if err == io.EOF {
+				return out, nil
+			}
+			return nil, err
+		}
+		for i, v := range row {
+			if b, ok := v.([]byte); ok {
+				row[i] = bytes.Clone(b) // a driver may use the memory again
+			}
+		}
+		out = append(out, row)
+	}
+}
+
+// number64 is a count in a lookup.
+func number64(v sqldriver.Value) int64 {
+	if s, ok := v.(string); ok {
+		n, _ := strconv.ParseInt(s, 10, 64) // the server printed it as a number
+		return n
+	}
+	return intOf(v)
+}

@@ -1,0 +1,184 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/schema"
+)
+
+// resealKeys judges keys by what the keyring says at the beginning of a pass, and has cells
+// opened and sealed. Its cache is its own and lives for a pass: that of the database handle
+// may not have looked at the keyring since the key was changed.
+type resealKeys struct {
+	store   *keycache.Store
+	cfg     Config
+	cache   *keycache.Cache // nil until a cell is sealed
+	records map[uint32]keycache.Record
+	sealing map[scopePurpose]keycache.Record
+	pending time.Duration // until the last of the newer search keys begins to seal
+}
+
+type scopePurpose struct {
+	purpose keycache.Purpose
+	scope   string
+}
+
+func newResealKeys(store *keycache.Store, cfg Config) *resealKeys {
+	return &resealKeys{store: store, cfg: cfg,
+		records: map[uint32]keycache.Record{}, sealing: map[scopePurpose]keycache.Record{}}
+}
+
+func (k *resealKeys) close() error {
+	if k.cache == nil {
+		return nil
+	}
+	return k.cache.Close()
+}
+
+// know reads the records of keys that are not known yet. Those that the keyring does not
+// have are remembered as records without an id.
+func (k *resealKeys) know(ctx context.Context, ids []uint32) error {
+	var ask []uint32
+	for _, id := range ids {
+		if _, ok := k.records[id]; !ok && !slices.Contains(ask, id) {
+			ask = append(ask, id)
+		}
+	}
+	if len(ask) == 0 {
+		return nil
+	}
+	records, err := k.store.Keys(ctx, ask)
+	if err != nil {
+		return err
+	}
+	for _, id := range ask {
+		k.records[id] = keycache.Record{}
+	}
+	for _, rec := range records {
+		k.records[rec.ID] = rec
+	}
+	return nil
+}
+
+// judge says how a cell with this header stands in a column. Its key must be known.
+func (k *resealKeys) judge(ctx context.Context, col *schema.Column, h codec.Header) (CellState, error) {
+	rec := k.records[h.KeyID]
+	switch {
+	case rec.ID == 0:
+		return CellsUnknown, nil
+	case rec.Destroyed:
+		return CellsDestroyed, nil
+	case h.Suite != col.Suite() || rec.Retired:
+		return CellsOld, nil
+	}
+	now, err := k.sealsNow(ctx, scopePurpose{purposeOf(col), rec.Scope})
+	if err != nil {
+		return 0, err
+	}
+	if rec.Purpose != purposeOf(col) || rec.Epoch < now.Epoch {
+		return CellsOld, nil
+	}
+	return CellsCurrent, nil
+}
+
+func purposeOf(col *schema.Column) keycache.Purpose {
+	if col.Mode == schema.Deterministic {
+		return keycache.PurposeSearch
+	}
+	return keycache.PurposeData
+}
+
+// sealsNow returns the key that seals for a purpose and scope, by the keyring's facts. If
+// there is none, as after the last one was retired, it is the next one, which is yet to be made.
+func (k *resealKeys) sealsNow(ctx context.Context, at scopePurpose) (keycache.Record, error) {
+	if rec, ok := k.sealing[at]; ok {
+		return rec, nil
+	}
+	ring, err := k.store.Ring(ctx, at.purpose, at.scope) // newest first
+	if err != nil {
+		return keycache.Record{}, err
+	}
+	rec := keycache.Record{Epoch: 1}
+	if len(ring) > 0 {
+		rec.Epoch = ring[0].Epoch + 1
+	}
+	for _, r := range ring {
+		if r.Retired || r.Destroyed {
+			continue
+		}
+		if r.SealsFor < 0 {
+			k.pending = max(k.pending, -r.SealsFor)
+			continue
+		}
+		rec = r
+		break
+	}
+	k.sealing[at] = rec
+	return rec, nil
+}
+
+// reseal returns the cell that takes the place of one. The error is a refusal of the cell's own
+// (see skipped), or something that ends the work.
+func (k *resealKeys) reseal(ctx context.Context, col *schema.Column, h codec.Header, cell []byte) ([]byte, error) {
+	if k.cache == nil {
+		k.cache = keycache.New(k.store, k.cfg.KMS, k.cfg.Keys, keyColumns(k.cfg.Schema)...)
+	}
+	old, err := k.cache.Opener(ctx, keycache.Column{Identity: col.Identity(), Suite: h.Suite}, h.KeyID)
+	if err != nil {
+		return nil, err
+	}
+	kind, plain, err := old.Open(nil, cell)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(plain)
+	now, err := k.sealer(ctx, col, k.records[h.KeyID].Scope)
+	if err != nil {
+		return nil, err
+	}
+	if h.Suite == col.Suite() {
+		return now.Seal(nil, kind, plain)
+	}
+	// The canonical encoding differs between the suites.
+	v, err := codec.DecodeValue(kind, plain)
+	if err != nil {
+		return nil, err
+	}
+	return now.SealValue(kind, v)
+}
+
+// seal seals a plaintext that was found in a column, in the context's scope.
+func (k *resealKeys) seal(ctx context.Context, col *schema.Column, v any) ([]byte, error) {
+	if k.cache == nil {
+		k.cache = keycache.New(k.store, k.cfg.KMS, k.cfg.Keys, keyColumns(k.cfg.Schema)...)
+	}
+	now, err := k.sealer(ctx, col, keycache.ScopeOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return now.SealValue(col.Kind, v)
+}
+
+// sealer returns the key for one more cell.
+func (k *resealKeys) sealer(ctx context.Context, col *schema.Column, scope string) (*codec.Key, error) {
+	ctx = keycache.WithScope(ctx, scope)
+	if col.Mode != schema.Deterministic {
+		return k.cache.Sealer(ctx, keyColumn(col), 1)
+	}
+	live, err := k.cache.SearchKeys(ctx, keyColumn(col))
+	if err != nil {
+		return nil, err
+	}
+	return live[0], nil
+}
+
+// skipped reports whether an error is about one cell, and the others can be sealed all the same.
+func skipped(err error) bool {
+	return errors.Is(err, codec.ErrAuth) || errors.Is(err, codec.ErrFormat) || errors.Is(err, codec.ErrValue) ||
+		errors.Is(err, keycache.ErrKeyNotFound) || errors.Is(err, keycache.ErrKeyDestroyed)
+}

@@ -1,0 +1,254 @@
+package driver
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/colseal/colseal/schema"
+)
+
+// resealText writes the statements for a table in a dialect. What they compare with is in
+// the text: heads of cells, which are no secret. Cells, and what tells rows apart, are parameters.
+type resealText interface {
+	// heads counts the values of a column by head.
+	heads(col *resealCol) string
+	// read selects limit rows with something to do in cols, after a row if after is set, and
+	// before a page if that is not 0: row keys, the row's version, the columns.
+	read(cols []*resealCol, after bool, before int64, limit int) string
+	// swap replaces the values of n rows. Its parameters are, row by row, the row keys, the
+	// version, and for each column the old and the new value, NULL where nothing is to be
+	// done. On PostgreSQL it returns the numbers, from 0, of the rows that it changed;
+	// on SQLite it is for one row.
+	swap(cols []*resealCol, n int) string
+}
+
+// maxHeads bounds the heads in one text. Beyond it, every row is read and judged here.
+const maxHeads = 256
+
+// condition is what a row with something to do in cols meets: of each column, that its head is among those to be
+// sealed anew, or is none. An empty one is met by all.
+func condition(cols []*resealCol, head func(*resealCol) string, literal func(*resealCol, string) string, plain func(*resealCol) string) string {
+	var or []string
+	for _, c := range cols {
+		if len(c.stale) > maxHeads {
+			or = append(or, c.sql+" IS NOT NULL")
+			continue
+		}
+		if c.plain {
+			or = append(or, plain(c))
+		}
+		if len(c.stale) == 0 {
+			continue
+		}
+		literals := make([]string, len(c.stale))
+		for i, h := range c.stale {
+			literals[i] = literal(c, h)
+		}
+		or = append(or, head(c)+" IN ("+strings.Join(literals, ", ")+")")
+	}
+	return "(" + strings.Join(or, " OR ") + ")"
+}
+
+// pgText is PostgreSQL's resealText.
+type pgText struct{ t *resealTable }
+
+func pgBytes(b []byte) string { return `'\x` + hex.EncodeToString(b) + `'::pg_catalog.bytea` }
+
+// starts are the first bytes of the column's cells, as a list.
+func (x pgText) starts(c *resealCol) string {
+	var list []string
+	for _, s := range c.starts() {
+		list = append(list, pgBytes(s))
+	}
+	return strings.Join(list, ", ")
+}
+
+func (x pgText) heads(c *resealCol) string {
+	head := fmt.Sprintf("CASE WHEN pg_catalog.substr(%[1]s, 1, %[2]d) IN (%[3]s) THEN pg_catalog.encode(pg_catalog.substr(%[1]s, 1, 8), 'hex') ELSE '' END",
+		c.sql, tagEnd, x.starts(c))
+	if c.text {
+		head = fmt.Sprintf("CASE WHEN pg_catalog.substr(%[1]s, 1, %[2]d) = '%[3]s' THEN pg_catalog.substr(%[1]s, 1, %[4]d) ELSE '' END",
+			c.sql, len(textPrefix), textPrefix, headTextSize)
+	}
+	return "SELECT " + head + ", pg_catalog.count(*)::pg_catalog.text FROM " + x.t.sql + " WHERE " + c.sql + " IS NOT NULL GROUP BY 1 ORDER BY 1"
+}
+
+func (x pgText) head(c *resealCol) string {
+	if c.text {
+		return fmt.Sprintf("pg_catalog.substr(%s, 1, %d)", c.sql, headTextSize)
+	}
+	return fmt.Sprintf("pg_catalog.substr(%s, 1, 8)", c.sql)
+}
+
+// literal quotes a head, which is hexadecimal digits or base64url.
+func (x pgText) literal(c *resealCol, head string) string {
+	if c.text {
+		return "'" + head + "'"
+	}
+	return `'\x` + head + `'::pg_catalog.bytea`
+}
+
+func (x pgText) plain(c *resealCol) string {
+	if c.text {
+		return fmt.Sprintf("pg_catalog.substr(%s, 1, %d) <> '%s'", c.sql, len(textPrefix), textPrefix)
+	}
+	return fmt.Sprintf("pg_catalog.substr(%s, 1, %d) NOT IN (%s)", c.sql, tagEnd, x.starts(c))
+}
+
+func (x pgText) read(cols []*resealCol, after bool, before int64, limit int) string {
+	var out, key, last []string
+	for i, k := range x.t.keys {
+		out = append(out, "CAST("+k.sql+" AS pg_catalog.text)")
+		key = append(key, k.sql)
+		last = append(last, fmt.Sprintf("CAST(CAST($%d AS pg_catalog.text) AS %s)", i+1, k.typ))
+	}
+	out = append(out, "CAST(xmin AS pg_catalog.text)")
+	for _, c := range cols {
+		out = append(out, c.sql)
+	}
+	where := condition(cols, x.head, x.literal, x.plain)
+	order := strings.Join(key, ", ")
+	if after {
+		where += " AND (" + order + ") > (" + strings.Join(last, ", ") + ")"
+	}
+	if before > 0 {
+		where += fmt.Sprintf(" AND ctid < '(%d,0)'::pg_catalog.tid", before)
+	}
+	return "SELECT " + strings.Join(out, ", ") + " FROM " + x.t.sql + " WHERE " + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit)
+}
+
+// swap first locks the rows that nobody else holds and that are as they were read, so that it neither waits for
+// anybody nor takes part in a deadlock.
+func (x pgText) swap(cols []*resealCol, n int) string {
+	names := []string{"i"}
+	for i := range x.t.keys {
+		names = append(names, fmt.Sprintf("k%d", i))
+	}
+	names = append(names, "x")
+	var set []string
+	lock := "NO KEY UPDATE"
+	for i, c := range cols {
+		names = append(names, fmt.Sprintf("o%d", i), fmt.Sprintf("n%d", i))
+		set = append(set, fmt.Sprintf("%[1]s = COALESCE(v.n%[2]d, t.%[1]s)", c.sql, i))
+		if c.col.Mode == schema.Deterministic {
+			lock = "UPDATE" // it may be in a key
+		}
+	}
+	return "UPDATE " + x.t.sql + " AS t SET " + strings.Join(set, ", ") +
+		" FROM (SELECT w.* FROM (VALUES " + x.values(cols, n) + ") AS w(" + strings.Join(names, ", ") + ")" +
+		" JOIN " + x.t.sql + " AS s ON " + x.same(cols, "s", "w") + " FOR " + lock + " OF s SKIP LOCKED) AS v" +
+		" WHERE " + x.same(cols, "t", "v") + " RETURNING CAST(v.i AS pg_catalog.text)"
+}
+
+// same is that a row of the table is the one that was read, unchanged in what is to be replaced.
+func (x pgText) same(cols []*resealCol, row, was string) string {
+	var and []string
+	for i, k := range x.t.keys {
+		and = append(and, fmt.Sprintf("%s.%s = %s.k%d", row, k.sql, was, i))
+	}
+	and = append(and, fmt.Sprintf("(%[2]s.x IS NULL OR CAST(%[1]s.xmin AS pg_catalog.text) = %[2]s.x)", row, was))
+	for i, c := range cols {
+		collate := ""
+		if c.text {
+			collate = ` COLLATE pg_catalog."C"` // another one may hold different texts to be equal
+		}
+		and = append(and, fmt.Sprintf("(%[2]s.o%[3]d IS NULL OR %[1]s.%[4]s%[5]s = %[2]s.o%[3]d)", row, was, i, c.sql, collate))
+	}
+	return strings.Join(and, " AND ")
+}
+
+func (x pgText) values(cols []*resealCol, n int) string {
+	var b strings.Builder
+	next := 0
+	param := func(typ string) {
+		next++
+		fmt.Fprintf(&b, ", CAST($%d AS %s)", next, typ)
+	}
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "(%d", i)
+		for _, k := range x.t.keys {
+			next++
+			fmt.Fprintf(&b, ", CAST(CAST($%d AS pg_catalog.text) AS %s)", next, k.typ)
+		}
+		param("pg_catalog.text")
+		for _, c := range cols {
+			typ := "pg_catalog.bytea"
+			if c.text {
+				typ = "pg_catalog.text"
+			}
+			param(typ)
+			param(typ)
+		}
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// liteText is SQLite's resealText. A column holds what was stored in it, whatever its declared type, so each value is
+// looked at by its own.
+type liteText struct{ t *resealTable }
+
+func liteBytes(b []byte) string { return "x'" + hex.EncodeToString(b) + "'" }
+
+func (x liteText) starts(c *resealCol) string {
+	var list []string
+	for _, s := range c.starts() {
+		list = append(list, liteBytes(s))
+	}
+	return strings.Join(list, ", ")
+}
+
+func (x liteText) head(c *resealCol) string {
+	return fmt.Sprintf("CASE WHEN typeof(%[1]s) = 'blob' AND substr(%[1]s, 1, %[2]d) IN (%[3]s) THEN lower(hex(substr(%[1]s, 1, 8)))"+
+		" WHEN typeof(%[1]s) = 'text' AND substr(%[1]s, 1, %[4]d) = '%[5]s' COLLATE BINARY THEN substr(%[1]s, 1, %[6]d) ELSE '' END",
+		c.sql, tagEnd, x.starts(c), len(textPrefix), textPrefix, headTextSize)
+}
+
+func (x liteText) heads(c *resealCol) string {
+	return "SELECT " + x.head(c) + " COLLATE BINARY, count(*) FROM " + x.t.sql + " WHERE " + c.sql + " IS NOT NULL GROUP BY 1 ORDER BY 1"
+}
+
+func (x liteText) read(cols []*resealCol, after bool, _ int64, limit int) string {
+	var out, key, last []string
+	for i, k := range x.t.keys {
+		out = append(out, "+"+k.sql) // without the declared type, so that the driver converts nothing
+		key = append(key, k.sql)
+		last = append(last, "?"+strconv.Itoa(i+1))
+	}
+	out = append(out, "NULL")
+	for _, c := range cols {
+		out = append(out, c.sql)
+	}
+	where := condition(cols,
+		func(c *resealCol) string { return "(" + x.head(c) + ") COLLATE BINARY" },
+		func(_ *resealCol, head string) string { return "'" + head + "'" },
+		func(c *resealCol) string { return "(" + c.sql + " IS NOT NULL AND " + x.head(c) + " = '')" })
+	order := strings.Join(key, ", ")
+	if after {
+		where += " AND (" + order + ") > (" + strings.Join(last, ", ") + ")"
+	}
+	return "SELECT " + strings.Join(out, ", ") + " FROM " + x.t.sql + " WHERE " + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit)
+}
+
+func (x liteText) swap(cols []*resealCol, _ int) string {
+	var set, and []string
+	next := 0
+	for _, k := range x.t.keys {
+		next++
+		and = append(and, fmt.Sprintf("%s = ?%d", k.sql, next))
+	}
+	next++ // the version, which is NULL
+	and = append(and, fmt.Sprintf("?%d IS NULL", next))
+	for _, c := range cols {
+		and = append(and, fmt.Sprintf("(?%[2]d IS NULL OR %[1]s = ?%[2]d COLLATE BINARY)", c.sql, next+1))
+		set = append(set, fmt.Sprintf("%[1]s = COALESCE(?%[2]d, %[1]s)", c.sql, next+2))
+		next += 2
+	}
+	// ABORT, because a UNIQUE constraint may be declared to delete the other row instead.
+	return "UPDATE OR ABORT " + x.t.sql + " SET " + strings.Join(set, ", ") + " WHERE " + strings.Join(and, " AND ")
+}

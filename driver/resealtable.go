@@ -1,0 +1,190 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/schema"
+)
+
+// resealTable is a table whose cells are sealed anew.
+type resealTable struct {
+	label string // as the schema writes it
+	sql   string // its name in a statement
+	cols  []*resealCol
+	keys  []rowKey // what tells its rows apart
+	// pages is the size of a PostgreSQL table without a primary key, which is read in the
+	// order of its pages; 0 otherwise.
+	pages int64
+
+	text resealText // of its statements
+}
+
+// resealCol is a sealed column of a resealTable.
+type resealCol struct {
+	col   *schema.Column
+	sql   string
+	text  bool     // cells are stored as text
+	stale []string // heads of the cells to be sealed anew in this pass, as headOf writes them
+	plain bool     // values that are not cells are to be sealed in this pass
+}
+
+// rowKey is one of the expressions that tell rows apart.
+type rowKey struct {
+	sql string // the column, or ctid, or rowid
+	typ string // PostgreSQL's type
+}
+
+// errNoRowKey is for a table whose rows cannot be told apart.
+var errNoRowKey = errors.New("it has no primary key, and its rows cannot be told apart by their place either: give it one")
+
+// resealTables finds the tables of the schema on this connection, as its search path has
+// them. Views show the tables' cells and are left out.
+func (c *conn) resealTables(ctx context.Context, columns []string) ([]*resealTable, error) {
+	if !c.session.known {
+		if err := c.readSession(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var tables []*resealTable
+	found := map[string]bool{}
+	for _, t := range c.st.cfg.Schema.Tables() {
+		if t.ViewOf != "" {
+			continue
+		}
+		var cols []*schema.Column
+		for _, col := range t.Columns() {
+			if chosen(columns, found, t.String(), col.Name) {
+				cols = append(cols, col)
+			}
+		}
+		if len(cols) == 0 {
+			continue
+		}
+		rt, err := c.resealTable(ctx, t, cols)
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", t, err)
+		}
+		tables = append(tables, rt)
+	}
+	return tables, unknownColumns(columns, found)
+}
+
+func (c *conn) resealTable(ctx context.Context, t *schema.Table, cols []*schema.Column) (*resealTable, error) {
+	rel, err := c.catalog.Relation(ctx, t.Schema, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	if rel == nil || rel.View {
+		return nil, errors.New("there is no such table on this connection: create it, or take it out of the schema")
+	}
+	rt := &resealTable{label: t.String(), sql: quoteIdent(rel.Schema) + "." + quoteIdent(rel.Name)}
+	for _, col := range cols {
+		at := rel.Column(col.Name)
+		switch {
+		case at == nil:
+			return nil, fmt.Errorf("it has no column %s: add it, or take it out of the schema", col.Name)
+		case at.Storage == sqlplan.StorageOther:
+			return nil, fmt.Errorf("its column %s has the type %s, which cannot hold cells: make it bytea", col.Name, at.Type)
+		}
+		rt.cols = append(rt.cols, &resealCol{col: col, sql: quoteIdent(col.Name), text: at.Storage == sqlplan.StorageText})
+	}
+	if c.st.cfg.Dialect == SQLite {
+		err = c.liteRowKeys(ctx, rt, rel)
+		rt.text = liteText{rt}
+	} else {
+		err = c.pgRowKeys(ctx, rt)
+		rt.text = pgText{rt}
+	}
+	return rt, err
+}
+
+const pgRowKeyQuery = `SELECT a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod)
+FROM pg_catalog.pg_index i
+CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(num, place)
+JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num
+WHERE i.indrelid = pg_catalog.to_regclass($1) AND i.indisprimary AND k.place <= i.indnkeyatts ORDER BY k.place`
+
+const pgPagesQuery = `SELECT (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8)::pg_catalog.text
+FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind = 'r'
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = c.oid)`
+
+// pgRowKeys takes the primary key, or the place of a row. A place is good enough, though it
+// changes with every update: a row that was moved is found by the next pass.
+func (c *conn) pgRowKeys(ctx context.Context, t *resealTable) error {
+	rows, err := c.lookup(ctx, pgRowKeyQuery, t.sql)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		t.keys = append(t.keys, rowKey{sql: quoteIdent(textOf(row[0])), typ: textOf(row[1])})
+	}
+	if len(t.keys) > 0 {
+		return nil
+	}
+	// Of partitions and foreign tables several rows may be at one place.
+	rows, err = c.lookup(ctx, pgPagesQuery, t.sql)
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return errNoRowKey
+	}
+	t.keys = []rowKey{{sql: "ctid", typ: "pg_catalog.tid"}}
+	t.pages = int64(number(textOf(rows[0][0]))) + 1
+	return nil
+}
+
+const (
+	liteWithoutRowidQuery = `SELECT wr FROM pragma_table_list WHERE schema = ?1 AND name = ?2`
+	liteRowKeyQuery       = `SELECT name FROM pragma_table_xinfo(?2, ?1) WHERE pk > 0 ORDER BY pk`
+)
+
+// liteRowKeys takes the rowid, under a name that no column has, or the primary key where
+// there is no rowid.
+func (c *conn) liteRowKeys(ctx context.Context, t *resealTable, rel *sqlplan.Relation) error {
+	rows, err := c.lookup(ctx, liteWithoutRowidQuery, rel.Schema, rel.Name)
+	if err != nil {
+		return err
+	}
+	if len(rows) == 1 && intOf(rows[0][0]) == 1 {
+		rows, err = c.lookup(ctx, liteRowKeyQuery, rel.Schema, rel.Name)
+		for _, row := range rows {
+			t.keys = append(t.keys, rowKey{sql: quoteIdent(textOf(row[0]))})
+		}
+		return err
+	}
+	for _, name := range []string{"rowid", "_rowid_", "oid"} {
+		taken := false
+		for _, col := range rel.Columns {
+			taken = taken || strings.EqualFold(col.Name, name)
+		}
+		if !taken {
+			t.keys = []rowKey{{sql: name}}
+			return nil
+		}
+	}
+	return errNoRowKey
+}
+
+// The head of a stored value is what tells its key without opening it: of a cell in bytes
+// its header, in hexadecimal digits; of one in text the start that holds the header; ""
+// of anything else. It holds nothing of a plaintext.
+const (
+	headTextSize = len(textPrefix) + 11 // of base64: eight bytes, and two bits of what follows
+	tagEnd       = 4                    // of a header: version, suite and tag come first
+)
+
+// starts are the first bytes of the column's cells in both suites, since the column may have
+// had another mode.
+func (c *resealCol) starts() [][]byte {
+	var out [][]byte
+	for _, s := range []codec.Suite{codec.SuiteRandomized, codec.SuiteDeterministic} {
+		out = append(out, codec.Header{Suite: s, Tag: c.col.Tag()}.Append(nil)[:tagEnd])
+	}
+	return out
+}
