@@ -209,26 +209,61 @@ func (r *resealer) swap(ctx context.Context, t *resealTable, cols []*resealCol, 
 	case !isUnique(err) && !isForeign(err):
 		return false, err
 	}
-	// Find out which rows it is about.
-	orphans := 0
-	for i := range rows {
-		one := rows[i : i+1]
-		done, err := r.write(ctx, t, cols, one)
-		switch {
-		case err == nil:
-			r.note(one, done)
-		case contended(err):
-			r.note(one, nil)
-		case isUnique(err):
-			r.report.Duplicates += one[0].cells + one[0].plain
-		case isForeign(err):
-			orphans++
-			r.report.Orphans += one[0].cells + one[0].plain
-		default:
+	// Find out which cells it is about.
+	orphans, cells := r.report.Orphans, int64(0)
+	for _, row := range rows {
+		cells += row.cells + row.plain
+		if err := r.swapOne(ctx, t, cols, row); err != nil {
 			return false, err
 		}
 	}
-	return orphans == len(rows), nil
+	return r.report.Orphans-orphans == cells, nil
+}
+
+// swapOne replaces the values of a row, one by one if it cannot be done at once.
+func (r *resealer) swapOne(ctx context.Context, t *resealTable, cols []*resealCol, row *resealRow) error {
+	one := []*resealRow{row}
+	done, err := r.write(ctx, t, cols, one)
+	switch {
+	case err == nil, contended(err):
+		r.note(one, done)
+		return nil
+	case !isUnique(err) && !isForeign(err):
+		return err
+	}
+	if parts := row.split(); len(parts) > 1 {
+		for _, part := range parts {
+			if err := r.swapOne(ctx, t, cols, part); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if isUnique(err) {
+		r.report.Duplicates += row.cells + row.plain
+	} else {
+		r.report.Orphans += row.cells + row.plain
+	}
+	return nil
+}
+
+// split makes a row for each value that is to be replaced.
+func (row *resealRow) split() []*resealRow {
+	var parts []*resealRow
+	for i, v := range row.new {
+		if v == nil {
+			continue
+		}
+		part := &resealRow{key: row.key, old: make([]sqldriver.Value, len(row.old)), new: make([]sqldriver.Value, len(row.new))}
+		part.old[i], part.new[i] = row.old[i], v
+		if row.old[i] == nil || row.cells == 0 {
+			part.version, part.plain = row.version, 1
+		} else {
+			part.cells = 1
+		}
+		parts = append(parts, part)
+	}
+	return parts
 }
 
 func (r *resealer) note(rows []*resealRow, done map[int]bool) {
