@@ -107,16 +107,15 @@ func (k *resealKeys) sealsNow(ctx context.Context, at scopePurpose) (keycache.Re
 	if len(ring) > 0 {
 		rec.Epoch = ring[0].Epoch + 1
 	}
+	found, unrevoked := false, false
 	for _, r := range ring {
-		if r.Retired || r.Destroyed {
-			continue
-		}
-		if r.SealsFor < 0 {
+		switch {
+		case r.Retired || r.Destroyed:
+		case r.SealsFor < 0:
 			k.pending = max(k.pending, -r.SealsFor)
-			continue
+		case !found || !unrevoked && !r.Revoked: // a revoked search key seals until another one can
+			rec, found, unrevoked = r, true, !r.Revoked
 		}
-		rec = r
-		break
 	}
 	k.sealing[at] = rec
 	return rec, nil
