@@ -22,6 +22,10 @@ type File struct {
 	// Tokens returns the tokens of Text in order, without white space and
 	// comments. It is called only when the text has to be edited.
 	Tokens func() ([]Token, error)
+
+	// Span returns the bytes that an expression spans, without the parentheses around
+	// it; false when they cannot be told. tokens are those that Tokens returned.
+	Span func(tokens []Token, e Expr) (start, end int, ok bool)
 }
 
 // Statement is one statement of a text.

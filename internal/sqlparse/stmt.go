@@ -145,7 +145,8 @@ type Insert struct {
 	SourceAt  int     // where VALUES or SELECT starts (a WITH or a parenthesis included)
 	Conflicts []*Conflict
 	Returning *Returning
-	// Replace: rows in conflict are replaced (SQLite).
+	// Replace: rows in conflict over any unique column are replaced or left out (SQLite's
+	// OR REPLACE and OR IGNORE).
 	Replace bool
 }
 

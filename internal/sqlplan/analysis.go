@@ -28,9 +28,11 @@ type analysis struct {
 	bare    []bareNull
 	casts   []*recast // casts of what may turn out sealed
 	checked []*check  // demands on terms, verified at the end
-	columns []edit    // column lists added to INSERTs
-	inner   int       // how many queries of FROM and WITH are around
-	results []output  // of the last statement that returns rows
+	// copied are the comparisons to write once per search key.
+	copied  []*search
+	columns []edit   // column lists added to INSERTs
+	inner   int      // how many queries of FROM and WITH are around
+	results []output // of the last statement that returns rows
 	returns bool
 }
 
@@ -71,6 +73,8 @@ type check struct {
 	pos  int
 	what string
 	need demand
+	// sides are what is compared; of equal alone.
+	sides sides
 }
 
 type demand uint8
@@ -79,6 +83,7 @@ const (
 	single demand = iota // one identity
 	equal                // and deterministic, and comparable
 	group                // and with one live search key
+	unique               // the same: whether the column is unique decides what happens
 )
 
 // run analyses every statement of the text and makes the plan.
@@ -205,8 +210,9 @@ func (a *analysis) verify() error {
 				`cells of a randomized column are all different; tag the column seal:"deterministic", or search by another column`)
 		}
 		if a.env.SearchKeys > 1 {
-			return a.refuse(c.pos, t.first(), c.what+" cannot be answered while two search keys are live",
-				"finish the change of the search key first, so that equal values have equal cells again")
+			if err := a.copyPerKey(c, t.first()); err != nil {
+				return err
+			}
 		}
 	}
 	for _, s := range a.slots {

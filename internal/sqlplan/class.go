@@ -53,6 +53,7 @@ var classes = []struct{ part, class string }{
 	{"cannot be found", ClassRewriting},
 	{"retyped", ClassRewriting},
 	{"rewritings", ClassRewriting},
+	{"more parameters than", ClassRewriting},
 	{"no column of this name", ClassName},
 	{"ambiguous", ClassName},
 	{"not known", ClassName},

@@ -4,22 +4,29 @@ import "github.com/colseal/colseal/internal/sqlparse"
 
 // equate merges two terms whose equality is asked. Equality of cells is the equality
 // of what they hold only for deterministic columns of one identity.
-func (a *analysis) equate(x, y *term, pos int, what string) (*term, error) {
+func (a *analysis) equate(x, y *term, pos int, what string, of sides) (*term, error) {
 	t, err := a.unify(x, y, pos, what)
 	if err != nil {
 		return nil, err
 	}
-	a.demand(t, equal, pos, what)
+	a.checked = append(a.checked, &check{t: t, pos: pos, what: what, need: equal, sides: of})
 	return t, nil
+}
+
+// between makes the sides of a comparison of two expressions.
+func between(l, r sqlparse.Expr, s *search) sides {
+	return sides{left: side{expr: l}, right: side{expr: r}, search: s}
 }
 
 // compare analyses a comparison by equality, with or without ANY and ALL.
 func (a *analysis) compare(c *sqlparse.Compare, sc *scope) error {
 	what := [...]string{"=", "<>", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"}[c.Op]
+	negated := c.Op == sqlparse.NotEqual || c.Op == sqlparse.Distinct
+	s := &search{expr: c, negated: negated, allOf: c.Quant == sqlparse.All && !negated || c.Quant == sqlparse.Any && negated}
 	if c.Quant != sqlparse.NoQuant {
 		what += [...]string{"", " ANY", " ALL"}[c.Quant]
 		if q, ok := c.Right.(*sqlparse.Subquery); ok && q.Kind == sqlparse.ScalarQuery {
-			return a.matchQuery(c.Left, q.Query, sc, what)
+			return a.matchQuery(c.Left, q.Query, sc, what, s)
 		}
 		left, err := a.infer(c.Left, sc)
 		if err != nil {
@@ -29,15 +36,15 @@ func (a *analysis) compare(c *sqlparse.Compare, sc *scope) error {
 		if err != nil {
 			return err
 		}
-		_, err = a.equate(left, right, c.Pos(), what)
+		_, err = a.equate(left, right, c.Pos(), what, between(c.Left, c.Right, s))
 		return err
 	}
 	if q, ok := c.Right.(*sqlparse.Subquery); ok && q.Kind == sqlparse.ScalarQuery {
 		if _, ok := c.Left.(*sqlparse.Row); ok {
-			return a.matchQuery(c.Left, q.Query, sc, what)
+			return a.matchQuery(c.Left, q.Query, sc, what, s)
 		}
 	}
-	return a.match(c.Left, c.Right, sc, c.Pos(), what)
+	return a.match(c.Left, c.Right, sc, c.Pos(), what, s)
 }
 
 // in analyses IN over a list or a query.
@@ -46,11 +53,12 @@ func (a *analysis) in(in *sqlparse.In, sc *scope) error {
 	if in.Not {
 		what = "NOT IN"
 	}
+	s := &search{expr: in, negated: in.Not}
 	if in.Query != nil {
-		return a.matchQuery(in.Left, in.Query, sc, what)
+		return a.matchQuery(in.Left, in.Query, sc, what, s)
 	}
 	if row, ok := in.Left.(*sqlparse.Row); ok {
-		return a.inRows(row, in.List, sc, what)
+		return a.inRows(row, in.List, sc, what, s)
 	}
 	left, err := a.infer(in.Left, sc)
 	if err != nil {
@@ -62,7 +70,7 @@ func (a *analysis) in(in *sqlparse.In, sc *scope) error {
 			return err
 		}
 		a.typedBy(in.Left, e)
-		if left, err = a.equate(left, t, e.Pos(), what); err != nil {
+		if left, err = a.equate(left, t, e.Pos(), what, between(in.Left, e, s)); err != nil {
 			return err
 		}
 	}
@@ -71,7 +79,7 @@ func (a *analysis) in(in *sqlparse.In, sc *scope) error {
 
 // inRows analyses (a, b) IN ((…), (…)): the left side is analysed once, the rows of
 // the list are merged with it one after another.
-func (a *analysis) inRows(left *sqlparse.Row, list []sqlparse.Expr, sc *scope, what string) error {
+func (a *analysis) inRows(left *sqlparse.Row, list []sqlparse.Expr, sc *scope, what string, s *search) error {
 	terms, err := a.terms(left.Args, sc)
 	if err != nil {
 		return err
@@ -95,7 +103,7 @@ func (a *analysis) inRows(left *sqlparse.Row, list []sqlparse.Expr, sc *scope, w
 				return err
 			}
 			a.typedBy(left.Args[i], x)
-			if terms[i], err = a.equate(terms[i], t, x.Pos(), what); err != nil {
+			if terms[i], err = a.equate(terms[i], t, x.Pos(), what, between(left.Args[i], x, s)); err != nil {
 				return err
 			}
 		}
@@ -104,7 +112,7 @@ func (a *analysis) inRows(left *sqlparse.Row, list []sqlparse.Expr, sc *scope, w
 }
 
 // match analyses the equality of two expressions, member by member if both are rows.
-func (a *analysis) match(l, r sqlparse.Expr, sc *scope, pos int, what string) error {
+func (a *analysis) match(l, r sqlparse.Expr, sc *scope, pos int, what string, s *search) error {
 	lrow, lok := l.(*sqlparse.Row)
 	rrow, rok := r.(*sqlparse.Row)
 	for _, row := range []*sqlparse.Row{lrow, rrow} {
@@ -116,7 +124,7 @@ func (a *analysis) match(l, r sqlparse.Expr, sc *scope, pos int, what string) er
 	}
 	if lok && rok && len(lrow.Args) == len(rrow.Args) {
 		for i := range lrow.Args {
-			if err := a.match(lrow.Args[i], rrow.Args[i], sc, pos, what); err != nil {
+			if err := a.match(lrow.Args[i], rrow.Args[i], sc, pos, what, s); err != nil {
 				return err
 			}
 		}
@@ -132,13 +140,13 @@ func (a *analysis) match(l, r sqlparse.Expr, sc *scope, pos int, what string) er
 		return err
 	}
 	a.typedBy(l, r)
-	_, err = a.equate(x, y, pos, what)
+	_, err = a.equate(x, y, pos, what, between(l, r, s))
 	return err
 }
 
 // matchQuery analyses the equality of an expression, or of a row, with the rows of a
 // query.
-func (a *analysis) matchQuery(l sqlparse.Expr, q *sqlparse.Select, sc *scope, what string) error {
+func (a *analysis) matchQuery(l sqlparse.Expr, q *sqlparse.Select, sc *scope, what string, s *search) error {
 	left := []sqlparse.Expr{l}
 	if row, ok := l.(*sqlparse.Row); ok {
 		left = row.Args
@@ -160,7 +168,8 @@ func (a *analysis) matchQuery(l sqlparse.Expr, q *sqlparse.Select, sc *scope, wh
 		return a.plainOutputs(outs, l.Pos(), what)
 	}
 	for i := range terms {
-		if _, err := a.equate(terms[i], outs[i].t, left[i].Pos(), what); err != nil {
+		of := sides{left: side{expr: left[i]}, right: side{query: q, column: i}, search: s}
+		if _, err := a.equate(terms[i], outs[i].t, left[i].Pos(), what, of); err != nil {
 			return err
 		}
 	}

@@ -11,9 +11,10 @@ import (
 // emission writes the plan once every term is settled.
 type emission struct {
 	*analysis
-	tokens []sqlparse.Token
-	edits  []edit
-	plan   *Plan
+	tokens  []sqlparse.Token
+	edits   []edit
+	regions []*region // by where they start, outer ones first
+	plan    *Plan
 }
 
 // emit makes the plan.
@@ -35,6 +36,9 @@ func (a *analysis) emit() (*Plan, error) {
 	e.plan.Sealed = true
 	e.plan.Search = e.searches()
 	if err := e.checkSlots(); err != nil {
+		return nil, err
+	}
+	if err := e.findRegions(); err != nil {
 		return nil, err
 	}
 	if err := e.number(); err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/colseal/colseal/schema"
 )
 
 // longest is how long the analysis of a fuzzed text may take. It is far more than any needs, so that
@@ -18,7 +20,7 @@ const longest = 10 * time.Second
 // plans that cannot be carried out.
 func FuzzPlan(f *testing.F) {
 	seeds := 0
-	for _, name := range []string{"postgres", "sqlite"} {
+	for _, name := range []string{"postgres", "sqlite", "postgres-twokeys", "sqlite-twokeys"} {
 		text, err := os.ReadFile("testdata/" + name + ".sql")
 		if err != nil {
 			f.Fatal(err)
@@ -34,7 +36,7 @@ func FuzzPlan(f *testing.F) {
 	planners := []*Planner{New(testSchema, Postgres, Options{}), New(testSchema, SQLite, Options{})}
 	f.Fuzz(func(t *testing.T, sql string) {
 		for _, p := range planners {
-			for keys := 1; keys <= 2; keys++ {
+			for keys := 1; keys <= 3; keys++ {
 				began := time.Now()
 				plan, _, err := p.analyse(t.Context(), sql, &Env{Catalog: testCatalog, SearchKeys: keys})
 				if d := time.Since(began); d > longest {
@@ -43,7 +45,7 @@ func FuzzPlan(f *testing.F) {
 				if err != nil {
 					err = wellRefused(err, sql)
 				} else {
-					err = wellPlanned(p, plan, sql)
+					err = wellPlanned(p, plan, sql, keys)
 				}
 				if err != nil {
 					t.Errorf("dialect %d, %d search keys: %q: %v", p.dialect, keys, sql, err)
@@ -70,7 +72,7 @@ func wellRefused(err error, sql string) error {
 }
 
 // wellPlanned says why a plan cannot be carried out.
-func wellPlanned(p *Planner, plan *Plan, sql string) error {
+func wellPlanned(p *Planner, plan *Plan, sql string, keys int) error {
 	if !plan.Sealed {
 		if len(plan.Chunks)+len(plan.Literals)+len(plan.Params)+len(plan.Head)+len(plan.Tail) > 0 {
 			return fmt.Errorf("it is forwarded, and has parts: %+v", plan)
@@ -88,6 +90,9 @@ func wellPlanned(p *Planner, plan *Plan, sql string) error {
 	}
 	if len(file.Statements) != plan.Statements {
 		return fmt.Errorf("what would be sent, %q, has %d statements, not %d", sent, len(file.Statements), plan.Statements)
+	}
+	if err := chosenKeys(plan, keys); err != nil {
+		return err
 	}
 	return coveredParams(p, plan)
 }
@@ -108,6 +113,26 @@ func coveredParams(p *Planner, plan *Plan) error {
 	}
 	if i := slices.Index(used, false); i >= 0 && p.dialect == Postgres { // SQLite's ?5 leaves four out
 		return fmt.Errorf("argument %d is not sent", i+1)
+	}
+	return nil
+}
+
+// chosenKeys says which use of a plan has a search key that it cannot have.
+func chosenKeys(plan *Plan, keys int) error {
+	uses := make([]*Use, 0, len(plan.Params)+len(plan.Literals))
+	for i := range plan.Params {
+		uses = append(uses, plan.Params[i].Use)
+	}
+	for i := range plan.Literals {
+		uses = append(uses, &plan.Literals[i].Use)
+	}
+	for _, u := range uses {
+		if u != nil && (u.Key < 0 || u.Key >= keys) {
+			return fmt.Errorf("search key %d of %d", u.Key, keys)
+		}
+		if u != nil && u.Key > 0 && (!plan.Search || u.Column.Mode != schema.Deterministic) {
+			return errors.New("a search key for what is not searched")
+		}
 	}
 	return nil
 }

@@ -1,7 +1,10 @@
 package sqlplan
 
 import (
+	"slices"
+
 	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
 )
 
 // insert analyses INSERT.
@@ -17,6 +20,12 @@ func (a *analysis) insert(s *sqlparse.Insert, with *withScope) ([]output, error)
 		if err := a.conflict(c, w, sc.with); err != nil {
 			return nil, err
 		}
+		if len(c.Targets) == 0 {
+			a.anyConflict(s, w, c.Pos(), "ON CONFLICT without columns")
+		}
+	}
+	if s.Replace {
+		a.anyConflict(s, w, s.Pos(), "OR REPLACE or OR IGNORE")
 	}
 	return a.returning(s.Returning, w, nil, sc.with)
 }
@@ -164,7 +173,7 @@ func (a *analysis) conflict(c *sqlparse.Conflict, w *writeTarget, with *withScop
 		if err != nil {
 			return err
 		}
-		a.demand(t, group, e.Pos(), "ON CONFLICT")
+		a.demand(t, unique, e.Pos(), "ON CONFLICT")
 	}
 	if err := a.condition(c.TargetWhere, own); err != nil {
 		return err
@@ -174,6 +183,19 @@ func (a *analysis) conflict(c *sqlparse.Conflict, w *writeTarget, with *withScop
 		return err
 	}
 	return a.condition(c.Where, both)
+}
+
+// anyConflict demands that the deterministic columns that an INSERT writes can be told
+// apart by their cells, since each of them may be unique.
+func (a *analysis) anyConflict(s *sqlparse.Insert, w *writeTarget, pos int, what string) {
+	for _, c := range w.item.cols {
+		if c.gap || c.t.root().state != sealed || c.t.first().Mode != schema.Deterministic {
+			continue
+		}
+		if s.Columns == nil || slices.ContainsFunc(s.Columns, func(n sqlparse.Name) bool { return n.Name == c.name }) {
+			a.demand(c.t, unique, pos, what)
+		}
+	}
 }
 
 // allHidden hides every column of an item, as those of EXCLUDED can only be named with

@@ -81,7 +81,7 @@ func (a *analysis) using(j *sqlparse.Join, names []string, left, right []output,
 		if err != nil {
 			return nil, err
 		}
-		t, err := a.equate(l, r, j.Pos(), "JOIN … USING")
+		t, err := a.equate(l, r, j.Pos(), "JOIN … USING", sides{})
 		if err != nil {
 			return nil, err
 		}

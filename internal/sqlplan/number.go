@@ -32,22 +32,45 @@ func (e *emission) number() error {
 			if s.param == nil || (s.use() == nil) != plainRoles {
 				continue
 			}
-			r := roleOf(s)
-			n, ok := numbers[r]
-			if !ok {
-				if n = s.param.Number; taken[n-1] {
-					e.plan.Params = append(e.plan.Params, Param{From: n})
-					n = len(e.plan.Params)
-				} else {
-					taken[n-1] = true
+			own := make([]int, e.keysAt(s.pos()))
+			for key := range own {
+				r := roleOf(s, key)
+				n, ok := numbers[r]
+				if !ok {
+					if n = s.param.Number; taken[n-1] {
+						e.plan.Params = append(e.plan.Params, Param{From: n})
+						n = len(e.plan.Params)
+					} else {
+						taken[n-1] = true
+					}
+					numbers[r] = n
+					e.plan.Params[n-1].Use = s.useOf(key)
 				}
-				numbers[r] = n
-				e.plan.Params[n-1].Use = s.use()
+				own[key] = n
 			}
-			e.renumber(s, n)
+			e.renumber(s, own)
 		}
 	}
+	if len(e.plan.Params) > max(maxParams, top) {
+		return e.refuse(0, nil, "the statement needs more parameters than the server takes", "give the values as one array: = ANY($1)")
+	}
 	return nil
+}
+
+// useOf is use, under one of the search keys.
+func (s *slot) useOf(key int) *Use {
+	u := s.use()
+	if u != nil {
+		u.under(key)
+	}
+	return u
+}
+
+// under chooses a search key. A randomized value that stands in a comparison has none.
+func (u *Use) under(key int) {
+	if u.Column.Mode == schema.Deterministic {
+		u.Key = key
+	}
 }
 
 // A role is one use of one of the caller's arguments.
@@ -58,24 +81,31 @@ type role struct {
 	storage  Storage
 	kind     schema.Kind
 	array    bool
+	key      int
 }
 
-func roleOf(s *slot) role {
+func roleOf(s *slot, key int) role {
 	r := role{number: s.param.Number, name: s.param.Name}
 	if u := s.use(); u != nil {
+		r.key = key
 		r.identity, r.storage, r.array, r.kind = u.Column.Identity(), u.Storage, u.Array, u.Column.Kind
 	}
 	return r
 }
 
-// renumber edits a placeholder, and gives it its type where the server cannot infer it.
-func (e *emission) renumber(s *slot, n int) {
-	text := "$" + strconv.Itoa(n)
+// renumber edits a placeholder, by search key, and gives it its type where the server
+// cannot infer it.
+func (e *emission) renumber(s *slot, numbers []int) {
+	typ := ""
 	if u := s.use(); u != nil && !s.typed && !e.isCast(s) {
-		text += "::" + e.typeName(u)
+		typ = "::" + e.typeName(u)
 	}
-	if text != e.file.Text[s.param.Pos():s.param.End] {
-		e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, text: text})
+	texts := make([]string, len(numbers))
+	for key, n := range numbers {
+		texts[key] = "$" + strconv.Itoa(n) + typ
+	}
+	if len(texts) > 1 || texts[0] != e.file.Text[s.param.Pos():s.param.End] {
+		e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, texts: texts})
 	}
 }
 
@@ -97,19 +127,23 @@ func (e *emission) numberSQLite() error {
 		if s.param == nil {
 			continue
 		}
-		r := roleOf(s)
-		n, ok := numbers[r]
-		if !ok {
-			e.plan.Params = append(e.plan.Params, Param{From: s.param.Number, Name: s.param.Name, Use: s.use()})
-			n = len(e.plan.Params)
-			if s.param.Name != "" {
-				e.plan.Params[n-1].From = 0
-				e.plan.NamedInput = true
+		texts := make([]string, e.keysAt(s.pos()))
+		for key := range texts {
+			r := roleOf(s, key)
+			n, ok := numbers[r]
+			if !ok {
+				e.plan.Params = append(e.plan.Params, Param{From: s.param.Number, Name: s.param.Name, Use: s.useOf(key)})
+				n = len(e.plan.Params)
+				if s.param.Name != "" {
+					e.plan.Params[n-1].From = 0
+					e.plan.NamedInput = true
+				}
+				numbers[r] = n
 			}
-			numbers[r] = n
+			texts[key] = "?" + strconv.Itoa(n)
 		}
 		e.plan.NumInput = max(e.plan.NumInput, s.param.Number)
-		e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, text: "?" + strconv.Itoa(n)})
+		e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, texts: texts})
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -135,6 +136,9 @@ func renderUse(u *Use) string {
 	if u.Storage == StorageText {
 		s += "(text)"
 	}
+	if u.Key > 0 {
+		s += "#" + strconv.Itoa(u.Key)
+	}
 	return s
 }
 
@@ -145,13 +149,14 @@ func TestPlans(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		dialect Dialect
-	}{{"postgres", Postgres}, {"sqlite", SQLite}} {
+		keys    int
+	}{{"postgres", Postgres, 1}, {"sqlite", SQLite, 1}, {"postgres-twokeys", Postgres, 2}, {"sqlite-twokeys", SQLite, 2}} {
 		t.Run(c.name, func(t *testing.T) {
 			text, err := os.ReadFile("testdata/" + c.name + ".sql")
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := plansOf(t, New(testSchema, c.dialect, Options{}), string(text))
+			got := plansOf(t, New(testSchema, c.dialect, Options{}), string(text), c.keys)
 			golden := "testdata/" + c.name + ".plans"
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
@@ -170,14 +175,14 @@ func TestPlans(t *testing.T) {
 }
 
 // plansOf renders the plan of each line of a text.
-func plansOf(t *testing.T, p *Planner, text string) string {
+func plansOf(t *testing.T, p *Planner, text string, keys int) string {
 	t.Helper()
 	var b strings.Builder
 	for sql := range strings.Lines(text) {
 		if sql = strings.TrimSpace(sql); sql == "" {
 			continue
 		}
-		plan, err := p.Plan(t.Context(), sql, &Env{Catalog: testCatalog})
+		plan, err := p.Plan(t.Context(), sql, &Env{Catalog: testCatalog, SearchKeys: keys})
 		if err != nil {
 			var r *Refusal
 			if !errors.As(err, &r) || !errors.Is(err, ErrRefused) {

@@ -3,7 +3,6 @@ package sqlplan
 import (
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/internal/sqlparse/lite"
@@ -15,6 +14,7 @@ import (
 type edit struct {
 	start, end int
 	text       string
+	texts      []string // by search key, where that makes a difference
 	literal    *Literal
 }
 
@@ -70,7 +70,6 @@ func (e *emission) literals() error {
 		if n, ok := v.(sqlparse.Number); ok {
 			v = string(n)
 		}
-		e.plan.Literals = append(e.plan.Literals, Literal{Value: v, Use: *u})
 		e.edits = append(e.edits, edit{start: s.pos(), end: end, literal: &Literal{Value: v, Use: *u}})
 	}
 	return nil
@@ -164,55 +163,6 @@ func (e *emission) scan() ([]sqlparse.Token, error) {
 	}
 	e.tokens = tokens
 	return tokens, nil
-}
-
-// cut applies the edits: the plan's chunks are the text between the sealed literals.
-func (e *emission) cut() error {
-	slices.SortStableFunc(e.edits, func(x, y edit) int { return x.start - y.start })
-	e.plan.Literals = nil
-	var chunk strings.Builder
-	at := 0
-	for _, d := range e.edits {
-		if d.start < at {
-			return e.refuse(d.start, nil, "two rewritings of the statement overlap here", "use parameters instead of literals and leave casts out")
-		}
-		chunk.WriteString(e.file.Text[at:d.start])
-		if e.joinsBefore(d) {
-			chunk.WriteByte(' ')
-		}
-		at = d.end
-		if d.literal == nil {
-			chunk.WriteString(d.text)
-			if e.joinsAfter(d) {
-				chunk.WriteByte(' ')
-			}
-			continue
-		}
-		e.plan.Chunks = append(e.plan.Chunks, chunk.String())
-		e.plan.Literals = append(e.plan.Literals, *d.literal)
-		chunk.Reset()
-		if e.joinsAfter(d) {
-			chunk.WriteByte(' ')
-		}
-	}
-	chunk.WriteString(e.file.Text[at:])
-	e.plan.Chunks = append(e.plan.Chunks, chunk.String())
-	return nil
-}
-
-// joinsBefore reports whether what an edit puts in would be read as one word with what stands before it: a
-// quotation mark ends a word, and so SELECT'x' needs no space, but SELECTX'78' does.
-func (e *emission) joinsBefore(d edit) bool {
-	before, _ := utf8.DecodeLastRuneInString(e.file.Text[:d.start])
-	first, _ := utf8.DecodeRuneInString(d.text)
-	return nameRune(before) && (d.literal != nil || nameRune(first))
-}
-
-// joinsAfter reports the same of what stands after it: 'x'WHERE, but not ::byteaWHERE.
-func (e *emission) joinsAfter(d edit) bool {
-	after, _ := utf8.DecodeRuneInString(e.file.Text[d.end:])
-	last, _ := utf8.DecodeLastRuneInString(d.text)
-	return nameRune(after) && (d.literal != nil || nameRune(last))
 }
 
 // addColumnList notes the edit that writes out the columns of an INSERT.

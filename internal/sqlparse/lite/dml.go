@@ -14,8 +14,8 @@ func (l *lowerer) insert(n *ast.InsertStmt) sqlparse.Stmt {
 		Table:     tableName(n.Table, n.Alias),
 		Columns:   names(n.Columns),
 		Returning: l.returning(n.Returning),
-		// The other resolutions decide which rows are written, not what.
-		Replace: n.Replace || n.OrConflict == ast.ConflictReplace,
+		// The other resolutions end the statement.
+		Replace: n.Replace || n.OrConflict == ast.ConflictReplace || n.OrConflict == ast.ConflictIgnore,
 	}
 	if (n.Select == nil) != n.DefaultValues {
 		unsupported(n.Pos(), "an INSERT of this form")

@@ -13,6 +13,14 @@ import (
 func (l *lowerer) expr(n ast.Expr) sqlparse.Expr {
 	l.enter(n.Pos())
 	defer l.leave()
+	e := l.exprNode(n)
+	if _, ok := l.spans[e]; !ok { // inner parentheses come first
+		l.spans[e] = span{n.Pos(), n.End()}
+	}
+	return e
+}
+
+func (l *lowerer) exprNode(n ast.Expr) sqlparse.Expr {
 	switch n := n.(type) {
 	case *ast.Ident:
 		return l.ident(n)

@@ -91,6 +91,11 @@ func Parse(text string, lim sqlparse.Limits) (file *sqlparse.File, err error) {
 		Statements: make([]sqlparse.Statement, 0, len(stmts)),
 		Tokens:     func() ([]sqlparse.Token, error) { return tokens(toks) },
 	}
+	spans := map[sqlparse.Expr]span{}
+	file.Span = func(_ []sqlparse.Token, e sqlparse.Expr) (start, end int, ok bool) {
+		s, ok := spans[e]
+		return s.start, s.end, ok
+	}
 	rest := toks
 	for _, s := range stmts {
 		var own []token.Token
@@ -99,7 +104,7 @@ func Parse(text string, lim sqlparse.Limits) (file *sqlparse.File, err error) {
 		if err != nil {
 			return nil, err
 		}
-		l := &lowerer{params: params}
+		l := &lowerer{params: params, spans: spans}
 		st := sqlparse.Statement{Stmt: l.stmt(s), Start: s.Pos(), End: s.End()}
 		if len(own) > 0 {
 			st.End = own[len(own)-1].End

@@ -62,7 +62,7 @@ var writes = []lowering{
 	{`INSERT OR REPLACE INTO t SELECT * FROM u`,
 		`Insert{Table:t Source:Select{Targets:[{Expr:*}] From:[u]} Replace}`},
 	{`WITH x AS (SELECT 1) INSERT OR IGNORE INTO t WITH y AS (SELECT 2) SELECT * FROM x, y`,
-		`Insert{With:With{Recursive CTEs:[CTE{Name:"x" Query:Select{Targets:[{Expr:1}]}}]} Table:t Source:Select{With:With{Recursive CTEs:[CTE{Name:"y" Query:Select{Targets:[{Expr:2}]}}]} Targets:[{Expr:*}] From:[x y]}}`},
+		`Insert{With:With{Recursive CTEs:[CTE{Name:"x" Query:Select{Targets:[{Expr:1}]}}]} Table:t Source:Select{With:With{Recursive CTEs:[CTE{Name:"y" Query:Select{Targets:[{Expr:2}]}}]} Targets:[{Expr:*}] From:[x y]} Replace}`},
 	{`INSERT INTO users(id, email) VALUES (?, ?) ON CONFLICT (id) WHERE id > 0 DO UPDATE SET email = excluded.email, (a, b) = (1, ?) WHERE users.id = ? ON CONFLICT DO NOTHING RETURNING email AS e`,
 		`Insert{Table:users Columns:[{Name:"id"} {Name:"email"}] Source:Select{Values:[[?1 ?2]]} Conflicts:[Conflict{Targets:[id] TargetWhere:Opaque{What:"the operator >" Args:[id 0]} Set:[{Columns:[{Name:"email"}] Value:excluded.email} {Columns:[{Name:"a"} {Name:"b"}] Value:Row{Args:[1 ?3]}}] Where:Compare{Left:users.id Right:?4}} Conflict{DoNothing}] Returning:Returning{Targets:[{Expr:email Name:"e"}]}}`},
 	{`UPDATE OR IGNORE users AS u SET ssn = coalesce(?, ssn), (a, b) = (SELECT 1, 2) FROM x JOIN y ON x.i = y.i WHERE u.id = x.id RETURNING id`,

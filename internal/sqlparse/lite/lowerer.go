@@ -9,8 +9,12 @@ import (
 // lowerer turns one statement of the grammar's tree into ours.
 type lowerer struct {
 	params map[int]binding // by byte offset
+	spans  map[sqlparse.Expr]span
 	depth  int
 }
+
+// span is what an expression spans in the text.
+type span struct{ start, end int }
 
 // maxDepth bounds the depth of the tree, which chains of operators make deep
 // without any parenthesis. SQLite itself stops at 1000.

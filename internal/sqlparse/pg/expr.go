@@ -188,6 +188,13 @@ var boolExprFields = handles[ast.BoolExpr]("Boolop", "Args", "Location")
 func (l *lowering) boolExpr(b *ast.BoolExpr) sqlparse.Expr {
 	boolExprFields.check(l, b)
 	at := l.at(b.Location)
+	// a NOT IN (SELECT …) is one operator in the text, and two nodes.
+	if s := b.Args[0].GetSubLink(); s != nil && b.Boolop == ast.BoolExprType_NOT_EXPR && s.Location == b.Location {
+		if in, ok := l.subLink(s).(*sqlparse.In); ok {
+			in.Not = true
+			return in
+		}
+	}
 	return &sqlparse.Logic{At: at, Args: l.exprs(b.Args)}
 }
 

@@ -3,9 +3,9 @@ package pg
 import "github.com/colseal/colseal/internal/sqlparse"
 
 // Span returns the bytes that an expression spans, without parentheses around it. It
-// knows columns, parameters, constants, casts, rows, arrays, subqueries, comparisons
-// and IN, and these inside each other; false for every other expression. All the
-// parentheses around a subquery are its own.
+// knows columns, parameters, constants, casts, rows, arrays, subqueries, comparisons,
+// IN, CASE, COALESCE and NULLIF, and these inside each other; false for every other
+// expression. All the parentheses around a subquery are its own.
 func Span(tokens []sqlparse.Token, text string, e sqlparse.Expr) (start, end int, ok bool) {
 	r := reader{tokens, text}
 	from, to, ok := r.span(e)
@@ -45,6 +45,16 @@ func (r reader) span(e sqlparse.Expr) (from, to int, ok bool) {
 		} else {
 			to, ok = r.group(from)
 		}
+	case *sqlparse.Coalesce:
+		if to, ok = r.group(from + 1); !r.is(from, "coalesce") {
+			ok = false
+		}
+	case *sqlparse.NullIf:
+		if to, ok = r.group(from + 1); !r.is(from, "nullif") {
+			ok = false
+		}
+	case *sqlparse.Case:
+		to, ok = r.caseEnd(from)
 	case *sqlparse.Compare:
 		return r.compareSpan(x)
 	case *sqlparse.In:
@@ -58,6 +68,30 @@ func (r reader) columnEnd(i int, c *sqlparse.Column) (int, bool) {
 		return i + 1, r.is(i, "*")
 	}
 	return r.name(i)
+}
+
+// caseEnd passes CASE … END. Inside parentheses its words may be names.
+func (r reader) caseEnd(i int) (int, bool) {
+	for depth := 0; i < len(r.tokens); i++ {
+		switch {
+		case r.is(i-1, "."): // the name of a column or field
+		case r.is(i, "("), r.is(i, "["):
+			end, ok := r.group(i)
+			if !ok {
+				return 0, false
+			}
+			i = end - 1
+		case r.is(i, "case"):
+			depth++
+		case r.is(i, "end"):
+			if depth--; depth == 0 {
+				return i + 1, true
+			}
+		case depth == 0:
+			return 0, false
+		}
+	}
+	return 0, false
 }
 
 // operand is the span of an operand together with the parentheses around it that end

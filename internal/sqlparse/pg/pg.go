@@ -52,6 +52,9 @@ func Parse(text string, lim sqlparse.Limits) (file *sqlparse.File, err error) {
 		Text:       text,
 		Statements: make([]sqlparse.Statement, 0, len(tree.Stmts)),
 		Tokens:     func() ([]sqlparse.Token, error) { return scan(clean) },
+		Span: func(tokens []sqlparse.Token, e sqlparse.Expr) (start, end int, ok bool) {
+			return Span(tokens, clean, e)
+		},
 	}
 	for _, raw := range tree.Stmts {
 		start, end := int(raw.StmtLocation), int(raw.StmtLocation+raw.StmtLen)

@@ -1,0 +1,280 @@
+package sqlplan
+
+import (
+	"slices"
+	"sort"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+)
+
+// maxCopied bounds the text that copies of comparisons inside comparisons can make, and
+// maxParams the parameters, of which PostgreSQL takes no more.
+const (
+	maxCopied = 8 << 20
+	maxParams = 65535
+)
+
+// A region is a part of the text that is written once per search key.
+type region struct {
+	span
+	search *search
+	parent *region // the region around it, or nil
+}
+
+// findRegions finds the text of each search.
+func (e *emission) findRegions() error {
+	for _, s := range e.copied {
+		r := &region{search: s}
+		var ok bool
+		if r.span, ok = e.spanOf(s.expr); ok && len(s.dims) > 1 {
+			ok = e.spansOf(s.dims)
+		}
+		if !ok {
+			return e.refuse(s.expr.Pos(), nil, "this comparison cannot be written for each of two search keys",
+				"write column = $1, or column IN (…) and the like, with nothing but the column on its left")
+		}
+		e.regions = append(e.regions, r)
+	}
+	slices.SortFunc(e.regions, func(a, b *region) int {
+		if a.start != b.start {
+			return a.start - b.start
+		}
+		return b.end - a.end
+	})
+	var open *region
+	for _, r := range e.regions {
+		for open != nil && open.end <= r.start {
+			open = open.parent
+		}
+		r.parent = open
+		open = r
+	}
+	return nil
+}
+
+func (e *emission) spansOf(dims []*dimension) bool {
+	for _, d := range dims {
+		for _, part := range d.parts {
+			if part == nil {
+				return false
+			}
+			s, ok := e.spanOf(part)
+			if !ok {
+				return false
+			}
+			d.spans = append(d.spans, s)
+		}
+	}
+	return true
+}
+
+func (e *emission) spanOf(x sqlparse.Expr) (span, bool) {
+	var tokens []sqlparse.Token
+	if e.p.dialect == Postgres {
+		var err error
+		if tokens, err = e.scan(); err != nil {
+			return span{}, false
+		}
+	}
+	start, end, ok := e.file.Span(tokens, x)
+	return span{start, end}, ok
+}
+
+// dimensionAt returns the choice of a search key that counts for what is sealed at a
+// position of the text: the innermost one. Nil: there is none, and the sealing key counts.
+func (e *emission) dimensionAt(pos int) *dimension {
+	i := sort.Search(len(e.regions), func(i int) bool { return e.regions[i].start > pos })
+	if i == 0 {
+		return nil
+	}
+	for r := e.regions[i-1]; r != nil; r = r.parent {
+		if pos >= r.end {
+			continue
+		}
+		if len(r.search.dims) == 1 {
+			return r.search.dims[0]
+		}
+		for _, d := range r.search.dims {
+			if slices.ContainsFunc(d.spans, func(s span) bool { return s.start <= pos && pos < s.end }) {
+				return d
+			}
+		}
+	}
+	return nil
+}
+
+// keysAt returns how many search keys what is sealed at a position is sealed under.
+func (e *emission) keysAt(pos int) int {
+	if len(e.regions) == 0 || e.dimensionAt(pos) == nil {
+		return 1
+	}
+	return max(e.env.SearchKeys, 1)
+}
+
+// A piece is an edit, or a region with the pieces inside it.
+type piece struct {
+	start, end int
+	edit       *edit
+	region     *region
+	inside     []*piece
+}
+
+// pieces nests the edits in the regions that they are in.
+func (e *emission) pieces() []*piece {
+	all := make([]*piece, 0, len(e.edits)+len(e.regions))
+	for _, r := range e.regions {
+		all = append(all, &piece{start: r.start, end: r.end, region: r})
+	}
+	for i := range e.edits {
+		d := &e.edits[i]
+		all = append(all, &piece{start: d.start, end: d.end, edit: d})
+	}
+	slices.SortStableFunc(all, func(a, b *piece) int {
+		if a.start != b.start {
+			return a.start - b.start
+		}
+		if (a.region != nil) != (b.region != nil) && a.end != b.end {
+			return b.end - a.end
+		}
+		return 0
+	})
+	root := &piece{end: len(e.file.Text)}
+	stack := []*piece{root}
+	for _, p := range all {
+		for len(stack) > 1 && (p.start >= stack[len(stack)-1].end && p.end > stack[len(stack)-1].end) {
+			stack = stack[:len(stack)-1]
+		}
+		top := stack[len(stack)-1]
+		top.inside = append(top.inside, p)
+		if p.region != nil {
+			stack = append(stack, p)
+		}
+	}
+	return root.inside
+}
+
+// cut applies the edits, and copies the regions: the plan's chunks are the text between
+// the sealed literals.
+func (e *emission) cut() error {
+	e.plan.Literals = nil
+	w := &cutter{emission: e}
+	if err := w.write(0, len(e.file.Text), e.pieces()); err != nil {
+		return err
+	}
+	e.plan.Chunks = append(e.plan.Chunks, w.chunk.String())
+	return nil
+}
+
+// cutter writes the chunks of a plan.
+type cutter struct {
+	*emission
+	chunk strings.Builder
+	size  int
+}
+
+// write writes a part of the text with its pieces in place.
+func (w *cutter) write(from, to int, pieces []*piece) error {
+	for _, p := range pieces {
+		if p.start < from || p.end > to {
+			return w.refuse(p.start, nil, "two rewritings of the statement overlap here", "use parameters instead of literals and leave casts out")
+		}
+		w.text(w.file.Text[from:p.start])
+		from = p.end
+		if p.edit != nil {
+			w.edit(p.edit)
+			continue
+		}
+		if err := w.copies(p); err != nil {
+			return err
+		}
+	}
+	w.text(w.file.Text[from:to])
+	return nil
+}
+
+func (w *cutter) text(s string) {
+	w.size += len(s)
+	w.chunk.WriteString(s)
+}
+
+// edit writes an edit, as the search key says that is chosen where it stands.
+func (w *cutter) edit(d *edit) {
+	key := 0
+	if len(w.regions) > 0 {
+		if at := w.dimensionAt(d.start); at != nil {
+			key = at.key
+		}
+	}
+	text := d.text
+	if d.texts != nil {
+		text = d.texts[min(key, len(d.texts)-1)]
+	}
+	if w.joinsBefore(d, text) {
+		w.text(" ")
+	}
+	if d.literal != nil {
+		lit := *d.literal
+		lit.Use.under(key)
+		w.plan.Chunks = append(w.plan.Chunks, w.chunk.String())
+		w.plan.Literals = append(w.plan.Literals, lit)
+		w.chunk.Reset()
+	}
+	w.text(text)
+	if w.joinsAfter(d, text) {
+		w.text(" ")
+	}
+}
+
+// joinsBefore reports whether what an edit puts in would be read as one word with what stands before it: a
+// quotation mark ends a word, and so SELECT'x' needs no space, but SELECTX'78' does.
+func (w *cutter) joinsBefore(d *edit, text string) bool {
+	before, _ := utf8.DecodeLastRuneInString(w.file.Text[:d.start])
+	first, _ := utf8.DecodeRuneInString(text)
+	return nameRune(before) && (d.literal != nil || nameRune(first))
+}
+
+// joinsAfter reports the same of what stands after it: 'x'WHERE, but not ::byteaWHERE.
+func (w *cutter) joinsAfter(d *edit, text string) bool {
+	after, _ := utf8.DecodeRuneInString(w.file.Text[d.end:])
+	last, _ := utf8.DecodeLastRuneInString(text)
+	return nameRune(after) && (d.literal != nil || nameRune(last))
+}
+
+// copies writes a region once for each choice of keys.
+func (w *cutter) copies(p *piece) error {
+	joiner := " OR "
+	if p.region.search.negated {
+		joiner = " AND "
+	}
+	dims := p.region.search.dims
+	w.text("(")
+	for first := true; ; first = false {
+		if !first {
+			w.text(joiner)
+		}
+		if err := w.write(p.start, p.end, p.inside); err != nil {
+			return err
+		}
+		if w.size > maxCopied {
+			return w.refuse(p.start, nil, "the statement becomes too long when it is written for each of two search keys", "split it, or give the values as one array: = ANY($1)")
+		}
+		if !w.next(dims) {
+			break
+		}
+	}
+	w.text(")")
+	return nil
+}
+
+// next goes on to the next choice of keys; after the last one it is back at the first.
+func (w *cutter) next(dims []*dimension) bool {
+	for _, d := range dims {
+		if d.key++; d.key < w.env.SearchKeys {
+			return true
+		}
+		d.key = 0
+	}
+	return false
+}

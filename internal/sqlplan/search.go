@@ -1,0 +1,240 @@
+package sqlplan
+
+import (
+	"reflect"
+	"slices"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
+)
+
+// While several search keys are live, a stored cell of a deterministic column is under any
+// of them, and equal values need not have equal cells. A comparison of such a column with
+// parameters and literals is then written once for each key:
+//
+//	email = $1        becomes  (email = $1 OR email = $2)
+//	email NOT IN ($1) becomes  (email NOT IN ($1) AND email NOT IN ($2))
+//
+// with everything that is sealed inside one copy sealed under that copy's key. In the copy
+// of the key that the stored cell is under, the answer is the one that plaintext gives. In
+// every other copy each cell that is sealed anew differs from the stored one, while NULLs
+// stay what they are, so that OR, or AND for a negated comparison, yields the first copy's
+// answer, NULL included. In a row each sealed column has its own key, so that there is a
+// copy for each combination.
+//
+// What is sealed on both sides of a comparison is under one key, and needs no copies.
+
+// A search is a comparison that may have to be written once per search key.
+type search struct {
+	expr sqlparse.Expr // what is copied: a Compare or an In
+	// negated: it asks for difference, so that the copies are joined by AND.
+	negated bool
+	// allOf: it holds only if each member on the right is equal (= ALL, and the negation
+	// of <> ANY), so that stored cells there cannot take part: each has its own key.
+	allOf bool
+	dims  []*dimension
+}
+
+// A dimension is one choice among the search keys: for one stored value of a search, and
+// all that it is compared with.
+type dimension struct {
+	left  sqlparse.Expr // tells the members of a row apart
+	parts []sqlparse.Expr
+	spans []span // of the parts
+	key   int    // while copies are written
+}
+
+type span struct{ start, end int }
+
+// sides are the expressions that a comparison is about, and the search that it is part of.
+// Without a search it cannot be written once per key.
+type sides struct {
+	left, right side
+	search      *search
+}
+
+// A side is an expression, or a column of a query. The zero value is something stored.
+type side struct {
+	expr   sqlparse.Expr
+	query  *sqlparse.Select
+	column int
+}
+
+// stored lists where a side takes stored cells from: the column references that it can
+// yield. other says that it has further sources, which cannot be told.
+type stored struct {
+	columns []*sqlparse.Column
+	other   bool
+}
+
+func (s *stored) any() bool { return s.other || len(s.columns) > 0 }
+
+// take adds the sources of a side.
+func (s *stored) take(from side) {
+	switch {
+	case from.expr != nil:
+		s.expr(from.expr)
+	case from.query != nil:
+		s.queryColumn(from.query, from.column)
+	default:
+		s.other = true
+	}
+}
+
+func (s *stored) expr(e sqlparse.Expr) {
+	switch e := e.(type) {
+	case *sqlparse.Param, *sqlparse.Const:
+	case *sqlparse.Column:
+		s.columns = append(s.columns, e)
+	case *sqlparse.Cast:
+		s.expr(e.Arg)
+	case *sqlparse.Coalesce:
+		s.exprs(e.Args)
+	case *sqlparse.Array:
+		s.exprs(e.Elements)
+	case *sqlparse.NullIf:
+		s.expr(e.Left)
+	case *sqlparse.Case:
+		for _, w := range e.Whens {
+			s.expr(w.Then)
+		}
+		if e.Else != nil {
+			s.expr(e.Else)
+		}
+	case *sqlparse.Subquery:
+		s.queryColumn(e.Query, 0)
+	default:
+		s.other = true
+	}
+}
+
+func (s *stored) exprs(es []sqlparse.Expr) {
+	for _, e := range es {
+		s.expr(e)
+	}
+}
+
+// queryColumn adds the sources of one column of a query.
+func (s *stored) queryColumn(q *sqlparse.Select, i int) {
+	if q.Op != sqlparse.NoSetOp {
+		s.queryColumn(q.Left, i)
+		s.queryColumn(q.Right, i)
+		return
+	}
+	for _, row := range q.Values {
+		s.nth(row, i)
+	}
+	if q.Values != nil {
+		return
+	}
+	targets := make([]sqlparse.Expr, len(q.Targets))
+	for j, t := range q.Targets {
+		targets[j] = t.Expr
+	}
+	s.nth(targets, i)
+}
+
+// nth adds the sources of one expression of a list. A column inside a query is not the one
+// of the same name outside.
+func (s *stored) nth(es []sqlparse.Expr, i int) {
+	var in stored
+	if i >= len(es) || slices.ContainsFunc(es, expands) {
+		s.other = true
+		return
+	}
+	in.expr(es[i])
+	s.other = s.other || in.any()
+}
+
+// oneColumn reports whether all stored cells of both sides are those of one column of one
+// row, which are equal under whatever key they are.
+func oneColumn(l, r *stored) bool {
+	if l.other || r.other {
+		return false
+	}
+	all := append(slices.Clone(l.columns), r.columns...)
+	for _, c := range all {
+		if c.Star || !slices.Equal(c.Parts, all[0].Parts) {
+			return false
+		}
+	}
+	return true
+}
+
+// copyPerKey sees to it that a comparison of deterministic cells is right for every live
+// search key, or refuses it.
+func (a *analysis) copyPerKey(c *check, col *schema.Column) error {
+	const meanwhile = "until all rows are sealed under the new search key and the old one is retired, equal values have different cells"
+	var l, r stored
+	l.take(c.sides.left)
+	r.take(c.sides.right)
+	s := c.sides.search
+	reason, hint := "", ""
+	switch {
+	case c.need != equal:
+		reason, hint = c.what, "do it in the program"
+		if c.need == unique {
+			hint = "name the columns of a plain unique key: ON CONFLICT (id)"
+		}
+	case !l.any() && !r.any():
+		return nil
+	case l.any() && r.any() && (!oneColumn(&l, &r) || s == nil || s.allOf):
+		reason, hint = c.what+" between stored cells", "compare the column with parameters: read one side first, then column = ANY($1)"
+	case s == nil:
+		reason, hint = c.what, "write it as CASE WHEN column = $1 THEN …"
+	case r.any() && s.allOf:
+		reason, hint = c.what+" with stored cells on its right", "compare each column with the value, joined by AND or OR"
+	case !repeatable(reflect.ValueOf(s.expr)):
+		reason, hint = "a comparison that calls a function", "compare the column itself with a parameter"
+	}
+	if reason != "" {
+		return a.refuse(c.pos, col, reason+" cannot be answered while two search keys are live", meanwhile+"; "+hint)
+	}
+	if len(s.dims) == 0 {
+		a.copied = append(a.copied, s)
+	}
+	s.vary(c.sides)
+	return nil
+}
+
+// vary notes that a pair of expressions of the search has to be tried with every key.
+func (s *search) vary(p sides) {
+	i := slices.IndexFunc(s.dims, func(d *dimension) bool { return d.left == p.left.expr })
+	if i < 0 {
+		s.dims = append(s.dims, &dimension{left: p.left.expr, parts: []sqlparse.Expr{p.left.expr}})
+		i = len(s.dims) - 1
+	}
+	s.dims[i].parts = append(s.dims[i].parts, p.right.expr) // nil for a query's column
+}
+
+// repeatable reports whether a part of the tree can be evaluated several times instead of
+// once: it calls no function but those that are known to have no effect.
+func repeatable(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		return v.IsNil() || repeatable(v.Elem())
+	case reflect.Slice:
+		for i := range v.Len() {
+			if !repeatable(v.Index(i)) {
+				return false
+			}
+		}
+	case reflect.Struct:
+		switch x := v.Addr().Interface().(type) {
+		case *sqlparse.Call:
+			if functions[x.Name] == notUnderstood || !builtin(x) {
+				return false
+			}
+		case *sqlparse.FuncTable, *sqlparse.OpaqueTable, *sqlparse.With:
+			return false
+		case *sqlparse.TableName:
+			return len(x.Args) == 0 // TABLESAMPLE
+		}
+		for i := range v.NumField() {
+			if !repeatable(v.Field(i)) {
+				return false
+			}
+		}
+	}
+	return true
+}

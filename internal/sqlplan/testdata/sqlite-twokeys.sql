@@ -1,0 +1,13 @@
+SELECT id FROM users WHERE email=?
+SELECT id FROM users WHERE email==:a OR email <> :a OR :a = email OR email='x'
+SELECT id FROM users WHERE email IN (?,?,'x') AND email NOT IN (?1) AND email IS ? AND email IS NOT 'x'
+SELECT id FROM users WHERE (email,note)=(?,?) AND org=?
+SELECT id FROM leads WHERE (email,phone)=(?,7)
+SELECT id FROM users WHERE email IN (SELECT ?) OR ifnull(email,?) = 'x'
+SELECT id FROM users WHERE iif(id=?,email,NULL) = ?
+INSERT INTO users(id,email) VALUES (?,?) ON CONFLICT(id) DO UPDATE SET email=excluded.email
+INSERT OR REPLACE INTO users(id,email) VALUES (?,?)
+INSERT OR IGNORE INTO users(id,email) VALUES (?,?)
+UPDATE users SET email=? WHERE email=?
+SELECT a.id FROM users a JOIN archive b USING (email)
+SELECT DISTINCT email FROM users
