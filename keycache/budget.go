@@ -84,6 +84,9 @@ func (c *Cache) reserve(ctx context.Context, r *ring, k *liveKey, n uint64) erro
 			return struct{}{}, errSpent
 		}
 		k.budget.add(want)
+		if more := want - n; k.gone.Load() && k.budget.take(more) {
+			_ = c.keyring.Release(ctx, k.rec.ID, more)
+		}
 		k.reserved.Store(sum)
 		if sum >= c.cfg.MaxSeals/2 && k.budget.half.CompareAndSwap(false, true) {
 			c.background(func(ctx context.Context) { _ = c.rereadRing(ctx, r.id) })
@@ -102,6 +105,9 @@ func (c *Cache) refill(r *ring, k *liveKey) {
 		defer k.budget.filling.Store(false)
 		// Should it fail, whoever finds the budget empty tries again and says so.
 		_ = c.reserve(ctx, r, k, 1)
+		if k.gone.Load() {
+			c.giveBackKey(ctx, k)
+		}
 	})
 }
 
@@ -109,10 +115,28 @@ func (c *Cache) refill(r *ring, k *liveKey) {
 // costs seals, not safety, so errors do not matter.
 func (c *Cache) giveBack(ctx context.Context, s *ringState) {
 	for _, k := range s.keys {
-		for left := k.budget.left.Load(); left > 0; left = k.budget.left.Load() {
-			if k.budget.take(left) {
-				_ = c.keyring.Release(ctx, k.rec.ID, left)
-			}
+		c.giveBackKey(ctx, k)
+	}
+}
+
+func (c *Cache) giveBackKey(ctx context.Context, k *liveKey) {
+	for left := k.budget.left.Load(); left > 0; left = k.budget.left.Load() {
+		if k.budget.take(left) {
+			_ = c.keyring.Release(ctx, k.rec.ID, left)
+		}
+	}
+}
+
+// leave gives back what is reserved of the keys that a ring had before and has no
+// longer. Who still holds such a key reserves what it needs, while it may.
+func (c *Cache) leave(before, now *ringState) {
+	if before == nil {
+		return
+	}
+	for _, k := range before.keys {
+		if now.find(k.rec.ID) == nil {
+			k.gone.Store(true)
+			c.background(func(ctx context.Context) { c.giveBackKey(ctx, k) })
 		}
 	}
 }

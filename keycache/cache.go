@@ -30,7 +30,8 @@ type Cache struct {
 	seals hot.Counter
 }
 
-// closeGrace bounds what Close spends on giving back seals.
+// closeGrace bounds what Close spends on waiting for what is under way, and then on
+// giving back seals.
 const closeGrace = 2 * time.Second
 
 // New returns an empty cache. It asks neither the keyring nor KMS before it must.
@@ -55,12 +56,12 @@ func New(keyring Keyring, w kms.Wrapper, cfg Config, columns ...Column) *Cache {
 	return c
 }
 
-// Close drops every key, gives back the seals that were reserved and
-// not used, and waits for what is under way; two seconds at most, if the keyring
-// does not answer. Later calls give [ErrClosed]; keys that were handed out go on
-// working.
+// Close drops every key, gives back the seals that were reserved and not used, and
+// waits for what is under way: two seconds at most for a KMS that does not heed its
+// context, and two for a keyring that does not answer. Later calls give [ErrClosed];
+// keys that were handed out go on working.
 func (c *Cache) Close() error {
-	if !c.flights.close() {
+	if !c.flights.close(closeGrace) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)

@@ -62,14 +62,23 @@ func (f *flights) begin() (done func(), ok bool) {
 	return f.busy.Done, true
 }
 
-// close ends all work and waits for it; false if that was done before.
-func (f *flights) close() bool {
+// close ends all work and waits for it, but not for a KMS that does not heed its
+// context for longer than grace; false if that was done before.
+func (f *flights) close(grace time.Duration) bool {
 	f.mu.Lock()
 	first := !f.closed
 	f.closed = true
 	f.mu.Unlock()
 	f.stop()
-	f.busy.Wait()
+	idle := make(chan struct{})
+	go func() {
+		f.busy.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-time.After(grace):
+	}
 	return first
 }
 

@@ -44,6 +44,11 @@ type Record struct {
 	changedBy, changedWhy string // for Insert: who made it and why; "" for a process on its own
 }
 
+// sameRing reports whether two records are of one purpose and scope.
+func (r Record) sameRing(other Record) bool {
+	return r.Purpose == other.Purpose && r.Scope == other.Scope
+}
+
 // A Keyring is where wrapped data keys are kept; [Store] is the one on a
 // database. Every method is one atomic step, durable when it returns, and safe
 // for concurrent use from many processes.

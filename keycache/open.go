@@ -100,6 +100,20 @@ func (c *Cache) entry(ctx context.Context, keyID uint32, how *lookup) (*entry, e
 	return nil, c.explain("get", Record{ID: keyID}, err)
 }
 
+// entryFor is entry for a key of a ring, which must be that ring's. Whoever can
+// write the keyring could give a row another scope, and have that scope seal under
+// a key that is in memory for the first; KMS refuses the row as it is now.
+func (c *Cache) entryFor(ctx context.Context, rec Record, how *lookup) (*entry, error) {
+	for range 2 {
+		e, err := c.entry(ctx, rec.ID, how)
+		if err != nil || e.rec.sameRing(rec) {
+			return e, err
+		}
+		c.evict(e)
+	}
+	return nil, classify("get", rec, fmt.Errorf("%w: its row was changed while it was read", kms.ErrInvalidWrapped))
+}
+
 func flightName(keyID uint32) string { return fmt.Sprintf("key %08x", keyID) }
 
 // record reads one key's record.
@@ -167,7 +181,7 @@ func (c *Cache) install(rec Record, plain []byte, asked time.Time) (*entry, erro
 		if err != nil {
 			return nil, c.explain("expand", rec, err)
 		}
-		if same && e.start(fresh, fresh.Add(c.cfg.MaxStale), func() { c.attend(e) }) {
+		if same && e.rec.sameRing(rec) && e.start(fresh, fresh.Add(c.cfg.MaxStale), func() { c.attend(e) }) {
 			c.count.refreshes.Add(1)
 			return e, nil
 		}
@@ -182,6 +196,10 @@ func (c *Cache) install(rec Record, plain []byte, asked time.Time) (*entry, erro
 	for _, old := range gone {
 		c.count.evictions.Add(1)
 		c.outlive(old)
+	}
+	if c.flights.base.Err() != nil { // KMS answered after Close had given up waiting
+		c.evict(e)
+		return nil, ErrClosed
 	}
 	return e, nil
 }

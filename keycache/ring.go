@@ -40,6 +40,7 @@ type liveKey struct {
 	born     time.Time     // by this process's clock, for the statistics
 	reserved atomic.Uint64 // of its seals, by all processes, as far as is known here
 	entry    atomic.Pointer[entry]
+	gone     atomic.Bool // it left its ring: what is reserved of it goes back
 	budget   budget
 }
 
@@ -139,7 +140,7 @@ func (c *Cache) readRing(ctx context.Context, id ringID) (*ringState, error) {
 		}
 		return nil, err
 	}
-	r.current.Store(s)
+	c.leave(r.current.Swap(s), s)
 	if !r.start(until.fresh, until.hard, func() { c.attendRing(r) }) {
 		// Evicted meanwhile. The reading serves who waits for it.
 		c.dropRing(r)
@@ -158,6 +159,7 @@ func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error
 		if err != nil {
 			return nil, terms{}, err
 		}
+		stopped := r.stopped(recs)
 		verdict := c.judge(id.purpose, recs, r.spent.Load())
 		if verdict.destroyed != nil {
 			return nil, terms{}, destroyedScope(*verdict.destroyed)
@@ -173,6 +175,7 @@ func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error
 			case err == nil:
 				verdict.live = []Record{made.rec}
 			case verdict.must:
+				c.stop(r, stopped)
 				return nil, terms{}, err
 			default:
 				// Ahead of need: the present key serves until the next look.
@@ -182,9 +185,28 @@ func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error
 			}
 		}
 		s, err := c.ringOf(ctx, asked, verdict.live, r.current.Load(), granted)
+		if err != nil {
+			c.stop(r, stopped)
+		}
 		return s, c.termsOf(id.purpose, asked, verdict.live[0]), err
 	}
 	return nil, terms{}, errNoFreeID
+}
+
+// stopped reports whether the key that seals here was retired.
+func (r *ring) stopped(recs []Record) bool {
+	s := r.current.Load()
+	return s != nil && r.id.purpose == PurposeData && slices.ContainsFunc(recs, func(rec Record) bool {
+		return rec.ID == s.keys[0].rec.ID && rec.Retired
+	})
+}
+
+// stop forgets a key that is known to be retired: it does not seal on, as a stale
+// one, until KMS hands out its successor.
+func (c *Cache) stop(r *ring, stopped bool) {
+	if stopped {
+		c.leave(r.current.Swap(nil), nil)
+	}
 }
 
 func destroyedScope(rec Record) error {
@@ -288,7 +310,7 @@ func (c *Cache) ringOf(ctx context.Context, asked time.Time, live []Record, befo
 	s := &ringState{}
 	s.columns.Store(&[]searchKeys{})
 	for _, rec := range live {
-		e, err := c.entry(ctx, rec.ID, new(lookup))
+		e, err := c.entryFor(ctx, rec, new(lookup))
 		if err != nil {
 			return nil, err
 		}

@@ -109,7 +109,7 @@ func (c *Cache) noReserve(ctx context.Context, r *ring, k *liveKey, err error) e
 
 // keyOf returns the key of a ring for a column, fetched again if it left memory.
 func (c *Cache) keyOf(ctx context.Context, k *liveKey, col Column, how *lookup) (*codec.Key, error) {
-	e, err := c.entry(ctx, k.rec.ID, how)
+	e, err := c.entryFor(ctx, k.rec, how)
 	if err != nil {
 		return nil, err
 	}
