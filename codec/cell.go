@@ -59,7 +59,7 @@ func (k *Key) sealInPlace(buf []byte, n int) []byte {
 // The error is ErrFormat if cell is not a cell, ErrColumnMismatch or ErrAuth if it was not sealed by this key as it stands. Then
 // the returned slice is nil and what was written beyond len(dst) is wiped.
 func (k *Key) Open(dst, cell []byte) (Kind, []byte, error) {
-	if !k.owns(cell) {
+	if !k.Owns(cell) {
 		return 0, nil, k.diagnose(cell)
 	}
 	n, size := len(dst), len(cell)-k.header.Suite.Overhead()+kindSize
@@ -86,7 +86,7 @@ func (k *Key) Open(dst, cell []byte) (Kind, []byte, error) {
 // OpenInPlace is Open into cell's own memory: the returned slice aliases cell, whose other bytes are undefined afterwards, also
 // on failure. It allocates nothing.
 func (k *Key) OpenInPlace(cell []byte) (Kind, []byte, error) {
-	if !k.owns(cell) {
+	if !k.Owns(cell) {
 		return 0, nil, k.diagnose(cell)
 	}
 	var out []byte
@@ -110,8 +110,9 @@ func (k *Key) OpenInPlace(cell []byte) (Kind, []byte, error) {
 	return kind, out[kindSize:len(out):len(out)], nil
 }
 
-// owns reports whether cell has this key's header and room for a body.
-func (k *Key) owns(cell []byte) bool {
+// Owns reports whether cell has this key's header and room for a body: only such a cell can be opened by k. Whether it can, only opening
+// tells.
+func (k *Key) Owns(cell []byte) bool {
 	return len(cell) >= k.header.Suite.Overhead() && [HeaderSize]byte(cell) == k.headerRaw
 }
 

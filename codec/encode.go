@@ -24,9 +24,13 @@ func appendText(dst []byte, kind Kind, in input) ([]byte, error) {
 		return nil, refuse(kind, "neither a string nor bytes")
 	}
 	if !validText(dst[n:]) {
-		return nil, refuse(kind, "not valid UTF-8 without NUL, as PostgreSQL's text is")
+		return nil, errBadText(kind)
 	}
 	return dst, nil
+}
+
+func errBadText(kind Kind) error {
+	return refuse(kind, "not valid UTF-8 without NUL, as PostgreSQL's text is")
 }
 
 func appendBytes(dst []byte, in input) ([]byte, error) {

@@ -19,20 +19,31 @@ const canonicalNaN = 0x7ff8000000000000
 // SealValue seals v as kind, in one allocation where the encoding's length is known beforehand, and returns the cell. It accepts
 // what [AppendValue] accepts, and returns its errors.
 func (k *Key) SealValue(kind Kind, v any) ([]byte, error) {
-	off := k.bodyOffset()
-	buf := make([]byte, off+kindSize, k.header.Suite.Overhead()+sizeHint(kind, v))
+	return k.AppendSealed(nil, kind, v)
+}
+
+// AppendSealed is SealValue into dst's spare capacity: it appends the cell of v and returns the extended slice. It allocates only if
+// dst lacks capacity for [CellSize] bytes, or that was a guess too low. On error the returned slice is nil and what was written beyond
+// len(dst) is wiped.
+func (k *Key) AppendSealed(dst []byte, kind Kind, v any) ([]byte, error) {
+	n, off, size := len(dst), len(dst)+k.bodyOffset(), CellSize(k.header.Suite, kind, v)
+	buf := grow(dst, size)[:off+kindSize]
 	buf[off] = byte(kind)
 	out, err := AppendValue(buf, kind, k.header.Suite, v)
+	if err == nil {
+		err = checkSeal(kind, len(out)-off-kindSize)
+	}
 	if err != nil {
-		clear(buf[:cap(buf)])
+		clear(buf[n : n+size])
+		clear(out[min(n, len(out)):])
 		return nil, err
 	}
-	if err := checkSeal(kind, len(out)-off-kindSize); err != nil {
-		clear(out)
-		return nil, err
-	}
-	return k.sealInPlace(out, 0), nil
+	return k.sealInPlace(out, n), nil
 }
+
+// CellSize is the length in bytes of the cell of v as kind: exact where the encoding's length does not depend on a conversion, a
+// guess elsewhere.
+func CellSize(suite Suite, kind Kind, v any) int { return suite.Overhead() + sizeHint(kind, v) }
 
 // sizeHint is the length of v's encoding, exact for the usual types. A wrong one costs an allocation.
 func sizeHint(kind Kind, v any) int {
@@ -87,6 +98,9 @@ func finishOpen(want, got Kind, plaintext []byte, err error) (any, error) {
 		clear(plaintext)
 		return nil, fmt.Errorf("%w: it holds %s, the column is declared %s", ErrKind, got, want)
 	}
+	if want == KindText && validText(plaintext) {
+		return unsafe.String(unsafe.SliceData(plaintext), len(plaintext)), nil
+	}
 	return decodeValue(want, plaintext, true)
 }
 
@@ -113,6 +127,13 @@ func (k Kind) small() bool {
 // holds the value.
 func AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte, error) {
 	switch kind {
+	case KindText: // the usual argument, without the detour
+		if s, ok := v.(string); ok {
+			if !validTextString(s) {
+				return nil, errBadText(kind)
+			}
+			return append(dst, s...), nil
+		}
 	case KindJSON:
 		return appendJSON(dst, suite, v)
 	case KindTextArray, KindIntArray:

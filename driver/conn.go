@@ -29,6 +29,7 @@ type conn struct {
 	env     sqlplan.Env // reused for every Plan call
 	catalog connCatalog
 	session session
+	scratch scratch
 }
 
 // The interfaces that *conn must not lose.

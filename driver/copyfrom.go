@@ -53,6 +53,7 @@ func (c *conn) copyFrom(ctx context.Context, table string, columns []string, row
 	for _, use := range uses {
 		if use != nil {
 			s.count(use.Column, len(rows)) // NULLs too: one pass over the values will do
+			s.room += 64 * len(rows)
 		}
 	}
 	if err := s.askKeys(); err != nil {

@@ -12,6 +12,7 @@ type call struct {
 	plan  *sqlplan.Plan
 	query string
 	args  []sqldriver.NamedValue
+	made  []sqldriver.NamedValue // what of args is to be given back
 }
 
 // ExecContext implements driver.ExecerContext.
@@ -24,6 +25,7 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []sqldriver.N
 		return nil, err
 	}
 	res, err := innerExec(ctx, c.inner, cl.query, cl.args)
+	c.giveArgs(cl.made)
 	if err != sqldriver.ErrSkip {
 		c.after(cl.plan, err)
 	}
@@ -40,6 +42,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []sqldriver.
 		return nil, err
 	}
 	inner, err := innerQuery(ctx, c.inner, cl.query, cl.args)
+	c.giveArgs(cl.made)
 	if err != sqldriver.ErrSkip {
 		c.after(cl.plan, err)
 	}
@@ -77,15 +80,16 @@ func (c *conn) analyse(ctx context.Context, query string, args []sqldriver.Named
 	if isQuery && p.Statements > 1 {
 		return call{}, severalStatements("queried")
 	}
-	s := sealer{ctx: ctx, c: c}
+	s := c.newSealer(ctx)
 	text, rest, err := s.statement(p, rest, &c.check)
+	s.done()
 	if err != nil {
 		return call{}, err
 	}
 	if c.pg != nil && len(rest) > 0 && text.oneOff {
 		opts = c.pg.uncached(opts)
 	}
-	return call{plan: p, query: text.sql, args: prepend(opts, rest, nil)}, nil
+	return call{plan: p, query: text.sql, args: prepend(opts, rest, nil), made: rest}, nil
 }
 
 // prepend returns opts and rest as one list with the ordinals of its places. When they

@@ -22,25 +22,18 @@ type opener struct {
 	index int    // of the result column
 	name  string // its label
 	cols  []*schema.Column
-	tags  []uint16
 	array bool
 	// private: the inner driver gives its []byte away, so that a cell may be opened in
 	// its own memory.
 	private bool
 
-	key    *codec.Key
-	header codec.Header // of the cells that key opens
+	key    *codec.Key // opens the cells with its header, which has the tag of col
 	col    *schema.Column
 	warned bool
 }
 
-func newOpener(c *conn, index int, name string, res sqlplan.Result) *opener {
-	o := &opener{c: c, index: index, name: name, cols: res.Columns, array: res.Array, private: c.pg != nil}
-	o.tags = make([]uint16, len(o.cols))
-	for i, col := range o.cols {
-		o.tags[i] = col.Tag()
-	}
-	return o
+func newOpener(c *conn, index int, name string, res sqlplan.Result) opener {
+	return opener{c: c, index: index, name: name, cols: res.Columns, array: res.Array, private: c.pg != nil}
 }
 
 // kind is what all columns here hold.
@@ -84,16 +77,25 @@ func (o *opener) openValue(ctx context.Context, v any, private bool) (any, error
 	if err != nil {
 		return o.notSealed(v, err)
 	}
-	h, err := codec.Recognize(cell, o.tags...)
-	if err != nil {
-		return o.notSealed(v, err)
-	}
-	if o.key == nil || h != o.header {
+	if o.key == nil || !o.key.Owns(cell) {
+		h, err := o.recognize(cell)
+		if err != nil {
+			return o.notSealed(v, err)
+		}
 		if err := o.findKey(ctx, h); err != nil {
 			return nil, err
 		}
 	}
 	return o.key.OpenValue(o.kind(), cell, private)
+}
+
+func (o *opener) recognize(cell []byte) (codec.Header, error) {
+	var few [4]uint16
+	tags := few[:0]
+	for _, col := range o.cols {
+		tags = append(tags, col.Tag())
+	}
+	return codec.Recognize(cell, tags...)
 }
 
 const textPrefix = "cs1:"
@@ -134,7 +136,7 @@ func (o *opener) findKey(ctx context.Context, h codec.Header) error {
 		if err != nil {
 			return keyError(col, err)
 		}
-		o.key, o.header, o.col = key, h, col
+		o.key, o.col = key, col
 		return nil
 	}
 	return codec.ErrColumnMismatch

@@ -28,10 +28,17 @@ func (c *conn) openRows(ctx context.Context, inner sqldriver.Rows, p *sqlplan.Pl
 		}
 		p = fresh
 	}
-	r := &rows{c: c, ctx: ctx, inner: inner, openers: make([]*opener, len(names))}
+	r := &rows{c: c, ctx: ctx, inner: inner}
+	sealed := 0
+	for i := range names {
+		if res := p.Result(i, len(names)); len(res.Columns) > 0 {
+			sealed++
+		}
+	}
+	r.openers = make([]opener, 0, sealed)
 	for i, name := range names {
 		if res := p.Result(i, len(names)); len(res.Columns) > 0 {
-			r.openers[i] = newOpener(c, i, name, res)
+			r.openers = append(r.openers, newOpener(c, i, name, res))
 		}
 	}
 	return r, nil
@@ -62,7 +69,7 @@ type rows struct {
 	c       *conn
 	ctx     context.Context // of the query: database/sql closes the rows when it ends
 	inner   sqldriver.Rows
-	openers []*opener         // nil for plain columns
+	openers []opener          // of the sealed columns, in order
 	buf     []sqldriver.Value // the current row, where rows are scanned by column (rows_go127.go)
 	further bool              // in a result set after the first
 }
@@ -90,24 +97,25 @@ func (r *rows) Next(dest []sqldriver.Value) error {
 		}
 		return err
 	}
-	for i, o := range r.openers {
-		if o == nil || i >= len(dest) {
+	for i := range r.openers {
+		o := &r.openers[i]
+		if o.index >= len(dest) {
 			continue
 		}
-		v, err := o.open(r.ctx, dest[i])
+		v, err := o.open(r.ctx, dest[o.index])
 		if err != nil {
 			r.blank(dest)
 			return err
 		}
-		dest[i] = v
+		dest[o.index] = v
 	}
 	return nil
 }
 
 func (r *rows) blank(dest []sqldriver.Value) {
-	for i, o := range r.openers {
-		if o != nil && i < len(dest) {
-			dest[i] = nil
+	for i := range r.openers {
+		if at := r.openers[i].index; at < len(dest) {
+			dest[at] = nil
 		}
 	}
 }
@@ -139,10 +147,12 @@ func (r *rows) NextResultSet() error {
 
 // sealed returns the opener of a column, or nil.
 func (r *rows) sealed(i int) *opener {
-	if i < 0 || i >= len(r.openers) {
-		return nil
+	for at := range r.openers {
+		if r.openers[at].index == i {
+			return &r.openers[at]
+		}
 	}
-	return r.openers[i]
+	return nil
 }
 
 // ColumnTypeScanType implements driver.RowsColumnTypeScanType.

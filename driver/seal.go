@@ -19,6 +19,9 @@ type sealer struct {
 	ctx  context.Context
 	c    *conn
 	keys []columnKeys
+
+	room  int    // bytes that the cells of the arguments will take, about
+	block []byte // where the next cell goes: cells of one statement are made and forgotten together
 }
 
 // columnKeys are the keys of one column for one statement.
@@ -42,11 +45,15 @@ func (s *sealer) statement(p *sqlplan.Plan, args []sqldriver.NamedValue, check *
 	if err == nil {
 		err = s.sealArgs(p, out)
 	}
+	var text sealedText
+	if err == nil {
+		text, err = s.text(p)
+	}
 	if err != nil {
+		s.c.giveArgs(out)
 		return sealedText{}, nil, err
 	}
-	text, err := s.text(p)
-	return text, out, err
+	return text, out, nil
 }
 
 // literals seals the literals of a statement that is to be prepared.
@@ -70,13 +77,14 @@ func (s *sealer) arguments(p *sqlplan.Plan, args []sqldriver.NamedValue, check *
 		err = s.sealArgs(p, out)
 	}
 	if err != nil {
+		s.c.giveArgs(out)
 		return nil, err
 	}
 	return out, nil
 }
 
 // takeInArgs returns the parameters to send, those that are to be sealed as takeIn leaves
-// them.
+// them. They are to be given back, on error too.
 func (s *sealer) takeInArgs(p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker) ([]sqldriver.NamedValue, error) {
 	if len(args) > p.NumInput {
 		args = check.withoutOptions(args)
@@ -84,12 +92,12 @@ func (s *sealer) takeInArgs(p *sqlplan.Plan, args []sqldriver.NamedValue, check 
 	if !p.NamedInput && len(args) != p.NumInput {
 		return nil, fmt.Errorf("colseal: expected %d arguments, got %d", p.NumInput, len(args))
 	}
-	out := make([]sqldriver.NamedValue, len(p.Params))
+	out := s.c.takeArgs(len(p.Params))
 	for i := range p.Params {
 		param := &p.Params[i]
 		arg, err := argument(param, args)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		out[i] = sqldriver.NamedValue{Ordinal: i + 1, Value: arg.Value}
 		if param.Use == nil {
@@ -99,7 +107,7 @@ func (s *sealer) takeInArgs(p *sqlplan.Plan, args []sqldriver.NamedValue, check 
 			err = whereArgument(param, err)
 		}
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 	}
 	return out, nil
@@ -166,6 +174,9 @@ func (s *sealer) takeIn(use *sqlplan.Use, v any) (any, error) {
 		v, err := s.unwrapValue(use.Column.Kind, v)
 		if err == nil && v != nil {
 			s.count(use.Column, 1)
+			if use.Storage == sqlplan.StorageBytes {
+				s.room += codec.CellSize(use.Column.Suite(), use.Column.Kind, v)
+			}
 		}
 		return v, err
 	}
@@ -206,7 +217,7 @@ func (s *sealer) count(col *schema.Column, cells int) {
 	}
 	k := s.keysOf(col)
 	if k == nil {
-		if s.keys == nil {
+		if cap(s.keys) == 0 {
 			s.keys = make([]columnKeys, 0, 4)
 		}
 		s.keys = append(s.keys, columnKeys{col: col})
@@ -305,8 +316,24 @@ func (s *sealer) cell(use *sqlplan.Use, v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key.SealValue(use.Column.Kind, v)
+	size := codec.CellSize(use.Column.Suite(), use.Column.Kind, v)
+	if cap(s.block) < size {
+		s.block = make([]byte, 0, max(size, min(s.room, maxBlock)))
+	}
+	s.room -= size
+	cell, err := key.AppendSealed(s.block, use.Column.Kind, v)
+	if err != nil {
+		return nil, err
+	}
+	// The rest of the block, where the cell was made in it and not in memory of its own.
+	if n := len(cell); n <= cap(s.block) && &cell[0] == &s.block[:1][0] {
+		s.block = s.block[n:n:cap(s.block)]
+	}
+	return cell[:len(cell):len(cell)], nil
 }
+
+// maxBlock bounds how much memory one argument can keep alive if it is kept.
+const maxBlock = 64 << 10
 
 // cells seals the elements of an array; NULLs stay nil.
 func (s *sealer) cells(use *sqlplan.Use, elems []any) ([][]byte, error) {

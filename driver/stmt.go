@@ -171,6 +171,7 @@ func (s *stmt) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (sq
 		return nil, err
 	}
 	res, err := innerStmtExec(ctx, s.inner, args)
+	s.giveBack(args)
 	s.c.after(s.plan, err)
 	return res, err
 }
@@ -182,11 +183,19 @@ func (s *stmt) QueryContext(ctx context.Context, args []sqldriver.NamedValue) (s
 		return nil, err
 	}
 	inner, err := innerStmtQuery(ctx, s.inner, args)
+	s.giveBack(args)
 	s.c.after(s.plan, err)
 	if err != nil {
 		return nil, err
 	}
 	return s.c.openRows(ctx, inner, s.plan, s.query)
+}
+
+// giveBack gives back what arguments made.
+func (s *stmt) giveBack(args []sqldriver.NamedValue) {
+	if s.plan.Sealed {
+		s.c.giveArgs(args)
+	}
 }
 
 // arguments returns what to send for the caller's arguments.
@@ -200,7 +209,8 @@ func (s *stmt) arguments(ctx context.Context, args []sqldriver.NamedValue) ([]sq
 		return nil, err
 	}
 	if s.plan.Sealed {
-		sl := sealer{ctx: ctx, c: s.c}
+		sl := s.c.newSealer(ctx)
+		defer sl.done()
 		return sl.arguments(s.plan, args, &s.check)
 	}
 	if converted {
