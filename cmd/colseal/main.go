@@ -1,7 +1,7 @@
 // Command colseal prepares and checks databases with sealed columns. It needs no keys and never sees a
 // plaintext: all that it works on is the schema, SQL texts and the database's catalog.
 //
-// The exit status is 0 when all is well, 1 when a statement is refused or the audit has findings, and 2
+// The exit status is 0 when all is well, 1 when a statement is refused, or the audit or vet found something, and 2
 // when the command itself failed.
 package main
 
@@ -17,6 +17,9 @@ import (
 )
 
 func main() {
+	if isVetTool(os.Args[1:]) {
+		runVetTool()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -58,6 +61,6 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newSchema(), newDDL(), newExplain(), newAudit())
+	root.AddCommand(newSchema(), newDDL(), newExplain(), newAudit(), newVet())
 	return root
 }

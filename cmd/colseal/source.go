@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -24,10 +25,14 @@ type source struct {
 }
 
 func (s *source) flags(cmd *cobra.Command) {
+	s.optionalFlags(cmd)
+	cmd.MarkFlagsOneRequired("models", "schema")
+}
+
+func (s *source) optionalFlags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&s.models, "models", nil, "Go packages to read the schema from, as go list takes them")
 	cmd.Flags().StringVar(&s.file, "schema", "", "JSON file to read the schema from, as `colseal schema` writes it")
 	cmd.MarkFlagsMutuallyExclusive("models", "schema")
-	cmd.MarkFlagsOneRequired("models", "schema")
 }
 
 func (s *source) load(ctx context.Context) (*schema.Schema, error) {
@@ -39,6 +44,63 @@ func (s *source) load(ctx context.Context) (*schema.Schema, error) {
 		return nil, err
 	}
 	return schema.ParseJSON(text)
+}
+
+// Where the schema is when no flag says so.
+const (
+	schemaEnv  = "COLSEAL_SCHEMA"      // names a file, as --schema does; relative to the module's folder
+	schemaFile = "colseal.schema.json" // in the module's folder
+)
+
+// foundSchemaFile returns the schema's file of the module around the working folder; "" if there is none.
+func foundSchemaFile() string {
+	root := moduleRoot()
+	name := os.Getenv(schemaEnv)
+	if name == "" {
+		name = filepath.Join(root, schemaFile)
+		if _, err := os.Stat(name); err != nil || root == "" {
+			return ""
+		}
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(root, name)
+	}
+	return name
+}
+
+// moduleRoot returns the folder of the go.mod that the working folder is under; "" if there is none.
+func moduleRoot() string {
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			break
+		}
+		dir = up
+	}
+	return ""
+}
+
+// loadOrFind is load, and looks for the schema where no flag says where it is.
+func (s *source) loadOrFind(ctx context.Context) (*schema.Schema, error) {
+	if len(s.models) > 0 || s.file != "" {
+		return s.load(ctx)
+	}
+	if file := foundSchemaFile(); file != "" {
+		return (&source{file: file}).load(ctx)
+	}
+	root := moduleRoot()
+	if root == "" {
+		return nil, errors.New("no schema: give --models or --schema")
+	}
+	found, err := models.Load(ctx, root, "./...")
+	if err != nil {
+		return nil, fmt.Errorf("no --models and no --schema, and the module's packages do not tell: %w", err)
+	}
+	return found, nil
 }
 
 // dsnEnv is read where --dsn is not given: other users of the machine see a command's flags.

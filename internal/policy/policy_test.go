@@ -32,6 +32,7 @@ var mayImport = []struct {
 	{"internal/sqlparse/...", []string{"internal/sqlparse"}},
 	{"internal/sqlplan", []string{"schema", "internal/sqlparse/...", "internal/hot"}},
 	{"driver", []string{"codec", "schema", "kms", "keycache", "internal/sqlplan", "internal/ddl", "internal/audit", "internal/telemetry"}},
+	{"internal/vet", []string{"driver", "schema"}},
 	{"internal/pgtest/...", []string{"internal/pgtest/..."}},
 	{"internal/...", []string{"codec", "schema", "kms", "keycache", "internal/..."}},
 	{"cmd/...", anyOfOurs},
@@ -52,6 +53,7 @@ var only = map[string]string{
 	"github.com/testcontainers":         "internal/pgtest bench/internal/queries",
 	"github.com/moby/moby":              "internal/pgtest bench/internal/queries",
 	"github.com/aws/aws-sdk-go-v2":      "kms/... examples/... cmd/... integration/... bench/...",
+	"golang.org/x/tools":                "internal/vet cmd/...",
 	"golang.org/x/crypto":               "", // cryptography is the standard library's alone
 	"github.com/pganalyze/pg_query_go":  "", // panics at start beside oliphant
 	"github.com/tink-crypto/tink-go/v2": "bench/...",

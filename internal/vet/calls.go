@@ -1,0 +1,175 @@
+package vet
+
+import (
+	"go/ast"
+	"go/types"
+	"strings"
+
+	"golang.org/x/tools/go/types/typeutil"
+)
+
+// site is a call that takes an SQL text.
+type site struct {
+	call      *ast.CallExpr
+	query     ast.Expr
+	args      []ast.Expr // what follows the text
+	spread    bool       // the last of them is a slice for all: args...
+	style     style
+	bypass    bool // native pgx: the statement does not pass through Colseal
+	makesText bool // the call's result is a text again
+}
+
+// The packages that are known by name. Others are known by the signatures of their methods.
+const (
+	sqlPkg  = "database/sql"
+	sqlxPkg = "github.com/jmoiron/sqlx"
+	gormPkg = "gorm.io/gorm"
+	bunPkg  = "github.com/uptrace/bun"
+)
+
+// isPgx accepts the packages of pgx, of every version. Not stdlib: that is database/sql.
+func isPgx(path string) bool {
+	return (strings.HasPrefix(path, "github.com/jackc/pgx/") || path == "github.com/jackc/pgx" || path == "github.com/jackc/pgconn") &&
+		!strings.HasSuffix(path, "/stdlib")
+}
+
+func is(want string) func(string) bool { return func(path string) bool { return path == want } }
+
+func set(names ...string) map[string]bool {
+	m := map[string]bool{}
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}
+
+var (
+	// standardNames are the methods of database/sql, which many types have: wrappers, and the interfaces that sqlc writes.
+	standardNames = set("Exec", "ExecContext", "Query", "QueryContext", "QueryRow", "QueryRowContext", "Prepare", "PrepareContext")
+	standardTypes = set("Result", "Rows", "Row", "Stmt")
+	pgxNames      = set("Exec", "ExecParams", "Query", "QueryRow", "Prepare", "Queue")
+	pgxTypes      = set("CommandTag", "Rows", "Row", "QueuedQuery", "StatementDescription", "MultiResultReader", "ResultReader")
+
+	// sqlxStyles are the functions and methods of sqlx, without the ending Context.
+	sqlxStyles = map[string]style{
+		"Get": native, "Select": native, "Queryx": native, "QueryRowx": native, "MustExec": native, "Preparex": native,
+		"NamedExec": colon, "NamedQuery": colon, "PrepareNamed": colon, "Named": colon, "BindNamed": colon,
+		"Rebind": question, "In": question,
+	}
+	sqlxTexts = set("Named", "BindNamed", "Rebind", "In")
+)
+
+// siteOf returns what a call does with an SQL text; nil if it takes none.
+func siteOf(info *types.Info, call *ast.CallExpr) *site {
+	f, ok := typeutil.Callee(info, call).(*types.Func)
+	if !ok || f.Pkg() == nil {
+		return nil
+	}
+	s := &site{call: call, spread: call.Ellipsis.IsValid()}
+	at := firstString(f.Signature())
+	switch {
+	case isPgxCall(f):
+		s.bypass, at = true, lastString(f.Signature())
+		s.style = pgxStyle(info, call, at)
+	case f.Pkg().Path() == sqlxPkg && known(sqlxStyles, f.Name()):
+		name := strings.TrimSuffix(f.Name(), "Context")
+		s.style, s.makesText = sqlxStyles[name], sqlxTexts[name]
+	case f.Pkg().Path() == gormPkg && (f.Name() == "Raw" || f.Name() == "Exec"):
+		s.style = gorm
+	case f.Pkg().Path() == bunPkg && (f.Name() == "NewRaw" || isStandardCall(f)):
+		s.style = bun
+	case isStandardCall(f):
+		s.style = pgxStyle(info, call, at)
+	default:
+		return nil
+	}
+	if at < 0 || at >= len(call.Args) {
+		return nil
+	}
+	s.query, s.args = call.Args[at], call.Args[at+1:]
+	return s
+}
+
+func known(styles map[string]style, name string) bool {
+	_, ok := styles[strings.TrimSuffix(name, "Context")]
+	return ok
+}
+
+// isStandardCall reports whether a method is database/sql's, or has the name and the results of one.
+func isStandardCall(f *types.Func) bool {
+	return f.Signature().Recv() != nil && standardNames[f.Name()] && returns(f, is(sqlPkg), standardTypes)
+}
+
+func isPgxCall(f *types.Func) bool {
+	return f.Signature().Recv() != nil && pgxNames[f.Name()] && returns(f, isPgx, pgxTypes)
+}
+
+// returns reports whether the first result is one of the types of a package.
+func returns(f *types.Func, pkg func(string) bool, names map[string]bool) bool {
+	if f.Signature().Results().Len() == 0 {
+		return false
+	}
+	name, ok := typeIn(f.Signature().Results().At(0).Type(), pkg)
+	return ok && names[name]
+}
+
+// firstString returns the place of the first parameter of type string; -1 if there is none.
+func firstString(sig *types.Signature) int {
+	for i := range sig.Params().Len() {
+		if isString(sig.Params().At(i).Type()) {
+			return i
+		}
+	}
+	return -1
+}
+
+// lastString is for pgx, whose Prepare takes the statement's name before its text.
+func lastString(sig *types.Signature) int {
+	for i := sig.Params().Len() - 1; i >= 0; i-- {
+		if isString(sig.Params().At(i).Type()) {
+			return i
+		}
+	}
+	return -1
+}
+
+func isString(t types.Type) bool {
+	b, ok := types.Unalias(t).(*types.Basic)
+	return ok && b.Kind() == types.String
+}
+
+// pgxStyle looks for pgx's named arguments, which rewrite the text.
+func pgxStyle(info *types.Info, call *ast.CallExpr, query int) style {
+	for _, a := range call.Args[min(query+1, len(call.Args)):] {
+		if t := info.TypeOf(a); t != nil {
+			if name, ok := typeIn(t, isPgx); ok && (name == "NamedArgs" || name == "StrictNamedArgs") {
+				return at
+			}
+		}
+	}
+	return native
+}
+
+// copySite is a call of pgx's CopyFrom.
+type copySite struct {
+	call    *ast.CallExpr
+	table   *ast.CompositeLit // pgx.Identifier{…}
+	columns *ast.CompositeLit // []string{…}; nil when it is not written out
+}
+
+// copyOf recognises CopyFrom(ctx, pgx.Identifier{"users"}, []string{…}, …).
+func copyOf(info *types.Info, call *ast.CallExpr) *copySite {
+	f, ok := typeutil.Callee(info, call).(*types.Func)
+	if !ok || f.Name() != "CopyFrom" || len(call.Args) < 3 {
+		return nil
+	}
+	table, ok := ast.Unparen(call.Args[1]).(*ast.CompositeLit)
+	if !ok {
+		return nil
+	}
+	if name, ok := typeIn(info.TypeOf(table), isPgx); !ok || name != "Identifier" {
+		return nil
+	}
+	columns, _ := ast.Unparen(call.Args[2]).(*ast.CompositeLit)
+	return &copySite{call: call, table: table, columns: columns}
+}

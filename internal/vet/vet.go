@@ -1,0 +1,168 @@
+// Package vet finds constant SQL texts in Go code and reports those that Colseal would refuse, before they
+// run, and those that native pgx calls send past it. It is an analysis of golang.org/x/tools/go/analysis.
+//
+// It reports only what is certain. A text that is put together at run time is counted and not judged; nor is one
+// whose fate only the catalog of a database can tell.
+package vet
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"reflect"
+	"sync"
+
+	"golang.org/x/tools/go/analysis"
+	"golang.org/x/tools/go/analysis/passes/inspect"
+	"golang.org/x/tools/go/ast/inspector"
+
+	"github.com/colseal/colseal/driver"
+)
+
+// Explain says what happens to a statement, as [driver.Explain] and [driver.ExplainOffline] do. It must be safe for
+// concurrent use.
+type Explain func(query string) (*driver.Explanation, error)
+
+// Config is what an analysis needs to know.
+type Config struct {
+	// Open is called once, at the first SQL text that is found: programs without any need no schema.
+	Open func() (Explain, error)
+	// Dialect is the one that Explain reads; default PostgreSQL.
+	Dialect func() driver.Dialect
+}
+
+// Result counts what stands in one package.
+type Result struct {
+	Checked   int    // constant texts that were judged, findings included
+	Dynamic   []Note // calls whose text is no constant
+	Undecided []Note // texts that need a catalog, or the values of their arguments, to be judged
+}
+
+// Note is a place, and what is to be said of it.
+type Note struct {
+	Pos token.Pos
+	Why string
+}
+
+// doc is the analyzer's help.
+const doc = `report SQL texts that Colseal refuses
+
+The analysis finds constant SQL texts that are given to database/sql, sqlx, GORM's Raw and Exec, bun's NewRaw, and
+anything with the methods of database/sql, and reports those that Colseal would refuse before sending. It also reports
+constant texts that native pgx calls, which do not pass through Colseal, send to sealed columns.
+
+A comment //colseal:ignore REASON on the line, or on the one above, silences a report.`
+
+// New returns the analysis. Its result is a [*Result].
+func New(cfg Config) *analysis.Analyzer {
+	open := sync.OnceValues(cfg.Open)
+	return &analysis.Analyzer{
+		Name:       "colseal",
+		Doc:        doc,
+		Requires:   []*analysis.Analyzer{inspect.Analyzer},
+		ResultType: reflect.TypeFor[*Result](),
+		Run: func(pass *analysis.Pass) (any, error) {
+			c := &checker{
+				pass: pass, open: open, out: &Result{}, ignored: ignoredLines(pass),
+				seen: map[Note]bool{},
+			}
+			if cfg.Dialect != nil {
+				c.dialect = cfg.Dialect()
+			}
+			return c.out, c.run(pass.ResultOf[inspect.Analyzer].(*inspector.Inspector))
+		},
+	}
+}
+
+// checker is one package's analysis.
+type checker struct {
+	pass    *analysis.Pass
+	open    func() (Explain, error)
+	dialect driver.Dialect
+	out     *Result
+
+	decls   declarations
+	ignored map[line]bool
+	seen    map[Note]bool // reported: one text may be given to several calls
+}
+
+func (c *checker) run(in *inspector.Inspector) error {
+	c.decls = declarationsOf(in, c.pass.TypesInfo)
+	var failed error
+	in.Preorder([]ast.Node{(*ast.CallExpr)(nil)}, func(n ast.Node) {
+		if failed != nil {
+			return
+		}
+		call := n.(*ast.CallExpr)
+		if s := siteOf(c.pass.TypesInfo, call); s != nil {
+			failed = c.site(s)
+		} else if s := copyOf(c.pass.TypesInfo, call); s != nil {
+			failed = c.copied(s)
+		}
+	})
+	return failed
+}
+
+// site judges one call.
+func (c *checker) site(s *site) error {
+	t, ok := c.decls.text(s.query)
+	if !ok {
+		if !c.judgedInside(s.query) {
+			c.out.Dynamic = append(c.out.Dynamic, Note{s.query.Pos(), "the text is no constant"})
+		}
+		return nil
+	}
+	explain, err := c.open()
+	if err != nil {
+		return err
+	}
+	b, ok := bind(c.dialect, s, t.value, c.pass.TypesInfo)
+	if !ok {
+		c.out.Undecided = append(c.out.Undecided, Note{s.query.Pos(), "what its arguments become in the text is not known"})
+		return nil
+	}
+	e, err := explain(b.sql)
+	if err != nil {
+		return err
+	}
+	c.out.Checked++
+	at := func(offset int) token.Pos { return t.pos(b.origin(offset)) }
+	if s.bypass {
+		c.bypassed(s.call, e, b, at(0))
+		return nil
+	}
+	c.refused(s.call, e, b, at)
+	return nil
+}
+
+// judgedInside reports whether an expression is a call like Rebind("…"), whose text is judged by itself.
+func (c *checker) judgedInside(e ast.Expr) bool {
+	call, ok := ast.Unparen(e).(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	s := siteOf(c.pass.TypesInfo, call)
+	return s != nil && s.makesText
+}
+
+// report reports once, unless a comment says otherwise.
+func (c *checker) report(call ast.Node, pos token.Pos, category, message string) {
+	key := Note{pos, message}
+	if c.seen[key] || c.silenced(pos) || c.silenced(call.Pos()) {
+		return
+	}
+	c.seen[key] = true
+	c.pass.Report(analysis.Diagnostic{Pos: pos, Category: category, Message: message})
+}
+
+// typeIn reports whether a type, or the one it points to, is declared in a package that ok accepts, and its name.
+func typeIn(t types.Type, ok func(path string) bool) (name string, in bool) {
+	if p, isPtr := types.Unalias(t).(*types.Pointer); isPtr {
+		t = p.Elem()
+	}
+	n, isNamed := types.Unalias(t).(*types.Named)
+	if !isNamed || n.Obj().Pkg() == nil || !ok(n.Obj().Pkg().Path()) {
+		return "", false
+	}
+	return n.Obj().Name(), true
+}
