@@ -1,0 +1,199 @@
+package shapes
+
+import (
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", for the keyring
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/kms/localkms"
+)
+
+// twoKeys is a pair whose rows are sealed under two search keys that are both live: those
+// with odd ids under the first, those with even ids under the second.
+type twoKeys struct {
+	pair
+	dsn string
+	kms kms.Wrapper
+}
+
+func newTwoKeys(t *testing.T, db *pgtest.DB, storage string) *twoKeys {
+	t.Helper()
+	w, err := localkms.Open(filepath.Join(t.TempDir(), "kek"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &twoKeys{dsn: db.DSN(), kms: w}
+	exec(t, db.Admin, fmt.Sprintf(ddl, storage, storage))
+	exec(t, db.Admin, "CREATE DATABASE "+db.Name+"_twin TEMPLATE template0")
+	t.Cleanup(func() { exec(t, db.Admin, "DROP DATABASE "+db.Name+"_twin WITH (FORCE)") })
+	p.twin.db, p.twin.tap = open(t, p.dsn, db.Name+"_twin", nil)
+	exec(t, p.twin.db, fmt.Sprintf(ddl, "text", "bigint"))
+
+	p.connect(t)
+	for _, q := range rows {
+		exec(t, p.sealed.db, q)
+		exec(t, p.twin.db, q)
+	}
+	first := p.sealed.db
+	p.rotate(t)
+	p.sealsFrom(t, db.Admin, "now() - interval '1 hour'")
+	p.connect(t)
+	for _, q := range []string{"users SET email", "archive SET email", "leads SET email", "leads SET phone"} {
+		p.reseal(t, first, q)
+	}
+	var ids int
+	if err := db.Admin.QueryRow("SELECT count(*) FROM colseal_keys WHERE purpose = 'search' AND retired_at IS NULL").Scan(&ids); err != nil || ids != 2 {
+		t.Fatal("live search keys: ", ids, err)
+	}
+	return p
+}
+
+// connect makes the sealed side a new process, which reads the keyring as it is now.
+func (p *twoKeys) connect(t *testing.T) {
+	t.Helper()
+	p.sealed.db, p.sealed.tap = open(t, p.dsn, "", &driver.Config{Schema: sealedTables, KMS: p.kms, AutoCreateKeyTable: true})
+}
+
+// rotate makes a second search key live.
+func (p *twoKeys) rotate(t *testing.T) {
+	t.Helper()
+	pool, err := sql.Open("pgx", p.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = pool.Close() }()
+	admin := keycache.NewAdmin(keycache.OpenStore(pool, keycache.Postgres, ""), p.kms, keycache.AdminConfig{})
+	if _, err := admin.Rotate(t.Context(), keycache.PurposeSearch, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sealsFrom sets when the second search key begins to seal.
+func (p *twoKeys) sealsFrom(t *testing.T, admin *sql.DB, when string) {
+	t.Helper()
+	exec(t, admin, "UPDATE colseal_keys SET seals_from = "+when+" WHERE purpose = 'search' AND epoch = 2")
+}
+
+// reseal writes the values of the rows with even ids, which first reads, again. target is
+// a table and a column.
+func (p *twoKeys) reseal(t *testing.T, first *sql.DB, target string) {
+	t.Helper()
+	table, column, _ := strings.Cut(target, " SET ")
+	rs, err := first.Query("SELECT id, " + column + " FROM " + table + " WHERE id % 2 = 0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rs.Close() }()
+	for rs.Next() {
+		var id int64
+		var v any
+		if err := rs.Scan(&id, &v); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.sealed.db.Exec("UPDATE "+target+" = $1 WHERE id = $2", v, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := rs.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mustWork are the shapes that nothing but several search keys in one comparison answers. Every
+// other shape works, or is refused until the change of the search key is over.
+var mustWork = []string{
+	"equal", "equal under an alias", "in", "any", "any cast", "any of none", "any of an array", "any of a cast array",
+	"any of a literal", "not equal", "not in with NULL", "distinct from", "not distinct from NULL",
+	"distinct from a cast NULL", "rows", "number", "in values", "any of NULLs", "view", "bool", "count", "delete",
+	"optional filter", "optional filter, NULL", "optional list", "optional list, NULL", "optional by empty",
+	"optional by empty cast", "optional by coalesce", "the parameter in the result", "the parameter in a branch",
+	"update with a CTE", "several statements", "insert moves rows",
+}
+
+// Every shape is right on rows under two live search keys, or is refused until the change
+// is over.
+func TestTwoSearchKeys(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
+		storage := "bytea"
+		if db.Version >= 17 {
+			storage = "text"
+		}
+		p := newTwoKeys(t, db, storage)
+		for _, s := range allShapes() {
+			if db.Version >= s.since {
+				t.Run(s.name, func(t *testing.T) { p.checkMeanwhile(t, s) })
+			}
+		}
+		// The second key is searched for before it seals.
+		p.sealsFrom(t, db.Admin, "now() + interval '1 hour'")
+		p.connect(t)
+		for _, s := range slices.Concat(predicates, rolesOfParameters) {
+			t.Run("next: "+s.name, func(t *testing.T) { p.checkMeanwhile(t, s) })
+		}
+	})
+}
+
+func (p *twoKeys) checkMeanwhile(t *testing.T, s shape) {
+	t.Helper()
+	switch {
+	case s.want == refused:
+		p.check(t, s)
+		return
+	case s.name == "a duplicate": // two cells under two keys are no duplicates to the server
+		return
+	case strings.HasPrefix(s.sql, "EXPLAIN"): // what the planner chooses depends on its statistics
+		return
+	}
+	sealed := p.sealed.run(t, s.sql, s.args, s.direct)
+	if leaks(sealed.sent) && !s.open {
+		t.Errorf("%s\nsends plaintext of a sealed column (%v)", s.sql, sealed.err)
+	}
+	if sealed.code == "REFUSED" && strings.Contains(sealed.err.Error(), "two search keys") && !slices.Contains(mustWork, s.name) {
+		return
+	}
+	if d := differ(sealed, p.twin.run(t, s.sql, s.args, s.direct)); d != "" {
+		t.Errorf("%s\n%s", s.sql, d)
+	}
+}
+
+// Random statements, on rows under two live search keys.
+func TestTwoSearchKeysRandom(t *testing.T) {
+	const seed = 43
+	p := newTwoKeys(t, pgtest.New(t), "bytea")
+	// A unique column does not see that two cells hold the same.
+	exec(t, p.twin.db, "ALTER TABLE users DROP CONSTRAINT users_email_key")
+	exec(t, p.sealed.db, "ALTER TABLE users DROP CONSTRAINT users_email_key")
+	began, n := time.Now(), 0
+	shares := map[string]int{}
+	for ; n < 1500 && time.Since(began) < 12*time.Second; n++ {
+		g := &generator{r: rand.New(rand.NewPCG(seed, uint64(n)))}
+		query := g.top()
+		verdict, detail := p.judge(t, query, g.args)
+		if verdict == "refused" && strings.Contains(detail, "two search keys") {
+			verdict = "refused meanwhile"
+		}
+		shares[verdict]++
+		switch verdict {
+		case "wrong", "leak", "broken":
+			t.Errorf("statement %d: %s\n%s\n%q\n%s", n, verdict, query, g.args, detail)
+		}
+		if shares["wrong"]+shares["leak"]+shares["broken"] > 10 {
+			t.Fatal("too many")
+		}
+	}
+	t.Logf("%d statements: %v", n, shares)
+	if shares["works"]*4 < n || shares["refused meanwhile"] == 0 {
+		t.Errorf("only %d of %d statements work", shares["works"], n)
+	}
+}
