@@ -78,7 +78,7 @@ func Audit(ctx context.Context, db *sql.DB) ([]Finding, error) {
 		if c.st.cfg.Dialect != Postgres {
 			return errors.New("colseal: Audit: only PostgreSQL can be audited")
 		}
-		a := &audit{c: c, ctx: ctx}
+		a := &auditor{c: c, ctx: ctx}
 		if err := a.run(); err != nil {
 			return fmt.Errorf("colseal: audit: %w", err)
 		}
@@ -92,8 +92,8 @@ func Audit(ctx context.Context, db *sql.DB) ([]Finding, error) {
 	return found, err
 }
 
-// audit is the work of one Audit.
-type audit struct {
+// auditor is the work of one Audit.
+type auditor struct {
 	c     *conn
 	ctx   context.Context // an audit lives for one call
 	rels  []*auditRel
@@ -103,7 +103,7 @@ type audit struct {
 
 // run goes through all checks. They are independent of each other, but for the first, which
 // finds the tables.
-func (a *audit) run() error {
+func (a *auditor) run() error {
 	for _, step := range []func() error{
 		a.readRelations, a.readColumns, a.server, a.keyTable,
 		a.checks, a.indexes, a.foreignKeys, a.triggers, a.rules, a.functions, a.dependents, a.wholeRows, a.children, a.plaintext,
@@ -115,10 +115,10 @@ func (a *audit) run() error {
 	return nil
 }
 
-func (a *audit) add(f Finding) { a.found = append(a.found, f) }
+func (a *auditor) add(f Finding) { a.found = append(a.found, f) }
 
 // on makes a finding about a relation and perhaps a column of it.
-func (a *audit) on(sev Severity, rule string, rel *auditRel, col *auditCol, object, what, mend string) {
+func (a *auditor) on(sev Severity, rule string, rel *auditRel, col *auditCol, object, what, mend string) {
 	f := Finding{Severity: sev, Rule: rule, Table: rel.label, Object: object, What: what, Mend: mend}
 	if col != nil {
 		f.Column = col.name
@@ -127,7 +127,7 @@ func (a *audit) on(sev Severity, rule string, rel *auditRel, col *auditCol, obje
 }
 
 // query runs one of our catalog queries; all its columns are text, and NULL is "".
-func (a *audit) query(text string, params ...string) ([][]string, error) {
+func (a *auditor) query(text string, params ...string) ([][]string, error) {
 	rows, err := a.c.lookup(a.ctx, text, params...)
 	if err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func (a *audit) query(text string, params ...string) ([][]string, error) {
 }
 
 // server checks the settings of the session.
-func (a *audit) server() error {
+func (a *auditor) server() error {
 	rows, err := a.query(`SELECT pg_catalog.current_setting('standard_conforming_strings')`)
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func (a *audit) server() error {
 }
 
 // keyTable checks that the keyring is there, unless it is elsewhere or is made on first use.
-func (a *audit) keyTable() error {
+func (a *auditor) keyTable() error {
 	cfg := a.c.st.cfg
 	if cfg.KeyConnector != nil || cfg.AutoCreateKeyTable {
 		return nil

@@ -27,7 +27,7 @@ WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid =
 ORDER BY 1, 2, 6`
 
 // dependents reports the objects that the catalog knows to use a sealed column.
-func (a *audit) dependents() error {
+func (a *auditor) dependents() error {
 	rows, err := a.query(auditDependQuery, a.oids())
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid =
 	AND r.ev_class <> d.refobjid AND r.rulename = '_RETURN' AND pg_catalog.pg_get_viewdef(r.ev_class) ~ '[.][*]' ORDER BY 2`
 
 // wholeRows reports views that take whole rows of a sealed table.
-func (a *audit) wholeRows() error {
+func (a *auditor) wholeRows() error {
 	rows, err := a.query(auditRowQuery, a.oids())
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func (a *audit) wholeRows() error {
 const auditSample = 10000
 
 // plaintext counts values that are not cells, where no valid CHECK says that there are none.
-func (a *audit) plaintext() error {
+func (a *auditor) plaintext() error {
 	for _, rel := range a.rels {
 		if rel.kind == "v" || rel.kind == "f" {
 			continue
@@ -106,7 +106,7 @@ func (a *audit) plaintext() error {
 }
 
 // sample looks at a part of a column's values: the pages of a big table are picked at random.
-func (a *audit) sample(c *auditCol) error {
+func (a *auditor) sample(c *auditCol) error {
 	cond := "false" // no value of another type is a cell
 	if c.storage != sqlplan.StorageOther {
 		cond = ddl.Condition(ddl.Postgres, c.col, c.text())

@@ -19,7 +19,7 @@ JOIN pg_catalog.pg_am am ON am.oid = c.relam
 WHERE i.indrelid = ANY ($1::pg_catalog.oid[]) ORDER BY c.relname`
 
 // indexes judges the indexes with a sealed column in them.
-func (a *audit) indexes() error {
+func (a *auditor) indexes() error {
 	rows, err := a.query(auditIndexQuery, a.oids())
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func (a *audit) indexes() error {
 	return nil
 }
 
-func (a *audit) indexKey(c *auditCol, index, method string, unique bool) {
+func (a *auditor) indexKey(c *auditCol, index, method string, unique bool) {
 	switch {
 	case c.col.Mode != schema.Deterministic && unique:
 		a.on(Danger, "unique", c.rel, c, index, "it is unique over a randomized column, whose cells all differ: duplicates are never found",
@@ -59,7 +59,7 @@ FROM pg_catalog.pg_constraint
 WHERE contype = 'f' AND conparentid = 0 AND (conrelid = ANY ($1::pg_catalog.oid[]) OR confrelid = ANY ($1::pg_catalog.oid[])) ORDER BY conname`
 
 // foreignKeys checks that both ends of each are cells of one identity.
-func (a *audit) foreignKeys() error {
+func (a *auditor) foreignKeys() error {
 	rows, err := a.query(auditForeignKeyQuery, a.oids())
 	if err != nil {
 		return err
@@ -74,14 +74,14 @@ func (a *audit) foreignKeys() error {
 }
 
 // sealed returns a sealed column by its numbers, or nil.
-func (a *audit) sealed(oid, num string) *auditCol {
+func (a *auditor) sealed(oid, num string) *auditCol {
 	if rel := a.byOID[oid]; rel != nil {
 		return rel.cols[num]
 	}
 	return nil
 }
 
-func (a *audit) foreignKey(name string, from, to *auditCol, fromTable, toTable string) {
+func (a *auditor) foreignKey(name string, from, to *auditCol, fromTable, toTable string) {
 	const mend = "give both columns one join= group, or drop the foreign key"
 	switch {
 	case from == nil && to == nil:
@@ -99,7 +99,7 @@ FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
 WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgrelid = ANY ($1::pg_catalog.oid[]) ORDER BY t.tgname`
 
 // triggers reports every trigger of a sealed table: what it does can only be read by a person.
-func (a *audit) triggers() error {
+func (a *auditor) triggers() error {
 	rows, err := a.query(auditTriggerQuery, a.oids())
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (a *audit) triggers() error {
 }
 
 // named lists the sealed columns of a relation that a function's body names.
-func (a *audit) named(rel *auditRel, body string) []string {
+func (a *auditor) named(rel *auditRel, body string) []string {
 	var names []string
 	for _, c := range rel.sorted() {
 		if mentions(body, c.name) {
@@ -130,7 +130,7 @@ const auditRuleQuery = `SELECT ev_class::pg_catalog.text, rulename::pg_catalog.t
 WHERE rulename <> '_RETURN' AND ev_class = ANY ($1::pg_catalog.oid[]) ORDER BY rulename`
 
 // rules reports the rules on sealed tables: the server executes other statements than were analysed.
-func (a *audit) rules() error {
+func (a *auditor) rules() error {
 	rows, err := a.query(auditRuleQuery, a.oids())
 	if err != nil {
 		return err
@@ -151,7 +151,7 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND l.lanname NOT IN
 	AND p.prosrc ~* $1 ORDER BY 1`
 
 // functions reports those whose body names a sealed table.
-func (a *audit) functions() error {
+func (a *auditor) functions() error {
 	var names []string
 	for _, rel := range a.rels {
 		names = append(names, regexp.QuoteMeta(rel.name))
@@ -189,7 +189,7 @@ ORDER BY 4, 3`
 
 // children reports partitions and other children, and parents, that are not registered. A table
 // may have thousands: one finding for all.
-func (a *audit) children() error {
+func (a *auditor) children() error {
 	rows, err := a.query(auditChildQuery, a.oids())
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ ORDER BY n.nspname, c.relname`
 
 // readRelations finds what the schema registers. A registration without a schema means the
 // relations of that name in every schema.
-func (a *audit) readRelations() error {
+func (a *auditor) readRelations() error {
 	var names []string
 	for _, t := range a.c.st.cfg.Schema.Tables() {
 		names = append(names, t.Name)
@@ -94,7 +94,7 @@ func (a *audit) readRelations() error {
 	return nil
 }
 
-func (a *audit) registeredKind(rel *auditRel) {
+func (a *auditor) registeredKind(rel *auditRel) {
 	view := rel.kind == "v" || rel.kind == "m"
 	switch {
 	case view && rel.table.ViewOf == "":
@@ -122,7 +122,7 @@ WHERE a.attrelid = ANY ($1::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdr
 ORDER BY a.attrelid, a.attnum`
 
 // readColumns finds the sealed columns and checks what they are.
-func (a *audit) readColumns() error {
+func (a *auditor) readColumns() error {
 	rows, err := a.query(auditColumnQuery, a.oids())
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func (a *audit) readColumns() error {
 }
 
 // columnType checks that cells fit into the column's type.
-func (a *audit) columnType(c *auditCol, typ, mod string) {
+func (a *auditor) columnType(c *auditCol, typ, mod string) {
 	if c.storage == sqlplan.StorageOther {
 		a.on(Danger, "type", c.rel, c, "", "its type "+typ+" cannot hold cells, and every statement that uses it is refused",
 			"seal its values into a new column of type bytea and let that take its place; if it is empty: "+alterType(c))
@@ -168,7 +168,7 @@ func alterType(c *auditCol) string {
 }
 
 // columnDefault checks what the server itself would store in the column.
-func (a *audit) columnDefault(c *auditCol, expr, identity, generated string) {
+func (a *auditor) columnDefault(c *auditCol, expr, identity, generated string) {
 	alter := "ALTER TABLE " + c.rel.sql() + " ALTER COLUMN " + quoteIdent(c.name)
 	switch {
 	case generated != "":
@@ -184,7 +184,7 @@ func (a *audit) columnDefault(c *auditCol, expr, identity, generated string) {
 func (r *auditRel) sql() string { return quoteIdent(r.schema) + "." + quoteIdent(r.name) }
 
 // oids are all relations', as an array literal.
-func (a *audit) oids() string {
+func (a *auditor) oids() string {
 	out := make([]string, len(a.rels))
 	for i, r := range a.rels {
 		out[i] = r.oid
@@ -208,7 +208,7 @@ const auditCheckQuery = `SELECT conrelid::pg_catalog.text, conname::pg_catalog.t
 FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid = ANY ($1::pg_catalog.oid[]) ORDER BY conname`
 
 // checks looks for the CHECK of each sealed column, and for others over it.
-func (a *audit) checks() error {
+func (a *auditor) checks() error {
 	rows, err := a.query(auditCheckQuery, a.oids())
 	if err != nil {
 		return err
@@ -240,7 +240,7 @@ func (a *audit) checks() error {
 }
 
 // backstop judges the CHECK that was found for a column.
-func (a *audit) backstop(c *auditCol, valid string) {
+func (a *auditor) backstop(c *auditCol, valid string) {
 	name := ddl.ConstraintName(c.col)
 	switch {
 	case valid == "true":

@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
@@ -56,10 +60,21 @@ type Config struct {
 	// Limits bounds what the SQL analysis may cost.
 	Limits Limits
 
-	// Logger gets a record when the key table is made, when catalog facts are read
-	// again, and when plaintext is met under AllowRead. Records name tables and
-	// columns and hold no value. Default: nothing is logged.
+	// Logger gets audit events: of keys, refused statements, and stored values that do
+	// not open; docs/operating.md lists them. They name tables, columns and keys and
+	// hold no value. It is the default of Keys.Logger too. Default: nothing is logged.
 	Logger *slog.Logger
+
+	// MeterProvider and TracerProvider get metrics, and spans of the requests to the key
+	// service; docs/operating.md lists them. Neither is used where cells are sealed and
+	// opened. Default: OpenTelemetry's global ones, which do nothing unless the program
+	// sets them; the packages metric/noop and trace/noop have some that never do.
+	MeterProvider  metric.MeterProvider
+	TracerProvider trace.TracerProvider
+
+	// TelemetryAttributes are added to every metric and span: to tell two database
+	// handles of one program apart, say.
+	TelemetryAttributes []attribute.KeyValue
 }
 
 // Limits bounds the SQL analysis. A text beyond a limit is refused. Zero fields take
@@ -124,8 +139,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.KeyTable == "" {
 		cfg.KeyTable = DefaultKeyTable
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+	if cfg.Keys.Logger == nil {
+		cfg.Keys.Logger = cfg.Logger
 	}
 	return cfg, nil
 }

@@ -29,7 +29,7 @@ func CopyFrom(ctx context.Context, conn *sql.Conn, table string, columns []strin
 		}
 		var err error
 		n, err = c.copyFrom(ctx, table, columns, rows)
-		return err
+		return c.st.refusal(ctx, err)
 	})
 	return n, err
 }
@@ -67,6 +67,7 @@ func (c *conn) copyFrom(ctx context.Context, table string, columns []string, row
 		next++
 		return s.copyRow(uses, rows[next-1], next-1)
 	})
+	s.tally()
 	if err != nil && staleCatalog(err) {
 		c.st.forgetCatalog("the server says that a table changed")
 	}

@@ -22,7 +22,7 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []sqldriver.N
 	}
 	cl, err := c.analyse(ctx, query, args, false)
 	if err != nil {
-		return nil, err
+		return nil, c.st.refusal(ctx, err)
 	}
 	res, err := innerExec(ctx, c.inner, cl.query, cl.args)
 	c.giveArgs(cl.made)
@@ -39,7 +39,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []sqldriver.
 	}
 	cl, err := c.analyse(ctx, query, args, true)
 	if err != nil {
-		return nil, err
+		return nil, c.st.refusal(ctx, err)
 	}
 	inner, err := innerQuery(ctx, c.inner, cl.query, cl.args)
 	c.giveArgs(cl.made)

@@ -300,6 +300,8 @@ func (p *handPlanner) Plan(ctx context.Context, sql string, env *sqlplan.Env) (*
 	return &sqlplan.Plan{}, nil
 }
 
+func (p *handPlanner) Stats() sqlplan.Stats { return sqlplan.Stats{} }
+
 func (p *handPlanner) Invalidate() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/internal/telemetry"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/schema"
 )
@@ -29,7 +30,7 @@ type opener struct {
 
 	key    *codec.Key // opens the cells with its header, which has the tag of col
 	col    *schema.Column
-	warned bool
+	opened telemetry.Cells
 }
 
 func newOpener(c *conn, index int, name string, res sqlplan.Result) opener {
@@ -52,6 +53,7 @@ func (o *opener) open(ctx context.Context, v any) (any, error) {
 		out, err = o.openValue(ctx, v, o.private)
 	}
 	if err != nil {
+		o.c.st.rejected(ctx, o.cols[0], err)
 		return nil, o.fail(err)
 	}
 	return out, nil
@@ -75,18 +77,22 @@ func (o *opener) fail(err error) error {
 func (o *opener) openValue(ctx context.Context, v any, private bool) (any, error) {
 	cell, private, err := storedCell(v, private)
 	if err != nil {
-		return o.notSealed(v, err)
+		return o.notSealed(ctx, v, err)
 	}
 	if o.key == nil || !o.key.Owns(cell) {
 		h, err := o.recognize(cell)
 		if err != nil {
-			return o.notSealed(v, err)
+			return o.notSealed(ctx, v, err)
 		}
 		if err := o.findKey(ctx, h); err != nil {
 			return nil, err
 		}
 	}
-	return o.key.OpenValue(o.kind(), cell, private)
+	out, err := o.key.OpenValue(o.kind(), cell, private)
+	if err == nil {
+		o.opened.Add(o.key.Header().Suite)
+	}
+	return out, err
 }
 
 func (o *opener) recognize(cell []byte) (codec.Header, error) {
@@ -148,7 +154,7 @@ func (o *opener) where() string {
 
 // notSealed is what becomes of a value that is not a cell. Only what is surely no cell
 // can be let through: a damaged one must not pass for plaintext.
-func (o *opener) notSealed(v any, err error) (any, error) {
+func (o *opener) notSealed(ctx context.Context, v any, err error) (any, error) {
 	if o.c.st.cfg.Plaintext != AllowRead || !errors.Is(err, codec.ErrNotSealed) {
 		return nil, err
 	}
@@ -157,10 +163,7 @@ func (o *opener) notSealed(v any, err error) (any, error) {
 	if encErr != nil {
 		return nil, errors.Join(err, encErr)
 	}
-	if !o.warned {
-		o.warned = true
-		o.c.st.cfg.Logger.Warn("colseal: plaintext in a sealed column", "table", o.cols[0].TableName(), "column", o.cols[0].Name)
-	}
+	o.plaintext(ctx)
 	return codec.DecodeValue(o.kind(), enc)
 }
 

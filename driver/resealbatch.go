@@ -143,7 +143,7 @@ func (r *resealer) anew(ctx context.Context, cols []*resealCol, row *resealRow) 
 		case err != nil:
 			r.report.Unreadable++
 			r.progress.Done++
-			r.c.st.cfg.Logger.Warn("colseal: a cell that is to be sealed anew does not open", "table", c.col.TableName(), "column", c.col.Name, "error", err)
+			r.c.st.rejected(ctx, c.col, err)
 			continue
 		case cell == nil:
 			continue

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/keycache"
 )
 
@@ -38,6 +40,7 @@ const (
 type ring struct {
 	inner sqldriver.Connector
 	cfg   Config
+	log   *audit.Log
 	open  singleflight.Group
 	ready atomic.Pointer[openRing]
 
@@ -52,11 +55,11 @@ type openRing struct {
 	pool  *sql.DB
 }
 
-func newRing(inner sqldriver.Connector, cfg Config) *ring {
+func newRing(inner sqldriver.Connector, cfg Config, log *audit.Log) *ring {
 	if cfg.KeyConnector != nil {
 		inner = cfg.KeyConnector
 	}
-	return &ring{inner: inner, cfg: cfg}
+	return &ring{inner: inner, cfg: cfg, log: log}
 }
 
 // loaded returns the keys if they were opened before, else nil.
@@ -124,7 +127,7 @@ func (r *ring) start(ctx context.Context) (*openRing, error) {
 	err := store.Check(ctx)
 	if errors.Is(err, keycache.ErrNoKeyTable) && r.cfg.AutoCreateKeyTable {
 		if err = store.Create(ctx); err == nil {
-			r.cfg.Logger.Info("colseal: made the key table", "table", r.cfg.KeyTable)
+			r.log.Emit(ctx, audit.KeyringCreated, slog.String(audit.Table, r.cfg.KeyTable))
 		}
 	}
 	if err != nil {

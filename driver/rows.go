@@ -21,7 +21,7 @@ func (c *conn) openRows(ctx context.Context, inner sqldriver.Rows, p *sqlplan.Pl
 	if !describes(p, names, c.st.cfg.Dialect) {
 		fresh, err := c.planAfresh(ctx, query, p.SearchKeys)
 		if err != nil {
-			return nil, errors.Join(err, inner.Close())
+			return nil, errors.Join(c.st.refusal(ctx, err), inner.Close())
 		}
 		if !describes(fresh, names, c.st.cfg.Dialect) {
 			return nil, errors.Join(errResultColumns, inner.Close())
@@ -72,6 +72,7 @@ type rows struct {
 	openers []opener          // of the sealed columns, in order
 	buf     []sqldriver.Value // the current row, where rows are scanned by column (rows_go127.go)
 	further bool              // in a result set after the first
+	read    uint64            // rows
 }
 
 var (
@@ -87,7 +88,10 @@ var (
 func (r *rows) Columns() []string { return r.inner.Columns() }
 
 // Close implements driver.Rows.
-func (r *rows) Close() error { return r.inner.Close() }
+func (r *rows) Close() error {
+	r.tally()
+	return r.inner.Close()
+}
 
 // Next implements driver.Rows. After an error dest holds nothing of a sealed column.
 func (r *rows) Next(dest []sqldriver.Value) error {
@@ -97,6 +101,7 @@ func (r *rows) Next(dest []sqldriver.Value) error {
 		}
 		return err
 	}
+	r.read++
 	for i := range r.openers {
 		o := &r.openers[i]
 		if o.index >= len(dest) {

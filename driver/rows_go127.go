@@ -28,7 +28,10 @@ func (r *rows) NextRow() error {
 		}
 		err = r.inner.Next(r.buf)
 	}
-	if err != nil && err != io.EOF {
+	switch {
+	case err == nil:
+		r.read++
+	case err != io.EOF:
 		r.note(err)
 	}
 	return err

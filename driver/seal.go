@@ -9,6 +9,7 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/internal/telemetry"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/schema"
 )
@@ -22,6 +23,8 @@ type sealer struct {
 
 	room  int    // bytes that the cells of the arguments will take, about
 	block []byte // where the next cell goes: cells of one statement are made and forgotten together
+
+	sealed telemetry.Cells
 }
 
 // columnKeys are the keys of one column for one statement.
@@ -53,6 +56,7 @@ func (s *sealer) statement(p *sqlplan.Plan, args []sqldriver.NamedValue, check *
 		s.c.giveArgs(out)
 		return sealedText{}, nil, err
 	}
+	s.tally()
 	return text, out, nil
 }
 
@@ -64,6 +68,7 @@ func (s *sealer) literals(p *sqlplan.Plan) (sealedText, error) {
 	if err := s.findKeys(p); err != nil {
 		return sealedText{}, err
 	}
+	defer s.tally()
 	return s.text(p)
 }
 
@@ -80,6 +85,7 @@ func (s *sealer) arguments(p *sqlplan.Plan, args []sqldriver.NamedValue, check *
 		s.c.giveArgs(out)
 		return nil, err
 	}
+	s.tally()
 	return out, nil
 }
 
@@ -325,6 +331,7 @@ func (s *sealer) cell(use *sqlplan.Use, v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.sealed.Add(use.Column.Suite())
 	// The rest of the block, where the cell was made in it and not in memory of its own.
 	if n := len(cell); n <= cap(s.block) && &cell[0] == &s.block[:1][0] {
 		s.block = s.block[n:n:cap(s.block)]

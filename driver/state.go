@@ -3,9 +3,13 @@ package driver
 import (
 	"context"
 	sqldriver "database/sql/driver"
+	"errors"
+	"log/slog"
 	"sync/atomic"
 
+	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/internal/telemetry"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/schema"
 )
@@ -14,6 +18,7 @@ import (
 type planner interface {
 	Plan(ctx context.Context, sql string, env *sqlplan.Env) (*sqlplan.Plan, error)
 	Invalidate()
+	Stats() sqlplan.Stats
 }
 
 // state is what the connections of one connector share. It is safe for concurrent use.
@@ -30,10 +35,16 @@ type state struct {
 	random *schema.Column // any randomized column, or nil
 
 	connIDs atomic.Uint64
+
+	log *audit.Log
+	tel *telemetry.Handle
 }
 
 func newState(inner sqldriver.Connector, cfg Config) *state {
-	st := &state{cfg: cfg, inner: inner, plans: newPlanner(cfg), facts: newFactCache(), ring: newRing(inner, cfg)}
+	st := &state{cfg: cfg, inner: inner, plans: newPlanner(cfg), facts: newFactCache(), log: audit.New(cfg.Logger)}
+	st.tel = startTelemetry(st)
+	cfg.Keys.ObserveKMS = both(cfg.Keys.ObserveKMS, st.tel.ObserveKMS)
+	st.ring = newRing(inner, cfg, st.log)
 	for _, t := range cfg.Schema.Tables() {
 		for _, col := range t.Columns() {
 			switch col.Mode {
@@ -62,10 +73,10 @@ func newPlanner(cfg Config) planner {
 func (st *state) forgetCatalog(why string) {
 	st.facts.forget()
 	st.plans.Invalidate()
-	st.cfg.Logger.Debug("colseal: catalog facts are read again", "because", why)
+	st.log.Emit(context.Background(), audit.CatalogReread, slog.String(audit.Because, why))
 }
 
-func (st *state) close() error { return st.ring.close() }
+func (st *state) close() error { return errors.Join(st.tel.Close(), st.ring.close()) }
 
 // keyColumns is the keycache's view of a schema: what each data key is expanded for.
 func keyColumns(s *schema.Schema) []keycache.Column {

@@ -20,10 +20,10 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (sqldriver.Stmt
 	at := s.moment()
 	p, err := c.plan(ctx, query)
 	if err != nil {
-		return nil, err
+		return nil, c.st.refusal(ctx, err)
 	}
 	if err := s.prepare(ctx, p, at); err != nil {
-		return nil, err
+		return nil, c.st.refusal(ctx, err)
 	}
 	if s.check.cc != nil {
 		return stmtConverter{s}, nil
@@ -168,7 +168,7 @@ func (s *stmt) Query(args []sqldriver.Value) (sqldriver.Rows, error) {
 func (s *stmt) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Result, error) {
 	args, err := s.arguments(ctx, args)
 	if err != nil {
-		return nil, err
+		return nil, s.c.st.refusal(ctx, err)
 	}
 	res, err := innerStmtExec(ctx, s.inner, args)
 	s.giveBack(args)
@@ -180,7 +180,7 @@ func (s *stmt) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (sq
 func (s *stmt) QueryContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
 	args, err := s.arguments(ctx, args)
 	if err != nil {
-		return nil, err
+		return nil, s.c.st.refusal(ctx, err)
 	}
 	inner, err := innerStmtQuery(ctx, s.inner, args)
 	s.giveBack(args)

@@ -37,6 +37,7 @@ var classes = []struct{ part, class string }{
 	{"cannot hold a cell", ClassStorage},
 	{"on the server has no such column", ClassStorage},
 	{"has no table of this name", ClassStorage},
+	{"the table does not have", ClassStorage},
 	{"several statements", ClassSeveral},
 	{"is not analysed", ClassUnsupported},
 	{"is not expected", ClassUnsupported},

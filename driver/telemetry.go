@@ -1,0 +1,136 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/telemetry"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/schema"
+)
+
+// startTelemetry has a handle's metrics collected until it is closed.
+func startTelemetry(st *state) *telemetry.Handle {
+	return telemetry.Start(telemetry.Config{
+		Meters: st.cfg.MeterProvider, Tracers: st.cfg.TracerProvider,
+		Attributes: st.cfg.TelemetryAttributes, Keyring: st.cfg.KeyTable,
+	}, func() telemetry.Snapshot {
+		s := telemetry.Snapshot{Plans: st.plans.Stats()}
+		if keys := st.ring.loaded(); keys != nil {
+			s.Open, s.Keys = true, keys.Stats()
+		}
+		return s
+	})
+}
+
+// both has two observers called, the first one's context inside the second's.
+func both(outer, inner keycache.KMSObserver) keycache.KMSObserver {
+	if outer == nil {
+		return inner
+	}
+	return func(ctx context.Context, call keycache.KMSCall) (context.Context, func(keycache.KMSAnswer)) {
+		ctx, endOuter := outer(ctx, call)
+		ctx, endInner := inner(ctx, call)
+		return ctx, func(a keycache.KMSAnswer) {
+			endInner(a)
+			endOuter(a)
+		}
+	}
+}
+
+// refusal counts and logs err if it is a refusal, and returns it.
+func (st *state) refusal(ctx context.Context, err error) error {
+	var q *QueryError
+	if !errors.As(err, &q) {
+		return err
+	}
+	class := q.Class()
+	st.tel.Counts.Refused(class)
+	statement := audit.Fingerprint(q.Query)
+	attrs := []slog.Attr{slog.String(audit.Class, class), slog.String(audit.Reason, q.Reason)}
+	if q.Table != "" {
+		attrs = append(attrs, slog.String(audit.Table, q.Table))
+	}
+	if q.Column != "" {
+		attrs = append(attrs, slog.String(audit.Column, q.Column))
+	}
+	if statement != "" {
+		line, position := q.Position()
+		attrs = append(attrs, slog.Int(audit.Line, line), slog.Int(audit.Position, position), slog.String(audit.Statement, statement))
+	}
+	st.log.EmitSparse(ctx, audit.Refused, []string{class, q.Table, q.Column, statement}, attrs...)
+	return err
+}
+
+// tally adds what a statement sealed to the handle's counts.
+func (s *sealer) tally() {
+	s.c.st.tel.Counts.Sealed(s.sealed)
+	s.sealed = telemetry.Cells{}
+}
+
+// tally adds what was read to the handle's counts.
+func (r *rows) tally() {
+	var opened telemetry.Cells
+	for at := range r.openers {
+		o := &r.openers[at]
+		for i, n := range o.opened {
+			opened[i] += n
+		}
+		o.opened = telemetry.Cells{}
+	}
+	r.c.st.tel.Counts.Opened(opened, r.read)
+	r.read = 0
+}
+
+// rejected counts a stored value that could not be opened, and logs it if that is the
+// value's own fault. What is wrong with keys is logged where it is found out.
+func (st *state) rejected(ctx context.Context, col *schema.Column, err error) {
+	class, damaged := rejection(err)
+	st.tel.Counts.Rejected(class)
+	if damaged {
+		table, name := col.TableName(), col.Name
+		st.log.EmitSparse(ctx, audit.CellRejected, []string{table, name, class},
+			slog.String(audit.Table, table), slog.String(audit.Column, name), slog.String(audit.ErrorClass, class))
+	}
+}
+
+// plaintext counts and logs a plaintext value that is let through.
+func (o *opener) plaintext(ctx context.Context) {
+	o.c.st.tel.Counts.Plaintext()
+	table, column := o.cols[0].TableName(), o.cols[0].Name
+	o.c.st.log.EmitSparse(ctx, audit.PlaintextRead, []string{table, column}, slog.String(audit.Table, table), slog.String(audit.Column, column))
+}
+
+// rejections tells why a value did not open, as a short stable word; the finer class
+// stands before the coarser one that it is in too. damaged: the value is at fault.
+var rejections = []struct {
+	err     error
+	class   string
+	damaged bool
+}{
+	{keycache.ErrKeyDestroyed, "key_destroyed", false},
+	{keycache.ErrKeyNotFound, "key_missing", true},
+	{codec.ErrNotSealed, "not_sealed", true},
+	{codec.ErrColumnMismatch, "column_mismatch", true},
+	{codec.ErrVersion, "version", true},
+	{codec.ErrAuth, "auth", true},
+	{codec.ErrFormat, "format", true},
+	{kms.ErrDenied, "key_denied", false},
+	{kms.ErrInvalidWrapped, "key_invalid", false},
+	{keycache.ErrKeyUnavailable, "key_unavailable", false},
+	{context.Canceled, "canceled", false},
+	{context.DeadlineExceeded, "canceled", false},
+}
+
+func rejection(err error) (class string, damaged bool) {
+	for _, r := range rejections {
+		if errors.Is(err, r.err) {
+			return r.class, r.damaged
+		}
+	}
+	return "other", false
+}
