@@ -140,13 +140,12 @@ type fakeKeyring struct {
 	recs    map[uint32]*fakeRecord // guarded by mu, as all below
 	fail    error
 	calls   map[string]int
-	upAt    time.Time    // when it last came back
 	inserts func(Record) // called before each insert, without mu
 }
 
 type fakeRecord struct {
 	Record
-	created, sealsFrom, retired time.Time
+	created, sealsFrom time.Time
 }
 
 func newFakeKeyring() *fakeKeyring {

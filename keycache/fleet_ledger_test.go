@@ -1,0 +1,153 @@
+package keycache
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/colseal/colseal/kms"
+)
+
+// office is the keyring and KMS as operators reach them: no clock and no network of
+// their own, but the same outages.
+type office struct{ f *fleet }
+
+var _ ledger = office{}
+
+func (o office) query(work func(*truth)) error {
+	d := o.f.truth
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.away.on {
+		return errRefusedConn
+	}
+	work(d)
+	return nil
+}
+
+func (o office) Name() string { return "fleet_keys" }
+
+func (o office) Ring(_ context.Context, purpose Purpose, scope string) (recs []Record, err error) {
+	err = o.query(func(d *truth) {
+		for _, r := range slices.Backward(d.rings[ringID{purpose, scope}]) {
+			recs = append(recs, d.read(r))
+		}
+	})
+	return recs, err
+}
+
+func (o office) Keys(_ context.Context, ids []uint32) (recs []Record, err error) {
+	err = o.query(func(d *truth) {
+		for _, id := range ids {
+			if r := d.byID[id]; r != nil {
+				recs = append(recs, d.read(r))
+			}
+		}
+	})
+	return recs, err
+}
+
+func (o office) Insert(_ context.Context, rec Record) (won bool, err error) {
+	err = o.query(func(d *truth) { won = d.insert(rec) })
+	return won, err
+}
+
+func (o office) Reserve(_ context.Context, id uint32, n, limit uint64) (sum uint64, ok bool, err error) {
+	err = o.query(func(d *truth) { sum, ok = d.reserve(id, n, limit) })
+	return sum, ok, err
+}
+
+func (o office) Release(_ context.Context, id uint32, n uint64) error {
+	return o.query(func(d *truth) { d.byID[id].SealsReserved -= n })
+}
+
+func (o office) list(_ context.Context, f Filter) (keys []Key, err error) {
+	err = o.query(func(d *truth) {
+		for _, rows := range d.rings {
+			for i, r := range rows {
+				if f.Purpose != "" && r.Purpose != f.Purpose || f.Scope != nil && r.Scope != *f.Scope ||
+					f.IDs != nil && !slices.Contains(f.IDs, r.ID) {
+					continue
+				}
+				k := Key{Record: d.read(r), CreatedAt: r.created, SealsFrom: r.sealsFrom, RetiredAt: r.retired, DestroyedAt: r.destroyed}
+				var relieved time.Time
+				for _, n := range rows[i+1:] {
+					if (r.Purpose == PurposeData || !n.Retired && !n.Destroyed) && (relieved.IsZero() || n.sealsFrom.Before(relieved)) {
+						relieved = n.sealsFrom
+					}
+				}
+				k.lives(relieved, !relieved.IsZero() && !relieved.After(d.now()))
+				keys = append(keys, k)
+			}
+		}
+	})
+	slices.SortFunc(keys, func(a, b Key) int {
+		return cmp.Or(cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Purpose, b.Purpose), cmp.Compare(a.Epoch, b.Epoch))
+	})
+	return keys, err
+}
+
+func (o office) end(_ context.Context, id uint32, how ending) (ok bool, err error) {
+	err = o.query(func(d *truth) {
+		r := d.byID[id]
+		goesOn := slices.ContainsFunc(d.rings[ringID{r.Purpose, r.Scope}], func(n *truthRow) bool {
+			switch {
+			case n.Retired || n.Destroyed:
+				return false
+			case how.kind == revokeNext:
+				return n.Epoch < r.Epoch && !n.Revoked
+			case how.kind == retireKey:
+				return n.Epoch > r.Epoch && d.read(n).SealsFor >= how.settled
+			}
+			return n.Epoch > r.Epoch
+		})
+		if ok = goesOn && !r.Destroyed && !r.Revoked && !r.Retired; !ok {
+			return
+		}
+		r.Revoked = how.kind != retireKey
+		if how.kind != revokeSearch {
+			r.Retired, r.retired = true, time.Now()
+		}
+	})
+	return ok, err
+}
+
+func (o office) destroy(_ context.Context, scope, _, _ string) (wiped []uint32, err error) {
+	err = o.query(func(d *truth) {
+		o.f.gone.Store(scope, true)
+		wiped = d.destroy(scope)
+	})
+	return wiped, err
+}
+
+func (o office) swap(_ context.Context, id uint32, old []byte, next kms.Wrapped) (ok bool, err error) {
+	err = o.query(func(d *truth) {
+		r := d.byID[id]
+		if ok = !r.Destroyed && bytes.Equal(r.Wrapped.Blob, old); ok {
+			r.Wrapped = next
+		}
+	})
+	return ok, err
+}
+
+const officeLatency = 50 * time.Millisecond
+
+func (o office) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext) (kms.DataKey, error) {
+	if err := o.f.kms.enter(ctx, "operator", officeLatency); err != nil {
+		return kms.DataKey{}, err
+	}
+	return o.f.kms.generate(ec), nil
+}
+
+func (o office) Unwrap(context.Context, kms.Wrapped, kms.EncryptionContext) ([]byte, error) {
+	panic("an operator unwraps no key")
+}
+
+func (o office) Rewrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContext) (kms.Wrapped, error) {
+	if err := o.f.kms.enter(ctx, "operator", officeLatency); err != nil {
+		return kms.Wrapped{}, err
+	}
+	return o.f.kms.rewrap(w, ec)
+}

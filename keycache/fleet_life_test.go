@@ -1,0 +1,266 @@
+package keycache
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/colseal/colseal/kms"
+)
+
+// A life is one process from its start to its end: a real [Cache], with a view of
+// its own of the keyring and of KMS. Its clock is slow or fast by drift, its
+// network may be cut, and it may die between any two steps, or within one.
+type life struct {
+	f     *fleet
+	cache *Cache
+	drift float64
+
+	dead  atomic.Bool
+	steps atomic.Int64 // how many more it lives; not positive: it dies otherwise
+	after bool         // it dies once the step has had its effect
+
+	mu  sync.Mutex // guards the following
+	rnd *rand.Rand
+	got map[uint32]time.Time // when each key last came from KMS
+	cut trouble
+}
+
+// maxDrift is how wrong the processes' clocks run: far more than real ones.
+const maxDrift = 0.005
+
+// slowest is how long d by the slowest clock really is.
+func slowest(d time.Duration) time.Duration { return time.Duration(float64(d) * (1 + maxDrift)) }
+
+var errDead = errors.New("the process is dead")
+
+func (f *fleet) newLife(seed uint64) *life {
+	l := &life{f: f, rnd: rand.New(rand.NewPCG(seed, 1)), got: map[uint32]time.Time{}}
+	l.drift = maxDrift * (2*l.rnd.Float64() - 1)
+	if l.rnd.IntN(4) == 0 {
+		l.steps.Store(1 + l.rnd.Int64N(300))
+		l.after = l.rnd.IntN(2) == 0
+	}
+	cfg := f.cfg
+	cfg.MaxAge, cfg.MaxStale = l.long(defaultMaxAge), l.long(defaultMaxStale)
+	l.cache = New(l, l, cfg, random, deterministic)
+	return l
+}
+
+// long is how long d by the process's clock really is.
+func (l *life) long(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 + l.drift))
+}
+
+// end is a clean end for a process that is not dead. A dead one gives nothing
+// back; its cache is closed for the sake of the bubble.
+func (l *life) end() { _ = l.cache.Close() }
+
+// step is one use of the network.
+func (l *life) step(work func() error) error {
+	if l.dead.Load() {
+		return errDead
+	}
+	last := l.steps.Load() > 0 && l.steps.Add(-1) == 0
+	if last && !l.after {
+		l.dead.Store(true)
+		return errDead
+	}
+	l.mu.Lock()
+	cut := l.cut.over.After(time.Now())
+	l.mu.Unlock()
+	if cut {
+		return errRefusedConn
+	}
+	err := work()
+	if last {
+		l.dead.Store(true)
+		return errDead
+	}
+	return err
+}
+
+// query is a step to the keyring.
+func (l *life) query(work func(*truth) error) error {
+	return l.step(func() error {
+		d := l.f.truth
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.away.on {
+			return errRefusedConn
+		}
+		return work(d)
+	})
+}
+
+func (l *life) Name() string { return "fleet_keys" }
+
+// read gives an age as this process's clock makes it matter: what is left of the
+// key's term lasts longer by a slow clock.
+func (l *life) read(d *truth, r *truthRow) Record {
+	rec := d.read(r)
+	rec.Age = max(l.f.cfg.RotateEvery-l.long(l.f.cfg.RotateEvery-rec.Age), 0)
+	return rec
+}
+
+func (l *life) Ring(_ context.Context, purpose Purpose, scope string) (recs []Record, err error) {
+	err = l.query(func(d *truth) error {
+		rows := d.rings[ringID{purpose, scope}]
+		for _, r := range slices.Backward(rows[max(len(rows)-ringDepth, 0):]) {
+			recs = append(recs, l.read(d, r))
+		}
+		return nil
+	})
+	return recs, err
+}
+
+func (l *life) Keys(_ context.Context, ids []uint32) (recs []Record, err error) {
+	err = l.query(func(d *truth) error {
+		for _, id := range ids {
+			if r := d.byID[id]; r != nil {
+				recs = append(recs, l.read(d, r))
+			}
+		}
+		return nil
+	})
+	return recs, err
+}
+
+func (l *life) Insert(_ context.Context, rec Record) (won bool, err error) {
+	err = l.query(func(d *truth) error {
+		l.f.checkNeed(d, rec)
+		won = d.insert(rec)
+		if !won && time.Since(l.f.kms.began) > time.Minute {
+			l.f.count.lost.Add(1)
+		}
+		return nil
+	})
+	return won, err
+}
+
+func (l *life) Reserve(_ context.Context, id uint32, n, limit uint64) (sum uint64, ok bool, err error) {
+	err = l.query(func(d *truth) error {
+		sum, ok = d.reserve(id, n, limit)
+		return nil
+	})
+	return sum, ok, err
+}
+
+func (l *life) Release(_ context.Context, id uint32, n uint64) error {
+	return l.query(func(d *truth) error {
+		d.byID[id].SealsReserved -= n
+		return nil
+	})
+}
+
+func (l *life) call(ctx context.Context, op string, work func() error) error {
+	err := l.step(func() error {
+		l.mu.Lock()
+		latency := 20*time.Millisecond + time.Duration(l.rnd.Int64N(int64(60*time.Millisecond)))
+		l.mu.Unlock()
+		if err := l.f.kms.enter(ctx, op, latency); err != nil {
+			return err
+		}
+		return work()
+	})
+	if err != nil && kms.ErrorClass(err) == "other" {
+		err = errors.Join(kms.ErrUnavailable, err)
+	}
+	return err
+}
+
+func (l *life) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext) (dk kms.DataKey, err error) {
+	err = l.call(ctx, "generate", func() error {
+		dk = l.f.kms.generate(ec)
+		l.came(ec)
+		return nil
+	})
+	return dk, err
+}
+
+func (l *life) Unwrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContext) (plain []byte, err error) {
+	err = l.call(ctx, "unwrap", func() error {
+		if plain, err = l.f.kms.unwrap(w, ec); err == nil {
+			l.came(ec)
+		}
+		return err
+	})
+	return plain, err
+}
+
+func (l *life) Rewrap(context.Context, kms.Wrapped, kms.EncryptionContext) (kms.Wrapped, error) {
+	return kms.Wrapped{}, errors.New("not used here")
+}
+
+// came notes that a key came from KMS, and checks that it does so once per
+// refresh interval, unless KMS refused it meanwhile.
+func (l *life) came(ec kms.EncryptionContext) {
+	id := parseHex8(ec["colseal:key-id"])
+	l.f.kms.mu.Lock()
+	refused := l.f.kms.denied
+	l.f.kms.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if before, ok := l.got[id]; ok && !refused.since(before) {
+		if gap := time.Since(before); gap < l.long(defaultMaxAge)*6/10-time.Second {
+			l.f.wrong("key %08x was unwrapped twice within %v in one process", id, gap)
+		}
+	}
+	l.got[id] = time.Now()
+}
+
+// served checks that a key which served at began may have: that KMS gave it to
+// this process not too long ago, and had not refused it for a refresh interval.
+func (l *life) served(id uint32, began time.Time) {
+	k := l.f.kms
+	k.mu.Lock()
+	away, denied := k.away, k.denied
+	k.mu.Unlock()
+	l.f.truth.mu.Lock()
+	noKeyring := l.f.truth.away
+	l.f.truth.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, ok := l.got[id]
+	age, fresh := began.Sub(at), l.long(defaultMaxAge)
+	excused := away.since(began) || noKeyring.since(began) || l.cut.since(began)
+	switch {
+	case !ok:
+		l.f.wrong("key %08x serves, but never came from KMS", id)
+	case age > fresh+l.long(defaultMaxStale):
+		l.f.wrong("key %08x serves %v after it came from KMS: past the hard limit", id, age)
+	case age > fresh && !excused:
+		l.f.wrong("key %08x serves %v after it came from KMS, and KMS is well", id, age)
+	case denied.on && began.Sub(denied.over) > fresh && !excused:
+		l.f.wrong("key %08x serves %v after KMS refused it", id, began.Sub(denied.over))
+	}
+}
+
+// warm reports whether the process had the key so lately that no outage excuses a
+// failure.
+func (l *life) warm(id uint32, now time.Time) bool {
+	l.f.kms.mu.Lock()
+	denied := l.f.kms.denied
+	l.f.kms.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, ok := l.got[id]
+	return ok && !denied.since(at) && now.Sub(at) < l.long(defaultMaxAge+defaultMaxStale)-time.Minute
+}
+
+// troubled reports whether something was wrong after t, for this process.
+func (l *life) troubled(t time.Time) (away, denied bool) {
+	l.f.truth.mu.Lock()
+	away = l.f.truth.away.since(t)
+	l.f.truth.mu.Unlock()
+	l.f.kms.mu.Lock()
+	away, denied = away || l.f.kms.away.since(t), l.f.kms.denied.since(t) || l.f.kms.noNew.since(t)
+	l.f.kms.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return away || l.cut.since(t), denied
+}

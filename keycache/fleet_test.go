@@ -1,0 +1,205 @@
+package keycache
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	fleetProcesses = flag.Int("fleet.processes", 0, "processes in TestFleet; 0: as many as take some seconds")
+	fleetDays      = flag.Int("fleet.days", 90, "virtual days of TestFleet")
+	fleetSeed      = flag.Uint64("fleet.seed", 0, "seed of TestFleet; 0: a new one, which is printed")
+)
+
+// TestFleet lets a fleet of processes live for 90 virtual days on one keyring and
+// one KMS. They start together, work in sessions, end, and die at any step; their
+// clocks are wrong; KMS and the keyring fail in every way, and refuse; operators
+// revoke keys, destroy scopes and change search keys. Everything that a process
+// does is checked against the truth when it does it.
+//
+//	go test ./keycache -run TestFleet -v -fleet.processes=1000
+func TestFleet(t *testing.T) {
+	processes, seed := *fleetProcesses, *fleetSeed
+	switch {
+	case processes > 0:
+	case testing.Short() || raceDetector:
+		processes = 12
+	default:
+		processes = 100
+	}
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("go test ./keycache -run TestFleet -fleet.processes=%d -fleet.days=%d -fleet.seed=%d", processes, *fleetDays, seed)
+	began := time.Now()
+	var f *fleet
+	defer func() { t.Logf("%s; took %v", f.report(), time.Since(began).Round(100*time.Millisecond)) }()
+	synctest.Test(t, func(t *testing.T) {
+		f = newFleet(t, processes)
+		f.run(rand.New(rand.NewPCG(seed, 0)), time.Duration(*fleetDays)*24*time.Hour)
+	})
+}
+
+type fleet struct {
+	t         *testing.T
+	cfg       Config
+	processes int
+	truth     *truth
+	kms       *simKMS
+	end       time.Time
+
+	scopes atomic.Pointer[[]string] // those in use; a destroyed one stays for a while
+	gone   sync.Map                 // scopes that were destroyed
+
+	count struct {
+		lives, deaths, seals, opens, searches, refused, lost atomic.Uint64
+		wrongs, revoked, destroyed, searchChanges, rewraps   atomic.Uint64
+		outages                                              [kmsDisabled + 2]atomic.Uint64
+	}
+}
+
+// Sessions: a process is busy for an hour or so a day, long enough for its keys
+// to be renewed many times, and idle for the rest, long enough for them to go.
+const (
+	sessionGap  = 14 * time.Hour // mean; half of the sessions begin in the next day's rush hour
+	sessionMost = 110 * time.Minute
+	opGap       = 160 * time.Second // at most; half of it in the mean
+	meanLife    = 5 * 24 * time.Hour
+)
+
+// rushHour is the next time that half of the fleet comes to work, after t.
+func rushHour(t time.Time) time.Time {
+	return t.Truncate(24 * time.Hour).Add(34 * time.Hour)
+}
+
+func newFleet(t *testing.T, processes int) *fleet {
+	f := &fleet{t: t, processes: processes,
+		cfg: Config{RotateEvery: 7 * 24 * time.Hour, MaxSeals: uint64(processes) << 15},
+		truth: &truth{rings: map[ringID][]*truthRow{}, byID: map[uint32]*truthRow{}, used: map[uint32]uint64{},
+			cells: map[uint32][]byte{}, found: map[uint32]bool{}},
+		kms: &simKMS{kek: "kek", wrapped: map[string]wrappedKey{}, calls: map[string]int{}, began: time.Now()},
+	}
+	f.scopes.Store(&[]string{"", "tenant:1", "tenant:2", "tenant:3"})
+	return f
+}
+
+// wrong reports a broken promise; the first few are printed.
+func (f *fleet) wrong(format string, args ...any) {
+	if f.count.wrongs.Add(1) <= 20 {
+		f.t.Errorf("%s: %s", time.Now().Format(time.DateTime), fmt.Sprintf(format, args...))
+	}
+	f.t.Fail()
+}
+
+func (f *fleet) destroyed(scope string) bool {
+	_, ok := f.gone.Load(scope)
+	return ok
+}
+
+func (f *fleet) run(rnd *rand.Rand, days time.Duration) {
+	f.end = time.Now().Add(days)
+	var wg sync.WaitGroup
+	for range f.processes {
+		seed := rnd.Uint64()
+		wg.Go(func() { f.process(rand.New(rand.NewPCG(seed, 0))) })
+	}
+	misfortunes, operator := rand.New(rand.NewPCG(rnd.Uint64(), 0)), rand.New(rand.NewPCG(rnd.Uint64(), 0))
+	wg.Go(func() { f.misfortunes(misfortunes) })
+	wg.Go(func() { f.operator(operator) })
+	wg.Wait()
+	f.after()
+}
+
+// process is one life after another, as a supervisor sees to it. All begin at once.
+func (f *fleet) process(rnd *rand.Rand) {
+	for time.Now().Before(f.end) {
+		f.count.lives.Add(1)
+		l := f.newLife(rnd.Uint64())
+		until := time.Now().Add(time.Duration(rnd.ExpFloat64() * float64(meanLife)))
+		if until.After(f.end) {
+			until = f.end
+		}
+		for time.Now().Before(until) && !l.dead.Load() {
+			l.session(rnd, until)
+			if gap := time.Duration(rnd.ExpFloat64() * float64(sessionGap)); rnd.IntN(2) == 0 {
+				time.Sleep(gap)
+			} else {
+				time.Sleep(time.Until(rushHour(time.Now().Add(gap))) + time.Duration(rnd.Int64N(int64(30*time.Minute))))
+			}
+		}
+		if !l.dead.Load() && rnd.IntN(2) == 0 {
+			l.dead.Store(true) // killed: it gives nothing back
+		}
+		if l.dead.Load() {
+			f.count.deaths.Add(1)
+		}
+		l.end()
+	}
+}
+
+func (l *life) session(rnd *rand.Rand, until time.Time) {
+	if stop := time.Now().Add(time.Duration(rnd.Int64N(int64(sessionMost)))); stop.Before(until) {
+		until = stop
+	}
+	if rnd.IntN(20) == 0 { // this process alone loses its network
+		l.mu.Lock()
+		l.cut.over = time.Now().Add(time.Duration(rnd.Int64N(int64(sessionMost))))
+		l.mu.Unlock()
+	}
+	all := *l.f.scopes.Load()
+	scopes := []string{"", all[rnd.IntN(len(all))]}
+	ctx := context.Background()
+	for time.Now().Before(until) && !l.dead.Load() {
+		switch scope := scopes[rnd.IntN(2)]; rnd.IntN(10) {
+		case 0, 1:
+			l.open(ctx)
+		case 2, 3, 4:
+			l.search(ctx, scope)
+		default:
+			l.seal(ctx, scope, 1+rnd.IntN(200))
+		}
+		time.Sleep(time.Duration(rnd.Int64N(int64(opGap))))
+	}
+}
+
+// after checks that what was ever sealed opens, unless it was destroyed.
+func (f *fleet) after() {
+	l := f.newLife(1)
+	l.steps.Store(0)
+	time.Sleep(recovery + time.Minute)
+	l.cut = trouble{}
+	defer l.end()
+	for _, cell := range f.truth.cells {
+		id := keyID(f.t, cell)
+		err := openOne(l.cache, context.Background(), random, cell)
+		if destroyed := f.truth.byID[id].Destroyed; (err != nil) != destroyed {
+			f.wrong("after all, key %08x: destroyed %v, %v", id, destroyed, err)
+		}
+	}
+}
+
+func (f *fleet) report() string {
+	c, k, keys := &f.count, f.kms, 0
+	for _, r := range f.truth.byID {
+		if len(r.Wrapped.Blob) > 0 || !r.destroyed.Equal(r.stored) {
+			keys++
+		}
+	}
+	virtual := float64(f.processes) * f.end.Sub(f.end.Add(-time.Duration(*fleetDays)*24*time.Hour)).Hours() / 24
+	return fmt.Sprintf("%d processes (%d lives, %d deaths), %d scopes destroyed, %d data keys revoked, %d search keys changed, %d rewraps; "+
+		"%d data and search keys; %d cells sealed, %d opened, %d searches, %d refused; "+
+		"KMS: %d generate, %d unwrap, %.1f calls per process and day, at most %d in one second at the start and %d later, %d data keys made for nothing; "+
+		"outages: %d unavailable, %d hanging, %d throttling, %d no new keys, %d denied, %d disabled, %d keyring",
+		f.processes, c.lives.Load(), c.deaths.Load(), c.destroyed.Load(), c.revoked.Load(), c.searchChanges.Load(), c.rewraps.Load(),
+		keys, c.seals.Load(), c.opens.Load(), c.searches.Load(), c.refused.Load(),
+		k.calls["generate"], k.calls["unwrap"], float64(k.calls["generate"]+k.calls["unwrap"])/virtual, k.cold, k.peak, c.lost.Load(),
+		c.outages[kmsUnavailable].Load(), c.outages[kmsHangs].Load(), c.outages[kmsThrottles].Load(),
+		c.outages[kmsRefusesNew].Load(), c.outages[kmsDenies].Load(), c.outages[kmsDisabled].Load(), c.outages[kmsDisabled+1].Load())
+}
