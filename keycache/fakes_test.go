@@ -145,7 +145,7 @@ type fakeKeyring struct {
 
 type fakeRecord struct {
 	Record
-	created, sealsFrom time.Time
+	created, sealsFrom, retired time.Time
 }
 
 func newFakeKeyring() *fakeKeyring {

@@ -9,7 +9,7 @@ import (
 
 // misfortunes: KMS and the keyring fail in every way, for up to two hours; the
 // keyring's clock is set.
-func (f *fleet) misfortunes(rnd *rand.Rand) {
+func (f *world) misfortunes(rnd *rand.Rand) {
 	sleep := func(most time.Duration) { time.Sleep(time.Duration(rnd.Int64N(int64(most)))) }
 	d := f.truth
 	for time.Now().Before(f.end) {
@@ -44,7 +44,7 @@ func (d *truth) setAway(on bool) {
 
 // operator revokes and rotates data keys, destroys tenants, changes search keys and
 // the KEK. It is a real [Admin]; what an outage spoils, it does again.
-func (f *fleet) operator(rnd *rand.Rand) {
+func (f *world) operator(rnd *rand.Rand) {
 	tenants := 3
 	a := newAdmin(office{f}, office{f}, AdminConfig{By: "operator"})
 	for time.Now().Before(f.end) {
@@ -87,7 +87,7 @@ func (f *fleet) operator(rnd *rand.Rand) {
 }
 
 // insist does what an operator does until no outage spoils it.
-func (f *fleet) insist(work func() error) {
+func (f *world) insist(work func() error) {
 	for {
 		err := work()
 		f.truth.mu.Lock()
@@ -108,7 +108,7 @@ func (f *fleet) insist(work func() error) {
 }
 
 // revoke stops the data key that seals; its successor stands before.
-func (f *fleet) revoke(a *Admin, scope string) error {
+func (f *world) revoke(a *Admin, scope string) error {
 	keys, err := a.Keys(f.t.Context(), Filter{Purpose: PurposeData, Scope: &scope})
 	if err != nil || len(keys) == 0 {
 		return err
@@ -121,7 +121,7 @@ func (f *fleet) revoke(a *Admin, scope string) error {
 
 // changeSearchKey makes a second search key live, waits until everyone seals with
 // it, and retires the first, as if its rows had been sealed again.
-func (f *fleet) changeSearchKey(a *Admin, scope string) {
+func (f *world) changeSearchKey(a *Admin, scope string) {
 	var next Key
 	var keys []Key
 	f.insist(func() (err error) {
@@ -144,7 +144,7 @@ func (f *fleet) changeSearchKey(a *Admin, scope string) {
 
 // checkNeed checks that a key is made when it is needed, and once: its
 // predecessor is old, half spent, or retired. The caller holds the truth's lock.
-func (f *fleet) checkNeed(d *truth, rec Record) {
+func (f *world) checkNeed(d *truth, rec Record) {
 	r := d.newest(ringID{rec.Purpose, rec.Scope})
 	if r == nil || r.Epoch >= rec.Epoch { // the first, or it will lose
 		return

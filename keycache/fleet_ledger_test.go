@@ -12,7 +12,7 @@ import (
 
 // office is the keyring and KMS as operators reach them: no clock and no network of
 // their own, but the same outages.
-type office struct{ f *fleet }
+type office struct{ f *world }
 
 var _ ledger = office{}
 

@@ -16,7 +16,7 @@ import (
 // its own of the keyring and of KMS. Its clock is slow or fast by drift, its
 // network may be cut, and it may die between any two steps, or within one.
 type life struct {
-	f     *fleet
+	f     *world
 	cache *Cache
 	drift float64
 
@@ -38,7 +38,7 @@ func slowest(d time.Duration) time.Duration { return time.Duration(float64(d) * 
 
 var errDead = errors.New("the process is dead")
 
-func (f *fleet) newLife(seed uint64) *life {
+func (f *world) newLife(seed uint64) *life {
 	l := &life{f: f, rnd: rand.New(rand.NewPCG(seed, 1)), got: map[uint32]time.Time{}}
 	l.drift = maxDrift * (2*l.rnd.Float64() - 1)
 	if l.rnd.IntN(4) == 0 {

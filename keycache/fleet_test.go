@@ -39,15 +39,15 @@ func TestFleet(t *testing.T) {
 	}
 	t.Logf("go test ./keycache -run TestFleet -fleet.processes=%d -fleet.days=%d -fleet.seed=%d", processes, *fleetDays, seed)
 	began := time.Now()
-	var f *fleet
+	var f *world
 	defer func() { t.Logf("%s; took %v", f.report(), time.Since(began).Round(100*time.Millisecond)) }()
 	synctest.Test(t, func(t *testing.T) {
-		f = newFleet(t, processes)
+		f = newWorld(t, processes)
 		f.run(rand.New(rand.NewPCG(seed, 0)), time.Duration(*fleetDays)*24*time.Hour)
 	})
 }
 
-type fleet struct {
+type world struct {
 	t         *testing.T
 	cfg       Config
 	processes int
@@ -79,8 +79,8 @@ func rushHour(t time.Time) time.Time {
 	return t.Truncate(24 * time.Hour).Add(34 * time.Hour)
 }
 
-func newFleet(t *testing.T, processes int) *fleet {
-	f := &fleet{t: t, processes: processes,
+func newWorld(t *testing.T, processes int) *world {
+	f := &world{t: t, processes: processes,
 		cfg: Config{RotateEvery: 7 * 24 * time.Hour, MaxSeals: uint64(processes) << 15},
 		truth: &truth{rings: map[ringID][]*truthRow{}, byID: map[uint32]*truthRow{}, used: map[uint32]uint64{},
 			cells: map[uint32][]byte{}, found: map[uint32]bool{}},
@@ -91,19 +91,19 @@ func newFleet(t *testing.T, processes int) *fleet {
 }
 
 // wrong reports a broken promise; the first few are printed.
-func (f *fleet) wrong(format string, args ...any) {
+func (f *world) wrong(format string, args ...any) {
 	if f.count.wrongs.Add(1) <= 20 {
 		f.t.Errorf("%s: %s", time.Now().Format(time.DateTime), fmt.Sprintf(format, args...))
 	}
 	f.t.Fail()
 }
 
-func (f *fleet) destroyed(scope string) bool {
+func (f *world) destroyed(scope string) bool {
 	_, ok := f.gone.Load(scope)
 	return ok
 }
 
-func (f *fleet) run(rnd *rand.Rand, days time.Duration) {
+func (f *world) run(rnd *rand.Rand, days time.Duration) {
 	f.end = time.Now().Add(days)
 	var wg sync.WaitGroup
 	for range f.processes {
@@ -118,7 +118,7 @@ func (f *fleet) run(rnd *rand.Rand, days time.Duration) {
 }
 
 // process is one life after another, as a supervisor sees to it. All begin at once.
-func (f *fleet) process(rnd *rand.Rand) {
+func (f *world) process(rnd *rand.Rand) {
 	for time.Now().Before(f.end) {
 		f.count.lives.Add(1)
 		l := f.newLife(rnd.Uint64())
@@ -170,7 +170,7 @@ func (l *life) session(rnd *rand.Rand, until time.Time) {
 }
 
 // after checks that what was ever sealed opens, unless it was destroyed.
-func (f *fleet) after() {
+func (f *world) after() {
 	l := f.newLife(1)
 	l.steps.Store(0)
 	time.Sleep(recovery + time.Minute)
@@ -185,7 +185,7 @@ func (f *fleet) after() {
 	}
 }
 
-func (f *fleet) report() string {
+func (f *world) report() string {
 	c, k, keys := &f.count, f.kms, 0
 	for _, r := range f.truth.byID {
 		if len(r.Wrapped.Blob) > 0 || !r.destroyed.Equal(r.stored) {
