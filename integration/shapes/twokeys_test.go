@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", for the keyring
 
 	"github.com/colseal/colseal/driver"
@@ -195,5 +196,49 @@ func TestTwoSearchKeysRandom(t *testing.T) {
 	t.Logf("%d statements: %v", n, shares)
 	if shares["works"]*4 < n || shares["refused meanwhile"] == 0 {
 		t.Errorf("only %d of %d statements work", shares["works"], n)
+	}
+}
+
+// The ways to run a statement make no difference.
+func TestTwoSearchKeysModes(t *testing.T) {
+	p := newTwoKeys(t, pgtest.New(t), "bytea")
+	const byEmail = "SELECT id FROM users WHERE email IN ($1,$2) AND email <> ALL($3) ORDER BY id"
+	want := []string{"id=1|", "id=2|"}
+	check := func(name string, query string, args ...any) {
+		t.Helper()
+		for range 2 { // the second time from a cache, where there is one
+			if got, err := read(p.sealed.db, query, args...); err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: %q, %v", name, got, err)
+			}
+		}
+	}
+	values := []any{a, b, []string{"zqcanary-e"}}
+	for _, mode := range []pgx.QueryExecMode{
+		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
+	} {
+		check(mode.String(), byEmail, append([]any{mode}, values...)...)
+	}
+	check("named", "SELECT id FROM users WHERE email IN (@a,@b) AND email <> ALL(@c) ORDER BY id",
+		pgx.NamedArgs{"a": a, "b": b, "c": []string{"zqcanary-e"}})
+	st, err := p.sealed.db.Prepare(byEmail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = st.Close() }()
+	var ids []int64
+	rs, err := st.Query(values...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rs.Close() }()
+	for rs.Next() {
+		var id int64
+		if err := rs.Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	if err := rs.Err(); err != nil || !slices.Equal(ids, []int64{1, 2}) {
+		t.Error("prepared: ", ids, err)
 	}
 }
