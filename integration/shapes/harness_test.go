@@ -1,19 +1,15 @@
 package shapes
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -27,13 +23,6 @@ import (
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
-
-// The canaries: every value that goes into a sealed text column has mark in it, every
-// sealed number is at least bigPhone.
-const (
-	mark           = "zqcanary"
-	bigPhone int64 = 104046000000000
-)
 
 // ddl makes the tables. secret is the type of the sealed columns for text and number
 // the one for numbers.
@@ -79,111 +68,102 @@ var rows = []string{
 }
 
 // readBack reads all tables in full, on either side.
-var readBack = []string{
-	"SELECT id, email, ssn, note, org FROM users ORDER BY id",
-	"SELECT id, email, ssn, memo FROM archive ORDER BY id",
-	"SELECT id, email, phone FROM leads ORDER BY id",
-	"SELECT id, user_id, total, memo FROM orders ORDER BY id",
-	"SELECT id, email FROM contacts ORDER BY id",
-	"SELECT id, email, note FROM other.users ORDER BY id",
-}
+const readBack = `
+	SELECT 'users' AS t, id, email, ssn, note, org, NULL::bigint AS n, NULL::bigint AS phone FROM users
+	UNION ALL SELECT 'archive', id, email, ssn, memo, NULL, NULL, NULL FROM archive
+	UNION ALL SELECT 'leads', id, email, NULL, NULL, NULL, NULL, phone FROM leads
+	UNION ALL SELECT 'orders', id, NULL, NULL, concat(memo, total), user_id, NULL, NULL FROM orders
+	UNION ALL SELECT 'contacts', id, NULL, NULL, email, NULL, NULL, NULL FROM contacts
+	UNION ALL SELECT 'other.users', id, NULL, NULL, concat(email, note), NULL, NULL, NULL FROM other.users`
 
-// tap keeps the bytes that were sent to a server.
-type tap struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func (p *tap) take() []byte {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	b := bytes.Clone(p.buf.Bytes())
-	p.buf.Reset()
-	return b
-}
-
-type tappedConn struct {
-	net.Conn
-	tap *tap
-}
-
-func (c tappedConn) Write(b []byte) (int, error) {
-	c.tap.mu.Lock()
-	c.tap.buf.Write(b)
-	c.tap.mu.Unlock()
-	return c.Conn.Write(b)
-}
-
-// forms are the encodings that give a canary away.
-var forms = func() [][]byte {
-	var all [][]byte
-	for _, b := range [][]byte{[]byte(mark), binary.BigEndian.AppendUint64(nil, uint64(bigPhone))[:6], []byte("1040460000000")} {
-		all = append(all, b, []byte(hex.EncodeToString(b)), []byte(strings.ToUpper(hex.EncodeToString(b))))
-		for shift := range 3 {
-			s := base64.StdEncoding.EncodeToString(append(make([]byte, shift), b...))
-			all = append(all, []byte(s[2+shift:len(s)-4]))
-		}
-	}
-	return slices.DeleteFunc(all, func(b []byte) bool { return len(b) < 5 })
-}()
-
-func leaks(sent []byte) bool {
-	return slices.ContainsFunc(forms, func(f []byte) bool { return bytes.Contains(sent, f) })
-}
-
-// side is one of the two databases of a comparison.
+// side is one of the two databases of a comparison, over one connection.
 type side struct {
-	db  *sql.DB
-	tap *tap
+	db       *sql.DB
+	tap      *tap
+	text     *strings.Replacer // what the tests write to what this side is sent
+	readBack *sql.Stmt
 }
 
 // pair is a database with sealed tables and its plaintext twin.
 type pair struct {
+	*canaries
 	sealed, twin side
+	failed       bool // a statement did otherwise on the two
 }
 
-// newPair makes both in one database; the twin is the schema "twin" and its connections
-// are not logged.
+// newPair makes both. The twin is another database, whose tables are temporary: they are in no file and in no
+// write-ahead log. Nor are its connections logged. So the wiretap can look into everything the server has.
 func newPair(t *testing.T, db *pgtest.DB, storage string) *pair {
 	t.Helper()
-	p := &pair{}
 	exec(t, db.Admin, fmt.Sprintf(ddl, storage, storage))
-	exec(t, db.Admin, "CREATE DATABASE "+db.Name+"_twin TEMPLATE template0")
-	t.Cleanup(func() { exec(t, db.Admin, "DROP DATABASE "+db.Name+"_twin WITH (FORCE)") })
+	return newPairOf(t, db, db.Name, newCanaries())
+}
 
-	p.twin.db, p.twin.tap = open(t, db.DSN(), db.Name+"_twin", nil)
-	exec(t, p.twin.db, fmt.Sprintf(ddl, "text", "bigint"))
+// newShard is newPair in a database besides that of the test.
+func newShard(t *testing.T, db *pgtest.DB, shard int, storage string, c *canaries) *pair {
+	t.Helper()
+	name := fmt.Sprintf("%s_%d", db.Name, shard)
+	createDatabase(t, db, name)
+	admin, _ := open(t, db.DSN(), name, nil, nil)
+	exec(t, admin, fmt.Sprintf(ddl, storage, storage))
+	return newPairOf(t, db, name, c)
+}
+
+func createDatabase(t *testing.T, db *pgtest.DB, name string) {
+	t.Helper()
+	exec(t, db.Admin, "CREATE DATABASE "+name+" TEMPLATE template0")
+	t.Cleanup(func() { exec(t, db.Admin, "DROP DATABASE "+name+" WITH (FORCE)") })
+}
+
+// What a connection is to have the server's log say of it.
+var (
+	logged   = map[string]string{"log_statement": "all", "log_parameter_max_length": "-1", "log_parameter_max_length_on_error": "-1"}
+	unlogged = map[string]string{"log_statement": "none", "log_min_messages": "panic", "log_min_error_statement": "panic"}
+)
+
+// newPairOf makes a pair of a database that has the tables.
+func newPairOf(t *testing.T, db *pgtest.DB, name string, c *canaries) *pair {
+	t.Helper()
+	p := &pair{canaries: c}
+	createDatabase(t, db, name+"_twin")
+	p.twin.db, p.twin.tap = open(t, db.DSN(), name+"_twin", nil, unlogged)
+	p.twin.text = strings.NewReplacer(mark, p.mark, digits, fmt.Sprint(p.phone)[:len(digits)], "public.", "pg_temp.")
+	p.sealed.text = p.text
+	temporary := strings.NewReplacer("CREATE TABLE other", "CREATE TABLE other", "CREATE TABLE", "CREATE TEMPORARY TABLE")
+	exec(t, p.twin.db, temporary.Replace(fmt.Sprintf(ddl, "text", "bigint")))
 	w, err := localkms.Open(filepath.Join(t.TempDir(), "kek"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.sealed.db, p.sealed.tap = open(t, db.DSN(), "", &driver.Config{Schema: sealedTables, KMS: w, AutoCreateKeyTable: true})
+	p.sealed.db, p.sealed.tap = open(t, db.DSN(), name, &driver.Config{Schema: sealedTables, KMS: w, AutoCreateKeyTable: true}, logged)
 	for _, q := range rows {
-		exec(t, p.sealed.db, q)
-		exec(t, p.twin.db, q)
+		exec(t, p.sealed.db, p.text.Replace(q))
+		exec(t, p.twin.db, p.text.Replace(q))
 	}
-	if leaks(p.sealed.tap.take()) {
+	if p.leaks(p.sealed.tap.take()) {
 		t.Fatal("the rows of the set-up leak")
 	}
-	if !leaks(p.twin.tap.take()) {
+	if !p.leaks(p.twin.tap.take()) {
 		t.Fatal("the tap is deaf")
+	}
+	for _, s := range []*side{&p.sealed, &p.twin} {
+		if s.readBack, err = s.db.Prepare(readBack); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return p
 }
 
-func open(t *testing.T, dsn, database string, c *driver.Config) (*sql.DB, *tap) {
+func open(t *testing.T, dsn, database string, c *driver.Config, settings map[string]string) (*sql.DB, *tap) {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if database != "" { // the twin: what it is sent must not be in the log
-		cfg.Database = database
-		cfg.RuntimeParams["log_min_messages"] = "panic"
-		cfg.RuntimeParams["log_min_error_statement"] = "panic"
-		cfg.RuntimeParams["log_statement"] = "none"
-	}
+	cfg.Database = database
+	maps.Copy(cfg.RuntimeParams, settings)
 	cfg.TLSConfig, cfg.Fallbacks = nil, nil
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeDescribeExec // each statement is new, and its text is sent each time
 	heard := &tap{}
 	dial := cfg.DialFunc
 	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -200,6 +180,7 @@ func open(t *testing.T, dsn, database string, c *driver.Config) (*sql.DB, *tap) 
 		}
 	}
 	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(1) // temporary tables are of one connection
 	t.Cleanup(func() { _ = db.Close() })
 	return db, heard
 }
@@ -220,46 +201,46 @@ type outcome struct {
 	sent   []byte // by the statement itself
 }
 
-// run runs a statement in a transaction of its own, which is rolled back, and reads all
-// tables before that. direct: by Exec, which several statements in one text need.
-func (s side) run(t *testing.T, query string, args []any, direct bool) (o outcome) {
-	t.Helper()
-	tx, err := s.db.BeginTx(t.Context(), nil)
+// How a statement is run.
+type how uint8
+
+const (
+	queried  how = iota // by Query, in a transaction that is rolled back when all tables have been read
+	executed            // the same by Exec, which several statements in one text need
+	readOnly            // by Query, without a transaction
+)
+
+// run runs a statement. args have the run's canaries.
+func (s side) run(query string, args []any, by how) (o outcome) {
+	query = s.text.Replace(query)
+	if by == readOnly {
+		s.tap.take()
+		o.rows, o.err = read(s.db, query, args...)
+		o.sent, o.code = s.tap.take(), code(o.err)
+		return o
+	}
+	tx, err := s.db.BeginTx(context.Background(), nil)
 	if err != nil {
-		t.Fatal(err)
+		return outcome{code: "BEGIN", err: err}
 	}
 	defer func() { _ = tx.Rollback() }()
 	s.tap.take()
-	if direct {
+	if by == executed {
 		_, o.err = tx.Exec(query, args...)
 	} else {
 		o.rows, o.err = read(tx, query, args...)
 	}
-	o.sent = s.tap.take()
-	o.code = code(o.err)
+	o.sent, o.code = s.tap.take(), code(o.err)
 	if !strings.Contains(strings.ToUpper(query), "ORDER BY") {
 		slices.Sort(o.rows)
 	}
 	if o.err != nil {
 		return o
 	}
-	for _, q := range readBack {
-		table, err := read(tx, q)
-		if err != nil {
-			o.err, o.code = fmt.Errorf("reading back: %w", err), "READBACK"
-			return o
-		}
-		o.tables = append(o.tables, table...)
+	if o.tables, err = read(prepared{tx.Stmt(s.readBack)}, ""); err != nil {
+		o.err, o.code = fmt.Errorf("reading back: %w", err), "READBACK"
 	}
-	return o
-}
-
-// read runs a query outside of a transaction and reads nothing else.
-func (s side) read(t *testing.T, query string, args []any, _ bool) (o outcome) {
-	t.Helper()
-	s.tap.take()
-	o.rows, o.err = read(s.db, query, args...)
-	o.sent, o.code = s.tap.take(), code(o.err)
+	slices.Sort(o.tables)
 	return o
 }
 
@@ -276,10 +257,18 @@ func code(err error) string {
 	return "ERROR"
 }
 
+// querier is what a query is made on.
+type querier interface {
+	Query(query string, args ...any) (*sql.Rows, error)
+}
+
+// prepared is a querier of one query.
+type prepared struct{ st *sql.Stmt }
+
+func (p prepared) Query(_ string, args ...any) (*sql.Rows, error) { return p.st.Query(args...) }
+
 // read returns the rows as text, a NULL as such.
-func read(tx interface {
-	Query(string, ...any) (*sql.Rows, error)
-}, query string, args ...any) ([]string, error) {
+func read(tx querier, query string, args ...any) ([]string, error) {
 	rs, err := tx.Query(query, args...)
 	if err != nil {
 		return nil, err

@@ -1,97 +1,182 @@
 package shapes
 
 import (
+	"cmp"
+	"flag"
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/internal/pgtest/wiretap"
 )
 
-// TestRandom runs random statements on both sides. COLSEAL_SHAPES_SEED repeats a run,
-// COLSEAL_SHAPES_COUNT changes how many there are. It ends early, and says so, when the
-// machine is too slow for them.
+// A run makes perVersion statements for each version of the server, in some databases at once.
+const (
+	perVersion = 1200
+	shards     = 4
+)
+
+// seed is that of this run: a new one, or COLSEAL_SHAPES_SEED. COLSEAL_SHAPES_COUNT makes more or fewer statements.
+// One that fails is reduced to the smallest that still does.
+var seed = sync.OnceValues(func() (uint64, error) {
+	fresh := strconv.FormatUint(rand.Uint64N(1<<32)+1, 10)
+	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("COLSEAL_SHAPES_SEED"), fresh), 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	count, err := strconv.Atoi(cmp.Or(os.Getenv("COLSEAL_SHAPES_COUNT"), strconv.Itoa(perVersion)))
+	if err != nil {
+		return 0, err
+	}
+	for name, value := range map[string]string{
+		"rapid.seed":       strconv.FormatUint(seed, 10),
+		"rapid.checks":     strconv.Itoa((count + shards - 1) / shards),
+		"rapid.nofailfile": "true", // the seed says it all
+	} {
+		if err := flag.Set(name, value); err != nil {
+			return 0, err
+		}
+	}
+	return seed, nil
+})
+
+// TestRandom runs random statements on both sides, and has the wiretap look for what they wrote.
 func TestRandom(t *testing.T) {
-	seed := uint64(41)
-	if s, err := strconv.ParseUint(os.Getenv("COLSEAL_SHAPES_SEED"), 10, 64); err == nil {
-		seed = s
+	seed, err := seed()
+	if err != nil {
+		t.Fatal(err)
 	}
-	count, limit := 3000, 25*time.Second
-	if n, err := strconv.Atoi(os.Getenv("COLSEAL_SHAPES_COUNT")); err == nil {
-		count, limit = n, 10*time.Minute
-	}
-	storage := []string{"bytea", "text"}[seed%2]
-	db := pgtest.New(t)
-	p := newPair(t, db, storage)
-	t.Logf("seed %d, %s", seed, storage)
-	began := time.Now()
-	shares := map[string]int{}
-	reasons := map[string]int{}
-	n := 0
-	for ; n < count && time.Since(began) < limit; n++ {
-		g := &generator{r: rand.New(rand.NewPCG(seed, uint64(n)))}
-		query := g.top()
-		verdict, detail := p.judge(t, query, g.args)
-		shares[verdict]++
-		switch verdict {
-		case "works", "fails on both", "has no type on the twin":
-		case "refused":
-			r := reason(detail)
-			if reasons[r]++; testing.Verbose() && reasons[r] == 1 {
-				t.Logf("refused: %s\n%s\n%s", r, query, detail)
+	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
+		t.Parallel()
+		c := newCanaries()
+		s := &shares{count: map[verdict]int{}, reasons: map[string]int{}, example: map[string]statement{}}
+		began := time.Now()
+		t.Run("statements", func(t *testing.T) {
+			var all sync.WaitGroup // more at once than t.Parallel allows: most of the time is spent waiting
+			for shard := range shards {
+				storage := []string{"bytea", "text"}[shard%2]
+				all.Go(func() {
+					t.Run(fmt.Sprint(shard, " ", storage), func(t *testing.T) {
+						t.Logf("COLSEAL_SHAPES_SEED=%d repeats this", seed)
+						p := newShard(t, db, shard, storage, c)
+						drawn := statements(db.Version, shard)
+						rapid.Check(t, func(rt *rapid.T) { p.property(rt, drawn.Draw(rt, "statement"), s) })
+					})
+				})
 			}
-		default:
-			t.Errorf("statement %d: %s\n%s\n%q\n%s", n, verdict, query, g.args, detail)
-		}
-		if t.Failed() && shares["wrong"]+shares["leak"]+shares["broken"] > 10 {
-			t.Fatal("too many")
-		}
+			all.Wait()
+		})
+		s.report(t, seed, time.Since(began))
+		wiretap.Check(t, db.Admin, c.wanted()...)
+	}, pgtest.Logged())
+}
+
+// property holds a statement on both sides.
+func (p *pair) property(rt *rapid.T, st statement, s *shares) {
+	v, detail := p.judge(st)
+	if !p.failed { // what follows is the same made smaller
+		s.add(st, v, detail)
 	}
-	t.Logf("%d statements: %v", n, shares)
-	for r, k := range reasons {
-		t.Logf("  refused %4d: %s", k, r)
-	}
-	if shares["works"]*3 < n {
-		t.Errorf("only %d of %d statements work", shares["works"], n)
+	if v.bad() {
+		p.failed = true
+		rt.Fatalf("%s: %s", v, detail)
 	}
 }
 
-// judge runs a statement on both sides and says what became of it.
-func (p *pair) judge(t *testing.T, query string, args []any) (verdict, detail string) {
-	t.Helper()
-	run := side.run
-	if strings.HasPrefix(query, "SELECT") || strings.HasPrefix(query, "WITH") {
-		run = side.read // it writes nothing
+// A verdict is what became of a statement.
+type verdict string
+
+const (
+	work   verdict = "works"
+	refuse verdict = "refused"
+	fail   verdict = "fails on both"
+	wrong  verdict = "wrong"
+	leak   verdict = "leaks"
+)
+
+func (v verdict) bad() bool { return v == wrong || v == leak }
+
+// shares counts the verdicts.
+type shares struct {
+	mu      sync.Mutex // guards all
+	count   map[verdict]int
+	reasons map[string]int       // why statements were refused or failed
+	example map[string]statement // one of each
+}
+
+// add counts one more.
+func (s *shares) add(st statement, v verdict, detail string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count[v]++
+	if v == refuse || v == fail {
+		why := string(v) + ": " + reason(detail)
+		if s.reasons[why]++; s.reasons[why] == 1 {
+			s.example[why] = st
+		}
 	}
-	sealed := run(p.sealed, t, query, args, false)
-	if leaks(sealed.sent) {
-		return "leak", errorText(sealed.err)
+}
+
+// report says what there was, and fails the test if the statements were not worth it.
+func (s *shares) report(t *testing.T, seed uint64, d time.Duration) {
+	total := 0
+	for _, n := range s.count {
+		total += n
 	}
-	if sealed.code == "REFUSED" {
-		return "refused", errorText(sealed.err)
+	t.Logf("seed %d, %d statements in %.1f s: %d work, %d refused, %d fail on both sides, %d wrong, %d leak", seed, total, d.Seconds(),
+		s.count[work], s.count[refuse], s.count[fail], s.count[wrong], s.count[leak])
+	for _, r := range slices.SortedFunc(maps.Keys(s.reasons), func(x, y string) int { return s.reasons[y] - s.reasons[x] }) {
+		t.Logf("  %4d %s, as %#v", s.reasons[r], r, s.example[r])
 	}
-	twin := run(p.twin, t, query, args, false)
+	if s.count[work]*2 < total {
+		t.Errorf("only %d of %d statements work", s.count[work], total)
+	}
+}
+
+// judge runs a statement on both sides at once and says what became of it.
+func (p *pair) judge(s statement) (v verdict, detail string) {
+	by := readOnly
+	if s.writes {
+		by = queried
+	}
+	args := p.in(s.args)
+	twins := make(chan outcome)
+	go func() { twins <- p.twin.run(s.sql, args, by) }()
+	sealed := p.sealed.run(s.sql, args, by)
+	twin := <-twins
+	switch {
+	case p.leaks(sealed.sent):
+		return leak, errorText(sealed.err)
+	case sealed.code == "REFUSED":
+		return refuse, errorText(sealed.err)
+	}
 	slices.Sort(sealed.rows) // an ORDER BY in them is that of a subquery
 	slices.Sort(twin.rows)
 	d := differ(sealed, twin)
 	switch {
-	case sealed.code != "" && twin.code != "":
-		return "fails on both", "" // of several errors, either may be met first
 	case d == "":
-		return "works", ""
-	case sealed.code == "" && (twin.code == "42883" || twin.code == "42804"):
-		// An untyped NULL: text for the twin, which does not compare it with a number; a
-		// cell for us.
-		return "has no type on the twin", ""
-	case sealed.code != "":
-		return "broken", d
+		if sealed.code != "" {
+			return fail, errorText(twin.err)
+		}
+		return work, ""
+	case sealed.code != "" && twin.code != "" && errorClass(sealed.code) == errorClass(twin.code):
+		return fail, errorText(twin.err) // of several errors, either may be met first
 	}
-	return "wrong", d
+	return wrong, d
 }
+
+// errorClass is the class of an SQLSTATE.
+func errorClass(code string) string { return code[:min(2, len(code))] }
 
 func errorText(err error) string {
 	if err == nil {

@@ -58,8 +58,13 @@ func (a *analysis) merge(s *sqlparse.Merge, with *withScope) ([]output, error) {
 	if err := a.condition(s.On, sc); err != nil {
 		return nil, err
 	}
+	insert := &scope{parent: sc.parent, with: sc.with, items: sources} // which does not see the target
 	for _, m := range s.Whens {
-		if err := a.mergeWhen(m, w, sc); err != nil {
+		in := sc
+		if m.Insert {
+			in = insert
+		}
+		if err := a.mergeWhen(m, w, in); err != nil {
 			return nil, err
 		}
 	}

@@ -192,3 +192,4 @@ WITH c(e) AS (SELECT NULL) SELECT id FROM users u JOIN c ON c.e = u.email
 SELECT id FROM users u JOIN (SELECT NULL) v(e) ON v.e = u.email
 UPDATE users SET ssn='x'WHERE email='y'AND note='z'
 INSERT INTO users SELECT FROM orders
+MERGE INTO users USING archive s ON users.id=s.id WHEN NOT MATCHED AND email='x' THEN INSERT (id,email) VALUES (s.id,email)
