@@ -15,7 +15,7 @@ type statement struct {
 }
 
 // GoString is what a failed run prints.
-func (s statement) GoString() string { return fmt.Sprintf("%s\n  %q", s.sql, s.args) }
+func (s statement) GoString() string { return fmt.Sprintf("%s\n  %#v", s.sql, s.args) }
 
 // statements draws statements for a server version. The first of several choices is the simplest, so that a
 // statement that fails shrinks to one that a person can read. Shards draw different ones from the same seed.

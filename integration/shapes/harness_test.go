@@ -18,6 +18,7 @@ import (
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/localkms"
 	"github.com/colseal/colseal/schema"
 )
@@ -88,7 +89,6 @@ type side struct {
 type pair struct {
 	*canaries
 	sealed, twin side
-	failed       bool // a statement did otherwise on the two
 }
 
 // newPair makes both. The twin is another database, whose tables are temporary: they are in no file and in no
@@ -124,18 +124,47 @@ var (
 // newPairOf makes a pair of a database that has the tables.
 func newPairOf(t *testing.T, db *pgtest.DB, name string, c *canaries) *pair {
 	t.Helper()
-	p := &pair{canaries: c}
-	createDatabase(t, db, name+"_twin")
-	p.twin.db, p.twin.tap = open(t, db.DSN(), name+"_twin", nil, unlogged)
-	p.twin.text = strings.NewReplacer(mark, p.mark, digits, fmt.Sprint(p.phone)[:len(digits)], "public.", "pg_temp.")
-	p.sealed.text = p.text
-	temporary := strings.NewReplacer("CREATE TABLE other", "CREATE TABLE other", "CREATE TABLE", "CREATE TEMPORARY TABLE")
-	exec(t, p.twin.db, temporary.Replace(fmt.Sprintf(ddl, "text", "bigint")))
 	w, err := localkms.Open(filepath.Join(t.TempDir(), "kek"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.sealed.db, p.sealed.tap = open(t, db.DSN(), name, &driver.Config{Schema: sealedTables, KMS: w, AutoCreateKeyTable: true}, logged)
+	p := &pair{canaries: c, sealed: newSealed(t, db, name, c, w), twin: newTwin(t, db, name, c)}
+	p.fill(t)
+	return p
+}
+
+// newSealed opens the sealed side.
+func newSealed(t *testing.T, db *pgtest.DB, name string, c *canaries, w kms.Wrapper) side {
+	t.Helper()
+	s := side{text: c.text}
+	s.db, s.tap = open(t, db.DSN(), name, &driver.Config{Schema: sealedTables, KMS: w, AutoCreateKeyTable: true}, logged)
+	s.prepare(t)
+	return s
+}
+
+// newTwin makes the twin of a database.
+func newTwin(t *testing.T, db *pgtest.DB, name string, c *canaries) side {
+	t.Helper()
+	createDatabase(t, db, name+"_twin")
+	s := side{text: strings.NewReplacer(mark, c.mark, digits, fmt.Sprint(c.phone)[:len(digits)], "public.", "pg_temp.")}
+	s.db, s.tap = open(t, db.DSN(), name+"_twin", nil, unlogged)
+	temporary := strings.NewReplacer("CREATE TABLE other", "CREATE TABLE other", "CREATE TABLE", "CREATE TEMPORARY TABLE")
+	exec(t, s.db, temporary.Replace(fmt.Sprintf(ddl, "text", "bigint")))
+	s.prepare(t)
+	return s
+}
+
+func (s *side) prepare(t *testing.T) {
+	t.Helper()
+	var err error
+	if s.readBack, err = s.db.Prepare(readBack); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fill writes the rows of both sides.
+func (p *pair) fill(t *testing.T) {
+	t.Helper()
 	for _, q := range rows {
 		exec(t, p.sealed.db, p.text.Replace(q))
 		exec(t, p.twin.db, p.text.Replace(q))
@@ -146,12 +175,6 @@ func newPairOf(t *testing.T, db *pgtest.DB, name string, c *canaries) *pair {
 	if !p.leaks(p.twin.tap.take()) {
 		t.Fatal("the tap is deaf")
 	}
-	for _, s := range []*side{&p.sealed, &p.twin} {
-		if s.readBack, err = s.db.Prepare(readBack); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return p
 }
 
 func open(t *testing.T, dsn, database string, c *driver.Config, settings map[string]string) (*sql.DB, *tap) {

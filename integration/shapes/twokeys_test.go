@@ -3,17 +3,14 @@ package shapes
 import (
 	"database/sql"
 	"fmt"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", for the keyring
 
-	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/pgtest"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/kms"
@@ -24,7 +21,7 @@ import (
 // with odd ids under the first, those with even ids under the second.
 type twoKeys struct {
 	pair
-	dsn string
+	db  *pgtest.DB
 	kms kms.Wrapper
 }
 
@@ -34,18 +31,11 @@ func newTwoKeys(t *testing.T, db *pgtest.DB, storage string) *twoKeys {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &twoKeys{dsn: db.DSN(), kms: w}
 	exec(t, db.Admin, fmt.Sprintf(ddl, storage, storage))
-	exec(t, db.Admin, "CREATE DATABASE "+db.Name+"_twin TEMPLATE template0")
-	t.Cleanup(func() { exec(t, db.Admin, "DROP DATABASE "+db.Name+"_twin WITH (FORCE)") })
-	p.twin.db, p.twin.tap = open(t, p.dsn, db.Name+"_twin", nil)
-	exec(t, p.twin.db, fmt.Sprintf(ddl, "text", "bigint"))
-
+	p := &twoKeys{pair: pair{canaries: newCanaries()}, db: db, kms: w}
+	p.twin = newTwin(t, db, db.Name, p.canaries)
 	p.connect(t)
-	for _, q := range rows {
-		exec(t, p.sealed.db, q)
-		exec(t, p.twin.db, q)
-	}
+	p.fill(t)
 	first := p.sealed.db
 	p.rotate(t)
 	p.sealsFrom(t, db.Admin, "now() - interval '1 hour'")
@@ -63,13 +53,13 @@ func newTwoKeys(t *testing.T, db *pgtest.DB, storage string) *twoKeys {
 // connect makes the sealed side a new process, which reads the keyring as it is now.
 func (p *twoKeys) connect(t *testing.T) {
 	t.Helper()
-	p.sealed.db, p.sealed.tap = open(t, p.dsn, "", &driver.Config{Schema: sealedTables, KMS: p.kms, AutoCreateKeyTable: true})
+	p.sealed = newSealed(t, p.db, p.db.Name, p.canaries, p.kms)
 }
 
 // rotate makes a second search key live.
 func (p *twoKeys) rotate(t *testing.T) {
 	t.Helper()
-	pool, err := sql.Open("pgx", p.dsn)
+	pool, err := sql.Open("pgx", p.db.DSN())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,47 +146,38 @@ func (p *twoKeys) checkMeanwhile(t *testing.T, s shape) {
 	case strings.HasPrefix(s.sql, "EXPLAIN"): // what the planner chooses depends on its statistics
 		return
 	}
-	sealed := p.sealed.run(t, s.sql, s.args, s.direct)
-	if leaks(sealed.sent) && !s.open {
+	sealed := p.sealed.run(s.sql, p.in(s.args), s.how())
+	if p.leaks(sealed.sent) && !s.open {
 		t.Errorf("%s\nsends plaintext of a sealed column (%v)", s.sql, sealed.err)
 	}
 	if sealed.code == "REFUSED" && strings.Contains(sealed.err.Error(), "two search keys") && !slices.Contains(mustWork, s.name) {
 		return
 	}
-	if d := differ(sealed, p.twin.run(t, s.sql, s.args, s.direct)); d != "" {
+	if d := differ(sealed, p.twin.run(s.sql, p.in(s.args), s.how())); d != "" {
 		t.Errorf("%s\n%s", s.sql, d)
 	}
 }
 
 // Random statements, on rows under two live search keys.
 func TestTwoSearchKeysRandom(t *testing.T) {
-	const seed = 43
-	p := newTwoKeys(t, pgtest.New(t), "bytea")
+	n, err := seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := pgtest.New(t)
+	p := newTwoKeys(t, db, "bytea")
 	// A unique column does not see that two cells hold the same.
 	exec(t, p.twin.db, "ALTER TABLE users DROP CONSTRAINT users_email_key")
 	exec(t, p.sealed.db, "ALTER TABLE users DROP CONSTRAINT users_email_key")
-	began, n := time.Now(), 0
-	shares := map[string]int{}
-	for ; n < 1500 && time.Since(began) < 12*time.Second; n++ {
-		g := &generator{r: rand.New(rand.NewPCG(seed, uint64(n)))}
-		query := g.top()
-		verdict, detail := p.judge(t, query, g.args)
-		if verdict == "refused" && strings.Contains(detail, "two search keys") {
-			verdict = "refused meanwhile"
-		}
-		shares[verdict]++
-		switch verdict {
-		case "wrong", "leak", "broken":
-			t.Errorf("statement %d: %s\n%s\n%q\n%s", n, verdict, query, g.args, detail)
-		}
-		if shares["wrong"]+shares["leak"]+shares["broken"] > 10 {
-			t.Fatal("too many")
+	s := newShares()
+	p.random(t, n, statements(db.Version, shards), s)
+	s.report(t, n, 3)
+	for why := range s.reasons {
+		if strings.Contains(why, "two search keys") {
+			return
 		}
 	}
-	t.Logf("%d statements: %v", n, shares)
-	if shares["works"]*4 < n || shares["refused meanwhile"] == 0 {
-		t.Errorf("only %d of %d statements work", shares["works"], n)
-	}
+	t.Error("nothing was refused because two search keys are live")
 }
 
 // The ways to run a statement make no difference.
