@@ -364,7 +364,7 @@ func TestResealTables(t *testing.T) {
 			}
 			fillUsers(t, t.Context(), db, 1, 20)
 			retireAll(t, plain)
-			if r := reseal(t, db, ResealOptions{Batch: 3}); r.Resealed != 70 || r.Left() != 0 {
+			if r := reseal(t, db, ResealOptions{Batch: 3}); r.Resealed != 70 || r.Left() != 0 || r.Passes != 1 {
 				t.Errorf("report: %+v", r)
 			}
 			wantUsers(t, reopen(t, db, plain), 20)

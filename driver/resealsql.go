@@ -100,13 +100,14 @@ func (x pgText) plain(c *resealCol) string {
 func (x pgText) read(cols []*resealCol, after bool, before int64, limit int) string {
 	var out, key, last []string
 	for i, k := range x.t.keys {
-		out = append(out, "CAST("+k.sql+" AS pg_catalog.text)")
-		key = append(key, k.sql)
+		// Qualified, because ORDER BY takes a bare name for that of an output column, which is text.
+		out = append(out, "CAST(t."+k.sql+" AS pg_catalog.text)")
+		key = append(key, "t."+k.sql)
 		last = append(last, fmt.Sprintf("CAST(CAST($%d AS pg_catalog.text) AS %s)", i+1, k.typ))
 	}
-	out = append(out, "CAST(xmin AS pg_catalog.text)")
+	out = append(out, "CAST(t.xmin AS pg_catalog.text)")
 	for _, c := range cols {
-		out = append(out, c.sql)
+		out = append(out, "t."+c.sql)
 	}
 	where := condition(cols, x.head, x.literal, x.plain)
 	order := strings.Join(key, ", ")
@@ -114,9 +115,9 @@ func (x pgText) read(cols []*resealCol, after bool, before int64, limit int) str
 		where += " AND (" + order + ") > (" + strings.Join(last, ", ") + ")"
 	}
 	if before > 0 {
-		where += fmt.Sprintf(" AND ctid < '(%d,0)'::pg_catalog.tid", before)
+		where += fmt.Sprintf(" AND t.ctid < '(%d,0)'::pg_catalog.tid", before)
 	}
-	return "SELECT " + strings.Join(out, ", ") + " FROM " + x.t.sql + " WHERE " + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit)
+	return "SELECT " + strings.Join(out, ", ") + " FROM " + x.t.sql + " AS t WHERE " + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit)
 }
 
 // swap first locks the rows that nobody else holds and that are as they were read, so that it neither waits for
@@ -216,13 +217,13 @@ func (x liteText) heads(c *resealCol) string {
 func (x liteText) read(cols []*resealCol, after bool, _ int64, limit int) string {
 	var out, key, last []string
 	for i, k := range x.t.keys {
-		out = append(out, "+"+k.sql) // without the declared type, so that the driver converts nothing
-		key = append(key, k.sql)
+		out = append(out, "+t."+k.sql) // without the declared type, so that the driver converts nothing
+		key = append(key, "t."+k.sql)
 		last = append(last, "?"+strconv.Itoa(i+1))
 	}
 	out = append(out, "NULL")
 	for _, c := range cols {
-		out = append(out, c.sql)
+		out = append(out, "t."+c.sql)
 	}
 	where := condition(cols,
 		func(c *resealCol) string { return "(" + x.head(c) + ") COLLATE BINARY" },
@@ -232,7 +233,7 @@ func (x liteText) read(cols []*resealCol, after bool, _ int64, limit int) string
 	if after {
 		where += " AND (" + order + ") > (" + strings.Join(last, ", ") + ")"
 	}
-	return "SELECT " + strings.Join(out, ", ") + " FROM " + x.t.sql + " WHERE " + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit)
+	return "SELECT " + strings.Join(out, ", ") + " FROM " + x.t.sql + " AS t WHERE " + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit)
 }
 
 func (x liteText) swap(cols []*resealCol, _ int) string {

@@ -1,0 +1,5 @@
+//go:build unix
+
+package reseal
+
+func resealAndDie() error { return nil }

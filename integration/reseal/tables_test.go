@@ -1,0 +1,234 @@
+package reseal
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/schema"
+)
+
+var people = schema.Must(schema.Columns("people",
+	schema.Column{Name: "mail", Mode: schema.Deterministic},
+	schema.Column{Name: "ssn"},
+	schema.Column{Name: "age", Kind: schema.Int, Mode: schema.Deterministic}))
+
+// Every kind of table, by what tells its rows apart.
+func TestTables(t *testing.T) {
+	const cols = "mail bytea, ssn text, age bytea"
+	kinds := []struct{ name, ddl, refused string }{
+		{"bigint", "CREATE TABLE people (n bigint PRIMARY KEY, " + cols + ")", ""},
+		{"composite", `CREATE TABLE people (n bigint, kind char(3) DEFAULT 'x', "At" timestamptz DEFAULT now(), ` + cols + `, PRIMARY KEY ("At", kind, n))`, ""},
+		{"uuid", "CREATE TABLE people (n bigint, id uuid PRIMARY KEY DEFAULT gen_random_uuid(), " + cols + ")", ""},
+		{"no key", "CREATE TABLE people (n bigint, " + cols + ")", ""},
+		{"sealed key", "CREATE TABLE people (n bigint, mail bytea PRIMARY KEY, ssn text, age bytea)", ""},
+		{"text key", `CREATE TABLE people (n bigint, w text COLLATE "C" PRIMARY KEY DEFAULT md5(random()::text), ` + cols + ")", ""},
+		{"partitioned", "CREATE TABLE people (n bigint PRIMARY KEY, " + cols + ") PARTITION BY RANGE (n); " +
+			"CREATE TABLE people_1 PARTITION OF people FOR VALUES FROM (0) TO (40); CREATE TABLE people_2 PARTITION OF people DEFAULT", ""},
+		{"partitioned, no key", "CREATE TABLE people (n bigint, " + cols + ") PARTITION BY RANGE (n); CREATE TABLE people_1 PARTITION OF people DEFAULT", "no primary key"},
+		{"wrong type", "CREATE TABLE people (n bigint PRIMARY KEY, mail bytea, ssn text, age bigint)", "cannot hold cells"},
+		{"other schema", "CREATE SCHEMA app; ALTER DATABASE %s SET search_path = app, public; CREATE TABLE app.people (n bigint PRIMARY KEY, " + cols + ")", ""},
+	}
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		for _, kind := range kinds {
+			t.Run(kind.name, func(t *testing.T) {
+				exec(t, pg.Admin, "DROP TABLE IF EXISTS people, colseal_keys CASCADE")
+				w := newWorld(t, pg, people, strings.ReplaceAll(kind.ddl, "%s", pg.Name))
+				if kind.refused != "" {
+					if _, err := driver.Reseal(t.Context(), w.db, driver.ResealOptions{}); err == nil || !strings.Contains(err.Error(), kind.refused) {
+						t.Errorf("got %v", err)
+					}
+					return
+				}
+				testTable(t, w)
+			})
+		}
+	})
+}
+
+func testTable(t *testing.T, w *world) {
+	const n = 100
+	insert := func(from, to int) {
+		for i := from; i <= to; i++ {
+			ctx := t.Context()
+			if i%10 == 0 {
+				ctx = keycache.WithScope(ctx, "tenant:7")
+			}
+			var ssn any = fmt.Sprint("ssn-", i)
+			if i%3 == 0 {
+				ssn = nil
+			}
+			if _, err := w.db.ExecContext(ctx, "INSERT INTO people (n, mail, ssn, age) VALUES ($1, $2, $3, $4)", i, fmt.Sprint("m", i), ssn, i%5); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	insert(1, n)
+	want := read(t, w)
+	w.renew(t, "")
+	w.renew(t, "tenant:7")
+	r := w.reseal(t, driver.ResealOptions{Batch: 7})
+	if r.Resealed != 3*n-n/3 || r.Left()+r.Lost+r.Unreadable+r.Duplicates != 0 || r.Rows != n || r.Passes != 1 {
+		t.Errorf("report: %+v", r)
+	}
+	w.retire(t)
+	fresh := w.open(t, nil)
+	w.db = fresh
+	if got := read(t, w); !slices.Equal(got, want) {
+		t.Errorf("values changed:\n%v\n%v", got, want)
+	}
+	if got := all(t, fresh, "SELECT n FROM people WHERE mail = $1", "m7"); !slices.Equal(got, []string{"7"}) {
+		t.Errorf("a search finds %v", got)
+	}
+	if got := len(all(t, fresh, "SELECT n FROM people WHERE age = $1", 3)); got != n/5 {
+		t.Errorf("a search finds %d", got)
+	}
+	if r := w.reseal(t, driver.ResealOptions{}); r.Rows+r.Resealed != 0 {
+		t.Errorf("the second time: %+v", r)
+	}
+}
+
+// read returns the values of all people, sorted.
+func read(t *testing.T, w *world) []string {
+	t.Helper()
+	rows, err := w.db.QueryContext(t.Context(), "SELECT n, mail, ssn, age FROM people ORDER BY n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []string
+	for rows.Next() {
+		var n, age int
+		var mail string
+		var ssn *string
+		if err := rows.Scan(&n, &mail, &ssn, &age); err != nil {
+			t.Fatal(err)
+		}
+		if ssn == nil {
+			ssn = new(string)
+		}
+		out = append(out, fmt.Sprint(n, mail, *ssn, age))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// A first sealing sends no plaintext: the server's log has none.
+func TestPlaintext(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := newWorld(t, pg, people, "CREATE TABLE people (n bigint PRIMARY KEY, mail bytea, ssn text, age bytea)")
+		w.db = w.open(t, func(cfg *driver.Config) { cfg.Plaintext = driver.AllowRead })
+		exec(t, w.db, "INSERT INTO people VALUES (0, $1, $2, $3)", "sealed", "sealed", 0)
+		exec(t, pg.Admin, "INSERT INTO people SELECT n, convert_to('m' || n, 'UTF8'), 'ssn-' || n, convert_to(n::text, 'UTF8') FROM generate_series(1, 500) n")
+		want := read(t, w)
+		r := w.reseal(t, driver.ResealOptions{Plaintext: true, Batch: 64})
+		if r.Sealed != 1500 || r.Resealed+r.Lost+r.Left() != 0 {
+			t.Errorf("report: %+v", r)
+		}
+		w.db = w.open(t, nil)
+		if got := read(t, w); !slices.Equal(got, want) {
+			t.Error("values changed")
+		}
+		if got := all(t, w.db, "SELECT n FROM people WHERE mail = $1", "m77"); !slices.Equal(got, []string{"77"}) {
+			t.Errorf("a search finds %v", got)
+		}
+	})
+}
+
+// Rows that a unique index or a foreign key is about.
+func TestKeysBetweenTables(t *testing.T) {
+	tables := schema.Must(
+		schema.Columns("aliases", schema.Column{Name: "mail", Mode: schema.Deterministic, JoinGroup: "mail"}), // before its parent in the schema
+		schema.Columns("people", schema.Column{Name: "mail", Mode: schema.Deterministic, JoinGroup: "mail"}, schema.Column{Name: "ssn"}))
+	fill := func(t *testing.T, w *world) {
+		for i := range 20 {
+			exec(t, w.db, "INSERT INTO people (n, mail, ssn) VALUES ($1, $2, $3)", i, fmt.Sprint("m", i), "s")
+			exec(t, w.db, "INSERT INTO aliases (n, mail) VALUES ($1, $2)", i, fmt.Sprint("m", i/2))
+		}
+	}
+	const joined = "SELECT count(*) FROM people p JOIN aliases a ON a.mail = p.mail"
+	ddl := func(action string) string {
+		return "CREATE TABLE people (n bigint PRIMARY KEY, mail bytea UNIQUE, ssn bytea); CREATE TABLE aliases (n bigint PRIMARY KEY, mail bytea REFERENCES people (mail)" + action + ")"
+	}
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		reset := func(t *testing.T, action string) *world {
+			exec(t, pg.Admin, "DROP TABLE IF EXISTS people, aliases, colseal_keys CASCADE")
+			w := newWorld(t, pg, tables, ddl(action))
+			fill(t, w)
+			w.renew(t, "")
+			return w
+		}
+		t.Run("cascade", func(t *testing.T) {
+			w := reset(t, " ON UPDATE CASCADE")
+			r := w.reseal(t, driver.ResealOptions{Batch: 6})
+			if r.Left()+r.Orphans+r.Duplicates != 0 {
+				t.Errorf("report: %+v", r)
+			}
+			if got := all(t, pg.Admin, joined); got[0] != "20" {
+				t.Errorf("%s rows join", got)
+			}
+			w.retire(t)
+			if got := all(t, w.open(t, nil), "SELECT count(*) FROM aliases WHERE mail = $1", "m3"); got[0] != "2" {
+				t.Errorf("%s aliases are found", got)
+			}
+		})
+		t.Run("no action", func(t *testing.T) {
+			w := reset(t, "")
+			r := w.reseal(t, driver.ResealOptions{Batch: 6})
+			if r.Orphans == 0 || r.Left() != 20+10 { // aliases, and who is referred to
+				t.Errorf("report: %+v", r)
+			}
+			if got := all(t, pg.Admin, joined); got[0] != "20" {
+				t.Errorf("%s rows join", got)
+			}
+			exec(t, pg.Admin, "ALTER TABLE aliases DROP CONSTRAINT aliases_mail_fkey, ADD FOREIGN KEY (mail) REFERENCES people (mail) ON UPDATE CASCADE")
+			if r := w.reseal(t, driver.ResealOptions{}); r.Left() != 0 {
+				t.Errorf("after the mend: %+v", r)
+			}
+		})
+		t.Run("duplicates", func(t *testing.T) {
+			w := reset(t, " ON UPDATE CASCADE")
+			late := w.open(t, nil) // its keys are the new ones
+			exec(t, late, "INSERT INTO people (n, mail, ssn) VALUES (99, 'm15', 's')")
+			r := w.reseal(t, driver.ResealOptions{})
+			if r.Duplicates != 1 || r.Left() != 1 || r.Resealed == 0 {
+				t.Errorf("report: %+v", r)
+			}
+			exec(t, late, "DELETE FROM people WHERE n = 99")
+			if r := w.reseal(t, driver.ResealOptions{}); r.Left() != 0 {
+				t.Errorf("after the mend: %+v", r)
+			}
+		})
+	})
+}
+
+// Somebody holds rows: Reseal does not wait for them, and comes back.
+func TestLockedRows(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := newWorld(t, pg, people, "CREATE TABLE people (n bigint PRIMARY KEY, mail bytea, ssn text, age bytea)")
+		for i := range 50 {
+			exec(t, w.db, "INSERT INTO people VALUES ($1, $2, $3, $4)", i, fmt.Sprint("m", i), "s", i)
+		}
+		w.renew(t, "")
+		tx, err := pg.Admin.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = tx.Rollback() }()
+		exec(t, tx, "SELECT FROM people WHERE n BETWEEN 10 AND 19 FOR UPDATE")
+		r := w.reseal(t, driver.ResealOptions{Progress: func(p driver.ResealProgress) {
+			if p.Pass == 2 {
+				_ = tx.Commit()
+			}
+		}})
+		if r.Lost != 60 || r.Passes != 3 || r.Left() != 0 || r.Resealed != 150 {
+			t.Errorf("report: %+v", r)
+		}
+	})
+}
