@@ -50,7 +50,7 @@ func newWorld(t *testing.T, pg *pgtest.DB, tables *schema.Schema, ddl string) *w
 	if w.kms, err = kms.Open(t.Context(), w.kmsURL); err != nil {
 		t.Fatal(err)
 	}
-	exec(t, pg.Admin, ddl)
+	mustExec(t, pg.Admin, ddl)
 	w.db = w.open(t, nil)
 	store := keycache.OpenStore(pg.Admin, keycache.Postgres, "")
 	if err := store.Create(t.Context()); err != nil {
@@ -95,7 +95,7 @@ func (w *world) renew(t *testing.T, scope string) {
 			t.Fatal(err)
 		}
 	}
-	exec(t, w.pg.Admin, "UPDATE colseal_keys SET seals_from = seals_from - interval '3 hours', created_at = created_at - interval '3 hours'")
+	mustExec(t, w.pg.Admin, "UPDATE colseal_keys SET seals_from = seals_from - interval '3 hours', created_at = created_at - interval '3 hours'")
 }
 
 // retire ends the search keys that no longer seal.
@@ -123,7 +123,7 @@ func (w *world) reseal(t *testing.T, opts driver.ResealOptions) driver.ResealRep
 	return report
 }
 
-func exec(tb testing.TB, db interface {
+func mustExec(tb testing.TB, db interface {
 	ExecContext(context.Context, string, ...any) (sql.Result, error)
 }, query string, args ...any) {
 	tb.Helper()
