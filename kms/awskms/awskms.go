@@ -3,13 +3,14 @@
 // GenerateDataKey makes a data key, Decrypt unwraps it, ReEncrypt moves it to
 // another KMS key without its plaintext leaving KMS. The encryption context goes
 // with every call. Nothing is cached here, and no plaintext key is kept, logged
-// or put into an error; the SDK's logging of response bodies
-// (aws.LogResponseWithBody) is switched off for the calls whose answer is a key.
+// or put into an error; the SDK's logging of bodies (aws.LogRequestWithBody,
+// aws.LogResponseWithBody) is switched off for the calls that carry a key.
 // What cannot be helped is that the SDK reads answers into pooled buffers, which
 // hold a key in base64 until they are used again.
 //
 // The caller's role needs kms:GenerateDataKey and kms:Decrypt on the key;
-// kms:ReEncryptFrom and kms:ReEncryptTo to rewrap; kms:DescribeKey for Check.
+// kms:ReEncryptFrom and kms:ReEncryptTo to rewrap; kms:DescribeKey for Check;
+// kms:Encrypt for Wrap, which only [kms.Multi] calls.
 //
 // # Which key is asked for
 //
@@ -34,6 +35,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -59,6 +61,11 @@ type Client interface {
 	DescribeKey(context.Context, *awskms.DescribeKeyInput, ...func(*awskms.Options)) (*awskms.DescribeKeyOutput, error)
 }
 
+// Encrypter is what Wrap uses besides, if the client has it.
+type Encrypter interface {
+	Encrypt(context.Context, *awskms.EncryptInput, ...func(*awskms.Options)) (*awskms.EncryptOutput, error)
+}
+
 // Wrapper is a [kms.Wrapper] and a [kms.Checker] on AWS KMS. It is made by [New]
 // and safe for concurrent use.
 type Wrapper struct {
@@ -71,9 +78,11 @@ type Wrapper struct {
 }
 
 var (
-	_ kms.Wrapper = (*Wrapper)(nil)
-	_ kms.Checker = (*Wrapper)(nil)
-	_ Client      = (*awskms.Client)(nil)
+	_ kms.Importer = (*Wrapper)(nil)
+	_ kms.Checker  = (*Wrapper)(nil)
+	_ kms.Matcher  = (*Wrapper)(nil)
+	_ Client       = (*awskms.Client)(nil)
+	_ Encrypter    = (*awskms.Client)(nil)
 )
 
 // New returns a Wrapper that wraps new data keys under keyID: a key id, a key
@@ -151,6 +160,48 @@ func (w *Wrapper) Unwrap(ctx context.Context, wrapped kms.Wrapped, ec kms.Encryp
 	return out.Plaintext, nil
 }
 
+// Wrap implements [kms.Importer] by Encrypt, for keys that are wrapped under several KEKs.
+// The client must have that method, as the SDK's has.
+func (w *Wrapper) Wrap(ctx context.Context, plaintext []byte, ec kms.EncryptionContext) (kms.Wrapped, error) {
+	op := operation{name: "wrap data key", keyID: w.keyID, action: "kms:Encrypt"}
+	client, ok := w.client.(Encrypter)
+	if !ok {
+		return kms.Wrapped{}, op.fail(kms.ErrDenied, nil, "the client has no method Encrypt", "give awskms.New the SDK's client, or one that has it")
+	}
+	if len(plaintext) != kms.DataKeySize {
+		return kms.Wrapped{}, op.fail(kms.ErrDenied, nil, fmt.Sprintf("%d bytes are no data key", len(plaintext)), "")
+	}
+	cctx, cancel, err := w.begin(ctx, op)
+	if err != nil {
+		return kms.Wrapped{}, err
+	}
+	defer cancel()
+	out, err := client.Encrypt(cctx, &awskms.EncryptInput{
+		KeyId:             aws.String(w.localize(w.keyID)),
+		Plaintext:         plaintext,
+		EncryptionContext: ec,
+		GrantTokens:       w.grantTokens,
+	}, withoutBodyLog)
+	if err != nil {
+		return kms.Wrapped{}, w.classify(ctx, op, err)
+	}
+	if aws.ToString(out.KeyId) == "" || len(out.CiphertextBlob) == 0 {
+		return kms.Wrapped{}, op.notKMS(fmt.Sprintf("the answer holds a wrapped key of %d bytes and key id %q",
+			len(out.CiphertextBlob), aws.ToString(out.KeyId)))
+	}
+	return kms.Wrapped{KeyID: *out.KeyId, Blob: out.CiphertextBlob}, nil
+}
+
+// Matches implements [kms.Matcher]: a key of another Region cannot be asked for in the
+// client's, unless it is a multi-Region key; and the ids of other key services are no
+// ARNs. An id without a colon may be that of a server that speaks KMS's protocol.
+func (w *Wrapper) Matches(wrapped kms.Wrapped) bool {
+	if _, ok := parseKeyARN(wrapped.KeyID); !ok {
+		return !strings.Contains(wrapped.KeyID, ":")
+	}
+	return w.otherRegion(wrapped.KeyID) == ""
+}
+
 // Rewrap implements [kms.Wrapper] by ReEncrypt from the stored key to the one that
 // New was given. Both must be reachable in the client's Region.
 func (w *Wrapper) Rewrap(ctx context.Context, wrapped kms.Wrapped, ec kms.EncryptionContext) (kms.Wrapped, error) {
@@ -204,8 +255,10 @@ func (w *Wrapper) Check(ctx context.Context) error {
 	return op.checkMetadata(out.KeyMetadata)
 }
 
-// withoutBodyLog keeps the plaintext in an answer out of the SDK's debug log.
-func withoutBodyLog(o *awskms.Options) { o.ClientLogMode &^= aws.LogResponseWithBody }
+// withoutBodyLog keeps the plaintext in a request or an answer out of the SDK's debug log.
+func withoutBodyLog(o *awskms.Options) {
+	o.ClientLogMode &^= aws.LogRequestWithBody | aws.LogResponseWithBody
+}
 
 // begin refuses what can be refused without asking, and bounds the call.
 func (w *Wrapper) begin(ctx context.Context, op operation) (context.Context, context.CancelFunc, error) {

@@ -30,6 +30,7 @@ func Conformance(t *testing.T, w kms.Wrapper) {
 		{"tampered blob", conformTampered},
 		{"foreign blob", conformForeign},
 		{"rewrap", conformRewrap},
+		{"import", conformImport},
 		{"arguments are left alone", conformArguments},
 		{"cancelled context", conformCancelled},
 		{"concurrent use", conformConcurrent},
@@ -191,6 +192,35 @@ func conformRewrap(t *testing.T, w kms.Wrapper) {
 		}
 	}
 	conformRefused(t, w, re, kms.EncryptionContext{"other": "context"}, k.Plaintext)
+}
+
+// conformImport is for those that are a [kms.Importer].
+func conformImport(t *testing.T, w kms.Wrapper) {
+	i, ok := w.(kms.Importer)
+	if !ok {
+		t.Skip("it is no kms.Importer")
+	}
+	plaintext := bytes.Repeat([]byte{7, 1, 9, 4}, kms.DataKeySize/4)
+	given := slices.Clone(plaintext)
+	wrapped, err := i.Wrap(t.Context(), given, conformEC)
+	if err != nil || wrapped.KeyID == "" {
+		t.Fatalf("Wrap: key id %q, %v", wrapped.KeyID, err)
+	}
+	if !bytes.Equal(given, plaintext) || bytes.Contains(wrapped.Blob, plaintext) {
+		t.Error("Wrap changed the plaintext, or left it as it is")
+	}
+	if got, err := w.Unwrap(t.Context(), wrapped, conformEC); err != nil || !bytes.Equal(got, plaintext) {
+		t.Errorf("Unwrap after Wrap: same key %v, %v", bytes.Equal(got, plaintext), err)
+	}
+	conformRefused(t, w, wrapped, nil, plaintext)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := i.Wrap(ctx, plaintext, conformEC); !errors.Is(err, context.Canceled) {
+		t.Errorf("Wrap with a cancelled context: %v", err)
+	}
+	if m, ok := w.(kms.Matcher); ok && !m.Matches(wrapped) {
+		t.Error("Matches does not know what Wrap made")
+	}
 }
 
 func conformArguments(t *testing.T, w kms.Wrapper) {

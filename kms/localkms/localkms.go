@@ -65,8 +65,9 @@ type kek struct {
 }
 
 var (
-	_ kms.Wrapper = (*Wrapper)(nil)
-	_ kms.Checker = (*Wrapper)(nil)
+	_ kms.Importer = (*Wrapper)(nil)
+	_ kms.Checker  = (*Wrapper)(nil)
+	_ kms.Matcher  = (*Wrapper)(nil)
 )
 
 func init() {
@@ -149,6 +150,23 @@ func (w *Wrapper) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext)
 	plaintext := make([]byte, kms.DataKeySize)
 	_, _ = rand.Read(plaintext) // never fails
 	return kms.DataKey{Plaintext: plaintext, Wrapped: w.current.wrap(plaintext, ec)}, nil
+}
+
+// Wrap implements [kms.Importer].
+func (w *Wrapper) Wrap(ctx context.Context, plaintext []byte, ec kms.EncryptionContext) (kms.Wrapped, error) {
+	const op = "wrap data key"
+	if err := ctxErr(ctx, op, w.current.path); err != nil {
+		return kms.Wrapped{}, err
+	}
+	if len(plaintext) != kms.DataKeySize {
+		return kms.Wrapped{}, fail(op, w.current.path, kms.ErrDenied, nil, fmt.Sprintf("%d bytes are no data key", len(plaintext)), "")
+	}
+	return w.current.wrap(plaintext, ec), nil
+}
+
+// Matches implements [kms.Matcher].
+func (w *Wrapper) Matches(wrapped kms.Wrapped) bool {
+	return slices.ContainsFunc(w.all, func(k *kek) bool { return k.name() == wrapped.KeyID })
 }
 
 // Unwrap implements [kms.Wrapper].
