@@ -40,6 +40,7 @@ func cellsFlags(cmd *cobra.Command, o *cells.Options) {
 }
 
 func runCells(o cells.Options) (*doc.Report, error) {
+	machine := doc.ThisMachine()
 	progress := bar(cells.Blocks(o), "cells")
 	results, err := cells.Run(o, func() { _ = progress.Add(1) })
 	if err != nil {
@@ -50,7 +51,8 @@ func runCells(o cells.Options) (*doc.Report, error) {
 	return &doc.Report{
 		Section: "cells",
 		Command: fmt.Sprintf("go run ./bench cells --sizes %s --rounds %d --block %v", sizes, o.Rounds, o.Block),
-		Machine: doc.ThisMachine(),
+		Machine: machine,
+		Goals:   cells.Goals(results),
 		Tables:  cells.Tables(results),
 		Data:    results,
 	}, nil

@@ -2,6 +2,7 @@
 // simulation, the key cache and its KMS. docs/benchmarks.md is written from it.
 //
 //	go run ./bench cells     seal and open, against bare AES-256-GCM and Tink
+//	go run ./bench lookups   finding plans and keys; KMS requests; a KMS that hangs
 //	go run ./bench cache     hit rates, KMS requests and latency of a workload
 //	go run ./bench queries   SELECT and INSERT, against plain pgx and pgcrypto
 //	go run ./bench report    all of them, into docs/benchmarks.md
@@ -36,7 +37,7 @@ func newRoot() *cobra.Command {
 	}
 	out := &output{}
 	out.flags(root)
-	root.AddCommand(cellsCommand(out), cacheCommand(out), queriesCommand(out), reportCommand(out))
+	root.AddCommand(cellsCommand(out), lookupsCommand(out), cacheCommand(out), queriesCommand(out), reportCommand(out))
 	return root
 }
 

@@ -85,6 +85,7 @@ func writeProfile(name, path string) error {
 
 // publish prints a report and writes it where the flags say.
 func (o *output) publish(w io.Writer, r *doc.Report) error {
+	r.Machine.Ended()
 	if o.json != "-" {
 		if err := r.Print(w); err != nil {
 			return err

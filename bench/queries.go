@@ -45,6 +45,7 @@ func queriesFlags(cmd *cobra.Command, o *queries.Options) {
 }
 
 func runQueries(ctx context.Context, o queries.Options) (*doc.Report, error) {
+	machine := doc.ThisMachine()
 	const steps = 1000
 	progress := bar(steps, "queries")
 	outcome, err := queries.Run(ctx, o, func(done float64) { _ = progress.Set(int(done * steps)) })
@@ -57,5 +58,5 @@ func runQueries(ctx context.Context, o queries.Options) (*doc.Report, error) {
 	if o.Only != "" {
 		command += fmt.Sprintf(" --only %q", o.Only)
 	}
-	return &doc.Report{Section: "queries", Command: command, Machine: doc.ThisMachine(), Tables: outcome.Tables(), Data: outcome}, nil
+	return &doc.Report{Section: "queries", Command: command, Machine: machine, Goals: outcome.Goals(), Tables: outcome.Tables(), Data: outcome}, nil
 }

@@ -45,6 +45,9 @@ const (
 	bareName   = "bare AES-256-GCM, fixed nonce, prepared buffer"
 	randomName = "bare AES-256-GCM, random nonce, prepared buffer"
 	tinkName   = "Tink AES256_GCM"
+
+	looked      = "cell, Go value, incl. key lookup"
+	inPlaceText = "cell, Go value in place, incl. the copy"
 )
 
 // Blocks returns how many blocks Run will time, for a progress bar.

@@ -1,8 +1,12 @@
 package cells
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/colseal/colseal/bench/internal/doc"
+	"github.com/colseal/colseal/bench/internal/stat"
 )
 
 func TestRun(t *testing.T) {
@@ -20,8 +24,27 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s %s: %+v", r.Op, r.Name, r)
 		}
 	}
-	tables := Tables(results)
-	if len(tables) != 3 || len(tables[0].Rows) != 6 {
-		t.Errorf("%d tables, %d goals", len(tables), len(tables[0].Rows))
+	if tables := Tables(results); len(tables) != 4 {
+		t.Errorf("%d tables", len(tables))
+	}
+	goals := Goals(results)
+	if len(goals) != 9 {
+		t.Errorf("%d goals: a row that one names is not there", len(goals))
+	}
+	// Allocations are the same on every machine.
+	for _, g := range goals {
+		for _, r := range results {
+			if strings.Contains(g.What, "in place") && r.Name == "cell, bytes in place, incl. the copy" && r.Allocs > 0 {
+				t.Errorf("%s: %v allocations", r.Name, r.Allocs)
+			}
+		}
+	}
+}
+
+func TestAnAllocationTooManyMissesTheGoal(t *testing.T) {
+	one := stat.Exactly(1)
+	r := Result{Size: 64, Op: "open", Name: "cell, bytes, allocating", Bare: one, Allocs: 2}
+	if goals := Goals([]Result{r}); len(goals) != 1 || goals[0].Verdict != doc.NotMet {
+		t.Errorf("got %+v", goals)
 	}
 }

@@ -98,7 +98,7 @@ func (f *fixture) seals() []subject {
 		{"cell, bytes into a prepared buffer", r, raw(f.key, buf)},
 		{"cell, bytes, allocating", r, raw(f.key, nil)},
 		{"cell, Go value", r, value(f.key)},
-		{"cell, Go value, incl. key lookup", r, func() {
+		{looked, r, func() {
 			k, err := f.cache.Sealer(background, random, 1)
 			f.note(err)
 			_, err = k.SealValue(codec.KindText, f.value)
@@ -162,6 +162,10 @@ func (f *fixture) opens() []subject {
 		{"cell, bytes into a prepared buffer", -1, raw(f.key, buf, cell)},
 		{"cell, bytes, allocating", -1, raw(f.key, nil, cell)},
 		{"cell, Go value", -1, value(f.key, cell)},
+		{inPlaceText, -1, func() {
+			_, err := f.key.OpenValue(codec.KindText, scratch[:copy(scratch, cell)], true)
+			f.note(err)
+		}},
 		{"cell, Go value, incl. key lookup", -1, f.openLooked(cell)},
 		{"deterministic cell, bytes in place, incl. the copy", -1, inPlace(f.det, det)},
 		{"deterministic cell, bytes, allocating", -1, raw(f.det, nil, det)},

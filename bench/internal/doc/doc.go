@@ -38,9 +38,10 @@ type Plot struct {
 
 // A Report is what one command measured.
 type Report struct {
-	Section string  `json:"section"` // cells, cache, queries
+	Section string  `json:"section"` // one of Sections
 	Command string  `json:"command"` // that repeats it
 	Machine Machine `json:"machine"`
+	Goals   []Goal  `json:"goals,omitempty"`
 	Tables  []Table `json:"tables"`
 	Plots   []Plot  `json:"plots,omitempty"`
 	Data    any     `json:"data,omitempty"` // the measurements behind the tables
@@ -49,7 +50,7 @@ type Report struct {
 // Print writes the tables for a terminal.
 func (r *Report) Print(w io.Writer) error {
 	_, _ = fmt.Fprintf(w, "%s\n", r.Machine)
-	for _, t := range r.Tables {
+	for _, t := range append(goalTable(r.Goals), r.Tables...) {
 		_, _ = fmt.Fprintf(w, "\n%s\n", t.Title)
 		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		_, _ = fmt.Fprintln(tw, "  "+strings.Join(t.Columns, "\t"))
@@ -86,23 +87,42 @@ func (r *Report) Markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "From a run of %s. Repeat it with `%s`.\n", r.Machine, r.Command)
 	for _, t := range r.Tables {
-		fmt.Fprintf(&b, "\n**%s**\n\n", t.Title)
-		b.WriteString("| " + strings.Join(t.Columns, " | ") + " |\n|")
-		for i := range t.Columns {
-			b.WriteString(map[bool]string{true: "---|", false: "--:|"}[i == 0])
-		}
-		b.WriteByte('\n')
-		for _, row := range t.Rows {
-			b.WriteString("| " + strings.Join(row, " | ") + " |\n")
-		}
-		for _, note := range t.Notes {
-			b.WriteString("\n" + note + "\n")
-		}
+		b.WriteString(t.markdown())
 	}
 	for _, p := range r.Plots {
 		fmt.Fprintf(&b, "\n![%s](%s/%s)\n", p.Title, PlotDir, p.File)
 	}
 	return b.String()
+}
+
+func (t *Table) markdown() string {
+	var b strings.Builder
+	if t.Title != "" {
+		fmt.Fprintf(&b, "\n**%s**\n", t.Title)
+	}
+	b.WriteString("\n| " + strings.Join(t.Columns, " | ") + " |\n|")
+	for i := range t.Columns {
+		b.WriteString(map[bool]string{true: "---|", false: "--:|"}[i == 0])
+	}
+	b.WriteByte('\n')
+	for _, row := range t.Rows {
+		b.WriteString("| " + strings.Join(row, " | ") + " |\n")
+	}
+	for _, note := range t.Notes {
+		b.WriteString("\n" + note + "\n")
+	}
+	return b.String()
+}
+
+func goalTable(goals []Goal) []Table {
+	if len(goals) == 0 {
+		return nil
+	}
+	t := Table{Title: "Goals", Columns: []string{"what", "goal", "measured", "A/A of the same run", "verdict"}}
+	for _, g := range goals {
+		t.Add(g.What, g.Limit, g.Measured, g.Noise, strings.ReplaceAll(string(g.Verdict), "*", ""))
+	}
+	return []Table{t}
 }
 
 // Where a page of reports and its plots lie within a directory of documents.
@@ -111,8 +131,8 @@ const (
 	PlotDir = "plots"
 )
 
-// Update replaces the report's part of the page in dir. The part lies between two
-// comments, which must be there.
+// Update replaces the report's part of the page in dir, and the table of goals. The
+// parts lie between two comments each, which must be there.
 func (r *Report) Update(dir string) error {
 	path := filepath.Join(dir, Page)
 	page, err := os.ReadFile(path) //nolint:gosec // the user's own page
@@ -121,6 +141,13 @@ func (r *Report) Update(dir string) error {
 	}
 	next, err := replace(string(page), r.Section, r.Markdown())
 	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	goals, err := r.updateGoals(dir)
+	if err != nil {
+		return err
+	}
+	if next, err = replace(next, "goals", goals); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return os.WriteFile(path, []byte(next), 0o644) //nolint:gosec // a page is for all to read

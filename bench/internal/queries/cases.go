@@ -18,6 +18,9 @@ const (
 	nameSealed   = "Colseal, 3 sealed columns"
 	nameRaw      = "pgcrypto encrypt() aes-cbc"
 	namePGP      = "pgcrypto pgp_sym_encrypt()"
+
+	namePlainRows = "plain pgx, plaintext, 10,000 × 3, by 10"
+	nameRows      = "Colseal, 10,000 × 3, by 10"
 )
 
 // A testCase is one kind of statement.
@@ -26,19 +29,34 @@ type testCase struct {
 	rows    int
 	insert  bool
 	durable bool
+	tenfold bool // the same with ten times the rows, to show that a row costs the same
 }
+
+// The names of the cases.
+const (
+	casePoint   = "SELECT by primary key, 3 values"
+	caseMany    = "SELECT 1000 × 3 values"
+	caseInsert  = "INSERT 3 values, asynchronous commit"
+	caseDurable = "INSERT 3 values, commit waits for fsync"
+	caseBatch   = "INSERT 100 × 3 values, asynchronous commit"
+	caseRows    = "SELECT 10,000 × 3 values beside 1000 × 3"
+)
 
 var cases = []testCase{
-	{name: "SELECT by primary key, 3 values", rows: 1},
-	{name: "SELECT 1000 × 3 values", rows: 1000},
-	{name: "INSERT 3 values, asynchronous commit", rows: 1, insert: true},
-	{name: "INSERT 3 values, commit waits for fsync", rows: 1, insert: true, durable: true},
-	{name: "INSERT 100 × 3 values, asynchronous commit", rows: 100, insert: true},
+	{name: casePoint, rows: 1},
+	{name: caseMany, rows: 1000},
+	{name: caseInsert, rows: 1, insert: true},
+	{name: caseDurable, rows: 1, insert: true, durable: true},
+	{name: caseBatch, rows: 100, insert: true},
+	{name: caseRows, rows: 1000, tenfold: true},
 }
 
-// subjects are what is timed in the case, the base first. Each has connections of
+// ways are what is timed in the case, the base first. Each has connections of
 // its own: one that is used more often than another is warmer on the server's side.
-func (f *fixture) subjects(ctx context.Context, c testCase) ([]stat.Subject, error) {
+func (f *fixture) ways(ctx context.Context, c testCase) ([]way, error) {
+	if c.tenfold {
+		return f.tenfold(ctx, c.rows), nil
+	}
 	one := func(db *sql.DB, k kind) func() {
 		if c.insert {
 			return f.inserting(ctx, db, k, c.rows, nil)
@@ -53,24 +71,41 @@ func (f *fixture) subjects(ctx context.Context, c testCase) ([]stat.Subject, err
 		}
 		cipher = f.inserting(ctx, f.pools.cipher, sealedKind, c.rows, cells)
 	}
-	list := []struct {
-		name string
-		db   *sql.DB
-		one  func()
-	}{
-		{namePlain, f.pools.plain, one(f.pools.plain, plainKind)},
-		{nameAgain, f.pools.again, one(f.pools.again, plainKind)},
-		{nameUntagged, f.pools.untagged, one(f.pools.untagged, plainKind)},
-		{nameCipher, f.pools.cipher, cipher},
-		{nameSealed, f.pools.sealed, one(f.pools.sealed, sealedKind)},
-		{nameRaw, f.pools.raw, one(f.pools.raw, rawKind)},
-		{namePGP, f.pools.pgp, one(f.pools.pgp, pgpKind)},
+	list := []way{
+		{name: namePlain, db: f.pools.plain, one: one(f.pools.plain, plainKind)},
+		{name: nameAgain, db: f.pools.again, one: one(f.pools.again, plainKind)},
+		{name: nameUntagged, db: f.pools.untagged, one: one(f.pools.untagged, plainKind)},
+		{name: nameCipher, db: f.pools.cipher, one: cipher},
+		{name: nameSealed, db: f.pools.sealed, one: one(f.pools.sealed, sealedKind)},
+		{name: nameRaw, db: f.pools.raw, one: one(f.pools.raw, rawKind)},
+		{name: namePGP, db: f.pools.pgp, one: one(f.pools.pgp, pgpKind)},
 	}
-	subjects := make([]stat.Subject, len(list))
-	for i, s := range list {
-		subjects[i] = stat.Subject{Name: s.name, Run: func(n int) { f.spread(n, s.one) }, Renew: func() { f.reconnect(s.db, s.one) }}
+	return list, nil
+}
+
+// subject is a way as it is timed.
+func (f *fixture) subject(w way) stat.Subject {
+	return stat.Subject{Name: w.name, Run: func(n int) { f.spread(n, w.one) }, Renew: func() { f.reconnect(w.db, w.one) }}
+}
+
+// A way to do what a case does.
+type way struct {
+	name   string
+	db     *sql.DB
+	one    func()
+	weight float64 // of how many of the others one is worth; 0 is one
+}
+
+// tenfold are the ways of the case that compares numbers of rows.
+func (f *fixture) tenfold(ctx context.Context, rows int) []way {
+	p := &f.pools
+	return []way{
+		{name: namePlain, db: p.plain, one: f.selecting(ctx, p.plain, plainKind, rows)},
+		{name: nameAgain, db: p.again, one: f.selecting(ctx, p.again, plainKind, rows)},
+		{name: namePlainRows, db: p.cipher, one: f.selecting(ctx, p.cipher, plainKind, 10*rows), weight: 10},
+		{name: nameSealed, db: p.sealed, one: f.selecting(ctx, p.sealed, sealedKind, rows)},
+		{name: nameRows, db: p.sealed, one: f.selecting(ctx, p.sealed, sealedKind, 10*rows), weight: 10},
 	}
-	return subjects, nil
 }
 
 // reconnect closes a pool's connections and opens as many new ones. On a machine of
@@ -114,7 +149,7 @@ func (f *fixture) selecting(ctx context.Context, db *sql.DB, k kind, rows int) f
 	}
 	text := k.query("id >= $1 AND id < $2")
 	return func() {
-		first := rand.Int64N(storedRows - int64(rows)) //nolint:gosec // any rows
+		first := rand.Int64N(max(storedRows-int64(rows), storedRows/2)) //nolint:gosec // any rows
 		result, err := db.QueryContext(ctx, text, first, first+int64(rows))
 		if err != nil {
 			f.note(err)

@@ -20,7 +20,7 @@ import (
 // The tables: rows to read, and one to write to. Those of a kind are alike but for
 // how the three values are stored.
 const (
-	storedRows = 10_000
+	storedRows = 10_000                             // of each kind, and twice as many where numbers of rows are compared
 	secret     = "a key of 32 bytes for pgcrypto.." // of pgcrypto, which the server sees
 )
 
@@ -119,7 +119,7 @@ func newFixture(dsn, dir string, conns int, durable bool) (*fixture, error) {
 		return limited(sql.OpenDB(cn), conns), nil
 	}
 	f := &fixture{conns: conns}
-	f.nextID.Store(storedRows)
+	f.nextID.Store(2 * storedRows)
 	for _, p := range []**sql.DB{&f.pools.plain, &f.pools.again, &f.pools.cipher, &f.pools.raw, &f.pools.pgp} {
 		*p = plain(cfg, conns)
 	}
@@ -165,8 +165,11 @@ func (f *fixture) create(ctx context.Context) error {
 		if k == sealedKind {
 			db = f.pools.sealed
 		}
-		text := k.insert("_read", batch)
-		for first := 0; first < storedRows; first += batch {
+		text, rows := k.insert("_read", batch), storedRows
+		if k == plainKind || k == sealedKind {
+			rows *= 2
+		}
+		for first := 0; first < rows; first += batch {
 			if _, err := db.ExecContext(ctx, text, arguments(int64(first), batch)...); err != nil {
 				return fmt.Errorf("filling %s: %w", k.name, err)
 			}

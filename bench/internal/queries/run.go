@@ -70,9 +70,12 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 		return nil, err
 	}
 	selected := o.cases()
-	total, done := float64(len(o.Conns)*len(selected)), 0.0
+	total, done := 0.0, 0.0
 	for _, c := range selected {
-		for _, conns := range o.Conns {
+		total += float64(len(c.conns(o.Conns)))
+	}
+	for _, c := range selected {
+		for _, conns := range c.conns(o.Conns) {
 			results, err := runCase(ctx, dsn, dir, c, conns, o, func(part float64) { progress((done + part) / total) })
 			if err != nil {
 				return nil, fmt.Errorf("%s, %d connections: %w", c.name, conns, err)
@@ -94,6 +97,14 @@ func (o Options) cases() []testCase {
 	return selected
 }
 
+// conns are the numbers of connections that a case is measured with.
+func (c testCase) conns(asked []int) []int {
+	if c.tenfold && len(asked) > 1 {
+		return asked[:1]
+	}
+	return asked
+}
+
 // describe tells the server's version and what a commit means there.
 func (f *fixture) describe(ctx context.Context) (string, error) {
 	var version, fsync string
@@ -110,9 +121,16 @@ func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Opti
 	if err := f.truncate(ctx); err != nil {
 		return nil, err
 	}
-	subjects, err := f.subjects(ctx, c)
+	ways, err := f.ways(ctx, c)
 	if err != nil {
 		return nil, err
+	}
+	subjects, second := make([]stat.Subject, len(ways)), 0
+	for i, w := range ways {
+		subjects[i] = f.subject(w)
+		if w.name == c.secondBase() {
+			second = i
+		}
 	}
 	blocks := 0.0
 	times := stat.Blocks(subjects, o.Rounds, o.Block, func() {
@@ -122,19 +140,34 @@ func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Opti
 	if failure := f.failure.Load(); failure != nil {
 		return nil, *failure
 	}
-	cipher := 0
-	for i, s := range subjects {
-		if s.Name == nameCipher {
-			cipher = i
-		}
+	for i, w := range ways {
+		divide(times.Wall[i], w.weight)
+		divide(times.CPU[i], w.weight)
 	}
-	for i, s := range subjects {
-		results = append(results, Result{Case: c.name, Conns: conns, Name: s.Name,
+	for i, w := range ways {
+		results = append(results, Result{Case: c.name, Conns: conns, Name: w.name,
 			US: stat.Summarize(micros(times.Wall[i])), CPU: stat.Summarize(micros(times.CPU[i])),
-			Plain: stat.Paired(times.Wall[i], times.Wall[0]), Cipher: stat.Paired(times.Wall[i], times.Wall[cipher]),
+			Plain: stat.Paired(times.Wall[i], times.Wall[0]), Cipher: stat.Paired(times.Wall[i], times.Wall[second]),
 			PlainCPU: stat.Paired(times.CPU[i], times.CPU[0])})
 	}
 	return results, nil
+}
+
+// secondBase is what the second ratio of a case compares with: the same ciphertext as
+// it is, or, where numbers of rows are compared, the fewer rows.
+func (c testCase) secondBase() string {
+	if c.tenfold {
+		return nameSealed
+	}
+	return nameCipher
+}
+
+func divide(values []float64, by float64) {
+	if by > 0 {
+		for i := range values {
+			values[i] /= by
+		}
+	}
 }
 
 func micros(ns []float64) []float64 {
@@ -145,9 +178,9 @@ func micros(ns []float64) []float64 {
 	return us
 }
 
-// Tables lays the results out: the goals first, then a table per case.
+// Tables lays the results out: a table per case.
 func (o *Outcome) Tables() []doc.Table {
-	tables := []doc.Table{o.goals()}
+	var tables []doc.Table
 	for start := 0; start < len(o.Results); {
 		end := start
 		for end < len(o.Results) && o.Results[end].Case == o.Results[start].Case && o.Results[end].Conns == o.Results[start].Conns {
@@ -171,51 +204,4 @@ func connections(n int) string {
 		return "1 connection"
 	}
 	return fmt.Sprintf("%d connections", n)
-}
-
-// goals compares with what was aimed at.
-func (o *Outcome) goals() doc.Table {
-	plain := func(r Result) stat.Ratio { return r.Plain }
-	cipher := func(r Result) stat.Ratio { return r.Cipher }
-	t := doc.Table{
-		Title:   "Goals",
-		Columns: []string{"what", "connections", "goal", "measured", "A/A of the same run"},
-		Notes: []string{"On " + o.Server + ". Medians of paired blocks with their 95 % bootstrap interval. The A/A row is plain pgx against itself: " +
-			"what differs by no more than that is noise."},
-	}
-	for _, g := range []struct {
-		what, at, name, goal string
-		of                   func(Result) stat.Ratio
-	}{
-		{"nothing tagged, SELECT", cases[0].name, nameUntagged, "≤ +2 % beyond A/A", plain},
-		{"nothing tagged, INSERT", cases[2].name, nameUntagged, "≤ +2 % beyond A/A", plain},
-		{"SELECT by primary key, 3 sealed cells", cases[0].name, nameSealed, "≤ +5 %", plain},
-		{"INSERT, 3 sealed cells, asynchronous commit", cases[2].name, nameSealed, "≤ +7 %", plain},
-		{"INSERT, 3 sealed cells, fsync", cases[3].name, nameSealed, "≤ +3 %", plain},
-		{"SELECT 1000 × 3 into strings ÷ plaintext", cases[1].name, nameSealed, "≤ 2.0", plain},
-		{"SELECT 1000 × 3 into strings ÷ ciphertext", cases[1].name, nameSealed, "≤ 1.2", cipher},
-		{"INSERT 100 × 3 ÷ plaintext", cases[4].name, nameSealed, "≤ 1.6", plain},
-	} {
-		for _, r := range o.Results {
-			if r.Case != g.at || r.Name != g.name {
-				continue
-			}
-			show := stat.Ratio.Percent
-			if !strings.Contains(g.goal, "%") {
-				show = stat.Ratio.String
-			}
-			t.Add(g.what, r.Conns, g.goal, show(g.of(r)), show(o.again(r)))
-		}
-	}
-	return t
-}
-
-// again is the A/A ratio beside a result.
-func (o *Outcome) again(beside Result) stat.Ratio {
-	for _, r := range o.Results {
-		if r.Case == beside.Case && r.Conns == beside.Conns && r.Name == nameAgain {
-			return r.Plain
-		}
-	}
-	return stat.Ratio{}
 }

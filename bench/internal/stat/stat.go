@@ -106,3 +106,6 @@ func Paired(values, base []float64) Ratio {
 	slices.Sort(medians)
 	return Ratio{Median: Median(ratios), Low: Quantile(medians, 0.025), High: Quantile(medians, 0.975)}
 }
+
+// Exactly is the Ratio of a value without an interval.
+func Exactly(v float64) Ratio { return Ratio{v, v, v} }
