@@ -10,12 +10,10 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/mortal"
 	"github.com/colseal/colseal/internal/pgtest"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/awskms"
@@ -51,7 +50,7 @@ func writeLetters() error {
 	if err != nil {
 		return err
 	}
-	life := &mortality{dieAt: dieAt}
+	life := mortal.New(dieAt)
 	w, err := kms.Open(ctx, os.Getenv("LETTERS_KMS"))
 	if err != nil {
 		return err
@@ -60,13 +59,9 @@ func writeLetters() error {
 	if err != nil {
 		return err
 	}
-	dial := pg.DialFunc
-	pg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := dial(ctx, network, addr)
-		return mortalConn{c, life}, err
-	}
+	pg.DialFunc = life.Dial(pg.DialFunc)
 	cn, err := driver.NewConnector(stdlib.GetConnector(*pg),
-		driver.Config{Schema: letters, KMS: mortalKMS{w, life}, AutoCreateKeyTable: true})
+		driver.Config{Schema: letters, KMS: life.KMS(w), AutoCreateKeyTable: true})
 	if err != nil {
 		return err
 	}
@@ -84,56 +79,8 @@ func writeLetters() error {
 	if err := db.Close(); err != nil {
 		return err
 	}
-	fmt.Println("steps", life.steps.Load())
+	fmt.Println("steps", life.Steps())
 	return nil
-}
-
-// mortality ends the process at a step, with a signal that it cannot catch.
-type mortality struct {
-	dieAt int64 // 0: never
-	steps atomic.Int64
-}
-
-func (m *mortality) step() {
-	if m.steps.Add(1) == m.dieAt {
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {} // the signal comes
-	}
-}
-
-type mortalConn struct {
-	net.Conn
-	life *mortality
-}
-
-func (c mortalConn) Write(b []byte) (int, error) {
-	c.life.step() // before it is sent
-	n, err := c.Conn.Write(b)
-	c.life.step() // after it was, and before anybody knows what became of it
-	return n, err
-}
-
-func (c mortalConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	c.life.step() // the server has done it, and we do not know
-	return n, err
-}
-
-type mortalKMS struct {
-	kms.Wrapper
-	life *mortality
-}
-
-func (k mortalKMS) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext) (kms.DataKey, error) {
-	k.life.step()
-	defer k.life.step()
-	return k.Wrapper.GenerateDataKey(ctx, ec)
-}
-
-func (k mortalKMS) Unwrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContext) ([]byte, error) {
-	k.life.step()
-	defer k.life.step()
-	return k.Wrapper.Unwrap(ctx, w, ec)
 }
 
 // process is a running writeLetters.

@@ -182,6 +182,8 @@ func (r *rewrapping) rewrap(ctx context.Context, rec Record) (rewrapResult, erro
 			return rewrapDestroyed, nil
 		case bytes.Equal(now[0].Wrapped.Blob, rec.Wrapped.Blob):
 			return rewrapFailed, classify("rewrap", rec, errNotWritten)
+		case r.current(now[0]):
+			return rewrapCurrent, nil
 		}
 		rec = now[0]
 	}

@@ -1,0 +1,3 @@
+package keylife
+
+func operate() error { return nil }
