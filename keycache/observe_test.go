@@ -113,7 +113,7 @@ func TestAuditOfRotation(t *testing.T) {
 		if got := rec.Take(audit.KeyCreated); len(got) != 2 || got[0] != want {
 			t.Errorf("%q, want %q and a search key's", got, want)
 		}
-		use(t, c, cell, time.Minute, 70*time.Minute)
+		use(t, c, cell, time.Minute, 58*time.Minute)
 		if got := rec.Take(audit.KeyRotated); len(got) != 1 || !strings.HasSuffix(got[0], "purpose=data scope= epoch=2 kek=kek") {
 			t.Errorf("%q", got)
 		}
