@@ -265,7 +265,17 @@ func TestSpans(t *testing.T) {
 		t.Errorf("attributes %v, want %v", got, want)
 	}
 	w.spans.Reset()
+	ctx, parent := w.traces.Tracer("test").Start(t.Context(), "request")
+	if _, err := db.ExecContext(ctx, "INSERT INTO users (id, ssn) VALUES (2, 'a')"); err != nil {
+		t.Fatal(err)
+	}
+	if spans = w.spans.GetSpans(); len(spans) != 1 || spans[0].Parent.SpanID() != parent.SpanContext().SpanID() {
+		t.Errorf("%d spans, or not of the caller's trace", len(spans))
+	}
+	w.spans.Reset()
 	mem.down.Store(true)
+	db, _, _ = openLite(t, w.configure, func(c *Config) { c.KMS = mem })
+	mustExec(t, db, liteTable)
 	if _, err := db.Exec("INSERT INTO users (id, ssn) VALUES (1, 'a')"); !errors.Is(err, ErrKeyUnavailable) {
 		t.Fatal(err)
 	}

@@ -6,13 +6,18 @@
 // never holds a value, a key, a DSN, or a statement's text.
 package audit
 
-import "log/slog"
+import (
+	"log/slog"
+	"slices"
+)
 
 // An Event is one kind of record. Its name is the record's message.
 type Event struct {
 	Name  string
 	Level slog.Level
 	Attrs []string // the keys that its records may have, in order
+	// Meaning says when it is emitted.
+	Meaning string
 }
 
 // The attributes' keys.
@@ -39,46 +44,56 @@ const (
 	Because    = "because"
 )
 
-var keyAttrs = []string{KeyID, Purpose, Scope, Epoch, KEK}
+// events are all that were defined, in the order of their definition below.
+var events []Event
 
-func with(attrs []string, more ...string) []string {
-	return append(append([]string(nil), attrs...), more...)
+func event(name string, level slog.Level, meaning string, attrs ...string) Event {
+	e := Event{Name: name, Level: level, Attrs: attrs, Meaning: meaning}
+	events = append(events, e)
+	return e
 }
+
+// Events lists all events, in the order of the documentation.
+func Events() []Event { return slices.Clone(events) }
 
 // The events of a key's life. One of the first two stands for each key that is made.
 var (
-	KeyCreated   = Event{"colseal.key.created", slog.LevelInfo, with(keyAttrs, By, Why)}   // a scope's first key
-	KeyRotated   = Event{"colseal.key.rotated", slog.LevelInfo, with(keyAttrs, By, Why)}   // a key that follows another
-	KeyRevoked   = Event{"colseal.key.revoked", slog.LevelWarn, with(keyAttrs, By, Why)}   // it never seals again
-	KeyRetired   = Event{"colseal.key.retired", slog.LevelInfo, with(keyAttrs, By, Why)}   // a search key that is no longer searched for
-	KeyDestroyed = Event{"colseal.key.destroyed", slog.LevelWarn, with(keyAttrs, By, Why)} // its wrapped form is gone
-	KeyRewrapped = Event{"colseal.key.rewrapped", slog.LevelInfo, with(keyAttrs, OldKEK, By, Why)}
+	KeyCreated = event("colseal.key.created", slog.LevelInfo, "a scope's first key was made",
+		KeyID, Purpose, Scope, Epoch, KEK, By, Why)
+	KeyRotated = event("colseal.key.rotated", slog.LevelInfo, "a key was made that follows another",
+		KeyID, Purpose, Scope, Epoch, KEK, By, Why)
+	KeyRevoked = event("colseal.key.revoked", slog.LevelWarn, "an operator took a key out of use; it opens what it sealed",
+		KeyID, Purpose, Scope, Epoch, KEK, By, Why)
+	KeyRetired = event("colseal.key.retired", slog.LevelInfo, "a search key is no longer searched for; it opens what it sealed",
+		KeyID, Purpose, Scope, Epoch, KEK, By, Why)
+	KeyDestroyed = event("colseal.key.destroyed", slog.LevelWarn, "a key's wrapped form was wiped: what it sealed is gone",
+		KeyID, Purpose, Scope, Epoch, KEK, By, Why)
+	KeyRewrapped = event("colseal.key.rewrapped", slog.LevelInfo, "a key was wrapped under another KEK",
+		KeyID, Purpose, Scope, Epoch, KEK, OldKEK, By, Why)
 )
 
 // The events of the cache of plaintext keys, and of the way to KMS.
 var (
-	KeyDropped     = Event{"colseal.key.dropped", slog.LevelWarn, with(keyAttrs, ErrorClass, ErrorText)} // from memory, at a definite refusal
-	KeyStale       = Event{"colseal.key.stale", slog.LevelWarn, with(keyAttrs, ErrorClass, ErrorText, Suppressed)}
-	KeyDelayed     = Event{"colseal.key.delayed", slog.LevelWarn, []string{Purpose, Scope, Epoch, ErrorClass, ErrorText, Suppressed}}
-	KMSRefused     = Event{"colseal.kms.refused", slog.LevelError, []string{Op, KeyID, Purpose, Scope, Epoch, KEK, ErrorClass, ErrorText, Suppressed}}
-	KMSPaused      = Event{"colseal.kms.paused", slog.LevelWarn, nil} // the circuit breaker opened
-	KMSResumed     = Event{"colseal.kms.resumed", slog.LevelInfo, nil}
-	KeyringCreated = Event{"colseal.keyring.created", slog.LevelInfo, []string{Table}}
+	KeyDropped = event("colseal.key.dropped", slog.LevelWarn, "a key was dropped from memory, because KMS refused it or it was destroyed",
+		KeyID, Purpose, Scope, Epoch, KEK, ErrorClass, ErrorText)
+	KeyStale = event("colseal.key.stale", slog.LevelWarn, "keys serve past `MaxAge`, because KMS or the keyring is unavailable; one of them is named",
+		KeyID, Purpose, Scope, Epoch, KEK, ErrorClass, ErrorText, Suppressed)
+	KeyDelayed = event("colseal.key.delayed", slog.LevelWarn, "the next key could not be made ahead of time; it is tried again",
+		Purpose, Scope, Epoch, ErrorClass, ErrorText, Suppressed)
+	KMSRefused = event("colseal.kms.refused", slog.LevelError, "KMS gave a definite no",
+		Op, KeyID, Purpose, Scope, Epoch, KEK, ErrorClass, ErrorText, Suppressed)
+	KMSPaused      = event("colseal.kms.paused", slog.LevelWarn, "after several failures in a row the circuit breaker keeps requests from KMS")
+	KMSResumed     = event("colseal.kms.resumed", slog.LevelInfo, "KMS answers again")
+	KeyringCreated = event("colseal.keyring.created", slog.LevelInfo, "`AutoCreateKeyTable` made the key table", Table)
 )
 
 // The events of statements and cells.
 var (
-	Refused       = Event{"colseal.refused", slog.LevelWarn, []string{Class, Reason, Table, Column, Line, Position, Statement, Suppressed}}
-	CellRejected  = Event{"colseal.cell.rejected", slog.LevelError, []string{Table, Column, ErrorClass, Suppressed}}
-	PlaintextRead = Event{"colseal.plaintext.read", slog.LevelWarn, []string{Table, Column, Suppressed}}
-	CatalogReread = Event{"colseal.catalog.reread", slog.LevelDebug, []string{Because}}
+	Refused = event("colseal.refused", slog.LevelWarn, "a statement was refused, and not sent",
+		Class, Reason, Table, Column, Line, Position, Statement, Suppressed)
+	CellRejected = event("colseal.cell.rejected", slog.LevelError, "a stored value is no cell, was altered, or belongs elsewhere",
+		Table, Column, ErrorClass, Suppressed)
+	PlaintextRead = event("colseal.plaintext.read", slog.LevelWarn, "a plaintext value was read from a sealed column under `AllowRead`",
+		Table, Column, Suppressed)
+	CatalogReread = event("colseal.catalog.reread", slog.LevelDebug, "what is known of tables and columns is read again", Because)
 )
-
-// Events lists all events, in the order of the documentation.
-func Events() []Event {
-	return []Event{
-		KeyCreated, KeyRotated, KeyRevoked, KeyRetired, KeyDestroyed, KeyRewrapped,
-		KeyDropped, KeyStale, KeyDelayed, KMSRefused, KMSPaused, KMSResumed, KeyringCreated,
-		Refused, CellRejected, PlaintextRead, CatalogReread,
-	}
-}

@@ -58,7 +58,11 @@ var only = map[string]string{
 	"github.com/pganalyze/pg_query_go":  "", // panics at start beside oliphant
 	"github.com/tink-crypto/tink-go/v2": "bench/...",
 	"github.com/stretchr/testify":       "",
+	"go.opentelemetry.io/otel":          "internal/telemetry driver examples/... integration/...", // keycache and kms tell, they do not know whom
 }
+
+// testsOnly is what no program may be made to link by importing us.
+var testsOnly = []string{"go.opentelemetry.io/otel/sdk"}
 
 // folders are the top level's.
 var folders = []string{".ci", "bench", "cmd", "codec", "docs", "driver", "examples", "integration", "internal", "keycache", "kms", "schema"}
@@ -82,6 +86,11 @@ func refuse(pkg, imported string, test bool) string {
 	for other, owners := range only {
 		if within(imported, other) && !matchesAny(pkg, strings.Fields(owners)) {
 			return "only " + strconv.Quote(owners) + " may"
+		}
+	}
+	for _, other := range testsOnly {
+		if within(imported, other) && !test {
+			return "only tests may"
 		}
 	}
 	ours, ok := strings.CutPrefix(imported, module+"/")
@@ -142,6 +151,10 @@ func TestPolicyRefuses(t *testing.T) {
 		{"examples/quickstart", module + "/bench", false, true},
 		{"codec", "golang.org/x/crypto/hkdf", false, true},
 		{"util", module + "/codec", false, true},
+		{"keycache", "go.opentelemetry.io/otel/metric", false, true},
+		{"internal/telemetry", "go.opentelemetry.io/otel/metric", false, false},
+		{"internal/telemetry", "go.opentelemetry.io/otel/sdk/metric", false, true},
+		{"internal/telemetry", "go.opentelemetry.io/otel/sdk/metric", true, false},
 	} {
 		if why := refuse(tt.pkg, tt.imported, tt.test); (why != "") != tt.refused {
 			t.Errorf("%s imports %s (in a test: %v): %q, refused should be %v", tt.pkg, tt.imported, tt.test, why, tt.refused)
