@@ -44,6 +44,7 @@ func TestFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f = newWorld(t, processes)
 		f.run(rand.New(rand.NewPCG(seed, 0)), time.Duration(*fleetDays)*24*time.Hour)
+		f.noHerd()
 	})
 }
 
@@ -182,6 +183,18 @@ func (f *world) after() {
 		if destroyed := f.truth.byID[id].Destroyed; (err != nil) != destroyed {
 			f.wrong("after all, key %08x: destroyed %v, %v", id, destroyed, err)
 		}
+	}
+}
+
+// noHerd checks that no hour, no outage's end and no rotation sends the processes to
+// KMS together, nor has more than one of them make the same key. Their common start
+// does: each needs its keys then.
+func (f *world) noHerd() {
+	if most := 20 + f.processes/10; f.kms.peak > most {
+		f.wrong("%d calls to KMS in one second, want at most %d", f.kms.peak, most)
+	}
+	if lost, most := int(f.count.lost.Load()), 2+len(f.truth.byID)/20; lost > most {
+		f.wrong("%d data keys were made for nothing, want at most %d", lost, most)
 	}
 }
 
