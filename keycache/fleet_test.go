@@ -32,7 +32,7 @@ func TestFleet(t *testing.T) {
 	case testing.Short() || raceDetector:
 		processes = 12
 	default:
-		processes = 100
+		processes = 60
 	}
 	if seed == 0 {
 		seed = rand.Uint64()
