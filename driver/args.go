@@ -109,14 +109,38 @@ func (a *argChecker) withoutOptions(args []sqldriver.NamedValue) []sqldriver.Nam
 	}
 	out := make([]sqldriver.NamedValue, 0, len(args))
 	for _, nv := range args {
-		probe := nv
-		if a.nvc.CheckNamedValue(&probe) == sqldriver.ErrRemoveArgument {
+		if a.isOption(nv) {
 			continue
 		}
 		nv.Ordinal = len(out) + 1
 		out = append(out, nv)
 	}
 	return out
+}
+
+// isOption asks the inner driver about the type of an argument. It is not shown the value,
+// which may have to be sealed: drivers tell their options by type.
+func (a *argChecker) isOption(nv sqldriver.NamedValue) (option bool) {
+	if nv.Value == nil || sqldriver.IsValue(nv.Value) {
+		return false
+	}
+	rv := reflect.ValueOf(nv.Value)
+	switch typ := rv.Type(); typ.Kind() {
+	case reflect.Func: // not a value that can be sealed, and it may be called
+	case reflect.Pointer:
+		nv.Value = reflect.New(typ.Elem()).Interface()
+	case reflect.Map:
+		nv.Value = reflect.MakeMap(typ).Interface()
+	default:
+		nv.Value = reflect.Zero(typ).Interface()
+	}
+	// A driver may not be made for an empty value of its own type.
+	defer func() {
+		if recover() != nil {
+			option = false
+		}
+	}()
+	return a.nvc.CheckNamedValue(&nv) == sqldriver.ErrRemoveArgument
 }
 
 func describe(nv *sqldriver.NamedValue) string {

@@ -24,6 +24,11 @@ const DefaultKeyTable = "colseal_keys"
 type Config struct {
 	// Driver is the driver to wrap, for example stdlib.GetDefaultDriver() of pgx.
 	// NewConnector does not look at it: there the connector says.
+	//
+	// Names in SQL mean what the connection's search path says. It is followed through
+	// SET and transactions, and, for pgx, through callbacks of stdlib.OptionResetSession,
+	// which cost one query per use of a connection unless the server is PostgreSQL 18.
+	// Another driver must not change the path in its ResetSession.
 	Driver sqldriver.Driver
 
 	// Schema names the sealed columns.

@@ -87,14 +87,16 @@ func unwrapConn(driverConn any) (*conn, bool) {
 //
 // It is a bypass: what is written through the inner connection is not sealed and what
 // is read is not opened. What this package knows of the session (its search path, the
-// tables that it sees) is read again afterwards, but only if the inner connection is
-// not kept beyond the call of sql.Conn.Raw.
+// tables that it sees) is read again afterwards, and so are the tables' columns by every
+// connection of the handle, since any of them may have been changed; but only if the inner
+// connection is not kept beyond the call of sql.Conn.Raw.
 func Raw(driverConn any) (sqldriver.Conn, bool) {
 	c, ok := unwrapConn(driverConn)
 	if !ok {
 		return nil, false
 	}
 	c.session.note(sqlplan.ChangesSession)
+	c.session.pending |= sqlplan.ChangesCatalog | sqlplan.ChangesSession
 	return c.inner, true
 }
 
@@ -123,10 +125,15 @@ func (c *conn) Ping(ctx context.Context) error {
 // ResetSession implements driver.SessionResetter.
 func (c *conn) ResetSession(ctx context.Context) error {
 	c.endTx()
-	if r, ok := c.inner.(sqldriver.SessionResetter); ok {
-		return r.ResetSession(ctx)
+	r, ok := c.inner.(sqldriver.SessionResetter)
+	if !ok {
+		return nil
 	}
-	return nil
+	err := r.ResetSession(ctx)
+	if c.pg != nil && c.st.resets && c.session.known && !c.session.reported {
+		c.session.note(sqlplan.ChangesSession) // pgx may have called what sets the search path
+	}
+	return err
 }
 
 // Begin implements driver.Conn.

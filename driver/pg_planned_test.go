@@ -41,6 +41,53 @@ func openPG(t *testing.T, db *pgtest.DB, service kms.Wrapper, mode pgx.QueryExec
 	return wrapped
 }
 
+// A callback of pgx's sets the search path when a connection is taken from the pool.
+func TestPGResetSession(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, server *pgtest.DB) {
+		mustExec(t, server.Admin, `CREATE SCHEMA app; CREATE SCHEMA other;
+			CREATE TABLE app.users (id int, email bytea); CREATE TABLE other.users (id int, email text)`)
+		cfg, err := pgx.ParseConfig(server.DSN())
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := "other"
+		reset := stdlib.OptionResetSession(func(ctx context.Context, c *pgx.Conn) error {
+			_, err := c.Exec(context.WithoutCancel(ctx), "SELECT set_config('search_path', $1, false)", path)
+			return err
+		})
+		cn, err := NewConnector(stdlib.GetConnector(*cfg, reset), Config{
+			Schema: schema.Must(schema.Columns("app.users", schema.Column{Name: "email"})), KMS: newMemKMS(t), AutoCreateKeyTable: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		db := sql.OpenDB(cn)
+		defer db.Close()
+		db.SetMaxOpenConns(1)
+		mustExec(t, db, "SELECT 1") // the callback is for connections that were used before
+		st, err := db.Prepare("INSERT INTO users VALUES ($1, $2)")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer st.Close()
+		for i, p := range []string{"other", "app", "other", "app"} {
+			path = p
+			mustExec(t, db, "INSERT INTO users VALUES ($1, $2)", i, "a@x")
+			if _, err := st.Exec(i, "a@x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var plain, sealed, cells int
+		if err := server.Admin.QueryRow(`SELECT (SELECT count(*) FROM other.users WHERE email = 'a@x'),
+			(SELECT count(*) FROM app.users), (SELECT count(*) FROM app.users WHERE get_byte(email, 0) = 1)`).Scan(&plain, &sealed, &cells); err != nil {
+			t.Fatal(err)
+		}
+		if plain != 4 || sealed != 4 || cells != 4 {
+			t.Errorf("%d plain, %d sealed of which %d are cells", plain, sealed, cells)
+		}
+	})
+}
+
 // connExec gives a connection the methods without a context.
 type connExec struct{ *sql.Conn }
 

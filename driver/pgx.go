@@ -4,6 +4,7 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 	"fmt"
+	"reflect"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -41,6 +42,32 @@ func (c *pgxConn) inTx() bool { return c.std.Conn().PgConn().TxStatus() != 'I' }
 // off.
 func (c *pgxConn) nonstandardStrings() bool {
 	return c.std.Conn().PgConn().ParameterStatus("standard_conforming_strings") == "off"
+}
+
+// searchPath is the search path that the server reported last; "" before PostgreSQL 18.
+func (c *pgxConn) searchPath() string {
+	return c.std.Conn().PgConn().ParameterStatus("search_path")
+}
+
+// resetsSession reports whether connections of a connector may run code of the program's
+// when they are taken from the pool again (stdlib.OptionResetSession), which can change the
+// search path without a text that goes through here. It is false only for what is known:
+// pgx's connectors without that option.
+func resetsSession(cn sqldriver.Connector) bool {
+	if dc, err := stdlib.GetDefaultDriver().(sqldriver.DriverContext).OpenConnector(""); err == nil && reflect.TypeOf(cn) == reflect.TypeOf(dc) {
+		return false // it has no options
+	}
+	own := reflect.ValueOf(cn)
+	for _, unset := range []sqldriver.Connector{stdlib.GetConnector(pgx.ConnConfig{}), stdlib.GetPoolConnector(nil)} {
+		none := reflect.ValueOf(unset)
+		if none.Kind() != reflect.Struct || own.Type() != none.Type() {
+			continue
+		}
+		if f := own.FieldByName("ResetSession"); f.Kind() == reflect.Func && f.Pointer() == none.FieldByName("ResetSession").Pointer() {
+			return false
+		}
+	}
+	return true
 }
 
 // options splits pgx's leading options off, as pgx does (Conn.Query and Conn.Exec). A

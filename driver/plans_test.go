@@ -382,6 +382,86 @@ func TestNonstandardStrings(t *testing.T) {
 	}
 }
 
+// Without pgx nobody tells of a change of the setting: it is read again with the session.
+func TestStringsThatChange(t *testing.T) {
+	b := newBench(t, "full")
+	b.plans.plans["s"] = sealedPlan("s")
+	b.plans.plans["SELECT f()"] = &sqlplan.Plan{Effects: sqlplan.ChangesSession}
+	for _, change := range []func(t *testing.T){
+		func(t *testing.T) { mustExec(t, b.db, "SELECT f()") },
+		func(t *testing.T) {
+			c, err := b.db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if err := c.Raw(func(dc any) error { Raw(dc); return nil }); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		for _, off := range []bool{false, true} {
+			change(t)
+			b.server.nonstdStrings = off
+			for _, text := range []string{"s", `plain '\'`} {
+				if _, err := b.db.Exec(text); errors.Is(err, ErrRefused) != off || !off && err != nil {
+					t.Errorf("%s, off %t: %v", text, off, err)
+				}
+			}
+		}
+	}
+}
+
+// The inner driver is asked which arguments are its options, and not shown the values of
+// others before they are sealed.
+func TestOptionsAreToldByType(t *testing.T) {
+	type option struct{ n int }
+	type name string
+	type person struct{ Name string }
+	b := newBench(t, "full")
+	var seen []any
+	b.server.check = func(nv *sqldriver.NamedValue) error {
+		seen = append(seen, nv.Value)
+		switch v := nv.Value.(type) {
+		case option:
+			return sqldriver.ErrRemoveArgument
+		case *option:
+			v.n++
+			return sqldriver.ErrRemoveArgument
+		case func() bool:
+			if v() {
+				return sqldriver.ErrRemoveArgument
+			}
+		case []option:
+			_ = v[0] // the inner driver is not ready for an empty one
+		}
+		return nil
+	}
+	p := b.textUse("ssn")
+	b.plans.plans["s"] = sealedPlan("s", sqlplan.Param{From: 1, Use: p}, sqlplan.Param{From: 2, Use: p})
+	secret := canary
+	for _, args := range [][]any{
+		{option{1}, canary, canary}, {canary, &option{1}, name(canary)}, {[]byte(canary), &secret, func() bool { return true }},
+		{option{1}, sql.NullString{String: canary, Valid: true}, name(canary), option{2}},
+	} {
+		seen = nil
+		if _, err := b.db.Exec("s", args...); err != nil {
+			t.Errorf("%T: %v", args, err)
+		}
+		if text := fmt.Sprintf("%+v %q", seen, seen); strings.Contains(text, canary) {
+			t.Errorf("%T: the inner driver saw a value that is to be sealed", args)
+		}
+		if n := len(b.server.lastArgs); n != 2 {
+			t.Errorf("%T: sent %d", args, n)
+		}
+	}
+	for _, args := range [][]any{{canary, canary, []option{{1}}}, {person{canary}, canary, canary}} {
+		if _, err := b.db.Exec("s", args...); err == nil || strings.Contains(err.Error(), canary) {
+			t.Errorf("%T: %v", args, err)
+		}
+	}
+}
+
 // The caller's values and slices are left alone.
 func TestCallerIsNotChanged(t *testing.T) {
 	b := newBench(t, "full")

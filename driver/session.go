@@ -16,6 +16,7 @@ type session struct {
 	gen   uint64 // counts how often they were forgotten
 
 	setting    string // PostgreSQL: search_path as it was set
+	reported   bool   // PostgreSQL: the server tells of each change of it
 	path       string // the effective search path; SQLite: the attached databases
 	temporary  bool   // it may have temporary tables
 	nonstdText bool   // PostgreSQL: standard_conforming_strings is off
@@ -41,12 +42,22 @@ func (s *session) private() bool {
 }
 
 // key identifies what the session's names mean: equal for sessions that see the same
-// tables, and its own for one that does not.
+// tables, and its own, anew after each change, for one that does not.
 func (s *session) key() string {
 	if s.private() {
-		return s.path + "\x00" + strconv.FormatUint(s.id, 10)
+		return s.path + "\x00" + strconv.FormatUint(s.id, 10) + "." + strconv.FormatUint(s.gen, 10)
 	}
 	return s.path
+}
+
+// report takes in the search path that the server reports, which it does since
+// PostgreSQL 18; "" may mean that it does not. It notices what no text of ours shows: a
+// function that sets the path, or a callback of the driver below.
+func (s *session) report(path string) {
+	s.reported = s.reported || path != ""
+	if s.reported && s.known && path != s.setting {
+		s.note(sqlplan.ChangesSession)
+	}
 }
 
 // errSession asks for the session's facts: a statement that does not need the catalog is
@@ -157,8 +168,12 @@ func (c *conn) after(p *sqlplan.Plan, err error) {
 	}
 }
 
-// settle finds out whether a transaction that SQL text began has ended.
+// settle takes in what happened to the session besides the texts that went through here:
+// that a transaction ended which a text began, and that the search path is another one.
 func (c *conn) settle() {
+	if c.pg != nil {
+		c.session.report(c.pg.searchPath())
+	}
 	if c.session.pending != 0 && !c.session.inTx && c.pg != nil && !c.pg.inTx() {
 		c.endTx()
 	}

@@ -9,6 +9,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -177,6 +180,99 @@ func TestRawForgetsTheSession(t *testing.T) {
 	_ = c.Close()
 	if _, err := b.db.Exec("s"); err != nil || b.server.sessions != 2 {
 		t.Errorf("session read %d times, %v", b.server.sessions, err)
+	}
+}
+
+// What was done to the catalog through Raw is not known; every connection reads it again,
+// and until the connection is back in the pool this one reads for itself.
+func TestRawForgetsTheCatalog(t *testing.T) {
+	b := newBench(t, "full")
+	b.db.SetMaxOpenConns(2)
+	b.catalogPlanner(nil)
+	other, err := b.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	held, err := b.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec := func(c *sql.Conn, relations int) {
+		t.Helper()
+		if _, err := c.ExecContext(t.Context(), "s"); err != nil || b.server.relations != relations {
+			t.Errorf("%d lookups, want %d, %v", b.server.relations, relations, err)
+		}
+	}
+	raw := func() {
+		t.Helper()
+		if err := held.Raw(func(dc any) error { Raw(dc); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(other, 1)
+	exec(held, 1)
+	raw()
+	exec(held, 2)
+	exec(held, 2)
+	raw()
+	exec(held, 3)
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if held, err = b.db.Conn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	exec(other, 4)
+	exec(held, 4)
+}
+
+// PostgreSQL 18 tells of each change of the search path.
+func TestReportedSearchPath(t *testing.T) {
+	s := session{known: true, setting: "app"}
+	s.report("")
+	if !s.known || s.reported {
+		t.Error("a server that does not report it")
+	}
+	s.report("app")
+	if !s.known || !s.reported {
+		t.Error("the same path")
+	}
+	gen := s.gen
+	s.report("other")
+	if s.known || s.gen == gen {
+		t.Error("another path was not noticed")
+	}
+	s.known, s.setting = true, "other"
+	s.report("")
+	if s.known {
+		t.Error("an empty path was not noticed")
+	}
+}
+
+func TestWhoResetsSessions(t *testing.T) {
+	reset := func(context.Context, *pgx.Conn) error { return nil }
+	byDriver, err := stdlib.GetDefaultDriver().(sqldriver.DriverContext).OpenConnector("postgres://localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		cn   sqldriver.Connector
+		want bool
+	}{
+		"driver":                  {byDriver, false},
+		"connector":               {stdlib.GetConnector(pgx.ConnConfig{}), false},
+		"connector, connecting":   {stdlib.GetConnector(pgx.ConnConfig{}, stdlib.OptionAfterConnect(reset)), false},
+		"pool":                    {stdlib.GetPoolConnector(nil), false},
+		"connector, resetting":    {stdlib.GetConnector(pgx.ConnConfig{}, stdlib.OptionResetSession(reset)), true},
+		"pool, resetting":         {stdlib.GetPoolConnector(nil, stdlib.OptionResetSession(reset)), true},
+		"another connector":       {unclosed{stdlib.GetConnector(pgx.ConnConfig{})}, true},
+		"a connector of a driver": {dsnConnector{}, true},
+	} {
+		if got := resetsSession(tt.cn); got != tt.want {
+			t.Errorf("%s: %t", name, got)
+		}
 	}
 }
 

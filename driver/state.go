@@ -34,6 +34,9 @@ type state struct {
 	search *schema.Column
 	random *schema.Column // any randomized column, or nil
 
+	// resets says that ResetSession of the connections below may run code of the program's.
+	resets bool
+
 	connIDs atomic.Uint64
 
 	log *audit.Log
@@ -41,7 +44,7 @@ type state struct {
 }
 
 func newState(inner sqldriver.Connector, cfg Config) *state {
-	st := &state{cfg: cfg, inner: inner, plans: newPlanner(cfg), facts: newFactCache(), log: audit.New(cfg.Logger)}
+	st := &state{cfg: cfg, inner: inner, plans: newPlanner(cfg), facts: newFactCache(), log: audit.New(cfg.Logger), resets: resetsSession(inner)}
 	st.tel = startTelemetry(st)
 	cfg.Keys.ObserveKMS = both(cfg.Keys.ObserveKMS, st.tel.ObserveKMS)
 	st.ring = newRing(inner, cfg, st.log)

@@ -130,8 +130,12 @@ func TestRewritersReachNobody(t *testing.T) {
 		if _, err := b.db.Exec("plain", args...); !errors.Is(err, ErrRefused) {
 			t.Errorf("Exec: %v", err)
 		}
-		if _, err := b.db.Query("plain", args...); !errors.Is(err, ErrRefused) {
+		rows, err := b.db.Query("plain", args...)
+		if !errors.Is(err, ErrRefused) {
 			t.Errorf("Query: %v", err)
+		}
+		if rows != nil { // it would hold the one connection
+			_ = rows.Close()
 		}
 		st, err := b.db.Prepare("plain")
 		if err != nil {
@@ -139,6 +143,9 @@ func TestRewritersReachNobody(t *testing.T) {
 		}
 		if _, err := st.Exec(args...); !errors.Is(err, ErrRefused) {
 			t.Errorf("Stmt.Exec: %v", err)
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
