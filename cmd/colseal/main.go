@@ -1,5 +1,6 @@
-// Command colseal prepares and checks databases with sealed columns. It needs no keys and never sees a
-// plaintext: all that it works on is the schema, SQL texts and the database's catalog.
+// Command colseal prepares and checks databases with sealed columns, and manages their keys. But for the keys
+// commands it needs no keys and never sees a plaintext: all that it works on is the schema, SQL texts and the
+// database's catalog.
 //
 // The exit status is 0 when all is well, 1 when a statement is refused, or the audit or vet found something, and 2
 // when the command itself failed.
@@ -56,11 +57,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "colseal",
-		Short:         "Prepare and check databases with sealed columns",
+		Short:         "Prepare and check databases with sealed columns, and manage their keys",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newSchema(), newDDL(), newExplain(), newAudit(), newVet())
+	root.AddCommand(newSchema(), newDDL(), newExplain(), newAudit(), newVet(), newKeys())
 	return root
 }

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+	"modernc.org/sqlite"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/kms"
+	_ "github.com/colseal/colseal/kms/awskms"
+	_ "github.com/colseal/colseal/kms/localkms"
+)
+
+// kmsEnv is read where --kms is not given.
+const kmsEnv = "COLSEAL_KMS"
+
+// keyring is what every keys command works on, as its flags say.
+type keyring struct {
+	dsn, dialect, table string
+	kms                 string
+	by                  string
+	maxAge, maxStale    time.Duration
+	json                bool
+	dryRun              bool
+	yes                 string
+}
+
+func newKeys() *cobra.Command {
+	k := &keyring{}
+	cmd := &cobra.Command{
+		Use:   "keys",
+		Short: "Look at and change the data keys in a database's keyring",
+		Long: "Look at and change the data keys in a database's keyring.\n\n" +
+			"The keyring is a table of wrapped keys beside the data. These commands see no plaintext of a key, but for\n" +
+			"reseal, which opens cells and seals them anew. Each change is one step in the database, or several that can be\n" +
+			"cut short: after an error, or a kill, run the command again.\n\n" +
+			"The database is --dsn, or the environment's " + dsnEnv + "; the key encryption key is --kms, or " + kmsEnv + ".\n" +
+			"Prefer the environment: other users of the machine can see a command's flags.\n\n" +
+			"The exit status is 0 when it is done; 1 when something is left that needs you, or you did not confirm; 2 when the\n" +
+			"command failed.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	f := cmd.PersistentFlags()
+	f.StringVar(&k.dsn, "dsn", "", "database (default: the environment's "+dsnEnv+"); for SQLite a file")
+	f.StringVar(&k.dialect, "dialect", "postgres", "SQL dialect: postgres or sqlite")
+	f.StringVar(&k.table, "key-table", driver.DefaultKeyTable, "the keyring table, as in driver.Config")
+	f.DurationVar(&k.maxAge, "max-age", 10*time.Minute, "the largest MaxAge in the programs' keycache.Config")
+	f.DurationVar(&k.maxStale, "max-stale", time.Hour, "the largest MaxStale in the programs' keycache.Config; negative for none")
+	f.BoolVar(&k.json, "json", false, "print JSON")
+	cmd.AddCommand(newKeysInit(k), newKeysList(k), newKeysStatus(k), newKeysRotate(k), newKeysRevoke(k),
+		newKeysRetire(k), newKeysDestroy(k), newKeysRewrap(k), newKeysReseal(k))
+	return cmd
+}
+
+// kmsFlag adds --kms.
+func (k *keyring) kmsFlag(cmd *cobra.Command, why string) {
+	cmd.Flags().StringVar(&k.kms, "kms", "", why+", as awskms:///alias/NAME?region=REGION or localkms:///PATH (default: the environment's "+kmsEnv+")")
+}
+
+// changeFlags adds what the commands that change keys have in common.
+func (k *keyring) changeFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&k.dryRun, "dry-run", false, "say what would be done, and change nothing")
+	cmd.Flags().StringVar(&k.by, "by", "", "who does it, for the record in the keyring (default: the name of the user at this machine)")
+}
+
+// confirmFlag adds --yes.
+func (k *keyring) confirmFlag(cmd *cobra.Command, what string) {
+	cmd.Flags().StringVar(&k.yes, "yes", "", "confirm without a terminal, by repeating "+what)
+}
+
+// open returns the keyring, and what works on it. wrapper may be nil where no key is made or rewrapped.
+func (k *keyring) open(ctx context.Context, create bool) (*opened, error) {
+	lite, err := parseDialect(k.dialect)
+	if err != nil {
+		return nil, err
+	}
+	cn, err := connect(k.dsn, lite, create)
+	if err != nil {
+		return nil, err
+	}
+	o := &opened{db: sql.OpenDB(cn), connector: cn, lite: lite}
+	dialect := keycache.Postgres
+	if lite {
+		dialect = keycache.SQLite
+	}
+	o.store = keycache.OpenStore(o.db, dialect, k.table)
+	wrapper := kms.Wrapper(keyless{})
+	if address := cmp.Or(k.kms, os.Getenv(kmsEnv)); address != "" {
+		if o.kms, err = kms.Open(ctx, address); err != nil {
+			o.close()
+			return nil, err
+		}
+		wrapper = o.kms
+	}
+	o.admin = keycache.NewAdmin(o.store, wrapper, keycache.AdminConfig{By: k.who(), MaxAge: k.maxAge, MaxStale: k.maxStale})
+	return o, nil
+}
+
+// opened is a keyring that is at hand.
+type opened struct {
+	db        *sql.DB
+	connector sqldriver.Connector
+	lite      bool
+	store     *keycache.Store
+	admin     *keycache.Admin
+	kms       kms.Wrapper // nil if none was named
+}
+
+func (o *opened) close() { _ = o.db.Close() } // every change was committed by then
+
+var errNoKMS = errors.New("no key encryption key: give --kms, or set " + kmsEnv + ", as awskms:///alias/NAME?region=REGION or localkms:///PATH")
+
+// with runs a command on the keyring.
+func (k *keyring) with(cmd *cobra.Command, needKMS bool, f func(context.Context, *opened) error) error {
+	o, err := k.open(cmd.Context(), cmd.Name() == "init")
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	if needKMS && o.kms == nil {
+		return errNoKMS
+	}
+	return f(cmd.Context(), o)
+}
+
+func (k *keyring) who() string {
+	if k.by != "" {
+		return k.by
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
+}
+
+var errDSN = errors.New("the DSN cannot be read: write postgres://user@host/database, or key=value pairs") // its text may hold a password
+
+// connect makes a connector for a database. Its errors hold nothing of the DSN.
+func connect(dsn string, lite, create bool) (sqldriver.Connector, error) {
+	if dsn = cmp.Or(dsn, os.Getenv(dsnEnv)); dsn == "" {
+		return nil, errors.New("no database: give --dsn, or set " + dsnEnv)
+	}
+	if !lite {
+		pg, err := pgx.ParseConfig(dsn)
+		if err != nil {
+			return nil, errDSN
+		}
+		return stdlib.GetConnector(*pg), nil
+	}
+	file, query, _ := strings.Cut(strings.TrimPrefix(dsn, "file:"), "?")
+	if file == "" || strings.Contains(file, ":memory:") || strings.Contains(query, "mode=memory") || strings.Contains(file, "://") {
+		return nil, errors.New("the DSN names no SQLite file: give the path of one")
+	}
+	if _, err := os.Stat(file); err != nil && !create { // SQLite would make an empty one
+		return nil, errors.New("the SQLite file that the DSN names cannot be read: check its path and who may read it")
+	}
+	return liteConnector(dsn), nil
+}
+
+// liteConnector opens a SQLite file. A connection waits for the transactions of others.
+type liteConnector string
+
+func (c liteConnector) Driver() sqldriver.Driver { return &sqlite.Driver{} }
+
+func (c liteConnector) Connect(ctx context.Context) (sqldriver.Conn, error) {
+	conn, err := c.Driver().Open(string(c))
+	if err != nil {
+		return nil, err
+	}
+	if e, ok := conn.(sqldriver.ExecerContext); ok {
+		if _, err := e.ExecContext(ctx, "PRAGMA busy_timeout = 5000", nil); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+	}
+	return conn, nil
+}
+
+// parseKeyID reads a key's id as the commands print it.
+func parseKeyID(s string) (uint32, error) {
+	id, err := strconv.ParseUint(s, 16, 32)
+	if err != nil || len(s) != 8 || id == 0 {
+		return 0, fmt.Errorf("%q is no key id: give its eight hexadecimal digits, as `colseal keys list` prints them", s)
+	}
+	return uint32(id), nil
+}
+
+func keyID(id uint32) string { return fmt.Sprintf("%08x", id) }
+
+func parsePurpose(s string, optional bool) (keycache.Purpose, error) {
+	switch p := keycache.Purpose(s); {
+	case p == keycache.PurposeData, p == keycache.PurposeSearch, p == "" && optional:
+		return p, nil
+	case s == "":
+		return "", errors.New("which keys: give --purpose data, for randomized columns, or --purpose search, for deterministic ones")
+	}
+	return "", fmt.Errorf("unknown purpose %q: write data or search", s)
+}
+
+// isTerminal is replaced by tests.
+var isTerminal = func(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a descriptor is a small number
+}
+
+// errNotConfirmed ends a command that was not confirmed, which did nothing.
+var errNotConfirmed = fmt.Errorf("%w: not confirmed: nothing was changed", errFound)
+
+// confirm has the user type a word, or repeat it in --yes.
+func (k *keyring) confirm(cmd *cobra.Command, what, word string) error {
+	if cmd.Flags().Changed("yes") {
+		if k.yes == word {
+			return nil
+		}
+		return fmt.Errorf("--yes says %q, and has to say %q: nothing was changed", k.yes, word)
+	}
+	if !isTerminal(cmd.InOrStdin()) {
+		return fmt.Errorf("%s asks for a confirmation, and standard input is no terminal: give --yes=%s if you mean it; nothing was changed", cmd.CommandPath(), strconv.Quote(word))
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s\nThis cannot be undone. Type %s to go on: ", what, word)
+	line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if strings.TrimRight(line, "\r\n") != word {
+		fmt.Fprintln(cmd.ErrOrStderr(), "colseal: not confirmed: nothing was changed")
+		return errNotConfirmed
+	}
+	return nil
+}

@@ -1,0 +1,353 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/keycache"
+)
+
+func newKeysInit(k *keyring) *cobra.Command {
+	var scope string
+	var warm bool
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Create the keyring table, and with --warm the first keys",
+		Long: "Create the keyring table if it is not there, and with --warm the first data key and the first search key of a scope.\n" +
+			"Run it again whenever you like. --dry-run prints the statement.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return k.with(cmd, warm && !k.dryRun, func(ctx context.Context, o *opened) error {
+				if k.dryRun {
+					if err := checkTable(ctx, o.store); err != nil {
+						return err
+					}
+					return k.report(cmd.OutOrStdout(), "init", nil, o.store.DDL()+";")
+				}
+				return k.init(cmd, o, scope, warm)
+			})
+		},
+	}
+	k.kmsFlag(cmd, "the key encryption key, for --warm")
+	k.changeFlags(cmd)
+	cmd.Flags().BoolVar(&warm, "warm", false, "make the first keys, too")
+	cmd.Flags().StringVar(&scope, "scope", "", "of the first keys")
+	return cmd
+}
+
+// checkTable finds a name that is no table's, and no more.
+func checkTable(ctx context.Context, store *keycache.Store) error {
+	if store.DDL() != "" {
+		return nil
+	}
+	return store.Check(ctx)
+}
+
+func (k *keyring) init(cmd *cobra.Command, o *opened, scope string, warm bool) error {
+	ctx := cmd.Context()
+	text := "the keyring table " + k.table + " is there"
+	if err := o.store.Check(ctx); errors.Is(err, keycache.ErrNoKeyTable) {
+		if err := o.store.Create(ctx); err != nil {
+			return err
+		}
+		text = "created the keyring table " + k.table
+	} else if err != nil {
+		return err
+	}
+	lines := []string{text}
+	var made []keycache.Key
+	for _, p := range []keycache.Purpose{keycache.PurposeData, keycache.PurposeSearch} {
+		if !warm {
+			break
+		}
+		have, err := o.admin.Keys(ctx, keycache.Filter{Purpose: p, Scope: &scope})
+		if err != nil {
+			return err
+		}
+		if len(have) > 0 {
+			lines = append(lines, fmt.Sprintf("%s has %s", scopeText(scope), count(len(have), string(p)+" key")))
+			continue
+		}
+		key, err := o.admin.Rotate(ctx, p, scope)
+		if err != nil {
+			return err
+		}
+		made = append(made, key)
+		lines = append(lines, fmt.Sprintf("made the first %s key of %s, %s", p, scopeText(scope), keyID(key.ID)))
+	}
+	return k.report(cmd.OutOrStdout(), "init", made, lines...)
+}
+
+func newKeysRotate(k *keyring) *cobra.Command {
+	var purpose, scope string
+	cmd := &cobra.Command{
+		Use:   "rotate --purpose data|search",
+		Short: "Make the next key of a purpose and scope",
+		Long: "Make the next key of a purpose and scope.\n\n" +
+			"A data key seals at once; the one before it opens for ever. Programs rotate data keys by themselves, by age and use.\n\n" +
+			"A search key is searched for at once, beside the present one, and seals when every program had the time to know it\n" +
+			"(--max-age and --max-stale say how long that takes). Then: colseal keys reseal, colseal keys retire.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := parsePurpose(purpose, false)
+			if err != nil {
+				return err
+			}
+			return k.with(cmd, !k.dryRun, func(ctx context.Context, o *opened) error {
+				if k.dryRun {
+					before, err := o.admin.Keys(ctx, keycache.Filter{Purpose: p, Scope: &scope})
+					if err != nil {
+						return err
+					}
+					return k.report(cmd.OutOrStdout(), "rotate", before, "would "+wouldRotate(before, p, scope))
+				}
+				key, err := o.admin.Rotate(ctx, p, scope)
+				if err != nil {
+					return err
+				}
+				return k.report(cmd.OutOrStdout(), "rotate", []keycache.Key{key}, rotated(key))
+			})
+		},
+	}
+	k.kmsFlag(cmd, "the key encryption key that wraps the new key")
+	k.changeFlags(cmd)
+	cmd.Flags().StringVar(&purpose, "purpose", "", "data or search")
+	cmd.Flags().StringVar(&scope, "scope", "", "the scope (default the default one)")
+	return cmd
+}
+
+func rotated(key keycache.Key) string {
+	what := fmt.Sprintf("%s key %s of %s, epoch %d", key.Purpose, keyID(key.ID), scopeText(key.Scope), key.Epoch)
+	if key.State == keycache.StateNext {
+		return what + ": searched for from now on, seals from " + minute(key.SealsFrom) +
+			".\nRe-seal the rows after " + minute(key.SettledFrom) + ", when no program seals under the one before it any more."
+	}
+	return what + ": seals from now on."
+}
+
+func wouldRotate(before []keycache.Key, p keycache.Purpose, scope string) string {
+	if len(before) == 0 {
+		return fmt.Sprintf("make the first %s key of %s", p, scopeText(scope))
+	}
+	newest := before[len(before)-1]
+	switch {
+	case newest.State == keycache.StateDestroyed:
+		return fmt.Sprintf("fail: %s was destroyed", scopeText(scope))
+	case newest.State == keycache.StateNext:
+		return fmt.Sprintf("do nothing: search key %s is about to follow, and seals from %s", keyID(newest.ID), minute(newest.SealsFrom))
+	case len(searchedOf(before)) > 1:
+		return fmt.Sprintf("fail: a change of search keys is under way; retire key %s first", keyID(searchedOf(before)[0].ID))
+	}
+	return fmt.Sprintf("make %s key epoch %d of %s, to follow %s", p, newest.Epoch+1, scopeText(scope), keyID(newest.ID))
+}
+
+func searchedOf(keys []keycache.Key) []keycache.Key {
+	var out []keycache.Key
+	for _, k := range keys {
+		if k.Searched() {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// one returns the key of an id.
+func (o *opened) one(ctx context.Context, id uint32) (keycache.Key, error) {
+	keys, err := o.admin.Keys(ctx, keycache.Filter{IDs: []uint32{id}})
+	if err != nil {
+		return keycache.Key{}, err
+	}
+	if len(keys) == 0 {
+		return keycache.Key{}, fmt.Errorf("the keyring has no key %s: `colseal keys list` lists them", keyID(id))
+	}
+	return keys[0], nil
+}
+
+func newKeysRevoke(k *keyring) *cobra.Command {
+	var why string
+	cmd := &cobra.Command{
+		Use:   "revoke KEY --why REASON",
+		Short: "Stop a key for a cause: it never seals again, and still opens",
+		Long: "Stop a key for a cause: it never seals again, and still opens what it sealed. The next one is made first.\n" +
+			"Running programs stop sealing with it when they next read the keyring, within MaxAge.\n\n" +
+			"A search key goes on being searched for until its rows are re-sealed and it is retired.\n" +
+			"To move its cells to another key afterwards: colseal keys reseal --key KEY.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := parseKeyID(args[0])
+			if err != nil {
+				return err
+			}
+			if why == "" {
+				return errors.New("say why: --why is for the record in the keyring")
+			}
+			return k.with(cmd, !k.dryRun, func(ctx context.Context, o *opened) error {
+				key, err := o.one(ctx, id)
+				if err != nil {
+					return err
+				}
+				what := fmt.Sprintf("%s key %s of %s, epoch %d", key.Purpose, keyID(id), scopeText(key.Scope), key.Epoch)
+				if k.dryRun {
+					return k.report(cmd.OutOrStdout(), "revoke", []keycache.Key{key}, "would revoke "+what+", which is "+string(key.State))
+				}
+				if err := k.confirm(cmd, "About to revoke "+what+".", keyID(id)); err != nil {
+					return err
+				}
+				if key, err = o.admin.Revoke(ctx, id, why); err != nil {
+					return err
+				}
+				return k.report(cmd.OutOrStdout(), "revoke", []keycache.Key{key}, "revoked "+what)
+			})
+		},
+	}
+	k.kmsFlag(cmd, "the key encryption key that wraps the key to follow")
+	k.changeFlags(cmd)
+	k.confirmFlag(cmd, "the key's id")
+	cmd.Flags().StringVar(&why, "why", "", "the reason, for the record")
+	return cmd
+}
+
+func newKeysRetire(k *keyring) *cobra.Command {
+	var why string
+	var src source
+	var unchecked bool
+	cmd := &cobra.Command{
+		Use:   "retire KEY",
+		Short: "End a search key whose rows were sealed anew: it is no longer searched for",
+		Long: "End a search key whose rows were sealed anew: it is no longer searched for, and still opens.\n\n" +
+			"The cells under the key are counted first, in the tables of the schema, and it is refused if there are any:\n" +
+			"no search would find them. It is refused, too, while a program may still seal under it.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := parseKeyID(args[0])
+			if err != nil {
+				return err
+			}
+			return k.with(cmd, false, func(ctx context.Context, o *opened) error {
+				key, err := o.one(ctx, id)
+				if err != nil {
+					return err
+				}
+				if !unchecked {
+					if err := k.checkUnused(ctx, o, &src, key); err != nil {
+						return err
+					}
+				}
+				what := fmt.Sprintf("%s key %s of %s, epoch %d", key.Purpose, keyID(id), scopeText(key.Scope), key.Epoch)
+				if k.dryRun {
+					return k.report(cmd.OutOrStdout(), "retire", []keycache.Key{key}, "would retire "+what+", which is "+string(key.State))
+				}
+				if err := k.confirm(cmd, "About to retire "+what+".", keyID(id)); err != nil {
+					return err
+				}
+				if key, err = o.admin.Retire(ctx, id, why); err != nil {
+					return err
+				}
+				return k.report(cmd.OutOrStdout(), "retire", []keycache.Key{key}, "retired "+what)
+			})
+		},
+	}
+	k.changeFlags(cmd)
+	k.confirmFlag(cmd, "the key's id")
+	schemaFlags(cmd, &src)
+	cmd.Flags().BoolVar(&unchecked, "unchecked", false, "do not count the cells under the key")
+	cmd.MarkFlagsOneRequired("models", "schema", "unchecked")
+	cmd.MarkFlagsMutuallyExclusive("models", "schema", "unchecked")
+	cmd.Flags().StringVar(&why, "why", "", "the reason, for the record")
+	return cmd
+}
+
+// checkUnused refuses a search key that cells are under.
+func (k *keyring) checkUnused(ctx context.Context, o *opened, src *source, key keycache.Key) error {
+	if key.Purpose != keycache.PurposeSearch {
+		return nil
+	}
+	db, err := k.sealed(ctx, o, src)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }() // nothing was written
+	uses, err := driver.KeyUsage(ctx, db)
+	if err != nil {
+		return err
+	}
+	for _, u := range uses {
+		if u.KeyID == key.ID {
+			return fmt.Errorf("%s.%s has %s under key %s, which no search would find: colseal keys reseal --key %s first", u.Table, u.Column,
+				count(u.Cells, "cell"), keyID(key.ID), keyID(key.ID))
+		}
+	}
+	return nil
+}
+
+func newKeysDestroy(k *keyring) *cobra.Command {
+	var why string
+	var standard bool
+	cmd := &cobra.Command{
+		Use:   "destroy SCOPE --why REASON",
+		Short: "Destroy all keys of a scope: what was sealed in it is lost for ever",
+		Long: "Destroy all keys of a scope: what was sealed in it is lost for ever, and nothing is sealed in it any more.\n" +
+			"Running programs lose the keys when they next read the keyring, within MaxAge.\n\n" +
+			"The wrapped keys in backups and in the write-ahead log are not reached: they are lost with these, or with the\n" +
+			"key encryption key. --default destroys the scope of everything that was sealed without one.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if standard == (len(args) == 1) || !standard && args[0] == "" {
+				return errors.New("which scope: give its name, or --default for what was sealed without one")
+			}
+			if why == "" {
+				return errors.New("say why: --why is for the record in the keyring")
+			}
+			scope, word := "", "default"
+			if !standard {
+				scope, word = args[0], args[0]
+			}
+			return k.with(cmd, false, func(ctx context.Context, o *opened) error { return k.destroy(cmd, o, scope, word, why) })
+		},
+	}
+	k.changeFlags(cmd)
+	k.confirmFlag(cmd, `the scope's name, or "default"`)
+	cmd.Flags().BoolVar(&standard, "default", false, "the default scope")
+	cmd.Flags().StringVar(&why, "why", "", "the reason, for the record")
+	return cmd
+}
+
+func (k *keyring) destroy(cmd *cobra.Command, o *opened, scope, word, why string) error {
+	ctx := cmd.Context()
+	before, err := o.admin.Keys(ctx, keycache.Filter{Scope: &scope})
+	if err != nil {
+		return err
+	}
+	if len(before) == 0 {
+		return fmt.Errorf("there are no keys of %s: `colseal keys list` lists them", scopeText(scope))
+	}
+	live := 0
+	for _, key := range before {
+		if key.State != keycache.StateDestroyed {
+			live++
+		}
+	}
+	what := fmt.Sprintf("%s of %s, and with %s everything that was sealed in it", count(live, "key"), scopeText(scope), map[bool]string{true: "it", false: "them"}[live == 1])
+	if k.dryRun {
+		return k.report(cmd.OutOrStdout(), "destroy", before, "would destroy "+what)
+	}
+	if err := k.confirm(cmd, "About to destroy "+what+".", word); err != nil {
+		return err
+	}
+	destroy := o.admin.Destroy
+	if scope == "" {
+		destroy = func(ctx context.Context, _, why string) ([]keycache.Key, error) {
+			return o.admin.DestroyDefault(ctx, why)
+		}
+	}
+	after, err := destroy(ctx, scope, why)
+	if err != nil {
+		return err
+	}
+	return k.report(cmd.OutOrStdout(), "destroy", after, "destroyed "+strconv.Itoa(live)+" of the keys of "+scopeText(scope))
+}

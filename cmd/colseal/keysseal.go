@@ -1,0 +1,318 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/schema"
+)
+
+// schemaFlags adds the flags of a schema, none of them required.
+func schemaFlags(cmd *cobra.Command, src *source) {
+	cmd.Flags().StringSliceVar(&src.models, "models", nil, "Go packages to read the schema from, as go list takes them")
+	cmd.Flags().StringVar(&src.file, "schema", "", "JSON file to read the schema from, as `colseal schema` writes it")
+}
+
+// sealed opens the database with its sealed columns.
+func (k *keyring) sealed(ctx context.Context, o *opened, src *source) (*sql.DB, error) {
+	s, err := src.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cfg := driver.Config{Schema: s, KMS: o.kms, KeyTable: k.table, Keys: keycache.Config{MaxAge: k.maxAge, MaxStale: k.maxStale}}
+	if cfg.KMS == nil {
+		cfg.KMS = keyless{}
+	}
+	if o.lite {
+		cfg.Dialect = driver.SQLite
+	}
+	cn, err := driver.NewConnector(o.connector, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(cn), nil
+}
+
+// bar shows progress on a terminal, and nothing elsewhere.
+func bar(w io.Writer, what string) func(done, total int64) {
+	if !isTerminal(w) {
+		return func(int64, int64) {}
+	}
+	b := progressbar.NewOptions64(1, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(w), progressbar.OptionSetWidth(30),
+		progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
+	return func(done, total int64) {
+		b.ChangeMax64(max(total, 1))
+		_ = b.Set64(min(done, total)) // a bar that cannot be drawn is not drawn
+	}
+}
+
+// jsonRewrap is the JSON output of rewrap. Its fields stay as they are; others may come.
+type jsonRewrap struct {
+	DryRun    bool              `json:"dry_run"`
+	KEK       string            `json:"kek"`
+	Keys      int               `json:"keys"`
+	Rewrapped int               `json:"rewrapped"`
+	Current   int               `json:"current"`
+	Destroyed int               `json:"destroyed"`
+	Failed    map[string]string `json:"failed"`
+}
+
+func newKeysRewrap(k *keyring) *cobra.Command {
+	var opts keycache.RewrapOptions
+	cmd := &cobra.Command{
+		Use:   "rewrap",
+		Short: "Wrap every key under the key encryption key that --kms names",
+		Long: "Wrap every key under the key encryption key that --kms names: after it was replaced, or moved to another region.\n" +
+			"It costs one call of KMS for each key (ReEncrypt: no plaintext leaves KMS). No row but the keyring's is written.\n\n" +
+			"Keys that are under it already are skipped. A key that fails does not stop the others: the exit status is 1 then.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return k.with(cmd, true, func(ctx context.Context, o *opened) error {
+				opts.DryRun = k.dryRun
+				show := bar(cmd.ErrOrStderr(), "rewrap")
+				opts.Progress = func(done, total int) { show(int64(done), int64(total)) }
+				r, err := o.admin.Rewrap(ctx, opts)
+				if err != nil && len(r.Failed) == 0 {
+					return err
+				}
+				if err := k.printRewrap(cmd.OutOrStdout(), r); err != nil {
+					return err
+				}
+				if len(r.Failed) > 0 {
+					return errFound
+				}
+				return nil
+			})
+		},
+	}
+	k.kmsFlag(cmd, "the key encryption key to wrap the keys under")
+	k.changeFlags(cmd)
+	cmd.Flags().BoolVar(&opts.Force, "force", false, "rewrap the keys that are under it already, too: after its material was rotated")
+	cmd.Flags().IntVar(&opts.Parallel, "parallel", 4, "keys at a time")
+	return cmd
+}
+
+func (k *keyring) printRewrap(w io.Writer, r keycache.RewrapReport) error {
+	out := jsonRewrap{DryRun: k.dryRun, KEK: r.KEK, Keys: r.Total, Rewrapped: r.Rewrapped, Current: r.Current, Destroyed: r.Destroyed, Failed: map[string]string{}}
+	for id, err := range r.Failed {
+		out.Failed[keyID(id)] = err.Error()
+	}
+	if k.json {
+		return printJSON(w, out)
+	}
+	if r.Total == 0 {
+		fmt.Fprintln(w, "no keys to rewrap")
+		return nil
+	}
+	did := "rewrapped"
+	if k.dryRun {
+		did = "would rewrap"
+	}
+	fmt.Fprintf(w, "%s %d of %s to %s; %d under it already\n", did, r.Rewrapped, count(r.Total, "key"), r.KEK, r.Current)
+	for id, err := range r.Failed {
+		fmt.Fprintf(w, "failed: %s: %v\n", keyID(id), err)
+	}
+	return nil
+}
+
+// jsonReseal is the JSON output of reseal. Its fields stay as they are; others may come.
+type jsonReseal struct {
+	DryRun         bool      `json:"dry_run"`
+	Passes         int       `json:"passes"`
+	Rows           int64     `json:"rows"`
+	Resealed       int64     `json:"resealed"`
+	Sealed         int64     `json:"sealed"`
+	Lost           int64     `json:"lost"`
+	Destroyed      int64     `json:"destroyed"`
+	Unreadable     int64     `json:"unreadable"`
+	Duplicates     int64     `json:"duplicates"`
+	Orphans        int64     `json:"orphans"`
+	Left           int64     `json:"left"`
+	PendingSeconds int64     `json:"pending_seconds"`
+	Uses           []jsonUse `json:"uses"`
+}
+
+// jsonUse counts the cells of a column by key.
+type jsonUse struct {
+	Table   string `json:"table"`
+	Column  string `json:"column"`
+	State   string `json:"state"`
+	Cells   int64  `json:"cells"`
+	Key     string `json:"key,omitempty"`
+	Purpose string `json:"purpose,omitempty"`
+	Scope   string `json:"scope"`
+	Epoch   int64  `json:"epoch,omitempty"`
+}
+
+// resealFlags are what to seal anew.
+type resealFlags struct {
+	src     source
+	purpose string
+	scope   string
+	keys    []string
+	opts    driver.ResealOptions
+}
+
+func newKeysReseal(k *keyring) *cobra.Command {
+	var f resealFlags
+	cmd := &cobra.Command{
+		Use:   "reseal",
+		Short: "Seal stored cells anew under the keys that seal now",
+		Long: "Seal stored cells anew under the keys that seal now: to finish a change of search keys, after a key was revoked, or,\n" +
+			"with --plaintext, to seal a table for the first time.\n\n" +
+			"It runs beside the programs, in batches, and overwrites nothing that somebody else has just written. Interrupt it as\n" +
+			"you like, and run it again. Each row that changes is an UPDATE: triggers fire. --dry-run counts the cells by key.\n\n" +
+			"The exit status is 1 when cells are left that are not under the keys that seal now.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, s := range f.keys {
+				id, err := parseKeyID(s)
+				if err != nil {
+					return err
+				}
+				f.opts.Keys = append(f.opts.Keys, id)
+			}
+			return k.with(cmd, !k.dryRun, func(ctx context.Context, o *opened) error { return k.reseal(cmd, o, &f) })
+		},
+	}
+	k.kmsFlag(cmd, "the key encryption key")
+	k.changeFlags(cmd)
+	f.src.flags(cmd)
+	fl := cmd.Flags()
+	fl.StringVar(&f.purpose, "purpose", "", "only the columns of these keys: data (randomized) or search (deterministic)")
+	fl.StringSliceVar(&f.opts.Columns, "column", nil, "only these columns, as table.column, or table for all of a table's")
+	fl.StringSliceVar(&f.keys, "key", nil, "only the cells under these keys")
+	fl.BoolVar(&f.opts.Plaintext, "plaintext", false, "seal values that are not cells, too")
+	fl.StringVar(&f.scope, "scope", "", "the scope to seal plaintext in (default the default one); cells keep theirs")
+	fl.IntVar(&f.opts.Batch, "batch", 200, "rows in a transaction")
+	fl.IntVar(&f.opts.RowsPerSecond, "rate", 0, "rows to write in a second at most; 0 for no bound")
+	return cmd
+}
+
+func (k *keyring) reseal(cmd *cobra.Command, o *opened, f *resealFlags) error {
+	ctx := keycache.WithScope(cmd.Context(), f.scope)
+	s, err := f.src.load(ctx)
+	if err != nil {
+		return err
+	}
+	if f.opts.Columns, err = columnsOf(s, f.purpose, f.opts.Columns); err != nil {
+		return err
+	}
+	db, err := k.sealed(ctx, o, &f.src)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }() // what was written is committed
+	var r driver.ResealReport
+	if k.dryRun {
+		r.Uses, err = driver.KeyUsage(ctx, db, f.opts.Columns...)
+	} else {
+		show := bar(cmd.ErrOrStderr(), "reseal")
+		f.opts.Progress = func(p driver.ResealProgress) { show(p.Done, p.Total) }
+		r, err = driver.Reseal(ctx, db, f.opts)
+	}
+	if err != nil {
+		if r.Resealed+r.Sealed > 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "colseal: %s were sealed anew until then; run it again for the others\n", count(r.Resealed+r.Sealed, "cell"))
+		}
+		return err
+	}
+	if err := k.printReseal(cmd.OutOrStdout(), r); err != nil {
+		return err
+	}
+	if !k.dryRun && (r.Left() > 0 && len(f.opts.Keys) == 0 || r.Pending > 0 || r.Duplicates+r.Orphans+r.Unreadable > 0) {
+		return errFound
+	}
+	return nil
+}
+
+// columnsOf bounds names of columns to those that keys of a purpose seal.
+func columnsOf(s *schema.Schema, purpose string, names []string) ([]string, error) {
+	p, err := parsePurpose(purpose, true)
+	if err != nil || p == "" {
+		return names, err
+	}
+	if len(names) > 0 {
+		return nil, errors.New("--column and --purpose exclude each other")
+	}
+	for _, t := range s.Tables() {
+		for _, c := range t.Columns() {
+			if t.ViewOf == "" && (c.Mode == schema.Deterministic) == (p == keycache.PurposeSearch) {
+				names = append(names, t.String()+"."+c.Name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("the schema has no column that %s keys seal", p)
+	}
+	return names, nil
+}
+
+func (k *keyring) printReseal(w io.Writer, r driver.ResealReport) error {
+	if k.json {
+		out := jsonReseal{DryRun: k.dryRun, Passes: r.Passes, Rows: r.Rows, Resealed: r.Resealed, Sealed: r.Sealed, Lost: r.Lost,
+			Destroyed: r.Destroyed, Unreadable: r.Unreadable, Duplicates: r.Duplicates, Orphans: r.Orphans, Left: r.Left(),
+			PendingSeconds: int64(r.Pending.Seconds()), Uses: []jsonUse{}}
+		for _, u := range r.Uses {
+			use := jsonUse{Table: u.Table, Column: u.Column, State: u.State.String(), Cells: u.Cells, Purpose: string(u.Purpose), Scope: u.Scope, Epoch: u.Epoch}
+			if u.KeyID != 0 {
+				use.Key = keyID(u.KeyID)
+			}
+			out.Uses = append(out.Uses, use)
+		}
+		return printJSON(w, out)
+	}
+	rows := [][]string{{"TABLE", "COLUMN", "CELLS", "KEY", "PURPOSE", "SCOPE", "EPOCH", "STATE"}}
+	for _, u := range r.Uses {
+		row := []string{u.Table, u.Column, fmt.Sprint(u.Cells), "-", "-", "-", "-", u.State.String()}
+		if u.Epoch > 0 {
+			row = []string{u.Table, u.Column, fmt.Sprint(u.Cells), keyID(u.KeyID), string(u.Purpose), scopeName(u.Scope), fmt.Sprint(u.Epoch), u.State.String()}
+		}
+		rows = append(rows, row)
+	}
+	if len(rows) > 1 {
+		if err := printTable(w, rows); err != nil {
+			return err
+		}
+	}
+	if k.dryRun {
+		fmt.Fprintf(w, "would seal %s anew\n", count(r.Left(), "cell"))
+		return nil
+	}
+	fmt.Fprintf(w, "sealed %s anew", count(r.Resealed, "cell"))
+	if r.Sealed > 0 {
+		fmt.Fprintf(w, ", and %s for the first time", count(r.Sealed, "value"))
+	}
+	fmt.Fprintf(w, "; %d left\n", r.Left())
+	for _, line := range notes(r) {
+		fmt.Fprintln(w, "attention:", line)
+	}
+	return nil
+}
+
+// notes says what is left, and what to do about it.
+func notes(r driver.ResealReport) []string {
+	var out []string
+	if r.Pending > 0 {
+		out = append(out, "a newer search key begins to seal in "+span(r.Pending)+": run this again then")
+	}
+	if r.Unreadable > 0 {
+		out = append(out, count(r.Unreadable, "cell")+" did not open: altered, or of another kind than the column's")
+	}
+	if r.Duplicates > 0 {
+		out = append(out, count(r.Duplicates, "cell")+" of values that a unique index has under the other key already: settle which row is to keep the value")
+	}
+	if r.Orphans > 0 {
+		out = append(out, count(r.Orphans, "cell")+" held by a foreign key to the cell of another table: give it ON UPDATE CASCADE for the time of the change")
+	}
+	return out
+}
