@@ -37,7 +37,7 @@ var (
 type Error struct {
 	Op      string  // what was tried: "unwrap", "create", …
 	Purpose Purpose // PurposeData or PurposeSearch; "" when not known
-	KeyID   uint32  // 0 when it is not about one key
+	KeyID   uint32  // 0 when it is not about one key; no key has this id
 	Scope   string
 	Class   error  // one of this package's sentinels, or nil
 	Cause   error  // the error behind it, or nil
@@ -100,18 +100,29 @@ func classify(op string, rec Record, err error) error {
 		e.Class = ErrBudget
 		e.Mend = "other callers used up every new key meanwhile: seal fewer cells at a time, or raise MaxSeals"
 	case errors.Is(err, kms.ErrDenied):
-		e.Mend = "check the KEK's state and policy; " +
-			"until KMS agrees again nothing is sealed or opened under this key"
+		e.Mend = mend(err, "check the KEK's state and policy", "until KMS agrees again nothing is sealed or opened under this key")
 	case errors.Is(err, kms.ErrInvalidWrapped):
-		e.Mend = "check that this keyring row is unchanged and that its KEK is the one configured"
+		e.Mend = mend(err, "check that this keyring row is unchanged and that its KEK is the one configured", "")
 	case errors.Is(err, kms.ErrUnavailable):
 		e.Class = ErrKeyUnavailable
-		e.Mend = "check that KMS can be reached; it is tried again by itself"
+		e.Mend = mend(err, "check that KMS can be reached", "it is tried again by itself")
 	default:
 		e.Class = ErrKeyUnavailable
 		e.Mend = "check the database that holds the keyring; it is tried again by itself"
 	}
 	return e
+}
+
+// mend joins what to do, which KMS may have said better and at the end of its error,
+// and what happens meanwhile.
+func mend(err error, what, meanwhile string) string {
+	if e, ok := errors.AsType[*kms.Error](err); ok && e.Mend != "" {
+		return meanwhile
+	}
+	if meanwhile == "" {
+		return what
+	}
+	return what + "; " + meanwhile
 }
 
 // passing tells whether err may pass by itself, so that stale keys may serve

@@ -129,9 +129,15 @@ func (c *Cache) record(ctx context.Context, keyID uint32) (Record, error) {
 }
 
 func (c *Cache) notFound(keyID uint32) error {
+	if keyID == 0 { // errors print no id for it
+		return &Error{Op: "get", Class: ErrKeyNotFound, Cause: errZeroID, Mend: "the cell was altered, or never was one"}
+	}
 	return &Error{Op: "get", KeyID: keyID, Class: ErrKeyNotFound,
 		Mend: "the cell may come from another database, or its keyring was not restored with the data"}
 }
+
+// errZeroID is for cells that name no key.
+var errZeroID = errors.New("the id is 00000000, which no key has")
 
 // fetch reads a record, unwraps its key and puts it into the cache, or notes
 // what the failure means for the one that is there. It runs in a flight.

@@ -86,19 +86,21 @@ func (s *Store) Check(ctx context.Context) error {
 	for i, c := range tableColumns {
 		names[i] = c.name
 	}
-	err := s.exec(ctx, "check", "SELECT "+strings.Join(names, ", ")+" FROM "+s.table+" WHERE 1 = 0")
+	err := s.exec(ctx, opCheck, "SELECT "+strings.Join(names, ", ")+" FROM "+s.table+" WHERE 1 = 0")
 	if err == nil || errors.Is(err, ErrNoKeyTable) || s.invalid != nil {
 		return err
 	}
 	var missing []tableColumn
 	for _, c := range tableColumns {
-		if missesColumn(s.exec(ctx, "check", "SELECT "+c.name+" FROM "+s.table+" WHERE 1 = 0"), c.name) {
+		if missesColumn(s.exec(ctx, opCheck, "SELECT "+c.name+" FROM "+s.table+" WHERE 1 = 0"), c.name) {
 			missing = append(missing, c)
 		}
 	}
 	return s.explainMissing(missing, err)
 }
 
+// missesColumn tells whether a statement failed because there is no such column; of
+// several that a statement for SQLite names, "" stands for any.
 func missesColumn(err error, name string) bool {
 	var state interface{ SQLState() string }
 	if errors.As(err, &state) {
@@ -117,8 +119,8 @@ func (s *Store) explainMissing(missing []tableColumn, err error) error {
 	for i, c := range missing {
 		names[i] = c.name
 		if !laterColumn(c) {
-			return fmt.Errorf("keycache: %s is not a key table: it has no column %s; name another table, or drop it and create it with\n\n%s;",
-				s.table, c.name, s.DDL())
+			return fmt.Errorf("keycache: %s is not a key table but another one: it has no column %s; name another table in Config.KeyTable",
+				s.table, c.name)
 		}
 	}
 	return fmt.Errorf("keycache: key table %s has no column %s; add what is missing with\n\n%s",
@@ -247,9 +249,24 @@ func (s *Store) update(ctx context.Context, op, query string, args ...any) (int6
 	return n, err
 }
 
-// withConn runs f on one connection. SQLite refuses at once when another
-// connection writes, unless told to wait.
+// withConn runs f on one connection. If the table has not the columns that f names,
+// it says which are missing and what to do: it may be another table altogether.
 func (s *Store) withConn(ctx context.Context, op string, f func(*sql.Conn) error) error {
+	err := s.onConn(ctx, op, f)
+	if op != opCheck && missesColumn(err, "") {
+		if told := s.Check(ctx); told != nil {
+			return told
+		}
+	}
+	return err
+}
+
+// opCheck is what Check does, as errors call it.
+const opCheck = "check"
+
+// onConn runs f on one connection. SQLite refuses at once when another connection
+// writes, unless told to wait.
+func (s *Store) onConn(ctx context.Context, op string, f func(*sql.Conn) error) error {
 	if s.invalid != nil {
 		return s.invalid
 	}
