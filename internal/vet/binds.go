@@ -13,12 +13,14 @@ import (
 type style uint8
 
 const (
-	native   style = iota // as the server does
-	question              // sqlx.Rebind and In: every ?
-	colon                 // sqlx: :name, and :: for a colon
-	at                    // pgx.NamedArgs: @name
-	gorm                  // GORM: ? and @name
-	bun                   // bun: ?, ?0 and ?name
+	native    style = iota // as the server does
+	question               // sqlx.Rebind and In: every ?
+	colon                  // sqlx: :name, and :: for a colon
+	at                     // pgx.NamedArgs: @name
+	perhapsAt              // an argument may be pgx.NamedArgs
+	rewritten              // by code that is not known
+	gorm                   // GORM: ? and @name
+	bun                    // bun: ?, ?0 and ?name
 )
 
 // bound is a text with the parameters that the server will see.
@@ -39,8 +41,11 @@ func (b *bound) origin(n int) int {
 // bind rewrites a text as the library of a call does; ok is false when that depends on the values of the arguments, or when
 // the library would refuse it.
 func bind(d driver.Dialect, s *site, sql string, info *types.Info) (b *bound, ok bool) {
-	if s.style == native {
+	switch s.style {
+	case native:
 		return &bound{sql: sql}, true
+	case perhapsAt:
+		return &bound{sql: sql}, !hasAt(sql)
 	}
 	r := &rebinder{src: sql, dialect: d, names: map[string]int{}}
 	switch s.style {
@@ -50,6 +55,8 @@ func bind(d driver.Dialect, s *site, sql string, info *types.Info) (b *bound, ok
 		ok = r.colons()
 	case at:
 		ok = r.ats()
+	case rewritten:
+		return &bound{}, false
 	case gorm:
 		ok = r.gorm(s, info)
 	case bun:
@@ -153,6 +160,16 @@ func (r *rebinder) ats() bool {
 		i = end
 	}
 	return true
+}
+
+// hasAt reports whether a text may have named arguments.
+func hasAt(sql string) bool {
+	for i, c := range sql {
+		if c == '@' && nameAt(sql[i+1:], "") != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // opaque returns the length of a literal, quoted name or comment at the start of a text; 1 if there is none.

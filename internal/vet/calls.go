@@ -70,7 +70,6 @@ func siteOf(info *types.Info, call *ast.CallExpr) *site {
 	switch {
 	case isPgxCall(f):
 		s.bypass, at = true, lastString(f.Signature())
-		s.style = pgxStyle(info, call, at)
 	case f.Pkg().Path() == sqlxPkg && known(sqlxStyles, f.Name()):
 		name := strings.TrimSuffix(f.Name(), "Context")
 		s.style, s.makesText = sqlxStyles[name], sqlxTexts[name]
@@ -79,7 +78,6 @@ func siteOf(info *types.Info, call *ast.CallExpr) *site {
 	case f.Pkg().Path() == bunPkg && (f.Name() == "NewRaw" || isStandardCall(f)):
 		s.style = bun
 	case isStandardCall(f):
-		s.style = pgxStyle(info, call, at)
 	default:
 		return nil
 	}
@@ -87,6 +85,9 @@ func siteOf(info *types.Info, call *ast.CallExpr) *site {
 		return nil
 	}
 	s.query, s.args = call.Args[at], call.Args[at+1:]
+	if s.style == native {
+		s.style = pgxStyle(info, s.args)
+	}
 	return s
 }
 
@@ -138,16 +139,29 @@ func isString(t types.Type) bool {
 	return ok && b.Kind() == types.String
 }
 
-// pgxStyle looks for pgx's named arguments, which rewrite the text.
-func pgxStyle(info *types.Info, call *ast.CallExpr, query int) style {
-	for _, a := range call.Args[min(query+1, len(call.Args)):] {
-		if t := info.TypeOf(a); t != nil {
-			if name, ok := typeIn(t, isPgx); ok && (name == "NamedArgs" || name == "StrictNamedArgs") {
-				return at
-			}
+// pgxStyle looks for arguments with which pgx rewrites the text: its named arguments, and whatever else has a method
+// RewriteQuery.
+func pgxStyle(info *types.Info, args []ast.Expr) style {
+	found := native
+	for _, a := range args {
+		t := info.TypeOf(a)
+		if t == nil {
+			continue
+		}
+		if name, ok := typeIn(t, isPgx); ok && (name == "NamedArgs" || name == "StrictNamedArgs") {
+			return at
+		}
+		if o, _, _ := types.LookupFieldOrMethod(t, true, nil, "RewriteQuery"); o != nil {
+			return rewritten
+		}
+		if s, ok := t.Underlying().(*types.Slice); ok {
+			t = s.Elem() // args...
+		}
+		if types.IsInterface(t) {
+			found = perhapsAt
 		}
 	}
-	return native
+	return found
 }
 
 // copySite is a call of pgx's CopyFrom.

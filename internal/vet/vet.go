@@ -81,58 +81,71 @@ type checker struct {
 	dialect driver.Dialect
 	out     *Result
 
-	decls   declarations
-	ignored map[line]bool
-	seen    map[Note]bool // reported: one text may be given to several calls
+	decls    declarations
+	wrappers *wrappers
+	ignored  map[line]bool
+	seen     map[Note]bool // reported: one text may be given to several calls
 }
 
 func (c *checker) run(in *inspector.Inspector) error {
 	c.decls = declarationsOf(in, c.pass.TypesInfo)
-	var failed error
+	c.wrappers = wrappersOf(in, c.pass.TypesInfo)
+	var sites []*site
+	var copies []*copySite
 	in.Preorder([]ast.Node{(*ast.CallExpr)(nil)}, func(n ast.Node) {
-		if failed != nil {
-			return
-		}
 		call := n.(*ast.CallExpr)
 		if s := siteOf(c.pass.TypesInfo, call); s != nil {
-			failed = c.site(s)
+			sites = append(sites, s)
 		} else if s := copyOf(c.pass.TypesInfo, call); s != nil {
-			failed = c.copied(s)
+			copies = append(copies, s)
 		}
 	})
-	return failed
+	for len(sites) > 0 {
+		more, err := c.site(sites[0])
+		if err != nil {
+			return err
+		}
+		sites = append(sites[1:], more...)
+	}
+	for _, s := range copies {
+		if err := c.copied(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// site judges one call.
-func (c *checker) site(s *site) error {
+// site judges one call. If its text is a parameter of the function around it, it returns the calls of that.
+func (c *checker) site(s *site) (more []*site, err error) {
 	t, ok := c.decls.text(s.query)
 	if !ok {
-		if !c.judgedInside(s.query) {
+		more, all := c.wrappers.behind(s, c.decls.lost)
+		if !all && !c.judgedInside(s.query) {
 			c.out.Dynamic = append(c.out.Dynamic, Note{s.query.Pos(), "the text is no constant"})
 		}
-		return nil
+		return more, nil
 	}
 	explain, err := c.open()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b, ok := bind(c.dialect, s, t.value, c.pass.TypesInfo)
 	if !ok {
 		c.out.Undecided = append(c.out.Undecided, Note{s.query.Pos(), "what its arguments become in the text is not known"})
-		return nil
+		return nil, nil
 	}
 	e, err := explain(b.sql)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.out.Checked++
 	at := func(offset int) token.Pos { return t.pos(b.origin(offset)) }
 	if s.bypass {
 		c.bypassed(s.call, e, b, at(0))
-		return nil
+	} else {
+		c.refused(s.call, e, b, at)
 	}
-	c.refused(s.call, e, b, at)
-	return nil
+	return nil, nil
 }
 
 // judgedInside reports whether an expression is a call like Rebind("…"), whose text is judged by itself.

@@ -59,4 +59,17 @@ func withBun(ctx context.Context, db *bun.DB, u user) {
 func withNamedArgs(db *sql.DB) {
 	db.Exec("UPDATE users SET ssn = @ssn WHERE email = @mail", pgx.NamedArgs{"ssn": "1"})
 	db.Exec("UPDATE users SET note = '@ssn', ssn = lower(@ssn)", pgx.NamedArgs{"ssn": "1"}) // want `users.ssn`
+	arg := any(pgx.NamedArgs{"ssn": "1"})
+	db.Exec("UPDATE users SET ssn = @ssn WHERE email = @mail", arg)
+	db.Exec("UPDATE users SET ssn = @ssn WHERE email = @mail", []any{arg}...)
+	db.Exec("UPDATE users SET ssn = lower($1)", arg) // want `users.ssn`
+	db.Exec("the second text of users", rewriter{})
+	run(db, "UPDATE users SET ssn = @ssn WHERE email = @mail", pgx.NamedArgs{"ssn": "1"})
+	run(db, "UPDATE users SET ssn = lower(@ssn) WHERE email = @mail", pgx.NamedArgs{"ssn": "1"}) // want `users.ssn`
 }
+
+func run(db *sql.DB, text string, args ...any) { db.Exec(text, args...) }
+
+type rewriter struct{}
+
+func (rewriter) RewriteQuery() {}
