@@ -1,10 +1,12 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/colseal/colseal/codec"
@@ -125,6 +127,9 @@ func (r *resealer) countColumn(ctx context.Context, t *resealTable, col *resealC
 		}
 		uses[j].Cells += cells
 	}
+	slices.SortFunc(uses, func(a, b KeyUse) int {
+		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.KeyID, b.KeyID))
+	})
 	return uses, todo, nil
 }
 

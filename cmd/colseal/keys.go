@@ -34,7 +34,7 @@ const kmsEnv = "COLSEAL_KMS"
 // keyring is what every keys command works on, as its flags say.
 type keyring struct {
 	dsn, dialect, table string
-	kms                 string
+	kms                 []string
 	by                  string
 	maxAge, maxStale    time.Duration
 	json                bool
@@ -72,7 +72,8 @@ func newKeys() *cobra.Command {
 
 // kmsFlag adds --kms.
 func (k *keyring) kmsFlag(cmd *cobra.Command, why string) {
-	cmd.Flags().StringVar(&k.kms, "kms", "", why+", as awskms:///alias/NAME?region=REGION or localkms:///PATH (default: the environment's "+kmsEnv+")")
+	cmd.Flags().StringArrayVar(&k.kms, "kms", nil, why+", as awskms:///alias/NAME?region=REGION or localkms:///PATH;"+
+		" several for keys under several (default: the environment's "+kmsEnv+", with blanks between several)")
 }
 
 // changeFlags adds what the commands that change keys have in common.
@@ -103,8 +104,12 @@ func (k *keyring) open(ctx context.Context, create bool) (*opened, error) {
 	}
 	o.store = keycache.OpenStore(o.db, dialect, k.table)
 	wrapper := kms.Wrapper(keyless{})
-	if address := cmp.Or(k.kms, os.Getenv(kmsEnv)); address != "" {
-		if o.kms, err = kms.Open(ctx, address); err != nil {
+	addresses := k.kms
+	if len(addresses) == 0 {
+		addresses = strings.Fields(os.Getenv(kmsEnv))
+	}
+	if len(addresses) > 0 {
+		if o.kms, err = kms.OpenAll(ctx, addresses...); err != nil {
 			o.close()
 			return nil, err
 		}

@@ -10,26 +10,26 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
 	"strconv"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/mortal"
 	"github.com/colseal/colseal/internal/pgtest"
 	"github.com/colseal/colseal/kms"
 )
 
 // resealAndDie is a process of its own: it re-seals when it is told to, and dies at a given step, a step being a
-// message to the server or from it.
+// message to the server or from it, or a call of KMS.
 func resealAndDie() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -45,13 +45,9 @@ func resealAndDie() error {
 	if err != nil {
 		return err
 	}
-	life := &mortality{dieAt: dieAt}
-	dial := pg.DialFunc
-	pg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := dial(ctx, network, addr)
-		return mortalConn{c, life}, err
-	}
-	cn, err := driver.NewConnector(stdlib.GetConnector(*pg), driver.Config{Schema: people, KMS: w})
+	life := mortal.New(dieAt)
+	pg.DialFunc = pgconn.DialFunc(life.Dial(mortal.Dialer(pg.DialFunc)))
+	cn, err := driver.NewConnector(stdlib.GetConnector(*pg), driver.Config{Schema: people, KMS: life.KMS(w)})
 	if err != nil {
 		return err
 	}
@@ -66,39 +62,8 @@ func resealAndDie() error {
 	if err := db.Close(); err != nil {
 		return err
 	}
-	fmt.Println("steps", life.steps.Load())
+	fmt.Println("steps", life.Steps())
 	return nil
-}
-
-// mortality ends the process at a step, with a signal that it cannot catch.
-type mortality struct {
-	dieAt int64 // 0: never
-	steps atomic.Int64
-}
-
-func (m *mortality) step() {
-	if m.steps.Add(1) == m.dieAt {
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {} // the signal comes
-	}
-}
-
-type mortalConn struct {
-	net.Conn
-	life *mortality
-}
-
-func (c mortalConn) Write(b []byte) (int, error) {
-	c.life.step() // before it is sent
-	n, err := c.Conn.Write(b)
-	c.life.step() // after it was, and before anybody knows what became of it
-	return n, err
-}
-
-func (c mortalConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	c.life.step() // the server has done it, and we do not know
-	return n, err
 }
 
 // killed runs a process that re-seals until it is through or dies, and returns its steps: 0 if it died.

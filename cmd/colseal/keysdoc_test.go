@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bytes"
+	"database/sql"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/kms/kmstest"
+	"github.com/colseal/colseal/schema"
+)
+
+var update = flag.Bool("update", false, "write the outputs in docs/cli.md anew")
+
+const cliPage = "../../docs/cli.md"
+
+// customers is the part of the sample application that the page shows.
+var customers = schema.Must(schema.Columns("customers",
+	schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "email"}, schema.Column{Name: "ssn"}, schema.Column{Name: "born", Kind: schema.Time}))
+
+// keysWorld is a SQLite file, a KMS, and the environment that names them.
+type keysWorld struct {
+	file   string
+	schema string // a file
+	plain  *sql.DB
+	kms    *kmstest.Server
+}
+
+func newKeysWorld(t *testing.T) *keysWorld {
+	t.Helper()
+	dir := t.TempDir()
+	w := &keysWorld{file: filepath.Join(dir, "app.db"), schema: filepath.Join(dir, "schema.json"), kms: kmstest.Start(t)}
+	w.kms.CreateKey(kmstest.Alias("alias/app"))
+	text, err := customers.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(w.schema, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if w.plain, err = sql.Open("sqlite", w.file+"?_pragma=busy_timeout(5000)"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.plain.Close() })
+	t.Setenv(dsnEnv, w.file)
+	t.Setenv(kmsEnv, w.url("alias/app"))
+	t.Setenv("AWS_ACCESS_KEY_ID", "test")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
+	return w
+}
+
+func (w *keysWorld) url(key string) string {
+	return "awskms:///" + key + "?region=" + kmstest.DefaultRegion + "&endpoint=" + w.kms.URL()
+}
+
+// fill stores customers as a program would.
+func (w *keysWorld) fill(t *testing.T, n int) {
+	t.Helper()
+	if _, err := w.plain.Exec("CREATE TABLE IF NOT EXISTS customers (id INTEGER PRIMARY KEY, email BLOB UNIQUE, ssn BLOB, born BLOB)"); err != nil {
+		t.Fatal(err)
+	}
+	wrapper, err := kms.Open(t.Context(), w.url("alias/app"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cn, err := driver.NewConnector(liteConnector(w.file), driver.Config{Schema: customers, KMS: wrapper, Dialect: driver.SQLite})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(cn)
+	defer db.Close()
+	for i := range n {
+		ctx := t.Context()
+		if i%4 == 3 {
+			ctx = keycache.WithScope(ctx, "tenant:42")
+		}
+		if _, err := db.ExecContext(ctx, "INSERT INTO customers (email, ssn, born) VALUES (?, ?, ?)", fmt.Sprint("u", i, "@example.com"), "078-05-1120", "1980-05-01"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// later lets hours go by.
+func (w *keysWorld) later(t *testing.T) {
+	t.Helper()
+	for _, column := range []string{"created_at", "seals_from"} {
+		if _, err := w.plain.Exec("UPDATE colseal_keys SET " + column + " = strftime('%Y-%m-%dT%H:%M:%fZ', " + column + ", '-3 hours')"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// masks hide what differs from run to run, beside the ids of keys.
+var masks = []struct {
+	re *regexp.Regexp
+	by string
+}{
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z`), "TIME"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d`), "DAY"},
+	{regexp.MustCompile(`key/[0-9a-f-]{36}`), "key/KEK"},
+	{regexp.MustCompile(`\b(\d+s)\b`), "AGE"},
+	{regexp.MustCompile(`"changed_by": "[^"]*"`), `"changed_by": ""`},
+}
+
+var keyIDs = regexp.MustCompile(`\b[0-9a-f]{8}\b`)
+
+// names gives ids the names K1, K2, … in the order in which they appear.
+type names map[string]string
+
+func (n names) mask(text string) string {
+	for _, m := range masks {
+		text = m.re.ReplaceAllString(text, m.by)
+	}
+	text = keyIDs.ReplaceAllStringFunc(text, func(id string) string {
+		if n[id] == "" {
+			n[id] = fmt.Sprint("K", len(n)+1)
+		}
+		return n[id]
+	})
+	// Columns are as wide as what is in them.
+	return regexp.MustCompile(` {2,}`).ReplaceAllString(text, "  ")
+}
+
+var consoleBlock = regexp.MustCompile("(?s)```console\n(.*?)```\n")
+
+// The outputs of the keys commands in docs/cli.md are those of a run.
+func TestKeysPage(t *testing.T) {
+	page, err := os.ReadFile(cliPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newKeysWorld(t)
+	at := bytes.Index(page, []byte("\n## keys\n"))
+	if at < 0 {
+		t.Fatal("docs/cli.md has no section keys")
+	}
+	head, section := string(page[:at]), string(page[at:])
+	run := &pageRun{w: w, shown: names{}, real: names{}}
+	var out strings.Builder
+	last := 0
+	for _, m := range consoleBlock.FindAllStringSubmatchIndex(section, -1) {
+		run.between(t, section[last:m[0]])
+		out.WriteString(section[last:m[2]])
+		out.WriteString(run.block(t, section[m[2]:m[3]]))
+		last = m[3]
+	}
+	out.WriteString(section[last:])
+	if run.commands < 10 {
+		t.Errorf("only %d commands were found", run.commands)
+	}
+	if *update {
+		text := head + out.String()
+		for id, shown := range run.placeholders {
+			text = strings.ReplaceAll(text, shown, id)
+		}
+		if err := os.WriteFile(cliPage, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// pageRun runs the commands of the page one after the other.
+type pageRun struct {
+	w            *keysWorld
+	commands     int
+	shown, real  names             // ids on the page, and in this run
+	placeholders map[string]string // with -update: real ids by what stands for them in commands
+}
+
+// between does what the text before a block says.
+func (r *pageRun) between(t *testing.T, text string) {
+	switch {
+	case strings.Contains(text, "After the second time"):
+		r.w.later(t)
+	case strings.Contains(text, "### Changing"):
+		r.w.fill(t, 8)
+	case strings.Contains(text, "With `COLSEAL_KMS` naming the new one"):
+		r.w.kms.CreateKey(kmstest.Alias("alias/next"))
+		t.Setenv(kmsEnv, r.w.url("alias/next"))
+	}
+}
+
+// block runs the commands of a block, compares what they print, and returns the block as it was this time.
+func (r *pageRun) block(t *testing.T, block string) string {
+	t.Helper()
+	var out strings.Builder
+	for _, part := range regexp.MustCompile(`(?m)^\$ `).Split(block, -1)[1:] {
+		command, want, _ := strings.Cut(part, "\n")
+		got := r.command(t, command)
+		if diff := cmp.Diff(r.shown.mask(want), r.real.mask(got)); diff != "" && !*update {
+			t.Errorf("$ %s (-docs/cli.md +now)\n%s", command, diff)
+		}
+		out.WriteString("$ " + command + "\n" + got)
+	}
+	return out.String()
+}
+
+func (r *pageRun) command(t *testing.T, command string) string {
+	t.Helper()
+	r.commands++
+	// The page's ids stand for those of this run.
+	real := keyIDs.ReplaceAllStringFunc(command, func(id string) string {
+		for actual, name := range r.real {
+			if r.shown[id] == name || *update && "K"+strings.TrimLeft(id, "0") == name {
+				if r.placeholders == nil {
+					r.placeholders = map[string]string{}
+				}
+				r.placeholders[actual] = id
+				return actual
+			}
+		}
+		t.Fatalf("$ %s: which key is %s?", command, id)
+		return ""
+	})
+	args := strings.Fields(real)
+	args = args[1:]
+	for i := 0; i < len(args); i++ { // words in quotes
+		if strings.HasPrefix(args[i], "'") {
+			for !strings.HasSuffix(args[i], "'") {
+				args[i] += " " + args[i+1]
+				args = append(args[:i+1], args[i+2:]...)
+			}
+			args[i] = strings.Trim(args[i], "'")
+		}
+		if args[i] == "schema.json" {
+			args[i] = r.w.schema
+		}
+	}
+	status, out, errs := colseal(t, "", append(args, "--dialect", "sqlite", "--by", "ops")...)
+	if strings.Contains(errs, "unknown flag: --by") {
+		status, out, errs = colseal(t, "", append(args, "--dialect", "sqlite")...)
+	}
+	if status == statusFailed {
+		t.Errorf("$ %s: %s", real, errs)
+	}
+	return out
+}
