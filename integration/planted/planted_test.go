@@ -1,0 +1,119 @@
+package planted
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/colseal/colseal/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// A bug is a change of one file of internal/sqlplan.
+type bug struct {
+	name   string
+	file   string
+	change []string // what stands there, what takes its place, and so on
+	suite  string   // the package whose tests have to fail
+	tests  string   // those of them that are run
+	caught string   // what they have to say, as a regular expression
+}
+
+var bugs = []bug{
+	{
+		name: "an expression of an unknown kind is forwarded",
+		file: "expr.go",
+		change: []string{
+			"\tcase *sqlparse.NullIf:\n\t\treturn a.nullIf(e, sc)\n", "",
+			`return nil, a.refuse(e.Pos(), nil, fmt.Sprintf("this kind of expression (%T) is not analysed", e), "")`, `_ = fmt.Sprint(); return newFree(), nil`,
+		},
+		suite:  "shapes",
+		tests:  "TestRandom",
+		caught: `leaks(?s:.*)draw statement: .*NULLIF.*`,
+	},
+	{
+		name:   "only the first branch of MERGE is looked at",
+		file:   "dml.go",
+		change: []string{"for _, m := range s.Whens {", "for _, m := range s.Whens[:1] {"},
+		suite:  "shapes",
+		tests:  "TestRandom",
+		caught: `leaks(?s:.*)draw statement: MERGE.*`,
+	},
+	{
+		name:   "statements of other kinds are forwarded",
+		file:   "utility.go",
+		change: []string{"if u.Carries && ", "if false && "},
+		suite:  "corpus",
+		tests:  "TestPostgreSQL",
+		caught: `other statements are forwarded as they are`,
+	},
+}
+
+// Every planted bug is caught.
+func TestPlantedBugs(t *testing.T) {
+	db := pgtest.New(t)
+	for _, b := range bugs {
+		t.Run(b.name, func(t *testing.T) {
+			args := []string{"test", "-count=1", "-run", b.tests, "-overlay", b.overlay(t), "./integration/" + b.suite}
+			cmd := exec.CommandContext(t.Context(), "go", args...)
+			cmd.Dir = root
+			// A seed of its own, so that whether the bug is met is no matter of luck.
+			cmd.Env = append(os.Environ(), "COLSEAL_TEST_DSN="+db.DSN(), "CI=", "COLSEAL_SHAPES_SEED=1", "COLSEAL_SHAPES_COUNT=600", "RAPID_SHRINKTIME=5s")
+			out, err := cmd.CombinedOutput()
+			switch {
+			case err == nil:
+				t.Errorf("the tests pass with this bug:\n%s", out)
+			case bytes.Contains(out, []byte("[build failed]")):
+				t.Errorf("it does not compile:\n%s", out)
+			default:
+				said := regexp.MustCompile(b.caught).Find(out)
+				if said == nil {
+					t.Errorf("the tests fail for another reason:\n%s", out)
+				}
+				t.Logf("caught: %s", said[max(0, len(said)-600):])
+			}
+		})
+	}
+}
+
+const root = "../.."
+
+// overlay writes the file with the bug, and what tells the compiler to read it.
+func (b bug) overlay(t *testing.T) string {
+	t.Helper()
+	file, err := filepath.Abs(filepath.Join(root, "internal/sqlplan", b.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(source)
+	for i := 0; i < len(b.change); i += 2 {
+		if strings.Count(text, b.change[i]) != 1 {
+			t.Fatalf("%s has changed: this does not stand in it once, so the bug has to be planted elsewhere:\n%s", b.file, b.change[i])
+		}
+		text = strings.Replace(text, b.change[i], b.change[i+1], 1)
+	}
+	dir := t.TempDir()
+	planted := filepath.Join(dir, b.file)
+	if err := os.WriteFile(planted, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{file: planted}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(path, overlay, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
