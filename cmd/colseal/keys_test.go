@@ -331,7 +331,7 @@ func TestKeysOnServer(t *testing.T) {
 		}
 		step := func(want string, command string) string {
 			t.Helper()
-			status, out, errs := colseal(t, "", append([]string{"keys", "--by", "ops"}, strings.Fields(command)...)...)
+			status, out, errs := colseal(t, "", append([]string{"keys"}, strings.Fields(command)...)...)
 			if status == statusFailed || !strings.Contains(out, want) {
 				t.Fatalf("%s: status %d\n%s%s", command, status, out, errs)
 			}

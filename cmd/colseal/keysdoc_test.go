@@ -236,10 +236,7 @@ func (r *pageRun) command(t *testing.T, command string) string {
 			args[i] = r.w.schema
 		}
 	}
-	status, out, errs := colseal(t, "", append(args, "--dialect", "sqlite", "--by", "ops")...)
-	if strings.Contains(errs, "unknown flag: --by") {
-		status, out, errs = colseal(t, "", append(args, "--dialect", "sqlite")...)
-	}
+	status, out, errs := colseal(t, "", append(args, "--dialect", "sqlite")...)
 	if status == statusFailed {
 		t.Errorf("$ %s: %s", real, errs)
 	}
