@@ -191,3 +191,40 @@ func TestAuditOfOutage(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+func TestAuditOfAdministration(t *testing.T) {
+	rec, logger := audittest.New(t)
+	s, w := sqliteStore(t), newFakeKMS()
+	a := NewAdmin(s, w, AdminConfig{By: "ann", Logger: logger})
+	const scope = "tenant:1"
+	first := must[Key](t)(a.Rotate(t.Context(), PurposeData, scope))
+	second := must[Key](t)(a.Rotate(t.Context(), PurposeData, scope))
+	search := must[Key](t)(a.Rotate(t.Context(), PurposeSearch, scope))
+	must[Key](t)(a.Revoke(t.Context(), second.ID, "leaked"))
+	must[[]Key](t)(a.Destroy(t.Context(), scope, "asked for"))
+	about := func(k Key, why string) string {
+		return fmt.Sprintf("key_id=%08x purpose=%s scope=%s epoch=%d kek=kek by=ann why=%s", k.ID, k.Purpose, scope, k.Epoch, why)
+	}
+	for _, tt := range []struct {
+		event audit.Event
+		want  []string
+	}{
+		{audit.KeyCreated, []string{about(first, "rotate"), about(search, "rotate")}},
+		{audit.KeyRevoked, []string{about(second, "leaked")}},
+	} {
+		if got := rec.Take(tt.event); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.event.Name, got, tt.want)
+		}
+	}
+	if got := rec.Take(audit.KeyRotated); len(got) != 2 || got[0] != about(second, "rotate") { // and the revoked one's successor
+		t.Errorf("%q", got)
+	}
+	for _, got := range rec.Take(audit.KeyDestroyed) {
+		if !strings.Contains(got, " scope="+scope+" ") || !strings.HasSuffix(got, " by=ann why=asked for") {
+			t.Errorf("%q", got)
+		}
+	}
+	if names := rec.Names(); len(names) != 0 {
+		t.Errorf("also: %q", names)
+	}
+}

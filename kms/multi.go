@@ -40,7 +40,8 @@ type MultiConfig struct {
 	// next; default 2 s. Less when the caller's deadline is nearer.
 	Timeout time.Duration
 
-	// Logger is told of KEKs that are passed over, as warnings; nil: nobody is.
+	// Logger is told of KEKs that are passed over, by the events of docs/operating.md;
+	// nil: nobody is.
 	Logger *slog.Logger
 }
 
@@ -221,9 +222,22 @@ func (m *Multi) wrap(ctx context.Context, op string, plaintext []byte, ec Encryp
 		return Wrapped{}, &Error{Op: op, Class: ErrUnavailable, Reason: err.Error()}
 	}
 	if len(f.errs) > 0 {
-		m.cfg.Logger.WarnContext(ctx, "kms: a data key lacks wraps; rewrap it when the KEK answers again", "wrapped_under", w.KeyID, "missing", len(f.errs), "error", f.err(ctx))
+		m.tell(ctx, eventWrapsMissing, w.KeyID, &f)
 	}
 	return w, nil
+}
+
+// The events of a Multi. internal/audit, which knows this package, has them in its list.
+const (
+	eventWrapsMissing = "colseal.kms.wraps_missing"
+	eventPassedOver   = "colseal.kms.passed_over"
+)
+
+// tell logs that KEKs failed, and which one did the work all the same.
+func (m *Multi) tell(ctx context.Context, event, kek string, f *failures) {
+	err := f.err(ctx)
+	m.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, event, slog.String("kek", kek), slog.Int("missing", len(f.errs)),
+		slog.String("error_class", ErrorClass(err)), slog.String("error", err.Error()))
 }
 
 // enough tells whether a key can still get the wraps that it needs. A KEK that refuses
@@ -261,7 +275,7 @@ func (m *Multi) open(ctx context.Context, f *failures, wraps []Wrapped, ec Encry
 			plaintext, err := ask(ctx, m, k, len(m.members)-i, func(ctx context.Context) ([]byte, error) { return k.Unwrap(ctx, w, ec) })
 			if err == nil {
 				if len(f.errs) > 0 {
-					m.cfg.Logger.WarnContext(ctx, "kms: a data key was unwrapped by another KEK than the first", "used", w.KeyID, "error", f.err(ctx))
+					m.tell(ctx, eventPassedOver, w.KeyID, f)
 				}
 				return plaintext
 			}

@@ -26,7 +26,7 @@ func TestPageListsEvents(t *testing.T) {
 	}
 	for _, attr := range []string{
 		KeyID, Purpose, Scope, Epoch, KEK, OldKEK, By, Why, Op, ErrorClass, ErrorText, Table, Column,
-		Class, Reason, Line, Position, Statement, Suppressed, Because,
+		Class, Reason, Line, Position, Statement, Suppressed, Missing, Because,
 	} {
 		if !strings.Contains(string(page), "\n| `"+attr+"` |") {
 			t.Errorf("docs/operating.md does not say what %s is", attr)

@@ -41,6 +41,7 @@ const (
 	Position   = "position"   // in that line, in characters, from 1
 	Statement  = "statement"  // a fingerprint; see Fingerprint
 	Suppressed = "suppressed" // how many records like this one were left out since the last
+	Missing    = "missing"    // how many KEKs did not do it
 	Because    = "because"
 )
 
@@ -82,8 +83,12 @@ var (
 		Purpose, Scope, Epoch, ErrorClass, ErrorText, Suppressed)
 	KMSRefused = event("colseal.kms.refused", slog.LevelError, "KMS gave a definite no",
 		Op, KeyID, Purpose, Scope, Epoch, KEK, ErrorClass, ErrorText, Suppressed)
-	KMSPaused      = event("colseal.kms.paused", slog.LevelWarn, "after several failures in a row the circuit breaker keeps requests from KMS")
-	KMSResumed     = event("colseal.kms.resumed", slog.LevelInfo, "KMS answers again")
+	KMSPaused     = event("colseal.kms.paused", slog.LevelWarn, "after several failures in a row the circuit breaker keeps requests from KMS")
+	KMSResumed    = event("colseal.kms.resumed", slog.LevelInfo, "KMS answers again")
+	KMSPassedOver = event("colseal.kms.passed_over", slog.LevelWarn, "`kms.Multi`: a key was unwrapped by another KEK than the first",
+		KEK, Missing, ErrorClass, ErrorText)
+	KMSWrapsMissing = event("colseal.kms.wraps_missing", slog.LevelWarn, "`kms.Multi`: a new key lacks wraps; rewrap it when the KEK answers again",
+		KEK, Missing, ErrorClass, ErrorText)
 	KeyringCreated = event("colseal.keyring.created", slog.LevelInfo, "`AutoCreateKeyTable` made the key table", Table)
 )
 

@@ -17,6 +17,8 @@ import (
 
 	sdk "github.com/aws/aws-sdk-go-v2/service/kms"
 
+	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/audit/audittest"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"
@@ -49,6 +51,9 @@ func (r *regions) multi(t *testing.T, cfg kms.MultiConfig) *kms.Multi {
 
 func newMulti(t *testing.T, cfg kms.MultiConfig, keks ...kms.Importer) *kms.Multi {
 	t.Helper()
+	if cfg.Logger == nil {
+		_, cfg.Logger = audittest.New(t) // holds what is logged to the list of events
+	}
 	m, err := kms.NewMulti(cfg, keks...)
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +77,27 @@ func wantOpens(t *testing.T, w kms.Wrapper, k kms.DataKey, wrapped kms.Wrapped) 
 	got, err := w.Unwrap(t.Context(), wrapped, multiEC)
 	if err != nil || !bytes.Equal(got, k.Plaintext) {
 		t.Errorf("Unwrap: same key %v, %v", bytes.Equal(got, k.Plaintext), err)
+	}
+}
+
+func TestMultiTellsOfPassedOverKEKs(t *testing.T) {
+	r := newRegions()
+	rec, logger := audittest.New(t)
+	m := r.multi(t, kms.MultiConfig{MinWraps: 1, Logger: logger})
+	whole := multiKey(t, m)
+	if names := rec.Names(); len(names) != 0 {
+		t.Errorf("%q without a failure", names)
+	}
+	r.west.Break(kmstest.Refused)
+	multiKey(t, m)
+	want := "kek=" + r.eastKey + " missing=1 error_class=unavailable error=kms: "
+	if got := rec.Take(audit.KMSWrapsMissing); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+		t.Errorf("%q, want %q…", got, want)
+	}
+	fresh := r.multi(t, kms.MultiConfig{Logger: logger}) // asks the first KEK first
+	wantOpens(t, fresh, whole, whole.Wrapped)
+	if got := rec.Take(audit.KMSPassedOver); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+		t.Errorf("%q, want %q…", got, want)
 	}
 }
 
@@ -229,7 +255,7 @@ func TestMultiMinWraps(t *testing.T) {
 				t.Errorf("with all wraps: %v", err)
 			}
 			k := multiKey(t, one)
-			if k.Wrapped.KeyID != up || !strings.Contains(log.String(), "lacks wraps") {
+			if k.Wrapped.KeyID != up || !strings.Contains(log.String(), "colseal.kms.wraps_missing") {
 				t.Errorf("key id %q, log %q", k.Wrapped.KeyID, log.String())
 			}
 			if _, err := one.Rewrap(t.Context(), k.Wrapped, multiEC); !errors.Is(err, kms.ErrUnavailable) {
