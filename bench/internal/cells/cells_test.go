@@ -28,7 +28,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("%d tables", len(tables))
 	}
 	goals := Goals(results)
-	if len(goals) != 9 {
+	if len(goals) != 10 {
 		t.Errorf("%d goals: a row that one names is not there", len(goals))
 	}
 	// Allocations are the same on every machine.

@@ -104,6 +104,12 @@ func (f *fixture) seals() []subject {
 			_, err = k.SealValue(codec.KindText, f.value)
 			f.note(err)
 		}},
+		{lookedBlock, r, func() { // one allocation for all cells of a statement: the driver's way
+			k, err := f.cache.Sealer(background, random, 1)
+			f.note(err)
+			_, err = k.AppendSealed(buf, codec.KindText, f.value)
+			f.note(err)
+		}},
 		{"deterministic cell, bytes into a prepared buffer", d, raw(f.det, buf)},
 		{"deterministic cell, Go value", d, value(f.det)},
 		{"deterministic cell, Go value, incl. key lookup", d, func() {

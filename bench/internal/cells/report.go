@@ -100,6 +100,7 @@ func goals() []goal {
 	return []goal{
 		{"seal incl. key lookup ÷ bare that draws its nonce", "seal", looked, drawn, 2.2, 1},
 		{"seal incl. key lookup ÷ bare with a fixed nonce (never safe)", "seal", looked, fixed, 2.2, 1},
+		{"seal as the driver does, incl. key lookup ÷ bare with a fixed nonce", "seal", lookedBlock, fixed, 2.2, 1},
 		{"open, allocating ÷ bare", "open", "cell, bytes, allocating", fixed, 1.8, 1},
 		{"open, text as the driver gives it ÷ bare", "open", inPlaceText, fixed, 1.8, 1},
 		{"open, in place ÷ bare", "open", "cell, bytes in place, incl. the copy", fixed, 1.4, 0},
