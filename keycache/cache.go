@@ -3,6 +3,7 @@ package keycache
 import (
 	"context"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/colseal/colseal/internal/audit"
@@ -22,6 +23,7 @@ type Cache struct {
 
 	entries *hot.Map[uint32, *entry]
 	rings   *hot.Map[ringID, *ring]
+	home    [2]atomic.Pointer[ring] // the rings of the empty scope, data and search, if they were read: see ringNow
 	flights *flights
 	columns columnSet
 

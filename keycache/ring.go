@@ -50,6 +50,25 @@ type searchKeys struct {
 	keys []*codec.Key
 }
 
+// ringNow returns the ring if it is held. Most programs have no scopes, and theirs
+// needs no look into the map. A ring that was dropped may be found here until it is
+// replaced; it has ended, so that it never serves.
+func (c *Cache) ringNow(id ringID) *ring {
+	if id.scope == "" {
+		if r := c.homeOf(id).Load(); r != nil {
+			return r
+		}
+	}
+	return c.rings.Get(id)
+}
+
+func (c *Cache) homeOf(id ringID) *atomic.Pointer[ring] {
+	if id.purpose == PurposeSearch {
+		return &c.home[1]
+	}
+	return &c.home[0]
+}
+
 // ring returns the ring of ctx's scope, read or not.
 func (c *Cache) ring(id ringID) *ring {
 	if r := c.rings.Get(id); r != nil {
@@ -144,6 +163,8 @@ func (c *Cache) readRing(ctx context.Context, id ringID) (*ringState, error) {
 	if !r.start(until.fresh, until.hard, func() { c.attendRing(r) }) {
 		// Evicted meanwhile. The reading serves who waits for it.
 		c.dropRing(r)
+	} else if id.scope == "" {
+		c.homeOf(id).Store(r)
 	}
 	return s, nil
 }

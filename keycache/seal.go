@@ -23,7 +23,7 @@ const sealTries = 16
 func (c *Cache) Sealer(ctx context.Context, col Column, n int) (*codec.Key, error) {
 	seals := uint64(max(n, 0)) //nolint:gosec // not negative
 	id := ringID{PurposeData, ScopeOf(ctx)}
-	if r := c.rings.Get(id); r != nil && r.hit() {
+	if r := c.ringNow(id); r != nil && r.hit() {
 		if s := r.current.Load(); s != nil {
 			k := s.keys[0]
 			e := k.entry.Load()

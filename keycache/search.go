@@ -17,7 +17,7 @@ import (
 // The slice is shared: callers do not change it.
 func (c *Cache) SearchKeys(ctx context.Context, col Column) ([]*codec.Key, error) {
 	id := ringID{PurposeSearch, ScopeOf(ctx)}
-	if r := c.rings.Get(id); r != nil && r.hit() {
+	if r := c.ringNow(id); r != nil && r.hit() {
 		if s := r.current.Load(); s != nil {
 			if keys := s.column(col); keys != nil && s.hit() {
 				c.hits.Add(1)
