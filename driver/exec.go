@@ -69,6 +69,16 @@ func (c *conn) analyse(ctx context.Context, query string, args []sqldriver.Named
 			return call{}, err
 		}
 	}
+	for try := 1; ; try++ {
+		cl, err := c.sealed(ctx, query, opts, rest, args, isQuery)
+		if !keysChanged(err, try) {
+			return cl, err
+		}
+	}
+}
+
+// sealed is analyse without what pgx adds.
+func (c *conn) sealed(ctx context.Context, query string, opts, rest, args []sqldriver.NamedValue, isQuery bool) (call, error) {
 	p, err := c.plan(ctx, query)
 	if err != nil {
 		return call{}, err

@@ -258,6 +258,13 @@ func (s *sealer) findKeys(p *sqlplan.Plan) error {
 
 var errKeysChanged = fmt.Errorf("%w: the search keys changed while the statement was made: run it again", keycache.ErrKeyUnavailable)
 
+// keysChanged reports whether a statement is to be planned again, because it met other
+// search keys than it was planned for. They change once in months, and the next reading of
+// them holds for minutes.
+func keysChanged(err error, try int) bool {
+	return err != nil && try < 3 && errors.Is(err, errKeysChanged)
+}
+
 func (s *sealer) askKeys() error {
 	if len(s.keys) == 0 {
 		return nil

@@ -15,15 +15,20 @@ func (c *conn) Prepare(query string) (sqldriver.Stmt, error) {
 // PrepareContext implements driver.ConnPrepareContext. Literals for sealed columns are
 // sealed now, and stand in the prepared statement.
 func (c *conn) PrepareContext(ctx context.Context, query string) (sqldriver.Stmt, error) {
-	c.settle()
 	s := &stmt{c: c, query: query}
-	at := s.moment()
-	p, err := c.plan(ctx, query)
-	if err != nil {
-		return nil, c.st.refusal(ctx, err)
-	}
-	if err := s.prepare(ctx, p, at); err != nil {
-		return nil, c.st.refusal(ctx, err)
+	for try := 1; ; try++ {
+		c.settle()
+		at := s.moment()
+		p, err := c.plan(ctx, query)
+		if err == nil {
+			err = s.prepare(ctx, p, at)
+		}
+		if err == nil {
+			break
+		}
+		if !keysChanged(err, try) {
+			return nil, c.st.refusal(ctx, err)
+		}
 	}
 	if s.check.cc != nil {
 		return stmtConverter{s}, nil
@@ -205,6 +210,16 @@ func (s *stmt) arguments(ctx context.Context, args []sqldriver.NamedValue) ([]sq
 	if err := refuseRewriter(args, "a prepared statement"); err != nil {
 		return nil, err
 	}
+	for try := 1; ; try++ {
+		out, err := s.sealed(ctx, args, converted)
+		if !keysChanged(err, try) {
+			return out, err
+		}
+	}
+}
+
+// sealed is arguments for the keys of this moment.
+func (s *stmt) sealed(ctx context.Context, args []sqldriver.NamedValue, converted bool) ([]sqldriver.NamedValue, error) {
 	if err := s.renew(ctx); err != nil {
 		return nil, err
 	}

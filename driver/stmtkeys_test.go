@@ -113,6 +113,35 @@ func TestSearchKeyAppearsAfterPlanning(t *testing.T) {
 	}
 }
 
+// One that can be planned anew is.
+func TestSearchKeyAppearsAndIsPlannedFor(t *testing.T) {
+	for name, run := range map[string]func(b *bench) error{
+		"exec": func(b *bench) error { _, err := b.db.Exec("s", "a@x"); return err },
+		"prepared": func(b *bench) error {
+			st, err := b.db.Prepare("s")
+			if err != nil {
+				return err
+			}
+			defer st.Close()
+			_, err = st.Exec("a@x")
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, "full")
+			b.cn.st.ring.ready.Store(&openRing{keySource: &racingKeys{handKeys: b.keys}})
+			one := sealedPlan("s", sqlplan.Param{From: 1, Use: b.use("email")})
+			one.Search, one.SearchKeys = true, 1
+			two := *one
+			two.SearchKeys = 2
+			b.plans.byKeys = map[int]*sqlplan.Plan{1: one, 2: &two}
+			if err := run(b); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // otherText makes another text.
 type otherText struct{}
 

@@ -13,19 +13,29 @@ import (
 
 // A Life counts the steps of this process. It is safe for concurrent use.
 type Life struct {
-	dieAt int64
+	dieAt atomic.Int64
 	steps atomic.Int64
 }
 
 // New returns a Life that ends at the given step, counted from 1; 0 means never.
-func New(dieAt int64) *Life { return &Life{dieAt: dieAt} }
+func New(dieAt int64) *Life {
+	l := &Life{}
+	l.dieAt.Store(dieAt)
+	return l
+}
+
+// Restart forgets the steps so far; none may be under way.
+func (l *Life) Restart(dieAt int64) {
+	l.steps.Store(0)
+	l.dieAt.Store(dieAt)
+}
 
 // Steps returns how many there were.
 func (l *Life) Steps() int64 { return l.steps.Load() }
 
 // Step is one step.
 func (l *Life) Step() {
-	if l.steps.Add(1) != l.dieAt {
+	if l.steps.Add(1) != l.dieAt.Load() {
 		return
 	}
 	self, err := os.FindProcess(os.Getpid())
