@@ -96,6 +96,12 @@ func keys() driver.Config {
 	return cfg
 }
 
+func operator(ctx context.Context, db *sql.DB, key kms.Wrapper) (keycache.Key, error) {
+	admin := keycache.NewAdmin(keycache.OpenStore(db, keycache.Postgres, ""), key, keycache.AdminConfig{By: "ann"})
+	next, err := admin.Rotate(ctx, keycache.PurposeData, "tenant:42")
+	return next, err
+}
+
 func swap(key kms.Wrapper, dsn string) error {
 	driver.Register("pgx-colseal", driver.Config{Driver: stdlib.GetDefaultDriver(), Schema: tables, KMS: key})
 	db, err := sql.Open("pgx-colseal", dsn)
