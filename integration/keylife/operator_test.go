@@ -1,5 +1,3 @@
-//go:build unix
-
 package keylife
 
 import (
@@ -21,12 +19,14 @@ import (
 	"github.com/colseal/colseal/internal/mortal"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/kms"
-	"github.com/colseal/colseal/kms/kmstest"
 )
 
 // operate is an operator's process: it does one thing to the keys and dies at a given step of that, a step being a
 // message to the database or from it, or a call of KMS.
 func operate() error {
+	if does, ok := strings.CutPrefix(os.Getenv("OPERATOR_DOES"), "program "); ok {
+		return program(does)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	dieAt, err := strconv.ParseInt(os.Getenv("OPERATOR_DIES_AT"), 10, 64)
@@ -88,8 +88,7 @@ func (w *world) operator(t *testing.T, does string, diesAt int64) (steps int64) 
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	cmd.Env = append(os.Environ(), childEnv+"=1", "OPERATOR_DSN="+w.pg.DSN(), "OPERATOR_DOES="+does,
-		"OPERATOR_KMS=awskms:///"+alias+"?region="+kmstest.DefaultRegion+"&endpoint="+w.kms.URL(),
-		"OPERATOR_DIES_AT="+strconv.FormatInt(diesAt, 10), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
+		"OPERATOR_KMS="+w.kmsURL(), "OPERATOR_DIES_AT="+strconv.FormatInt(diesAt, 10), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
 	said, err := cmd.Output()
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
 		return 0
