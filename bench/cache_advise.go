@@ -38,7 +38,7 @@ func adviseCache(r *doc.Report, cfg sim.Config, o cacheOptions) error {
 		tried = append(tried, results[0])
 		return results[0], nil
 	}
-	var best *sim.Result
+	var best, shorter, fewer *sim.Result // what is advised, and what is just too little
 	for _, age := range adviseAges {
 		c := cfg
 		c.Cache.MaxAge, c.Cache.MaxEntries = age, cfg.Scopes*(cfg.Epochs+2) // room for all
@@ -48,12 +48,14 @@ func adviseCache(r *doc.Report, cfg sim.Config, o cacheOptions) error {
 			return err
 		}
 		_ = progress.Add(1)
-		if meets(result) {
-			if best, err = fewest(result, trial, meets); err != nil {
-				return err
-			}
-			break
+		if !meets(result) {
+			shorter = result
+			continue
 		}
+		if best, fewer, err = fewest(result, trial, meets); err != nil {
+			return err
+		}
+		break
 	}
 	_ = progress.Finish()
 	r.Data = tried
@@ -69,13 +71,31 @@ func adviseCache(r *doc.Report, cfg sim.Config, o cacheOptions) error {
 	t := describe(best)
 	t.Title = fmt.Sprintf("The smallest settings: MaxAge %s, MaxEntries %d (after %d trials of %s)",
 		short(best.Config.Cache.MaxAge), best.Config.Cache.MaxEntries, len(tried), days(cfg.Duration))
-	r.Tables = append(r.Tables, t)
+	r.Tables = append(r.Tables, t, tooLittle(shorter, fewer))
 	return nil
 }
 
-// fewest bisects MaxEntries. Fewer entries never raise the hit rate, nor lower the
+// tooLittle shows what less would give, which is why it is not advised.
+func tooLittle(shorter, fewer *sim.Result) doc.Table {
+	t := doc.Table{Title: "What is just too little", Columns: []string{"settings", "hit rate", "KMS per month", "price per month"}}
+	add := func(what string, r *sim.Result) {
+		if r != nil {
+			t.Add(what, percent(r.HitRate), fmt.Sprintf("%.0f", r.KMSPerMonth), fmt.Sprintf("%.2f", r.CostPerMonth))
+		}
+	}
+	if shorter != nil {
+		add(fmt.Sprintf("MaxAge %s, room for every key", short(shorter.Config.Cache.MaxAge)), shorter)
+	}
+	if fewer != nil {
+		add(fmt.Sprintf("MaxAge %s, MaxEntries %d", short(fewer.Config.Cache.MaxAge), fewer.Config.Cache.MaxEntries), fewer)
+	}
+	return t
+}
+
+// fewest bisects MaxEntries, and returns the last result that meets the goal and the
+// last that does not, if any. Fewer entries never raise the hit rate, nor lower the
 // cost, by more than the noise of a simulation.
-func fewest(best *sim.Result, trial func(sim.Config) (*sim.Result, error), meets func(*sim.Result) bool) (*sim.Result, error) {
+func fewest(best *sim.Result, trial func(sim.Config) (*sim.Result, error), meets func(*sim.Result) bool) (fit, fewer *sim.Result, err error) {
 	fails, fits := 0, best.Config.Cache.MaxEntries
 	if most := int(best.LiveMax); most > 0 && most < fits {
 		fits = most // more was never held
@@ -85,18 +105,18 @@ func fewest(best *sim.Result, trial func(sim.Config) (*sim.Result, error), meets
 		c.Cache.MaxEntries = (fails + fits) / 2
 		result, err := trial(c)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if meets(result) {
 			best, fits = result, c.Cache.MaxEntries
 		} else {
-			fails = c.Cache.MaxEntries
+			fewer, fails = result, c.Cache.MaxEntries
 		}
 	}
 	if best.Config.Cache.MaxEntries != fits {
 		c := best.Config
 		c.Cache.MaxEntries = fits
-		return trial(c)
+		best, err = trial(c)
 	}
-	return best, nil
+	return best, fewer, err
 }

@@ -81,7 +81,12 @@ func describe(r *sim.Result) doc.Table {
 	return t
 }
 
-func days(d time.Duration) string { return fmt.Sprintf("%.3g days", d.Hours()/24) }
+func days(d time.Duration) string {
+	if d == 24*time.Hour {
+		return "1 day"
+	}
+	return fmt.Sprintf("%.3g days", d.Hours()/24)
+}
 
 func percent(share float64) string { return fmt.Sprintf("%.3f %%", 100*share) }
 

@@ -68,9 +68,12 @@ func TestFewest(t *testing.T) {
 	start := sim.Defaults()
 	start.Cache.MaxEntries = 1000
 	first, _ := trial(start)
-	best, err := fewest(first, trial, func(r *sim.Result) bool { return r.HitRate >= 0.735 })
-	if err != nil || best.Config.Cache.MaxEntries != 74 {
-		t.Errorf("got %+v, %v", best, err)
+	best, fewer, err := fewest(first, trial, func(r *sim.Result) bool { return r.HitRate >= 0.735 })
+	if err != nil || best.Config.Cache.MaxEntries != 74 || fewer.Config.Cache.MaxEntries != 73 {
+		t.Errorf("got %+v, %+v, %v", best, fewer, err)
+	}
+	if rows := tooLittle(nil, fewer).Rows; len(rows) != 1 || rows[0][1] != "73.000 %" {
+		t.Errorf("what is too little: %v", rows)
 	}
 }
 

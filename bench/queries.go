@@ -40,6 +40,7 @@ func queriesFlags(cmd *cobra.Command, o *queries.Options) {
 	f.StringVar(&o.DSN, "dsn", "", "address of a PostgreSQL server; a container when there is none")
 	f.IntVar(&o.Rounds, "rounds", 100, "blocks of each way")
 	f.DurationVar(&o.Block, "block", 20*time.Millisecond, "length of a block")
+	f.DurationVar(&o.Limit, "limit", 30*time.Second, "no further rounds of a case after this time")
 	f.IntSliceVar(&o.Conns, "conns", []int{1, 8}, "numbers of connections")
 	f.StringVar(&o.Only, "only", "", "only the cases whose name holds this text")
 }
@@ -54,7 +55,7 @@ func runQueries(ctx context.Context, o queries.Options) (*doc.Report, error) {
 	}
 	_ = progress.Finish()
 	conns := strings.Trim(strings.ReplaceAll(fmt.Sprint(o.Conns), " ", ","), "[]")
-	command := fmt.Sprintf("go run ./bench queries --rounds %d --block %v --conns %s", o.Rounds, o.Block, conns)
+	command := fmt.Sprintf("go run ./bench queries --rounds %d --block %v --limit %v --conns %s", o.Rounds, o.Block, o.Limit, conns)
 	if o.Only != "" {
 		command += fmt.Sprintf(" --only %q", o.Only)
 	}

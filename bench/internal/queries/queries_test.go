@@ -82,7 +82,7 @@ func TestRun(t *testing.T) {
 	if dsn == "" || testing.Short() {
 		t.Skip("no server is named")
 	}
-	out, err := Run(context.Background(), Options{DSN: dsn, Rounds: 2, Block: time.Millisecond, Conns: []int{1, 2}, Only: "3 values, asynchronous"}, func(float64) {})
+	out, err := Run(context.Background(), Options{DSN: dsn, Rounds: 2, Block: time.Millisecond, Limit: time.Minute, Conns: []int{1, 2}, Only: "3 values, asynchronous"}, func(float64) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,9 @@ type Options struct {
 	DSN    string // a server; empty: a container
 	Rounds int
 	Block  time.Duration
-	Conns  []int  // numbers of connections, each with as many goroutines
-	Only   string // cases whose name holds this; empty: all
+	Limit  time.Duration // of one case with one number of connections; at least ten rounds are made
+	Conns  []int         // numbers of connections, each with as many goroutines
+	Only   string        // cases whose name holds this; empty: all
 }
 
 // A Result is one subject of one case.
@@ -133,7 +134,7 @@ func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Opti
 		}
 	}
 	blocks := 0.0
-	times := stat.Blocks(subjects, o.Rounds, o.Block, func() {
+	times := stat.BlocksWithin(subjects, o.Rounds, o.Block, o.Limit, func() {
 		blocks++
 		progress(blocks / float64(o.Rounds*len(subjects)))
 	})
@@ -187,7 +188,7 @@ func (o *Outcome) Tables() []doc.Table {
 			end++
 		}
 		rows := o.Results[start:end]
-		t := doc.Table{Title: fmt.Sprintf("%s, %s", rows[0].Case, connections(rows[0].Conns)),
+		t := doc.Table{Title: fmt.Sprintf("%s, %s, %d rounds", rows[0].Case, connections(rows[0].Conns), rows[0].US.N),
 			Columns: []string{"way", "µs", "± MAD", "÷ plain pgx", "more than plain pgx", "CPU µs of the program", "÷ plain pgx"}}
 		for _, r := range rows {
 			t.Add(r.Name, fmt.Sprintf("%.1f", r.US.Median), fmt.Sprintf("%.1f", r.US.MAD), r.Plain, r.Plain.Percent(),

@@ -33,6 +33,13 @@ type Times struct{ Wall, CPU [][]float64 }
 //
 // progress, if not nil, is called after each block, taken part in or not.
 func Blocks(subjects []Subject, rounds int, block time.Duration, progress func()) Times {
+	return BlocksWithin(subjects, rounds, block, math.MaxInt64, progress)
+}
+
+// BlocksWithin is Blocks that makes no further round when limit is over, but a few rounds
+// in any case: rounds that were not made hold NaN.
+func BlocksWithin(subjects []Subject, rounds int, block, limit time.Duration, progress func()) Times {
+	begin := time.Now()
 	counts, every := make([]int, len(subjects)), make([]int, len(subjects))
 	times := Times{make([][]float64, len(subjects)), make([][]float64, len(subjects))}
 	for i, s := range subjects {
@@ -47,8 +54,11 @@ func Blocks(subjects []Subject, rounds int, block time.Duration, progress func()
 		order[i] = i
 	}
 	for round := range rounds {
+		if round >= fewestRounds && time.Since(begin) > limit {
+			break
+		}
 		if round > 0 && round%renewEvery == 0 {
-			renew(subjects)
+			renew(subjects, every)
 		}
 		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, i := range order {
@@ -68,9 +78,10 @@ func Blocks(subjects []Subject, rounds int, block time.Duration, progress func()
 // renewEvery is how many rounds pass from one renewal to the next.
 const renewEvery = 10
 
-func renew(subjects []Subject) {
+// renew renews the subjects, but for slow ones: they are not what luck shows in.
+func renew(subjects []Subject, every []int) {
 	for _, i := range rand.Perm(len(subjects)) {
-		if s := subjects[i]; s.Renew != nil {
+		if s := subjects[i]; s.Renew != nil && every[i] == 1 {
 			s.Renew()
 			s.Run(1)
 		}

@@ -122,6 +122,14 @@ func TestBlocksColdStart(t *testing.T) {
 	}
 }
 
+// When the time is over there are few rounds, and what is reported is made of them.
+func TestBlocksWithin(t *testing.T) {
+	got := BlocksWithin([]Subject{{Name: "one", Run: func(n int) { spin(n) }}}, 1000, 20*time.Microsecond, time.Nanosecond, nil)
+	if s := Summarize(got.Wall[0]); s.N != fewestRounds || !(s.Median > 0) {
+		t.Errorf("%d rounds, median %v", s.N, s.Median)
+	}
+}
+
 func TestNextCount(t *testing.T) {
 	for _, c := range []struct {
 		n      int
