@@ -14,7 +14,7 @@ import (
 // sweepCache simulates and draws the three plots of the documentation.
 func sweepCache(out *output, r *doc.Report, parallel int) error {
 	var data []*sim.Result
-	for _, sweep := range []func(*output, *doc.Report, int) ([]*sim.Result, error){sweepMonth, sweepEntries, sweepMaxAge, sweepOutage} {
+	for _, sweep := range []func(*output, *doc.Report, int) ([]*sim.Result, error){sweepMonth, sweepEntries, sweepWorkloads, sweepMaxAge, sweepOutage} {
 		results, err := sweep(out, r, parallel)
 		if err != nil {
 			return err
