@@ -39,6 +39,7 @@ type Result struct {
 type Outcome struct {
 	Server  string   `json:"server"`
 	Results []Result `json:"results"`
+	Shares  []Shares `json:"shares,omitempty"`
 }
 
 // Run measures everything. progress gets the share that is done.
@@ -89,7 +90,8 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 			done++
 		}
 	}
-	return out, nil
+	out.Shares, err = profiles(ctx, dsn, dir, o)
+	return out, err
 }
 
 func (o Options) cases() []testCase {
@@ -200,6 +202,9 @@ func (o *Outcome) Tables() []doc.Table {
 		}
 		tables = append(tables, t)
 		start = end
+	}
+	for _, s := range o.Shares {
+		tables = append(tables, s.table())
 	}
 	return tables
 }
