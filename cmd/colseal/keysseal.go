@@ -72,7 +72,8 @@ func newKeysRewrap(k *keyring) *cobra.Command {
 		Use:   "rewrap",
 		Short: "Wrap every key under the key encryption key that --kms names",
 		Long: "Wrap every key under the key encryption key that --kms names: after it was replaced, or moved to another region.\n" +
-			"It costs one call of KMS for each key (ReEncrypt: no plaintext leaves KMS). No row but the keyring's is written.\n\n" +
+			"It costs one call of KMS for each key (ReEncrypt: no plaintext leaves KMS), and more under several. No row but the\n" +
+			"keyring's is written.\n\n" +
 			"Keys that are under it already are skipped. A key that fails does not stop the others: the exit status is 1 then.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

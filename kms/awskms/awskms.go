@@ -280,6 +280,8 @@ func (w *Wrapper) admit(op operation, wrapped kms.Wrapped) error {
 	switch {
 	case wrapped.KeyID == "":
 		return op.fail(kms.ErrInvalidWrapped, nil, "it names no KMS key", "restore the row of the key table")
+	case strings.Contains(wrapped.KeyID, ", "): // see kms.Multi
+		return op.fail(kms.ErrInvalidWrapped, nil, "it is wrapped under several keys", "configure them together, with kms.NewMulti or kms.OpenAll")
 	case len(wrapped.Blob) == 0 || len(wrapped.Blob) > maxBlob:
 		return op.fail(kms.ErrInvalidWrapped, nil, fmt.Sprintf("it has %d bytes, a KMS ciphertext has 1 to %d", len(wrapped.Blob), maxBlob),
 			"restore the row of the key table")

@@ -290,6 +290,10 @@ func TestMultiMoves(t *testing.T) {
 	for _, keks := range [][]kms.Importer{{r.inEast, r.inWest}, {r.inWest}, {r.inEast}} {
 		wantOpens(t, newMulti(t, kms.MultiConfig{}, keks...), single, both)
 	}
+	r.west.Reset()
+	if _, err := r.inWest.Unwrap(t.Context(), both, multiEC); !errors.Is(err, kms.ErrInvalidWrapped) || !strings.Contains(err.Error(), "kms.NewMulti") || r.west.Calls() > 0 {
+		t.Errorf("without a Multi: %v", err)
+	}
 	third := kmstest.New(kmstest.WithRegion("sa-east-1"))
 	third.CreateKey(kmstest.Alias("alias/app"))
 	other := newMulti(t, kms.MultiConfig{}, awskms.New(client(third), "alias/app"))
