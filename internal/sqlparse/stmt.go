@@ -244,6 +244,8 @@ type Utility struct {
 	// analysis (COPY, DO, PREPARE, CREATE FUNCTION …): refused when a sealed
 	// table is named.
 	Carries bool
+	// Kept is the query inside, where that is all that it carries; nil otherwise.
+	Kept *Kept
 	// Args are expressions whose value it is given at run time (ATTACH ? AS ?):
 	// every one must be plain.
 	Args []Expr
@@ -254,6 +256,25 @@ type Utility struct {
 	// Forbidden is the reason why no connection may run it at all; "" for nearly all.
 	Forbidden string
 }
+
+// Kept is a query that a statement keeps, or makes a relation of.
+type Kept struct {
+	Kind    KeptKind
+	Name    *TableName // the relation that is made; nil for none
+	Columns []string   // names of its first columns
+	Query   Stmt
+}
+
+// KeptKind says what becomes of a Kept query.
+type KeptKind uint8
+
+// The kinds of kept queries.
+const (
+	KeptView      KeptKind = iota // it is run again by others: CREATE [MATERIALIZED] VIEW
+	KeptRows                      // its rows become a table: CREATE TABLE AS
+	KeptCursor                    // its rows are fetched later: DECLARE CURSOR
+	KeptStatement                 // it is executed later: PREPARE
+)
 
 // ColumnDefault is a default in CREATE TABLE or ALTER TABLE.
 type ColumnDefault struct {

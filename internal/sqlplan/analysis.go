@@ -34,6 +34,7 @@ type analysis struct {
 	inner   int      // how many queries of FROM and WITH are around
 	results []output // of the last statement that returns rows
 	returns bool
+	into    bool // the rows of the statement under analysis go into a table (SELECT INTO)
 }
 
 // A slot is one occurrence of a parameter or of a literal.
@@ -127,6 +128,9 @@ func (a *analysis) statement(s sqlparse.Stmt) error {
 		return err
 	}
 	a.results, a.returns = outs, outs != nil
+	if a.into {
+		a.results, a.returns, a.into = nil, false, false
+	}
 	return nil
 }
 

@@ -100,18 +100,8 @@ func (a *analysis) tail(s *sqlparse.Select, outs []output, sc *scope) error {
 		return nil
 	}
 	a.effects |= ChangesCatalog
-	if len(a.p.tables[a.p.fold(s.Into.Name)]) > 0 {
-		r := a.refuse(s.Into.Pos(), nil, "SELECT INTO would make a sealed table of values that are not sealed", "create the table, and use INSERT … SELECT")
-		r.(*Refusal).Table = s.Into.Name
-		return r
-	}
-	for _, o := range outs {
-		if !o.gap && o.t.root().state == sealed {
-			return a.refuse(s.Into.Pos(), o.t.first(), "SELECT INTO would copy cells into a table that is not registered",
-				"create the table, register it with the same join= group or id=, and use INSERT … SELECT")
-		}
-	}
-	return nil
+	a.into = true
+	return a.makes(s.Into, outs, "SELECT INTO")
 }
 
 // values analyses VALUES as a query: column by column, all rows together.

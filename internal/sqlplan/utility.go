@@ -2,6 +2,7 @@ package sqlplan
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/colseal/colseal/internal/sqlparse"
 )
@@ -18,6 +19,12 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 	}
 	if u.Session {
 		a.effects |= ChangesSession
+	}
+	if u.Kept != nil {
+		if slices.ContainsFunc(u.Names, func(n *sqlparse.TableName) bool { return len(a.p.tables[a.p.fold(n.Name)]) > 0 }) {
+			return a.keep(u)
+		}
+		return nil
 	}
 	for _, n := range u.Names {
 		if u.Carries && len(a.p.tables[a.p.fold(n.Name)]) > 0 {

@@ -66,6 +66,9 @@ func (l *lowerer) definition(n ast.Stmt) sqlparse.Stmt {
 	case *ast.CreateTableStmt:
 		out.What = "CREATE TABLE"
 		out.Carries = n.Select != nil
+		if n.Select != nil {
+			out.Kept = l.kept(sqlparse.KeptRows, n.Name, nil, n.Select)
+		}
 		for _, c := range n.Columns {
 			columnDef(out, tableName(n.Name, nil), c)
 		}
@@ -74,6 +77,11 @@ func (l *lowerer) definition(n ast.Stmt) sqlparse.Stmt {
 		out.Carries = n.Where != nil || !columnsOnly(n.Columns)
 	case *ast.CreateViewStmt:
 		out.What, out.Carries = "CREATE VIEW", true
+		names := make([]*ast.Ident, len(n.Columns))
+		for i, c := range n.Columns {
+			names[i] = c.Name
+		}
+		out.Kept = l.kept(sqlparse.KeptView, n.Name, names, n.Select)
 	case *ast.CreateTriggerStmt:
 		out.What, out.Carries = "CREATE TRIGGER", true
 	case *ast.CreateVirtualTableStmt:
@@ -96,6 +104,9 @@ func (l *lowerer) definition(n ast.Stmt) sqlparse.Stmt {
 		out.What = "DROP INDEX"
 	case *ast.DropTriggerStmt:
 		out.What = "DROP TRIGGER"
+	}
+	if out.Kept != nil {
+		out.Args = nil // they are in it
 	}
 	return out
 }
@@ -198,4 +209,20 @@ func argumentNames(n *ast.CreateVirtualTableStmt) []*sqlparse.TableName {
 		}
 	}
 	return out
+}
+
+// kept lowers the query that a definition keeps; nil if it cannot be lowered: then the
+// definition is not analysed, and its names decide.
+func (l *lowerer) kept(kind sqlparse.KeptKind, name *ast.QualifiedName, columns []*ast.Ident, query *ast.SelectStmt) (k *sqlparse.Kept) {
+	depth := l.depth
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case bail:
+			l.depth, k = depth, nil
+		default:
+			panic(r)
+		}
+	}()
+	return &sqlparse.Kept{Kind: kind, Name: tableName(name, nil), Columns: idents(columns), Query: l.query(query)}
 }

@@ -20,7 +20,7 @@ func init() {
 		"CreateForeignTableStmt": {what: "CREATE FOREIGN TABLE", catalog: true, more: createForeignTable},
 		"AlterTableStmt":         {what: "ALTER TABLE", catalog: true, more: alterTable},
 		"AlterTableMoveAllStmt":  {what: "ALTER ALL IN TABLESPACE"},
-		"CreateTableAsStmt":      {what: "CREATE TABLE AS", catalog: true, carries: true},
+		"CreateTableAsStmt":      {what: "CREATE TABLE AS", catalog: true, carries: true, more: createTableAs},
 		"RefreshMatViewStmt":     {what: "REFRESH MATERIALIZED VIEW"},
 		"ViewStmt":               {what: "CREATE VIEW", catalog: true, carries: true},
 		"RuleStmt":               {what: "CREATE RULE", catalog: true, carries: true},

@@ -41,6 +41,9 @@ func (l *lowering) utility(n *ast.Node) sqlparse.Stmt {
 	if r.more != nil {
 		r.more(l, n, u)
 	}
+	if r.carries {
+		u.Kept = l.kept(n)
+	}
 	slices.SortStableFunc(u.Names, func(a, b *sqlparse.TableName) int { return cmp.Compare(a.At, b.At) })
 	return u
 }

@@ -193,3 +193,51 @@ SELECT id FROM users u JOIN (SELECT NULL) v(e) ON v.e = u.email
 UPDATE users SET ssn='x'WHERE email='y'AND note='z'
 INSERT INTO users SELECT FROM orders
 MERGE INTO users USING archive s ON users.id=s.id WHEN NOT MATCHED AND email='x' THEN INSERT (id,email) VALUES (s.id,email)
+CREATE VIEW v AS SELECT id, note FROM users WHERE org > 3
+CREATE OR REPLACE VIEW v(a, b) AS SELECT u.id, o.total FROM users u JOIN orders o ON o.user_id=u.id WHERE u.email IS NOT NULL
+CREATE VIEW v AS SELECT id, email FROM users
+CREATE VIEW user_view AS SELECT id, email FROM users
+CREATE OR REPLACE VIEW user_view(id, email) AS SELECT id, e FROM (SELECT id, email AS e FROM users) q
+CREATE VIEW user_view AS SELECT id, note AS email FROM users
+CREATE VIEW user_view AS SELECT id, ssn FROM users WHERE id=1
+CREATE VIEW user_view AS SELECT id, email FROM leads
+CREATE VIEW user_view AS SELECT * FROM unknown
+CREATE VIEW v AS SELECT id FROM users WHERE email='x'
+CREATE VIEW v AS SELECT u.id FROM users u JOIN archive a ON a.email=u.email
+CREATE VIEW v AS SELECT count(DISTINCT email) FROM users
+CREATE VIEW v AS SELECT u FROM users u
+CREATE VIEW v AS SELECT lower(email) FROM users
+CREATE RECURSIVE VIEW v(n) AS SELECT id FROM users UNION ALL SELECT n+1 FROM v
+CREATE MATERIALIZED VIEW m AS SELECT org, count(*), count(ssn) FROM users GROUP BY org
+CREATE MATERIALIZED VIEW m AS SELECT email FROM users
+CREATE TABLE x AS SELECT id, note FROM users WHERE email='a'
+CREATE TEMP TABLE x AS SELECT id, note FROM users WHERE email=$1
+CREATE TABLE x AS SELECT id, email FROM users
+CREATE TABLE archive AS SELECT id, email FROM users WHERE email IN ('a',$1)
+CREATE TABLE archive(id, email, ssn) AS SELECT 1, 'a', NULL::text
+CREATE TABLE archive AS SELECT id, ssn FROM users
+CREATE TABLE archive AS SELECT id, note AS email FROM users
+CREATE TABLE IF NOT EXISTS archive AS SELECT 'a' AS email WITH NO DATA
+SELECT id, note INTO x FROM users WHERE email='a'
+SELECT id, email INTO archive FROM users
+DECLARE c CURSOR FOR SELECT id, note FROM users WHERE email=$1 AND ssn IS NOT NULL
+DECLARE c CURSOR FOR SELECT id, email FROM users
+DECLARE c CURSOR WITH HOLD FOR SELECT * FROM users
+PREPARE q AS SELECT id FROM users WHERE org=$1
+PREPARE q(int) AS UPDATE users SET note='x' WHERE id=$1 AND ssn IS NULL; INSERT INTO users(id,email) VALUES ($1,'y')
+PREPARE q AS SELECT id FROM users WHERE email=$1
+PREPARE q AS SELECT id FROM users WHERE email='x'
+PREPARE q AS INSERT INTO users(id,ssn) VALUES (1,'x')
+PREPARE q AS SELECT email FROM users
+EXPLAIN CREATE TABLE x AS SELECT id FROM users WHERE email=$1
+EXPLAIN ANALYZE CREATE TABLE x AS SELECT email FROM users
+EXPLAIN DECLARE c CURSOR FOR SELECT id FROM users WHERE email='x'
+CREATE VIEW public.user_view AS SELECT id, email FROM public.users
+CREATE VIEW v AS SELECT id FROM orders
+SELECT NULL AS e INTO x UNION ALL SELECT email FROM users
+SELECT 'a' AS email INTO archive UNION ALL SELECT email FROM users
+SELECT 'a' AS email INTO archive UNION ALL SELECT note FROM users
+CREATE TABLE x AS SELECT $1 AS e FROM users WHERE email=$1
+DECLARE c CURSOR FOR SELECT $1 FROM users WHERE email=$1
+CREATE TABLE archive AS SELECT (o).email FROM orders o
+CREATE TABLE x AS SELECT 'a' AS e, id, NULL AS n FROM users WHERE email=$1

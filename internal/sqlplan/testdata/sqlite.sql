@@ -20,3 +20,9 @@ CREATE TRIGGER t AFTER INSERT ON users BEGIN SELECT 1; END
 PRAGMA table_info(users)
 ATTACH ? AS x
 SELECT'x'=email,'x'FROM users WHERE email='y'AND note='z'
+CREATE VIEW v AS SELECT id, note FROM users
+CREATE VIEW v AS SELECT id FROM users WHERE email='x'
+CREATE VIEW IF NOT EXISTS user_view(id, email) AS SELECT id, email FROM users
+CREATE TABLE x AS SELECT id, note FROM users WHERE email=?
+CREATE TABLE x AS SELECT id, email FROM users
+CREATE TABLE archive AS SELECT id, email FROM users
