@@ -150,6 +150,12 @@ type Array struct {
 	Elements []Expr
 }
 
+// Element is one element of an array: x[1]. Its At is near it only.
+type Element struct {
+	At
+	Array, Index Expr
+}
+
 // Subquery is a query as an expression.
 type Subquery struct {
 	At
@@ -190,6 +196,9 @@ type Opaque struct {
 	What string
 	Args []Expr
 }
+
+// Grouping is the What of GROUPING(…), which does not look at the values of its operands.
+const Grouping = "GROUPING"
 
 // AllFields is the What of (row).*, which stands for several values in a list.
 const AllFields = "all fields of a row"

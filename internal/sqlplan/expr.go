@@ -45,9 +45,17 @@ func (a *analysis) infer(e sqlparse.Expr, sc *scope) (*term, error) {
 		return a.call(e, sc)
 	case *sqlparse.Array:
 		return a.arrayValue(e, sc)
+	case *sqlparse.Element:
+		if err := a.plainExpr(e.Index, sc, "a subscript"); err != nil {
+			return nil, err
+		}
+		return a.element(e.Array, sc, "a subscript")
 	case *sqlparse.Row:
 		return newResult("a row constructor"), a.plainExprs(e.Args, sc, "a row constructor")
 	case *sqlparse.Opaque:
+		if e.What == sqlparse.Grouping {
+			return newPlain(), a.grouping(e, sc)
+		}
 		return newResult(e.What), a.plainExprs(e.Args, sc, e.What)
 	case *sqlparse.Default:
 		return nil, a.refuse(e.Pos(), nil, "DEFAULT is not expected here", "")
@@ -59,6 +67,17 @@ func (a *analysis) infer(e sqlparse.Expr, sc *scope) (*term, error) {
 func (a *analysis) slot(s *slot) *term {
 	a.slots = append(a.slots, s)
 	return s.t
+}
+
+// grouping analyses GROUPING(…), which tells whether the named columns of GROUP BY are grouped
+// by, and nothing of their values.
+func (a *analysis) grouping(e *sqlparse.Opaque, sc *scope) error {
+	for _, x := range e.Args {
+		if _, err := a.infer(x, sc); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // plainExpr analyses an expression that must not hold anything sealed.

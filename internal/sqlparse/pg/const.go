@@ -36,6 +36,14 @@ func (l *lowering) constant(c *ast.A_Const) sqlparse.Expr {
 	return out
 }
 
+func isNumber(v any) bool {
+	switch v.(type) {
+	case int64, sqlparse.Number:
+		return true
+	}
+	return false
+}
+
 // number is the value of a numeric constant that the parser keeps as text: a
 // fraction, or an integer beyond int32, which may be hexadecimal, octal or binary
 // and may hold underscores.

@@ -103,7 +103,7 @@ func (l *lowering) rareExpr(n *ast.Node) sqlparse.Expr {
 		return l.opaque(l.at(x.CollateClause.Location), "COLLATE", x.CollateClause.Arg)
 	case *ast.Node_GroupingFunc:
 		groupingFuncFields.check(l, x.GroupingFunc)
-		return l.opaque(l.at(x.GroupingFunc.Location), "GROUPING", x.GroupingFunc.Args...)
+		return l.opaque(l.at(x.GroupingFunc.Location), sqlparse.Grouping, x.GroupingFunc.Args...)
 	case *ast.Node_SqlvalueFunction:
 		valueFunctionFields.check(l, x.SqlvalueFunction)
 		return l.opaque(l.at(x.SqlvalueFunction.Location), valueFunction(x.SqlvalueFunction.Op))
@@ -253,6 +253,12 @@ var (
 // indirection lowers (x).field and x[1].
 func (l *lowering) indirection(x *ast.A_Indirection) sqlparse.Expr {
 	indirectionFields.check(l, x)
+	if len(x.Indirection) == 1 {
+		if i := x.Indirection[0].GetAIndices(); i != nil && !i.IsSlice && i.Lidx == nil && i.Uidx != nil {
+			indicesFields.check(l, i)
+			return &sqlparse.Element{At: l.here(), Array: l.expr(x.Arg), Index: l.expr(i.Uidx)}
+		}
+	}
 	out := &sqlparse.Opaque{At: l.here(), What: "a field of a row"}
 	out.Args = l.some(x.Arg)
 	for _, n := range x.Indirection {

@@ -76,6 +76,12 @@ func (l *lowering) binary(at sqlparse.At, x *ast.A_Expr) sqlparse.Expr {
 	if ok && x.Lexpr != nil && x.Rexpr != nil {
 		return &sqlparse.Compare{At: at, Op: op, Left: l.expr(x.Lexpr), Right: l.expr(x.Rexpr)}
 	}
+	if c := x.Rexpr.GetAConst(); name == "+" && len(x.Name) == 1 && x.Lexpr == nil && c != nil {
+		if n, is := l.constant(c).(*sqlparse.Const); is && isNumber(n.Value) {
+			n.At = at
+			return n
+		}
+	}
 	// a || b || c is one expression with three operands: it nests to the left in
 	// the parser's tree, as deep as it is long.
 	rights := []*ast.Node{x.Rexpr}

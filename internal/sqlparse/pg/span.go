@@ -18,7 +18,7 @@ func NameEnd(tokens []sqlparse.Token, text string, at int) (int, bool) {
 }
 
 // ConstEnd returns the end of the constant that starts at the byte offset at. Its
-// minus signs are a part of it, and so are parentheses after them.
+// signs are a part of it, and so are parentheses after them.
 func ConstEnd(tokens []sqlparse.Token, text string, at int) (int, bool) {
 	return reader{tokens, text}.end(reader.constant, at)
 }
@@ -132,7 +132,7 @@ func (r reader) constant(i int) (int, bool) {
 	open := 0
 	for signed := false; ; i++ {
 		switch {
-		case r.is(i, "-"):
+		case r.is(i, "-", "+"):
 			signed = true
 			continue
 		case signed && r.is(i, "("):

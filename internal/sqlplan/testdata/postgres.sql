@@ -241,3 +241,17 @@ CREATE TABLE x AS SELECT $1 AS e FROM users WHERE email=$1
 DECLARE c CURSOR FOR SELECT $1 FROM users WHERE email=$1
 CREATE TABLE archive AS SELECT (o).email FROM orders o
 CREATE TABLE x AS SELECT 'a' AS e, id, NULL AS n FROM users WHERE email=$1
+SELECT email, note, GROUPING(email), GROUPING(email, note) FROM users GROUP BY GROUPING SETS ((email), (note))
+SELECT ssn, GROUPING(ssn) FROM users GROUP BY ssn
+SELECT (array_agg(email))[1], (array_agg(email))[1:2], (ARRAY[email,'x'])[2] FROM users
+SELECT (array_agg(email))[1] FROM users
+SELECT (ARRAY[email,'x',$1])[$2] FROM users
+SELECT id FROM users WHERE (ARRAY[email])[1] = $1
+SELECT id FROM users WHERE email = ($1::text[])[2]
+SELECT tags[1] FROM tagged
+SELECT (array_agg(email))[email] FROM users
+SELECT (array_agg(ssn))[1][1] FROM users
+SELECT ($1::int[])[1], email FROM users
+SELECT id FROM leads WHERE phone = +5 OR phone IN (+ 7, 8)
+INSERT INTO leads(phone) VALUES (+5)
+SELECT id FROM leads WHERE phone = 5 + 1
