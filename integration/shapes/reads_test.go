@@ -140,6 +140,8 @@ var rolesOfParameters = []shape{
 	{name: "optional by coalesce", sql: `SELECT id FROM users WHERE email = COALESCE($1, email)`, args: args(a)},
 	{name: "random optional by empty", sql: `UPDATE users SET ssn=$1 WHERE $1 <> ''`, args: args(x), want: refused},
 	{name: "the parameter in the result", sql: `SELECT $1::text AS q, id FROM users WHERE email=$1`, args: args(a)},
+	{name: "the parameter in the result, without an alias", sql: `SELECT $1, (($1::text)), email FROM users WHERE email=$1`, args: args(a)},
+	{name: "a literal in the result, without an alias", sql: `SELECT 'zqcanary-l' UNION ALL SELECT email FROM users`},
 	{name: "the parameter in a branch", sql: `SELECT CASE WHEN email=$1 THEN $1 ELSE 'zqcanary-none' END FROM users`, args: args(a)},
 	{name: "the parameter in a function", sql: `SELECT id FROM users WHERE length($1)=0 OR email=$1`, args: args(a), want: refused},
 	{name: "the list in a function", sql: `SELECT id FROM users WHERE cardinality($1::text[])=0 OR email = ANY($1::text[])`, args: args([]string{a}), want: refused},

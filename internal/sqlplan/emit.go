@@ -132,6 +132,7 @@ func (e *emission) results() error {
 			r.Name = o.name
 		}
 		if t := o.t.root(); t.state == sealed {
+			e.keepLabel(o.value)
 			r.Array = t.array
 			for _, s := range t.cols {
 				if !slices.Contains(r.Columns, s.col) {

@@ -73,6 +73,9 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 		o := output{name: t.Name, t: x, sure: t.Name != ""}
 		if o.name == "" {
 			o.name, o.sure = a.label(t.Expr)
+			if wholeValue(t.Expr) {
+				o.value = t.Expr
+			}
 		}
 		outs = append(outs, o)
 	}

@@ -16,6 +16,7 @@ type edit struct {
 	text       string
 	texts      []string // by search key, where that makes a difference
 	literal    *Literal
+	label      bool // it names an output
 }
 
 // checkSlots refuses literals that do not fit the kind of their column, where the
@@ -187,12 +188,14 @@ func (a *analysis) addColumnList(s *sqlparse.Insert, w *writeTarget, n int) erro
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(`"` + strings.ReplaceAll(w.rel.Columns[i].Name, `"`, `""`) + `"`)
+		b.WriteString(quoteName(w.rel.Columns[i].Name))
 	}
 	b.WriteString(") ")
 	a.columns = append(a.columns, edit{start: at, end: at, text: b.String()})
 	return nil
 }
+
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // blank returns a text with the inside of its literals blanked, for messages; "" when
 // it cannot be cut into tokens.

@@ -13,6 +13,9 @@ type output struct {
 	// sure: the server will report exactly this name.
 	sure bool
 	gap  bool
+	// value is the expression of an output without an alias, if that is a parameter or
+	// literal, cast or not: its label changes when it is sealed.
+	value sqlparse.Expr
 	// lazy is the item whose columns the gap stands for, if the catalog can tell.
 	lazy *item
 }

@@ -255,3 +255,9 @@ SELECT ($1::int[])[1], email FROM users
 SELECT id FROM leads WHERE phone = +5 OR phone IN (+ 7, 8)
 INSERT INTO leads(phone) VALUES (+5)
 SELECT id FROM leads WHERE phone = 5 + 1
+SELECT $1, 'x', ($1), $1::text, CAST('x' AS varchar), id FROM users WHERE email IN ($1)
+SELECT $1 UNION ALL SELECT email FROM users
+SELECT * FROM (SELECT 'x' UNION ALL SELECT email FROM users) q
+SELECT $1 AS e, email FROM users WHERE email=$1
+INSERT INTO users(id,email) VALUES (1,$1) RETURNING $1, email
+SELECT (($1)::text) UNION ALL SELECT ssn FROM users
