@@ -47,13 +47,17 @@ func runCells(o cells.Options) (*doc.Report, error) {
 		return nil, err
 	}
 	_ = progress.Finish()
+	parallel, err := cells.Parallel(o)
+	if err != nil {
+		return nil, err
+	}
 	sizes := strings.Trim(strings.ReplaceAll(fmt.Sprint(o.Sizes), " ", ","), "[]")
 	return &doc.Report{
 		Section: "cells",
 		Command: fmt.Sprintf("go run ./bench cells --sizes %s --rounds %d --block %v", sizes, o.Rounds, o.Block),
 		Machine: machine,
 		Goals:   cells.Goals(results),
-		Tables:  cells.Tables(results),
+		Tables:  append(cells.Tables(results), parallel),
 		Data:    results,
 	}, nil
 }

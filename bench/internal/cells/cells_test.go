@@ -48,3 +48,10 @@ func TestAnAllocationTooManyMissesTheGoal(t *testing.T) {
 		t.Errorf("got %+v", goals)
 	}
 }
+
+func TestParallel(t *testing.T) {
+	table, err := Parallel(Options{Rounds: 3, Block: 20 * time.Microsecond})
+	if err != nil || len(table.Rows) != 4 {
+		t.Errorf("%d rows, %v", len(table.Rows), err)
+	}
+}
