@@ -63,7 +63,7 @@ func KeyUsage(ctx context.Context, db *sql.DB, columns ...string) ([]KeyUse, err
 		if err != nil {
 			return err
 		}
-		r.keys = newResealKeys(r.store, c.st.cfg)
+		r.keys = newResealKeys(r.store, c.st.observed())
 		uses, _, err = r.count(ctx)
 		return err
 	})

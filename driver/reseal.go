@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/colseal/colseal/internal/telemetry"
 	"github.com/colseal/colseal/keycache"
 )
 
@@ -132,6 +133,7 @@ type resealer struct {
 	keys   *resealKeys // of the present pass
 
 	progress ResealProgress
+	sealed   telemetry.Cells // in the present batch
 	begun    time.Time
 	written  int64 // rows, since begun
 }
@@ -153,7 +155,7 @@ func newResealer(ctx context.Context, c *conn, columns []string) (*resealer, err
 func (r *resealer) run(ctx context.Context) error {
 	r.begun = time.Now()
 	for pass := 1; ; pass++ {
-		r.keys = newResealKeys(r.store, r.c.st.cfg)
+		r.keys = newResealKeys(r.store, r.c.st.observed())
 		done, err := r.pass(ctx, pass)
 		if cerr := r.keys.close(); err == nil {
 			err = cerr

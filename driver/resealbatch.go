@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/telemetry"
 )
 
 // resealRow is a row that was read.
@@ -103,6 +104,8 @@ func (r *resealer) batch(ctx context.Context, t *resealTable, cols []*resealCol,
 			return false, err
 		}
 	}
+	r.c.st.tel.Counts.Sealed(r.sealed)
+	r.sealed = telemetry.Cells{}
 	r.progress.Table = t.label
 	if r.opts.Progress != nil {
 		r.opts.Progress(r.progress)
@@ -159,6 +162,7 @@ func (r *resealer) anew(ctx context.Context, cols []*resealCol, row *resealRow) 
 			row.old[i] = old
 		}
 		r.progress.Done++
+		r.sealed.Add(c.col.Suite())
 		if row.new[i] = cell; c.text {
 			row.new[i] = codec.EncodeText(cell)
 		}

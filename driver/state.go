@@ -46,8 +46,7 @@ type state struct {
 func newState(inner sqldriver.Connector, cfg Config) *state {
 	st := &state{cfg: cfg, inner: inner, plans: newPlanner(cfg), facts: newFactCache(), log: audit.New(cfg.Logger), resets: resetsSession(inner)}
 	st.tel = startTelemetry(st)
-	cfg.Keys.ObserveKMS = both(cfg.Keys.ObserveKMS, st.tel.ObserveKMS)
-	st.ring = newRing(inner, cfg, st.log)
+	st.ring = newRing(inner, st.observed(), st.log)
 	for _, t := range cfg.Schema.Tables() {
 		for _, col := range t.Columns() {
 			switch col.Mode {

@@ -27,6 +27,13 @@ func startTelemetry(st *state) *telemetry.Handle {
 	})
 }
 
+// observed is the configuration with which keys are fetched: requests to KMS are traced.
+func (st *state) observed() Config {
+	cfg := st.cfg
+	cfg.Keys.ObserveKMS = both(cfg.Keys.ObserveKMS, st.tel.ObserveKMS)
+	return cfg
+}
+
 // both has two observers called, the first one's context inside the second's.
 func both(outer, inner keycache.KMSObserver) keycache.KMSObserver {
 	if outer == nil {

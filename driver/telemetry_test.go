@@ -211,6 +211,25 @@ func read(db *sql.DB, query string, args ...any) error {
 	return rows.Err()
 }
 
+func TestTelemetryOfReseal(t *testing.T) {
+	w := newWatch()
+	db, plain, _ := openLite(t, w.configure)
+	mustExec(t, db, liteTable)
+	mustExec(t, db, "INSERT INTO users (id, email) VALUES (1, 'a')")
+	mustExec(t, plain, "INSERT INTO users (id, ssn) VALUES (2, 'a'), (3, 'b')")
+	w.spans.Reset()
+	report, err := Reseal(t.Context(), db, ResealOptions{Plaintext: true})
+	if err != nil || report.Sealed != 2 {
+		t.Fatal(report, err)
+	}
+	if n := w.counts(t)["colseal.cells.sealed{colseal.suite=randomized}"]; n != 2 {
+		t.Errorf("%d cells", n)
+	}
+	if len(w.spans.GetSpans()) == 0 {
+		t.Error("no request to KMS was seen")
+	}
+}
+
 func TestMetricsEndWithTheHandle(t *testing.T) {
 	w := newWatch()
 	db, _, _ := openLite(t, w.configure)
