@@ -45,11 +45,8 @@ func migrate(t *testing.T, pg *pgtest.DB, storage, conversion string) {
 	if n, err := read(db); n != 1200 || err != nil {
 		t.Fatalf("before the migration, with the policy AllowRead: %d rows, %v", n, err)
 	}
-	for last, done := int64(0), false; !done; {
-		var err error
-		if last, done, err = sealSome(t.Context(), db, last); err != nil {
-			t.Fatal(err)
-		}
+	if err := sealRows(t.Context(), db); err != nil {
+		t.Fatal(err)
 	}
 	if n, err := read(openSealed(t, pg, s, driver.Reject)); n != 1200 || err != nil {
 		t.Fatalf("after the migration: %d rows, %v", n, err)
@@ -60,6 +57,18 @@ func migrate(t *testing.T, pg *pgtest.DB, storage, conversion string) {
 	}
 	if storage == "bytea" {
 		holdChecks(t, pg, db, s)
+	}
+	must(t, pg.Admin, "ALTER TABLE users ADD plain_email text")
+	db = openSealed(t, pg, s, driver.Reject)
+	for last, done := int64(0), false; !done; {
+		var err error
+		if last, done, err = openSome(t.Context(), db, last); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var n int
+	if err := pg.Admin.QueryRow("SELECT count(*) FROM users WHERE plain_email = 'user' || id || '@example.com'").Scan(&n); err != nil || n != 1200 {
+		t.Errorf("%d rows have their value back, %v", n, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -28,42 +29,55 @@ func checks(s *schema.Schema) string {
 	return b.String()
 }
 
-// sealSome seals up to 500 rows after the given id, whatever they hold, and returns the
-// last id. Sealing a sealed row again does no harm. Begin after 0, or the least id.
-func sealSome(ctx context.Context, db *sql.DB, after int64) (last int64, done bool, err error) {
+// sealRows seals what the table still holds in plaintext, beside the programs that use it.
+func sealRows(ctx context.Context, db *sql.DB) error {
+	report, err := driver.Reseal(ctx, db, driver.ResealOptions{
+		Columns:       []string{"users"},
+		Plaintext:     true,
+		RowsPerSecond: 5000, // default: as many as there are
+	})
+	if err != nil {
+		return err // what is done is done: call it again
+	}
+	for _, use := range report.Uses {
+		if use.State == driver.CellsNone {
+			return fmt.Errorf("%s.%s: %d values do not fit the column's kind", use.Table, use.Column, use.Cells)
+		}
+	}
+	return nil
+}
+
+// openSome stores up to 500 e-mail addresses after the given id in a plain column, and
+// returns the last id. Begin after 0, or the least id.
+func openSome(ctx context.Context, db *sql.DB, after int64) (last int64, done bool, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return after, false, err
 	}
 	defer tx.Rollback()
-	rows, err := tx.QueryContext(ctx, "SELECT id, email, ssn FROM users WHERE id > $1 ORDER BY id LIMIT 500 FOR UPDATE", after)
+	rows, err := tx.QueryContext(ctx, "SELECT id, email FROM users WHERE id > $1 ORDER BY id LIMIT 500 FOR UPDATE", after)
 	if err != nil {
 		return after, false, err
 	}
 	defer rows.Close()
-	type row struct {
-		id         int64
-		email, ssn sql.NullString
-	}
-	var some []row
+	emails := map[int64]sql.NullString{}
+	last = after
 	for rows.Next() {
-		var r row
-		if err := rows.Scan(&r.id, &r.email, &r.ssn); err != nil {
+		var email sql.NullString
+		if err := rows.Scan(&last, &email); err != nil {
 			return after, false, err
 		}
-		some = append(some, r)
+		emails[last] = email
 	}
 	if err := rows.Err(); err != nil {
 		return after, false, err
 	}
-	last = after
-	for _, r := range some {
-		if _, err := tx.ExecContext(ctx, "UPDATE users SET email = $1, ssn = $2 WHERE id = $3", r.email, r.ssn, r.id); err != nil {
+	for id, email := range emails {
+		if _, err := tx.ExecContext(ctx, "UPDATE users SET plain_email = $1 WHERE id = $2", email, id); err != nil {
 			return after, false, err
 		}
-		last = r.id
 	}
-	return last, len(some) == 0, tx.Commit()
+	return last, len(emails) == 0, tx.Commit()
 }
 
 func views() *schema.Schema {

@@ -1,6 +1,7 @@
 package reseal
 
 import (
+	"context"
 	"crypto/md5"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/colseal/colseal/internal/pgtest"
 	"github.com/colseal/colseal/internal/pgtest/wiretap"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -247,6 +249,50 @@ func TestLockedRows(t *testing.T) {
 		}})
 		if r.Lost != 60 || r.Passes != 3 || r.Left() != 0 || r.Resealed != 150 {
 			t.Errorf("report: %+v", r)
+		}
+	})
+}
+
+// hookKMS calls hook before each key that it unwraps.
+type hookKMS struct {
+	kms.Wrapper
+	hook func()
+}
+
+func (k hookKMS) Unwrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContext) ([]byte, error) {
+	k.hook()
+	return k.Wrapper.Unwrap(ctx, w, ec)
+}
+
+// Who writes between the reading of a row and its replacement wins: a cell, a plaintext, and a row that is gone.
+func TestWritersWin(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := newWorld(t, pg, people, "CREATE TABLE people (n bigint PRIMARY KEY, mail bytea, ssn text, age bytea)")
+		for i := range 5 {
+			mustExec(t, w.db, "INSERT INTO people VALUES ($1, $2, $3, $4)", i, fmt.Sprint("m", i), "s", i)
+		}
+		mustExec(t, pg.Admin, "UPDATE people SET ssn = 'plain' WHERE n IN (3, 4)")
+		w.renew(t, "")
+		writer := w.open(t, nil)
+		calls := 0
+		var total int64
+		w.db = w.open(t, func(cfg *driver.Config) {
+			cfg.KMS = hookKMS{w.kms, func() {
+				if calls++; calls == 1 { // the batch was read, and its first key is asked for
+					mustExec(t, writer, "UPDATE people SET mail = 'new', age = 77 WHERE n = 1")
+					mustExec(t, writer, "DELETE FROM people WHERE n = 2")
+					mustExec(t, writer, "UPDATE people SET ssn = 'new' WHERE n = 3")
+				}
+			}}
+		})
+		r := w.reseal(t, driver.ResealOptions{Plaintext: true})
+		total = r.Resealed + r.Sealed
+		if calls == 0 || r.Lost == 0 || r.Passes < 2 || r.Left() != 0 || total != 3+1+2+2+1 {
+			t.Errorf("%d calls of KMS; %+v", calls, r)
+		}
+		w.db = w.open(t, nil)
+		if got, want := read(t, w), []string{"0m0s0", "1news77", "3m3new3", "4m4plain4"}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	})
 }
