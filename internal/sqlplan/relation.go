@@ -1,0 +1,65 @@
+package sqlplan
+
+import "github.com/colseal/colseal/internal/sqlparse"
+
+// The relations that are not registered are asked for only where their columns matter.
+
+// load asks the catalog for the columns of an unregistered relation.
+func (a *analysis) load(it *item) error {
+	if it.ask == nil {
+		return nil
+	}
+	tn := it.ask
+	it.ask = nil
+	rel, err := a.relation(tn)
+	if err != nil {
+		return err
+	}
+	if rel == nil {
+		it.open = true
+		it.cols = append(it.cols, output{gap: true})
+		return nil
+	}
+	var names []string
+	if tn.Alias != nil {
+		names = tn.Alias.Columns
+	}
+	for i, c := range rel.Columns {
+		name := a.p.fold(c.Name)
+		if i < len(names) {
+			name = names[i]
+		}
+		it.cols = append(it.cols, output{name: name, t: newPlain(), sure: a.p.dialect == Postgres})
+	}
+	return nil
+}
+
+// relation asks the catalog what a name means; nil when there is no such relation or
+// no catalog.
+func (a *analysis) relation(tn *sqlparse.TableName) (*Relation, error) {
+	a.usedCatalog = true
+	if a.env.Catalog == nil {
+		return nil, nil
+	}
+	return a.env.Catalog.Relation(a.ctx, tn.Schema, tn.Name)
+}
+
+// expand replaces the gaps of a star that the catalog can fill.
+func (a *analysis) expand(star []output) ([]output, error) {
+	var out []output
+	for _, c := range star {
+		if c.lazy == nil {
+			out = append(out, c)
+			continue
+		}
+		if err := a.load(c.lazy); err != nil {
+			return nil, err
+		}
+		for _, col := range c.lazy.cols {
+			if !c.lazy.hidden[col.name] || col.gap {
+				out = append(out, col)
+			}
+		}
+	}
+	return out, nil
+}
