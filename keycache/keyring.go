@@ -2,7 +2,6 @@ package keycache
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/colseal/colseal/codec"
@@ -75,7 +74,7 @@ type Keyring interface {
 // key policies can test it. The empty scope is left out.
 func encryptionContext(keyring string, rec Record) kms.EncryptionContext {
 	ec := kms.EncryptionContext{
-		"colseal:key-id":  fmt.Sprintf("%08x", rec.ID),
+		"colseal:key-id":  hexID(rec.ID),
 		"colseal:purpose": string(rec.Purpose),
 		"colseal:keyring": keyring,
 	}

@@ -114,7 +114,7 @@ func (c *Cache) entryFor(ctx context.Context, rec Record, how *lookup) (*entry, 
 	return nil, classify("get", rec, fmt.Errorf("%w: its row was changed while it was read", kms.ErrInvalidWrapped))
 }
 
-func flightName(keyID uint32) string { return fmt.Sprintf("key %08x", keyID) }
+func flightName(keyID uint32) string { return "key " + hexID(keyID) }
 
 // record reads one key's record.
 func (c *Cache) record(ctx context.Context, keyID uint32) (Record, error) {

@@ -138,6 +138,6 @@ func flats(o Options) ([]Flat, error) {
 	if err != nil {
 		return nil, err
 	}
-	statements, err := among(o, "planned statements: find the plan of one of 16 in use", 400, planAmong)
+	statements, err := among(o, "planned statements: find the plan of one of 16 in use and open a cell", 400, planAmong)
 	return []Flat{keys, statements}, err
 }
