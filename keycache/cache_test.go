@@ -134,7 +134,7 @@ func TestFirstKeyStampede(t *testing.T) {
 	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
 		w.set(func(f *fakeKMS) { f.latency = time.Second })
 		var wg sync.WaitGroup
-		for range 1000 {
+		for range 3000 {
 			wg.Go(func() {
 				if _, err := c.Sealer(t.Context(), random, 1); err != nil {
 					t.Error(err)

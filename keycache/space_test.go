@@ -114,7 +114,7 @@ func TestRace(t *testing.T) {
 	for g := range 64 {
 		wg.Go(func() {
 			ctx := WithScope(t.Context(), fmt.Sprint(g%4))
-			for i := range 250 {
+			for i := range 1000 {
 				k1, err := c.Sealer(ctx, random, 1+i%3)
 				if err != nil {
 					t.Error(err)
