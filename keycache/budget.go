@@ -68,9 +68,15 @@ func (b *budget) low() bool { return b.left.Load() < b.block.Load()/4 && !b.fill
 // errSpent: a key that will never seal again, here or anywhere.
 var errSpent = errors.New("keycache: the key's seals are spent")
 
-// reserve gets at least n more seals of k, for everyone who waits for some.
-func (c *Cache) reserve(ctx context.Context, r *ring, k *liveKey, n uint64) error {
+// reserve gets at least n more seals of k, for everyone who waits for some, unless
+// there are as many as enough.
+func (c *Cache) reserve(ctx context.Context, r *ring, k *liveKey, n, enough uint64) error {
 	_, err := share(ctx, c.flights, fmt.Sprintf("seals %08x", k.rec.ID), func(ctx context.Context) (struct{}, error) {
+		// A thousand callers may come one after another, each having found none: a
+		// block for each would use up the key.
+		if k.budget.left.Load() >= enough {
+			return struct{}{}, nil
+		}
 		want := max(n, min(max(2*k.budget.block.Load(), c.blocks.first), c.blocks.most))
 		sum, ok, err := c.keyring.Reserve(ctx, k.rec.ID, want, c.cfg.MaxSeals)
 		if err == nil && !ok && want > n {
@@ -104,7 +110,7 @@ func (c *Cache) refill(r *ring, k *liveKey) {
 	c.background(func(ctx context.Context) {
 		defer k.budget.filling.Store(false)
 		// Should it fail, whoever finds the budget empty tries again and says so.
-		_ = c.reserve(ctx, r, k, 1)
+		_ = c.reserve(ctx, r, k, 1, k.budget.block.Load()/4)
 		if k.gone.Load() {
 			c.giveBackKey(ctx, k)
 		}

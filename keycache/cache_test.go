@@ -148,6 +148,33 @@ func TestFirstKeyStampede(t *testing.T) {
 	})
 }
 
+// Thousands wait for one unwrap and then all find no seals reserved, one after
+// another: they get one block, and not one each, which would use up the key.
+func TestStampedeReservesOnce(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, maker *Cache, w *fakeKMS, k *fakeKeyring) {
+		cell := sealOne(t, maker, t.Context(), random)
+		w.set(func(f *fakeKMS) { f.latency = time.Second })
+		k.reset()
+		c := New(k, w, Config{}, random)
+		defer c.Close()
+		var wg sync.WaitGroup
+		for range 3000 {
+			wg.Go(func() {
+				_, err := c.Sealer(t.Context(), random, 1)
+				if err := errors.Join(err, openOne(c, t.Context(), random, cell)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		synctest.Wait()
+		if w.called("unwrap") != 1 || k.called("ring") != 1 || k.called("reserve") != 1 {
+			t.Errorf("%d unwraps, %d readings of the ring, %d reservations, want one of each",
+				w.called("unwrap"), k.called("ring"), k.called("reserve"))
+		}
+	})
+}
+
 func TestManyProcessesMakeOneKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, k := newFakeKMS(), newFakeKeyring()

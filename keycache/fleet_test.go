@@ -190,7 +190,7 @@ func (f *world) after() {
 // KMS together, nor has more than one of them make the same key. Their common start
 // does: each needs its keys then.
 func (f *world) noHerd() {
-	if most := 20 + f.processes/10; f.kms.peak > most {
+	if most := 60 + f.processes/10; f.kms.peak > most {
 		f.wrong("%d calls to KMS in one second, want at most %d", f.kms.peak, most)
 	}
 	if lost, most := int(f.count.lost.Load()), 2+len(f.truth.byID)/20; lost > most {

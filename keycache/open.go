@@ -83,6 +83,9 @@ func (c *Cache) entry(ctx context.Context, keyID uint32, how *lookup) (*entry, e
 		defer cancel()
 	}
 	fetched, err := share(wait, c.flights, flightName(keyID), func(ctx context.Context) (*entry, error) {
+		if e := c.entries.Get(keyID); e != nil && e.state() == leaseFresh {
+			return e, nil // it came between the look and this flight
+		}
 		return c.fetch(ctx, keyID, c.record)
 	})
 	if err == nil {

@@ -25,6 +25,9 @@ func (c *Cache) Prefetch(ctx context.Context, keyIDs []uint32) error {
 		group.Go(func() error {
 			c.count.misses.Add(1)
 			_, err := share(ctx, c.flights, flightName(id), func(ctx context.Context) (*entry, error) {
+				if e := c.entries.Get(id); e != nil && e.state() == leaseFresh {
+					return e, nil
+				}
 				return c.fetch(ctx, id, read)
 			})
 			if err != nil {

@@ -106,6 +106,9 @@ func (c *Cache) state(ctx context.Context, id ringID, how *lookup) (*ringState, 
 	}
 	how.waited = true
 	s, err := share(ctx, c.flights, id.flightName(), func(ctx context.Context) (*ringState, error) {
+		if s := r.current.Load(); s != nil && r.state() == leaseFresh {
+			return s, nil // it was read between the look and this flight
+		}
 		return c.readRing(ctx, id)
 	})
 	if err == nil {

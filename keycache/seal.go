@@ -84,7 +84,7 @@ func (c *Cache) trySeal(ctx context.Context, id ringID, col Column, seals uint64
 	// the next one reserved. That ends with ctx, or with the key's seals.
 	for !k.budget.take(seals) {
 		how.waited = true
-		if err = c.reserve(ctx, r, k, seals); err != nil {
+		if err = c.reserve(ctx, r, k, seals, seals); err != nil {
 			return nil, c.noReserve(ctx, r, k, err)
 		}
 	}
@@ -135,7 +135,7 @@ func (c *Cache) Warm(ctx context.Context, purposes ...Purpose) error {
 			return err
 		}
 		if k := s.keys[0]; p == PurposeData && k.budget.left.Load() == 0 {
-			if err := c.reserve(ctx, c.ring(id), k, 1); err != nil && !errors.Is(err, errSpent) {
+			if err := c.reserve(ctx, c.ring(id), k, 1, 1); err != nil && !errors.Is(err, errSpent) {
 				return c.explain("reserve seals of", k.rec, err)
 			}
 		}
