@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	sqldriver "database/sql/driver"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -25,10 +26,8 @@ type resealRow struct {
 	plain   int64 // plaintexts to be replaced by cells
 }
 
-const (
-	windowPages = 128   // of a table that is read in the order of its pages, at a time
-	maxParams   = 32766 // SQLite's limit; PostgreSQL's is 65535
-)
+// windowPages are read at a time of a table that is read in the order of its pages.
+const windowPages = 128
 
 // table goes through a table once.
 func (r *resealer) table(ctx context.Context, t *resealTable) error {
@@ -41,7 +40,7 @@ func (r *resealer) table(ctx context.Context, t *resealTable) error {
 	if len(cols) == 0 {
 		return nil
 	}
-	limit := max(1, min(r.opts.Batch, maxParams/(len(t.keys)+1+2*len(cols))))
+	limit := r.opts.Batch
 	var after []sqldriver.Value
 	end := min(windowPages, t.pages)
 	for {
@@ -287,11 +286,7 @@ func (r *resealer) write(ctx context.Context, t *resealTable, cols []*resealCol,
 	if r.c.st.cfg.Dialect == SQLite {
 		return r.writeLite(ctx, t, cols, rows)
 	}
-	var params []sqldriver.Value
-	for _, row := range rows {
-		params = append(params, row.params()...)
-	}
-	got, err := r.c.ask(ctx, t.text.swap(cols, len(rows)), params)
+	got, err := r.c.ask(ctx, t.text.swap(cols), arraysOf(rows))
 	if err != nil {
 		return nil, err
 	}
@@ -301,9 +296,36 @@ func (r *resealer) write(ctx context.Context, t *resealTable, cols []*resealCol,
 		if !ok {
 			return nil, errFacts
 		}
-		done[number(s)] = true
+		done[number(s)-1] = true
 	}
 	return done, nil
+}
+
+// arraysOf returns the parameters of rows as array literals, which every driver can send.
+func arraysOf(rows []*resealRow) []sqldriver.Value {
+	var literals [][]byte
+	for i, row := range rows {
+		for j, v := range row.params() {
+			if i == 0 {
+				literals = append(literals, []byte{'{'})
+			} else {
+				literals[j] = append(literals[j], ',')
+			}
+			switch v := v.(type) {
+			case nil:
+				literals[j] = append(literals[j], "NULL"...)
+			case []byte:
+				literals[j] = append(hex.AppendEncode(append(literals[j], `"\\x`...), v), '"')
+			case string:
+				literals[j] = appendElement(literals[j], v)
+			}
+		}
+	}
+	out := make([]sqldriver.Value, len(literals))
+	for j, l := range literals {
+		out[j] = string(append(l, '}'))
+	}
+	return out
 }
 
 func (row *resealRow) params() []sqldriver.Value {
@@ -321,7 +343,7 @@ func (r *resealer) writeLite(ctx context.Context, t *resealTable, cols []*reseal
 		return nil, err
 	}
 	done := map[int]bool{}
-	text := t.text.swap(cols, 1)
+	text := t.text.swap(cols)
 	for i, row := range rows {
 		n, err := r.c.tell(ctx, text, row.params())
 		if err != nil {

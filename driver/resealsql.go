@@ -17,11 +17,11 @@ type resealText interface {
 	// read selects limit rows with something to do in cols, after a row if after is set, and
 	// before a page if that is not 0: row keys, the row's version, the columns.
 	read(cols []*resealCol, after bool, before int64, limit int) string
-	// swap replaces the values of n rows. Its parameters are, row by row, the row keys, the
-	// version, and for each column the old and the new value, NULL where nothing is to be
-	// done. On PostgreSQL it returns the numbers, from 0, of the rows that it changed;
-	// on SQLite it is for one row.
-	swap(cols []*resealCol, n int) string
+	// swap replaces values. Its parameters are the row keys, the version, and for each
+	// column the old and the new value, NULL where nothing is to be done. On SQLite it is
+	// for one row. On PostgreSQL each parameter is an array of the rows', and it returns the
+	// numbers, from 1, of the rows that it changed.
+	swap(cols []*resealCol) string
 }
 
 // maxHeads bounds the heads in one text. Beyond it, every row is read and judged here.
@@ -121,24 +121,36 @@ func (x pgText) read(cols []*resealCol, after bool, before int64, limit int) str
 }
 
 // swap first locks the rows that nobody else holds and that are as they were read, so that it neither waits for
-// anybody nor takes part in a deadlock.
-func (x pgText) swap(cols []*resealCol, n int) string {
-	names := []string{"i"}
-	for i := range x.t.keys {
-		names = append(names, fmt.Sprintf("k%d", i))
+// anybody nor takes part in a deadlock. Its parameters are arrays, one for what each row has in one place of its own: the
+// text is the same for every batch.
+func (x pgText) swap(cols []*resealCol) string {
+	var arrays, names, values, set []string
+	array := func(name, typ, value string) {
+		arrays = append(arrays, fmt.Sprintf("CAST(CAST($%d AS pg_catalog.text) AS %s[])", len(arrays)+1, typ))
+		names = append(names, name)
+		values = append(values, value)
 	}
-	names = append(names, "x")
-	var set []string
+	for i, k := range x.t.keys {
+		name := fmt.Sprintf("k%d", i)
+		array(name, "pg_catalog.text", fmt.Sprintf("CAST(u.%s AS %s) AS %s", name, k.typ, name))
+	}
+	array("x", "pg_catalog.text", "u.x")
 	lock := "NO KEY UPDATE"
 	for i, c := range cols {
-		names = append(names, fmt.Sprintf("o%d", i), fmt.Sprintf("n%d", i))
+		typ := "pg_catalog.bytea"
+		if c.text {
+			typ = "pg_catalog.text"
+		}
+		array(fmt.Sprintf("o%d", i), typ, fmt.Sprintf("u.o%d", i))
+		array(fmt.Sprintf("n%d", i), typ, fmt.Sprintf("u.n%d", i))
 		set = append(set, fmt.Sprintf("%[1]s = COALESCE(v.n%[2]d, t.%[1]s)", c.sql, i))
 		if c.col.Mode == schema.Deterministic {
 			lock = "UPDATE" // it may be in a key
 		}
 	}
 	return "UPDATE " + x.t.sql + " AS t SET " + strings.Join(set, ", ") +
-		" FROM (SELECT w.* FROM (VALUES " + x.values(cols, n) + ") AS w(" + strings.Join(names, ", ") + ")" +
+		" FROM (SELECT w.* FROM (SELECT u.i, " + strings.Join(values, ", ") +
+		" FROM ROWS FROM (pg_catalog.unnest(" + strings.Join(arrays, "), pg_catalog.unnest(") + ")) WITH ORDINALITY AS u(" + strings.Join(names, ", ") + ", i)) AS w" +
 		" JOIN " + x.t.sql + " AS s ON " + x.same(cols, "s", "w") + " FOR " + lock + " OF s SKIP LOCKED) AS v" +
 		" WHERE " + x.same(cols, "t", "v") + " RETURNING CAST(v.i AS pg_catalog.text)"
 }
@@ -158,36 +170,6 @@ func (x pgText) same(cols []*resealCol, row, was string) string {
 		and = append(and, fmt.Sprintf("(%[2]s.o%[3]d IS NULL OR %[1]s.%[4]s%[5]s = %[2]s.o%[3]d)", row, was, i, c.sql, collate))
 	}
 	return strings.Join(and, " AND ")
-}
-
-func (x pgText) values(cols []*resealCol, n int) string {
-	var b strings.Builder
-	next := 0
-	param := func(typ string) {
-		next++
-		fmt.Fprintf(&b, ", CAST($%d AS %s)", next, typ)
-	}
-	for i := range n {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "(%d", i)
-		for _, k := range x.t.keys {
-			next++
-			fmt.Fprintf(&b, ", CAST(CAST($%d AS pg_catalog.text) AS %s)", next, k.typ)
-		}
-		param("pg_catalog.text")
-		for _, c := range cols {
-			typ := "pg_catalog.bytea"
-			if c.text {
-				typ = "pg_catalog.text"
-			}
-			param(typ)
-			param(typ)
-		}
-		b.WriteByte(')')
-	}
-	return b.String()
 }
 
 // liteText is SQLite's resealText. A column holds what was stored in it, whatever its declared type, so each value is
@@ -236,7 +218,7 @@ func (x liteText) read(cols []*resealCol, after bool, _ int64, limit int) string
 	return "SELECT " + strings.Join(out, ", ") + " FROM " + x.t.sql + " AS t WHERE " + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit)
 }
 
-func (x liteText) swap(cols []*resealCol, _ int) string {
+func (x liteText) swap(cols []*resealCol) string {
 	var set, and []string
 	next := 0
 	for _, k := range x.t.keys {
