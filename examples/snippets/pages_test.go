@@ -1,7 +1,6 @@
 package snippets
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -10,9 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keycache"
-	"github.com/colseal/colseal/schema"
 )
 
 const root = "../.."
@@ -120,83 +117,5 @@ func TestKeyringDDL(t *testing.T) {
 	ddl := keycache.OpenStore(nil, keycache.Postgres, "").DDL()
 	if !strings.Contains(plain(page), plain(ddl)) {
 		t.Errorf("docs/keys.md does not hold the statement that the program prints:\n%s", ddl)
-	}
-}
-
-// The tables that the pages' SQL is about.
-var documented = schema.Must(
-	schema.Columns("users",
-		schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
-		schema.Column{Name: "ssn"}),
-	schema.Columns("archive",
-		schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
-		schema.Column{Name: "ssn"}),
-)
-
-type catalog struct{}
-
-func (catalog) Relation(_ context.Context, _, name string) (*sqlplan.Relation, error) {
-	columns := []sqlplan.RelationColumn{
-		{Name: "id", Type: "bigint"},
-		{Name: "email", Type: "bytea", Storage: sqlplan.StorageBytes},
-		{Name: "ssn", Type: "bytea", Storage: sqlplan.StorageBytes},
-	}
-	switch name {
-	case "users":
-		columns = append(columns,
-			sqlplan.RelationColumn{Name: "note", Type: "text", Storage: sqlplan.StorageText},
-			sqlplan.RelationColumn{Name: "org", Type: "bigint"})
-	case "archive":
-	case "orders":
-		columns = []sqlplan.RelationColumn{{Name: "id", Type: "bigint"}, {Name: "user_id", Type: "bigint"}}
-	default:
-		return nil, nil
-	}
-	return &sqlplan.Relation{Schema: "public", Name: name, Columns: columns}, nil
-}
-
-var (
-	sqlTable = regexp.MustCompile(`(?ms)^<!-- checked: (postgres|sqlite) -->\n(.*?)^$`)
-	sqlCode  = regexp.MustCompile("`([^`]+)`")
-)
-
-// TestSQLTables asks the analysis about every statement of the marked tables. The last
-// cell of a row says "works" or "refused".
-func TestSQLTables(t *testing.T) {
-	for name, least := range map[string]int{"README.md": 15, "docs/sql.md": 60} {
-		checked := 0
-		for _, m := range sqlTable.FindAllStringSubmatch(pages(t)[name], -1) {
-			dialect := map[string]sqlplan.Dialect{"postgres": sqlplan.Postgres, "sqlite": sqlplan.SQLite}[m[1]]
-			planner := sqlplan.New(documented, dialect, sqlplan.Options{})
-			for line := range strings.Lines(m[2]) {
-				cells := strings.Split(strings.ReplaceAll(strings.Trim(line, "| \n"), `\|`, "\x00"), "|")
-				if len(cells) < 2 {
-					continue
-				}
-				verdict := strings.TrimSpace(cells[len(cells)-1])
-				for _, code := range sqlCode.FindAllStringSubmatch(cells[0], -1) {
-					checked++
-					checkSQL(t, planner, strings.ReplaceAll(code[1], "\x00", "|"), verdict)
-				}
-			}
-		}
-		if checked < least {
-			t.Errorf("%s: only %d statements were checked, want %d: the test does not find its tables", name, checked, least)
-		}
-	}
-}
-
-func checkSQL(t *testing.T, p *sqlplan.Planner, sql, verdict string) {
-	t.Helper()
-	_, err := p.Plan(t.Context(), sql, &sqlplan.Env{Catalog: catalog{}, SearchKeys: 1})
-	got := "works"
-	switch {
-	case errors.Is(err, sqlplan.ErrRefused):
-		got = "refused"
-	case err != nil:
-		t.Fatalf("%s: %v", sql, err)
-	}
-	if got != verdict {
-		t.Errorf("the page says %q, the analysis says %q: %s", verdict, got, sql)
 	}
 }
