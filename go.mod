@@ -3,6 +3,7 @@ module github.com/colseal/colseal
 go 1.26.8
 
 require (
+	entgo.io/ent v0.14.5
 	github.com/aws/aws-sdk-go-v2 v1.48.0
 	github.com/aws/aws-sdk-go-v2/config v1.33.16
 	github.com/aws/aws-sdk-go-v2/service/kms v1.62.5

@@ -54,7 +54,7 @@ func TestORMs(t *testing.T) {
 	programs := []struct {
 		name string
 		run  func(ctx context.Context, db *sql.DB, accounts []account, say func(...any)) error
-	}{{"GORM", useGORM}, {"sqlx", useSQLX}, {"bun", useBun}}
+	}{{"GORM", useGORM}, {"sqlx", useSQLX}, {"bun", useBun}, {"bulk", useBulk}, {"sqlc", useSQLC}, {"ent", useEnt}}
 	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
 		ddl := func(sealed string) {
 			text, stamp, number := sealed, sealed, sealed
