@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,12 +114,34 @@ type shares struct {
 	began   time.Time
 	mu      sync.Mutex // guards all
 	count   map[verdict]int
+	kinds   map[string]int       // of statements that work
 	reasons map[string]int       // why statements were refused or failed
 	example map[string]statement // one of each
 }
 
 func newShares() *shares {
-	return &shares{began: time.Now(), count: map[verdict]int{}, reasons: map[string]int{}, example: map[string]statement{}}
+	return &shares{began: time.Now(), count: map[verdict]int{}, kinds: map[string]int{}, reasons: map[string]int{}, example: map[string]statement{}}
+}
+
+// kinds tell what a statement is made of.
+var kinds = map[string]*regexp.Regexp{
+	"INSERT":               regexp.MustCompile(`^INSERT`),
+	"ON CONFLICT":          regexp.MustCompile(`ON CONFLICT`),
+	"UPDATE":               regexp.MustCompile(`^UPDATE`),
+	"DELETE":               regexp.MustCompile(`^DELETE`),
+	"MERGE":                regexp.MustCompile(`^MERGE`),
+	"RETURNING":            regexp.MustCompile(`^[^W].* RETURNING`),
+	"WITH … RETURNING":     regexp.MustCompile(`^WITH .* RETURNING .*\)`),
+	"WITH RECURSIVE":       regexp.MustCompile(`^WITH RECURSIVE`),
+	"LATERAL":              regexp.MustCompile(`LATERAL`),
+	"set operations":       regexp.MustCompile(`\) (UNION|EXCEPT|INTERSECT)`),
+	"windows":              regexp.MustCompile(`WINDOW w AS`),
+	"GROUP BY":             regexp.MustCompile(`GROUP BY`),
+	"comparisons of rows":  regexp.MustCompile(`\w\) (=|<>|IN|NOT IN) (ROW)?\(`),
+	"comparisons of lists": regexp.MustCompile(`(ANY|ALL)\(`),
+	"arrays":               regexp.MustCompile(`ARRAY\[|array_agg|unnest`),
+	"subqueries":           regexp.MustCompile(`EXISTS|\(SELECT`),
+	"parameters":           regexp.MustCompile(`\$\d`),
 }
 
 // add counts one more.
@@ -126,6 +149,11 @@ func (s *shares) add(st statement, v verdict, detail string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.count[v]++
+	for kind, is := range kinds {
+		if v == work && is.MatchString(st.sql) {
+			s.kinds[kind]++
+		}
+	}
 	if v == refuse || v == fail {
 		why := string(v) + ": " + reason(detail)
 		if s.reasons[why]++; s.reasons[why] == 1 {
@@ -143,6 +171,10 @@ func (s *shares) report(t *testing.T, seed uint64, least int) {
 	}
 	t.Logf("seed %d, %d statements in %.1f s: %d work, %d refused, %d fail on both sides, %d wrong, %d leak", seed, total, time.Since(s.began).Seconds(),
 		s.count[work], s.count[refuse], s.count[fail], s.count[wrong], s.count[leak])
+	t.Logf("of those that work have %v", s.kinds)
+	if len(s.kinds) < len(kinds) && total >= perVersion {
+		t.Error("of some kinds no statement works: the generator does not make them")
+	}
 	for _, r := range slices.SortedFunc(maps.Keys(s.reasons), func(x, y string) int { return s.reasons[y] - s.reasons[x] }) {
 		t.Logf("  %4d %s, as %#v", s.reasons[r], r, s.example[r])
 	}

@@ -70,6 +70,7 @@ var reads = []shape{
 	{name: "column aliases", sql: `SELECT q, r FROM users u(p,q,r) WHERE q=$1`, args: args(a)},
 	{name: "subquery", sql: `SELECT e FROM (SELECT email AS e FROM users) s WHERE e=$1`, args: args(a)},
 	{name: "cte", sql: `WITH c AS (SELECT id, email, ssn FROM users), d AS (SELECT * FROM c WHERE email=$1) SELECT d.*, c.ssn FROM c JOIN d USING (email)`, args: args(a)},
+	{name: "a cte hides the table", sql: `WITH users AS (SELECT id FROM users) SELECT 1 FROM users u WHERE u.email='zqcanary-a'`, want: refused},
 	{name: "recursive cte", sql: `WITH RECURSIVE r(a,n) AS (SELECT email,1 FROM users UNION ALL SELECT a,n+1 FROM r WHERE n<3 AND a=$1) SELECT * FROM r`, args: args(a)},
 	{name: "recursive cte rotates columns", sql: `WITH RECURSIVE r(a,b,c,n) AS (SELECT u.email, u.ssn, a.ssn, 1 FROM users u JOIN archive a ON a.id=u.id UNION ALL SELECT b,c,a,n+1 FROM r WHERE n<4) SELECT a,b,c,n FROM r`},
 	{name: "view", sql: `SELECT * FROM user_view WHERE email=$1`, args: args(a)},

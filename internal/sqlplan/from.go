@@ -104,7 +104,7 @@ func (a *analysis) withItem(tn *sqlparse.TableName, d *derived, sc *scope) ([]ou
 	if d.unknown {
 		return nil, a.refuse(tn.Pos(), nil, "a WITH query is used before it is defined", "order the WITH queries so that each stands after those it uses")
 	}
-	it := &item{name: tn.Name, cols: make([]output, len(d.cols))}
+	it := &item{name: tn.Name, cols: make([]output, len(d.cols)), query: true}
 	for i, c := range d.cols {
 		if !c.gap {
 			c.t = c.t.use()
@@ -126,7 +126,7 @@ func (a *analysis) subqueryTable(t *sqlparse.SubqueryTable, sc *scope) ([]output
 		return nil, err
 	}
 	a.inner--
-	it := &item{cols: cols}
+	it := &item{cols: cols, query: true}
 	for _, c := range cols {
 		it.open = it.open || c.gap
 	}

@@ -27,6 +27,8 @@ type item struct {
 	cols   []output
 	// open: there are further columns, of unknown names; they are plain.
 	open bool
+	// query: it is a query of the text, and has the columns that the text says.
+	query bool
 	// hidden columns are merged by USING and seen only with the item's name.
 	hidden map[string]bool
 	// table is the registered table behind it, nil for everything else; a reference
@@ -121,10 +123,16 @@ func (a *analysis) column(c *sqlparse.Column, sc *scope) (*term, error) {
 		r.(*Refusal).Table = it.table.Name
 		return nil, r
 	}
-	if !it.open && it.table == nil {
-		return a.wholeRow(c, it) // v.f is the function f over the whole row, if it is anything
+	if it.open || it.table != nil {
+		return newPlain(), nil
 	}
-	return newPlain(), nil
+	// v.f is the function f over the whole row, if it is anything.
+	t, err := a.wholeRow(c, it)
+	if err == nil && it.query {
+		// More likely the name of a WITH query hides that of a table, and what f is compared with is a value of the table's.
+		return a.unresolved(c)
+	}
+	return t, err
 }
 
 // unambiguous refuses a name that several columns of an item have, when one of them may
