@@ -179,10 +179,9 @@ func (g *gen) deepCond(from []source, depth int) string {
 	case 4:
 		c := g.comparable(from)
 		if t := g.tableOf(c); t != "" {
-			q, cols := g.selectFrom([]class{c}, nil, depth)
-			if cols[0].class == c {
-				return fmt.Sprintf("%s %s (%s)", g.column(from, c), g.pick("IN", "NOT IN", "= ANY", "<> ALL"), q)
-			}
+			in := []source{{g.name(), base[t], true}}
+			q, _ := g.selectOf([]class{c}, t+" AS "+in[0].alias, in, nil, depth)
+			return fmt.Sprintf("%s %s (%s)", g.column(from, c), g.pick("IN", "NOT IN", "= ANY", "<> ALL"), q)
 		}
 	}
 	return g.optional(from)

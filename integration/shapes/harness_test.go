@@ -34,8 +34,13 @@ CREATE TABLE leads (id bigint PRIMARY KEY, email %[1]s, phone %[2]s);
 CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint, total numeric, memo text);
 CREATE TABLE contacts (id bigint PRIMARY KEY, email text);
 CREATE VIEW user_view AS SELECT id, email, note FROM users;
+`
+
+// plainDDL makes a table that is as plain on the sealed side as on the twin's, and the same one.
+const plainDDL = `
 CREATE SCHEMA other;
 CREATE TABLE other.users (id bigint, email text, note text);
+INSERT INTO other.users VALUES (1,'plain-a','n');
 `
 
 var sealedTables = schema.Must(
@@ -65,7 +70,6 @@ var rows = []string{
 		(1,'zqcanary-a',104046000000001), (2,'zqcanary-b',104046000000002), (3,NULL,NULL), (4,'zqcanary-a',104046000000001)`,
 	`INSERT INTO orders VALUES (1,1,9.50,'o1'), (2,1,3,'o2'), (3,2,7,NULL), (4,9,1,'o1')`,
 	`INSERT INTO contacts VALUES (1,'plain-a'), (2,'plain-b')`,
-	`INSERT INTO other.users VALUES (1,'plain-a','n')`,
 }
 
 // readBack reads all tables in full, on either side.
@@ -91,21 +95,24 @@ type pair struct {
 	sealed, twin side
 }
 
-// newPair makes both. The twin is another database, whose tables are temporary: they are in no file and in no
-// write-ahead log. Nor are its connections logged. So the wiretap can look into everything the server has.
+// newPair makes both. The twin is another connection, to which temporary tables hide the sealed ones: they are in no
+// file and in no write-ahead log. Nor is the connection logged. So the wiretap can look into everything the server has.
 func newPair(t *testing.T, db *pgtest.DB, storage string) *pair {
 	t.Helper()
-	exec(t, db.Admin, fmt.Sprintf(ddl, storage, storage))
+	exec(t, db.Admin, fmt.Sprintf(ddl, storage, storage)+plainDDL)
 	return newPairOf(t, db, db.Name, newCanaries())
 }
 
-// newShard is newPair in a database besides that of the test.
+// newShard is newPair in one of several databases, of which the first is the test's.
 func newShard(t *testing.T, db *pgtest.DB, shard int, storage string, c *canaries) *pair {
 	t.Helper()
-	name := fmt.Sprintf("%s_%d", db.Name, shard)
-	createDatabase(t, db, name)
+	name := db.Name
+	if shard > 0 {
+		name = fmt.Sprintf("%s_%d", db.Name, shard)
+		createDatabase(t, db, name)
+	}
 	admin, _ := open(t, db.DSN(), name, nil, nil)
-	exec(t, admin, fmt.Sprintf(ddl, storage, storage))
+	exec(t, admin, fmt.Sprintf(ddl, storage, storage)+plainDDL)
 	return newPairOf(t, db, name, c)
 }
 
@@ -142,14 +149,12 @@ func newSealed(t *testing.T, db *pgtest.DB, name string, c *canaries, w kms.Wrap
 	return s
 }
 
-// newTwin makes the twin of a database.
+// newTwin makes the twin of the tables of a database.
 func newTwin(t *testing.T, db *pgtest.DB, name string, c *canaries) side {
 	t.Helper()
-	createDatabase(t, db, name+"_twin")
 	s := side{text: strings.NewReplacer(mark, c.mark, digits, fmt.Sprint(c.phone)[:len(digits)], "public.", "pg_temp.")}
-	s.db, s.tap = open(t, db.DSN(), name+"_twin", nil, unlogged)
-	temporary := strings.NewReplacer("CREATE TABLE other", "CREATE TABLE other", "CREATE TABLE", "CREATE TEMPORARY TABLE")
-	exec(t, s.db, temporary.Replace(fmt.Sprintf(ddl, "text", "bigint")))
+	s.db, s.tap = open(t, db.DSN(), name, nil, unlogged)
+	exec(t, s.db, strings.ReplaceAll(fmt.Sprintf(ddl, "text", "bigint"), "CREATE TABLE", "CREATE TEMPORARY TABLE"))
 	s.prepare(t)
 	return s
 }

@@ -118,7 +118,7 @@ type catalogOf map[string]*sqlplan.Relation
 
 var ddlCatalog = func() catalogOf {
 	all := catalogOf{}
-	for _, m := range regexp.MustCompile(`CREATE TABLE (?:(\w+)\.)?(\w+) \((.*)\);`).FindAllStringSubmatch(ddl, -1) {
+	for _, m := range regexp.MustCompile(`CREATE TABLE (?:(\w+)\.)?(\w+) \((.*)\);`).FindAllStringSubmatch(ddl+plainDDL, -1) {
 		r := &sqlplan.Relation{Schema: m[1], Name: m[2]}
 		if r.Schema == "" {
 			r.Schema = "public"

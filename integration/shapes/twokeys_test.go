@@ -31,7 +31,7 @@ func newTwoKeys(t *testing.T, db *pgtest.DB, storage string) *twoKeys {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exec(t, db.Admin, fmt.Sprintf(ddl, storage, storage))
+	exec(t, db.Admin, fmt.Sprintf(ddl, storage, storage)+plainDDL)
 	p := &twoKeys{pair: pair{canaries: newCanaries()}, db: db, kms: w}
 	p.twin = newTwin(t, db, db.Name, p.canaries)
 	p.connect(t)
@@ -167,7 +167,7 @@ func TestTwoSearchKeysRandom(t *testing.T) {
 	db := pgtest.New(t)
 	p := newTwoKeys(t, db, "bytea")
 	// A unique column does not see that two cells hold the same.
-	exec(t, p.twin.db, "ALTER TABLE users DROP CONSTRAINT users_email_key")
+	exec(t, p.twin.db, "ALTER TABLE pg_temp.users DROP CONSTRAINT users_email_key")
 	exec(t, p.sealed.db, "ALTER TABLE users DROP CONSTRAINT users_email_key")
 	s := newShares()
 	p.random(t, n, statements(db.Version, shards), s)
@@ -193,14 +193,14 @@ func TestTwoSearchKeysModes(t *testing.T) {
 			}
 		}
 	}
-	values := []any{a, b, []string{"zqcanary-e"}}
+	values := p.in([]any{a, b, []string{"zqcanary-e"}})
 	for _, mode := range []pgx.QueryExecMode{
 		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
 	} {
 		check(mode.String(), byEmail, append([]any{mode}, values...)...)
 	}
 	check("named", "SELECT id FROM users WHERE email IN (@a,@b) AND email <> ALL(@c) ORDER BY id",
-		pgx.NamedArgs{"a": a, "b": b, "c": []string{"zqcanary-e"}})
+		pgx.NamedArgs{"a": values[0], "b": values[1], "c": values[2]})
 	st, err := p.sealed.db.Prepare(byEmail)
 	if err != nil {
 		t.Fatal(err)
