@@ -109,7 +109,7 @@ var mustWork = []string{
 	"distinct from a cast NULL", "rows", "number", "in values", "any of NULLs", "view", "bool", "count", "delete",
 	"optional filter", "optional filter, NULL", "optional list", "optional list, NULL", "optional by empty",
 	"optional by empty cast", "optional by coalesce", "the parameter in the result", "the parameter in a branch",
-	"update with a CTE", "several statements", "insert moves rows",
+	"update with a CTE", "several statements", "simple case", "nullif", "nullif of nothing", "a case in a case", "insert moves rows",
 }
 
 // Every shape is right on rows under two live search keys, or is refused until the change

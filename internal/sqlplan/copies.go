@@ -19,18 +19,15 @@ const (
 // A region is a part of the text that is written once per search key.
 type region struct {
 	span
-	search *search
-	parent *region // the region around it, or nil
+	search              *search
+	open, joiner, close string  // around the copies, and between them
+	parent              *region // the region around it, or nil
 }
 
 // findRegions finds the text of each search.
 func (e *emission) findRegions() error {
 	for _, s := range e.copied {
-		r := &region{search: s}
-		var ok bool
-		if r.span, ok = e.spanOf(s.expr); ok && len(s.dims) > 1 {
-			ok = e.spansOf(s.dims)
-		}
+		r, ok := e.regionOf(s)
 		if !ok {
 			return e.refuse(s.expr.Pos(), nil, "this comparison cannot be written for each of two search keys",
 				"write column = $1, or column IN (…) and the like, with nothing but the column on its left")
@@ -52,6 +49,53 @@ func (e *emission) findRegions() error {
 		open = r
 	}
 	return nil
+}
+
+// regionOf finds the text of one search.
+func (e *emission) regionOf(s *search) (r *region, ok bool) {
+	r = &region{search: s, open: "(", joiner: " OR ", close: ")"}
+	switch s.form {
+	case aroundItself:
+		n := s.expr.(*sqlparse.NullIf)
+		left, lok := e.operandSpan(n.Left)
+		if r.span, ok = e.operandSpan(n.Right); !lok || !ok {
+			return nil, false
+		}
+		r.open, r.joiner, r.close = "", "), ", ""
+		e.edits = append(e.edits, edit{start: left.start, end: left.start, text: strings.Repeat("NULLIF(", e.env.SearchKeys-1)})
+		return r, true
+	case behindItself:
+		r.open, r.joiner, r.close = "", " ", ""
+		if r.span, ok = e.branchSpan(s); !ok {
+			return nil, false
+		}
+		cond, ok := e.spanOf(s.expr)
+		s.dims[0].spans = []span{cond} // what stands after THEN is no part of the comparison
+		return r, ok
+	}
+	if s.negated {
+		r.joiner = " AND "
+	}
+	if r.span, ok = e.spanOf(s.expr); ok && len(s.dims) > 1 {
+		ok = e.spansOf(s.dims)
+	}
+	return r, ok
+}
+
+// branchSpan is the span of WHEN … THEN ….
+func (e *emission) branchSpan(s *search) (span, bool) {
+	cond, ok := e.operandSpan(s.expr)
+	then, tok := e.operandSpan(s.then)
+	if !ok || !tok {
+		return span{}, false
+	}
+	when := e.tokenAt(cond.start) - 1
+	next := e.tokenAt(then.end)
+	if when < 0 || next >= len(e.tokens) || !strings.EqualFold(e.tokenText(e.tokens[when]), "when") ||
+		!slices.Contains([]string{"when", "else", "end"}, strings.ToLower(e.tokenText(e.tokens[next]))) {
+		return span{}, false
+	}
+	return span{e.tokens[when].Start, then.end}, true
 }
 
 func (e *emission) spansOf(dims []*dimension) bool {
@@ -93,8 +137,8 @@ func (e *emission) dimensionAt(pos int) *dimension {
 		if pos >= r.end {
 			continue
 		}
-		if len(r.search.dims) == 1 {
-			return r.search.dims[0]
+		if d := r.search.dims[0]; len(r.search.dims) == 1 && d.spans == nil {
+			return d
 		}
 		for _, d := range r.search.dims {
 			if slices.ContainsFunc(d.spans, func(s span) bool { return s.start <= pos && pos < s.end }) {
@@ -135,7 +179,10 @@ func (e *emission) pieces() []*piece {
 		if a.start != b.start {
 			return a.start - b.start
 		}
-		if (a.region != nil) != (b.region != nil) && a.end != b.end {
+		switch {
+		case (a.start == a.end) != (b.start == b.end): // what is put in before the other
+			return a.end - b.end
+		case (a.region != nil) != (b.region != nil) && a.end != b.end:
 			return b.end - a.end
 		}
 		return 0
@@ -244,15 +291,11 @@ func (w *cutter) joinsAfter(d *edit, text string) bool {
 
 // copies writes a region once for each choice of keys.
 func (w *cutter) copies(p *piece) error {
-	joiner := " OR "
-	if p.region.search.negated {
-		joiner = " AND "
-	}
 	dims := p.region.search.dims
-	w.text("(")
+	w.text(p.region.open)
 	for first := true; ; first = false {
 		if !first {
-			w.text(joiner)
+			w.text(p.region.joiner)
 		}
 		if err := w.write(p.start, p.end, p.inside); err != nil {
 			return err
@@ -264,7 +307,7 @@ func (w *cutter) copies(p *piece) error {
 			break
 		}
 	}
-	w.text(")")
+	w.text(p.region.close)
 	return nil
 }
 

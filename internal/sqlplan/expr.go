@@ -161,7 +161,7 @@ func (a *analysis) caseExpr(c *sqlparse.Case, sc *scope) (*term, error) {
 		} else {
 			var t *term
 			if t, err = a.infer(w.Cond, sc); err == nil {
-				arg, err = a.equate(arg, t, w.Cond.Pos(), "CASE … WHEN", between(c.Arg, w.Cond, nil))
+				arg, err = a.equate(arg, t, w.Cond.Pos(), "CASE … WHEN", between(c.Arg, w.Cond, &search{form: behindItself, expr: w.Cond, then: w.Then}))
 			}
 		}
 		if err != nil {
@@ -185,7 +185,7 @@ func (a *analysis) nullIf(n *sqlparse.NullIf, sc *scope) (*term, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.equate(l, r, n.Pos(), "NULLIF", between(n.Left, n.Right, nil))
+	return a.equate(l, r, n.Pos(), "NULLIF", between(n.Left, n.Right, &search{form: aroundItself, expr: n}))
 }
 
 // isNull analyses a test for NULL, which a cell answers as its plaintext would.

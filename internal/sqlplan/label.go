@@ -16,26 +16,34 @@ func (e *emission) keepLabel(value sqlparse.Expr) {
 	if c, ok := value.(*sqlparse.Cast); ok {
 		label = c.Type.Name
 	}
-	at, ok := e.afterOperand(value)
+	operand, ok := e.operandSpan(value)
+	at := operand.end
 	if !ok || slices.ContainsFunc(e.edits, func(d edit) bool { return d.start == at && d.label }) {
 		return
 	}
 	e.edits = append(e.edits, edit{start: at, end: at, text: " AS " + quoteName(label), label: true})
 }
 
-// afterOperand returns where an expression ends, with the parentheses around it.
-func (e *emission) afterOperand(x sqlparse.Expr) (int, bool) {
+// operandSpan is the span of an expression with the parentheses around it.
+func (e *emission) operandSpan(x sqlparse.Expr) (span, bool) {
 	s, ok := e.spanOf(x)
 	if !ok {
-		return 0, false
+		return span{}, false
 	}
-	before := func(t sqlparse.Token, at int) int { return t.Start - at }
-	from, _ := slices.BinarySearchFunc(e.tokens, s.start, before)
-	to, _ := slices.BinarySearchFunc(e.tokens, s.end, before)
+	if _, err := e.scan(); err != nil {
+		return span{}, false
+	}
+	from, to := e.tokenAt(s.start), e.tokenAt(s.end)
 	for from > 0 && to < len(e.tokens) && e.tokenText(e.tokens[from-1]) == "(" && e.tokenText(e.tokens[to]) == ")" {
 		from, to = from-1, to+1
 	}
-	return e.tokens[to-1].End, true
+	return span{e.tokens[from].Start, e.tokens[to-1].End}, true
+}
+
+// tokenAt returns the index of the first token at or behind a position.
+func (e *emission) tokenAt(pos int) int {
+	i, _ := slices.BinarySearchFunc(e.tokens, pos, func(t sqlparse.Token, at int) int { return t.Start - at })
+	return i
 }
 
 func (e *emission) tokenText(t sqlparse.Token) string { return e.file.Text[t.Start:t.End] }

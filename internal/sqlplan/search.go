@@ -23,10 +23,18 @@ import (
 // copy for each combination.
 //
 // What is sealed on both sides of a comparison is under one key, and needs no copies.
+//
+// NULLIF and the simple form of CASE compare one value with others, and are repeated in
+// another way:
+//
+//	NULLIF(email, $1)          becomes  NULLIF(NULLIF(email, $1), $2)
+//	CASE email WHEN $1 THEN 7  becomes  CASE email WHEN $1 THEN 7 WHEN $2 THEN 7
 
 // A search is a comparison that may have to be written once per search key.
 type search struct {
-	expr sqlparse.Expr // what is copied: a Compare or an In
+	form form
+	expr sqlparse.Expr // what is copied: a Compare, an In, a NullIf, or the value after WHEN
+	then sqlparse.Expr // of a branch: what stands after THEN
 	// negated: it asks for difference, so that the copies are joined by AND.
 	negated bool
 	// allOf: it holds only if each member on the right is equal (= ALL, and the negation
@@ -34,6 +42,15 @@ type search struct {
 	allOf bool
 	dims  []*dimension
 }
+
+// form is how a search is written several times.
+type form uint8
+
+const (
+	wholeCopies  form = iota // the comparison is copied
+	aroundItself             // NULLIF, around itself
+	behindItself             // WHEN … THEN …, behind itself
+)
 
 // A dimension is one choice among the search keys: for one stored value of a search, and
 // all that it is compared with.
@@ -178,12 +195,14 @@ func (a *analysis) copyPerKey(c *check, col *schema.Column) error {
 		}
 	case !l.any() && !r.any():
 		return nil
-	case l.any() && r.any() && (!oneColumn(&l, &r) || s == nil || s.allOf):
-		reason, hint = c.what+" between stored cells", "compare the column with parameters: read one side first, then column = ANY($1)"
 	case s == nil:
-		reason, hint = c.what, "write it as CASE WHEN column = $1 THEN …"
+		reason, hint = c.what+" between stored cells", "compare the column with parameters: read one side first, then column = ANY($1)"
+	case l.any() && r.any() && (!oneColumn(&l, &r) || s.allOf || s.form != wholeCopies):
+		reason, hint = c.what+" between stored cells", "compare the column with parameters: read one side first, then column = ANY($1)"
 	case r.any() && s.allOf:
 		reason, hint = c.what+" with stored cells on its right", "compare each column with the value, joined by AND or OR"
+	case r.any() && s.form != wholeCopies:
+		reason, hint = c.what+" with stored cells on its right", "write it as CASE WHEN column = $1 THEN …"
 	case !repeatable(reflect.ValueOf(s.expr)):
 		reason, hint = "a comparison that calls a function", "compare the column itself with a parameter"
 	}

@@ -61,3 +61,14 @@ SELECT email FROM users UNION SELECT email FROM archive
 SELECT email FROM users UNION ALL SELECT email FROM archive
 SELECT id, email FROM users WHERE id=$1
 SELECT count(*) OVER (PARTITION BY email) FROM users
+SELECT NULLIF(email,$1), NULLIF((email), ('x')) FROM users
+SELECT NULLIF(COALESCE(email,$1),$2) FROM users
+SELECT NULLIF($1,email) FROM users
+UPDATE users SET email=NULLIF(email,$1) WHERE NULLIF(email,$1) IS NULL
+SELECT CASE email WHEN $1 THEN 'yes' WHEN ('x') THEN (note) ELSE 'no' END FROM users
+UPDATE users SET email=CASE email WHEN $1 THEN $2 WHEN $2 THEN $1 ELSE email END
+SELECT CASE email WHEN $1 THEN CASE email WHEN $2 THEN 1 END ELSE 2 END FROM users WHERE CASE (email) WHEN 'x' THEN email = $1 END
+SELECT CASE $1 WHEN email THEN 1 END FROM users
+SELECT CASE $1 WHEN 'x' THEN email END FROM users WHERE email=$1
+SELECT CASE email WHEN lower(note) THEN 1 END FROM users
+SELECT NULLIF(u.email,a.email) FROM users u, archive a

@@ -11,3 +11,5 @@ INSERT OR IGNORE INTO users(id,email) VALUES (?,?)
 UPDATE users SET email=? WHERE email=?
 SELECT a.id FROM users a JOIN archive b USING (email)
 SELECT DISTINCT email FROM users
+SELECT NULLIF(email,?), CASE email WHEN ? THEN 1 WHEN ('x') THEN (2) ELSE 3 END FROM users
+UPDATE users SET email=nullif((email),(:a)) WHERE id=1
