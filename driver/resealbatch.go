@@ -112,9 +112,10 @@ func (r *resealer) batch(ctx context.Context, t *resealTable, cols []*resealCol,
 	return blocked, r.pace(ctx)
 }
 
-// knowKeys has the records of all keys in a batch read at once.
+// knowKeys has the records of all keys in a batch read at once, and those that will open
+// something unwrapped side by side.
 func (r *resealer) knowKeys(ctx context.Context, cols []*resealCol, rows []*resealRow) error {
-	var ids []uint32
+	var ids, open []uint32
 	for _, row := range rows {
 		for i, c := range cols {
 			if cell, _, err := storedCell(row.old[i], false); err == nil {
@@ -124,7 +125,16 @@ func (r *resealer) knowKeys(ctx context.Context, cols []*resealCol, rows []*rese
 			}
 		}
 	}
-	return r.keys.know(ctx, ids)
+	if err := r.keys.know(ctx, ids); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if rec := r.keys.records[id]; rec.ID != 0 && !rec.Destroyed && (len(r.opts.Keys) == 0 || slices.Contains(r.opts.Keys, id)) {
+			open = append(open, id)
+		}
+	}
+	r.keys.prefetch(ctx, open)
+	return nil
 }
 
 // anew fills in what takes the place of a row's values, and clears what stays.

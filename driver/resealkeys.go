@@ -40,6 +40,20 @@ func (k *resealKeys) close() error {
 	return k.cache.Close()
 }
 
+func (k *resealKeys) openCache() {
+	if k.cache == nil {
+		k.cache = keycache.New(k.store, k.cfg.KMS, k.cfg.Keys, keyColumns(k.cfg.Schema)...)
+	}
+}
+
+// prefetch has keys unwrapped together. What fails shows when a cell is opened.
+func (k *resealKeys) prefetch(ctx context.Context, ids []uint32) {
+	if len(ids) > 0 {
+		k.openCache()
+		_ = k.cache.Prefetch(ctx, ids)
+	}
+}
+
 // know reads the records of keys that are not known yet. Those that the keyring does not
 // have are remembered as records without an id.
 func (k *resealKeys) know(ctx context.Context, ids []uint32) error {
@@ -124,9 +138,7 @@ func (k *resealKeys) sealsNow(ctx context.Context, at scopePurpose) (keycache.Re
 // reseal returns the cell that takes the place of one. The error is a refusal of the cell's own
 // (see skipped), or something that ends the work.
 func (k *resealKeys) reseal(ctx context.Context, col *schema.Column, h codec.Header, cell []byte) ([]byte, error) {
-	if k.cache == nil {
-		k.cache = keycache.New(k.store, k.cfg.KMS, k.cfg.Keys, keyColumns(k.cfg.Schema)...)
-	}
+	k.openCache()
 	old, err := k.cache.Opener(ctx, keycache.Column{Identity: col.Identity(), Suite: h.Suite}, h.KeyID)
 	if err != nil {
 		return nil, err
@@ -153,9 +165,7 @@ func (k *resealKeys) reseal(ctx context.Context, col *schema.Column, h codec.Hea
 
 // seal seals a plaintext that was found in a column, in the context's scope.
 func (k *resealKeys) seal(ctx context.Context, col *schema.Column, v any) ([]byte, error) {
-	if k.cache == nil {
-		k.cache = keycache.New(k.store, k.cfg.KMS, k.cfg.Keys, keyColumns(k.cfg.Schema)...)
-	}
+	k.openCache()
 	now, err := k.sealer(ctx, col, keycache.ScopeOf(ctx))
 	if err != nil {
 		return nil, err

@@ -311,6 +311,26 @@ func TestKeysRewrap(t *testing.T) {
 	}
 }
 
+// At a terminal there is a bar; it leaves the output alone.
+func TestKeysBar(t *testing.T) {
+	real := isTerminal
+	t.Cleanup(func() { isTerminal = real })
+	w := newKeysWorld(t)
+	w.must(t, "init", "--warm")
+	w.fill(t, 4)
+	w.must(t, "rotate", "--purpose", "data")
+	plain := w.must(t, "reseal", "--schema", w.schema)
+	isTerminal = func(stream any) bool { _, out := stream.(*bytes.Buffer); return out }
+	w.must(t, "rotate", "--purpose", "data")
+	status, out, errs := w.keys(t, "reseal", "--schema", w.schema)
+	if status != statusOK || !strings.Contains(errs, "reseal") || len(out) != len(plain) || strings.Contains(out, "\r") {
+		t.Errorf("%d %q %q", status, out, errs)
+	}
+	if _, _, errs := w.keys(t, "rewrap", "--force"); !strings.Contains(errs, "rewrap") {
+		t.Errorf("%q", errs)
+	}
+}
+
 func TestKeysHelp(t *testing.T) {
 	for _, name := range []string{"", "init", "list", "status", "rotate", "revoke", "retire", "destroy", "rewrap", "reseal"} {
 		status, out, errs := colseal(t, "", append([]string{"keys"}, strings.Fields(name+" --help")...)...)
