@@ -14,7 +14,8 @@ const (
 	pgSessionQuery = `SELECT pg_catalog.current_setting('search_path'),
 	pg_catalog.current_schemas(true)::pg_catalog.text,
 	pg_catalog.current_setting('standard_conforming_strings'),
-	CASE WHEN pg_catalog.pg_my_temp_schema() = 0 THEN '' ELSE 'temp' END`
+	CASE WHEN pg_catalog.pg_my_temp_schema() = 0 THEN '' ELSE 'temp' END,
+	current_user::pg_catalog.text`
 
 	// The base type of a domain counts, and a domain's default applies to a column
 	// without one.
@@ -42,12 +43,16 @@ func (c *conn) readPGSession(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(rows) != 1 || len(rows[0]) != 4 {
+	if len(rows) != 1 || len(rows[0]) != 5 {
 		return errFacts
 	}
 	row := rows[0]
 	s := &c.session
-	s.setting, s.path = textOf(row[0]), textOf(row[1])
+	s.setting = textOf(row[0])
+	// The setting and the user belong to it: of the schemas that the setting names, those
+	// count that are there and that the user may use, and that can change unseen. What a
+	// session then finds is not what one with another setting finds.
+	s.path = textOf(row[1]) + "\x00" + s.setting + "\x00" + textOf(row[4])
 	s.nonstdText = textOf(row[2]) != "on"
 	s.temporary = textOf(row[3]) != ""
 	s.known = true

@@ -65,7 +65,7 @@ func (s *fakeServer) run(query string, args []sqldriver.NamedValue) (sqldriver.R
 			strings = "off"
 		}
 		s.sessions++
-		return &bareRows{s: s, cols: make([]string, 4), data: [][]sqldriver.Value{{"public", "{pg_catalog,public}", strings, s.temp}}}, nil
+		return &bareRows{s: s, cols: make([]string, 5), data: [][]sqldriver.Value{{"public", "{pg_catalog,public}", strings, s.temp, "app"}}}, nil
 	}
 	if query == pgRelationQuery {
 		s.relations++

@@ -166,6 +166,38 @@ func TestPGSearchPathAndTemporaryTables(t *testing.T) {
 	})
 }
 
+// Two search paths that mean the same schemas until a further one is created: what the first
+// connection then finds is not for the second.
+func TestPGSearchPathNamesSchemaMadeLater(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, server *pgtest.DB) {
+		mustExec(t, server.Admin, `CREATE TABLE public.users (id int, email bytea)`)
+		db := openPG(t, server, newMemKMS(t), pgx.QueryExecModeCacheStatement, schema.Columns("public.users", schema.Column{Name: "email"}))
+		var conns [2]connExec
+		for i, path := range []string{"app, public", "public"} {
+			conn, err := db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			conns[i] = connExec{conn}
+			mustExec(t, conns[i], "SET search_path = "+path)
+			mustExec(t, conns[i], "UPDATE users SET email = NULL")
+		}
+		mustExec(t, db, `CREATE SCHEMA app; CREATE TABLE app.users (id int, email text)`)
+		for _, c := range conns {
+			mustExec(t, c, "INSERT INTO users (id, email) VALUES (1, 'a@x')")
+		}
+		var plain, cells int
+		if err := server.Admin.QueryRow(`SELECT (SELECT count(*) FROM app.users WHERE email = 'a@x'),
+			(SELECT count(*) FROM public.users WHERE get_byte(email, 0) = 1)`).Scan(&plain, &cells); err != nil {
+			t.Fatal(err)
+		}
+		if plain != 1 || cells != 1 {
+			t.Errorf("%d plain, %d cells", plain, cells)
+		}
+	})
+}
+
 func TestPGNamedArgsAndRefusals(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, server *pgtest.DB) {
 		mustExec(t, server.Admin, "CREATE TABLE users (id int, email bytea, ssn text, note text)")

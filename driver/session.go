@@ -17,7 +17,7 @@ type session struct {
 
 	setting    string // PostgreSQL: search_path as it was set
 	reported   bool   // PostgreSQL: the server tells of each change of it
-	path       string // the effective search path; SQLite: the attached databases
+	path       string // PostgreSQL: the effective search path and what it depends on; SQLite: the attached databases
 	temporary  bool   // it may have temporary tables
 	nonstdText bool   // PostgreSQL: standard_conforming_strings is off
 
