@@ -30,6 +30,7 @@ const (
 	MetBarely Verdict = "met; the interval reaches beyond"
 	NotQuite  Verdict = "**not met**; the interval reaches within"
 	NotMet    Verdict = "**not met**"
+	NotShown  Verdict = "not shown: the A/A row alone differs as much"
 )
 
 // Judge compares a measurement with the most that it may be.
@@ -77,7 +78,7 @@ func (r *Report) updateGoals(dir string) (string, error) {
 	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil { //nolint:gosec // for all to read
 		return "", err
 	}
-	t, met := Table{Columns: []string{"what", "goal", "measured", "A/A of the same run", "verdict"}}, 0
+	t, met, unshown := Table{Columns: []string{"what", "goal", "measured", "A/A of the same run", "verdict"}}, 0, 0
 	busy := 0.0
 	for _, section := range Sections {
 		e := all[section]
@@ -90,15 +91,22 @@ func (r *Report) updateGoals(dir string) (string, error) {
 				noise = "–"
 			}
 			t.Add(g.What, g.Limit, g.Measured, noise, g.Verdict)
-			if g.Verdict == Met || g.Verdict == MetBarely {
+			switch g.Verdict {
+			case Met, MetBarely:
 				met++
+			case NotShown:
+				unshown++
 			}
 		}
 	}
 	if len(t.Rows) == 0 {
 		return "", nil
 	}
-	return fmt.Sprintf("%d of %d goals are met, by the median. %s\n", met, len(t.Rows), quietness(busy)) + t.markdown(), nil
+	text = fmt.Appendf(nil, "%d of %d goals are met, by the median", met, len(t.Rows))
+	if unshown > 0 {
+		text = fmt.Appendf(text, "; %d could be neither shown nor refuted", unshown)
+	}
+	return fmt.Sprintf("%s. %s\n", text, quietness(busy)) + t.markdown(), nil
 }
 
 // quietness says what the load of the machine means for the figures.

@@ -47,10 +47,19 @@ func (o *Outcome) Goals() []doc.Goal {
 				most += again.Median - 1
 			}
 			all = append(all, doc.Goal{What: g.what + ", " + connections(r.Conns), Limit: g.limit, Measured: show(g.of(r)),
-				Noise: show(again), Verdict: doc.Judge(g.of(r), most)})
+				Noise: show(again), Verdict: judge(g.of(r), again, most)})
 		}
 	}
 	return all
+}
+
+// judge is doc.Judge, unless plain pgx differs from itself by more than what is to be
+// shown, or by a twentieth if that is less.
+func judge(r, again stat.Ratio, most float64) doc.Verdict {
+	if noise := (again.High - again.Low) / 2; noise > max(most-1, 0.05) {
+		return doc.NotShown
+	}
+	return doc.Judge(r, most)
 }
 
 // again is the A/A ratio beside a result.

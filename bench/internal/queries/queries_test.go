@@ -57,6 +57,16 @@ func TestGoals(t *testing.T) {
 	}
 }
 
+func TestNoiseShowsNothing(t *testing.T) {
+	sealed := stat.Ratio{Median: 1.02, Low: 1.01, High: 1.03}
+	if got := judge(sealed, stat.Ratio{Median: 1, Low: 0.7, High: 1.4}, 1.05); got != doc.NotShown {
+		t.Errorf("beside an A/A row of ± 35 %%: %q", got)
+	}
+	if got := judge(sealed, stat.Ratio{Median: 1, Low: 0.97, High: 1.04}, 1.05); got != doc.Met {
+		t.Errorf("beside one of ± 3.5 %%: %q", got)
+	}
+}
+
 func TestOnly(t *testing.T) {
 	if got := (Options{Only: "fsync"}).cases(); len(got) != 1 || !got[0].durable {
 		t.Errorf("got %+v", got)
