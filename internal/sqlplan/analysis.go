@@ -113,6 +113,7 @@ func (a *analysis) run() (*Plan, error) {
 
 // statement analyses one statement of the text.
 func (a *analysis) statement(s sqlparse.Stmt) error {
+	a.into = false
 	switch s := s.(type) {
 	case *sqlparse.Utility:
 		return a.utility(s)
@@ -129,7 +130,7 @@ func (a *analysis) statement(s sqlparse.Stmt) error {
 	}
 	a.results, a.returns = outs, outs != nil
 	if a.into {
-		a.results, a.returns, a.into = nil, false, false
+		a.results, a.returns = nil, false
 	}
 	return nil
 }

@@ -262,3 +262,4 @@ SELECT $1 AS e, email FROM users WHERE email=$1
 INSERT INTO users(id,email) VALUES (1,$1) RETURNING $1, email
 SELECT (($1)::text) UNION ALL SELECT ssn FROM users
 WITH users AS (SELECT id FROM users) SELECT 1 FROM users u WHERE u.email = 'x'
+EXPLAIN SELECT id INTO x FROM users WHERE email=$1; SELECT email FROM users
