@@ -35,7 +35,11 @@ var seed = sync.OnceValues(func() (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	count, err := strconv.Atoi(cmp.Or(os.Getenv("COLSEAL_SHAPES_COUNT"), strconv.Itoa(perVersion)))
+	most := perVersion
+	if pgtest.Race {
+		most /= 4 // it is slow, and needs no more to see a race
+	}
+	count, err := strconv.Atoi(cmp.Or(os.Getenv("COLSEAL_SHAPES_COUNT"), strconv.Itoa(most)))
 	if err != nil {
 		return 0, err
 	}
