@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/user"
 	"strconv"
@@ -40,6 +41,16 @@ type keyring struct {
 	json                bool
 	dryRun              bool
 	yes                 string
+	events              bool
+	stderr              io.Writer
+}
+
+// logger gives the events of docs/operating.md to standard error, where --events asks for them.
+func (k *keyring) logger() *slog.Logger {
+	if !k.events {
+		return nil
+	}
+	return slog.New(slog.NewJSONHandler(k.stderr, nil))
 }
 
 func newKeys() *cobra.Command {
@@ -55,8 +66,9 @@ func newKeys() *cobra.Command {
 			"Prefer the environment: other users of the machine can see a command's flags.\n\n" +
 			"The exit status is 0 when it is done; 1 when something is left that needs you, or you did not confirm; 2 when the\n" +
 			"command failed.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:             cobra.NoArgs,
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) { k.stderr = cmd.ErrOrStderr() },
+		RunE:             func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	f := cmd.PersistentFlags()
 	f.StringVar(&k.dsn, "dsn", "", "database (default: the environment's "+dsnEnv+"); for SQLite a file")
@@ -65,6 +77,7 @@ func newKeys() *cobra.Command {
 	f.DurationVar(&k.maxAge, "max-age", 10*time.Minute, "the largest MaxAge in the programs' keycache.Config")
 	f.DurationVar(&k.maxStale, "max-stale", time.Hour, "the largest MaxStale in the programs' keycache.Config; negative for none")
 	f.BoolVar(&k.json, "json", false, "print JSON")
+	f.BoolVar(&k.events, "events", false, "log the events of docs/operating.md, as JSON on standard error")
 	cmd.AddCommand(newKeysInit(k), newKeysList(k), newKeysStatus(k), newKeysRotate(k), newKeysRevoke(k),
 		newKeysRetire(k), newKeysDestroy(k), newKeysRewrap(k), newKeysReseal(k))
 	return cmd
@@ -115,7 +128,7 @@ func (k *keyring) open(ctx context.Context, create bool) (*opened, error) {
 		}
 		wrapper = o.kms
 	}
-	o.admin = keycache.NewAdmin(o.store, wrapper, keycache.AdminConfig{By: k.who(), MaxAge: k.maxAge, MaxStale: k.maxStale})
+	o.admin = keycache.NewAdmin(o.store, wrapper, keycache.AdminConfig{Logger: k.logger(), By: k.who(), MaxAge: k.maxAge, MaxStale: k.maxStale})
 	return o, nil
 }
 

@@ -207,6 +207,28 @@ func TestKeysConfirm(t *testing.T) {
 	}
 }
 
+// The events go to standard error, where they are asked for and only there.
+func TestKeysEvents(t *testing.T) {
+	w := newKeysWorld(t)
+	if status, _, errs := w.keys(t, "init", "--warm"); status != statusOK || errs != "" {
+		t.Fatalf("status %d, %s", status, errs)
+	}
+	status, out, errs := w.keys(t, "rotate", "--purpose", "data", "--by", "ann", "--events")
+	if status != statusOK || strings.Contains(out, "colseal.key.") {
+		t.Fatalf("status %d\n%s%s", status, out, errs)
+	}
+	var event struct{ Msg, Purpose string }
+	for line := range strings.Lines(errs) {
+		if err := json.Unmarshal([]byte(line), &event); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if event.Msg == "colseal.key.rotated" {
+			return
+		}
+	}
+	t.Errorf("no event of the rotation:\n%s", errs)
+}
+
 func TestKeysStatus(t *testing.T) {
 	w := newKeysWorld(t)
 	w.must(t, "init")
