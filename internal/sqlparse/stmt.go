@@ -193,6 +193,8 @@ type Update struct {
 	From      []Table
 	Where     Expr // nil also for WHERE CURRENT OF
 	Returning *Returning
+	// Replace is that of an Insert.
+	Replace bool
 }
 
 // Delete is DELETE.

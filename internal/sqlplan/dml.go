@@ -20,6 +20,11 @@ func (a *analysis) update(s *sqlparse.Update, with *withScope) ([]output, error)
 	if err := a.assignments(s.Set, w, sc); err != nil {
 		return nil, err
 	}
+	if s.Replace {
+		for _, set := range s.Set {
+			a.anyConflict(set.Columns, w, s.Pos(), "OR REPLACE or OR IGNORE")
+		}
+	}
 	if err := a.condition(s.Where, sc); err != nil {
 		return nil, err
 	}

@@ -21,11 +21,11 @@ func (a *analysis) insert(s *sqlparse.Insert, with *withScope) ([]output, error)
 			return nil, err
 		}
 		if len(c.Targets) == 0 {
-			a.anyConflict(s, w, c.Pos(), "ON CONFLICT without columns")
+			a.anyConflict(s.Columns, w, c.Pos(), "ON CONFLICT without columns")
 		}
 	}
 	if s.Replace {
-		a.anyConflict(s, w, s.Pos(), "OR REPLACE or OR IGNORE")
+		a.anyConflict(s.Columns, w, s.Pos(), "OR REPLACE or OR IGNORE")
 	}
 	return a.returning(s.Returning, w, nil, sc.with)
 }
@@ -185,14 +185,14 @@ func (a *analysis) conflict(c *sqlparse.Conflict, w *writeTarget, with *withScop
 	return a.condition(c.Where, both)
 }
 
-// anyConflict demands that the deterministic columns that an INSERT writes can be told
-// apart by their cells, since each of them may be unique.
-func (a *analysis) anyConflict(s *sqlparse.Insert, w *writeTarget, pos int, what string) {
+// anyConflict demands that the deterministic columns that are written (nil: all of them) can
+// be told apart by their cells, since each of them may be unique.
+func (a *analysis) anyConflict(written []sqlparse.Name, w *writeTarget, pos int, what string) {
 	for _, c := range w.item.cols {
 		if c.gap || c.t.root().state != sealed || c.t.first().Mode != schema.Deterministic {
 			continue
 		}
-		if s.Columns == nil || slices.ContainsFunc(s.Columns, func(n sqlparse.Name) bool { return n.Name == c.name }) {
+		if written == nil || slices.ContainsFunc(written, func(n sqlparse.Name) bool { return n.Name == c.name }) {
 			a.demand(c.t, unique, pos, what)
 		}
 	}

@@ -57,8 +57,7 @@ func (l *lowerer) returning(list []*ast.ResultColumn) *sqlparse.Returning {
 	return &sqlparse.Returning{At: at(list[0]), Targets: l.targets(list)}
 }
 
-// update lowers UPDATE. Like its ON CONFLICT, OR … decides which rows are
-// written, not what.
+// update lowers UPDATE. OR … decides which rows are written, not what.
 func (l *lowerer) update(n *ast.UpdateStmt) sqlparse.Stmt {
 	if n.OrderBy != nil || n.Limit != nil {
 		unsupported(n.Pos(), "UPDATE with ORDER BY or LIMIT")
@@ -69,6 +68,7 @@ func (l *lowerer) update(n *ast.UpdateStmt) sqlparse.Stmt {
 		Table:     tableName(n.Table, n.Alias),
 		Set:       l.assigns(n.Set),
 		Returning: l.returning(n.Returning),
+		Replace:   n.OrConflict == ast.ConflictReplace || n.OrConflict == ast.ConflictIgnore,
 	}
 	var on []sqlparse.Expr
 	out.From, on = l.from(n.From)

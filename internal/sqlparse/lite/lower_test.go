@@ -66,7 +66,7 @@ var writes = []lowering{
 	{`INSERT INTO users(id, email) VALUES (?, ?) ON CONFLICT (id) WHERE id > 0 DO UPDATE SET email = excluded.email, (a, b) = (1, ?) WHERE users.id = ? ON CONFLICT DO NOTHING RETURNING email AS e`,
 		`Insert{Table:users Columns:[{Name:"id"} {Name:"email"}] Source:Select{Values:[[?1 ?2]]} Conflicts:[Conflict{Targets:[id] TargetWhere:Opaque{What:"the operator >" Args:[id 0]} Set:[{Columns:[{Name:"email"}] Value:excluded.email} {Columns:[{Name:"a"} {Name:"b"}] Value:Row{Args:[1 ?3]}}] Where:Compare{Left:users.id Right:?4}} Conflict{DoNothing}] Returning:Returning{Targets:[{Expr:email Name:"e"}]}}`},
 	{`UPDATE OR IGNORE users AS u SET ssn = coalesce(?, ssn), (a, b) = (SELECT 1, 2) FROM x JOIN y ON x.i = y.i WHERE u.id = x.id RETURNING id`,
-		`Update{Table:users as u Set:[{Columns:[{Name:"ssn"}] Value:Coalesce{Args:[?1 ssn]}} {Columns:[{Name:"a"} {Name:"b"}] Value:Subquery{Query:Select{Targets:[{Expr:1} {Expr:2}]}}}] From:[Join{Left:x Right:y}] Where:Logic{Args:[Compare{Left:x.i Right:y.i} Compare{Left:u.id Right:x.id}]} Returning:Returning{Targets:[{Expr:id}]}}`},
+		`Update{Table:users as u Set:[{Columns:[{Name:"ssn"}] Value:Coalesce{Args:[?1 ssn]}} {Columns:[{Name:"a"} {Name:"b"}] Value:Subquery{Query:Select{Targets:[{Expr:1} {Expr:2}]}}}] From:[Join{Left:x Right:y}] Where:Logic{Args:[Compare{Left:x.i Right:y.i} Compare{Left:u.id Right:x.id}]} Returning:Returning{Targets:[{Expr:id}]} Replace}`},
 	{`DELETE FROM users INDEXED BY i WHERE email = ? RETURNING email`,
 		`Delete{Table:users Where:Compare{Left:email Right:?1} Returning:Returning{Targets:[{Expr:email}]}}`},
 }
