@@ -93,17 +93,40 @@ var effectless = map[string]bool{
 
 // effectsOf guesses the effects of a text that names no sealed table, and errs on
 // the side of more: they only make cached facts to be read again.
-func effectsOf(sql string) Effects {
+func (p *Planner) effectsOf(sql string) Effects {
 	body := strings.TrimRight(skipBlank(sql), "; \t\r\n")
 	end := strings.IndexFunc(body, func(r rune) bool { return !unicode.IsLetter(r) })
 	if end < 0 {
 		end = len(body)
 	}
 	word := strings.ToLower(body[:end])
-	if effectless[word] && !strings.Contains(body, ";") && !strings.Contains(strings.ToLower(body), "set_config") {
+	if effectless[word] && !strings.Contains(body, ";") && !p.mayChange(sql, word) {
 		return 0
 	}
 	return ChangesCatalog | ChangesSession
+}
+
+// mayChange reports whether a statement with an effectless first word may have effects all
+// the same: it sets a setting, makes a table (SELECT … INTO), or explains what does by doing it.
+func (p *Planner) mayChange(sql, word string) bool {
+	lower := strings.ToLower(sql)
+	switch {
+	case strings.Contains(lower, "set_config"):
+		return true
+	case p.dialect == SQLite || !containsName(lower, "into") && word != "explain":
+		return false
+	}
+	lower = strings.ToLower(p.blank(sql)) // what literals and comments hold does not count
+	if word == "explain" && (lower == "" || containsName(lower, "create") || containsName(lower, "execute")) {
+		return true
+	}
+	words := strings.FieldsFunc(lower, func(r rune) bool { return !nameRune(r) })
+	for i, w := range words {
+		if w == "into" && i > 0 && words[i-1] != "insert" && words[i-1] != "merge" {
+			return true
+		}
+	}
+	return lower == ""
 }
 
 // skipBlank cuts white space and comments from the front of a text.

@@ -61,7 +61,7 @@ func init() {
 		"ListenStmt":         {what: "LISTEN"},
 		"UnlistenStmt":       {what: "UNLISTEN"},
 		"PrepareStmt":        {what: "PREPARE", carries: true},
-		"ExecuteStmt":        {what: "EXECUTE", more: execute},
+		"ExecuteStmt":        {what: "EXECUTE", catalog: true, session: true, more: execute},
 		"DeallocateStmt":     {what: "DEALLOCATE"},
 		"DeclareCursorStmt":  {what: "DECLARE CURSOR", carries: true},
 		"FetchStmt":          {what: "FETCH or MOVE"},
@@ -69,7 +69,7 @@ func init() {
 
 		// Programs, which may do anything.
 		"DoStmt":             {what: "DO", catalog: true, session: true, carries: true, more: bodyOf},
-		"CallStmt":           {what: "CALL", catalog: true, more: call},
+		"CallStmt":           {what: "CALL", catalog: true, session: true, more: call},
 		"CreateFunctionStmt": {what: "CREATE FUNCTION", catalog: true, carries: true, more: bodyOf},
 		"AlterFunctionStmt":  {what: "ALTER FUNCTION", catalog: true},
 
