@@ -25,17 +25,23 @@ const maxFacts = 4096
 type factCache struct {
 	mu    sync.RWMutex // guards what follows
 	gen   uint64       // counts how often everything was forgotten
-	facts map[factKey]*sqlplan.Relation
+	facts map[factKey]fact
 }
 
-func newFactCache() *factCache { return &factCache{facts: make(map[factKey]*sqlplan.Relation)} }
+// fact is what the server said about a name; nil: there is no such relation.
+type fact struct {
+	rel     *sqlplan.Relation
+	checked time.Time // when a refusal had it asked for again; zero if none had
+}
+
+func newFactCache() *factCache { return &factCache{facts: make(map[factKey]fact)} }
 
 // get returns a fact, and the generation to give to put if there is none.
 func (f *factCache) get(k factKey) (rel *sqlplan.Relation, ok bool, gen uint64) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	rel, ok = f.facts[k]
-	return rel, ok, f.gen
+	known, ok := f.facts[k]
+	return known.rel, ok, f.gen
 }
 
 // put keeps a fact that was asked for in generation gen, unless all were forgotten since.
@@ -48,7 +54,7 @@ func (f *factCache) put(k factKey, rel *sqlplan.Relation, gen uint64) {
 	if len(f.facts) >= maxFacts {
 		clear(f.facts)
 	}
-	f.facts[k] = rel
+	f.facts[k] = fact{rel: rel}
 }
 
 func (f *factCache) forget() {
@@ -67,7 +73,10 @@ func (f *factCache) generation() uint64 {
 // connCatalog answers the planner over the connection that the statement is for, so that
 // it sees what the statement will see: the search path, temporary tables, and changes
 // that are not committed.
-type connCatalog struct{ c *conn }
+type connCatalog struct {
+	c    *conn
+	used []factKey // what the last plan was told from memory: see outdated
+}
 
 // Relation implements sqlplan.Catalog.
 func (cat *connCatalog) Relation(ctx context.Context, schemaName, name string) (*sqlplan.Relation, error) {
@@ -78,19 +87,23 @@ func (cat *connCatalog) Relation(ctx context.Context, schemaName, name string) (
 	key := factKey{path: c.session.key(), schema: schemaName, name: name}
 	rel, ok, gen := c.st.facts.get(key)
 	if ok {
+		cat.used = append(cat.used, key)
 		return rel, nil
 	}
-	var err error
-	if c.st.cfg.Dialect == SQLite {
-		rel, err = c.liteRelation(ctx, schemaName, name)
-	} else {
-		rel, err = c.pgRelation(ctx, schemaName, name)
-	}
+	rel, err := cat.ask(ctx, schemaName, name)
 	if err != nil {
 		return nil, err
 	}
 	c.st.facts.put(key, rel, gen)
 	return rel, nil
+}
+
+// ask is Relation without the memory.
+func (cat *connCatalog) ask(ctx context.Context, schemaName, name string) (*sqlplan.Relation, error) {
+	if cat.c.st.cfg.Dialect == SQLite {
+		return cat.c.liteRelation(ctx, schemaName, name)
+	}
+	return cat.c.pgRelation(ctx, schemaName, name)
 }
 
 // readSession reads what names mean on this connection.

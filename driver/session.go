@@ -88,8 +88,18 @@ func (c *conn) plan(ctx context.Context, query string) (*sqlplan.Plan, error) {
 	return c.planFor(ctx, query, n)
 }
 
-// planFor asks the planner, and reads the session's facts if it needs the catalog.
+// planFor asks the planner, once more if it refused because of facts that are no longer true.
 func (c *conn) planFor(ctx context.Context, query string, searchKeys int) (*sqlplan.Plan, error) {
+	p, err := c.planOnce(ctx, query, searchKeys)
+	if err != nil && errors.Is(err, ErrRefused) && c.outdated(ctx) {
+		return c.planOnce(ctx, query, searchKeys)
+	}
+	return p, err
+}
+
+// planOnce reads the session's facts if the planner needs the catalog.
+func (c *conn) planOnce(ctx context.Context, query string, searchKeys int) (*sqlplan.Plan, error) {
+	c.catalog.used = c.catalog.used[:0]
 	c.env.SearchKeys = searchKeys
 	c.env.SearchPath = unreadPath
 	if c.session.known {

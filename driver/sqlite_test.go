@@ -315,6 +315,54 @@ func TestSQLiteChangedElsewhere(t *testing.T) {
 	}
 }
 
+// A refusal that what is remembered of a table led to is looked into, but not each time.
+func TestSQLiteColumnAddedElsewhere(t *testing.T) {
+	db, plain, _ := openLite(t)
+	mustExec(t, db, liteTable)
+	mustExec(t, db, "INSERT INTO users (id, email) VALUES (1, 'a@x')")
+	mustExec(t, db, "UPDATE users SET note = 'n' WHERE email = 'a@x'") // from now on the table is known
+	mustExec(t, plain, "ALTER TABLE users ADD COLUMN extra TEXT")
+	mustExec(t, db, "UPDATE users SET extra = 'y' WHERE id = 1 AND email = 'a@x'")
+	var x string
+	if err := db.QueryRow("SELECT extra FROM users WHERE extra = 'y'").Scan(&x); err != nil || x != "y" {
+		t.Error(x, err)
+	}
+	facts := stateOf(t, db).facts
+	gen, update := facts.generation(), "UPDATE users SET late = 'y' WHERE id = 1"
+	for range 3 {
+		if _, err := db.Exec(update); !errors.Is(err, ErrRefused) {
+			t.Fatal(err)
+		}
+	}
+	if facts.generation() != gen {
+		t.Error("what is true was forgotten")
+	}
+	mustExec(t, plain, "ALTER TABLE users ADD COLUMN late TEXT")
+	if _, err := db.Exec(update); !errors.Is(err, ErrRefused) {
+		t.Fatal("the table is asked for at every refusal:", err)
+	}
+	facts.mu.Lock()
+	for k, f := range facts.facts {
+		f.checked = f.checked.Add(-checkAgain)
+		facts.facts[k] = f
+	}
+	facts.mu.Unlock()
+	mustExec(t, db, update)
+}
+
+// stateOf returns what the connections of db share.
+func stateOf(t *testing.T, db *sql.DB) (st *state) {
+	t.Helper()
+	err := withConn(t.Context(), db, func(c *conn) error {
+		st = c.st
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
 func TestSQLiteWithoutKeyTable(t *testing.T) {
 	db, _, _ := openLite(t, func(c *Config) { c.AutoCreateKeyTable = false; c.KeyTable = "ring" })
 	mustExec(t, db, liteTable)
