@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -114,6 +115,9 @@ func (c *conn) relation(ctx context.Context, table string) (*sqlplan.Relation, e
 	return rel, nil
 }
 
+// maxName is how many bytes of a name PostgreSQL keeps.
+const maxName = 63
+
 // copyUses returns how to seal each column; nil for plain ones.
 func (c *conn) copyUses(rel *sqlplan.Relation, columns []string) ([]*sqlplan.Use, error) {
 	uses := make([]*sqlplan.Use, len(columns))
@@ -121,7 +125,15 @@ func (c *conn) copyUses(rel *sqlplan.Relation, columns []string) ([]*sqlplan.Use
 	if table == nil {
 		return uses, nil
 	}
+	for _, at := range rel.Columns {
+		if table.Column(at.Name) != nil && (at.Default || at.Generated) && !slices.Contains(columns, at.Name) {
+			return nil, &QueryError{Table: table.String(), Column: at.Name, Reason: "the column's default would be stored unsealed", Hint: "drop the default and give the value in each row"}
+		}
+	}
 	for i, name := range columns {
+		if len(name) > maxName {
+			return nil, &QueryError{Table: table.String(), Reason: "COPY into a column whose name is longer than PostgreSQL keeps names, so that it is not known which one it means", Hint: "write the name as it is in the table"}
+		}
 		col := table.Column(name)
 		if col == nil {
 			continue
