@@ -74,10 +74,11 @@ func TestEffectsOfOtherTexts(t *testing.T) {
 		"EXPLAIN ANALYZE CREATE TABLE orders AS SELECT 1": true,
 		"EXPLAIN ANALYZE EXECUTE p":                       true,
 		"SELECT set_config('search_path', 'x', false)":    true,
-		"EXECUTE p":     true,
-		"EXECUTE users": true,
-		"CALL p()":      true,
-		"CALL users()":  true,
+		"EXECUTE p":                          true,
+		"EXECUTE users":                      true,
+		"CALL p()":                           true,
+		"CALL users()":                       true,
+		"GRANT USAGE ON SCHEMA app TO users": true,
 	} {
 		plan, err := p.Plan(t.Context(), text, nil)
 		if err != nil {

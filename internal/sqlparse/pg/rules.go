@@ -110,8 +110,8 @@ func init() {
 		"ImportForeignSchemaStmt": {what: "IMPORT FOREIGN SCHEMA", catalog: true},
 
 		// Roles and rights.
-		"GrantStmt":                  {what: "GRANT or REVOKE"},
-		"GrantRoleStmt":              {what: "GRANT or REVOKE"},
+		"GrantStmt":                  {what: "GRANT or REVOKE", catalog: true, session: true}, // schemas that may not be used are passed over
+		"GrantRoleStmt":              {what: "GRANT or REVOKE", catalog: true, session: true},
 		"AlterDefaultPrivilegesStmt": {what: "ALTER DEFAULT PRIVILEGES"},
 		"CreateRoleStmt":             {what: "CREATE ROLE"},
 		"AlterRoleStmt":              {what: "ALTER ROLE"},
