@@ -205,6 +205,8 @@ func (a *analysis) copyPerKey(c *check, col *schema.Column) error {
 		reason, hint = c.what+" with stored cells on its right", "write it as CASE WHEN column = $1 THEN …"
 	case !repeatable(reflect.ValueOf(s.expr)):
 		reason, hint = "a comparison that calls a function", "compare the column itself with a parameter"
+	case s.then != nil && !queriesRepeat(reflect.ValueOf(s.then)):
+		reason, hint = c.what+" with a query behind it that calls a function", "write it as CASE WHEN column = $1 THEN …"
 	}
 	if reason != "" {
 		return a.refuse(c.pos, col, reason+" cannot be answered while two search keys are live", meanwhile+"; "+hint)
@@ -251,6 +253,32 @@ func repeatable(v reflect.Value) bool {
 		}
 		for i := range v.NumField() {
 			if !repeatable(v.Field(i)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// queriesRepeat reports whether every query in a part of the tree is repeatable. What stands
+// after THEN is evaluated in one of the copies only; but PostgreSQL runs a query that does not
+// depend on the row once for all rows, and would run each copy once.
+func queriesRepeat(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		return v.IsNil() || queriesRepeat(v.Elem())
+	case reflect.Slice:
+		for i := range v.Len() {
+			if !queriesRepeat(v.Index(i)) {
+				return false
+			}
+		}
+	case reflect.Struct:
+		if q, ok := v.Addr().Interface().(*sqlparse.Select); ok {
+			return repeatable(reflect.ValueOf(q))
+		}
+		for i := range v.NumField() {
+			if !queriesRepeat(v.Field(i)) {
 				return false
 			}
 		}

@@ -72,3 +72,5 @@ SELECT CASE $1 WHEN email THEN 1 END FROM users
 SELECT CASE $1 WHEN 'x' THEN email END FROM users WHERE email=$1
 SELECT CASE email WHEN lower(note) THEN 1 END FROM users
 SELECT NULLIF(u.email,a.email) FROM users u, archive a
+SELECT CASE email WHEN $1 THEN (SELECT nextval('s')) END FROM users
+SELECT CASE email WHEN $1 THEN (SELECT count(*) FROM orders) END FROM users

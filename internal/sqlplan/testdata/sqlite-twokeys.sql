@@ -13,7 +13,6 @@ SELECT a.id FROM users a JOIN archive b USING (email)
 SELECT DISTINCT email FROM users
 SELECT NULLIF(email,?), CASE email WHEN ? THEN 1 WHEN ('x') THEN (2) ELSE 3 END FROM users
 UPDATE users SET email=nullif((email),(:a)) WHERE id=1
-
 UPDATE OR REPLACE users SET email=? WHERE id=?
 UPDATE OR IGNORE users SET note=?, email=? WHERE id=?
 UPDATE OR IGNORE users SET note=? WHERE email=?
