@@ -89,3 +89,15 @@ func TestEffectsOfOtherTexts(t *testing.T) {
 		}
 	}
 }
+
+// SQLite takes a name in double quotes that it does not find for a string.
+func TestBlankHidesWhatMayBeAString(t *testing.T) {
+	s := schema.Must(schema.Columns("users", schema.Column{Name: "email"}))
+	const text = `SELECT "Email", "id" FROM "users" WHERE "email" = "alice" OR [id] = 'bob' -- carol`
+	if got, want := New(s, SQLite, Options{}).Blank(text), `SELECT "Email", "**" FROM "users" WHERE "email" = "*****" OR [id] = *****         `; got != want {
+		t.Errorf("SQLite:\n%s\n%s", got, want)
+	}
+	if got, want := New(s, Postgres, Options{}).Blank(`SELECT "id" = 'bob'`), `SELECT "id" = *****`; got != want {
+		t.Errorf("PostgreSQL:\n%s\n%s", got, want)
+	}
+}

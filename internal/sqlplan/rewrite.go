@@ -224,10 +224,35 @@ func (p *Planner) blank(sql string) string {
 				b[i] = '*'
 			}
 		}
+		if p.maybeString(sql[t.Start:t.End]) {
+			for i := t.Start + 1; i < t.End-1; i++ {
+				b[i] = '*'
+			}
+		}
 		last = t.End
 	}
 	for i := last; i < len(b); i++ {
 		b[i] = ' '
 	}
 	return string(b)
+}
+
+// maybeString reports whether a word in double quotes may be a string, for which SQLite takes
+// one that is no name. Only the names that are registered are surely none.
+func (p *Planner) maybeString(word string) bool {
+	if p.dialect != SQLite || len(word) < 2 || word[0] != '"' {
+		return false
+	}
+	name := p.fold(strings.ReplaceAll(word[1:len(word)-1], `""`, `"`))
+	for table, registered := range p.tables {
+		if table == name {
+			return false
+		}
+		for _, t := range registered {
+			if slices.ContainsFunc(t.Columns(), func(c *schema.Column) bool { return p.fold(c.Name) == name }) {
+				return false
+			}
+		}
+	}
+	return true
 }
