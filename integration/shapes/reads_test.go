@@ -179,6 +179,7 @@ var sessions = []shape{
 	{name: "partial index", sql: `CREATE INDEX ON users(id) WHERE email='zqcanary-1'`, want: refused, direct: true},
 	{name: "policy", sql: `CREATE POLICY p ON users USING (email='zqcanary-1')`, want: refused, direct: true},
 	{name: "default", sql: `ALTER TABLE users ALTER email SET DEFAULT 'zqcanary-1'`, want: refused, direct: true},
+	{name: "a sealed column gets another name", sql: `ALTER TABLE users RENAME email TO mail`, want: refused, direct: true},
 	{name: "copy", sql: `COPY users FROM STDIN`, want: refused, direct: true},
 	{name: "copy a query", sql: `COPY (SELECT email FROM users WHERE email='zqcanary-1') TO STDOUT`, want: refused, direct: true},
 	{name: "truncate", sql: `TRUNCATE users`, direct: true},

@@ -253,6 +253,8 @@ type Utility struct {
 	Args []Expr
 	// Defaults are columns given a default that is not NULL, by table name.
 	Defaults []ColumnDefault
+	// Renames are the tables and columns that get another name.
+	Renames []Rename
 	// Catalog, Session: what it may change for later statements.
 	Catalog, Session bool
 	// Forbidden is the reason why no connection may run it at all; "" for nearly all.
@@ -277,6 +279,14 @@ const (
 	KeptCursor                    // its rows are fetched later: DECLARE CURSOR
 	KeptStatement                 // it is executed later: PREPARE
 )
+
+// Rename gives a table, or a column of it, another name or another schema.
+type Rename struct {
+	Table    *TableName
+	Column   string // "" for the table itself
+	To       string
+	ToSchema string // of SET SCHEMA, where To is ""
+}
 
 // ColumnDefault is a default in CREATE TABLE or ALTER TABLE.
 type ColumnDefault struct {

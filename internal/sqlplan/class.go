@@ -30,6 +30,7 @@ var classes = []struct{ part, class string }{
 	{"also an operand of", ClassIdentity},
 	{"a sealed column meets", ClassPlaintext},
 	{"unsealed", ClassPlaintext},
+	{"written in plaintext", ClassPlaintext},
 	{"SELECT INTO", ClassPlaintext},
 	{"copied into a plain", ClassPlaintext},
 	{"would put cells", ClassPlaintext},

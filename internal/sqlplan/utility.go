@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
 )
 
 // utility decides a statement that is neither a query nor a write: it is forwarded
@@ -36,6 +37,11 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 	if err := a.plainExprs(u.Args, &scope{}, u.What); err != nil {
 		return err
 	}
+	for _, r := range u.Renames {
+		if err := a.rename(r); err != nil {
+			return err
+		}
+	}
 	for _, d := range u.Defaults {
 		for _, t := range a.p.tables[a.p.fold(d.Table.Name)] {
 			if c := a.sealedColumn(t, d.Column); c != nil {
@@ -44,6 +50,39 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 		}
 	}
 	return nil
+}
+
+// rename refuses to give what is sealed a name under which this schema would not seal it.
+func (a *analysis) rename(r sqlparse.Rename) error {
+	for _, t := range a.p.tables[a.p.fold(r.Table.Name)] {
+		if t.Schema != "" && r.Table.Schema != "" && a.p.fold(t.Schema) != a.p.fold(r.Table.Schema) {
+			continue
+		}
+		switch {
+		case r.Column != "":
+			if c := a.sealedColumn(t, r.Column); c != nil {
+				return a.refuse(r.Table.Pos(), c, "a sealed column would be written in plaintext under another name",
+					"give it the new name in the schema first, and id= with its present identity; then rename it")
+			}
+		case !a.sealsAfter(t, r):
+			ref := a.refuse(r.Table.Pos(), nil, "a table of sealed columns would be written in plaintext under another name",
+				"register it under the new name first, with schema.WithIdentityTable and its present name; then rename it")
+			ref.(*Refusal).Table = t.String()
+			return ref
+		}
+	}
+	return nil
+}
+
+// sealsAfter reports whether a table is registered under the name that it gets, too.
+func (a *analysis) sealsAfter(t *schema.Table, r sqlparse.Rename) bool {
+	name, in := r.To, t.Schema
+	if r.ToSchema != "" {
+		name, in = t.Name, r.ToSchema
+	}
+	return slices.ContainsFunc(a.p.tables[a.p.fold(name)], func(u *schema.Table) bool {
+		return u.Schema == "" || in != "" && a.p.fold(u.Schema) == a.p.fold(in)
+	})
 }
 
 func hintForUtility(what string) string {

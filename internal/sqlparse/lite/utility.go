@@ -96,6 +96,12 @@ func (l *lowerer) definition(n ast.Stmt) sqlparse.Stmt {
 		if n.ColumnDef != nil {
 			columnDef(out, tableName(n.Table, nil), n.ColumnDef)
 		}
+		switch n.Action {
+		case ast.AlterRenameTable:
+			out.Renames = []sqlparse.Rename{{Table: tableName(n.Table, nil), To: ident(n.NewName)}}
+		case ast.AlterRenameColumn:
+			out.Renames = []sqlparse.Rename{{Table: tableName(n.Table, nil), Column: ident(n.Column), To: ident(n.NewName)}}
+		}
 	case *ast.DropTableStmt:
 		out.What = "DROP TABLE"
 	case *ast.DropViewStmt:

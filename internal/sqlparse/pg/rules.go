@@ -165,12 +165,19 @@ func drop(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 func rename(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	r := n.GetRenameStmt()
 	l.object(u, r.RenameType, r.Object)
+	if r.Relation == nil {
+		return
+	}
+	table := &sqlparse.TableName{At: l.here(), Schema: r.Relation.Schemaname, Name: r.Relation.Relname}
 	switch r.RenameType {
 	case ast.ObjectType_OBJECT_TABLE, ast.ObjectType_OBJECT_VIEW, ast.ObjectType_OBJECT_MATVIEW,
 		ast.ObjectType_OBJECT_FOREIGN_TABLE:
 		u.Names = append(u.Names, &sqlparse.TableName{
-			At: l.here(), Schema: r.Relation.GetSchemaname(), Name: r.Newname,
+			At: l.here(), Schema: r.Relation.Schemaname, Name: r.Newname,
 		})
+		u.Renames = append(u.Renames, sqlparse.Rename{Table: table, To: r.Newname})
+	case ast.ObjectType_OBJECT_COLUMN:
+		u.Renames = append(u.Renames, sqlparse.Rename{Table: table, Column: r.Subname, To: r.Newname})
 	}
 }
 
@@ -178,6 +185,10 @@ func alterObject(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	switch x := n.GetNode().(type) {
 	case *ast.Node_AlterObjectSchemaStmt:
 		l.object(u, x.AlterObjectSchemaStmt.ObjectType, x.AlterObjectSchemaStmt.Object)
+		if r := x.AlterObjectSchemaStmt.Relation; r != nil {
+			table := &sqlparse.TableName{At: l.here(), Schema: r.Schemaname, Name: r.Relname}
+			u.Renames = append(u.Renames, sqlparse.Rename{Table: table, ToSchema: x.AlterObjectSchemaStmt.Newschema})
+		}
 	case *ast.Node_AlterObjectDependsStmt:
 		l.object(u, x.AlterObjectDependsStmt.ObjectType, x.AlterObjectDependsStmt.Object)
 	case *ast.Node_AlterOwnerStmt:

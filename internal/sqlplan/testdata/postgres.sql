@@ -92,6 +92,12 @@ CREATE TABLE x AS SELECT * FROM users
 SELECT * INTO y FROM users
 CREATE INDEX ON users(email)
 ALTER TABLE users ALTER COLUMN email SET DEFAULT 'x'
+ALTER TABLE users RENAME email TO mail
+ALTER TABLE users RENAME note TO remark
+ALTER TABLE app.users RENAME TO people
+ALTER TABLE users RENAME TO archive
+ALTER TABLE users SET SCHEMA other
+ALTER TABLE orders RENAME TO users
 SELECT * FROM broken
 SELECT * FROM missing
 SELECT mail FROM texts WHERE mail = $1::text

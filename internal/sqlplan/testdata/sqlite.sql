@@ -26,3 +26,6 @@ CREATE VIEW IF NOT EXISTS user_view(id, email) AS SELECT id, email FROM users
 CREATE TABLE x AS SELECT id, note FROM users WHERE email=?
 CREATE TABLE x AS SELECT id, email FROM users
 CREATE TABLE archive AS SELECT id, email FROM users
+ALTER TABLE users RENAME COLUMN Email TO mail
+ALTER TABLE users RENAME TO people
+ALTER TABLE users RENAME note TO remark
