@@ -1,10 +1,13 @@
 package keycache
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,7 +18,7 @@ import (
 var (
 	fleetProcesses = flag.Int("fleet.processes", 0, "processes in TestFleet; 0: as many as take some seconds")
 	fleetDays      = flag.Int("fleet.days", 90, "virtual days of TestFleet")
-	fleetSeed      = flag.Uint64("fleet.seed", 0, "seed of TestFleet; 0: a new one, which is printed")
+	fleetSeed      = flag.Uint64("fleet.seed", 0, "seed of TestFleet; 0: that of COLSEAL_FLEET_SEED, else a new one, which is printed")
 )
 
 // TestFleet lets a fleet of processes live for 90 virtual days on one keyring and
@@ -35,7 +38,10 @@ func TestFleet(t *testing.T) {
 		processes = 60
 	}
 	if seed == 0 {
-		seed = rand.Uint64()
+		var err error
+		if seed, err = strconv.ParseUint(cmp.Or(os.Getenv("COLSEAL_FLEET_SEED"), strconv.FormatUint(rand.Uint64(), 10)), 10, 64); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Logf("go test ./keycache -run TestFleet -fleet.processes=%d -fleet.days=%d -fleet.seed=%d", processes, *fleetDays, seed)
 	began := time.Now()
