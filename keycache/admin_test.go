@@ -395,3 +395,46 @@ func TestCheckNamesMissingColumns(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Two operators who revoke the last two search keys at the same moment can leave the older one alone,
+// on PostgreSQL: to revoke it again makes the successor that it lacks.
+func TestAdminRevokesALonelySearchKey(t *testing.T) {
+	s, w := sqliteStore(t), newFakeKMS()
+	a := adminOn(s, w)
+	first := must[Key](t)(a.Rotate(t.Context(), PurposeSearch, ""))
+	if _, err := s.db.Exec("UPDATE " + s.table + " SET revoked_at = created_at"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if k := must[Key](t)(a.Revoke(t.Context(), first.ID, "leaked")); k.State != StateRevoked {
+			t.Errorf("%+v", k)
+		}
+		if got := states(t, a, PurposeSearch, ""); got != "1:revoked 2:next" {
+			t.Fatal(got)
+		}
+	}
+}
+
+// A key whose row is gone does not seal on while KMS makes no other.
+func TestKeyWithoutARowStops(t *testing.T) {
+	s, w := sqliteStore(t), newFakeKMS()
+	c := New(s, w, Config{})
+	defer c.Close()
+	_ = sealOne(t, c, t.Context(), random)
+	_ = idsOf(t, c)
+	if _, err := s.db.Exec("DELETE FROM " + s.table); err != nil {
+		t.Fatal(err)
+	}
+	w.set(func(f *fakeKMS) { f.fail = kms.ErrUnavailable })
+	for _, p := range []Purpose{PurposeData, PurposeSearch} {
+		if err := c.rereadRing(t.Context(), ringID{purpose: p}); !errors.Is(err, ErrKeyUnavailable) {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Sealer(t.Context(), random, 1); !errors.Is(err, ErrKeyUnavailable) {
+		t.Error("sealed what nobody will open:", err)
+	}
+	if _, err := c.SearchKeys(t.Context(), deterministic); !errors.Is(err, ErrKeyUnavailable) {
+		t.Error("sealed what nobody will open:", err)
+	}
+}

@@ -31,7 +31,7 @@ func (a *Admin) Revoke(ctx context.Context, id uint32, why string) (Key, error) 
 		if k.Destroyed {
 			return Key{}, destroyedKey("revoke", k.Record)
 		}
-		if k.Revoked {
+		if k.Revoked && !a.lonely(ctx, k) {
 			return k, nil
 		}
 		how := ending{kind: revokeData, by: a.cfg.By, why: why}
@@ -42,6 +42,9 @@ func (a *Admin) Revoke(ctx context.Context, id uint32, why string) (Key, error) 
 		}
 		if err != nil {
 			return Key{}, classify("revoke", k.Record, err)
+		}
+		if k.Revoked {
+			return a.key(ctx, id)
 		}
 		ok, err := a.keyring.end(ctx, id, how)
 		if err != nil {
@@ -54,6 +57,17 @@ func (a *Admin) Revoke(ctx context.Context, id uint32, why string) (Key, error) 
 		// Somebody else changed the ring meanwhile: look again.
 	}
 	return Key{}, fmt.Errorf("keycache: revoke key %08x: its ring keeps changing; try again", id)
+}
+
+// lonely reports whether a revoked search key is the only live one, and so seals on: two
+// operators revoked it and its successor at the same moment.
+func (a *Admin) lonely(ctx context.Context, k Key) bool {
+	if !k.Searched() {
+		return false
+	}
+	recs, err := a.keyring.Ring(ctx, k.Purpose, k.Scope)
+	live := liveSearchKeys(recs)
+	return err == nil && len(live) == 1 && live[0].ID == k.ID
 }
 
 // succeed sees to it that a newer data key than k exists.
@@ -192,17 +206,15 @@ func (a *Admin) destroy(ctx context.Context, scope, why string) ([]Key, error) {
 		return nil, classify("destroy", about, err)
 	}
 	after, err := a.Keys(ctx, Filter{Scope: &scope})
-	if err != nil {
-		return nil, err
+	// It was done, and is told, even if the keyring cannot be read any more.
+	recs := make(map[uint32]Record, len(before))
+	for _, k := range append(before, after...) {
+		recs[k.ID] = k.Record
 	}
-	gone := make(map[uint32]bool, len(wiped))
 	for _, id := range wiped {
-		gone[id] = true
+		rec := recs[id]
+		rec.ID = id
+		a.record(ctx, audit.KeyDestroyed, rec, why)
 	}
-	for _, k := range after {
-		if gone[k.ID] {
-			a.record(ctx, audit.KeyDestroyed, k.Record, why)
-		}
-	}
-	return after, nil
+	return after, err
 }

@@ -217,16 +217,20 @@ func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error
 	return nil, terms{}, errNoFreeID
 }
 
-// stopped reports whether the key that seals here was retired.
+// stopped reports whether the data key that seals here was retired; or, whatever the purpose,
+// is not in the ring any more. Its row may be lost, as after the database was restored,
+// and so would be what is sealed under it.
 func (r *ring) stopped(recs []Record) bool {
 	s := r.current.Load()
-	return s != nil && r.id.purpose == PurposeData && slices.ContainsFunc(recs, func(rec Record) bool {
-		return rec.ID == s.keys[0].rec.ID && rec.Retired
-	})
+	if s == nil {
+		return false
+	}
+	i := slices.IndexFunc(recs, func(rec Record) bool { return rec.ID == s.keys[0].rec.ID })
+	return i < 0 || r.id.purpose == PurposeData && recs[i].Retired
 }
 
-// stop forgets a key that is known to be retired: it does not seal on, as a stale
-// one, until KMS hands out its successor.
+// stop forgets a key that is known to be retired or gone: it does not seal on, as a
+// stale one, until KMS hands out its successor.
 func (c *Cache) stop(r *ring, stopped bool) {
 	if stopped {
 		c.leave(r.current.Swap(nil), nil)
