@@ -75,7 +75,7 @@ func (c *conn) resealTables(ctx context.Context, columns []string) ([]*resealTab
 }
 
 func (c *conn) resealTable(ctx context.Context, t *schema.Table, cols []*schema.Column) (*resealTable, error) {
-	rel, err := c.catalog.Relation(ctx, t.Schema, t.Name)
+	rel, err := c.catalog.ask(ctx, t.Schema, t.Name) // not from memory: it may have been altered by now
 	if err != nil {
 		return nil, err
 	}
@@ -113,12 +113,35 @@ const pgPagesQuery = `SELECT (pg_catalog.pg_relation_size(c.oid) / pg_catalog.cu
 FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind = 'r'
 	AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = c.oid)`
 
+// A policy may hide rows from this role, silently. A primary key holds for the rows of one table,
+// not for those of its inheritance children, which a statement finds under its name, too.
+const pgRowsQuery = `SELECT pg_catalog.row_security_active(c.oid)::pg_catalog.text,
+	(c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = c.oid))::pg_catalog.text
+FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)`
+
+// errHiddenRows is for a table of which not every row may be seen: what is hidden would be
+// neither counted nor sealed, and nobody would know.
+var errHiddenRows = errors.New("row-level security hides rows of it from this role: use one that sees all rows, " +
+	"its owner or one with BYPASSRLS")
+
 // pgRowKeys takes the primary key, or the place of a row. A place is good enough, though it
 // changes with every update: a row that was moved is found by the next pass.
 func (c *conn) pgRowKeys(ctx context.Context, t *resealTable) error {
+	facts, err := c.lookup(ctx, pgRowsQuery, t.sql)
+	switch {
+	case err != nil:
+		return err
+	case len(facts) != 1 || len(facts[0]) != 2:
+		return errFacts
+	case textOf(facts[0][0]) != "false":
+		return errHiddenRows
+	}
 	rows, err := c.lookup(ctx, pgRowKeyQuery, t.sql)
 	if err != nil {
 		return err
+	}
+	if len(rows) > 0 && textOf(facts[0][1]) == "true" {
+		t.keys = append(t.keys, rowKey{sql: "tableoid", typ: "pg_catalog.oid"})
 	}
 	for _, row := range rows {
 		t.keys = append(t.keys, rowKey{sql: quoteIdent(textOf(row[0])), typ: textOf(row[1])})

@@ -1,0 +1,58 @@
+package reseal
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/pgtest"
+)
+
+// Rows that a policy hides would be neither counted nor sealed, and their key would seem unused. A role for which there
+// is a policy is refused.
+func TestHiddenRows(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := newWorld(t, pg, people, "CREATE TABLE people (n bigint PRIMARY KEY, mail bytea, ssn text, age bytea)")
+		mustExec(t, w.db, "INSERT INTO people VALUES (1, $1, $2, $3)", "m", "s", 1)
+		mustExec(t, pg.Admin, "DO $$ BEGIN CREATE ROLE clerk; EXCEPTION WHEN duplicate_object THEN END $$")
+		mustExec(t, pg.Admin, "GRANT SELECT, INSERT, UPDATE ON people, colseal_keys TO clerk")
+		db, err := open(pg.DSN()+"&role=clerk", driver.Config{Schema: w.tables, KMS: w.kms})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if uses, err := driver.KeyUsage(t.Context(), db); err != nil || len(uses) != 3 {
+			t.Fatalf("%v, %v", uses, err)
+		}
+		mustExec(t, pg.Admin, "ALTER TABLE people ENABLE ROW LEVEL SECURITY")
+		_, counted := driver.KeyUsage(t.Context(), db)
+		_, sealed := driver.Reseal(t.Context(), db, driver.ResealOptions{})
+		for _, err := range []error{counted, sealed} {
+			if err == nil || !strings.Contains(err.Error(), "table people: row-level security hides rows") {
+				t.Error(err)
+			}
+		}
+		// Its owner sees all.
+		if uses, err := driver.KeyUsage(t.Context(), w.db); err != nil || len(uses) != 3 {
+			t.Errorf("%v, %v", uses, err)
+		}
+	})
+}
+
+// A primary key does not hold between a table and its inheritance children. Two rows of one key, written in one
+// transaction, are told apart all the same.
+func TestInheritedRows(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := newWorld(t, pg, people, "CREATE TABLE people (n bigint PRIMARY KEY, mail bytea, ssn text, age bytea); CREATE TABLE pupils () INHERITS (people)")
+		w.db = w.open(t, func(cfg *driver.Config) { cfg.Plaintext = driver.AllowRead })
+		mustExec(t, pg.Admin, "WITH x AS (INSERT INTO people VALUES (1, 'a', 'sa', '1')) INSERT INTO pupils VALUES (1, 'b', 'sb', '2')")
+		want := all(t, w.db, "SELECT ssn FROM people ORDER BY tableoid")
+		if r := w.reseal(t, driver.ResealOptions{Plaintext: true}); r.Sealed != 6 {
+			t.Errorf("report: %+v", r)
+		}
+		if got := all(t, w.db, "SELECT ssn FROM people ORDER BY tableoid"); !slices.Equal(got, want) || !slices.Equal(got, []string{"sa", "sb"}) {
+			t.Errorf("%v, before %v", got, want)
+		}
+	})
+}
