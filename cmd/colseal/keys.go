@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/user"
 	"strconv"
@@ -101,7 +103,7 @@ func (k *keyring) confirmFlag(cmd *cobra.Command, what string) {
 }
 
 // open returns the keyring, and what works on it. wrapper may be nil where no key is made or rewrapped.
-func (k *keyring) open(ctx context.Context, create bool) (*opened, error) {
+func (k *keyring) open(ctx context.Context, create bool, asks kmsUse) (*opened, error) {
 	lite, err := parseDialect(k.dialect)
 	if err != nil {
 		return nil, err
@@ -117,19 +119,43 @@ func (k *keyring) open(ctx context.Context, create bool) (*opened, error) {
 	}
 	o.store = keycache.OpenStore(o.db, dialect, k.table)
 	wrapper := kms.Wrapper(keyless{})
-	addresses := k.kms
-	if len(addresses) == 0 {
-		addresses = strings.Fields(os.Getenv(kmsEnv))
+	if o.kms, err = k.openKMS(ctx, asks); err != nil {
+		o.close()
+		return nil, err
 	}
-	if len(addresses) > 0 {
-		if o.kms, err = kms.OpenAll(ctx, addresses...); err != nil {
-			o.close()
-			return nil, err
-		}
+	if o.kms != nil {
 		wrapper = o.kms
 	}
 	o.admin = keycache.NewAdmin(o.store, wrapper, keycache.AdminConfig{Logger: k.logger(), By: k.who(), MaxAge: k.maxAge, MaxStale: k.maxStale})
 	return o, nil
+}
+
+// kmsUse is what a command does with the key encryption key.
+type kmsUse uint8
+
+const (
+	kmsUnused kmsUse = iota // it is not even opened
+	kmsLooked               // asked, and not made
+	kmsUsed                 // keys are wrapped under it; one in a file is made
+)
+
+// openKMS opens the key encryption key that was named; nil if none was, or none is used.
+func (k *keyring) openKMS(ctx context.Context, asks kmsUse) (kms.Wrapper, error) {
+	addresses := k.kms
+	if len(addresses) == 0 {
+		addresses = strings.Fields(os.Getenv(kmsEnv))
+	}
+	if len(addresses) == 0 || asks == kmsUnused {
+		return nil, nil
+	}
+	for _, a := range addresses {
+		if u, err := url.Parse(a); err == nil && u.Scheme == "localkms" && asks == kmsLooked {
+			if _, err := os.Stat(u.Path); errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("the file %s of the key encryption key is not there, and this command makes none: check its path", u.Path)
+			}
+		}
+	}
+	return kms.OpenAll(ctx, addresses...)
 }
 
 // opened is a keyring that is at hand.
@@ -139,7 +165,7 @@ type opened struct {
 	lite      bool
 	store     *keycache.Store
 	admin     *keycache.Admin
-	kms       kms.Wrapper // nil if none was named
+	kms       kms.Wrapper // nil if none was named, or it is not used
 }
 
 func (o *opened) close() { _ = o.db.Close() } // every change was committed by then
@@ -148,7 +174,14 @@ var errNoKMS = errors.New("no key encryption key: give --kms, or set " + kmsEnv 
 
 // with runs a command on the keyring.
 func (k *keyring) with(cmd *cobra.Command, needKMS bool, f func(context.Context, *opened) error) error {
-	o, err := k.open(cmd.Context(), cmd.Name() == "init")
+	asks := kmsUnused
+	switch {
+	case needKMS && !k.dryRun:
+		asks = kmsUsed
+	case needKMS || cmd.Name() == "status":
+		asks = kmsLooked
+	}
+	o, err := k.open(cmd.Context(), cmd.Name() == "init", asks)
 	if err != nil {
 		return err
 	}
@@ -253,13 +286,32 @@ func (k *keyring) confirm(cmd *cobra.Command, what, word string) error {
 		return fmt.Errorf("%s asks for a confirmation, and standard input is no terminal: give --yes=%s if you mean it; nothing was changed", cmd.CommandPath(), strconv.Quote(word))
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s\nThis cannot be undone. Type %s to go on: ", what, word)
-	line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+	line, err := readLine(cmd.Context(), cmd.InOrStdin())
 	if err != nil && err != io.EOF {
 		return err
 	}
-	if strings.TrimRight(line, "\r\n") != word {
+	if cmd.Context().Err() != nil || strings.TrimRight(line, "\r\n") != word {
 		fmt.Fprintln(cmd.ErrOrStderr(), "colseal: not confirmed: nothing was changed")
 		return errNotConfirmed
 	}
 	return nil
+}
+
+// readLine reads a line, or nothing once ctx has ended: an interrupt is an answer, too.
+func readLine(ctx context.Context, in io.Reader) (string, error) {
+	type answer struct {
+		line string
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		line, err := bufio.NewReader(in).ReadString('\n')
+		answers <- answer{line, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.line, a.err
+	case <-ctx.Done():
+		return "", nil // the reader is left behind: the program is about to end
+	}
 }

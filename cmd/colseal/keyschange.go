@@ -267,6 +267,9 @@ func (k *keyring) checkUnused(ctx context.Context, o *opened, src *source, key k
 	if key.Purpose != keycache.PurposeSearch {
 		return nil
 	}
+	if err := o.settled(ctx, key); err != nil {
+		return err
+	}
 	db, err := k.sealed(ctx, o, src)
 	if err != nil {
 		return err
@@ -280,6 +283,22 @@ func (k *keyring) checkUnused(ctx context.Context, o *opened, src *source, key k
 		if u.KeyID == key.ID {
 			return fmt.Errorf("%s.%s has %s under key %s, which no search would find: colseal keys reseal --key %s first", u.Table, u.Column,
 				count(u.Cells, "cell"), keyID(key.ID), keyID(key.ID))
+		}
+	}
+	return nil
+}
+
+// settled refuses a search key that a program may still seal under: a count of its cells would say nothing of those to come,
+// while the operator is asked for one.
+func (o *opened) settled(ctx context.Context, key keycache.Key) error {
+	ring, err := o.admin.Keys(ctx, keycache.Filter{Purpose: key.Purpose, Scope: &key.Scope})
+	if err != nil {
+		return err
+	}
+	now := key.CreatedAt.Add(key.Age) // by the database's clock
+	for _, other := range ring {
+		if other.Epoch > key.Epoch && other.Searched() && other.SettledFrom.After(now) {
+			return fmt.Errorf("programs may seal under key %s until %s: re-seal the rows and retire it after that", keyID(key.ID), minute(other.SettledFrom))
 		}
 	}
 	return nil

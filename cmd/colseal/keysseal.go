@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -88,7 +89,10 @@ func newKeysRewrap(k *keyring) *cobra.Command {
 				if err := k.printRewrap(cmd.OutOrStdout(), r); err != nil {
 					return err
 				}
-				if len(r.Failed) > 0 {
+				switch {
+				case ctx.Err() != nil: // most of those that failed were not tried
+					return err
+				case len(r.Failed) > 0:
 					return errFound
 				}
 				return nil
@@ -227,13 +231,32 @@ func (k *keyring) reseal(cmd *cobra.Command, o *opened, f *resealFlags) error {
 		}
 		return err
 	}
-	if err := k.printReseal(cmd.OutOrStdout(), r); err != nil {
+	left := f.left(r)
+	if err := k.printReseal(cmd.OutOrStdout(), r, left); err != nil {
 		return err
 	}
-	if !k.dryRun && (r.Left() > 0 && len(f.opts.Keys) == 0 || r.Pending > 0 || r.Duplicates+r.Orphans+r.Unreadable > 0) {
+	if !k.dryRun && (left.cells+left.plain > 0 || r.Pending > 0 || r.Duplicates+r.Orphans+r.Unreadable > 0) {
 		return errFound
 	}
 	return nil
+}
+
+// leftover is what was asked for and is not done.
+type leftover struct {
+	cells int64 // not under the keys that seal now
+	plain int64 // values that are no cells, where those are to be sealed
+}
+
+func (f *resealFlags) left(r driver.ResealReport) (l leftover) {
+	for _, u := range r.Uses {
+		switch {
+		case u.State == driver.CellsOld && (len(f.opts.Keys) == 0 || slices.Contains(f.opts.Keys, u.KeyID)):
+			l.cells += u.Cells
+		case u.State == driver.CellsNone && f.opts.Plaintext:
+			l.plain += u.Cells
+		}
+	}
+	return l
 }
 
 // columnsOf bounds names of columns to those that keys of a purpose seal.
@@ -258,7 +281,7 @@ func columnsOf(s *schema.Schema, purpose string, names []string) ([]string, erro
 	return names, nil
 }
 
-func (k *keyring) printReseal(w io.Writer, r driver.ResealReport) error {
+func (k *keyring) printReseal(w io.Writer, r driver.ResealReport, left leftover) error {
 	if k.json {
 		out := jsonReseal{DryRun: k.dryRun, Passes: r.Passes, Rows: r.Rows, Resealed: r.Resealed, Sealed: r.Sealed, Lost: r.Lost,
 			Destroyed: r.Destroyed, Unreadable: r.Unreadable, Duplicates: r.Duplicates, Orphans: r.Orphans, Left: r.Left(),
@@ -286,23 +309,30 @@ func (k *keyring) printReseal(w io.Writer, r driver.ResealReport) error {
 		}
 	}
 	if k.dryRun {
-		fmt.Fprintf(w, "would seal %s anew\n", count(r.Left(), "cell"))
+		fmt.Fprintf(w, "would seal %s anew", count(left.cells, "cell"))
+		if left.plain > 0 {
+			fmt.Fprintf(w, ", and %s for the first time", count(left.plain, "value"))
+		}
+		fmt.Fprintln(w)
 		return nil
 	}
 	fmt.Fprintf(w, "sealed %s anew", count(r.Resealed, "cell"))
 	if r.Sealed > 0 {
 		fmt.Fprintf(w, ", and %s for the first time", count(r.Sealed, "value"))
 	}
-	fmt.Fprintf(w, "; %d left\n", r.Left())
-	for _, line := range notes(r) {
+	fmt.Fprintf(w, "; %d left\n", left.cells+left.plain)
+	for _, line := range notes(r, left) {
 		fmt.Fprintln(w, "attention:", line)
 	}
 	return nil
 }
 
 // notes says what is left, and what to do about it.
-func notes(r driver.ResealReport) []string {
+func notes(r driver.ResealReport, left leftover) []string {
 	var out []string
+	if left.plain > 0 {
+		out = append(out, count(left.plain, "value")+" are no cells and were not sealed: others held the rows, or they do not fit the column's kind, or they begin as cells do")
+	}
 	if r.Pending > 0 {
 		out = append(out, "a newer search key begins to seal in "+span(r.Pending)+": run this again then")
 	}
