@@ -227,6 +227,32 @@ func TestPGNamedArgsAndRefusals(t *testing.T) {
 	})
 }
 
+// In some encodings the server would find other strings in a text than the analysis.
+func TestPGForeignEncoding(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, server *pgtest.DB) {
+		mustExec(t, server.Admin, "CREATE TABLE users (id int, email bytea)")
+		for encoding, refused := range map[string]bool{"GBK": true, "UTF8": false} {
+			cfg, err := pgx.ParseConfig(server.DSN())
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg.RuntimeParams["client_encoding"] = encoding
+			cn, err := NewConnector(stdlib.GetConnector(*cfg), Config{
+				Schema: schema.Must(schema.Columns("users", schema.Column{Name: "email"})), KMS: newMemKMS(t), KeyTable: "keys_" + strings.ToLower(encoding), AutoCreateKeyTable: true,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			db := sql.OpenDB(cn)
+			defer db.Close()
+			if _, err := db.Exec("INSERT INTO users VALUES (1, 'a@x')"); errors.Is(err, ErrRefused) != refused || !refused && err != nil {
+				t.Errorf("%s: %v", encoding, err)
+			}
+			mustExec(t, db, "SELECT 1")
+		}
+	})
+}
+
 // DDL in a transaction that is rolled back, and DDL by others.
 func TestPGCatalogFollows(t *testing.T) {
 	server := pgtest.New(t)

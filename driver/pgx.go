@@ -44,6 +44,17 @@ func (c *pgxConn) nonstandardStrings() bool {
 	return c.std.Conn().PgConn().ParameterStatus("standard_conforming_strings") == "off"
 }
 
+// foreignEncoding reports whether the server takes the texts for ones of an encoding in which a
+// byte that is ASCII in UTF-8 can be a part of another character: it would find other strings
+// and names in them than the analysis. Servers have none of these, so that a client asked for it.
+func (c *pgxConn) foreignEncoding() bool {
+	switch c.std.Conn().PgConn().ParameterStatus("client_encoding") {
+	case "BIG5", "GB18030", "GBK", "JOHAB", "SHIFT_JIS_2004", "SJIS", "UHC":
+		return true
+	}
+	return false
+}
+
 // searchPath is the search path that the server reported last; "" before PostgreSQL 18.
 func (c *pgxConn) searchPath() string {
 	return c.std.Conn().PgConn().ParameterStatus("search_path")

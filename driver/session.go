@@ -141,6 +141,11 @@ func (c *conn) checkStrings(ctx context.Context, p *sqlplan.Plan, query string) 
 	}
 	off := false
 	switch {
+	case c.pg != nil && p.Sealed && c.pg.foreignEncoding():
+		return &QueryError{
+			Reason: "the client_encoding of this connection is one that the analysis does not support",
+			Hint:   "set client_encoding to UTF8 in the connection string",
+		}
 	case c.pg != nil:
 		off = c.pg.nonstandardStrings() // the server tells of each change
 	case !c.session.known && (p.Sealed || strings.Contains(query, `\`)):
