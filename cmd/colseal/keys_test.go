@@ -79,6 +79,7 @@ func TestKeysRefuse(t *testing.T) {
 		{"reseal without a schema", []string{"reseal"}, "models schema"},
 		{"reseal of a column that is not there", []string{"reseal", "--schema", w.schema, "--column", "customers.name"}, "no customers.name"},
 		{"reseal of two kinds", []string{"reseal", "--schema", w.schema, "--column", "customers", "--purpose", "data"}, "exclude each other"},
+		{"reseal of an unknown key", []string{"reseal", "--schema", w.schema, "--key", "00000001"}, "no key 00000001"},
 		{"reseal of a bad key", []string{"reseal", "--schema", w.schema, "--key", "1"}, "eight hexadecimal digits"},
 		{"unknown command", []string{"rotat"}, "unknown command"},
 		{"bad table", []string{"list", "--key-table", "a.b.c"}, "a.b.c"},

@@ -77,6 +77,9 @@ func (k *keyring) init(cmd *cobra.Command, o *opened, scope string, warm bool) e
 		if err != nil {
 			return err
 		}
+		if err := o.noteKEK(cmd, key); err != nil {
+			return err
+		}
 		made = append(made, key)
 		lines = append(lines, fmt.Sprintf("made the first %s key of %s, %s", p, scopeText(scope), keyID(key.ID)))
 	}
@@ -110,6 +113,9 @@ func newKeysRotate(k *keyring) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if err := o.noteKEK(cmd, key); err != nil {
+					return err
+				}
 				return k.report(cmd.OutOrStdout(), "rotate", []keycache.Key{key}, rotated(key))
 			})
 		},
@@ -119,6 +125,29 @@ func newKeysRotate(k *keyring) *cobra.Command {
 	cmd.Flags().StringVar(&purpose, "purpose", "", "data or search")
 	cmd.Flags().StringVar(&scope, "scope", "", "the scope (default the default one)")
 	return cmd
+}
+
+// noteKEK tells, on standard error, of a key that is the only one under its key encryption key: that may be meant, or be
+// a mistyped --kms, which the programs cannot use.
+func (o *opened) noteKEK(cmd *cobra.Command, key keycache.Key) error {
+	keys, err := o.admin.Keys(cmd.Context(), keycache.Filter{})
+	if err != nil {
+		return err
+	}
+	others := 0
+	for _, k := range keys {
+		switch {
+		case k.ID == key.ID || k.State == keycache.StateDestroyed:
+		case k.KEK == key.KEK:
+			return nil
+		default:
+			others++
+		}
+	}
+	if others > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "colseal: attention: no other key is under %s: every program needs it from now on; if it is not the one that was meant, rotate again under the right one\n", key.KEK)
+	}
+	return nil
 }
 
 func rotated(key keycache.Key) string {

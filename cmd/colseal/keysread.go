@@ -141,6 +141,7 @@ func newKeysStatus(k *keyring) *cobra.Command {
 				if st.KMS.Asked && !st.KMS.Answers {
 					st.Attention = append(st.Attention, "KMS does not answer: "+st.KMS.Error)
 				}
+				st.Attention = append(st.Attention, foreign(st.KEKs, o.kms)...)
 				if err := st.print(cmd.OutOrStdout(), k.json); err != nil {
 					return err
 				}
@@ -168,6 +169,21 @@ func askKMS(ctx context.Context, w kms.Wrapper) jsonKMS {
 		return jsonKMS{Asked: true, Error: err.Error()}
 	}
 	return jsonKMS{Asked: true, Answers: true}
+}
+
+// foreign names the key encryption keys that w is known not to reach: the keys under them would not open.
+func foreign(keks []jsonKEK, w kms.Wrapper) []string {
+	m, ok := w.(kms.Matcher)
+	if !ok {
+		return nil
+	}
+	var out []string
+	for _, k := range keks {
+		if !m.Matches(kms.Wrapped{KeyID: k.ID}) {
+			out = append(out, fmt.Sprintf("%s, which wraps %s, is not what --kms or %s names", k.ID, count(k.Keys, "key"), kmsEnv))
+		}
+	}
+	return out
 }
 
 // status sums the keys up; they come by scope and purpose.

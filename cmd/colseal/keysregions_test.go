@@ -41,3 +41,36 @@ func TestSeveralKMS(t *testing.T) {
 	}
 	keys(statusFailed, "rotate", "--purpose", "data", "--kms", a, "--kms", "nokms:///x")
 }
+
+// A key under a key encryption key that no other key is under is told of, and so are keys that --kms does not reach.
+func TestForeignKEK(t *testing.T) {
+	w := newKeysWorld(t)
+	w.must(t, "init", "--warm")
+	wrong := "localkms://" + filepath.ToSlash(filepath.Join(t.TempDir(), "typo"))
+	for _, c := range []struct {
+		told bool
+		args []string
+	}{
+		{false, []string{"rotate", "--purpose", "data"}},
+		{false, []string{"init", "--warm", "--scope", "tenant:42"}},
+		{true, []string{"rotate", "--purpose", "data", "--kms", wrong}},
+		{false, []string{"rotate", "--purpose", "data", "--kms", wrong}}, // it is known by now
+		{false, []string{"rotate", "--purpose", "data"}},
+	} {
+		status, out, errs := w.keys(t, c.args...)
+		if status != statusOK || strings.Contains(errs, "no other key is under localkms:") != c.told {
+			t.Errorf("%q: status %d: %s%s", c.args, status, out, errs)
+		}
+	}
+	status, out, _ := w.keys(t, "status", "--kms", wrong)
+	if status != statusFound || !strings.Contains(out, ", which wraps 6 keys, is not what --kms") || strings.Count(out, "attention:") != 1 {
+		t.Errorf("status %d: %s", status, out)
+	}
+	if out := w.must(t, "reseal", "--help"); !strings.Contains(out, "--schema file ") {
+		t.Error(out)
+	}
+	// Nothing could be rewrapped, so it is not known to what.
+	if status, out, _ := w.keys(t, "rewrap", "--kms", wrong+"-too"); status != statusFound || !strings.HasPrefix(out, "rewrapped 0 of 8 keys; 0 under it already\n") {
+		t.Errorf("status %d: %s", status, out)
+	}
+}

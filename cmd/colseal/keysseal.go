@@ -20,7 +20,7 @@ import (
 // schemaFlags adds the flags of a schema, none of them required.
 func schemaFlags(cmd *cobra.Command, src *source) {
 	cmd.Flags().StringSliceVar(&src.models, "models", nil, "Go packages to read the schema from, as go list takes them")
-	cmd.Flags().StringVar(&src.file, "schema", "", "JSON file to read the schema from, as `colseal schema` writes it")
+	cmd.Flags().StringVar(&src.file, "schema", "", "JSON `file` to read the schema from, as colseal schema writes it")
 }
 
 // sealed opens the database with its sealed columns.
@@ -122,7 +122,11 @@ func (k *keyring) printRewrap(w io.Writer, r keycache.RewrapReport) error {
 	if k.dryRun {
 		did = "would rewrap"
 	}
-	fmt.Fprintf(w, "%s %d of %s to %s; %d under it already\n", did, r.Rewrapped, count(r.Total, "key"), r.KEK, r.Current)
+	to := ""
+	if r.KEK != "" { // not known if every key failed
+		to = " to " + r.KEK
+	}
+	fmt.Fprintf(w, "%s %d of %s%s; %d under it already\n", did, r.Rewrapped, count(r.Total, "key"), to, r.Current)
 	for id, err := range r.Failed {
 		fmt.Fprintf(w, "failed: %s: %v\n", keyID(id), err)
 	}
@@ -211,6 +215,11 @@ func (k *keyring) reseal(cmd *cobra.Command, o *opened, f *resealFlags) error {
 	}
 	if f.opts.Columns, err = columnsOf(s, f.purpose, f.opts.Columns); err != nil {
 		return err
+	}
+	for _, id := range f.opts.Keys { // a mistyped one has no cells, which would read as if all were done
+		if _, err := o.one(ctx, id); err != nil {
+			return err
+		}
 	}
 	db, err := k.sealed(ctx, o, &f.src)
 	if err != nil {

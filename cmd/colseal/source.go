@@ -31,7 +31,7 @@ func (s *source) flags(cmd *cobra.Command) {
 
 func (s *source) optionalFlags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&s.models, "models", nil, "Go packages to read the schema from, as go list takes them")
-	cmd.Flags().StringVar(&s.file, "schema", "", "JSON file to read the schema from, as `colseal schema` writes it")
+	cmd.Flags().StringVar(&s.file, "schema", "", "JSON `file` to read the schema from, as colseal schema writes it")
 	cmd.MarkFlagsMutuallyExclusive("models", "schema")
 }
 
