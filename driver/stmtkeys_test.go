@@ -5,6 +5,7 @@ import (
 	sqldriver "database/sql/driver"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -86,6 +87,45 @@ func TestPreparedLiteralsFollowTheKeys(t *testing.T) {
 	run(t.Context(), 12)
 	run(keycache.WithScope(t.Context(), "tenant"), 77)
 	run(t.Context(), 12)
+}
+
+// A prepared statement does not go on storing cells under a data key that was followed,
+// revoked or destroyed.
+func TestPreparedLiteralsFollowTheDataKey(t *testing.T) {
+	b := newBench(t, "full")
+	p := sealedPlan("")
+	p.Chunks = []string{"", ""}
+	p.Literals = []sqlplan.Literal{{Value: "078-05-1120", Use: *b.use("ssn")}}
+	b.plans.plans["s"] = p
+	st, err := b.db.Prepare("s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	under := func(id uint32) {
+		t.Helper()
+		if _, err := st.Exec(); err != nil {
+			t.Fatal(err)
+		}
+		var cell []byte
+		if _, err := fmt.Sscanf(b.server.lastQuery, `'\x%x'::bytea`, &cell); err != nil {
+			t.Fatal(err)
+		}
+		if h, err := codec.ParseHeader(cell); err != nil || h.KeyID != id {
+			t.Errorf("sealed under key %d, %v; want %d", h.KeyID, err, id)
+		}
+	}
+	under(5)
+	first := b.server.lastQuery
+	if under(5); b.server.lastQuery != first {
+		t.Error("prepared anew without need")
+	}
+	b.keys.dataID = 6
+	under(6)
+	b.keys.err = keycache.ErrKeyDestroyed
+	if _, err := st.Exec(); !errors.Is(err, ErrKeyDestroyed) {
+		t.Error("a cell was stored that nobody opens:", err)
+	}
 }
 
 // racingKeys make a second search key live after the first question.
