@@ -147,6 +147,7 @@ func TestOpenErrors(t *testing.T) {
 		"":                            "has no scheme",
 		"awskms://user:hunter2@\x7f/": "cannot be parsed",
 		"awskms://user:hunter2@[::1/": "cannot be parsed",
+		"awskms://user:hunter2/alias": "cannot be parsed", // as for a port
 	} {
 		_, err := kms.Open(t.Context(), in)
 		if err == nil || !strings.Contains(err.Error(), want) {

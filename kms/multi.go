@@ -65,7 +65,9 @@ const (
 // What is stored is one [Wrapped] that holds all wraps, whose KeyID lists the KEKs.
 // It is authenticated under the data key: a wrap that was exchanged for that of
 // another data key, or left out, makes the whole invalid. Keys that a single
-// KEK wrapped before there was a Multi still open. It is safe for concurrent use.
+// KEK wrapped before there was a Multi still open, and so does one of the wraps alone,
+// if who writes the keyring puts it in the place of all: that takes away what they
+// could delete, too, and gives nothing. It is safe for concurrent use.
 type Multi struct {
 	members []*member
 	cfg     MultiConfig

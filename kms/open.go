@@ -62,12 +62,9 @@ func Schemes() []string {
 func Open(ctx context.Context, rawURL string) (Wrapper, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		// url.Error repeats the whole text, which may hold a credential.
-		var ue *url.Error
-		if errors.As(err, &ue) {
-			err = ue.Err
-		}
-		return nil, fmt.Errorf("kms: the KMS URL cannot be parsed: %w; write it as awskms:///alias/NAME or localkms:///PATH", err)
+		// url.Error repeats the whole text, and what it wraps a part of it: a credential, where
+		// it takes one for a port.
+		return nil, errors.New("kms: the KMS URL cannot be parsed; write it as awskms:///alias/NAME or localkms:///PATH")
 	}
 	if u.Scheme == "" {
 		return nil, errors.New("kms: the KMS URL has no scheme; write it as awskms:///alias/NAME or localkms:///PATH")

@@ -62,7 +62,7 @@ func newKeys() *cobra.Command {
 		Short: "Look at and change the data keys in a database's keyring",
 		Long: "Look at and change the data keys in a database's keyring.\n\n" +
 			"The keyring is a table of wrapped keys beside the data. These commands see no plaintext of a key, but for\n" +
-			"reseal, which opens cells and seals them anew. Each change is one step in the database, or several that can be\n" +
+			"reseal, which opens cells and seals them anew, and rewrap under several key encryption keys. Each change is one step in the database, or several that can be\n" +
 			"cut short: after an error, or a kill, run the command again.\n\n" +
 			"The database is --dsn, or the environment's " + dsnEnv + "; the key encryption key is --kms, or " + kmsEnv + ".\n" +
 			"Prefer the environment: other users of the machine can see a command's flags.\n\n" +
