@@ -105,3 +105,22 @@ func TestKeysRetireWaits(t *testing.T) {
 		t.Errorf("status %d: %s%s", status, out, errs)
 	}
 }
+
+// What others wrote into the keyring does not reach the terminal as a command.
+func TestKeysPrintNoCommands(t *testing.T) {
+	w := newKeysWorld(t)
+	w.must(t, "init")
+	if _, err := w.plain.Exec("INSERT INTO colseal_keys (key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved) VALUES (77, 'data', ?, 1, ?, x'00', 0)",
+		"a\x1b[2J\tb\u202e", "kek\r\u009b0m"); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{"list", "status", "list --json"} {
+		_, out, errs := w.keys(t, strings.Fields(args)...)
+		if strings.ContainsAny(out+errs, "\x1b\r\t\u009b\u202e") && args != "list --json" || strings.ContainsAny(out+errs, "\x1b\r") {
+			t.Errorf("%s: %q", args, out+errs)
+		}
+		if !strings.Contains(out, "[2J") {
+			t.Errorf("%s: %q", args, out+errs)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/colseal/colseal/keycache"
 )
@@ -62,10 +63,22 @@ func printJSON(w io.Writer, v any) error {
 func printTable(w io.Writer, rows [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
+		for i := range row {
+			row[i] = harmless(row[i])
+		}
 		// No blanks at the end of lines.
 		fmt.Fprintln(t, strings.TrimRight(strings.Join(row, "\t"), "\t "))
 	}
 	return t.Flush()
+}
+
+// harmless quotes a text that a terminal may take for a command: whoever may add rows to the keyring chooses scopes and the
+// names of key encryption keys.
+func harmless(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }) {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 func printKeys(w io.Writer, keys []keycache.Key) error {
