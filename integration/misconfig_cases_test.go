@@ -14,6 +14,7 @@ import (
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/jmoiron/sqlx"
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/pgtest"
@@ -123,7 +124,7 @@ var startTroubles = []trouble{
 		_, err := driver.NewConnector(stdlib.GetConnector(pgx.ConnConfig{}), driver.Config{})
 		return err
 	}, nil, "", "`driver.Config` needs a schema and a KMS; it does not do without in silence, for then nothing would be sealed. " +
-		"`sql.Open` reports it, or `NewConnector`.", "Set both fields. For development, `localkms` keeps the key in a file."},
+		"`sql.Open` reports it, or `NewConnector`.", "Set both fields. For development, `localkms` keeps the key in a file: `localkms:///PATH`."},
 	{"The driver's name is taken", func(d *desk) (err error) {
 		defer func() { err = fmt.Errorf("panic: %v", recover()) }()
 		cfg := d.config()
@@ -136,7 +137,7 @@ var startTroubles = []trouble{
 	{"There is no key table", func(d *desk) error {
 		return insertUser(d.open(func(c *driver.Config) { c.AutoCreateKeyTable = false }))
 	}, driver.ErrNoKeyTable, "driver.ErrNoKeyTable", "The wrapped data keys stand in a table beside your data, so that they are backed up with it. Colseal makes it only when it is told to.",
-		"Put the statement that the error prints into your migrations, or set `Config.AutoCreateKeyTable`. If the table exists, check that " +
+		"Put the statement that the error prints into your migrations, or set `Config.AutoCreateKeyTable`, or run [`colseal keys init`](cli.md#keys). If the table exists, check that " +
 			"the connection's database and `search_path` are those that you think of, and that `Config.KeyTable` names it."},
 	{"The key table may not be read", func(d *desk) error {
 		d.write(d.open())
@@ -145,7 +146,7 @@ var startTroubles = []trouble{
 		defer d.admin(fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", role))
 		return d.insertWith("role", role)
 	}, nil, "", "The program's database user needs the key table as much as your own tables.",
-		"`GRANT SELECT, INSERT, UPDATE ON colseal_keys TO` the program's user."},
+		"`GRANT SELECT, INSERT, UPDATE (seals_reserved) ON colseal_keys TO` the program's user; an operator's needs [more](keys.md#the-keyring-table)."},
 	{"The key table is another table", func(d *desk) error {
 		d.admin("CREATE TABLE colseal_keys (id bigint PRIMARY KEY, key bytea)")
 		return insertUser(d.open())
@@ -339,6 +340,11 @@ var refusedTroubles = []trouble{
 	{"A value that a function makes", func(d *desk) error {
 		return run(d.open(), "UPDATE users SET email = lower($1) WHERE id = 1", "Erika@example.org")
 	}, driver.ErrRefused, "driver.ErrRefused", "The value would come into being in the database, in plaintext.", "Make it in the program."},
+	{"A named query of sqlx", func(d *desk) error {
+		_, err := sqlx.NewDb(d.open(), "pgx-colseal").NamedExec("UPDATE users SET ssn = :ssn WHERE id = :id", user{ID: 1})
+		return err
+	}, driver.ErrRefused, "driver.ErrRefused", "sqlx goes by the driver's name, does not know yours, and writes `?` for `:ssn`.",
+		"`sqlx.NewDb(db, \"pgx\")` on the handle of `sql.Open`, or `sqlx.BindDriver(\"pgx-colseal\", sqlx.DOLLAR)` at the start."},
 	{"A statement that cannot be parsed", func(d *desk) error {
 		return run(d.open(), "SELEC email FROM users")
 	}, driver.ErrRefused, "driver.ErrRefused", "What cannot be understood and names a sealed table is not sent. (Statements that name none are, and PostgreSQL answers.)", "Correct the statement. If PostgreSQL accepts it, please report it."},

@@ -291,7 +291,7 @@ func (s *Store) explain(op string, err error) error {
 		return nil
 	case errors.As(err, &state) && state.SQLState() == "42P01",
 		s.dialect == SQLite && strings.Contains(err.Error(), "no such table"):
-		return fmt.Errorf("%w: %s does not exist; create it with\n\n%s;\n\nor set AutoCreateKeyTable",
+		return fmt.Errorf("%w: %s does not exist; create it with\n\n%s;\n\nor set AutoCreateKeyTable, or run `colseal keys init`",
 			ErrNoKeyTable, s.table, s.DDL())
 	case errors.As(err, &state) && state.SQLState() == "42501":
 		return fmt.Errorf("keycache: %s key table %s: %w; grant SELECT, INSERT and UPDATE on it", op, s.table, err)

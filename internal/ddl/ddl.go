@@ -103,7 +103,7 @@ BEGIN
 	SET LOCAL row_security = off; -- fail rather than miss a row
 	LOCK TABLE %[5]s IN ACCESS EXCLUSIVE MODE;
 	IF EXISTS (SELECT FROM %[5]s WHERE %[6]s IS NOT NULL) THEN
-		RAISE EXCEPTION %[7]s USING HINT = 'Seal them into a new column of type %[1]s, then let it take the place of this one.';
+		RAISE EXCEPTION %[7]s USING HINT = 'Make the column %[1]s with the values in it and seal them there, as docs/migrating.md says, or seal them into a new column that takes the place of this one.';
 	END IF;
 	ALTER TABLE %[5]s ALTER COLUMN %[6]s DROP DEFAULT, ALTER COLUMN %[6]s TYPE %[1]s USING NULL;
 END
@@ -113,7 +113,7 @@ END
 	for strings.Contains(body, tag) {
 		tag = "$_" + tag[1:]
 	}
-	return fmt.Sprintf("-- WARNING: values that the column holds already must be sealed first, into a new %s column.\nDO %s%s%[2]s;\n", typ, tag, body)
+	return fmt.Sprintf("-- WARNING: values that the column holds already must be sealed first: docs/migrating.md.\nDO %s%s%[1]s;\n", tag, body)
 }
 
 // Triggers returns the statements that make SQLite refuse what is not a cell. SQLite cannot add

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS "app"."keys" (
 -- Table users
 
 -- users.email: deterministic text, identity "join:mail", tag 5fe5
--- WARNING: values that the column holds already must be sealed first, into a new bytea column.
+-- WARNING: values that the column holds already must be sealed first: docs/migrating.md.
 DO $colseal$
 BEGIN
 	IF (SELECT atttypid IN ('bytea'::regtype) FROM pg_attribute WHERE attrelid = '"users"'::regclass AND attname = 'email') THEN
@@ -30,7 +30,7 @@ BEGIN
 	SET LOCAL row_security = off; -- fail rather than miss a row
 	LOCK TABLE "users" IN ACCESS EXCLUSIVE MODE;
 	IF EXISTS (SELECT FROM "users" WHERE "email" IS NOT NULL) THEN
-		RAISE EXCEPTION 'users.email holds values that are not sealed' USING HINT = 'Seal them into a new column of type bytea, then let it take the place of this one.';
+		RAISE EXCEPTION 'users.email holds values that are not sealed' USING HINT = 'Make the column bytea with the values in it and seal them there, as docs/migrating.md says, or seal them into a new column that takes the place of this one.';
 	END IF;
 	ALTER TABLE "users" ALTER COLUMN "email" DROP DEFAULT, ALTER COLUMN "email" TYPE bytea USING NULL;
 END
@@ -42,7 +42,7 @@ ALTER TABLE "users"
 -- ALTER TABLE "users" VALIDATE CONSTRAINT "colseal_email_check";
 
 -- users.ssn: random text, identity "users.ssn", tag d888
--- WARNING: values that the column holds already must be sealed first, into a new bytea column.
+-- WARNING: values that the column holds already must be sealed first: docs/migrating.md.
 DO $colseal$
 BEGIN
 	IF (SELECT atttypid IN ('bytea'::regtype) FROM pg_attribute WHERE attrelid = '"users"'::regclass AND attname = 'ssn') THEN
@@ -51,7 +51,7 @@ BEGIN
 	SET LOCAL row_security = off; -- fail rather than miss a row
 	LOCK TABLE "users" IN ACCESS EXCLUSIVE MODE;
 	IF EXISTS (SELECT FROM "users" WHERE "ssn" IS NOT NULL) THEN
-		RAISE EXCEPTION 'users.ssn holds values that are not sealed' USING HINT = 'Seal them into a new column of type bytea, then let it take the place of this one.';
+		RAISE EXCEPTION 'users.ssn holds values that are not sealed' USING HINT = 'Make the column bytea with the values in it and seal them there, as docs/migrating.md says, or seal them into a new column that takes the place of this one.';
 	END IF;
 	ALTER TABLE "users" ALTER COLUMN "ssn" DROP DEFAULT, ALTER COLUMN "ssn" TYPE bytea USING NULL;
 END
@@ -65,7 +65,7 @@ ALTER TABLE "users"
 -- Table app."Order"
 
 -- app."Order".it's 100%: random int, identity "orders.note", tag 0e07
--- WARNING: values that the column holds already must be sealed first, into a new bytea column.
+-- WARNING: values that the column holds already must be sealed first: docs/migrating.md.
 DO $colseal$
 BEGIN
 	IF (SELECT atttypid IN ('bytea'::regtype) FROM pg_attribute WHERE attrelid = '"app"."Order"'::regclass AND attname = 'it''s 100%') THEN
@@ -74,7 +74,7 @@ BEGIN
 	SET LOCAL row_security = off; -- fail rather than miss a row
 	LOCK TABLE "app"."Order" IN ACCESS EXCLUSIVE MODE;
 	IF EXISTS (SELECT FROM "app"."Order" WHERE "it's 100%" IS NOT NULL) THEN
-		RAISE EXCEPTION 'app."Order".it''s 100%% holds values that are not sealed' USING HINT = 'Seal them into a new column of type bytea, then let it take the place of this one.';
+		RAISE EXCEPTION 'app."Order".it''s 100%% holds values that are not sealed' USING HINT = 'Make the column bytea with the values in it and seal them there, as docs/migrating.md says, or seal them into a new column that takes the place of this one.';
 	END IF;
 	ALTER TABLE "app"."Order" ALTER COLUMN "it's 100%" DROP DEFAULT, ALTER COLUMN "it's 100%" TYPE bytea USING NULL;
 END
