@@ -37,11 +37,10 @@ func CopyFrom(ctx context.Context, conn *sql.Conn, table string, columns []strin
 
 func (c *conn) copyFrom(ctx context.Context, table string, columns []string, rows [][]any) (int64, error) {
 	c.settle()
-	rel, err := c.relation(ctx, table)
-	if err != nil {
-		return 0, err
+	rel, uses, err := c.copyPlan(ctx, table, columns)
+	if err != nil && c.outdated(ctx) {
+		rel, uses, err = c.copyPlan(ctx, table, columns)
 	}
-	uses, err := c.copyUses(rel, columns)
 	if err != nil {
 		return 0, err
 	}
@@ -73,6 +72,17 @@ func (c *conn) copyFrom(ctx context.Context, table string, columns []string, row
 		c.st.forgetCatalog("the server says that a table changed")
 	}
 	return n, err
+}
+
+// copyPlan returns the table and how to seal each column.
+func (c *conn) copyPlan(ctx context.Context, table string, columns []string) (*sqlplan.Relation, []*sqlplan.Use, error) {
+	c.catalog.used = c.catalog.used[:0]
+	rel, err := c.relation(ctx, table)
+	if err != nil {
+		return nil, nil, err
+	}
+	uses, err := c.copyUses(rel, columns)
+	return rel, uses, err
 }
 
 // copyRow returns a row with its sealed columns sealed.

@@ -287,6 +287,51 @@ func TestPGCatalogFollows(t *testing.T) {
 	star(db, 4)
 }
 
+// What others add to a table is not refused because of what is remembered of it, in a
+// transaction either; in one that has failed the refusal stands.
+func TestPGColumnAddedElsewhere(t *testing.T) {
+	server := pgtest.New(t)
+	mustExec(t, server.Admin, "CREATE TABLE users (id int, email bytea)")
+	db := openPG(t, server, newMemKMS(t), pgx.QueryExecModeCacheStatement, schema.Columns("users", schema.Column{Name: "email"}))
+	mustExec(t, db, "INSERT INTO users (id, email) VALUES (1, 'a@x')")
+	mustExec(t, server.Admin, "ALTER TABLE users ADD COLUMN x int")
+	mustExec(t, db, "UPDATE users SET x = 1, email = $1 WHERE id = 1", "b@x")
+
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, server.Admin, "ALTER TABLE users ADD COLUMN y int")
+	mustExec(t, tx, "UPDATE users SET y = 1 WHERE email IS NOT NULL AND id = 1")
+	if _, err := tx.Exec("SELECT 1/0"); err == nil {
+		t.Fatal("no error")
+	}
+	if _, err := tx.Exec("UPDATE users SET z = 1 WHERE email IS NOT NULL"); !errors.Is(err, ErrRefused) {
+		t.Error(err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	mustExec(t, server.Admin, "ALTER TABLE users DROP COLUMN email")
+	if _, err := db.Exec("UPDATE users SET id = 1 WHERE nosuch = 2"); !errors.Is(err, ErrRefused) {
+		t.Error(err)
+	}
+	rows := [][]any{{7, "c@x"}}
+	if _, err := CopyFrom(t.Context(), conn, "users", []string{"id", "email"}, rows); err == nil {
+		t.Error("copied to a column that is not there")
+	}
+	mustExec(t, server.Admin, "ALTER TABLE users ADD COLUMN email bytea")
+	if n, err := CopyFrom(t.Context(), conn, "users", []string{"id", "email"}, rows); n != 1 || err != nil {
+		t.Error(n, err)
+	}
+}
+
 // Text for a sealed column of bytes means what it means for a plain one.
 func TestPGBytesAsText(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, server *pgtest.DB) {
