@@ -44,7 +44,11 @@ func (r *resealer) table(ctx context.Context, t *resealTable) error {
 	var after []sqldriver.Value
 	end := min(windowPages, t.pages)
 	for {
-		rows, err := r.read(ctx, t, cols, after, end, limit)
+		before := end
+		if end >= t.pages {
+			before = 0 // the table has grown since
+		}
+		rows, err := r.read(ctx, t, cols, after, before, limit)
 		if err != nil {
 			return err
 		}

@@ -128,7 +128,7 @@ func (k *keyring) printRewrap(w io.Writer, r keycache.RewrapReport) error {
 	}
 	fmt.Fprintf(w, "%s %d of %s%s; %d under it already\n", did, r.Rewrapped, count(r.Total, "key"), to, r.Current)
 	for id, err := range r.Failed {
-		fmt.Fprintf(w, "failed: %s: %v\n", keyID(id), err)
+		fmt.Fprintf(w, "failed: %s: %s\n", keyID(id), harmless(err.Error()))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package reseal
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +54,29 @@ func TestInheritedRows(t *testing.T) {
 		}
 		if got := all(t, w.db, "SELECT ssn FROM people ORDER BY tableoid"); !slices.Equal(got, want) || !slices.Equal(got, []string{"sa", "sb"}) {
 			t.Errorf("%v, before %v", got, want)
+		}
+	})
+}
+
+// A table without a primary key that grows while it is gone through: rows that a writer moved behind what was its end are
+// found, too.
+func TestGrowingTable(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := newWorld(t, pg, people, "CREATE TABLE people (n bigint, mail bytea, ssn text, age bytea)")
+		for i := range 40 {
+			mustExec(t, w.db, "INSERT INTO people VALUES ($1, $2, $3, $4)", i, fmt.Sprint("m", i), "s", i)
+		}
+		mustExec(t, pg.Admin, "CREATE TABLE old AS TABLE people")
+		w.renew(t, "")
+		grown := false
+		r := w.reseal(t, driver.ResealOptions{Batch: 10, Progress: func(driver.ResealProgress) {
+			if !grown {
+				grown = true
+				mustExec(t, pg.Admin, "INSERT INTO people SELECT old.* FROM old, generate_series(1, 40)")
+			}
+		}})
+		if !grown || r.Left() != 0 || r.Resealed != 3*40*41 {
+			t.Errorf("%d left, %d done, %d passes", r.Left(), r.Resealed, r.Passes)
 		}
 	})
 }
