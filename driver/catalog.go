@@ -2,9 +2,7 @@ package driver
 
 import (
 	"context"
-	sqldriver "database/sql/driver"
 	"errors"
-	"io"
 	"sync"
 	"time"
 
@@ -139,67 +137,6 @@ func (c *conn) planAfresh(ctx context.Context, query string, searchKeys int) (p 
 	return fresh.planFor(ctx, query, max(searchKeys, 1))
 }
 
-// lookup runs a query of our own on the inner connection and returns all rows. Its errors
-// are the inner driver's, as they are.
-func (c *conn) lookup(ctx context.Context, query string, params ...string) ([][]sqldriver.Value, error) {
-	args := make([]sqldriver.NamedValue, len(params))
-	for i, p := range params {
-		args[i] = sqldriver.NamedValue{Ordinal: i + 1, Value: p}
-	}
-	if c.pg != nil {
-		args = c.pg.lookup(args)
-	}
-	rows, err := innerQuery(ctx, c.inner, query, args)
-	if err == sqldriver.ErrSkip {
-		stmt, perr := innerPrepare(ctx, c.inner, query)
-		if perr != nil {
-			return nil, perr
-		}
-		defer func() { _ = stmt.Close() }() // all was read, or an error is on its way
-		rows, err = innerStmtQuery(ctx, stmt, args)
-	}
-	if err != nil {
-		return nil, err
-	}
-	out, err := readAll(rows)
-	if cerr := rows.Close(); err == nil {
-		err = cerr
-	}
-	return out, err
-}
-
-func readAll(rows sqldriver.Rows) ([][]sqldriver.Value, error) {
-	var out [][]sqldriver.Value
-	n := len(rows.Columns())
-	for {
-		row := make([]sqldriver.Value, n)
-		if err := rows.Next(row); err != nil {
-			if err == io.EOF {
-				return out, nil
-			}
-			return nil, err
-		}
-		for i, v := range row {
-			if b, ok := v.([]byte); ok {
-				row[i] = string(b) // a driver may use the memory again
-			}
-		}
-		out = append(out, row)
-	}
-}
-
 // errFacts is for a driver that answers our catalog queries in a way that we do not
 // know.
 var errFacts = errors.New("colseal: the driver's answer to a catalog query has an unexpected form")
-
-// textOf returns a text column of a lookup; "" for NULL.
-func textOf(v sqldriver.Value) string {
-	s, _ := v.(string)
-	return s
-}
-
-// intOf returns a number of a lookup.
-func intOf(v sqldriver.Value) int64 {
-	n, _ := v.(int64)
-	return n
-}

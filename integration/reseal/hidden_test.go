@@ -2,6 +2,7 @@ package reseal
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +19,14 @@ func TestHiddenRows(t *testing.T) {
 		mustExec(t, w.db, "INSERT INTO people VALUES (1, $1, $2, $3)", "m", "s", 1)
 		mustExec(t, pg.Admin, "DO $$ BEGIN CREATE ROLE clerk; EXCEPTION WHEN duplicate_object THEN END $$")
 		mustExec(t, pg.Admin, "GRANT SELECT, INSERT, UPDATE ON people, colseal_keys TO clerk")
-		db, err := open(pg.DSN()+"&role=clerk", driver.Config{Schema: w.tables, KMS: w.kms})
+		dsn, err := url.Parse(pg.DSN())
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := dsn.Query()
+		query.Set("role", "clerk")
+		dsn.RawQuery = query.Encode()
+		db, err := open(dsn.String(), driver.Config{Schema: w.tables, KMS: w.kms})
 		if err != nil {
 			t.Fatal(err)
 		}

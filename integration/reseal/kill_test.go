@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/driver"
@@ -46,7 +45,7 @@ func resealAndDie() error {
 		return err
 	}
 	life := mortal.New(dieAt)
-	pg.DialFunc = pgconn.DialFunc(life.Dial(mortal.Dialer(pg.DialFunc)))
+	pg.DialFunc = life.Dial(pg.DialFunc)
 	cn, err := driver.NewConnector(stdlib.GetConnector(*pg), driver.Config{Schema: people, KMS: life.KMS(w)})
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func checkPositions(t *testing.T, text string, s sqlparse.Statement) {
 				t.Errorf("%s: no constant at %d", text, x.Pos())
 			}
 		case *sqlparse.TableName:
-			if _, ok := NameEnd(tokens, text, x.Pos()); !ok {
+			if _, ok := nameEnd(tokens, text, x.Pos()); !ok {
 				t.Errorf("%s: no name at %d", text, x.Pos())
 			}
 		case *sqlparse.Cast:

@@ -11,12 +11,6 @@ import (
 // grammar's tree only tells where it starts. Tokens are those of the text. Each
 // reports false when the tokens at the position are not what it is asked for.
 
-// NameEnd returns the end of the name that starts at the byte offset at: of a table
-// or column, qualified or not.
-func NameEnd(tokens []sqlparse.Token, text string, at int) (int, bool) {
-	return reader{tokens, text}.end(reader.name, at)
-}
-
 // ConstEnd returns the end of the constant that starts at the byte offset at. Its
 // signs are a part of it, and so are parentheses after them.
 func ConstEnd(tokens []sqlparse.Token, text string, at int) (int, bool) {

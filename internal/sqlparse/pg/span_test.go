@@ -230,6 +230,12 @@ func within(f *sqlparse.File) sqlparse.Expr {
 	return e
 }
 
+// nameEnd returns the end of the name that starts at the byte offset at: of a table
+// or column, qualified or not.
+func nameEnd(tokens []sqlparse.Token, text string, at int) (int, bool) {
+	return reader{tokens, text}.end(reader.name, at)
+}
+
 func TestNameEnd(t *testing.T) {
 	for _, name := range []string{
 		"users", "app.users", `"Users"`, `app."Us.ers"`, `"a""b"."c"`, "app . users", "app/* a.b */.-- c\nusers", "db.app.users", "\u00e9t\u00e9",
@@ -243,7 +249,7 @@ func TestNameEnd(t *testing.T) {
 			text := strings.Replace(frame, "§", name, 1)
 			_, tokens := parseTokens(t, text)
 			at := strings.Index(frame, "§")
-			end, ok := NameEnd(tokens, text, at)
+			end, ok := nameEnd(tokens, text, at)
 			if !ok || text[at:end] != name {
 				t.Errorf("%s: got %q, %v", text, text[at:max(at, end)], ok)
 			}
@@ -273,7 +279,7 @@ func TestEndsOfNothing(t *testing.T) {
 	const text = "SELECT 'a' + (b)"
 	_, tokens := parseTokens(t, text)
 	for at := -1; at < len(text)+2; at++ {
-		if _, ok := NameEnd(tokens, text, at); ok && at != 0 && at != 14 {
+		if _, ok := nameEnd(tokens, text, at); ok && at != 0 && at != 14 {
 			t.Errorf("a name at %d", at)
 		}
 		if _, ok := TypeEnd(tokens, text, at); ok && at != 0 && at != 14 {
