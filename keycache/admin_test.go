@@ -24,7 +24,7 @@ func adminOn(s *Store, w kms.Wrapper) *Admin {
 func age(t *testing.T, s *Store, id uint32, d time.Duration) {
 	t.Helper()
 	for _, col := range []string{"created_at", "seals_from"} {
-		expr := fmt.Sprintf("strftime('%%Y-%%m-%%dT%%H:%%M:%%fZ', %s, '-%d seconds')", col, int(d.Seconds()))
+		expr := fmt.Sprintf("strftime('%%Y-%%m-%%dT%%H:%%M:%%fZ', %s, '%d seconds')", col, -int(d.Seconds()))
 		if _, err := s.db.Exec("UPDATE "+s.table+" SET "+col+" = "+expr+" WHERE key_id = $1", int64(id)); err != nil {
 			t.Fatal(err)
 		}
@@ -436,5 +436,26 @@ func TestKeyWithoutARowStops(t *testing.T) {
 	}
 	if _, err := c.SearchKeys(t.Context(), deterministic); !errors.Is(err, ErrKeyUnavailable) {
 		t.Error("sealed what nobody will open:", err)
+	}
+}
+
+// A search key that is about to seal cannot be revoked as one that never will: a program that reads the ring before
+// that is committed would seal rows that nobody finds.
+func TestAdminDoesNotRevokeAtTheLastMoment(t *testing.T) {
+	s, w := sqliteStore(t), newFakeKMS()
+	a := adminOn(s, w)
+	_ = must[Key](t)(a.Rotate(t.Context(), PurposeSearch, ""))
+	second := must[Key](t)(a.Rotate(t.Context(), PurposeSearch, ""))
+	age(t, s, second.ID, a.settle()-settleMargin/2)
+	if _, err := a.Revoke(t.Context(), second.ID, "typo"); !errors.Is(err, ErrKeyInUse) {
+		t.Errorf("revoked half a minute before it seals: %v", err)
+	}
+	if ok, err := s.end(t.Context(), second.ID, ending{kind: revokeNext}); ok || err != nil {
+		t.Errorf("the step itself: %t, %v", ok, err)
+	}
+	age(t, s, second.ID, -settleMargin)
+	_ = must[Key](t)(a.Revoke(t.Context(), second.ID, "typo"))
+	if got := states(t, a, PurposeSearch, ""); got != "1:active 2:revoked" {
+		t.Error(got)
 	}
 }

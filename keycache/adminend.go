@@ -20,7 +20,7 @@ import (
 // be found. So a search key that is revoked goes on sealing until then, if nothing
 // else can ([Key.SettledFrom] of its successor says when that is over everywhere),
 // and goes on being searched for until it is retired. One that has not begun to seal
-// is retired at once. Of two live ones the newer cannot be revoked once it seals, or
+// is retired at once. Of two live ones the newer cannot be revoked once it seals, or is about to, or
 // when the older is revoked too: [ErrKeyInUse]; retire the older first.
 func (a *Admin) Revoke(ctx context.Context, id uint32, why string) (Key, error) {
 	for range createTries {
@@ -101,7 +101,7 @@ func (a *Admin) revocation(ctx context.Context, k Key) (endingKind, error) {
 	case len(live) < 2:
 		_, err = a.Rotate(ctx, k.Purpose, k.Scope)
 		return revokeSearch, err
-	case k.SealsFor < 0 && !live[1].Revoked:
+	case k.SealsFor < -settleMargin && !live[1].Revoked:
 		return revokeNext, nil
 	}
 	return 0, refused("revoke", k.Record, ErrKeyInUse,

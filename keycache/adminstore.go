@@ -193,7 +193,9 @@ func (s *Store) end(ctx context.Context, id uint32, how ending) (bool, error) {
 		where = "purpose = 'search' AND revoked_at IS NULL AND " + other("o.epoch > k.epoch")
 	case revokeNext:
 		set = "revoked_at = " + d.now() + ", retired_at = " + d.now()
-		where = "purpose = 'search' AND revoked_at IS NULL AND retired_at IS NULL AND " + d.age("seals_from") + " < 0 AND " +
+		// The margin is for the time until this is committed: who reads the ring in between must not begin to seal.
+		where = "purpose = 'search' AND revoked_at IS NULL AND retired_at IS NULL AND " +
+			fmt.Sprintf("%s < %d AND ", d.age("seals_from"), -settleMargin.Milliseconds()) +
 			other("o.epoch < k.epoch AND o.revoked_at IS NULL")
 	case retireKey:
 		set = "retired_at = " + d.now()

@@ -72,7 +72,7 @@ func (f *fakeKeyring) end(_ context.Context, id uint32, how ending) (bool, error
 		case o.Retired || o.Destroyed:
 			return false
 		case how.kind == revokeNext:
-			return o.Epoch < r.Epoch && !o.Revoked && now.Before(r.sealsFrom)
+			return o.Epoch < r.Epoch && !o.Revoked && now.Before(r.sealsFrom.Add(-settleMargin))
 		case how.kind == retireKey:
 			return o.Epoch > r.Epoch && now.Sub(o.sealsFrom) >= how.settled
 		}
