@@ -118,6 +118,10 @@ func (k *keyring) open(ctx context.Context, create bool, asks kmsUse) (*opened, 
 		dialect = keycache.SQLite
 	}
 	o.store = keycache.OpenStore(o.db, dialect, k.table)
+	if err := checkTable(ctx, o.store); err != nil {
+		o.close()
+		return nil, err
+	}
 	wrapper := kms.Wrapper(keyless{})
 	if o.kms, err = k.openKMS(ctx, asks); err != nil {
 		o.close()
@@ -156,6 +160,14 @@ func (k *keyring) openKMS(ctx context.Context, asks kmsUse) (kms.Wrapper, error)
 		}
 	}
 	return kms.OpenAll(ctx, addresses...)
+}
+
+// checkTable finds a name that is no table's, and no more.
+func checkTable(ctx context.Context, store *keycache.Store) error {
+	if store.DDL() != "" {
+		return nil
+	}
+	return store.Check(ctx)
 }
 
 // opened is a keyring that is at hand.

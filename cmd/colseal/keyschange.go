@@ -24,9 +24,6 @@ func newKeysInit(k *keyring) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return k.with(cmd, warm && !k.dryRun, func(ctx context.Context, o *opened) error {
 				if k.dryRun {
-					if err := checkTable(ctx, o.store); err != nil {
-						return err
-					}
 					return k.report(cmd.OutOrStdout(), "init", nil, o.store.DDL()+";")
 				}
 				return k.init(cmd, o, scope, warm)
@@ -38,14 +35,6 @@ func newKeysInit(k *keyring) *cobra.Command {
 	cmd.Flags().BoolVar(&warm, "warm", false, "make the first keys, too")
 	cmd.Flags().StringVar(&scope, "scope", "", "of the first keys")
 	return cmd
-}
-
-// checkTable finds a name that is no table's, and no more.
-func checkTable(ctx context.Context, store *keycache.Store) error {
-	if store.DDL() != "" {
-		return nil
-	}
-	return store.Check(ctx)
 }
 
 func (k *keyring) init(cmd *cobra.Command, o *opened, scope string, warm bool) error {
@@ -283,7 +272,7 @@ func newKeysRetire(k *keyring) *cobra.Command {
 	}
 	k.changeFlags(cmd)
 	k.confirmFlag(cmd, "the key's id")
-	schemaFlags(cmd, &src)
+	src.optionalFlags(cmd)
 	cmd.Flags().BoolVar(&unchecked, "unchecked", false, "do not count the cells under the key")
 	cmd.MarkFlagsOneRequired("models", "schema", "unchecked")
 	cmd.MarkFlagsMutuallyExclusive("models", "schema", "unchecked")

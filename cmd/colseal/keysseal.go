@@ -17,12 +17,6 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// schemaFlags adds the flags of a schema, none of them required.
-func schemaFlags(cmd *cobra.Command, src *source) {
-	cmd.Flags().StringSliceVar(&src.models, "models", nil, "Go packages to read the schema from, as go list takes them")
-	cmd.Flags().StringVar(&src.file, "schema", "", "JSON `file` to read the schema from, as colseal schema writes it")
-}
-
 // sealed opens the database with its sealed columns.
 func (k *keyring) sealed(ctx context.Context, o *opened, src *source) (*sql.DB, error) {
 	s, err := src.load(ctx)

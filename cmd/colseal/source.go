@@ -110,7 +110,7 @@ const dsnEnv = "DATABASE_URL"
 func openDB(dsn string, cfg driver.Config) (*sql.DB, error) {
 	pg, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return nil, errors.New("the DSN cannot be read: write postgres://user@host/database, or key=value pairs") // its text may hold a password
+		return nil, errDSN
 	}
 	cfg.KMS = keyless{}
 	cn, err := driver.NewConnector(stdlib.GetConnector(*pg), cfg)
