@@ -459,3 +459,26 @@ func TestAdminDoesNotRevokeAtTheLastMoment(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// boundLedger tells how long an insert may take.
+type boundLedger struct {
+	ledger
+	bound time.Duration
+}
+
+func (l *boundLedger) Insert(ctx context.Context, rec Record) (bool, error) {
+	if end, ok := ctx.Deadline(); ok {
+		l.bound = time.Until(end)
+	}
+	return l.ledger.Insert(ctx, rec)
+}
+
+// A second search key that is stored late would seal before every program had the time to read of it.
+func TestAdminStoresInTime(t *testing.T) {
+	l := &boundLedger{ledger: sqliteStore(t)}
+	a := newAdmin(l, newFakeKMS(), AdminConfig{})
+	_ = must[Key](t)(a.Rotate(t.Context(), PurposeSearch, ""))
+	if l.bound <= 0 || l.bound >= settleMargin {
+		t.Errorf("it may take %v", l.bound)
+	}
+}

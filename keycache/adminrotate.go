@@ -87,6 +87,10 @@ func (a *Admin) make(ctx context.Context, rec Record, why string) (uint32, error
 		return 0, err
 	}
 	rec.Wrapped = dk.Wrapped
+	// When a search key begins to seal counts from here, and others see it once this is
+	// committed: that must not be so late that they have not the time to.
+	ctx, cancel := context.WithTimeout(ctx, settleMargin/2)
+	defer cancel()
 	won, err := a.keyring.Insert(ctx, rec)
 	if err != nil || !won {
 		return 0, err
