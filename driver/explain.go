@@ -260,6 +260,10 @@ func (x *explainer) note(ctx context.Context, e *Explanation, p *sqlplan.Plan) e
 	if unlistedInsert.MatchString(e.Query) {
 		e.Notes = append(e.Notes, "an INSERT without a column list: which value goes to which column is the catalog's to tell, and what stands above is a guess")
 	}
-	e.Notes = append(e.Notes, "without a database: sealed columns are taken for bytea, and defaults and the search path were not looked at")
+	taken := "sealed columns are taken for bytea, and defaults and the search path were not looked at"
+	if x.dialect == SQLite {
+		taken = "sealed columns are taken for BLOB, and defaults were not looked at"
+	}
+	e.Notes = append(e.Notes, "without a database: "+taken)
 	return nil
 }

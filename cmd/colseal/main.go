@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -59,10 +60,19 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "colseal",
 		Short:         "Prepare and check databases with sealed columns, and manage their keys",
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newSchema(), newDDL(), newExplain(), newAudit(), newVet(), newKeys())
 	return root
+}
+
+// version is that of the module, as Go stamped it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
 }

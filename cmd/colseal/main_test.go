@@ -48,6 +48,7 @@ func TestOffline(t *testing.T) {
 		status int
 		want   []string
 	}{
+		{"version", "", []string{"--version"}, statusOK, []string{"colseal version "}},
 		{"schema", "", []string{"schema", "--schema", file}, statusOK, []string{`"name": "customers"`, `"identity": "join:email"`}},
 		{"schema of a program", "", []string{"schema", "--models", sample + "/..."}, statusOK, []string{`"name": "subscribers"`}},
 		{"ddl", "", []string{"ddl", "--schema", file, "--key-table", "app.keys"}, statusOK, []string{`CREATE TABLE IF NOT EXISTS "app"."keys"`, `"colseal_ssn_check"`, "'bytea'::regtype"}},
@@ -55,7 +56,7 @@ func TestOffline(t *testing.T) {
 		{"ddl sqlite", "", []string{"ddl", "--schema", file, "--dialect", "sqlite"}, statusOK, []string{"CREATE TRIGGER"}},
 		{"explain", "", []string{"explain", "--schema", file, "SELECT ssn FROM customers WHERE email = $1"}, statusOK, []string{"WORKS", "sealed for customers.email"}},
 		{"explain refused", "SELECT id FROM customers WHERE ssn = $1", []string{"explain", "--schema", file, "-"}, statusFound, []string{"REFUSED", "^", "mend"}},
-		{"explain sqlite", "", []string{"explain", "--schema", file, "--dialect", "sqlite", "SELECT ssn FROM customers WHERE email = ?"}, statusOK, []string{"?1"}},
+		{"explain sqlite", "", []string{"explain", "--schema", file, "--dialect", "sqlite", "SELECT ssn FROM customers WHERE email = ?"}, statusOK, []string{"?1", "taken for BLOB,"}},
 		{"unknown column", "", []string{"ddl", "--schema", file, "--text", "x.y"}, statusFailed, []string{"no sealed column", "customers.email"}},
 		{"unknown dialect", "", []string{"ddl", "--schema", file, "--dialect", "mysql"}, statusFailed, []string{"mysql"}},
 		{"no schema", "", []string{"ddl"}, statusFailed, []string{"models", "schema"}},
