@@ -185,11 +185,15 @@ func (w *Wrapper) Wrap(ctx context.Context, plaintext []byte, ec kms.EncryptionC
 	if err != nil {
 		return kms.Wrapped{}, w.classify(ctx, op, err)
 	}
-	if aws.ToString(out.KeyId) == "" || len(out.CiphertextBlob) == 0 {
-		return kms.Wrapped{}, op.notKMS(fmt.Sprintf("the answer holds a wrapped key of %d bytes and key id %q",
-			len(out.CiphertextBlob), aws.ToString(out.KeyId)))
+	return op.wrapped(out.KeyId, out.CiphertextBlob)
+}
+
+// wrapped is a wrapped key as KMS answered it.
+func (op operation) wrapped(keyID *string, blob []byte) (kms.Wrapped, error) {
+	if aws.ToString(keyID) == "" || len(blob) == 0 {
+		return kms.Wrapped{}, op.notKMS(fmt.Sprintf("the answer holds a wrapped key of %d bytes and key id %q", len(blob), aws.ToString(keyID)))
 	}
-	return kms.Wrapped{KeyID: *out.KeyId, Blob: out.CiphertextBlob}, nil
+	return kms.Wrapped{KeyID: *keyID, Blob: blob}, nil
 }
 
 // Matches implements [kms.Matcher]: a key of another Region cannot be asked for in the
@@ -225,11 +229,7 @@ func (w *Wrapper) Rewrap(ctx context.Context, wrapped kms.Wrapped, ec kms.Encryp
 	if err != nil {
 		return kms.Wrapped{}, w.classify(ctx, op, err)
 	}
-	if aws.ToString(out.KeyId) == "" || len(out.CiphertextBlob) == 0 {
-		return kms.Wrapped{}, op.notKMS(fmt.Sprintf("the answer holds a wrapped key of %d bytes and key id %q",
-			len(out.CiphertextBlob), aws.ToString(out.KeyId)))
-	}
-	return kms.Wrapped{KeyID: *out.KeyId, Blob: out.CiphertextBlob}, nil
+	return op.wrapped(out.KeyId, out.CiphertextBlob)
 }
 
 // Check asks KMS whether the key that New was given exists, is enabled, and is a
