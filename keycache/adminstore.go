@@ -63,24 +63,7 @@ func (s *Store) list(ctx context.Context, f Filter) ([]Key, error) {
 		d.millis("k.revoked_at") + ", " + d.millis("k.destroyed_at") + ", " +
 		d.millis(relieved) + ", " + d.age(relieved) + ", k.changed_by, k.changed_why FROM " +
 		s.table + " k" + where + " ORDER BY k.scope, k.purpose, k.epoch"
-	var keys []Key
-	err := s.withConn(ctx, "read", func(conn *sql.Conn) error {
-		keys = nil
-		rows, err := conn.QueryContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }() // its error is rows.Err's
-		for rows.Next() {
-			k, err := scanKey(rows)
-			if err != nil {
-				return err
-			}
-			keys = append(keys, k)
-		}
-		return rows.Err()
-	})
-	return keys, err
+	return collect(ctx, s, scanKey, query, args...)
 }
 
 // listMany is list for more ids than fit one query.

@@ -192,27 +192,31 @@ func (s *Store) Release(ctx context.Context, id uint32, n uint64) error {
 
 // query reads records; where follows the FROM clause.
 func (s *Store) query(ctx context.Context, where string, args ...any) ([]Record, error) {
-	var recs []Record
+	return collect(ctx, s, scanRecord, "SELECT key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved, "+
+		s.dialect.age("created_at")+", "+s.dialect.age("seals_from")+
+		", CASE WHEN retired_at IS NULL THEN 0 ELSE 1 END, CASE WHEN revoked_at IS NULL THEN 0 ELSE 1 END"+
+		", CASE WHEN destroyed_at IS NULL THEN 0 ELSE 1 END FROM "+s.table+" "+where, args...)
+}
+
+// collect reads all rows of a query.
+func collect[T any](ctx context.Context, s *Store, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+	var all []T
 	err := s.withConn(ctx, "read", func(conn *sql.Conn) error {
-		recs = nil
-		rows, err := conn.QueryContext(ctx, "SELECT key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved, "+
-			s.dialect.age("created_at")+", "+s.dialect.age("seals_from")+
-			", CASE WHEN retired_at IS NULL THEN 0 ELSE 1 END, CASE WHEN revoked_at IS NULL THEN 0 ELSE 1 END"+
-			", CASE WHEN destroyed_at IS NULL THEN 0 ELSE 1 END FROM "+s.table+" "+where, args...)
+		rows, err := conn.QueryContext(ctx, query, args...)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = rows.Close() }() // its error is rows.Err's
 		for rows.Next() {
-			rec, err := scanRecord(rows)
+			v, err := scan(rows)
 			if err != nil {
 				return err
 			}
-			recs = append(recs, rec)
+			all = append(all, v)
 		}
 		return rows.Err()
 	})
-	return recs, err
+	return all, err
 }
 
 func scanRecord(rows *sql.Rows) (Record, error) {
