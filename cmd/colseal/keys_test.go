@@ -203,6 +203,9 @@ func TestKeysConfirm(t *testing.T) {
 	if status, said := run("tenant:42\n"); status != statusOK || !strings.Contains(said, "everything that was sealed in it") || !strings.Contains(said, "destroyed 2") {
 		t.Errorf("%d %s", status, said)
 	}
+	if status, said := run("tenant:42\n"); status != statusOK || !strings.Contains(said, `scope "tenant:42" was destroyed before`) {
+		t.Errorf("once more: %d %s", status, said)
+	}
 	if out := w.must(t, "list", "--scope", "tenant:42"); strings.Contains(out, "active") || strings.Count(out, "destroyed") != 4 {
 		t.Error(out)
 	}

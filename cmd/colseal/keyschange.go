@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -386,5 +385,9 @@ func (k *keyring) destroy(cmd *cobra.Command, o *opened, scope, word, why string
 	if err != nil {
 		return err
 	}
-	return k.report(cmd.OutOrStdout(), "destroy", after, "destroyed "+strconv.Itoa(live)+" of the keys of "+scopeText(scope))
+	done := "destroyed " + count(live, "key") + " of " + scopeText(scope) + ": all that there were"
+	if live == 0 {
+		done = scopeText(scope) + " was destroyed before"
+	}
+	return k.report(cmd.OutOrStdout(), "destroy", after, done)
 }
