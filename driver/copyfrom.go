@@ -137,12 +137,12 @@ func (c *conn) copyUses(rel *sqlplan.Relation, columns []string) ([]*sqlplan.Use
 	}
 	for _, at := range rel.Columns {
 		if table.Column(at.Name) != nil && (at.Default || at.Generated) && !slices.Contains(columns, at.Name) {
-			return nil, &QueryError{Table: table.String(), Column: at.Name, Reason: "the column's default would be stored unsealed", Hint: "drop the default and give the value in each row"}
+			return nil, &QueryError{Table: table.String(), Column: at.Name, Class: sqlplan.ClassPlaintext, Reason: "the column's default would be stored unsealed", Hint: "drop the default and give the value in each row"}
 		}
 	}
 	for i, name := range columns {
 		if len(name) > maxName {
-			return nil, &QueryError{Table: table.String(), Reason: "COPY into a column whose name is longer than PostgreSQL keeps names, so that it is not known which one it means", Hint: "write the name as it is in the table"}
+			return nil, &QueryError{Table: table.String(), Class: sqlplan.ClassName, Reason: "COPY into a column whose name is longer than PostgreSQL keeps names, so that it is not known which one it means", Hint: "write the name as it is in the table"}
 		}
 		col := table.Column(name)
 		if col == nil {
@@ -154,7 +154,7 @@ func (c *conn) copyUses(rel *sqlplan.Relation, columns []string) ([]*sqlplan.Use
 			if at != nil {
 				reason = "COPY into a sealed column of type " + at.Type + ", which cannot hold a cell"
 			}
-			return nil, &QueryError{Table: table.String(), Column: name, Reason: reason, Hint: "make it bytea"}
+			return nil, &QueryError{Table: table.String(), Column: name, Class: sqlplan.ClassStorage, Reason: reason, Hint: "make it bytea"}
 		}
 		uses[i] = &sqlplan.Use{Column: col, Storage: at.Storage}
 	}

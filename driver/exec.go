@@ -121,6 +121,7 @@ func prepend(opts, rest, original []sqldriver.NamedValue) []sqldriver.NamedValue
 
 func severalStatements(what string) error {
 	return &QueryError{
+		Class:  sqlplan.ClassSeveral,
 		Reason: "several statements in one text that touches a sealed table can only be executed, not " + what,
 		Hint:   "send them one by one",
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -148,6 +149,7 @@ func refuseRewriter(args []sqldriver.NamedValue, where string) error {
 		case pgx.QueryExecMode, pgx.QueryResultFormats, pgx.QueryResultFormatsByOID:
 		case pgx.QueryRewriter:
 			return &QueryError{
+				Class:  sqlplan.ClassUnsupported,
 				Reason: "a pgx query rewriter with " + where,
 				Hint:   "give the arguments in order, with a statement that is not prepared, or rewrite the text before it is given",
 			}

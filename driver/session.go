@@ -143,6 +143,7 @@ func (c *conn) checkStrings(ctx context.Context, p *sqlplan.Plan, query string) 
 	switch {
 	case c.pg != nil && p.Sealed && c.pg.foreignEncoding():
 		return &QueryError{
+			Class:  sqlplan.ClassSession,
 			Reason: "the client_encoding of this connection is one that the analysis does not support",
 			Hint:   "set client_encoding to UTF8 in the connection string",
 		}
@@ -160,6 +161,7 @@ func (c *conn) checkStrings(ctx context.Context, p *sqlplan.Plan, query string) 
 		return nil
 	}
 	return &QueryError{
+		Class:  sqlplan.ClassSession,
 		Reason: "standard_conforming_strings is off on this connection, which the analysis does not support",
 		Hint:   "SET standard_conforming_strings = on, which is PostgreSQL's default",
 	}

@@ -55,7 +55,7 @@ func (st *state) refusal(ctx context.Context, err error) error {
 	if !errors.As(err, &q) {
 		return err
 	}
-	class := q.Class()
+	class := string(q.Class)
 	st.tel.Counts.Refused(class)
 	statement := audit.Fingerprint(q.Query)
 	attrs := []slog.Attr{slog.String(audit.Class, class), slog.String(audit.Reason, q.Reason)}

@@ -150,23 +150,14 @@ func (a *analysis) query(s sqlparse.Stmt, parent *scope, with *withScope) ([]out
 	case *sqlparse.Merge:
 		return a.merge(s, with)
 	}
-	return nil, a.refuse(s.Pos(), nil, fmt.Sprintf("this kind of statement (%T) is not analysed", s), "")
-}
-
-// refuse makes a refusal.
-func (a *analysis) refuse(pos int, col *schema.Column, reason, hint string) error {
-	r := &Refusal{Query: a.p.blank(a.file.Text), Pos: pos, Reason: reason, Hint: hint}
-	if col != nil {
-		r.Table, r.Column = col.TableName(), col.Name
-	}
-	return r
+	return nil, a.refuseUnsupported(s.Pos(), nil, fmt.Sprintf("this kind of statement (%T) is not analysed", s), "")
 }
 
 // unify merges the terms of two things that meet at pos. what says how they meet.
 func (a *analysis) unify(x, y *term, pos int, what string) (*term, error) {
 	t, c := merge(x, y)
 	if c != nil {
-		return nil, a.refuse(pos, c.col, c.reason+" in "+what, "a sealed column takes parameters, literals and columns of its own identity only; compute the value in the program, or give both columns one join= group")
+		return nil, a.refusal(c.class, pos, c.col, c.reason+" in "+what, "a sealed column takes parameters, literals and columns of its own identity only; compute the value in the program, or give both columns one join= group")
 	}
 	return t, nil
 }
@@ -180,7 +171,7 @@ func (a *analysis) demand(t *term, need demand, pos int, what string) {
 func (a *analysis) plainOnly(t *term, pos int, what string) error {
 	r := t.root()
 	if r.state == sealed {
-		return a.refuse(pos, r.first(), what+" cannot work on a sealed column", hintFor(what))
+		return a.refuseOperation(pos, r.first(), what+" cannot work on a sealed column", hintFor(what))
 	}
 	if r.state == free {
 		r.state, r.forced = plain, what
@@ -204,14 +195,14 @@ func (a *analysis) verify() error {
 			continue
 		}
 		if t.identities() > 1 {
-			return a.refuse(c.pos, t.first(), "two sealed columns of different identities meet in "+c.what,
+			return a.refuseIdentity(c.pos, t.first(), "two sealed columns of different identities meet in "+c.what,
 				"their cells are never equal and do not open in each other's place; give both one join= group, or do it in the program")
 		}
 		if c.need == single {
 			continue
 		}
 		if t.first().Mode != schema.Deterministic {
-			return a.refuse(c.pos, t.first(), c.what+" needs a deterministic column",
+			return a.refuseMode(c.pos, t.first(), c.what+" needs a deterministic column",
 				`cells of a randomized column are all different; tag the column seal:"deterministic", or search by another column`)
 		}
 		if a.env.SearchKeys > 1 {
@@ -222,7 +213,7 @@ func (a *analysis) verify() error {
 	}
 	for _, s := range a.slots {
 		if t := s.t.root(); t.state == sealed && t.identities() > 1 {
-			return a.refuse(s.pos(), t.first(), "it is not clear for which of two sealed columns this value has to be sealed", "write the value in a statement or a branch of its own")
+			return a.refuseIdentity(s.pos(), t.first(), "it is not clear for which of two sealed columns this value has to be sealed", "write the value in a statement or a branch of its own")
 		}
 	}
 	return nil

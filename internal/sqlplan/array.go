@@ -59,7 +59,7 @@ func (a *analysis) arrayOf(t *term, pos int, what string) (*term, error) {
 		return newPlain(), a.plainOnly(r, pos, what)
 	}
 	if r.array {
-		return nil, a.refuse(pos, r.first(), what+" would make an array of arrays of cells", "")
+		return nil, a.refuseOperation(pos, r.first(), what+" would make an array of arrays of cells", "")
 	}
 	u := r.use()
 	u.array = true

@@ -41,15 +41,15 @@ func (a *analysis) targetTerm(w *writeTarget, n sqlparse.Name) (*term, error) {
 	col := w.item.column(n.Name)
 	if col == nil {
 		if w.item.table != nil && !w.item.open {
-			r := a.refuse(n.Pos(), nil, "the sealed table has no column of this name", "name a column of the table")
-			r.(*Refusal).Table = w.item.table.Name
+			r := a.refuseName(n.Pos(), nil, "the sealed table has no column of this name", "name a column of the table")
+			r.Table = w.item.table.Name
 			return nil, r
 		}
 		return newPlain(), nil
 	}
 	t := col.t.use()
 	if n.Indirect && t.state == sealed {
-		return nil, a.refuse(n.Pos(), t.first(), "a part of a sealed value cannot be written", "write the whole value")
+		return nil, a.refuseOperation(n.Pos(), t.first(), "a part of a sealed value cannot be written", "write the whole value")
 	}
 	return t, nil
 }
@@ -75,7 +75,7 @@ func (a *analysis) assign(w *writeTarget, n sqlparse.Name, e sqlparse.Expr, sc *
 func (a *analysis) store(col, t *term, pos int) error {
 	if col.root().state == plain {
 		if r := t.root(); r.state == sealed {
-			return a.refuse(pos, r.first(), "the sealed column would be copied into a plain one", "read the value and write it in the program, or seal the target with the same join= group")
+			return a.refusePlaintext(pos, r.first(), "the sealed column would be copied into a plain one", "read the value and write it in the program, or seal the target with the same join= group")
 		}
 	}
 	x, err := a.unify(col, t, pos, "an assignment")
@@ -97,7 +97,7 @@ func (a *analysis) defaultValue(w *writeTarget, name string, pos int) error {
 	if rc == nil || !rc.Default && !rc.Generated {
 		return nil
 	}
-	return a.refuse(pos, col.t.first(), "the column's default would be stored unsealed", "drop the default (ALTER TABLE … ALTER COLUMN … DROP DEFAULT) and give the value in the statement")
+	return a.refusePlaintext(pos, col.t.first(), "the column's default would be stored unsealed", "drop the default (ALTER TABLE … ALTER COLUMN … DROP DEFAULT) and give the value in the statement")
 }
 
 // assignments analyses SET.

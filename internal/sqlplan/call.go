@@ -53,7 +53,7 @@ func (a *analysis) call(c *sqlparse.Call, sc *scope) (*term, error) {
 		if len(c.Args) > 0 {
 			if k, ok := c.Args[0].(*sqlparse.Const); ok && k.Value == "standard_conforming_strings" {
 				a.forbidden = true
-				return nil, a.refuse(c.Pos(), nil, "standard_conforming_strings must stay on: without it the statements cannot be read as the server reads them", "leave the setting as it is")
+				return nil, a.refuseSession(c.Pos(), nil, "standard_conforming_strings must stay on: without it the statements cannot be read as the server reads them", "leave the setting as it is")
 			}
 		}
 	}

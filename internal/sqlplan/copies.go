@@ -29,7 +29,7 @@ func (e *emission) findRegions() error {
 	for _, s := range e.copied {
 		r, ok := e.regionOf(s)
 		if !ok {
-			return e.refuse(s.expr.Pos(), nil, "this comparison cannot be written for each of two search keys",
+			return e.refuseSearchKeys(s.expr.Pos(), nil, "this comparison cannot be written for each of two search keys",
 				"write column = $1, or column IN (…) and the like, with nothing but the column on its left")
 		}
 		e.regions = append(e.regions, r)
@@ -225,7 +225,7 @@ type cutter struct {
 func (w *cutter) write(from, to int, pieces []*piece) error {
 	for _, p := range pieces {
 		if p.start < from || p.end > to {
-			return w.refuse(p.start, nil, "two rewritings of the statement overlap here", "use parameters instead of literals and leave casts out")
+			return w.refuseRewriting(p.start, nil, "two rewritings of the statement overlap here", "use parameters instead of literals and leave casts out")
 		}
 		w.text(w.file.Text[from:p.start])
 		from = p.end
@@ -301,7 +301,7 @@ func (w *cutter) copies(p *piece) error {
 			return err
 		}
 		if w.size > maxCopied {
-			return w.refuse(p.start, nil, "the statement becomes too long when it is written for each of two search keys", "split it, or give the values as one array: = ANY($1)")
+			return w.refuseSearchKeys(p.start, nil, "the statement becomes too long when it is written for each of two search keys", "split it, or give the values as one array: = ANY($1)")
 		}
 		if !w.next(dims) {
 			break

@@ -146,7 +146,7 @@ func (e *emission) results() error {
 			e.plan.Tail = append(e.plan.Tail, r)
 		}
 		if len(r.Columns) > 0 && gaps > 0 && moreGaps(e.analysis.results, o) {
-			return e.refuse(0, r.Columns[0], "the position of a sealed column in the result is not known", "write the columns out instead of *")
+			return e.refuseUnknown(0, r.Columns[0], "the position of a sealed column in the result is not known", "write the columns out instead of *")
 		}
 	}
 	e.plan.Open = gaps > 0

@@ -58,9 +58,9 @@ func (a *analysis) infer(e sqlparse.Expr, sc *scope) (*term, error) {
 		}
 		return newResult(e.What), a.plainExprs(e.Args, sc, e.What)
 	case *sqlparse.Default:
-		return nil, a.refuse(e.Pos(), nil, "DEFAULT is not expected here", "")
+		return nil, a.refuseUnsupported(e.Pos(), nil, "DEFAULT is not expected here", "")
 	}
-	return nil, a.refuse(e.Pos(), nil, fmt.Sprintf("this kind of expression (%T) is not analysed", e), "")
+	return nil, a.refuseUnsupported(e.Pos(), nil, fmt.Sprintf("this kind of expression (%T) is not analysed", e), "")
 }
 
 // slot notes a parameter or literal and returns its term.

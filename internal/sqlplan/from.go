@@ -36,7 +36,7 @@ func (a *analysis) table(t sqlparse.Table, sc *scope) ([]output, error) {
 	case *sqlparse.Join:
 		return a.join(t, sc)
 	}
-	return nil, a.refuse(t.Pos(), nil, "this kind of FROM item is not analysed", "")
+	return nil, a.refuseUnsupported(t.Pos(), nil, "this kind of FROM item is not analysed", "")
 }
 
 // addItem names an item and its first columns as the alias says and puts it in scope.
@@ -102,7 +102,7 @@ func (a *analysis) tableName(tn *sqlparse.TableName, sc *scope) ([]output, error
 
 func (a *analysis) withItem(tn *sqlparse.TableName, d *derived, sc *scope) ([]output, error) {
 	if d.unknown {
-		return nil, a.refuse(tn.Pos(), nil, "a WITH query is used before it is defined", "order the WITH queries so that each stands after those it uses")
+		return nil, a.refuseName(tn.Pos(), nil, "a WITH query is used before it is defined", "order the WITH queries so that each stands after those it uses")
 	}
 	it := &item{name: tn.Name, cols: make([]output, len(d.cols)), query: true}
 	for i, c := range d.cols {
@@ -178,7 +178,7 @@ func (a *analysis) producer(e sqlparse.Expr, sc *scope) ([]output, error) {
 		return cols, nil
 	}
 	if ok && len(a.p.tables[a.p.fold(call.Name)]) > 0 {
-		return nil, a.refuse(e.Pos(), nil, "a function with the name of a sealed table is not analysed", "rename one of them")
+		return nil, a.refuseUnsupported(e.Pos(), nil, "a function with the name of a sealed table is not analysed", "rename one of them")
 	}
 	if err := a.plainExpr(e, sc, "a function in FROM"); err != nil {
 		return nil, err

@@ -79,7 +79,7 @@ func (a *analysis) insertGap(w *writeTarget, names []sqlparse.Name, outs []outpu
 	if w.item.table == nil {
 		return a.plainOutputs(outs, s.Pos(), "an INSERT of unknown columns")
 	}
-	return a.refuse(s.Pos(), nil, "the columns that this INSERT copies are not known", "write the columns out instead of *")
+	return a.refuseUnknown(s.Pos(), nil, "the columns that this INSERT copies are not known", "write the columns out instead of *")
 }
 
 // insertRow makes one row of VALUES go to the columns.
@@ -111,7 +111,7 @@ func (a *analysis) extraValue(w *writeTarget, t *term, pos int) error {
 	if w.item.table == nil || w.item.open || w.item.ask != nil {
 		return a.plainOnly(t, pos, "a value for a column that is not known")
 	}
-	return a.refuse(pos, nil, "the INSERT has more values than columns", "give as many values as there are columns")
+	return a.refuseName(pos, nil, "the INSERT has more values than columns", "give as many values as there are columns")
 }
 
 // finishInsert looks at the columns that get no value, and adds the column list that
@@ -134,7 +134,7 @@ func (a *analysis) finishInsert(s *sqlparse.Insert, w *writeTarget, names []sqlp
 		if a.env.Catalog == nil {
 			return nil
 		}
-		return a.refuse(s.Pos(), nil, "the columns of the table are not known", "write the column list")
+		return a.refuseUnknown(s.Pos(), nil, "the columns of the table are not known", "write the column list")
 	}
 	return a.addColumnList(s, w, min(width, len(names)))
 }

@@ -58,7 +58,7 @@ func (a *analysis) naturalColumns(j *sqlparse.Join, left, right []output) (l, r 
 	}
 	for _, c := range append(append([]output{}, l...), r...) {
 		if c.gap {
-			return nil, nil, nil, a.refuse(j.Pos(), nil, "the columns that this NATURAL join compares are not known", "write JOIN … USING (…)")
+			return nil, nil, nil, a.refuseUnknown(j.Pos(), nil, "the columns that this NATURAL join compares are not known", "write JOIN … USING (…)")
 		}
 	}
 	for _, c := range l {

@@ -50,7 +50,7 @@ func (a *analysis) unopened(outs []output, u *sqlparse.Utility, why, hint string
 			continue
 		}
 		if o.t.root().state == sealed {
-			return a.refuse(u.Pos(), o.t.first(), u.What+" of a sealed column: "+why, hint)
+			return a.refuseOperation(u.Pos(), o.t.first(), u.What+" of a sealed column: "+why, hint)
 		}
 		if err := a.plainOnly(o.t, u.Pos(), "an output of "+u.What); err != nil {
 			return err
@@ -68,12 +68,12 @@ func (a *analysis) nothingSealed(u *sqlparse.Utility, slots, checks int) error {
 	}
 	for _, s := range a.slots[slots:] {
 		if use := s.use(); use != nil {
-			return a.refuse(s.pos(), use.Column, u.What+" would keep a value that is sealed now, or take later ones unsealed", hint)
+			return a.refusePlaintext(s.pos(), use.Column, u.What+" would keep a value that is sealed now, or take later ones unsealed", hint)
 		}
 	}
 	for _, c := range a.checked[checks:] {
 		if t := c.t.root(); t.state == sealed && c.need != single {
-			return a.refuse(c.pos, t.first(), u.What+" would keep a comparison of cells ("+c.what+"), which is wrong when the search key changes", hint)
+			return a.refuseOperation(c.pos, t.first(), u.What+" would keep a comparison of cells ("+c.what+"), which is wrong when the search key changes", hint)
 		}
 	}
 	return nil
@@ -88,13 +88,13 @@ func (a *analysis) makes(tn *sqlparse.TableName, outs []output, what string) err
 	}
 	for _, o := range outs {
 		if o.gap && table != nil {
-			return a.refuse(tn.Pos(), nil, what+" of columns that are not known", "write the columns out instead of *")
+			return a.refuseUnknown(tn.Pos(), nil, what+" of columns that are not known", "write the columns out instead of *")
 		}
 		if o.gap {
 			continue
 		}
 		if table != nil && (o.name == "" || !o.sure && a.p.dialect == Postgres) {
-			return a.refuse(tn.Pos(), nil, what+" of a column whose name is not known", "name each column with AS")
+			return a.refuseUnknown(tn.Pos(), nil, what+" of a column whose name is not known", "name each column with AS")
 		}
 		var col *schema.Column
 		if table != nil {
@@ -103,7 +103,7 @@ func (a *analysis) makes(tn *sqlparse.TableName, outs []output, what string) err
 		r := o.t.root()
 		if col == nil {
 			if r.state == sealed {
-				return a.refuse(tn.Pos(), o.t.first(), what+" would put cells where no sealed column is registered",
+				return a.refusePlaintext(tn.Pos(), o.t.first(), what+" would put cells where no sealed column is registered",
 					"register the new relation with this column (schema.View for a view; the same id= or join= for a table), or leave the column out")
 			}
 			if err := a.plainOnly(o.t, tn.Pos(), "an output of "+what); err != nil {
@@ -135,7 +135,7 @@ func (a *analysis) registration(tn *sqlparse.TableName, what string) (*schema.Ta
 	if len(candidates) == 1 && candidates[0].Schema == "" {
 		return candidates[0], nil
 	}
-	r := a.refuse(tn.Pos(), nil, "it is not known in which schema "+what+" makes this relation, and whether it is the registered one", "write the schema before its name")
-	r.(*Refusal).Table = tn.Name
+	r := a.refuseUnknown(tn.Pos(), nil, "it is not known in which schema "+what+" makes this relation, and whether it is the registered one", "write the schema before its name")
+	r.Table = tn.Name
 	return nil, r
 }

@@ -52,7 +52,7 @@ func (e *emission) number() error {
 		}
 	}
 	if len(e.plan.Params) > max(maxParams, top) {
-		return e.refuse(0, nil, "the statement needs more parameters than the server takes", "give the values as one array: = ANY($1)")
+		return e.refuseRewriting(0, nil, "the statement needs more parameters than the server takes", "give the values as one array: = ANY($1)")
 	}
 	return nil
 }
@@ -120,7 +120,7 @@ func (e *emission) isCast(s *slot) bool {
 // numberSQLite writes every placeholder as ?N.
 func (e *emission) numberSQLite() error {
 	if e.plan.Statements > 1 && slices.ContainsFunc(e.slots, func(s *slot) bool { return s.param != nil }) {
-		return e.refuse(0, nil, "several statements with parameters in one text", "run each statement by itself")
+		return e.refuseSeveral(0, nil, "several statements with parameters in one text", "run each statement by itself")
 	}
 	numbers := map[role]int{}
 	for _, s := range e.slots {

@@ -35,7 +35,7 @@ func (a *analysis) ordinal(n int64, pos int, outs []output) (*term, error) {
 		if o.gap {
 			for _, o := range outs {
 				if !o.gap && o.t.root().state == sealed {
-					return nil, a.refuse(pos, o.t.first(), "it is not known which output this number means", "name the column instead of giving its number")
+					return nil, a.refuseUnknown(pos, o.t.first(), "it is not known which output this number means", "name the column instead of giving its number")
 				}
 			}
 			break

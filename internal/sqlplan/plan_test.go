@@ -188,6 +188,9 @@ func plansOf(t *testing.T, p *Planner, text string, keys int) string {
 			if !errors.As(err, &r) || !errors.Is(err, ErrRefused) {
 				t.Fatalf("%s: %v is no refusal", sql, err)
 			}
+			if r.Class == "" {
+				t.Errorf("%s: refused without a class: %s", sql, r.Reason)
+			}
 			fmt.Fprintf(&b, "%s\n  REFUSED %s\n", sql, strings.TrimPrefix(err.Error(), "colseal: refused before sending: "))
 			continue
 		}

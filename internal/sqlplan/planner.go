@@ -175,6 +175,7 @@ func (p *Planner) parse(sql string) (*sqlparse.File, error) {
 // analysed.
 func (p *Planner) unreadable(sql string, err error) error {
 	r := &Refusal{
+		Class:  ClassUnreadable,
 		Query:  p.blank(sql),
 		Reason: "the statement names a sealed table and cannot be analysed",
 		Hint:   "write it in SQL that the server's grammar accepts, or split it",

@@ -112,7 +112,7 @@ func (a *analysis) values(s *sqlparse.Select, sc *scope) ([]output, error) {
 	}
 	for _, row := range s.Values {
 		if len(row) != len(outs) {
-			return nil, a.refuse(s.Pos(), nil, "the rows of VALUES have different lengths", "give every row as many values")
+			return nil, a.refuseName(s.Pos(), nil, "the rows of VALUES have different lengths", "give every row as many values")
 		}
 		if err := a.noExpansion(row); err != nil {
 			return nil, err
@@ -145,7 +145,7 @@ func expands(e sqlparse.Expr) bool {
 func (a *analysis) noExpansion(es []sqlparse.Expr) error {
 	for _, e := range es {
 		if expands(e) {
-			return a.refuse(e.Pos(), nil, "it is not known how many values a star stands for here", "write the values out")
+			return a.refuseUnknown(e.Pos(), nil, "it is not known how many values a star stands for here", "write the values out")
 		}
 	}
 	return nil
@@ -169,13 +169,13 @@ func (a *analysis) combine(s *sqlparse.Select, left, right []output) ([]output, 
 	if hasGap(left) || hasGap(right) {
 		for _, o := range append(append([]output{}, left...), right...) {
 			if !o.gap && o.t.root().state != plain {
-				return nil, a.refuse(s.Pos(), o.t.first(), "the columns that this set operation puts together are not known", "write the columns out instead of *")
+				return nil, a.refuseUnknown(s.Pos(), o.t.first(), "the columns that this set operation puts together are not known", "write the columns out instead of *")
 			}
 		}
 		return []output{{gap: true}}, nil
 	}
 	if len(left) != len(right) {
-		return nil, a.refuse(s.Pos(), nil, "the two sides of the set operation have different numbers of columns", "give both sides the same columns")
+		return nil, a.refuseName(s.Pos(), nil, "the two sides of the set operation have different numbers of columns", "give both sides the same columns")
 	}
 	outs := make([]output, len(left))
 	for i := range left {

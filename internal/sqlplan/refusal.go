@@ -12,12 +12,16 @@ var ErrRefused = errors.New("statement refused")
 // Refusal says why a statement was refused and what to do. Its text never holds a
 // value: Query has every literal blanked.
 type Refusal struct {
+	Class  Class  // what kind of refusal it is
 	Query  string // the statement with the inside of each literal blanked; "" if it has no tokens
 	Pos    int    // byte offset in Query of what was refused
 	Table  string // the sealed table concerned, if one
 	Column string // the sealed column concerned, if one
 	Reason string // what was not allowed
 	Hint   string // what to write or do instead
+
+	// Undecided: no catalog was at hand, and with one the statement may not be refused.
+	Undecided bool
 }
 
 // Error implements error. It does not print Query.

@@ -28,7 +28,7 @@ func (e *emission) checkSlots() error {
 			continue
 		}
 		if !literalFits(s.lit.Value, u) {
-			return e.refuse(s.pos(), u.Column, "the literal does not fit the column's kind", "write a literal of the column's kind, or use a parameter")
+			return e.refuseRewriting(s.pos(), u.Column, "the literal does not fit the column's kind", "write a literal of the column's kind, or use a parameter")
 		}
 	}
 	return nil
@@ -65,7 +65,7 @@ func (e *emission) literals() error {
 			end, ok = pg.ConstEnd(tokens, e.file.Text, s.pos())
 		}
 		if !ok {
-			return e.refuse(s.pos(), u.Column, "the end of the literal cannot be found", "use a parameter")
+			return e.refuseRewriting(s.pos(), u.Column, "the end of the literal cannot be found", "use a parameter")
 		}
 		v := s.lit.Value
 		if n, ok := v.(sqlparse.Number); ok {
@@ -89,7 +89,7 @@ func (e *emission) recasts() error {
 		}
 		u := &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: array || t.array}
 		if c.cast.Type.At < 0 {
-			return e.refuse(c.cast.Pos(), u.Column, "this cast of a sealed value cannot be retyped", "leave the cast out")
+			return e.refuseRewriting(c.cast.Pos(), u.Column, "this cast of a sealed value cannot be retyped", "leave the cast out")
 		}
 		end, ok := c.cast.Type.End, c.cast.Type.End > 0
 		if !ok {
@@ -100,12 +100,12 @@ func (e *emission) recasts() error {
 			end, ok = pg.TypeEnd(tokens, e.file.Text, c.cast.Type.Pos())
 		}
 		if !ok {
-			return e.refuse(c.cast.Pos(), u.Column, "the end of the type name cannot be found", "leave the cast out")
+			return e.refuseRewriting(c.cast.Pos(), u.Column, "the end of the type name cannot be found", "leave the cast out")
 		}
 		written := e.file.Text[c.cast.Type.Pos():end]
 		ofArray := u.Array || u.Column.Kind == schema.TextArray || u.Column.Kind == schema.IntArray
 		if !castKeeps(c.cast.Type.Name, u.Column.Kind) || c.cast.Type.Array != ofArray || strings.Contains(written, "(") {
-			return e.refuse(c.cast.Pos(), u.Column, "a cast to "+c.cast.Type.Name+" may change the value, which the database cannot do to a sealed one",
+			return e.refuseOperation(c.cast.Pos(), u.Column, "a cast to "+c.cast.Type.Name+" may change the value, which the database cannot do to a sealed one",
 				"leave the cast out, or cast to the column's own type without a length")
 		}
 		e.edits = append(e.edits, edit{start: c.cast.Type.Pos(), end: end, text: e.castName(u)})
@@ -160,7 +160,7 @@ func (e *emission) scan() ([]sqlparse.Token, error) {
 	}
 	tokens, err := e.file.Tokens()
 	if err != nil {
-		return nil, e.refuse(0, nil, "the statement cannot be cut into tokens", "use parameters instead of literals")
+		return nil, e.refuseRewriting(0, nil, "the statement cannot be cut into tokens", "use parameters instead of literals")
 	}
 	e.tokens = tokens
 	return tokens, nil
@@ -172,14 +172,14 @@ func (a *analysis) addColumnList(s *sqlparse.Insert, w *writeTarget, n int) erro
 	if at <= 0 {
 		tokens, err := a.file.Tokens()
 		if err != nil {
-			return a.refuse(s.Pos(), nil, "the statement cannot be cut into tokens", "write the column list")
+			return a.refuseRewriting(s.Pos(), nil, "the statement cannot be cut into tokens", "write the column list")
 		}
 		var ok bool
 		if at, ok = pg.SourceStart(tokens, a.file.Text, s); !ok {
-			return a.refuse(s.Pos(), nil, "the start of the values cannot be found", "write the column list")
+			return a.refuseRewriting(s.Pos(), nil, "the start of the values cannot be found", "write the column list")
 		}
 		if strings.Contains(strings.ToLower(a.file.Text[s.Table.Pos():at]), "overriding") {
-			return a.refuse(s.Pos(), nil, "OVERRIDING without a column list is not supported on a sealed table", "write the column list")
+			return a.refuseUnsupported(s.Pos(), nil, "OVERRIDING without a column list is not supported on a sealed table", "write the column list")
 		}
 	}
 	var b strings.Builder

@@ -33,7 +33,7 @@ func (a *analysis) settleRoles() error {
 				}
 				settled = false
 			case r.forced != "":
-				return a.refuse(s.pos(), role.t.first(), "a parameter that is sealed elsewhere is also an operand of "+r.forced,
+				return a.refuseIdentity(s.pos(), role.t.first(), "a parameter that is sealed elsewhere is also an operand of "+r.forced,
 					"the server would see its plaintext there; if it may, give the value a second time, as a parameter of its own")
 			}
 		}
@@ -59,7 +59,7 @@ func (a *analysis) follow(s, role *slot) error {
 	r := role.t.root()
 	whole := role.array || r.array
 	if s.array && !whole {
-		return a.refuse(s.pos(), r.first(), "a parameter is a single sealed value in one place and an array in another", "use two parameters")
+		return a.refuseIdentity(s.pos(), r.first(), "a parameter is a single sealed value in one place and an array in another", "use two parameters")
 	}
 	t := newSealed(r.cols[0])
 	t.array = whole && !s.array

@@ -119,8 +119,8 @@ func (a *analysis) column(c *sqlparse.Column, sc *scope) (*term, error) {
 	}
 	if it.table != nil && !it.open && !systemColumns[a.p.dialect][name] {
 		// PostgreSQL would take t.f for the function f over the whole row.
-		r := a.refuse(c.Pos(), nil, "the sealed table has no column of this name", "name a column of the table")
-		r.(*Refusal).Table = it.table.Name
+		r := a.refuseName(c.Pos(), nil, "the sealed table has no column of this name", "name a column of the table")
+		r.Table = it.table.Name
 		return nil, r
 	}
 	if it.open || it.table != nil {
@@ -146,7 +146,7 @@ func (a *analysis) unambiguous(c *sqlparse.Column, it *item, name string) error 
 		}
 	}
 	if n > 1 && cells {
-		return a.refuse(c.Pos(), nil, "the name of a sealed column is ambiguous here", "give the columns different names")
+		return a.refuseName(c.Pos(), nil, "the name of a sealed column is ambiguous here", "give the columns different names")
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func (a *analysis) item(c *sqlparse.Column, qualifier []string, sc *scope) (*ite
 				continue
 			}
 			if found != nil && (found.carriesCells() != nil || it.carriesCells() != nil) {
-				return nil, a.refuse(c.Pos(), nil, "two tables of this name are in sight, one of them with sealed columns", "give each an alias of its own")
+				return nil, a.refuseName(c.Pos(), nil, "two tables of this name are in sight, one of them with sealed columns", "give each an alias of its own")
 			}
 			if found == nil {
 				found = it
@@ -186,7 +186,7 @@ func (a *analysis) unqualified(c *sqlparse.Column, name string, sc *scope) (*ter
 			return found, err
 		}
 		if s.aliases[name] {
-			return nil, a.refuse(c.Pos(), nil, "an output's alias is used as a column", "write the expression instead of its alias")
+			return nil, a.refuseName(c.Pos(), nil, "an output's alias is used as a column", "write the expression instead of its alias")
 		}
 	}
 	if it, err := a.item(c, []string{name}, sc); it != nil || err != nil {
@@ -228,7 +228,7 @@ func (a *analysis) inScope(c *sqlparse.Column, name string, s *scope) (*term, er
 	// The name may belong to an item of unknown columns, or to an outer query.
 	for o := s.parent; o != nil; o = o.parent {
 		if outer, _, err := a.search(c, name, o); err != nil || outer != nil && outer.root().state != plain {
-			return nil, a.refuse(c.Pos(), nil, "it is not known which table this column belongs to", "qualify it with the table's name or alias")
+			return nil, a.refuseUnknown(c.Pos(), nil, "it is not known which table this column belongs to", "qualify it with the table's name or alias")
 		}
 	}
 	return newPlain(), nil
@@ -244,7 +244,7 @@ func (a *analysis) search(c *sqlparse.Column, name string, s *scope) (found *ter
 			continue
 		}
 		if found != nil && (found.root().state == sealed || col.t.root().state == sealed) {
-			return nil, open, a.refuse(c.Pos(), nil, "the name of a sealed column is ambiguous here", "qualify it with the table's name or alias")
+			return nil, open, a.refuseName(c.Pos(), nil, "the name of a sealed column is ambiguous here", "qualify it with the table's name or alias")
 		}
 		if err := a.unambiguous(c, it, name); err != nil {
 			return nil, open, err
@@ -265,13 +265,13 @@ func (a *analysis) unresolved(c *sqlparse.Column) (*term, error) {
 	if a.p.dialect == SQLite {
 		hint += "; write strings in single quotes, as SQLite may take a name that does not exist for a string"
 	}
-	return nil, a.refuse(c.Pos(), nil, "no table in this query has a column of this name", hint)
+	return nil, a.refuseName(c.Pos(), nil, "no table in this query has a column of this name", hint)
 }
 
 // wholeRow decides a reference to a whole row.
 func (a *analysis) wholeRow(c *sqlparse.Column, it *item) (*term, error) {
 	if col := it.carriesCells(); col != nil {
-		return nil, a.refuse(c.Pos(), col, "a whole row of a sealed table cannot be used as a value", "name the columns that are needed")
+		return nil, a.refuseOperation(c.Pos(), col, "a whole row of a sealed table cannot be used as a value", "name the columns that are needed")
 	}
 	return newPlain(), a.plainOutputs(it.cols, c.Pos(), "a whole row")
 }

@@ -209,7 +209,7 @@ func (a *analysis) copyPerKey(c *check, col *schema.Column) error {
 		reason, hint = c.what+" with a query behind it that calls a function", "write it as CASE WHEN column = $1 THEN …"
 	}
 	if reason != "" {
-		return a.refuse(c.pos, col, reason+" cannot be answered while two search keys are live", meanwhile+"; "+hint)
+		return a.refuseSearchKeys(c.pos, col, reason+" cannot be answered while two search keys are live", meanwhile+"; "+hint)
 	}
 	if len(s.dims) == 0 {
 		a.copied = append(a.copied, s)

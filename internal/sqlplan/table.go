@@ -49,7 +49,7 @@ func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel
 		if c := a.sealedColumn(table, rc.Name); c != nil {
 			found++
 			if rc.Storage == StorageOther {
-				return nil, a.refuse(tn.Pos(), c, "the column has type "+rc.Type+", which cannot hold a cell",
+				return nil, a.refuseStorage(tn.Pos(), c, "the column has type "+rc.Type+", which cannot hold a cell",
 					"change its type to bytea (or text), for example with ALTER TABLE … ALTER COLUMN … TYPE bytea")
 			}
 			o.t = newSealed(source{c, rc.Storage})
@@ -59,7 +59,7 @@ func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel
 	if found < len(table.Columns()) && !rel.View {
 		for _, c := range table.Columns() {
 			if a.relColumn(rel, c.Name) == nil {
-				return nil, a.refuse(tn.Pos(), c, "the table on the server has no such column",
+				return nil, a.refuseStorage(tn.Pos(), c, "the table on the server has no such column",
 					"add the column, or correct the name in the struct's tag (name=…, db:\"…\")")
 			}
 		}
@@ -98,8 +98,8 @@ func (a *analysis) registered(tn *sqlparse.TableName) (*schema.Table, *Relation,
 		return nil, nil, nil
 	}
 	if a.unsettled {
-		r := a.refuse(tn.Pos(), nil, "an earlier statement of this text may change which table this is", "send the statements one by one")
-		r.(*Refusal).Table = tn.Name
+		r := a.refuseSession(tn.Pos(), nil, "an earlier statement of this text may change which table this is", "send the statements one by one")
+		r.Table = tn.Name
 		return nil, nil, r
 	}
 	a.usedCatalog = true // and a plan made without one is not for those who have one
@@ -115,9 +115,9 @@ func (a *analysis) registered(tn *sqlparse.TableName) (*schema.Table, *Relation,
 		return nil, nil, err
 	}
 	if rel == nil {
-		r := &Refusal{Query: a.p.blank(a.file.Text), Pos: tn.Pos(), Table: candidates[0].Name,
-			Reason: "the server has no table of this name (for this connection's search path)",
-			Hint:   "create the table first, or correct the table name given to schema.Model"}
+		r := a.refuseStorage(tn.Pos(), nil, "the server has no table of this name (for this connection's search path)",
+			"create the table first, or correct the table name given to schema.Model")
+		r.Table = candidates[0].Name
 		return nil, nil, r
 	}
 	t := pick(candidates, rel.Schema)

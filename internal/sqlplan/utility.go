@@ -13,7 +13,7 @@ import (
 func (a *analysis) utility(u *sqlparse.Utility) error {
 	if u.Forbidden != "" {
 		a.forbidden = true
-		return a.refuse(u.Pos(), nil, u.Forbidden, "leave the setting as it is")
+		return a.refuseSession(u.Pos(), nil, u.Forbidden, "leave the setting as it is")
 	}
 	if u.Catalog {
 		a.effects |= ChangesCatalog
@@ -29,8 +29,8 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 	}
 	for _, n := range u.Names {
 		if u.Carries && len(a.p.tables[a.p.fold(n.Name)]) > 0 {
-			r := a.refuse(u.Pos(), nil, u.What+" on a sealed table is not analysed", hintForUtility(u.What))
-			r.(*Refusal).Table = n.Name
+			r := a.refuseUnsupported(u.Pos(), nil, u.What+" on a sealed table is not analysed", hintForUtility(u.What))
+			r.Table = n.Name
 			return r
 		}
 	}
@@ -45,7 +45,7 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 	for _, d := range u.Defaults {
 		for _, t := range a.p.tables[a.p.fold(d.Table.Name)] {
 			if c := a.sealedColumn(t, d.Column); c != nil {
-				return a.refuse(d.At, c, "a default of a sealed column would be stored unsealed", "leave the default NULL and give the value in each INSERT")
+				return a.refusePlaintext(d.At, c, "a default of a sealed column would be stored unsealed", "leave the default NULL and give the value in each INSERT")
 			}
 		}
 	}
@@ -61,13 +61,13 @@ func (a *analysis) rename(r sqlparse.Rename) error {
 		switch {
 		case r.Column != "":
 			if c := a.sealedColumn(t, r.Column); c != nil {
-				return a.refuse(r.Table.Pos(), c, "a sealed column would be written in plaintext under another name",
+				return a.refusePlaintext(r.Table.Pos(), c, "a sealed column would be written in plaintext under another name",
 					"give it the new name in the schema first, and id= with its present identity; then rename it")
 			}
 		case !a.sealsAfter(t, r):
-			ref := a.refuse(r.Table.Pos(), nil, "a table of sealed columns would be written in plaintext under another name",
+			ref := a.refusePlaintext(r.Table.Pos(), nil, "a table of sealed columns would be written in plaintext under another name",
 				"register it under the new name first, with schema.WithIdentityTable and its present name; then rename it")
-			ref.(*Refusal).Table = t.String()
+			ref.Table = t.String()
 			return ref
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/sqlplan"
 )
 
 // unlisted finds an INSERT without a column list: which column a value goes to is the catalog's to tell.
@@ -30,11 +31,11 @@ func (c *checker) refused(call *ast.CallExpr, e *driver.Explanation, b *bound, a
 func doubt(e *driver.Explanation, b *bound) string {
 	r := e.Refused
 	switch {
-	case b.changed && r.Table == "" && strings.Contains(r.Reason, "cannot be analysed"):
+	case b.changed && r.Table == "" && r.Class == sqlplan.ClassUnreadable:
 		return "the library may write it otherwise: " + r.Reason // what it makes of the text is its own matter
 	case !e.Offline:
 		return ""
-	case strings.Contains(r.Reason, "not known"):
+	case r.Undecided:
 		return "without a database: " + r.Reason
 	case unlisted.MatchString(r.Query):
 		return "without a database: an INSERT without a column list"
