@@ -58,11 +58,7 @@ func (c *conn) liteRelation(ctx context.Context, schemaName, name string) (*sqlp
 		if len(row) != 4 {
 			return nil, errFacts
 		}
-		// 1: hidden, of a virtual table; 2 and 3: generated.
-		hidden := intOf(row[3])
-		if hidden == 1 {
-			continue
-		}
+		hidden := intOf(row[3]) // 1: hidden, of a virtual table; 2 and 3: generated
 		def := textOf(row[2])
 		rel.Columns = append(rel.Columns, sqlplan.RelationColumn{
 			Name:      textOf(row[0]),
@@ -70,6 +66,7 @@ func (c *conn) liteRelation(ctx context.Context, schemaName, name string) (*sqlp
 			Storage:   liteStorage(textOf(row[1])),
 			Default:   def != "" && !strings.EqualFold(def, "NULL"),
 			Generated: hidden > 1,
+			Hidden:    hidden == 1,
 		})
 	}
 	return rel, nil

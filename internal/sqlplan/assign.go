@@ -40,7 +40,7 @@ func (a *analysis) targetTerm(w *writeTarget, n sqlparse.Name) (*term, error) {
 	// have none, so the item's columns are the table's.
 	col := w.item.column(n.Name)
 	if col == nil {
-		if w.item.table != nil && !w.item.open {
+		if w.item.table != nil && !w.item.open && !systemColumns[a.p.dialect][n.Name] {
 			r := a.refuseName(n.Pos(), nil, "the sealed table has no column of this name", "name a column of the table")
 			r.Table = w.item.table.Name
 			return nil, r

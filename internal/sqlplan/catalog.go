@@ -17,7 +17,7 @@ type Relation struct {
 	Schema, Name string
 	Temporary    bool
 	View         bool
-	Columns      []RelationColumn // live columns, in attribute order
+	Columns      []RelationColumn // live columns, in attribute order, hidden ones included
 }
 
 // RelationColumn is one column of a Relation.
@@ -27,6 +27,7 @@ type RelationColumn struct {
 	Storage   Storage
 	Default   bool // there is a default other than NULL, or it is an identity column
 	Generated bool // GENERATED ALWAYS AS (…)
+	Hidden    bool // of a virtual table of SQLite: it can be named, but no star yields it
 }
 
 // Column returns the named column, or nil.

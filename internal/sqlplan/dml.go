@@ -97,7 +97,7 @@ func (a *analysis) mergeWhen(m sqlparse.MergeWhen, w *writeTarget, sc *scope) er
 	}
 	names := m.Columns
 	if names == nil {
-		names = allColumns(w)
+		names = a.allColumns(w)
 	}
 	if err := a.insertRow(w, names, m.Values, sc, m.Pos()); err != nil {
 		return err

@@ -34,7 +34,7 @@ func (a *analysis) insert(s *sqlparse.Insert, with *withScope) ([]output, error)
 func (a *analysis) insertSource(s *sqlparse.Insert, w *writeTarget, sc *scope) error {
 	names := s.Columns
 	if names == nil {
-		names = allColumns(w)
+		names = a.allColumns(w)
 	}
 	if s.Source == nil {
 		return a.defaultsExcept(w, nil, s.Pos())
@@ -136,7 +136,10 @@ func (a *analysis) finishInsert(s *sqlparse.Insert, w *writeTarget, names []sqlp
 		}
 		return a.refuseUnknown(s.Pos(), nil, "the columns of the table are not known", "write the column list")
 	}
-	return a.addColumnList(s, w, min(width, len(names)))
+	if a.p.dialect == SQLite && width != len(names) {
+		return a.refuseName(s.Pos(), nil, "the INSERT has fewer values than columns", "give a value for each column, or write the column list")
+	}
+	return a.addColumnList(s, names[:min(width, len(names))])
 }
 
 // defaultsExcept refuses defaults of the sealed columns that are not given.
@@ -155,11 +158,21 @@ func (a *analysis) defaultsExcept(w *writeTarget, given map[string]bool, pos int
 	return nil
 }
 
-func allColumns(w *writeTarget) []sqlparse.Name {
+// allColumns lists the columns that an INSERT without a column list fills. PostgreSQL
+// counts generated columns among them and takes DEFAULT alone for one; SQLite skips them.
+func (a *analysis) allColumns(w *writeTarget) []sqlparse.Name {
 	var names []sqlparse.Name
-	for _, c := range w.item.cols {
-		if !c.gap {
-			names = append(names, sqlparse.Name{Name: c.name})
+	if w.rel == nil {
+		for _, c := range w.item.cols {
+			if !c.gap {
+				names = append(names, sqlparse.Name{Name: c.name})
+			}
+		}
+		return names
+	}
+	for i := range w.rel.Columns {
+		if c := &w.rel.Columns[i]; !c.Hidden && (!c.Generated || a.p.dialect == Postgres) {
+			names = append(names, sqlparse.Name{Name: a.p.fold(c.Name)})
 		}
 	}
 	return names

@@ -29,7 +29,8 @@ func relation(name string, cols ...string) *Relation {
 	r := &Relation{Schema: "public", Name: name}
 	for _, c := range cols {
 		name, typ, _ := strings.Cut(c, " ")
-		rc := RelationColumn{Name: name, Type: typ, Storage: StorageOther}
+		typ, kind, _ := strings.Cut(typ, " ")
+		rc := RelationColumn{Name: name, Type: typ, Storage: StorageOther, Generated: kind == "generated", Hidden: kind == "hidden"}
 		switch typ {
 		case "bytea":
 			rc.Storage = StorageBytes
@@ -47,6 +48,7 @@ var testCatalog = fakeCatalog{
 	"public.leads":   relation("leads", "id bigint", "email bytea", "phone bytea"),
 	"public.texts":   relation("texts", "id bigint", "mail text"),
 	"public.tagged":  relation("tagged", "id bigint", "tags bytea", "nums bytea"),
+	"public.made":    relation("made", "id bigint", "up bigint generated", "mail bytea", "tag text", "rank float hidden"),
 	"public.broken":  relation("broken", "id bigint", "n integer"),
 	"other.users": func() *Relation {
 		r := relation("users", "id bigint", "email bytea", "ssn bytea")
@@ -72,6 +74,7 @@ var testSchema = schema.Must(
 		schema.Column{Name: "email", Mode: schema.Deterministic},
 		schema.Column{Name: "phone", Mode: schema.Deterministic, Kind: schema.Int}),
 	schema.Columns("texts", schema.Column{Name: "mail", Mode: schema.Deterministic}),
+	schema.Columns("made", schema.Column{Name: "mail"}),
 	schema.Columns("broken", schema.Column{Name: "n", Kind: schema.Int}),
 	schema.Columns("tagged", schema.Column{Name: "tags", Kind: schema.TextArray},
 		schema.Column{Name: "nums", Kind: schema.IntArray, Mode: schema.Deterministic}),

@@ -29,7 +29,12 @@ func (a *analysis) load(it *item) error {
 		if i < len(names) {
 			name = names[i]
 		}
-		it.cols = append(it.cols, output{name: name, t: newPlain(), sure: a.p.dialect == Postgres})
+		o := output{name: name, t: newPlain(), sure: a.p.dialect == Postgres}
+		if c.Hidden {
+			it.unlisted = append(it.unlisted, o)
+			continue
+		}
+		it.cols = append(it.cols, o)
 	}
 	return nil
 }

@@ -167,7 +167,7 @@ func (e *emission) scan() ([]sqlparse.Token, error) {
 }
 
 // addColumnList notes the edit that writes out the columns of an INSERT.
-func (a *analysis) addColumnList(s *sqlparse.Insert, w *writeTarget, n int) error {
+func (a *analysis) addColumnList(s *sqlparse.Insert, names []sqlparse.Name) error {
 	at := s.SourceAt
 	if at <= 0 {
 		tokens, err := a.file.Tokens()
@@ -184,11 +184,11 @@ func (a *analysis) addColumnList(s *sqlparse.Insert, w *writeTarget, n int) erro
 	}
 	var b strings.Builder
 	b.WriteByte('(')
-	for i := range n {
+	for i, n := range names {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(quoteName(w.rel.Columns[i].Name))
+		b.WriteString(quoteName(n.Name))
 	}
 	b.WriteString(") ")
 	a.columns = append(a.columns, edit{start: at, end: at, text: b.String()})

@@ -25,6 +25,8 @@ type item struct {
 	name   string // alias, or the relation's name; "" for the merged columns of a join
 	schema string // of a relation without an alias
 	cols   []output
+	// unlisted columns can be named, but no star yields them.
+	unlisted []output
 	// open: there are further columns, of unknown names; they are plain.
 	open bool
 	// query: it is a query of the text, and has the columns that the text says.
@@ -44,7 +46,7 @@ func (it *item) column(name string) *output {
 			return &it.cols[i]
 		}
 	}
-	return nil
+	return findOutput(it.unlisted, name)
 }
 
 // carriesCells reports whether a whole row of the item holds cells, or might.

@@ -31,17 +31,17 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 		it.cols = append(it.cols, output{gap: true})
 		return it, nil
 	}
-	it.cols, err = a.tableColumns(tn, table, rel)
+	it.cols, it.unlisted, err = a.tableColumns(tn, table, rel)
 	if err == nil && tn.Alias != nil {
 		it.cols, err = a.renamed(it.cols, tn.Alias.Columns, tn.Pos())
 	}
 	return it, err
 }
 
-// tableColumns lists the columns of a registered table, and refuses a table whose
-// sealed columns cannot hold cells.
-func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel *Relation) ([]output, error) {
-	cols := make([]output, 0, len(rel.Columns))
+// tableColumns lists the columns of a registered table, those that no star yields apart,
+// and refuses a table whose sealed columns cannot hold cells.
+func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel *Relation) (cols, unlisted []output, err error) {
+	cols = make([]output, 0, len(rel.Columns))
 	found := 0
 	for i := range rel.Columns {
 		rc := &rel.Columns[i]
@@ -49,22 +49,26 @@ func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel
 		if c := a.sealedColumn(table, rc.Name); c != nil {
 			found++
 			if rc.Storage == StorageOther {
-				return nil, a.refuseStorage(tn.Pos(), c, "the column has type "+rc.Type+", which cannot hold a cell",
+				return nil, nil, a.refuseStorage(tn.Pos(), c, "the column has type "+rc.Type+", which cannot hold a cell",
 					"change its type to bytea (or text), for example with ALTER TABLE … ALTER COLUMN … TYPE bytea")
 			}
 			o.t = newSealed(source{c, rc.Storage})
+		}
+		if rc.Hidden {
+			unlisted = append(unlisted, o)
+			continue
 		}
 		cols = append(cols, o)
 	}
 	if found < len(table.Columns()) && !rel.View {
 		for _, c := range table.Columns() {
 			if a.relColumn(rel, c.Name) == nil {
-				return nil, a.refuseStorage(tn.Pos(), c, "the table on the server has no such column",
+				return nil, nil, a.refuseStorage(tn.Pos(), c, "the table on the server has no such column",
 					"add the column, or correct the name in the struct's tag (name=…, db:\"…\")")
 			}
 		}
 	}
-	return cols, nil
+	return cols, unlisted, nil
 }
 
 // sealedColumn returns the registered column of a name, as the dialect compares names.

@@ -269,3 +269,7 @@ INSERT INTO users(id,email) VALUES (1,$1) RETURNING $1, email
 SELECT (($1)::text) UNION ALL SELECT ssn FROM users
 WITH users AS (SELECT id FROM users) SELECT 1 FROM users u WHERE u.email = 'x'
 EXPLAIN SELECT id INTO x FROM users WHERE email=$1; SELECT email FROM users
+INSERT INTO made VALUES (1,DEFAULT,'x','t')
+INSERT INTO made VALUES ($1,$2,$3)
+INSERT INTO made SELECT 1, 2, 'x'
+MERGE INTO made m USING users u ON u.id=m.id WHEN NOT MATCHED THEN INSERT VALUES (1,DEFAULT,'x')

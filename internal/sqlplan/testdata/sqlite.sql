@@ -29,3 +29,13 @@ CREATE TABLE archive AS SELECT id, email FROM users
 ALTER TABLE users RENAME COLUMN Email TO mail
 ALTER TABLE users RENAME TO people
 ALTER TABLE users RENAME note TO remark
+INSERT INTO made VALUES (1,'x','t')
+INSERT INTO made VALUES (?,?,?)
+INSERT INTO made VALUES (1,2,'x','t')
+INSERT INTO made VALUES (1,'x')
+INSERT INTO made SELECT id, 'x', note FROM users
+INSERT INTO made SELECT id, 1, 'x', note FROM users
+INSERT INTO users VALUES (1,'x')
+INSERT INTO made (rowid, mail) VALUES (?,?)
+SELECT *, rank FROM made m
+SELECT * FROM made m WHERE m.rank = 1

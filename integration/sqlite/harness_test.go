@@ -1,0 +1,265 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"modernc.org/sqlite"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/kms/localkms"
+	"github.com/colseal/colseal/schema"
+)
+
+// Every text that a test gives to a sealed column contains mark, and every such number starts with digits.
+// Plain columns never hold either.
+const (
+	mark   = "zqcanary"
+	digits = "104046"
+)
+
+// A pair is a database with sealed tables and its twin, whose tables have the same columns and hold plaintext.
+type pair struct {
+	sealed, twin *sql.DB
+	tap          *tap
+	readBack     []string // queries for all that the tables hold
+}
+
+// newPair runs the DDL on both sides. In it SECRET stands for the type of a sealed text column and NUMBER for that of
+// a sealed number. Both sides have one connection, since temporary tables belong to it.
+func newPair(t *testing.T, ddl string, tables *schema.Schema, readBack ...string) *pair {
+	t.Helper()
+	w, err := localkms.Open(filepath.Join(t.TempDir(), "kek"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pair{tap: new(tap), readBack: readBack}
+	file := "file:" + filepath.Join(t.TempDir(), "sealed.db") + "?_pragma=journal_mode(wal)&_pragma=busy_timeout(10000)"
+	keys := connector{file, nil}
+	exec(t, sql.OpenDB(keys), strings.NewReplacer("SECRET", "BLOB", "NUMBER", "BLOB").Replace(ddl))
+	cn, err := driver.NewConnector(connector{file, p.tap}, driver.Config{
+		Schema: tables, KMS: w, Dialect: driver.SQLite, AutoCreateKeyTable: true, KeyConnector: keys,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.sealed, p.twin = sql.OpenDB(cn), sql.OpenDB(connector{"file:" + filepath.Join(t.TempDir(), "twin.db"), nil})
+	for _, db := range []*sql.DB{p.sealed, p.twin} {
+		db.SetMaxOpenConns(1)
+		t.Cleanup(func() { _ = db.Close() })
+	}
+	exec(t, p.twin, strings.NewReplacer("SECRET", "TEXT", "NUMBER", "INTEGER").Replace(ddl))
+	return p
+}
+
+func exec(t *testing.T, db *sql.DB, query string, args ...any) {
+	t.Helper()
+	if _, err := db.Exec(query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// An outcome is what a statement did on one side.
+type outcome struct {
+	labels, rows, tables []string
+	err                  error
+}
+
+// verdict is what became of a statement on the sealed side.
+type verdict string
+
+const (
+	works   verdict = "works" // or fails as it does on the twin
+	refused verdict = "refused"
+)
+
+// run runs a statement on both sides and reports every difference. A refusal is not one.
+func (p *pair) run(t *testing.T, query string, args ...any) verdict {
+	t.Helper()
+	p.tap.take()
+	got := p.side(p.sealed, query, args)
+	if sent := p.tap.take(); strings.Contains(sent, mark) || strings.Contains(sent, digits) {
+		t.Errorf("%s: plaintext was sent: %s", query, sent)
+	} else if errors.Is(got.err, driver.ErrRefused) && strings.Contains(sent, query) {
+		t.Errorf("%s: sent and refused", query)
+	}
+	if errors.Is(got.err, driver.ErrRefused) {
+		if strings.Contains(got.err.Error(), mark) {
+			t.Errorf("%s: the refusal holds a value: %v", query, got.err)
+		}
+		return refused
+	}
+	want := p.side(p.twin, query, args)
+	switch {
+	case (got.err == nil) != (want.err == nil):
+		t.Errorf("%s: error %v, on the twin %v", query, got.err, want.err)
+	case !slices.Equal(got.labels, want.labels):
+		t.Errorf("%s: labels %q, on the twin %q", query, got.labels, want.labels)
+	case !slices.Equal(got.rows, want.rows):
+		t.Errorf("%s: rows\n\t%q\non the twin\n\t%q", query, got.rows, want.rows)
+	case !slices.Equal(got.tables, want.tables):
+		t.Errorf("%s: afterwards the tables hold\n\t%q\non the twin\n\t%q", query, got.tables, want.tables)
+	}
+	return works
+}
+
+// expect is run, and fails unless the statement has the verdict.
+func (p *pair) expect(t *testing.T, want verdict, query string, args ...any) {
+	t.Helper()
+	if got := p.run(t, query, args...); got != want {
+		t.Errorf("%s: %s, want %s", query, got, want)
+	}
+}
+
+func (p *pair) side(db *sql.DB, query string, args []any) (o outcome) {
+	if o.labels, o.rows, o.err = read(db, query, args...); errors.Is(o.err, driver.ErrRefused) {
+		return o
+	}
+	for _, q := range p.readBack {
+		labels, rows, err := read(db, q)
+		if err != nil {
+			o.err = errors.Join(o.err, fmt.Errorf("reading back: %w", err))
+		}
+		o.tables = append(o.tables, fmt.Sprint(labels, rows))
+	}
+	return o
+}
+
+func read(db *sql.DB, query string, args ...any) (labels, rows []string, err error) {
+	rs, err := db.Query(query, args...)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = rs.Close() }()
+	if labels, err = rs.Columns(); err != nil {
+		return nil, nil, err
+	}
+	for rs.Next() {
+		vals, ptrs := make([]any, len(labels)), make([]any, len(labels))
+		for i := range vals {
+			ptrs[i] = &vals[i]
+		}
+		if err := rs.Scan(ptrs...); err != nil {
+			return nil, nil, err
+		}
+		for i, v := range vals {
+			if b, ok := v.([]byte); ok {
+				vals[i] = string(b)
+			}
+		}
+		rows = append(rows, fmt.Sprintf("%v", vals))
+	}
+	if !strings.Contains(strings.ToUpper(query), "ORDER BY") {
+		slices.Sort(rows)
+	}
+	return labels, rows, rs.Err()
+}
+
+// A connector connects to a file; a tap hears everything that is sent.
+type connector struct {
+	dsn string
+	tap *tap
+}
+
+func (c connector) Connect(context.Context) (sqldriver.Conn, error) {
+	conn, err := c.Driver().Open(c.dsn)
+	if err != nil || c.tap == nil {
+		return conn, err
+	}
+	return tapped{conn.(sqliteConn), c.tap}, nil
+}
+
+func (connector) Driver() sqldriver.Driver { return new(sqlite.Driver) }
+
+// sqliteConn is what a connection of the driver below can do.
+type sqliteConn interface {
+	sqldriver.Conn
+	sqldriver.ConnPrepareContext
+	sqldriver.ConnBeginTx
+	sqldriver.ExecerContext
+	sqldriver.QueryerContext
+	sqldriver.Pinger
+	sqldriver.SessionResetter
+	sqldriver.Validator
+}
+
+type tapped struct {
+	sqliteConn
+	tap *tap
+}
+
+func (c tapped) PrepareContext(ctx context.Context, query string) (sqldriver.Stmt, error) {
+	c.tap.hear(query, nil)
+	st, err := c.sqliteConn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return tappedStmt{st.(sqliteStmt), c.tap}, nil
+}
+
+func (c tapped) ExecContext(ctx context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Result, error) {
+	c.tap.hear(query, args)
+	return c.sqliteConn.ExecContext(ctx, query, args)
+}
+
+func (c tapped) QueryContext(ctx context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
+	c.tap.hear(query, args)
+	return c.sqliteConn.QueryContext(ctx, query, args)
+}
+
+type sqliteStmt interface {
+	sqldriver.Stmt
+	sqldriver.StmtExecContext
+	sqldriver.StmtQueryContext
+}
+
+type tappedStmt struct {
+	sqliteStmt
+	tap *tap
+}
+
+func (s tappedStmt) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Result, error) {
+	s.tap.hear("", args)
+	return s.sqliteStmt.ExecContext(ctx, args)
+}
+
+func (s tappedStmt) QueryContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
+	s.tap.hear("", args)
+	return s.sqliteStmt.QueryContext(ctx, args)
+}
+
+// tap keeps what was sent. It is safe for concurrent use.
+type tap struct {
+	mu   sync.Mutex // guards sent
+	sent strings.Builder
+}
+
+func (t *tap) hear(query string, args []sqldriver.NamedValue) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sent.WriteString(query)
+	for _, a := range args {
+		if b, ok := a.Value.([]byte); ok {
+			a.Value = string(b)
+		}
+		fmt.Fprintf(&t.sent, " %v", a.Value)
+	}
+	t.sent.WriteByte('\n')
+}
+
+// take returns what was sent since it was last called.
+func (t *tap) take() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.sent.String()
+	t.sent.Reset()
+	return s
+}
