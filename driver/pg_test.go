@@ -15,7 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/schema"
 )

@@ -20,9 +20,9 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
+	"github.com/colseal/colseal/integration/pgtest/wiretap"
 	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/internal/audit/audittest"
-	"github.com/colseal/colseal/internal/pgtest/wiretap"
 	"github.com/colseal/colseal/kms"
 )
 

@@ -22,8 +22,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/mortal"
-	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/integration/mortal"
+	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"

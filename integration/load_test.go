@@ -19,8 +19,8 @@ import (
 	"gorm.io/gorm/logger"
 
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/pgtest"
-	"github.com/colseal/colseal/internal/pgtest/wiretap"
+	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/integration/pgtest/wiretap"
 	"github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"
 	"github.com/colseal/colseal/schema"

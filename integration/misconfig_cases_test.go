@@ -17,7 +17,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/kms"
 	colsealkms "github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"

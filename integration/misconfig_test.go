@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/integration/pgtest"
 )
 
 var update = flag.Bool("update", false, "write docs/troubleshooting.md anew")

@@ -16,7 +16,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
 )

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/awskms"

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/pgtest"
-	"github.com/colseal/colseal/internal/pgtest/wiretap"
+	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/integration/pgtest/wiretap"
 	"github.com/colseal/colseal/schema"
 )
 

@@ -21,9 +21,9 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/integration/pgtest/wiretap"
 	"github.com/colseal/colseal/internal/audit"
-	"github.com/colseal/colseal/internal/pgtest"
-	"github.com/colseal/colseal/internal/pgtest/wiretap"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"

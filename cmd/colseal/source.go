@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/spf13/cobra"
 
+	"github.com/colseal/colseal/cmd/colseal/internal/models"
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/models"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
 )

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/tools/go/analysis/checker"
 	"golang.org/x/tools/go/packages"
 
+	"github.com/colseal/colseal/cmd/colseal/internal/vet"
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/vet"
 )
 
 func newVet() *cobra.Command {

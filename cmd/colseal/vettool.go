@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/tools/go/analysis/unitchecker"
 
+	"github.com/colseal/colseal/cmd/colseal/internal/vet"
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/vet"
 	"github.com/colseal/colseal/schema"
 )
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/kms/kmstest"
 )
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/examples/sampleapp/store"
-	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/integration/pgtest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/internal/ddl"
-	"github.com/colseal/colseal/internal/pgtest"
 )
 
 const noop = `CREATE FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';`

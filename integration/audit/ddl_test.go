@@ -7,8 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/internal/ddl"
-	"github.com/colseal/colseal/internal/pgtest"
 )
 
 const insertUser = `INSERT INTO users (id, email, ssn, "Born On") VALUES ($1, $2, $3, $4)`

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/integration/pgtest"
 )
 
 // With a server the explanation knows what the catalog says: the order of columns, how they are stored.

@@ -14,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/mortal"
-	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/integration/mortal"
+	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"

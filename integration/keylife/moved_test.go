@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/kms"
 )
 

@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/colseal/colseal/internal/mortal"
+	"github.com/colseal/colseal/integration/mortal"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/kms"
 )

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/integration/pgtest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

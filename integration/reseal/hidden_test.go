@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/pgtest"
+	"github.com/colseal/colseal/integration/pgtest"
 )
 
 // Rows that a policy hides would be neither counted nor sealed, and their key would seem unused. A role for which there

@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/pgtest"
-	"github.com/colseal/colseal/internal/pgtest/wiretap"
+	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/integration/pgtest/wiretap"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/colseal/colseal/internal/pgtest"
-	"github.com/colseal/colseal/internal/pgtest/wiretap"
+	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/integration/pgtest/wiretap"
 )
 
 // A want is what must become of a shape.

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/colseal/colseal/internal/pgtest/wiretap"
+	"github.com/colseal/colseal/integration/pgtest/wiretap"
 )
 
 // The canaries as the tests write them: every value that goes into a sealed text column has mark in it, every sealed

@@ -18,8 +18,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/colseal/colseal/internal/pgtest"
-	"github.com/colseal/colseal/internal/pgtest/wiretap"
+	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/integration/pgtest/wiretap"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -1,10 +1,12 @@
 package policy
 
 import (
+	"encoding/json"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -26,34 +28,42 @@ var mayImport = []struct {
 	{"kms", nil},
 	{"kms/...", []string{"kms"}},
 	{"internal/audit", []string{"kms"}},
+	{"internal/audit/...", []string{"internal/audit"}},
 	{"internal/hot", nil},
-	{"keycache", []string{"codec", "kms", "internal/audit", "internal/hot"}},
+	{"internal/dialect", nil},
+	{"internal/pgarray", nil},
+	{"internal/dbcatalog", []string{"schema", "internal/dialect", "internal/pgarray"}},
 	{"internal/sqlparse", nil},
 	{"internal/sqlparse/...", []string{"internal/sqlparse"}},
-	{"internal/sqlplan", []string{"schema", "internal/sqlparse/...", "internal/hot"}},
-	{"driver", []string{"codec", "schema", "kms", "keycache", "internal/sqlplan", "internal/ddl", "internal/audit", "internal/telemetry"}},
-	{"internal/vet", []string{"driver", "schema"}},
-	{"internal/pgtest/...", []string{"internal/pgtest/..."}},
-	{"internal/...", []string{"codec", "schema", "kms", "keycache", "internal/..."}},
-	{"cmd/...", anyOfOurs},
-	{"bench/...", anyOfOurs},
-	{"integration/...", anyOfOurs},
-	{"examples/...", anyOfOurs},
+	{"internal/sqlplan", []string{"schema", "internal/sqlparse/...", "internal/hot", "internal/dialect"}},
+	{"keyring", []string{"codec", "kms", "internal/audit", "internal/dialect", "internal/dbcatalog"}},
+	{"keycache", []string{"codec", "kms", "keyring", "internal/audit", "internal/hot"}},
+	{"internal/front", []string{"codec", "schema", "kms", "keyring", "keycache", "internal/..."}},
+	{"internal/...", []string{"codec", "schema", "kms", "keyring", "keycache", "internal/..."}},
+	{"driver", []string{"codec", "schema", "kms", "keyring", "keycache", "internal/sqlplan", "internal/ddl", "internal/audit", "internal/telemetry",
+		"internal/front", "internal/sealeddb", "internal/dialect", "internal/dbcatalog", "internal/pgarray"}},
+	{"ops/...", []string{"codec", "schema", "kms", "keyring", "keycache", "driver", "internal/..."}},
+	{"cmd/...", slices.Concat(library, []string{"cmd/..."})},
+	{"bench/...", slices.Concat(library, []string{"bench/..."})},
+	{"integration/...", slices.Concat(library, []string{"integration/..."})},
+	{"examples/...", slices.Concat(library, []string{"examples/..."})},
 }
 
-var anyOfOurs = []string{"codec", "schema", "kms/...", "keycache", "driver", "internal/..."}
+// library is the root module.
+var library = []string{"codec", "schema", "kms/...", "keyring", "keycache", "driver", "ops/...", "internal/..."}
 
-// ends are imported by nobody but themselves, tests included.
-var ends = []string{"cmd", "bench", "integration", "examples"}
+// testsMayImport says which packages of the other modules tests may import: a module's tests need not do with what
+// its programs do with.
+var testsMayImport = []string{"integration/pgtest/..."}
 
 // only says who alone may import a module of others, tests included.
 var only = map[string]string{
 	"github.com/sqlc-dev/oliphant":      "internal/sqlparse/pg",
 	"github.com/sqlc-dev/meyer":         "internal/sqlparse/lite",
-	"github.com/testcontainers":         "internal/pgtest bench/internal/queries",
-	"github.com/moby/moby":              "internal/pgtest bench/internal/queries",
+	"github.com/testcontainers":         "integration/pgtest bench/internal/queries",
+	"github.com/moby/moby":              "integration/pgtest bench/internal/queries",
 	"github.com/aws/aws-sdk-go-v2":      "kms/... examples/... cmd/... integration/... bench/...",
-	"golang.org/x/tools":                "internal/vet cmd/...",
+	"golang.org/x/tools":                "cmd/...",
 	"golang.org/x/crypto":               "", // cryptography is the standard library's alone
 	"github.com/pganalyze/pg_query_go":  "", // panics at start beside oliphant
 	"github.com/tink-crypto/tink-go/v2": "bench/...",
@@ -65,7 +75,7 @@ var only = map[string]string{
 var testsOnly = []string{"go.opentelemetry.io/otel/sdk"}
 
 // folders are the top level's.
-var folders = []string{".ci", "bench", "cmd", "codec", "docs", "driver", "examples", "integration", "internal", "keycache", "kms", "schema"}
+var folders = []string{".ci", "bench", "cmd", "codec", "docs", "driver", "examples", "integration", "internal", "keycache", "keyring", "kms", "ops", "schema"}
 
 func TestImports(t *testing.T) {
 	files := goFiles(t)
@@ -97,19 +107,11 @@ func refuse(pkg, imported string, test bool) string {
 	if !ok {
 		return ""
 	}
-	for _, end := range ends {
-		if within(ours, end) {
-			if within(pkg, end) {
-				return ""
-			}
-			return "nobody imports " + end
-		}
-	}
 	for _, rule := range mayImport {
 		if !matches(pkg, rule.pkg) {
 			continue
 		}
-		if test || ours == pkg || matchesAny(ours, rule.imports) {
+		if ours == pkg || matchesAny(ours, rule.imports) || test && matchesAny(ours, slices.Concat(library, testsMayImport)) {
 			return ""
 		}
 		return "it may import of ours only " + strings.Join(rule.imports, ", ")
@@ -174,11 +176,53 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-// root is the module's, as seen from this package.
+// TestWorkspace compares the modules of go.work, through which .ci/run goes, with those that are there.
+func TestWorkspace(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "work", "edit", "-json", root+"/go.work").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var work struct{ Use []struct{ DiskPath string } }
+	if err := json.Unmarshal(out, &work); err != nil {
+		t.Fatal(err)
+	}
+	var used []string
+	for _, u := range work.Use {
+		used = append(used, path.Clean(u.DiskPath))
+	}
+	var there []string
+	for _, file := range find(t, "go.mod") {
+		there = append(there, path.Dir(file))
+	}
+	slices.Sort(used)
+	slices.Sort(there)
+	if !slices.Equal(used, there) {
+		t.Errorf("go.work uses %q, want %q", used, there)
+	}
+}
+
+// A module with a replace cannot be installed by its path and version.
+func TestCommandHasNoReplace(t *testing.T) {
+	text, err := os.ReadFile(root + "/cmd/colseal/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "replace") {
+		t.Error("cmd/colseal/go.mod has a replace: go install of the command would refuse it")
+	}
+}
+
+// root is the folder of the workspace, as seen from this package.
 const root = "../.."
 
-// goFiles lists all Go files by their path from the root, whatever their build tags. testdata is not ours to judge.
+// goFiles lists the Go files of all modules, whatever their build tags.
 func goFiles(t *testing.T) []string {
+	t.Helper()
+	return find(t, ".go")
+}
+
+// find lists the files with such an end of their name by their path from the root. testdata is not ours to judge.
+func find(t *testing.T, end string) []string {
 	t.Helper()
 	var files []string
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
@@ -189,7 +233,7 @@ func goFiles(t *testing.T) []string {
 		if d.IsDir() && p != root && (name == "testdata" || strings.HasPrefix(name, ".")) {
 			return filepath.SkipDir
 		}
-		if !d.IsDir() && strings.HasSuffix(name, ".go") {
+		if !d.IsDir() && strings.HasSuffix(name, end) {
 			rel, err := filepath.Rel(root, p)
 			if err != nil {
 				return err

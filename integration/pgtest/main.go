@@ -46,7 +46,7 @@ func closingLine(missing []string, servers int) string {
 	return fmt.Sprintf("\n*** %s, package %s: %s ***\n", head, filepath.Base(os.Args[0]), strings.Join(missing, "; "))
 }
 
-// sayLoudly prints the line where it will be seen. `go test ./...` throws away what a package that passed has
+// sayLoudly prints the line where it will be seen. `go test` of several packages throws away what a package that passed has
 // printed, so the line also goes to the go command's own stderr, where that is a terminal or a pipe. (Not
 // where it is a file: go keeps its own place in it, and would write over the line.)
 func sayLoudly(line string) {
