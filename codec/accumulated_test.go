@@ -50,22 +50,19 @@ func checkAgainst(ref *refCell) error {
 	if err != nil {
 		return err
 	}
-	kind, encoding, err := k.Open(nil, ref.Cell)
-	if err != nil {
-		return err
+	out := make([]byte, len(ref.Plaintext)) // not Open, which refuses encodings that are not canonical
+	if !k.decrypt(out, ref.Cell) || !bytes.Equal(out, ref.Plaintext) {
+		return fmt.Errorf("decrypted %x, want %x", out, ref.Plaintext)
 	}
-	if kind != Kind(ref.Plaintext[0]) || !bytes.Equal(encoding, ref.Plaintext[1:]) {
-		return fmt.Errorf("opened as %s %x, want %x", kind, encoding, ref.Plaintext)
-	}
-	again, err := k.Seal(nil, kind, encoding)
+	again, err := k.Seal(nil, Kind(out[0]), out[kindSize:])
 	if err != nil {
 		return err
 	}
 	if ref.Suite == SuiteDeterministic && !bytes.Equal(again, ref.Cell) {
 		return fmt.Errorf("sealed %x, want %x", again, ref.Cell)
 	}
-	if kind, back, err := k.OpenInPlace(again); err != nil || kind != Kind(ref.Plaintext[0]) || !bytes.Equal(back, encoding) {
-		return fmt.Errorf("not a round trip: %s %x %v", kind, back, err)
+	if clear(out); !k.decrypt(out, again) || !bytes.Equal(out, ref.Plaintext) {
+		return fmt.Errorf("sealed again, and decrypted %x, want %x", out, ref.Plaintext)
 	}
 	return nil
 }

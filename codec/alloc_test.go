@@ -30,9 +30,9 @@ func TestAllocations(t *testing.T) {
 		}
 		check("Seal", 1, func() { k.Seal(nil, KindText, text) })
 		check("Seal, prepared", 0, func() { k.Seal(prepared, KindText, text) })
-		check("Open", 1, func() { k.Open(nil, cell) })
-		check("Open, prepared", 0, func() { k.Open(prepared, cell) })
-		check("OpenInPlace", 0, func() { copy(buf, cell); k.OpenInPlace(buf) })
+		check("Open", 1, func() { k.Open(nil, KindText, cell) })
+		check("Open, prepared", 0, func() { k.Open(prepared, KindText, cell) })
+		check("OpenInPlace", 0, func() { copy(buf, cell); k.OpenInPlace(KindText, buf) })
 		for kind, v := range values {
 			sealed, err := k.SealValue(kind, v)
 			if err != nil {

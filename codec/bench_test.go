@@ -134,7 +134,7 @@ func BenchmarkOpen(b *testing.B) {
 				k := benchKey(b, suite)
 				cell, _ := k.Seal(nil, KindBytes, plaintext)
 				for b.Loop() {
-					if _, _, err := k.Open(nil, cell); err != nil {
+					if _, err := k.Open(nil, KindBytes, cell); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -153,7 +153,7 @@ func BenchmarkOpenInPlace(b *testing.B) {
 				buf := make([]byte, len(cell))
 				for b.Loop() {
 					copy(buf, cell)
-					if _, _, err := k.OpenInPlace(buf); err != nil {
+					if _, err := k.OpenInPlace(KindBytes, buf); err != nil {
 						b.Fatal(err)
 					}
 				}

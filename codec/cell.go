@@ -5,20 +5,20 @@ import (
 	"slices"
 )
 
-// Seal appends the cell of one value to dst and returns the extended slice. plaintext is the value's encoding as
-// [AppendValue] writes it for kind; nil and empty are the same here and are sealed. It may overlap dst's spare capacity. It
-// allocates only if dst lacks capacity for len(plaintext) plus the suite's overhead.
+// Seal appends the cell of one value to dst and returns the extended slice. encoding is what [AppendValue] writes for kind and the
+// key's suite; nil and empty are the same here and are sealed. It may overlap dst's spare capacity. Seal allocates only if dst lacks
+// capacity for [Suite.CellSize] bytes.
 //
 // The error is ErrValue: no such kind, or longer than MaxPlaintext.
-func (k *Key) Seal(dst []byte, kind Kind, plaintext []byte) ([]byte, error) {
-	if err := checkSeal(kind, len(plaintext)); err != nil {
+func (k *Key) Seal(dst []byte, kind Kind, encoding []byte) ([]byte, error) {
+	if err := checkSeal(kind, len(encoding)); err != nil {
 		return nil, err
 	}
 	n, start := len(dst), len(dst)+k.bodyOffset()
-	dst = grow(dst, len(plaintext)+k.header.Suite.Overhead())
-	dst = dst[:start+kindSize+len(plaintext)]
-	// The plaintext first: header and kind could be written over it.
-	copy(dst[start+kindSize:], plaintext)
+	dst = grow(dst, k.header.Suite.CellSize(len(encoding)))
+	dst = dst[:start+kindSize+len(encoding)]
+	// The encoding first: header and kind could be written over it.
+	copy(dst[start+kindSize:], encoding)
 	dst[start] = byte(kind)
 	return k.sealInPlace(dst, n), nil
 }
@@ -52,42 +52,38 @@ func (k *Key) sealInPlace(buf []byte, n int) []byte {
 	return buf
 }
 
-// Open appends the encoding of the value in cell to dst, and returns its kind and the extended slice, which is never nil: an empty
-// value gives an empty slice. dst's spare capacity must not overlap cell; for that there is [Key.OpenInPlace]. It
-// allocates only if dst lacks capacity for len(cell).
+// Open appends the encoding of the value in cell, which is declared to be of kind, to dst and returns the extended slice, which is never
+// nil: an empty value gives an empty slice. The encoding is canonical: it is what [AppendValue] writes. dst's spare capacity must not
+// overlap cell; for that there is [Key.OpenInPlace]. It allocates only if dst lacks capacity for len(cell).
 //
-// The error is ErrFormat if cell is not a cell, ErrColumnMismatch or ErrAuth if it was not sealed by this key as it stands. Then
-// the returned slice is nil and what was written beyond len(dst) is wiped.
-func (k *Key) Open(dst, cell []byte) (Kind, []byte, error) {
+// The error is ErrFormat if cell is not a cell or holds an encoding that is not canonical, ErrColumnMismatch or ErrAuth if it was not
+// sealed by this key as it stands, and a [*KindError] if it holds another kind. Then the returned slice is nil and what was written
+// beyond len(dst) is wiped.
+func (k *Key) Open(dst []byte, kind Kind, cell []byte) ([]byte, error) {
 	if !k.Owns(cell) {
-		return 0, nil, k.diagnose(cell)
+		return nil, k.diagnose(cell)
 	}
 	n, size := len(dst), len(cell)-k.header.Suite.Overhead()+kindSize
 	fresh := cap(dst) == 0
 	dst = grow(dst, size)[:n+size]
 	out := dst[n:]
-	if !k.open(out, cell) {
-		return 0, nil, errAuth
-	}
-	kind := Kind(out[0])
-	if !kind.Valid() {
-		clear(out)
-		return 0, nil, unknownKind(kind)
+	if err := k.openTo(out, kind, cell); err != nil {
+		return nil, err
 	}
 	if fresh {
 		// Nobody else has the buffer's first byte, so the kind may stay there.
-		return kind, out[kindSize:], nil
+		return out[kindSize:], nil
 	}
 	copy(out, out[kindSize:])
 	out[size-1] = 0
-	return kind, dst[:n+size-kindSize], nil
+	return dst[:n+size-kindSize], nil
 }
 
 // OpenInPlace is Open into cell's own memory: the returned slice aliases cell, whose other bytes are undefined afterwards, also
 // on failure. It allocates nothing.
-func (k *Key) OpenInPlace(cell []byte) (Kind, []byte, error) {
+func (k *Key) OpenInPlace(kind Kind, cell []byte) ([]byte, error) {
 	if !k.Owns(cell) {
-		return 0, nil, k.diagnose(cell)
+		return nil, k.diagnose(cell)
 	}
 	var out []byte
 	switch {
@@ -98,16 +94,29 @@ func (k *Key) OpenInPlace(cell []byte) (Kind, []byte, error) {
 	default:
 		out = cell[HeaderSize : len(cell)-nonceSize-tagSize]
 	}
-	if !k.open(out, cell) {
-		return 0, nil, errAuth
-	}
-	kind := Kind(out[0])
-	if !kind.Valid() {
-		clear(out)
-		return 0, nil, unknownKind(kind)
+	if err := k.openTo(out, kind, cell); err != nil {
+		return nil, err
 	}
 	// No spare capacity: appending to the result must not write over what follows the cell.
-	return kind, out[kindSize:len(out):len(out)], nil
+	return out[kindSize:len(out):len(out)], nil
+}
+
+// openTo decrypts the body of cell into out, kind byte and encoding, and checks both. On failure out is wiped.
+func (k *Key) openTo(out []byte, kind Kind, cell []byte) error {
+	if !k.decrypt(out, cell) {
+		return errAuth
+	}
+	var err error
+	switch holds := Kind(out[0]); {
+	case holds != kind || !kind.Valid():
+		err = &KindError{Holds: holds, Declared: kind}
+	case !canonical(kind, k.header.Suite, out[kindSize:]):
+		err = fmt.Errorf("%w: not the canonical encoding of %s", ErrFormat, kind)
+	default:
+		return nil
+	}
+	clear(out)
+	return err
 }
 
 // Owns reports whether cell has this key's header and room for a body: only such a cell can be opened by k. Whether it can, only opening
@@ -116,8 +125,8 @@ func (k *Key) Owns(cell []byte) bool {
 	return len(cell) >= k.header.Suite.Overhead() && [HeaderSize]byte(cell) == k.headerRaw
 }
 
-// open decrypts the body of cell into out: kind byte and encoding. On failure out is wiped.
-func (k *Key) open(out, cell []byte) bool {
+// decrypt writes kind byte and encoding of an authentic cell to out. On failure out is wiped.
+func (k *Key) decrypt(out, cell []byte) bool {
 	var err error
 	switch {
 	case k.header.Suite == SuiteDeterministic:
@@ -131,10 +140,6 @@ func (k *Key) open(out, cell []byte) bool {
 }
 
 var errAuth = fmt.Errorf("%w: altered, or sealed for another column or under another data key", ErrAuth)
-
-func unknownKind(kind Kind) error {
-	return fmt.Errorf("%w: %s, unknown to this version", ErrKind, kind)
-}
 
 // diagnose says why a cell that k does not own is refused.
 func (k *Key) diagnose(cell []byte) error {

@@ -26,8 +26,8 @@ func TestRoundTripLengths(t *testing.T) {
 			if err != nil || len(cell) != n+k.Header().Suite.Overhead() {
 				t.Fatalf("%d bytes: a cell of %d, %v", n, len(cell), err)
 			}
-			if kind, got, err := k.Open(nil, cell); err != nil || kind != KindBytes || !bytes.Equal(got, want) || got == nil {
-				t.Fatalf("%d bytes: %s %x %v", n, kind, got, err)
+			if got, err := k.Open(nil, KindBytes, cell); err != nil || !bytes.Equal(got, want) || got == nil {
+				t.Fatalf("%d bytes: %x %v", n, got, err)
 			}
 		}
 	})
@@ -43,11 +43,11 @@ func TestEveryByte(t *testing.T) {
 				bad := bytes.Clone(cell)
 				bad[i] ^= bit
 				dst := make([]byte, 4, 200)
-				_, got, err := k.Open(dst, bad)
+				got, err := k.Open(dst, KindText, bad)
 				if !errors.Is(err, ErrAuth) && !errors.Is(err, ErrFormat) || got != nil {
 					t.Fatalf("byte %d ^ %#x: %x, %v", i, bit, got, err)
 				}
-				_, got, err = k.OpenInPlace(bad)
+				got, err = k.OpenInPlace(KindText, bad)
 				if !errors.Is(err, ErrAuth) && !errors.Is(err, ErrFormat) || got != nil {
 					t.Fatalf("byte %d ^ %#x in place: %x, %v", i, bit, got, err)
 				}
@@ -59,7 +59,7 @@ func TestEveryByte(t *testing.T) {
 			}
 		}
 		for n := range cell {
-			if _, _, err := k.Open(nil, cell[:n]); err == nil {
+			if _, err := k.Open(nil, KindText, cell[:n]); err == nil {
 				t.Fatalf("opens when cut to %d bytes", n)
 			}
 		}
@@ -83,7 +83,7 @@ func TestDestination(t *testing.T) {
 			}
 			cell := out[3:]
 			opened := append(make([]byte, 0, 3+spare), "pre"...)
-			if _, got, err := k.Open(opened, cell); err != nil || string(got) != "pre"+string(text) {
+			if got, err := k.Open(opened, KindText, cell); err != nil || string(got) != "pre"+string(text) {
 				t.Errorf("spare %d: opened %q, %v", spare, got, err)
 			}
 		}
@@ -94,7 +94,7 @@ func TestDestination(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, got, err := k.Open(nil, cell); err != nil || !bytes.Equal(got, text) {
+			if got, err := k.Open(nil, KindText, cell); err != nil || !bytes.Equal(got, text) {
 				t.Errorf("overlap at %d: %q, %v", shift, got, err)
 			}
 		}
@@ -110,7 +110,7 @@ func TestInPlaceKeepsNeighbours(t *testing.T) {
 			arena, _ = k.Seal(arena, KindText, []byte(s))
 			ends = append(ends, len(arena))
 		}
-		_, got, err := k.OpenInPlace(arena[ends[0]:ends[1]])
+		got, err := k.OpenInPlace(KindText, arena[ends[0]:ends[1]])
 		if err != nil || got == nil || len(got) != 0 {
 			t.Fatalf("%q, %v", got, err)
 		}

@@ -84,15 +84,15 @@ func (in input) toFloat() (float64, error) {
 	return f, nil
 }
 
-func appendTime(dst []byte, in input) ([]byte, error) {
+func (s Session) appendTime(dst []byte, in input) ([]byte, error) {
 	t := in.t
 	if in.form != formTime {
-		s, ok := in.text()
+		text, ok := in.text()
 		if !ok {
 			return nil, refuse(KindTime, "neither a time nor its text")
 		}
 		var err error
-		if t, err = parseTime(s); err != nil {
+		if t, err = s.parseTime(text); err != nil {
 			return nil, err
 		}
 	}

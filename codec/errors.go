@@ -7,10 +7,10 @@ import "errors"
 //	ErrFormat            the bytes are not a cell that this version can read
 //	├ ErrVersion         a cell of another version
 //	├ ErrSuite           a cell of a suite that this version does not have
-//	├ ErrNotSealed       not a cell at all: plaintext
-//	└ ErrKind            an authentic cell, but of another kind than declared
+//	└ ErrNotSealed       not a cell at all: plaintext
 //	ErrAuth              a well-formed cell that was not sealed by this key as it stands
 //	└ ErrColumnMismatch  …because it belongs to another column
+//	ErrKind              an authentic cell, but of another kind than declared (see KindError)
 //	ErrValue             a value that does not fit the declared kind
 //	└ ErrNull            …because it is NULL, which is stored as NULL and never sealed
 //
@@ -20,10 +20,11 @@ var (
 	ErrVersion   error = &class{"codec: cell of an unknown version", ErrFormat}
 	ErrSuite     error = &class{"codec: cell of an unknown suite", ErrFormat}
 	ErrNotSealed error = &class{"codec: not a sealed cell", ErrFormat}
-	ErrKind      error = &class{"codec: cell of another kind", ErrFormat}
 
 	ErrAuth                 = errors.New("codec: cell failed authentication")
 	ErrColumnMismatch error = &class{"codec: cell of another column", ErrAuth}
+
+	ErrKind = errors.New("codec: cell of another kind")
 
 	ErrValue       = errors.New("codec: value does not fit the kind")
 	ErrNull  error = &class{"codec: NULL is not sealed", ErrValue}
@@ -60,3 +61,16 @@ func (e *valueError) Unwrap() []error {
 func refuse(kind Kind, reason string) error {
 	return &valueError{kind: kind, reason: reason}
 }
+
+// KindError says that an authentic cell holds another kind than its column is declared to hold, as when the declaration was
+// changed. It is an ErrKind.
+type KindError struct {
+	Holds    Kind // may be one that this version does not know
+	Declared Kind
+}
+
+func (e *KindError) Error() string {
+	return ErrKind.Error() + ": it holds " + e.Holds.String() + ", the column is declared " + e.Declared.String()
+}
+
+func (e *KindError) Unwrap() error { return ErrKind }

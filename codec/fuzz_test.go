@@ -3,6 +3,7 @@ package codec
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 )
 
@@ -19,7 +20,7 @@ func seedCells(tb testing.TB) (cells [][]byte) {
 // seedValues are the texts of values that some kind accepts or nearly does.
 var seedValues = []string{
 	"", "alice@example.com", "-0", "+7", "-9223372036854775808", "1.50e1", "-0.00", "1e131071", "NaN", "-Infinity", "tr", "off",
-	"2024-02-29T12:34:56.789012+05:30", "0044-03-15 BC", "12024-01-02 00:00", "infinity", `{"a":[1,2.50]}`, ` [1 , "é"] `,
+	"2024-02-29T12:34:56.789012+05:30", "0044-03-15 00:00:00+00 BC", "12024-01-02 00:00Z", "2024-02-29", "infinity", `{"a":[1,2.50]}`, ` [1 , "é"] `,
 	"{F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6}", `{a,"NULL",NULL,"","b \"c\" \\ d","e,f"}`, `{ a\ , \"b\\ }`, "{ +1, NULL ,-20}", "{}", "a\x00", "\xff",
 }
 
@@ -79,7 +80,7 @@ func FuzzMutation(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if kind, got, err := k.Open(nil, cell); err != nil || kind != KindBytes || !bytes.Equal(got, plaintext) {
+		if got, err := k.Open(nil, KindBytes, cell); err != nil || !bytes.Equal(got, plaintext) {
 			t.Fatalf("not a round trip: %v", err)
 		}
 		mutated := append(bytes.Clone(cell), tail...)
@@ -91,7 +92,7 @@ func FuzzMutation(f *testing.F) {
 			if try.key == k && bytes.Equal(try.cell, cell) {
 				continue
 			}
-			_, got, err := try.key.Open(nil, try.cell)
+			got, err := try.key.Open(nil, KindBytes, try.cell)
 			if err == nil || got != nil || !errors.Is(err, ErrAuth) && !errors.Is(err, ErrFormat) {
 				t.Fatalf("%x, from %x, opens: %x, %v", try.cell, cell, got, err)
 			}
@@ -112,7 +113,7 @@ func FuzzOpen(f *testing.F) {
 			k := benchKey(t, suite)
 			// A header that fits, so that the body is reached.
 			for _, c := range [][]byte{cell, append(k.Header().Append(nil), cell...)} {
-				if _, got, err := k.Open(nil, c); err == nil || got != nil {
+				if got, err := k.Open(nil, KindText, c); err == nil || got != nil {
 					t.Fatalf("%x opens: %x", c, got)
 				}
 			}
@@ -141,7 +142,8 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// FuzzDecodeValue: what decodes is canonical, so it encodes to the same bytes. JSON is not parsed again when it is decoded.
+// FuzzDecodeValue: a canonical encoding decodes, in place or not, to a value with the same encoding; whatever else decodes is of the
+// right length. JSON is not parsed again when it is decoded.
 func FuzzDecodeValue(f *testing.F) {
 	for _, v := range readVectors(f) {
 		if _, kind := v.key(f); v.fields["layer"] == "none" {
@@ -150,15 +152,23 @@ func FuzzDecodeValue(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
 		v, err := DecodeValue(Kind(kind), b)
-		if err != nil {
-			if !errors.Is(err, ErrFormat) || v != nil {
-				t.Fatalf("%#v, %v", v, err)
-			}
-			return
+		if err != nil && (!errors.Is(err, ErrFormat) || v != nil) {
+			t.Fatalf("%#v, %v", v, err)
 		}
-		again, err := AppendValue(nil, Kind(kind), SuiteRandomized, v)
-		if Kind(kind) != KindJSON && (err != nil || !bytes.Equal(again, b)) {
-			t.Fatalf("%s: %x became %x, %v", Kind(kind), b, again, err)
+		if inPlace, err2 := DecodeInPlace(Kind(kind), b); (err == nil) != (err2 == nil) || fmt.Sprintf("%#v", inPlace) != fmt.Sprintf("%#v", v) {
+			t.Fatalf("in place %#v, %v; else %#v, %v", inPlace, err2, v, err)
+		}
+		for _, suite := range suites {
+			if !canonical(Kind(kind), suite, b) {
+				continue
+			}
+			if err != nil {
+				t.Fatalf("%s: %x is canonical and does not decode: %v", Kind(kind), b, err)
+			}
+			again, err := AppendValue(nil, Kind(kind), suite, v)
+			if Kind(kind) != KindJSON && (err != nil || !bytes.Equal(again, b)) {
+				t.Fatalf("%s, %s: %x became %x, %v", Kind(kind), suite, b, again, err)
+			}
 		}
 	})
 }
@@ -182,8 +192,8 @@ func FuzzAppendValue(f *testing.F) {
 				continue
 			}
 			v, err := DecodeValue(kind, b)
-			if err != nil {
-				t.Fatalf("%s %q: encoded %x, which does not decode: %v", kind, s, b, err)
+			if err != nil || !canonical(kind, suite, b) {
+				t.Fatalf("%s %q: encoded %x, which does not decode or is not canonical: %v", kind, s, b, err)
 			}
 			again, err := AppendValue(nil, kind, suite, v)
 			if err != nil || !bytes.Equal(again, b) {

@@ -91,7 +91,7 @@ func TestTextForm(t *testing.T) {
 // TestErrorClasses holds the tree that errors.go draws.
 func TestErrorClasses(t *testing.T) {
 	all := []error{ErrFormat, ErrVersion, ErrSuite, ErrNotSealed, ErrKind, ErrAuth, ErrColumnMismatch, ErrValue, ErrNull}
-	parents := map[error]error{ErrVersion: ErrFormat, ErrSuite: ErrFormat, ErrNotSealed: ErrFormat, ErrKind: ErrFormat, ErrColumnMismatch: ErrAuth, ErrNull: ErrValue}
+	parents := map[error]error{ErrVersion: ErrFormat, ErrSuite: ErrFormat, ErrNotSealed: ErrFormat, ErrColumnMismatch: ErrAuth, ErrNull: ErrValue}
 	for _, err := range all {
 		for _, target := range all {
 			want := err == target || parents[err] == target

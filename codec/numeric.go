@@ -122,8 +122,8 @@ func allDigits(s string) bool {
 	return true
 }
 
-// canonicalNumeric reports whether s is what appendNumeric writes in one of the suites.
-func canonicalNumeric(s string) bool {
+// canonicalNumeric reports whether s is what appendNumeric writes in suite.
+func canonicalNumeric(suite Suite, s string) bool {
 	switch s {
 	case "NaN", "Infinity", "-Infinity":
 		return true
@@ -134,6 +134,8 @@ func canonicalNumeric(s string) bool {
 	case whole == "" || len(whole) > maxNumericInteger || !allDigits(whole) || whole[0] == '0' && whole != "0":
 		return false
 	case point && fraction == "" || len(fraction) > maxNumericFraction || !allDigits(fraction):
+		return false
+	case point && suite == SuiteDeterministic && fraction[len(fraction)-1] == '0':
 		return false
 	}
 	return !negative || strings.Trim(s, "0.") != ""

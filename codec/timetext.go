@@ -5,12 +5,15 @@ import (
 	"time"
 )
 
-var errTimeText = refuse(KindTime, "neither RFC 3339 nor a PostgreSQL timestamp in ISO style")
+var (
+	errTimeText = refuse(KindTime, "neither RFC 3339 nor a PostgreSQL timestamp in ISO style")
+	errNoZone   = refuse(KindTime, "a text without a zone is an instant only in the session's TimeZone, which is not known: give a time.Time, or write the zone, such as Z or +02")
+)
 
 // parseTime reads RFC 3339 and what PostgreSQL writes for timestamps and dates in its ISO style: a "T" or space between date and
 // time, years of four to six digits, an optional " BC", a zone of "Z", ±hh, ±hhmm, ±hh:mm or ±hh:mm:ss. Without
-// a zone it is UTC, for no session zone is known here; without a time it is midnight. Digits beyond nanoseconds are dropped.
-func parseTime(s string) (time.Time, error) {
+// a zone it is local time of the session's; without a time it is midnight. Digits beyond nanoseconds are dropped.
+func (session Session) parseTime(s string) (time.Time, error) {
 	s = trimSpace(s)
 	if strings.EqualFold(strings.TrimPrefix(s, "-"), "infinity") {
 		return time.Time{}, refuse(KindTime, "infinity has no encoding: use NULL or a far date")
@@ -23,6 +26,7 @@ func parseTime(s string) (time.Time, error) {
 	p.expect('-')
 	day := p.number(2, 2)
 	var hour, minute, second, nano, offset int
+	var zoned bool
 	if p.accept('T') || p.accept('t') || p.accept(' ') {
 		hour = p.number(2, 2)
 		p.expect(':')
@@ -33,7 +37,7 @@ func parseTime(s string) (time.Time, error) {
 		if p.accept('.') {
 			nano = p.fraction()
 		}
-		offset = p.zone()
+		offset, zoned = p.zone()
 	}
 	if p.failed || p.rest != "" || hour > 23 || minute > 59 || second > 59 || year == 0 {
 		return time.Time{}, errTimeText
@@ -46,7 +50,32 @@ func parseTime(s string) (time.Time, error) {
 	if t.Month() != time.Month(month) || t.Day() != day {
 		return time.Time{}, errTimeText
 	}
+	switch {
+	case zoned:
+	case session.TimeZone == nil:
+		return time.Time{}, errNoZone
+	default:
+		offset = localOffset(session.TimeZone, t.Unix())
+	}
 	return t.Add(-time.Duration(offset) * time.Second), nil
+}
+
+// localOffset returns how many seconds east of UTC the wall clock is in loc when it shows what a clock in UTC shows at unix. Where that
+// happens twice or never, at a change of the offset, it is what PostgreSQL takes: the offset after the change if the clock was turned
+// back, and the one before it if it was turned forward.
+func localOffset(loc *time.Location, unix int64) int {
+	const day = 24 * 60 * 60
+	dayBefore := time.Unix(unix-day, 0).In(loc)
+	_, before := dayBefore.Zone()
+	_, change := dayBefore.ZoneBounds()
+	if change.IsZero() {
+		return before
+	}
+	_, after := change.Zone()
+	if unix-int64(after) < change.Unix() {
+		return before
+	}
+	return after
 }
 
 // scanner reads ASCII from the left. After a failure it only fails.
@@ -99,10 +128,13 @@ func (p *scanner) fraction() int {
 }
 
 // zone reads an optional zone, in seconds east of UTC.
-func (p *scanner) zone() int {
+func (p *scanner) zone() (offset int, zoned bool) {
 	p.accept(' ')
-	if p.rest == "" || p.accept('Z') || p.accept('z') {
-		return 0
+	if p.rest == "" {
+		return 0, false
+	}
+	if p.accept('Z') || p.accept('z') {
+		return 0, true
 	}
 	sign := 1
 	if p.accept('-') {
@@ -120,7 +152,7 @@ func (p *scanner) zone() int {
 	if hours > 15 || minutes > 59 || seconds > 59 {
 		p.failed = true
 	}
-	return sign * (hours*3600 + minutes*60 + seconds)
+	return sign * (hours*3600 + minutes*60 + seconds), true
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

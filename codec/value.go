@@ -67,41 +67,34 @@ func sizeHint(kind Kind, v any) int {
 }
 
 // OpenValue opens cell, which must hold a value of kind, and returns the Go value of that kind's type (see [Kind]). The error is one of
-// [Key.Open], ErrKind if the cell holds another kind, or ErrFormat if its encoding is not canonical; then the value is nil.
+// [Key.Open]; then the value is nil.
 //
 // With inPlace the caller gives cell up: the plaintext is made in cell's memory and a string or []byte result aliases it, so nobody may
 // read or write cell afterwards. Without it, cell is not changed and the result is in new memory.
 func (k *Key) OpenValue(kind Kind, cell []byte, inPlace bool) (any, error) {
 	switch {
 	case inPlace:
-		got, plaintext, err := k.OpenInPlace(cell)
-		return finishOpen(kind, got, plaintext, err)
+		encoding, err := k.OpenInPlace(kind, cell)
+		if err != nil {
+			return nil, err
+		}
+		return DecodeInPlace(kind, encoding)
 	case kind.small() && len(cell) <= smallBuffer:
 		buf := smallBuffers.Get().(*[smallBuffer]byte)
-		got, plaintext, err := k.Open(buf[:0], cell)
-		v, err := finishOpen(kind, got, plaintext, err)
-		clear(buf[:])
-		smallBuffers.Put(buf)
-		return v, err
+		defer smallBuffers.Put(buf)
+		defer clear(buf[:])
+		encoding, err := k.Open(buf[:0], kind, cell)
+		if err != nil {
+			return nil, err
+		}
+		return DecodeValue(kind, encoding)
 	default:
-		got, plaintext, err := k.Open(nil, cell)
-		return finishOpen(kind, got, plaintext, err)
+		encoding, err := k.Open(nil, kind, cell)
+		if err != nil {
+			return nil, err
+		}
+		return DecodeInPlace(kind, encoding)
 	}
-}
-
-// finishOpen decodes a plaintext that belongs to nobody else.
-func finishOpen(want, got Kind, plaintext []byte, err error) (any, error) {
-	if err != nil {
-		return nil, err
-	}
-	if got != want {
-		clear(plaintext)
-		return nil, fmt.Errorf("%w: it holds %s, the column is declared %s", ErrKind, got, want)
-	}
-	if want == KindText && validText(plaintext) {
-		return unsafe.String(unsafe.SliceData(plaintext), len(plaintext)), nil
-	}
-	return decodeValue(want, plaintext, true)
 }
 
 // smallBuffers holds wiped scratch for opening values of fixed length, whose Go values alias nothing: they cost no more allocations than
@@ -123,16 +116,30 @@ func (k Kind) small() bool {
 // It accepts the Go types that a value of the kind may reasonably have, named types and pointers to them, their text as
 // PostgreSQL reads it, and every driver.Valuer that yields one of these.
 //
+// Text whose meaning depends on settings of the database session is refused: see [Session].
+//
 // The error is ErrNull for nil, nil pointers, nil slices, nil maps and Valuers that yield nil, else ErrValue. It never
 // holds the value.
 func AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte, error) {
+	return Session{}.AppendValue(dst, kind, suite, v)
+}
+
+// Session holds the settings of a database session that decide what a text means. In the zero value none is known, and text that
+// depends on one is refused.
+type Session struct {
+	// TimeZone is where the text of an instant is local time if it names no zone. If nil, such text is refused.
+	TimeZone *time.Location
+}
+
+// AppendValue is the function of that name for text given in session s. It allocates no more.
+func (s Session) AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte, error) {
 	switch kind {
 	case KindText: // the usual argument, without the detour
-		if s, ok := v.(string); ok {
-			if !validTextString(s) {
+		if text, ok := v.(string); ok {
+			if !validTextString(text) {
 				return nil, errBadText(kind)
 			}
-			return append(dst, s...), nil
+			return append(dst, text...), nil
 		}
 	case KindJSON:
 		return appendJSON(dst, suite, v)
@@ -169,7 +176,7 @@ func AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte, error) {
 		}
 		return append(dst, 0), nil
 	case KindTime:
-		return appendTime(dst, in)
+		return s.appendTime(dst, in)
 	case KindUUID:
 		return appendUUID(dst, in)
 	default:
@@ -177,75 +184,108 @@ func AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte, error) {
 	}
 }
 
-// DecodeValue returns the Go value of an encoding that AppendValue made for kind; it does not retain b. The error is ErrFormat if b is
-// not canonical: of the wrong length, invalid UTF-8, a numeric or array that AppendValue would write otherwise. JSON is taken as it
-// is, for it was parsed when it was sealed.
-func DecodeValue(kind Kind, b []byte) (any, error) {
-	return decodeValue(kind, b, false)
+// DecodeValue returns the Go value of a canonical encoding of kind, as [AppendValue] writes it or [Key.Open] returns it; it does not
+// retain encoding. The error is ErrFormat if the encoding has a length that kind does not have. Other encodings that are not
+// canonical give some value or other.
+func DecodeValue(kind Kind, encoding []byte) (any, error) {
+	switch kind {
+	case KindBytes, KindJSON:
+		return append(make([]byte, 0, len(encoding)), encoding...), nil
+	case KindText, KindNumeric, KindTextArray, KindIntArray:
+		return string(encoding), nil
+	}
+	return decodeFixed(kind, encoding)
 }
 
-// decodeValue is DecodeValue; with alias the result may share b's memory, which then must never change again.
-func decodeValue(kind Kind, b []byte, alias bool) (any, error) {
-	text := func() string {
-		if alias {
-			return unsafe.String(unsafe.SliceData(b), len(b))
-		}
-		return string(b)
+// DecodeInPlace is DecodeValue, but a string or []byte that it returns shares the memory of encoding, which must never change again.
+func DecodeInPlace(kind Kind, encoding []byte) (any, error) {
+	switch kind {
+	case KindBytes, KindJSON:
+		return encoding, nil
+	case KindText, KindNumeric, KindTextArray, KindIntArray:
+		return stringOf(encoding), nil
 	}
-	ok := false
+	return decodeFixed(kind, encoding)
+}
+
+// decodeFixed decodes the kinds whose encodings have one length.
+func decodeFixed(kind Kind, b []byte) (any, error) {
+	size := 8
+	switch kind {
+	case KindBool:
+		size = 1
+	case KindUUID:
+		size = 16
+	}
+	if len(b) != size {
+		return nil, fmt.Errorf("%w: not an encoding of %s", ErrFormat, kind)
+	}
+	switch kind {
+	case KindInt:
+		return int64(binary.BigEndian.Uint64(b)), nil
+	case KindFloat:
+		return math.Float64frombits(binary.BigEndian.Uint64(b)), nil
+	case KindBool:
+		return b[0] == 1, nil
+	case KindTime:
+		return time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC(), nil
+	case KindUUID:
+		return formatUUID([16]byte(b)), nil
+	}
+	return nil, fmt.Errorf("%w: %s is not known to this version", ErrFormat, kind)
+}
+
+// canonical reports whether b is what AppendValue writes for kind and suite. JSON was parsed when it was sealed, and is not again.
+func canonical(kind Kind, suite Suite, b []byte) bool {
 	switch kind {
 	case KindText:
-		if validText(b) {
-			return text(), nil
-		}
-	case KindBytes, KindJSON:
-		if alias {
-			return b, nil
-		}
-		return append(make([]byte, 0, len(b)), b...), nil
-	case KindInt:
-		if len(b) == 8 {
-			return int64(binary.BigEndian.Uint64(b)), nil
-		}
+		return validText(b)
+	case KindBytes:
+		return true
+	case KindInt, KindTime:
+		return len(b) == 8
 	case KindFloat:
-		var f float64
-		if f, ok = decodeFloat(b); ok {
-			return f, nil
-		}
+		return canonicalFloat(suite, b)
 	case KindBool:
-		if len(b) == 1 && b[0] <= 1 {
-			return b[0] == 1, nil
-		}
-	case KindTime:
-		if len(b) == 8 {
-			return time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC(), nil
-		}
+		return len(b) == 1 && b[0] <= 1
 	case KindUUID:
-		if len(b) == 16 {
-			return formatUUID([16]byte(b)), nil
-		}
+		return len(b) == 16
+	case KindJSON:
+		return suite != SuiteDeterministic || compact(b)
 	case KindNumeric:
-		if s := text(); canonicalNumeric(s) {
-			return s, nil
-		}
+		return canonicalNumeric(suite, stringOf(b))
 	case KindTextArray, KindIntArray:
-		if s := text(); canonicalArray(kind, s) {
-			return s, nil
-		}
-	default:
-		return nil, unknownKind(kind)
+		return canonicalArray(kind, stringOf(b))
 	}
-	return nil, fmt.Errorf("%w: not the canonical encoding of %s", ErrFormat, kind)
+	return false
 }
 
-func decodeFloat(b []byte) (float64, bool) {
+func canonicalFloat(suite Suite, b []byte) bool {
 	if len(b) != 8 {
-		return 0, false
+		return false
 	}
 	bits := binary.BigEndian.Uint64(b)
 	f := math.Float64frombits(bits)
-	return f, f == f || bits == canonicalNaN
+	return (f == f || bits == canonicalNaN) && (bits != 1<<63 || suite != SuiteDeterministic)
 }
+
+// compact reports whether a JSON text has no white space between its tokens.
+func compact(b []byte) bool {
+	quoted := false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case !quoted && (c == ' ' || c == '\t' || c == '\n' || c == '\r'):
+			return false
+		}
+	}
+	return true
+}
+
+func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // validText reports what PostgreSQL accepts as text in UTF-8: it has no NUL.
 func validText(b []byte) bool {

@@ -62,10 +62,10 @@ func TestSameValueSameEncoding(t *testing.T) {
 		{KindBool, true, []any{true, 1, "t", "T", "true", "tr", "yes", "y", "on", "1", " TRUE ", []byte("t"), sql.NullBool{Bool: true, Valid: true}}},
 		{KindBool, false, []any{false, 0, "f", "false", "n", "no", "of", "off", "0"}},
 		{KindTime, moment, []any{moment, moment.In(east), moment.Add(999), namedTime(moment), ptr(moment), sql.NullTime{Time: moment, Valid: true},
-			"2024-02-29T12:34:56.789012Z", "2024-02-29 12:34:56.789012+00", "2024-02-29 18:04:56.789012+05:30", "2024-02-29T18:04:56.789012+0530", "2024-02-29 12:34:56.789012", "2024-02-29 12:34:56.789012999 +00:00:00"}},
-		{KindTime, time.Date(2024, 2, 29, 0, 0, 0, 0, time.UTC), []any{"2024-02-29", "2024-02-29 00:00", "2024-02-29 00:00:00"}},
-		{KindTime, time.Date(-43, 3, 15, 0, 0, 0, 0, time.UTC), []any{"0044-03-15 BC", "0044-03-15 00:00:00+00 BC"}},
-		{KindTime, time.Date(12024, 1, 2, 0, 0, 0, 0, time.UTC), []any{"12024-01-02"}},
+			"2024-02-29T12:34:56.789012Z", "2024-02-29 12:34:56.789012+00", "2024-02-29 18:04:56.789012+05:30", "2024-02-29T18:04:56.789012+0530", "2024-02-29 12:34:56.789012999 +00:00:00"}},
+		{KindTime, time.Date(2024, 2, 29, 0, 0, 0, 0, time.UTC), []any{"2024-02-29 00:00Z", "2024-02-29 00:00:00+00"}},
+		{KindTime, time.Date(-43, 3, 15, 0, 0, 0, 0, time.UTC), []any{"0044-03-15 00:00:00+00 BC"}},
+		{KindTime, time.Date(12024, 1, 2, 0, 0, 0, 0, time.UTC), []any{"12024-01-02 00:00:00+00"}},
 		{KindJSON, []byte(`{"a":1}`), []any{`{"a":1}`, []byte(`{"a":1}`), json.RawMessage(`{"a":1}`), ptr(json.RawMessage(`{"a":1}`)), ptr(`{"a":1}`), map[string]int{"a": 1}, struct {
 			A int `json:"a"`
 		}{1}, sql.NullString{String: `{"a":1}`, Valid: true}}},
@@ -97,6 +97,42 @@ func TestSameValueSameEncoding(t *testing.T) {
 	}
 	if _, err := AppendValue(nil, KindInt, SuiteRandomized, loopy); !errors.Is(err, ErrValue) {
 		t.Errorf("a pointer to itself: %v", err)
+	}
+}
+
+// TestTextInSession: a text without a zone is an instant in the session's TimeZone only. The instants are what PostgreSQL 17 gives.
+func TestTextInSession(t *testing.T) {
+	for _, tt := range []struct{ zone, text, want string }{
+		{"UTC", "2024-02-29 12:34:56", "2024-02-29T12:34:56Z"},
+		{"UTC", "2024-02-29", "2024-02-29T00:00:00Z"},
+		{"Asia/Tokyo", "2024-02-29 12:34:56", "2024-02-29T03:34:56Z"},
+		{"Asia/Tokyo", "2024-02-29 12:34:56+01", "2024-02-29T11:34:56Z"},
+		{"Europe/Berlin", "2024-03-31 01:59:59", "2024-03-31T00:59:59Z"},
+		{"Europe/Berlin", "2024-03-31 02:30:00", "2024-03-31T01:30:00Z"}, // does not exist
+		{"Europe/Berlin", "2024-03-31 03:00:00", "2024-03-31T01:00:00Z"},
+		{"Europe/Berlin", "2024-10-27 01:59:59", "2024-10-26T23:59:59Z"},
+		{"Europe/Berlin", "2024-10-27 02:30:00", "2024-10-27T01:30:00Z"}, // exists twice
+		{"Europe/Berlin", "2024-10-27 03:00:00", "2024-10-27T02:00:00Z"},
+		{"America/New_York", "2024-03-10 02:30:00", "2024-03-10T07:30:00Z"},
+		{"America/New_York", "2024-11-03 01:30:00", "2024-11-03T06:30:00Z"},
+	} {
+		loc, err := time.LoadLocation(tt.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := Session{TimeZone: loc}.AppendValue(nil, KindTime, SuiteRandomized, tt.text)
+		if err != nil {
+			t.Errorf("%s in %s: %v", tt.text, tt.zone, err)
+			continue
+		}
+		if got, _ := DecodeValue(KindTime, b); got.(time.Time).UTC().Format(time.RFC3339Nano) != tt.want {
+			t.Errorf("%s in %s: %v, want %s", tt.text, tt.zone, got, tt.want)
+		}
+		if !strings.Contains(tt.text, "+") {
+			if _, err := AppendValue(nil, KindTime, SuiteRandomized, tt.text); !errors.Is(err, ErrValue) {
+				t.Errorf("%s in no session: %v", tt.text, err)
+			}
+		}
 	}
 }
 
@@ -157,7 +193,7 @@ func TestRefusedValues(t *testing.T) {
 		{KindInt, []any{canary, "", "1.0", "1e3", "0x10", "1_0", "9223372036854775808", uint64(1 << 63), 1.5, math.NaN(), math.Inf(1), 9223372036854775808.0, true, time.Now(), []byte(canary), failing{}}},
 		{KindFloat, []any{canary, "", "0x1p-2", "1_0", "1e999", true, int64(1<<53 + 1), int64(math.MaxInt64), uint64(math.MaxUint64), time.Now()}},
 		{KindBool, []any{canary, "", "o", "2", 2, -1, 1.0, time.Now(), "truex"}},
-		{KindTime, []any{canary, "", "infinity", "-Infinity", 1, far, time.Unix(-1<<62, 0), "2023-02-29", "2024-13-01", "2024-01-01T24:00:00Z", "2024-01-01 12", "2024-01-01 12:00:60", "24-01-01", "0000-01-01", "2024-01-01 12:00:00 " + canary, "2024-01-01 12:00:00.", "2024-01-01 12:00:00+5", "2024-01-01 12:00:00+16"}},
+		{KindTime, []any{canary, "", "infinity", "-Infinity", 1, far, time.Unix(-1<<62, 0), "2023-02-29 00:00Z", "2024-13-01 00:00Z", "2024-01-01T24:00:00Z", "2024-01-01 12", "2024-01-01 12:00:60Z", "24-01-01 00:00Z", "0000-01-01 00:00Z", "2024-01-01", "2024-01-01 12:00:00", "2024-01-01 12:00:00 BC", "2024-01-01 12:00:00 " + canary, "2024-01-01 12:00:00.", "2024-01-01 12:00:00+5", "2024-01-01 12:00:00+16"}},
 		{KindJSON, []any{canary, "", "{", `{"a":` + canary, []byte(`"` + canary + "\xff\""), make(chan int), math.NaN(), failing{}, func() {}}},
 		{KindUUID, []any{canary, "", "f81d4fae-7dec-11d0-a765-00a0c91e6bf", "f81d4fae-7dec-11d0-a765-00a0c91e6bf67", "-f81d4fae7dec11d0a76500a0c91e6bf6", "f81d4fae7dec11d0a76500a0c91e6bf6-", "f81d4fae--7dec11d0a76500a0c91e6bf6", "f8-1d4fae7dec11d0a76500a0c91e6bf6", "g81d4fae7dec11d0a76500a0c91e6bf6", "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "{f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "0123456789abcdef", []byte{1, 2}, 5}},
 		{KindNumeric, []any{canary, "", ".", "-", "+-1", "1e", "1e1.5", "0x10", "1_000", "1 2", "1e131072", "1e-16384", "1e999999999999", strings.Repeat("9", 131073), true, time.Now(), "--1", "e5", "-NaNx", "-nan", "+NaN"}},

@@ -217,10 +217,13 @@ func tagTwin(identity string) string {
 // authenticCases are sealed by the right key and hold what AppendValue never writes.
 func authenticCases(t testing.TB) []vectorCase {
 	var cases []vectorCase
-	add := func(name, layer, comment string, kind Kind, encoding string, declared Kind) {
-		c := sealedCase(t, layer+"-"+name, SuiteRandomized, kind, []byte(encoding))
+	addIn := func(suite Suite, name, layer, comment string, kind Kind, encoding string, declared Kind) {
+		c := sealedCase(t, layer+"-"+name, suite, kind, []byte(encoding))
 		c.layer, c.comment, c.kind = layer, comment, declared
 		cases = append(cases, c)
+	}
+	add := func(name, layer, comment string, kind Kind, encoding string, declared Kind) {
+		addIn(SuiteRandomized, name, layer, comment, kind, encoding, declared)
 	}
 	add("zero", "kind", "Kind 0 does not exist.", 0, "x", KindText)
 	add("later", "kind", "A kind that this version does not have.", 12, "x", KindText)
@@ -235,5 +238,12 @@ func authenticCases(t testing.TB) []vectorCase {
 	add("numeric-zero", "format", "Authentic, but zero has no sign.", KindNumeric, "-0.0", KindNumeric)
 	add("textarray-quotes", "format", "Authentic, but quoted without need.", KindTextArray, `{"a"}`, KindTextArray)
 	add("intarray-space", "format", "Authentic, but with white space.", KindIntArray, "{1, 2}", KindIntArray)
+	det := func(name, comment string, kind Kind, encoding string) {
+		addIn(SuiteDeterministic, "deterministic-"+name, "format", comment, kind, encoding, kind)
+	}
+	det("numeric-scale", "Authentic and canonical in suite 1; in suite 2 the fraction ends in no zero.", KindNumeric, "1.50")
+	det("numeric-point", "Authentic and canonical in suite 1; in suite 2 the fraction ends in no zero.", KindNumeric, "0.0")
+	det("float-minus-zero", "Authentic and canonical in suite 1; in suite 2 zero has no sign.", KindFloat, "\x80\x00\x00\x00\x00\x00\x00\x00")
+	det("json-space", "Authentic and canonical in suite 1; in suite 2 there is no white space between tokens.", KindJSON, `{"a": "b c\" d"}`)
 	return cases
 }

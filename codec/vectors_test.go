@@ -28,7 +28,7 @@ var layerErrors = map[string]struct{ is, not []error }{
 	"column":  {is: []error{ErrColumnMismatch, ErrAuth}, not: []error{ErrFormat}},
 	"key":     {is: []error{ErrAuth}, not: []error{ErrColumnMismatch, ErrFormat}},
 	"tag":     {is: []error{ErrAuth}, not: []error{ErrColumnMismatch, ErrFormat}},
-	"kind":    {is: []error{ErrKind, ErrFormat}, not: []error{ErrVersion, ErrSuite, ErrAuth}},
+	"kind":    {is: []error{ErrKind}, not: []error{ErrFormat, ErrAuth}},
 }
 
 // vector is one file of testdata/vectors: "name: value" lines after a comment. SPEC.md describes them for other implementations.

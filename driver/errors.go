@@ -24,6 +24,7 @@ var (
 	ErrAuth           = codec.ErrAuth              // a cell was altered, or belongs elsewhere
 	ErrFormat         = codec.ErrFormat            // a cell cannot be read (ErrNotSealed is one of these)
 	ErrColumnMismatch = codec.ErrColumnMismatch    // a cell of another column (an ErrAuth)
+	ErrKind           = codec.ErrKind              // a cell of another kind than the column is declared to hold
 	ErrValue          = codec.ErrValue             // a value does not fit the column's kind
 	ErrKeyUnavailable = keycache.ErrKeyUnavailable // the key service cannot be reached and no key is cached
 	ErrKeyNotFound    = keycache.ErrKeyNotFound    // a cell names a key that the keyring does not have (an ErrAuth)
@@ -86,6 +87,8 @@ func mend(err error) string {
 		return "the cell was sealed for another column: if a table or column was renamed, keep its old identity with id= in the tag"
 	case errors.Is(err, codec.ErrAuth):
 		return "the cell was altered or does not belong here: restore it from a backup"
+	case errors.Is(err, codec.ErrKind):
+		return "the column's kind was changed after the cell was sealed: declare the old kind again"
 	case errors.Is(err, codec.ErrValue):
 		return "give a value of the declared kind, or declare another one with kind= in the tag"
 	case errors.Is(err, codec.ErrFormat):

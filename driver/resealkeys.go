@@ -143,7 +143,7 @@ func (k *resealKeys) reseal(ctx context.Context, col *schema.Column, h codec.Hea
 	if err != nil {
 		return nil, err
 	}
-	kind, plain, err := old.Open(nil, cell)
+	plain, err := old.Open(nil, col.Kind, cell)
 	if err != nil {
 		return nil, err
 	}
@@ -153,14 +153,14 @@ func (k *resealKeys) reseal(ctx context.Context, col *schema.Column, h codec.Hea
 		return nil, err
 	}
 	if h.Suite == col.Suite() {
-		return now.Seal(nil, kind, plain)
+		return now.Seal(nil, col.Kind, plain)
 	}
 	// The canonical encoding differs between the suites.
-	v, err := codec.DecodeValue(kind, plain)
+	v, err := codec.DecodeValue(col.Kind, plain)
 	if err != nil {
 		return nil, err
 	}
-	return now.SealValue(kind, v)
+	return now.SealValue(col.Kind, v)
 }
 
 // seal seals a plaintext that was found in a column, in the context's scope.
@@ -188,6 +188,6 @@ func (k *resealKeys) sealer(ctx context.Context, col *schema.Column, scope strin
 
 // skipped reports whether an error is about one cell, and the others can be sealed all the same.
 func skipped(err error) bool {
-	return errors.Is(err, codec.ErrAuth) || errors.Is(err, codec.ErrFormat) || errors.Is(err, codec.ErrValue) ||
+	return errors.Is(err, codec.ErrAuth) || errors.Is(err, codec.ErrFormat) || errors.Is(err, codec.ErrKind) || errors.Is(err, codec.ErrValue) ||
 		errors.Is(err, keycache.ErrKeyNotFound) || errors.Is(err, keycache.ErrKeyDestroyed)
 }

@@ -125,6 +125,7 @@ var rejections = []struct {
 	{codec.ErrColumnMismatch, "column_mismatch", true},
 	{codec.ErrVersion, "version", true},
 	{codec.ErrAuth, "auth", true},
+	{codec.ErrKind, "kind", true},
 	{codec.ErrFormat, "format", true},
 	{kms.ErrDenied, "key_denied", false},
 	{kms.ErrInvalidWrapped, "key_invalid", false},

@@ -309,7 +309,7 @@ func openOne(c *Cache, ctx context.Context, col Column, cell []byte) error {
 	if err != nil {
 		return err
 	}
-	_, plain, err := k.Open(nil, cell)
+	plain, err := k.Open(nil, codec.KindText, cell)
 	if err == nil && string(plain) != "plain" {
 		return errors.New("wrong plaintext")
 	}

@@ -252,12 +252,12 @@ func TestSDKKeysNeverMix(t *testing.T) {
 					t.Fatal(err)
 				}
 				for other, theirs := range cells {
-					if _, _, err := k.Open(nil, theirs); (err == nil) != (other == id) {
+					if _, err := k.Open(nil, codec.KindText, theirs); (err == nil) != (other == id) {
 						t.Errorf("key %08x on a cell of %08x: %v", id, other, err)
 					}
 					// With the header altered to name this key, too.
 					forged := slices.Concat(cell[:codec.HeaderSize], theirs[codec.HeaderSize:])
-					if _, _, err := k.Open(nil, forged); (err == nil) != (other == id) {
+					if _, err := k.Open(nil, codec.KindText, forged); (err == nil) != (other == id) {
 						t.Errorf("key %08x on a cell of %08x under its own header: %v", id, other, err)
 					}
 				}

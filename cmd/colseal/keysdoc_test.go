@@ -84,7 +84,7 @@ func (w *keysWorld) fill(t *testing.T, n int) {
 		if i%4 == 3 {
 			ctx = keycache.WithScope(ctx, "tenant:42")
 		}
-		if _, err := db.ExecContext(ctx, "INSERT INTO customers (email, ssn, born) VALUES (?, ?, ?)", fmt.Sprint("u", i, "@example.com"), "078-05-1120", "1980-05-01"); err != nil {
+		if _, err := db.ExecContext(ctx, "INSERT INTO customers (email, ssn, born) VALUES (?, ?, ?)", fmt.Sprint("u", i, "@example.com"), "078-05-1120", "1980-05-01T00:00:00Z"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -86,7 +86,7 @@ func TestAudit(t *testing.T) {
 		backstop := statements(t, ddl.Options{})
 		run(t, db.Admin, backstop)
 		sealed := open(t, db)
-		if _, err := sealed.Exec(insertUser, 1, "a@example.com", "1", "2001-02-03"); err != nil {
+		if _, err := sealed.Exec(insertUser, 1, "a@example.com", "1", "2001-02-03T00:00:00Z"); err != nil {
 			t.Fatal(err)
 		}
 		expect := func(t *testing.T, want []string) {

@@ -138,13 +138,13 @@ func (f *fixture) opens() []subject {
 	buf, scratch := make([]byte, 0, len(f.plain)+128), make([]byte, len(f.plain)+128)
 	raw := func(k *codec.Key, dst, cell []byte) func() {
 		return func() {
-			_, _, err := k.Open(dst, cell)
+			_, err := k.Open(dst, codec.KindText, cell)
 			f.note(err)
 		}
 	}
 	inPlace := func(k *codec.Key, cell []byte) func() {
 		return func() {
-			_, _, err := k.OpenInPlace(scratch[:copy(scratch, cell)])
+			_, err := k.OpenInPlace(codec.KindText, scratch[:copy(scratch, cell)])
 			f.note(err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/colseal/colseal/bench/internal/doc"
 	"github.com/colseal/colseal/bench/internal/stat"
+	"github.com/colseal/colseal/codec"
 )
 
 // The cells of a large result: 1000 rows of three.
@@ -28,12 +29,12 @@ func Parallel(o Options) (doc.Table, error) {
 	open := func(from, to int) {
 		for i := from; i < to; i++ {
 			copy(at(i), cell)
-			if _, _, err := f.key.OpenInPlace(at(i)); err != nil {
+			if _, err := f.key.OpenInPlace(codec.KindText, at(i)); err != nil {
 				panic(err) // the cell was just sealed
 			}
 		}
 	}
-	_, _, err = f.key.OpenInPlace(append([]byte(nil), cell...))
+	_, err = f.key.OpenInPlace(codec.KindText, append([]byte(nil), cell...))
 	if err != nil {
 		return doc.Table{}, err
 	}

@@ -110,7 +110,7 @@ func openAmong(size int) (func(int), error) {
 			if err != nil {
 				panic(err)
 			}
-			if _, _, err = k.OpenInPlace(cell); err != nil {
+			if _, err = k.OpenInPlace(codec.KindText, cell); err != nil {
 				panic(err)
 			}
 		}
