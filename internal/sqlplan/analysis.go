@@ -30,9 +30,10 @@ type analysis struct {
 	checked []*check  // demands on terms, verified at the end
 	// copied are the comparisons to write once per search key.
 	copied  []*search
-	columns []edit   // column lists added to INSERTs
-	inner   int      // how many queries of FROM and WITH are around
-	results []output // of the last statement that returns rows
+	columns []edit          // column lists added to INSERTs
+	labels  []sqlparse.Expr // outputs without an alias whose labels are seen
+	inner   int             // how many queries of FROM and WITH are around
+	results []output        // of the last statement that returns rows
 	returns bool
 	into    bool // the rows of the statement under analysis go into a table (SELECT INTO)
 }
@@ -128,6 +129,7 @@ func (a *analysis) statement(s sqlparse.Stmt) error {
 	if err != nil {
 		return err
 	}
+	a.shown(outs)
 	a.results, a.returns = outs, outs != nil
 	if a.into {
 		a.results, a.returns = nil, false

@@ -6,6 +6,7 @@ import (
 
 // A writeTarget is the table that a statement writes.
 type writeTarget struct {
+	name string // of the table, as the statement gives it
 	item *item
 	rel  *Relation // nil when the table is not registered or there is no catalog
 }
@@ -27,7 +28,7 @@ func (a *analysis) target(tn *sqlparse.TableName) (*writeTarget, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writeTarget{item: it}
+	w := &writeTarget{name: tn.Name, item: it}
 	if it.table != nil {
 		_, w.rel, err = a.registered(tn)
 	}

@@ -190,7 +190,7 @@ func (e *emission) pieces() []*piece {
 	root := &piece{end: len(e.file.Text)}
 	stack := []*piece{root}
 	for _, p := range all {
-		for len(stack) > 1 && (p.start >= stack[len(stack)-1].end && p.end > stack[len(stack)-1].end) {
+		for len(stack) > 1 && (p.start >= stack[len(stack)-1].end && (p.end > stack[len(stack)-1].end || p.edit != nil && p.edit.label)) {
 			stack = stack[:len(stack)-1]
 		}
 		top := stack[len(stack)-1]

@@ -28,6 +28,9 @@ func (a *analysis) update(s *sqlparse.Update, with *withScope) ([]output, error)
 	if err := a.condition(s.Where, sc); err != nil {
 		return nil, err
 	}
+	if a.p.dialect == SQLite {
+		return a.returning(s.Returning, w, sc.with)
+	}
 	return a.returningIn(s.Returning, w, star, sc)
 }
 
@@ -44,6 +47,9 @@ func (a *analysis) delete(s *sqlparse.Delete, with *withScope) ([]output, error)
 	}
 	if err := a.condition(s.Where, sc); err != nil {
 		return nil, err
+	}
+	if a.p.dialect == SQLite {
+		return a.returning(s.Returning, w, sc.with)
 	}
 	return a.returningIn(s.Returning, w, star, sc)
 }
@@ -109,9 +115,15 @@ func (a *analysis) mergeWhen(m sqlparse.MergeWhen, w *writeTarget, sc *scope) er
 	return a.defaultsExcept(w, given, m.Pos())
 }
 
-// returning analyses RETURNING where only the target is in scope.
-func (a *analysis) returning(r *sqlparse.Returning, w *writeTarget, star []output, with *withScope) ([]output, error) {
-	return a.returningIn(r, w, star, &scope{with: with, items: []*item{w.item}})
+// returning analyses RETURNING where only the target is in scope. SQLite knows it by the
+// table's name, never by an alias.
+func (a *analysis) returning(r *sqlparse.Returning, w *writeTarget, with *withScope) ([]output, error) {
+	if a.p.dialect == SQLite {
+		own := *w.item
+		own.name, own.schema = w.name, ""
+		w = &writeTarget{name: w.name, item: &own, rel: w.rel}
+	}
+	return a.returningIn(r, w, nil, &scope{with: with, items: []*item{w.item}})
 }
 
 // returningIn analyses RETURNING. Its star yields the target's columns, then those of

@@ -50,6 +50,9 @@ func (a *analysis) emit() (*Plan, error) {
 	if err := e.recasts(); err != nil {
 		return nil, err
 	}
+	if err := e.keepTexts(); err != nil {
+		return nil, err
+	}
 	return e.plan, e.cut()
 }
 
@@ -132,7 +135,7 @@ func (e *emission) results() error {
 			r.Name = o.name
 		}
 		if t := o.t.root(); t.state == sealed {
-			e.keepLabel(o.value)
+			e.keepLabel(o.unnamed)
 			r.Array = t.array
 			for _, s := range t.cols {
 				if !slices.Contains(r.Columns, s.col) {

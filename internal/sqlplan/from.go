@@ -126,6 +126,7 @@ func (a *analysis) subqueryTable(t *sqlparse.SubqueryTable, sc *scope) ([]output
 		return nil, err
 	}
 	a.inner--
+	a.shown(cols)
 	it := &item{cols: cols, query: true}
 	for _, c := range cols {
 		it.open = it.open || c.gap

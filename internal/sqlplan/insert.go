@@ -27,7 +27,7 @@ func (a *analysis) insert(s *sqlparse.Insert, with *withScope) ([]output, error)
 	if s.Replace {
 		a.anyConflict(s.Columns, w, s.Pos(), "OR REPLACE or OR IGNORE")
 	}
-	return a.returning(s.Returning, w, nil, sc.with)
+	return a.returning(s.Returning, w, sc.with)
 }
 
 // insertSource makes the rows of an INSERT go to its columns.

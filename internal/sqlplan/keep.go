@@ -17,6 +17,7 @@ func (a *analysis) keep(u *sqlparse.Utility) error {
 	if err != nil {
 		return err
 	}
+	a.shown(outs)
 	if outs, err = a.renamed(outs, k.Columns, u.Pos()); err != nil {
 		return err
 	}

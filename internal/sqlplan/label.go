@@ -2,6 +2,7 @@ package sqlplan
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/colseal/colseal/internal/sqlparse"
 )
@@ -22,6 +23,61 @@ func (e *emission) keepLabel(value sqlparse.Expr) {
 		return
 	}
 	e.edits = append(e.edits, edit{start: at, end: at, text: " AS " + quoteName(label), label: true})
+}
+
+// shown notes the outputs of a query whose labels are seen outside of it.
+func (a *analysis) shown(outs []output) {
+	if a.p.dialect != SQLite {
+		return
+	}
+	for _, o := range outs {
+		if o.unnamed != nil {
+			a.labels = append(a.labels, o.unnamed)
+		}
+	}
+}
+
+// keepTexts gives the outputs that are rewritten the labels that SQLite gives them as they
+// were written: their texts.
+func (e *emission) keepTexts() error {
+	if len(e.labels) == 0 {
+		return nil
+	}
+	edits := slices.Clone(e.edits)
+	slices.SortFunc(edits, func(c, d edit) int { return c.start - d.start })
+	named := map[sqlparse.Expr]bool{}
+	for _, x := range e.labels {
+		if named[x] {
+			continue // shown by an outer query, too
+		}
+		named[x] = true
+		s, ok := e.operandSpan(x)
+		if !ok {
+			return e.refuseRewriting(x.Pos(), nil, "the end of this expression cannot be found", "name it with AS")
+		}
+		from, _ := slices.BinarySearchFunc(edits, s.start, func(d edit, at int) int { return d.start - at })
+		to, _ := slices.BinarySearchFunc(edits, s.end, func(d edit, at int) int { return d.start - at })
+		for _, d := range edits[from:to] {
+			if d.literal != nil {
+				return e.refuseRewriting(d.start, d.literal.Use.Column, "the label of this result column would be its text, with the sealed value in it",
+					"name the result column with AS, or use a parameter")
+			}
+		}
+		if from < to {
+			e.edits = append(e.edits, edit{start: s.end, end: s.end, text: " AS " + quoteName(e.textLabel(s)), label: true})
+		}
+	}
+	return nil
+}
+
+// textLabel is the label that SQLite makes of an output's text: all up to the next token,
+// without the white space at its end.
+func (e *emission) textLabel(s span) string {
+	end := len(e.file.Text)
+	if next := e.tokenAt(s.end); next < len(e.tokens) {
+		end = e.tokens[next].Start
+	}
+	return strings.TrimRight(e.file.Text[s.start:end], " \t\n\v\f\r")
 }
 
 // operandSpan is the span of an expression with the parentheses around it.

@@ -143,7 +143,9 @@ func (e *emission) numberSQLite() error {
 			texts[key] = "?" + strconv.Itoa(n)
 		}
 		e.plan.NumInput = max(e.plan.NumInput, s.param.Number)
-		e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, texts: texts})
+		if len(texts) > 1 || texts[0] != e.file.Text[s.param.Pos():s.param.End] {
+			e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, texts: texts})
+		}
 	}
 	return nil
 }

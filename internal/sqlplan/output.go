@@ -73,8 +73,8 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 		o := output{name: t.Name, t: x, sure: t.Name != ""}
 		if o.name == "" {
 			o.name, o.sure = a.label(t.Expr)
-			if wholeValue(t.Expr) {
-				o.value = t.Expr
+			if a.p.dialect == SQLite && !isColumn(t.Expr) || wholeValue(t.Expr) {
+				o.unnamed = t.Expr
 			}
 		}
 		outs = append(outs, o)
@@ -114,12 +114,21 @@ func uses(cols []output) []output {
 	return out
 }
 
+func isColumn(e sqlparse.Expr) bool {
+	_, ok := e.(*sqlparse.Column)
+	return ok
+}
+
 // label returns the name that the server gives an output that has no alias. sure: it is
-// what will be reported, which only PostgreSQL documents.
+// what will be reported, which only PostgreSQL documents. SQLite's name of anything but a
+// column is its text, which no reference here can mean.
 func (a *analysis) label(e sqlparse.Expr) (name string, sure bool) {
+	if a.p.dialect == SQLite {
+		return columnBehind(e), false
+	}
 	switch e := e.(type) {
 	case *sqlparse.Column:
-		return e.Parts[len(e.Parts)-1], a.p.dialect == Postgres
+		return e.Parts[len(e.Parts)-1], true
 	case *sqlparse.Cast:
 		if name, _ := a.label(e.Arg); name != "" {
 			return name, false
@@ -158,6 +167,24 @@ func (a *analysis) label(e sqlparse.Expr) (name string, sure bool) {
 		}
 	}
 	return "", false
+}
+
+// columnBehind returns the name of the column that SQLite names an expression of a query
+// after; "" for none.
+func columnBehind(e sqlparse.Expr) string {
+	switch e := e.(type) {
+	case *sqlparse.Column:
+		return e.Parts[len(e.Parts)-1]
+	case *sqlparse.Opaque:
+		if e.What == "COLLATE" {
+			return columnBehind(e.Args[0])
+		}
+	case *sqlparse.Call:
+		if (e.Name == "likely" || e.Name == "unlikely" || e.Name == "likelihood") && len(e.Args) > 0 {
+			return columnBehind(e.Args[0])
+		}
+	}
+	return ""
 }
 
 func hasGap(cols []output) bool {

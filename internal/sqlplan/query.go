@@ -186,7 +186,7 @@ func (a *analysis) combine(s *sqlparse.Select, left, right []output) ([]output, 
 		if !s.All || s.Op != sqlparse.Union {
 			a.demand(t, group, s.Pos(), [...]string{"", "UNION", "INTERSECT", "EXCEPT"}[s.Op])
 		}
-		outs[i] = output{name: left[i].name, t: t, sure: left[i].sure, value: left[i].value}
+		outs[i] = output{name: left[i].name, t: t, sure: left[i].sure, unnamed: left[i].unnamed}
 	}
 	return outs, nil
 }

@@ -13,9 +13,10 @@ type output struct {
 	// sure: the server will report exactly this name.
 	sure bool
 	gap  bool
-	// value is the expression of an output without an alias, if that is a parameter or
-	// literal, cast or not: its label changes when it is sealed.
-	value sqlparse.Expr
+	// unnamed is the expression of an output without an alias whose label changes when it
+	// is rewritten: in PostgreSQL a parameter or literal, cast or not; in SQLite anything
+	// but a column, since its text is the label.
+	unnamed sqlparse.Expr
 	// lazy is the item whose columns the gap stands for, if the catalog can tell.
 	lazy *item
 }

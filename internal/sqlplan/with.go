@@ -34,6 +34,7 @@ func (a *analysis) cte(w *sqlparse.With, c *sqlparse.CTE, outer *scope) ([]outpu
 		return nil, err
 	}
 	a.inner--
+	a.shown(cols)
 	if cols, err = a.renamed(cols, c.Columns, c.Pos()); err != nil {
 		return nil, err
 	}

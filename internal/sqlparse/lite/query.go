@@ -106,6 +106,9 @@ func conjunction(list []sqlparse.Expr) sqlparse.Expr {
 func (l *lowerer) targets(list []*ast.ResultColumn) []sqlparse.Target {
 	var out []sqlparse.Target
 	for _, n := range list {
+		if n.Alias != nil && n.Alias.Name == "" {
+			unsupported(n.Alias.Pos(), "an empty alias")
+		}
 		out = append(out, sqlparse.Target{Expr: l.expr(n.Expr), Name: ident(n.Alias)})
 	}
 	return out

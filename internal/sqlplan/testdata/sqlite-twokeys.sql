@@ -11,9 +11,11 @@ INSERT OR IGNORE INTO users(id,email) VALUES (?,?)
 UPDATE users SET email=? WHERE email=?
 SELECT a.id FROM users a JOIN archive b USING (email)
 SELECT DISTINCT email FROM users
-SELECT NULLIF(email,?), CASE email WHEN ? THEN 1 WHEN ('x') THEN (2) ELSE 3 END FROM users
+SELECT NULLIF(email,?), CASE email WHEN ? THEN 1 WHEN ('x') THEN (2) ELSE 3 END AS c FROM users
 UPDATE users SET email=nullif((email),(:a)) WHERE id=1
 UPDATE OR REPLACE users SET email=? WHERE id=?
 UPDATE OR IGNORE users SET note=?, email=? WHERE id=?
 UPDATE OR IGNORE users SET note=? WHERE email=?
 UPDATE OR ABORT users SET email=? WHERE id=?
+SELECT email=?, (email IN (?,:b)) FROM users
+SELECT (SELECT EXISTS(SELECT 1 FROM (SELECT email=? FROM users))) WHERE 1 IN (SELECT email=? FROM users)

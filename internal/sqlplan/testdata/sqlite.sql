@@ -19,7 +19,7 @@ CREATE TABLE users(id, email BLOB)
 CREATE TRIGGER t AFTER INSERT ON users BEGIN SELECT 1; END
 PRAGMA table_info(users)
 ATTACH ? AS x
-SELECT'x'=email,'x'FROM users WHERE email='y'AND note='z'
+SELECT'x'=email AS a,'x'FROM users WHERE email='y'AND note='z'
 CREATE VIEW v AS SELECT id, note FROM users
 CREATE VIEW v AS SELECT id FROM users WHERE email='x'
 CREATE VIEW IF NOT EXISTS user_view(id, email) AS SELECT id, email FROM users
@@ -39,3 +39,19 @@ INSERT INTO users VALUES (1,'x')
 INSERT INTO made (rowid, mail) VALUES (?,?)
 SELECT *, rank FROM made m
 SELECT * FROM made m WHERE m.rank = 1
+SELECT email='x' FROM users
+SELECT email=?, (email), ? AS a FROM users -- all
+SELECT ( email = ? ) /* c */, id FROM users WHERE (SELECT email=?) LIMIT 1
+SELECT * FROM (SELECT email="email", email=:e, id+1 FROM users) UNION SELECT email=?1, 1, 2 FROM users
+SELECT max FROM (SELECT max(id) FROM users WHERE email=?)
+SELECT note FROM (SELECT note COLLATE NOCASE FROM users WHERE email=?)
+WITH w AS (SELECT email=? FROM users) SELECT * FROM w
+UPDATE users SET ssn=? WHERE id=1 RETURNING email=?, id+1
+CREATE TABLE x AS SELECT email=?, id FROM users
+UPDATE users SET ssn='x' FROM archive a WHERE a.id=users.id RETURNING *
+UPDATE users AS u SET ssn='x' FROM archive a WHERE a.id=u.id RETURNING users.email, rowid
+UPDATE users AS u SET ssn='x' WHERE id=1 RETURNING u.email
+UPDATE users SET ssn='x' FROM archive a WHERE a.id=users.id RETURNING a.email
+INSERT INTO users AS u VALUES (1,'x','y','z',2) RETURNING users.email
+DELETE FROM users AS u WHERE u.email='x' RETURNING *
+SELECT email=? [] FROM users
