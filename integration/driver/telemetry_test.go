@@ -1,4 +1,4 @@
-package driver
+package driver_test
 
 import (
 	"bytes"
@@ -20,6 +20,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
+	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest/wiretap"
 	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/internal/audit/audittest"
@@ -41,7 +42,7 @@ func newWatch() *watch {
 	return w
 }
 
-func (w *watch) configure(c *Config) {
+func (w *watch) configure(c *driver.Config) {
 	c.MeterProvider, c.TracerProvider = w.meters, w.traces
 	c.TelemetryAttributes = []attribute.KeyValue{attribute.String("db.namespace", "test")}
 }
@@ -108,7 +109,7 @@ func TestMetrics(t *testing.T) {
 	drain(t, db, "SELECT email, ssn, note FROM users")
 	drain(t, db, "SELECT note FROM users") // nothing sealed
 	_, err := db.Exec("SELECT id FROM users WHERE ssn = 'x'")
-	if !errors.Is(err, ErrRefused) {
+	if !errors.Is(err, driver.ErrRefused) {
 		t.Fatal(err)
 	}
 	mustExec(t, plain, "UPDATE users SET email = x'00' WHERE id = 1")
@@ -218,7 +219,7 @@ func TestTelemetryOfReseal(t *testing.T) {
 	mustExec(t, db, "INSERT INTO users (id, email) VALUES (1, 'a')")
 	mustExec(t, plain, "INSERT INTO users (id, ssn) VALUES (2, 'a'), (3, 'b')")
 	w.spans.Reset()
-	report, err := Reseal(t.Context(), db, ResealOptions{Plaintext: true})
+	report, err := driver.Reseal(t.Context(), db, driver.ResealOptions{Plaintext: true})
 	if err != nil || report.Sealed != 2 {
 		t.Fatal(report, err)
 	}
@@ -261,7 +262,7 @@ func TestMetricsOfTwoHandles(t *testing.T) {
 func TestSpans(t *testing.T) {
 	w := newWatch()
 	mem := newMemKMS(t)
-	db, _, _ := openLite(t, w.configure, func(c *Config) { c.KMS = mem })
+	db, _, _ := openLite(t, w.configure, func(c *driver.Config) { c.KMS = mem })
 	mustExec(t, db, liteTable)
 	mustExec(t, db, "INSERT INTO users (id, email) VALUES (1, 'a@x')")
 	spans := w.spans.GetSpans()
@@ -278,7 +279,7 @@ func TestSpans(t *testing.T) {
 	}
 	delete(got, "colseal.key.id")
 	want := map[string]string{
-		"colseal.keyring": DefaultKeyTable, "db.namespace": "test", "colseal.purpose": "search", "colseal.key.epoch": "1", "colseal.kek": "mem",
+		"colseal.keyring": driver.DefaultKeyTable, "db.namespace": "test", "colseal.purpose": "search", "colseal.key.epoch": "1", "colseal.kek": "mem",
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("attributes %v, want %v", got, want)
@@ -293,9 +294,9 @@ func TestSpans(t *testing.T) {
 	}
 	w.spans.Reset()
 	mem.down.Store(true)
-	db, _, _ = openLite(t, w.configure, func(c *Config) { c.KMS = mem })
+	db, _, _ = openLite(t, w.configure, func(c *driver.Config) { c.KMS = mem })
 	mustExec(t, db, liteTable)
-	if _, err := db.Exec("INSERT INTO users (id, ssn) VALUES (1, 'a')"); !errors.Is(err, ErrKeyUnavailable) {
+	if _, err := db.Exec("INSERT INTO users (id, ssn) VALUES (1, 'a')"); !errors.Is(err, driver.ErrKeyUnavailable) {
 		t.Fatal(err)
 	}
 	spans = w.spans.GetSpans()
@@ -314,18 +315,18 @@ func TestSpans(t *testing.T) {
 
 func TestAuditOfRefusals(t *testing.T) {
 	rec, logger := audittest.New(t)
-	db, _, _ := openLite(t, func(c *Config) { c.Logger = logger })
+	db, _, _ := openLite(t, func(c *driver.Config) { c.Logger = logger })
 	mustExec(t, db, liteTable)
 	if got := rec.Take(audit.KeyringCreated); len(got) != 0 {
 		t.Errorf("%q", got)
 	}
 	const first, second = "SELECT id FROM users\n WHERE ssn = '" + canary + "'", "SELECT id FROM users\n WHERE ssn = 'other'"
 	for _, query := range []string{first, first, second} {
-		if _, err := db.Exec(query); !errors.Is(err, ErrRefused) {
+		if _, err := db.Exec(query); !errors.Is(err, driver.ErrRefused) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := db.Prepare("SELECT max(ssn) FROM users"); !errors.Is(err, ErrRefused) {
+	if _, err := db.Prepare("SELECT max(ssn) FROM users"); !errors.Is(err, driver.ErrRefused) {
 		t.Fatal(err)
 	}
 	got := rec.Take(audit.Refused)
@@ -344,7 +345,7 @@ func TestAuditOfRefusals(t *testing.T) {
 func TestAuditOfCells(t *testing.T) {
 	rec, logger := audittest.New(t)
 	w := newWatch()
-	db, plain, _ := openLite(t, w.configure, func(c *Config) { c.Logger, c.Plaintext = logger, AllowRead })
+	db, plain, _ := openLite(t, w.configure, func(c *driver.Config) { c.Logger, c.Plaintext = logger, driver.AllowRead })
 	mustExec(t, db, liteTable)
 	mustExec(t, db, "INSERT INTO users (id, email, ssn) VALUES (1, 'a', 'b')")
 	if got := rec.Take(audit.KeyringCreated); !slices.Equal(got, []string{"table=colseal_keys"}) {
@@ -357,7 +358,7 @@ func TestAuditOfCells(t *testing.T) {
 	mustExec(t, plain, "UPDATE users SET email = substr(email, 1, 20) WHERE id = 1")
 	for range 3 {
 		drain(t, db, "SELECT ssn FROM users WHERE id > 1")
-		if err := read(db, "SELECT email FROM users WHERE id = 1"); !errors.Is(err, ErrFormat) {
+		if err := read(db, "SELECT email FROM users WHERE id = 1"); !errors.Is(err, driver.ErrFormat) {
 			t.Fatal(err)
 		}
 	}
@@ -406,7 +407,7 @@ func TestTelemetryHoldsNoSecret(t *testing.T) {
 	debug := &slog.HandlerOptions{Level: slog.LevelDebug}
 	logger := slog.New(slog.NewMultiHandler(slog.NewTextHandler(&text, debug), slog.NewJSONHandler(&js, debug)))
 	s := &spy{Wrapper: newMemKMS(t)}
-	configure := func(c *Config) { c.Logger, c.KMS = logger, s }
+	configure := func(c *driver.Config) { c.Logger, c.KMS = logger, s }
 	db, plain, _ := openLite(t, w.configure, configure)
 	mustExec(t, db, liteTable)
 	secretWork(t, db, plain)
@@ -416,7 +417,7 @@ func TestTelemetryHoldsNoSecret(t *testing.T) {
 	if err := read(other, "SELECT id FROM users WHERE email = '"+canary+"'"); !errors.Is(err, kms.ErrDenied) {
 		t.Fatal(err)
 	}
-	broken, _, _ := openLite(t, w.configure, configure, func(c *Config) { c.KeyConnector = brokenConnector{} })
+	broken, _, _ := openLite(t, w.configure, configure, func(c *driver.Config) { c.KeyConnector = brokenConnector{} })
 	mustExec(t, broken, liteTable)
 	if err := read(broken, "SELECT id FROM users WHERE email = '"+canary+"'"); err == nil {
 		t.Fatal("a keyring that cannot be reached")
@@ -461,15 +462,15 @@ func secretWork(t *testing.T, db, plain *sql.DB) {
 			t.Errorf("%s was run", query)
 		}
 	}
-	if _, err := db.Exec("INSERT INTO users (id, age) VALUES (3, ?)", canary); !errors.Is(err, ErrValue) {
+	if _, err := db.Exec("INSERT INTO users (id, age) VALUES (3, ?)", canary); !errors.Is(err, driver.ErrValue) {
 		t.Error(err)
 	}
 	mustExec(t, plain, "UPDATE users SET ssn = ? WHERE id = 2", canary)
-	if err := read(db, "SELECT ssn FROM users WHERE id = 2"); !errors.Is(err, ErrNotSealed) {
+	if err := read(db, "SELECT ssn FROM users WHERE id = 2"); !errors.Is(err, driver.ErrNotSealed) {
 		t.Error(err)
 	}
 	mustExec(t, plain, "UPDATE users SET email = CAST(? AS BLOB) WHERE id = 2", canary)
-	if err := read(db, "SELECT email FROM users WHERE id = 2"); !errors.Is(err, ErrFormat) {
+	if err := read(db, "SELECT email FROM users WHERE id = 2"); !errors.Is(err, driver.ErrFormat) {
 		t.Error(err)
 	}
 }

@@ -1,4 +1,4 @@
-package driver
+package driver_test
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"os"
@@ -15,17 +16,19 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"modernc.org/sqlite"
 
+	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
 )
 
-// The whole path over a real SQLite file: the real analysis, a real keyring, and a key
-// service in memory.
+const canary = "canary-7d1f"
 
+// memKMS is a key service in memory.
 type memKMS struct {
 	kek   cipher.AEAD
 	calls atomic.Int64
@@ -85,18 +88,27 @@ type liteUser struct {
 
 const liteTable = `CREATE TABLE users (id INTEGER PRIMARY KEY, email BLOB, ssn TEXT, born BLOB, age BLOB, note TEXT)`
 
+// liteConnector opens a SQLite file.
+type liteConnector string
+
+func (c liteConnector) Driver() sqldriver.Driver { return &sqlite.Driver{} }
+
+func (c liteConnector) Connect(context.Context) (sqldriver.Conn, error) {
+	return c.Driver().Open(string(c) + "?_pragma=busy_timeout(5000)")
+}
+
 // openLite opens a wrapped SQLite file, and the same file without the wrapper.
-func openLite(t *testing.T, change ...func(*Config)) (db, plain *sql.DB, file string) {
+func openLite(t *testing.T, change ...func(*driver.Config)) (db, plain *sql.DB, file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "test.db")
-	cfg := Config{
-		Driver: &sqlite.Driver{}, Dialect: SQLite, AutoCreateKeyTable: true, KMS: newMemKMS(t),
+	cfg := driver.Config{
+		Dialect: driver.SQLite, AutoCreateKeyTable: true, KMS: newMemKMS(t),
 		Schema: schema.Must(schema.Model("users", liteUser{})),
 	}
 	for _, f := range change {
 		f(&cfg)
 	}
-	cn, err := (&wrapped{cfg: cfg}).OpenConnector(file + "?_pragma=busy_timeout(5000)")
+	cn, err := driver.NewConnector(liteConnector(file), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,8 +207,8 @@ func TestSQLiteRefusals(t *testing.T) {
 		"UPDATE users SET note = email", "INSERT INTO users (email) VALUES (upper(?))", "SELECT id FROM users ORDER BY email",
 	} {
 		_, err := db.Query(q, []any{canary}[:strings.Count(q, "?")]...)
-		var qe *QueryError
-		if !errors.As(err, &qe) || !errors.Is(err, ErrRefused) || strings.Contains(err.Error()+qe.Query, canary) {
+		var qe *driver.QueryError
+		if !errors.As(err, &qe) || !errors.Is(err, driver.ErrRefused) || strings.Contains(err.Error()+qe.Query, canary) {
 			t.Errorf("%s: %v", q, err)
 		}
 	}
@@ -317,68 +329,58 @@ func TestSQLiteChangedElsewhere(t *testing.T) {
 
 // A refusal that what is remembered of a table led to is looked into, but not each time.
 func TestSQLiteColumnAddedElsewhere(t *testing.T) {
-	db, plain, _ := openLite(t)
-	mustExec(t, db, liteTable)
-	mustExec(t, db, "INSERT INTO users (id, email) VALUES (1, 'a@x')")
-	mustExec(t, db, "UPDATE users SET note = 'n' WHERE email = 'a@x'") // from now on the table is known
-	mustExec(t, plain, "ALTER TABLE users ADD COLUMN extra TEXT")
-	mustExec(t, db, "UPDATE users SET extra = 'y' WHERE id = 1 AND email = 'a@x'")
-	var x string
-	if err := db.QueryRow("SELECT extra FROM users WHERE extra = 'y'").Scan(&x); err != nil || x != "y" {
-		t.Error(x, err)
-	}
-	facts := stateOf(t, db).facts
-	gen, update := facts.generation(), "UPDATE users SET late = 'y' WHERE id = 1"
-	for range 3 {
-		if _, err := db.Exec(update); !errors.Is(err, ErrRefused) {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatch()
+		db, plain, _ := openLite(t, w.configure)
+		mustExec(t, db, liteTable)
+		mustExec(t, db, "INSERT INTO users (id, email) VALUES (1, 'a@x')")
+		mustExec(t, db, "UPDATE users SET note = 'n' WHERE email = 'a@x'") // from now on the table is known
+		mustExec(t, plain, "ALTER TABLE users ADD COLUMN extra TEXT")
+		known := "UPDATE users SET extra = 'y' WHERE id = 1 AND email = 'a@x'"
+		mustExec(t, db, known)
+		var x string
+		if err := db.QueryRow("SELECT extra FROM users WHERE extra = 'y'").Scan(&x); err != nil || x != "y" {
+			t.Error(x, err)
 		}
-	}
-	if facts.generation() != gen {
-		t.Error("what is true was forgotten")
-	}
-	mustExec(t, plain, "ALTER TABLE users ADD COLUMN late TEXT")
-	if _, err := db.Exec(update); !errors.Is(err, ErrRefused) {
-		t.Fatal("the table is asked for at every refusal:", err)
-	}
-	facts.mu.Lock()
-	for k, f := range facts.facts {
-		f.checked = f.checked.Add(-checkAgain)
-		facts.facts[k] = f
-	}
-	facts.mu.Unlock()
-	mustExec(t, db, update)
-}
-
-// stateOf returns what the connections of db share.
-func stateOf(t *testing.T, db *sql.DB) (st *state) {
-	t.Helper()
-	err := withConn(t.Context(), db, func(c *conn) error {
-		st = c.st
-		return nil
+		update := "UPDATE users SET late = 'y' WHERE id = 1"
+		refuse := func() {
+			t.Helper()
+			if _, err := db.Exec(update); !errors.Is(err, driver.ErrRefused) {
+				t.Fatal(err)
+			}
+		}
+		mustExec(t, db, known)
+		hits := w.counts(t)["colseal.plan_cache.hits"]
+		for range 3 {
+			refuse()
+		}
+		mustExec(t, db, known)
+		if got := w.counts(t)["colseal.plan_cache.hits"]; got <= hits {
+			t.Errorf("after a refusal the plans of other statements are forgotten: %d hits, before it %d", got, hits)
+		}
+		mustExec(t, plain, "ALTER TABLE users ADD COLUMN late TEXT")
+		refuse() // the table is not asked for at every refusal
+		time.Sleep(6 * time.Second)
+		mustExec(t, db, update)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return st
 }
 
 func TestSQLiteWithoutKeyTable(t *testing.T) {
-	db, _, _ := openLite(t, func(c *Config) { c.AutoCreateKeyTable = false; c.KeyTable = "ring" })
+	db, _, _ := openLite(t, func(c *driver.Config) { c.AutoCreateKeyTable = false; c.KeyTable = "ring" })
 	mustExec(t, db, liteTable)
 	_, err := db.Exec("INSERT INTO users (id, email) VALUES (1, ?)", canary)
-	if !errors.Is(err, ErrNoKeyTable) || !strings.Contains(err.Error(), "CREATE TABLE") || !strings.Contains(err.Error(), "ring") || strings.Contains(err.Error(), canary) {
+	if !errors.Is(err, driver.ErrNoKeyTable) || !strings.Contains(err.Error(), "CREATE TABLE") || !strings.Contains(err.Error(), "ring") || strings.Contains(err.Error(), canary) {
 		t.Errorf("%v", err)
 	}
 }
 
 func TestSQLiteKMSDown(t *testing.T) {
 	var service *memKMS
-	db, _, _ := openLite(t, func(c *Config) { service = c.KMS.(*memKMS) })
+	db, _, _ := openLite(t, func(c *driver.Config) { service = c.KMS.(*memKMS) })
 	mustExec(t, db, liteTable)
 	service.down.Store(true)
 	// A NULL for a randomized column needs no key; for others the number of search keys counts.
-	if _, err := db.Exec("INSERT INTO users (id, email) VALUES (1, ?)", canary); !errors.Is(err, ErrKeyUnavailable) || strings.Contains(err.Error(), canary) {
+	if _, err := db.Exec("INSERT INTO users (id, email) VALUES (1, ?)", canary); !errors.Is(err, driver.ErrKeyUnavailable) || strings.Contains(err.Error(), canary) {
 		t.Errorf("%v", err)
 	}
 	mustExec(t, db, "INSERT INTO users (id, ssn, note) VALUES (1, ?, 'n')", nil)
@@ -409,7 +411,7 @@ func TestSQLiteConcurrency(t *testing.T) {
 		}()
 	}
 	wg.Wait()
-	if stats, ok := Stats(db); !ok || stats.Entries == 0 || stats.KMSCalls > 4 {
+	if stats, ok := driver.Stats(db); !ok || stats.Entries == 0 || stats.KMSCalls > 4 {
 		t.Errorf("%+v %t", stats, ok)
 	}
 }

@@ -1,4 +1,4 @@
-package driver
+package driver_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
@@ -28,7 +29,7 @@ func openPG(t *testing.T, db *pgtest.DB, service kms.Wrapper, mode pgx.QueryExec
 	if len(sources) == 0 {
 		sources = []schema.Source{schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"})}
 	}
-	cn, err := NewConnector(stdlib.GetConnector(*cfg), Config{Schema: schema.Must(sources...), KMS: service, AutoCreateKeyTable: true})
+	cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{Schema: schema.Must(sources...), KMS: service, AutoCreateKeyTable: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func TestPGResetSession(t *testing.T) {
 			_, err := c.Exec(context.WithoutCancel(ctx), "SELECT set_config('search_path', $1, false)", path)
 			return err
 		})
-		cn, err := NewConnector(stdlib.GetConnector(*cfg, reset), Config{
+		cn, err := driver.NewConnector(stdlib.GetConnector(*cfg, reset), driver.Config{
 			Schema: schema.Must(schema.Columns("app.users", schema.Column{Name: "email"})), KMS: newMemKMS(t), AutoCreateKeyTable: true,
 		})
 		if err != nil {
@@ -219,7 +220,7 @@ func TestPGNamedArgsAndRefusals(t *testing.T) {
 				t.Errorf("%s: %v", mode, err)
 			}
 			for _, q := range []string{"SELECT id FROM users WHERE email LIKE $1", "SELECT id FROM users WHERE ssn = $1"} {
-				if _, err := db.Query(q, canary); !errors.Is(err, ErrRefused) || strings.Contains(err.Error(), canary) {
+				if _, err := db.Query(q, canary); !errors.Is(err, driver.ErrRefused) || strings.Contains(err.Error(), canary) {
 					t.Errorf("%s: %v", q, err)
 				}
 			}
@@ -237,7 +238,7 @@ func TestPGForeignEncoding(t *testing.T) {
 				t.Fatal(err)
 			}
 			cfg.RuntimeParams["client_encoding"] = encoding
-			cn, err := NewConnector(stdlib.GetConnector(*cfg), Config{
+			cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{
 				Schema: schema.Must(schema.Columns("users", schema.Column{Name: "email"})), KMS: newMemKMS(t), KeyTable: "keys_" + strings.ToLower(encoding), AutoCreateKeyTable: true,
 			})
 			if err != nil {
@@ -245,7 +246,7 @@ func TestPGForeignEncoding(t *testing.T) {
 			}
 			db := sql.OpenDB(cn)
 			defer db.Close()
-			if _, err := db.Exec("INSERT INTO users VALUES (1, 'a@x')"); errors.Is(err, ErrRefused) != refused || !refused && err != nil {
+			if _, err := db.Exec("INSERT INTO users VALUES (1, 'a@x')"); errors.Is(err, driver.ErrRefused) != refused || !refused && err != nil {
 				t.Errorf("%s: %v", encoding, err)
 			}
 			mustExec(t, db, "SELECT 1")
@@ -306,7 +307,7 @@ func TestPGColumnAddedElsewhere(t *testing.T) {
 	if _, err := tx.Exec("SELECT 1/0"); err == nil {
 		t.Fatal("no error")
 	}
-	if _, err := tx.Exec("UPDATE users SET z = 1 WHERE email IS NOT NULL"); !errors.Is(err, ErrRefused) {
+	if _, err := tx.Exec("UPDATE users SET z = 1 WHERE email IS NOT NULL"); !errors.Is(err, driver.ErrRefused) {
 		t.Error(err)
 	}
 	if err := tx.Rollback(); err != nil {
@@ -319,15 +320,15 @@ func TestPGColumnAddedElsewhere(t *testing.T) {
 	}
 	defer conn.Close()
 	mustExec(t, server.Admin, "ALTER TABLE users DROP COLUMN email")
-	if _, err := db.Exec("UPDATE users SET id = 1 WHERE nosuch = 2"); !errors.Is(err, ErrRefused) {
+	if _, err := db.Exec("UPDATE users SET id = 1 WHERE nosuch = 2"); !errors.Is(err, driver.ErrRefused) {
 		t.Error(err)
 	}
 	rows := [][]any{{7, "c@x"}}
-	if _, err := CopyFrom(t.Context(), conn, "users", []string{"id", "email"}, rows); err == nil {
+	if _, err := driver.CopyFrom(t.Context(), conn, "users", []string{"id", "email"}, rows); err == nil {
 		t.Error("copied to a column that is not there")
 	}
 	mustExec(t, server.Admin, "ALTER TABLE users ADD COLUMN email bytea")
-	if n, err := CopyFrom(t.Context(), conn, "users", []string{"id", "email"}, rows); n != 1 || err != nil {
+	if n, err := driver.CopyFrom(t.Context(), conn, "users", []string{"id", "email"}, rows); n != 1 || err != nil {
 		t.Error(n, err)
 	}
 }

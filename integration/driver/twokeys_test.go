@@ -1,4 +1,4 @@
-package driver
+package driver_test
 
 import (
 	"database/sql"
@@ -6,8 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"modernc.org/sqlite"
-
+	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/schema"
 )
@@ -31,8 +30,8 @@ func TestSQLiteTwoSearchKeys(t *testing.T) {
 	open := func() *sql.DB {
 		t.Helper()
 		tables := schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}))
-		cfg := Config{Driver: &sqlite.Driver{}, Schema: tables, KMS: w, Dialect: SQLite, AutoCreateKeyTable: true}
-		cn, err := (&wrapped{cfg: cfg}).OpenConnector(path)
+		cfg := driver.Config{Schema: tables, KMS: w, Dialect: driver.SQLite, AutoCreateKeyTable: true}
+		cn, err := driver.NewConnector(liteConnector(path), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
