@@ -9,8 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/colseal/colseal/internal/testdiff"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -62,7 +61,7 @@ func TestExplainGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+	if diff := testdiff.Lines(string(want), got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/internal/testdiff"
 )
 
 var update = flag.Bool("update", false, "write docs/troubleshooting.md anew")
@@ -43,8 +44,8 @@ func TestWrongConfigurations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(got, b.Bytes()) {
-			t.Errorf("docs/troubleshooting.md is stale: %s\nrun go test ./integration -run TestWrongConfigurations -update", firstDifference(got, b.Bytes()))
+		if diff := testdiff.Lines(string(got), b.String()); diff != "" {
+			t.Errorf("docs/troubleshooting.md is stale (-page +tests); run go test ./integration -run TestWrongConfigurations -update:\n%s", diff)
 		}
 	})
 }
@@ -96,14 +97,4 @@ func stable(text string) string {
 		text = u.pattern.ReplaceAllString(text, u.instead)
 	}
 	return text
-}
-
-func firstDifference(a, b []byte) string {
-	x, y := strings.Split(string(a), "\n"), strings.Split(string(b), "\n")
-	for i := range min(len(x), len(y)) {
-		if x[i] != y[i] {
-			return fmt.Sprintf("line %d is %q, should be %q", i+1, x[i], y[i])
-		}
-	}
-	return fmt.Sprintf("%d lines, should be %d", len(x), len(y))
 }

@@ -11,9 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/testdiff"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/kmstest"
@@ -197,7 +196,7 @@ func (r *pageRun) block(t *testing.T, block string) string {
 	for _, part := range regexp.MustCompile(`(?m)^\$ `).Split(block, -1)[1:] {
 		command, want, _ := strings.Cut(part, "\n")
 		got := r.command(t, command)
-		if diff := cmp.Diff(r.shown.mask(want), r.real.mask(got)); diff != "" && !*update {
+		if diff := testdiff.Lines(r.shown.mask(want), r.real.mask(got)); diff != "" && !*update {
 			t.Errorf("$ %s (-docs/cli.md +now)\n%s", command, diff)
 		}
 		out.WriteString("$ " + command + "\n" + got)

@@ -10,12 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/internal/sqlparse/lite"
 	"github.com/colseal/colseal/internal/sqlparse/pg"
 	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/internal/testdiff"
 )
 
 // longest is how long one statement may take: far longer than any does, even on a machine that is busy.
@@ -82,7 +81,7 @@ func golden(t *testing.T, forwarded []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+	if diff := testdiff.Lines(string(want), got); diff != "" {
 		t.Errorf("other statements are forwarded as they are (-want +got); run with -update after looking at each:\n%s", diff)
 	}
 }

@@ -9,9 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/testdiff"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -53,7 +52,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
+			if diff := testdiff.Lines(string(want), got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})

@@ -10,8 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/colseal/colseal/internal/testdiff"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -170,7 +169,7 @@ func TestPlans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+			if diff := testdiff.Lines(string(want), got); diff != "" {
 				t.Errorf("plans differ (-want +got); run with -update after looking at each:\n%s", diff)
 			}
 		})
