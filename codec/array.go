@@ -1,11 +1,11 @@
 package codec
 
 import (
-	"bytes"
 	"database/sql/driver"
 	"reflect"
 	"strconv"
-	"strings"
+
+	"github.com/colseal/colseal/internal/pgarray"
 )
 
 // appendArray writes a one-dimensional array as PostgreSQL's array_out does. It takes a slice of anything that one
@@ -83,128 +83,30 @@ func appendElement(dst []byte, kind Kind, in input) ([]byte, error) {
 	if !validTextString(s) {
 		return nil, refuse(kind, "an element is not valid UTF-8 without NUL, as PostgreSQL's text is")
 	}
-	return appendQuoted(dst, s), nil
+	return pgarray.AppendElement(dst, s), nil
 }
 
-func badArray(kind Kind) error {
-	return refuse(kind, "not the literal of a one-dimensional array")
-}
-
-const arraySpace = " \t\n\r\v\f"
-
-// appendQuoted writes one text element, in quotes where array_out puts them.
-func appendQuoted(dst []byte, s string) []byte {
-	if s != "" && !strings.EqualFold(s, "NULL") && !strings.ContainsAny(s, `{},"\`+arraySpace) {
-		return append(dst, s...)
-	}
-	dst = append(dst, '"')
-	for i := range len(s) {
-		if s[i] == '"' || s[i] == '\\' {
-			dst = append(dst, '\\')
-		}
-		dst = append(dst, s[i])
-	}
-	return append(dst, '"')
-}
-
-// appendArrayLiteral reads an array literal by the rules of array_in and writes it in the canonical form.
+// appendArrayLiteral reads an array literal and writes it in the canonical form.
 func appendArrayLiteral(dst []byte, kind Kind, s string) ([]byte, error) {
-	body, open := strings.CutPrefix(strings.Trim(s, arraySpace), "{")
-	body = strings.TrimLeft(body, arraySpace)
-	if !open {
-		return nil, badArray(kind)
+	if pgarray.First(s) != 1 {
+		return nil, refuse(kind, "the array begins at another index than 1")
 	}
 	dst = append(dst, '{')
-	if body == "}" {
-		return append(dst, '}'), nil
-	}
-	for {
-		element, rest, ok := nextElement(body)
-		if !ok {
-			return nil, badArray(kind)
+	empty := len(dst)
+	for e, err := range pgarray.Elements(s) {
+		if err != nil {
+			return nil, refuse(kind, err.Error())
 		}
-		var err error
-		if element.null {
+		if len(dst) > empty {
+			dst = append(dst, ',')
+		}
+		if e.Null {
 			dst = append(dst, "NULL"...)
-		} else if dst, err = appendElement(dst, kind, input{form: formString, s: element.text}); err != nil {
+		} else if dst, err = appendElement(dst, kind, input{form: formString, s: e.Text}); err != nil {
 			return nil, err
 		}
-		switch {
-		case rest == "}":
-			return append(dst, '}'), nil
-		case strings.HasPrefix(rest, ","):
-			dst = append(dst, ',')
-			body = rest[1:]
-		default:
-			return nil, badArray(kind)
-		}
 	}
-}
-
-type element struct {
-	text string
-	null bool
-}
-
-// nextElement reads one element of an array literal up to the comma or brace that ends it.
-func nextElement(s string) (e element, rest string, ok bool) {
-	s = strings.TrimLeft(s, arraySpace)
-	if strings.HasPrefix(s, `"`) {
-		return quotedElement(s[1:])
-	}
-	end := strings.IndexAny(s, `,}{"\`)
-	if end < 0 || s[end] == '{' || s[end] == '"' {
-		return e, "", false
-	}
-	if s[end] == '\\' {
-		return escapedElement(s)
-	}
-	text := strings.TrimRight(s[:end], arraySpace)
-	return element{text: text, null: strings.EqualFold(text, "NULL")}, s[end:], text != ""
-}
-
-// escapedElement reads an element without quotes but with backslashes: rare, and never NULL.
-func escapedElement(s string) (e element, rest string, ok bool) {
-	var text []byte
-	kept := 0 // up to where trailing space is part of the element, because it was escaped
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case ',', '}':
-			trimmed := bytes.TrimRight(text[kept:], arraySpace)
-			return element{text: string(text[:kept+len(trimmed)])}, s[i:], true
-		case '{', '"':
-			return e, "", false
-		case '\\':
-			if i++; i == len(s) {
-				return e, "", false
-			}
-			text = append(text, s[i])
-			kept = len(text)
-		default:
-			text = append(text, s[i])
-		}
-	}
-	return e, "", false
-}
-
-// quotedElement reads the rest of an element after its opening quote.
-func quotedElement(s string) (e element, rest string, ok bool) {
-	if end := strings.IndexAny(s, `"\`); end >= 0 && s[end] == '"' {
-		return element{text: s[:end]}, strings.TrimLeft(s[end+1:], arraySpace), true
-	}
-	var text []byte
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '"':
-			return element{text: string(text)}, strings.TrimLeft(s[i+1:], arraySpace), true
-		case '\\':
-			if i++; i == len(s) {
-				return e, "", false
-			}
-		}
-		text = append(text, s[i])
-	}
-	return e, "", false
+	return append(dst, '}'), nil
 }
 
 // canonicalArray reports whether s is what appendArray writes.

@@ -78,6 +78,7 @@ func TestSameValueSameEncoding(t *testing.T) {
 		{KindNumeric, "-Infinity", []any{"-inf", "-Infinity", math.Inf(-1)}},
 		{KindTextArray, `{a,NULL,"b c"}`, []any{`{a,NULL,"b c"}`, ` { a , null , b c } `, []any{"a", nil, "b c"}, []*string{ptr("a"), nil, ptr("b c")}, []sql.NullString{{String: "a", Valid: true}, {}, {String: "b c", Valid: true}}}},
 		{KindTextArray, `{}`, []any{"{}", "{ }", []string{}, [0]string{}}},
+		{KindTextArray, `{"a,b",c}`, []any{`{a\,b,c}`, `[1:2]={"a,b", c}`, []string{"a,b", "c"}}},
 		{KindIntArray, `{1,-2}`, []any{"{1,-2}", `{ "1" , -2 }`, []int{1, -2}, []int64{1, -2}, []int32{1, -2}, []string{"1", "-2"}, ptr([]int{1, -2}), [2]int8{1, -2}}},
 	} {
 		first, err := AppendValue(nil, g.kind, SuiteRandomized, g.in[0])

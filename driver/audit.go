@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"slices"
@@ -128,15 +129,19 @@ func (a *auditor) on(sev Severity, rule string, rel *auditRel, col *auditCol, ob
 
 // query runs one of our catalog queries; all its columns are text, and NULL is "".
 func (a *auditor) query(text string, params ...string) ([][]string, error) {
-	rows, err := a.c.lookup(a.ctx, text, params...)
+	values := make([]sqldriver.Value, len(params))
+	for i, p := range params {
+		values[i] = p
+	}
+	rows, err := a.c.own().Query(a.ctx, text, values...)
 	if err != nil {
 		return nil, err
 	}
 	out := make([][]string, len(rows))
 	for i, row := range rows {
 		out[i] = make([]string, len(row))
-		for j, v := range row {
-			out[i][j] = textOf(v)
+		for j := range row {
+			out[i][j] = row.Text(j)
 		}
 	}
 	return out, nil

@@ -1,11 +1,11 @@
 package driver
 
 import (
-	"errors"
 	"fmt"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/ddl"
-	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/internal/dialect"
 )
 
 // What depends on single columns. Indexes, CHECKs and foreign keys are judged elsewhere, with more
@@ -108,18 +108,17 @@ func (a *auditor) plaintext() error {
 // sample looks at a part of a column's values: the pages of a big table are picked at random.
 func (a *auditor) sample(c *auditCol) error {
 	cond := "false" // no value of another type is a cell
-	if c.storage != sqlplan.StorageOther {
-		cond = ddl.Condition(ddl.Postgres, c.col, c.text())
+	if c.storage != dbcatalog.StorageOther {
+		cond = ddl.Condition(dialect.Postgres, c.col, c.text())
 	}
 	from := c.rel.sql()
 	if c.rel.rows > auditSample {
 		from += fmt.Sprintf(" TABLESAMPLE SYSTEM (%.6f)", min(100, 2*100*auditSample/c.rel.rows))
 	}
-	name := quoteIdent(c.name)
+	name := dbcatalog.QuoteIdent(c.name)
 	rows, err := a.query(fmt.Sprintf(`SELECT pg_catalog.count(*)::pg_catalog.text, pg_catalog.count(*) FILTER (WHERE NOT (%[1]s))::pg_catalog.text
 FROM (SELECT %[2]s FROM %[3]s WHERE %[2]s IS NOT NULL LIMIT %[4]d) AS s`, cond, name, from, auditSample))
-	var state sqlStater
-	if errors.As(err, &state) && state.SQLState() == "42501" { // insufficient_privilege
+	if dbcatalog.SQLState(err) == "42501" { // insufficient_privilege
 		a.on(Warning, "unreadable", c.rel, c, "", "its values could not be looked at: this role may not read the table", "run the audit as a role that may SELECT from it")
 		return nil
 	}

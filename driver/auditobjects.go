@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -235,7 +236,7 @@ func mentions(text, name string) bool {
 // nullsOnly reports whether an expression, as the server prints it, asks of a column only whether it is
 // NULL, which cells answer as values do.
 func nullsOnly(expr, column string) bool {
-	for _, name := range []string{column, quoteIdent(column)} {
+	for _, name := range []string{column, dbcatalog.QuoteIdent(column)} {
 		expr = regexp.MustCompile(`(?i)`+regexp.QuoteMeta(name)+` IS (NOT )?NULL`).ReplaceAllLiteralString(expr, "")
 	}
 	return !mentions(expr, column)

@@ -6,8 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/ddl"
-	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/internal/pgarray"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -28,7 +29,7 @@ type auditCol struct {
 	num     string // attribute number
 	name    string
 	col     *schema.Column
-	storage sqlplan.Storage
+	storage dbcatalog.Storage
 	checked bool // a CHECK that is valid holds every row to being a cell
 }
 
@@ -46,7 +47,7 @@ func number(s string) int {
 }
 
 // text reports whether cells are stored as text.
-func (c *auditCol) text() bool { return c.storage == sqlplan.StorageText }
+func (c *auditCol) text() bool { return c.storage == dbcatalog.StorageText }
 
 const auditRelationQuery = `SELECT c.oid::pg_catalog.text, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
 	c.relkind::pg_catalog.text, c.reltuples::pg_catalog.text
@@ -62,7 +63,7 @@ func (a *auditor) readRelations() error {
 	for _, t := range a.c.st.cfg.Schema.Tables() {
 		names = append(names, t.Name)
 	}
-	rows, err := a.query(auditRelationQuery, textArray(names))
+	rows, err := a.query(auditRelationQuery, pgarray.Strings(names))
 	if err != nil {
 		return err
 	}
@@ -133,7 +134,7 @@ func (a *auditor) readColumns() error {
 		if col == nil {
 			continue
 		}
-		ac := &auditCol{rel: rel, num: r[1], name: r[2], col: col, storage: pgStorage(r[4])}
+		ac := &auditCol{rel: rel, num: r[1], name: r[2], col: col, storage: dbcatalog.PostgresStorage(r[4])}
 		rel.cols[ac.num] = ac
 		a.columnType(ac, r[3], r[5])
 		a.columnDefault(ac, r[6], r[7], r[8])
@@ -151,7 +152,7 @@ func (a *auditor) readColumns() error {
 
 // columnType checks that cells fit into the column's type.
 func (a *auditor) columnType(c *auditCol, typ, mod string) {
-	if c.storage == sqlplan.StorageOther {
+	if c.storage == dbcatalog.StorageOther {
 		a.on(Danger, "type", c.rel, c, "", "its type "+typ+" cannot hold cells, and every statement that uses it is refused",
 			"seal its values into a new column of type bytea and let that take its place; if it is empty: "+alterType(c))
 		return
@@ -164,24 +165,26 @@ func (a *auditor) columnType(c *auditCol, typ, mod string) {
 }
 
 func alterType(c *auditCol) string {
-	return "ALTER TABLE " + c.rel.sql() + " ALTER COLUMN " + quoteIdent(c.name) + " TYPE bytea USING NULL"
+	return "ALTER TABLE " + c.rel.sql() + " ALTER COLUMN " + dbcatalog.QuoteIdent(c.name) + " TYPE bytea USING NULL"
 }
 
 // columnDefault checks what the server itself would store in the column.
 func (a *auditor) columnDefault(c *auditCol, expr, identity, generated string) {
-	alter := "ALTER TABLE " + c.rel.sql() + " ALTER COLUMN " + quoteIdent(c.name)
+	alter := "ALTER TABLE " + c.rel.sql() + " ALTER COLUMN " + dbcatalog.QuoteIdent(c.name)
 	switch {
 	case generated != "":
 		a.on(Danger, "generated", c.rel, c, "", "the server generates its values, unsealed", alter+" DROP EXPRESSION, and give the value in the statement")
 	case identity != "":
 		a.on(Danger, "default", c.rel, c, "", "it is an identity column: the server stores numbers, unsealed", alter+" DROP IDENTITY, and give the value in the statement")
-	case hasDefault(expr):
+	case dbcatalog.HasDefault(expr):
 		a.on(Danger, "default", c.rel, c, "", "its default is stored as it is, unsealed", alter+" DROP DEFAULT, and give the value in the statement")
 	}
 }
 
 // sql is the relation's name in a statement.
-func (r *auditRel) sql() string { return quoteIdent(r.schema) + "." + quoteIdent(r.name) }
+func (r *auditRel) sql() string {
+	return dbcatalog.QuoteIdent(r.schema) + "." + dbcatalog.QuoteIdent(r.name)
+}
 
 // oids are all relations', as an array literal.
 func (a *auditor) oids() string {
@@ -190,17 +193,6 @@ func (a *auditor) oids() string {
 		out[i] = r.oid
 	}
 	return "{" + strings.Join(out, ",") + "}"
-}
-
-func textArray(elems []string) string {
-	out := []byte{'{'}
-	for i, e := range elems {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = appendElement(out, e)
-	}
-	return string(append(out, '}'))
 }
 
 const auditCheckQuery = `SELECT conrelid::pg_catalog.text, conname::pg_catalog.text, pg_catalog.pg_get_constraintdef(oid),
@@ -247,8 +239,8 @@ func (a *auditor) backstop(c *auditCol, valid string) {
 		c.checked = true
 	case valid == "false":
 		a.on(Warning, "check-not-valid", c.rel, c, name, "its CHECK was never validated: older rows may hold plaintext",
-			"seal them, then ALTER TABLE "+c.rel.sql()+" VALIDATE CONSTRAINT "+quoteIdent(name))
-	case c.storage != sqlplan.StorageOther:
+			"seal them, then ALTER TABLE "+c.rel.sql()+" VALIDATE CONSTRAINT "+dbcatalog.QuoteIdent(name))
+	case c.storage != dbcatalog.StorageOther:
 		a.on(Warning, "no-check", c.rel, c, name, "no CHECK refuses what is not a cell of this column: any other program can store plaintext",
 			oneLine(ddl.AddCheck(&schema.Table{Schema: c.rel.schema, Name: c.rel.name}, c.col, c.text(), false)))
 	}

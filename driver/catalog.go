@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -28,14 +29,14 @@ type factCache struct {
 
 // fact is what the server said about a name; nil: there is no such relation.
 type fact struct {
-	rel     *sqlplan.Relation
+	rel     *dbcatalog.Relation
 	checked time.Time // when a refusal had it asked for again; zero if none had
 }
 
 func newFactCache() *factCache { return &factCache{facts: make(map[factKey]fact)} }
 
 // get returns a fact, and the generation to give to put if there is none.
-func (f *factCache) get(k factKey) (rel *sqlplan.Relation, ok bool, gen uint64) {
+func (f *factCache) get(k factKey) (rel *dbcatalog.Relation, ok bool, gen uint64) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	known, ok := f.facts[k]
@@ -43,7 +44,7 @@ func (f *factCache) get(k factKey) (rel *sqlplan.Relation, ok bool, gen uint64) 
 }
 
 // put keeps a fact that was asked for in generation gen, unless all were forgotten since.
-func (f *factCache) put(k factKey, rel *sqlplan.Relation, gen uint64) {
+func (f *factCache) put(k factKey, rel *dbcatalog.Relation, gen uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if gen != f.gen {
@@ -77,7 +78,7 @@ type connCatalog struct {
 }
 
 // Relation implements sqlplan.Catalog.
-func (cat *connCatalog) Relation(ctx context.Context, schemaName, name string) (*sqlplan.Relation, error) {
+func (cat *connCatalog) Relation(ctx context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
 	c := cat.c
 	if !c.session.known {
 		return nil, errSession
@@ -97,19 +98,18 @@ func (cat *connCatalog) Relation(ctx context.Context, schemaName, name string) (
 }
 
 // ask is Relation without the memory.
-func (cat *connCatalog) ask(ctx context.Context, schemaName, name string) (*sqlplan.Relation, error) {
-	if cat.c.st.cfg.Dialect == SQLite {
-		return cat.c.liteRelation(ctx, schemaName, name)
-	}
-	return cat.c.pgRelation(ctx, schemaName, name)
+func (cat *connCatalog) ask(ctx context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
+	return dbcatalog.ReadRelation(ctx, cat.c.own(), cat.c.st.cfg.Dialect, schemaName, name)
 }
 
 // readSession reads what names mean on this connection.
 func (c *conn) readSession(ctx context.Context) error {
-	if c.st.cfg.Dialect == SQLite {
-		return c.readLiteSession(ctx)
+	read, err := dbcatalog.ReadSession(ctx, c.own(), c.st.cfg.Dialect)
+	if err != nil {
+		return err
 	}
-	return c.readPGSession(ctx)
+	c.session.Session, c.session.known = read, true
+	return nil
 }
 
 // freshTimeout bounds planAfresh, which connects anew.
@@ -129,14 +129,10 @@ func (c *conn) planAfresh(ctx context.Context, query string, searchKeys int) (p 
 	}
 	fresh := newConn(c.st, inner)
 	defer func() { err = errors.Join(err, fresh.Close()) }()
-	if c.st.cfg.Dialect == Postgres && c.session.setting != "" {
-		if _, err := fresh.lookup(ctx, "SELECT pg_catalog.set_config('search_path', $1, false)", c.session.setting); err != nil {
+	if c.st.cfg.Dialect == Postgres && c.session.Setting != "" {
+		if _, err := fresh.own().Query(ctx, "SELECT pg_catalog.set_config('search_path', $1, false)", c.session.Setting); err != nil {
 			return nil, err
 		}
 	}
 	return fresh.planFor(ctx, query, max(searchKeys, 1))
 }
-
-// errFacts is for a driver that answers our catalog queries in a way that we do not
-// know.
-var errFacts = errors.New("colseal: the driver's answer to a catalog query has an unexpected form")

@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/internal/dbcatalog"
 )
 
 // checkAgain is how long a fact that a refusal had asked for again is believed, whatever
@@ -34,7 +34,7 @@ func (c *conn) outdated(ctx context.Context) bool {
 }
 
 // check returns a fact that may be asked for again, and notes that it is.
-func (f *factCache) check(k factKey, now time.Time) (rel *sqlplan.Relation, ok bool) {
+func (f *factCache) check(k factKey, now time.Time) (rel *dbcatalog.Relation, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known, ok := f.facts[k]

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
@@ -42,7 +43,7 @@ type Config struct {
 	Keys keycache.Config
 
 	// Dialect is the SQL that the database speaks. Default: Postgres.
-	Dialect Dialect
+	Dialect dialect.Dialect
 
 	// Plaintext says what to do with a value in a sealed column that is not a
 	// cell. Default: Reject.
@@ -90,25 +91,11 @@ type Limits struct {
 	Nesting        int // deepest nesting of parentheses and the like
 }
 
-// Dialect is the SQL of a database.
-type Dialect uint8
-
-// The dialects.
+// The dialects, for Config.Dialect.
 const (
-	Postgres Dialect = iota
-	SQLite
+	Postgres = dialect.Postgres
+	SQLite   = dialect.SQLite
 )
-
-// String returns the dialect's name.
-func (d Dialect) String() string {
-	switch d {
-	case Postgres:
-		return "PostgreSQL"
-	case SQLite:
-		return "SQLite"
-	}
-	return fmt.Sprintf("Dialect(%d)", uint8(d))
-}
 
 // PlaintextPolicy says what happens when a sealed column turns out to hold a value
 // that is not a cell. It concerns reads only: nothing is ever written unsealed.

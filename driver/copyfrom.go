@@ -5,11 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -75,7 +74,7 @@ func (c *conn) copyFrom(ctx context.Context, table string, columns []string, row
 }
 
 // copyPlan returns the table and how to seal each column.
-func (c *conn) copyPlan(ctx context.Context, table string, columns []string) (*sqlplan.Relation, []*sqlplan.Use, error) {
+func (c *conn) copyPlan(ctx context.Context, table string, columns []string) (*dbcatalog.Relation, []*sqlplan.Use, error) {
 	c.catalog.used = c.catalog.used[:0]
 	rel, err := c.relation(ctx, table)
 	if err != nil {
@@ -105,17 +104,17 @@ func (s *sealer) copyRow(uses []*sqlplan.Use, row []any, index int) ([]any, erro
 }
 
 // relation describes the table that a name, written as in SQL, means here.
-func (c *conn) relation(ctx context.Context, table string) (*sqlplan.Relation, error) {
-	schemaName, name, err := splitTable(table)
+func (c *conn) relation(ctx context.Context, table string) (*dbcatalog.Relation, error) {
+	name, err := dbcatalog.ParseName(table)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("colseal: CopyFrom: %w", err)
 	}
 	if !c.session.known {
 		if err := c.readSession(ctx); err != nil {
 			return nil, err
 		}
 	}
-	rel, err := c.catalog.Relation(ctx, schemaName, name)
+	rel, err := c.catalog.Relation(ctx, name.Schema, name.Table)
 	if err != nil {
 		return nil, err
 	}
@@ -125,11 +124,8 @@ func (c *conn) relation(ctx context.Context, table string) (*sqlplan.Relation, e
 	return rel, nil
 }
 
-// maxName is how many bytes of a name PostgreSQL keeps.
-const maxName = 63
-
 // copyUses returns how to seal each column; nil for plain ones.
-func (c *conn) copyUses(rel *sqlplan.Relation, columns []string) ([]*sqlplan.Use, error) {
+func (c *conn) copyUses(rel *dbcatalog.Relation, columns []string) ([]*sqlplan.Use, error) {
 	uses := make([]*sqlplan.Use, len(columns))
 	table := c.st.cfg.Schema.Lookup(rel.Schema, rel.Name)
 	if table == nil {
@@ -141,7 +137,7 @@ func (c *conn) copyUses(rel *sqlplan.Relation, columns []string) ([]*sqlplan.Use
 		}
 	}
 	for i, name := range columns {
-		if len(name) > maxName {
+		if len(name) > dbcatalog.MaxName {
 			return nil, &QueryError{Table: table.String(), Class: sqlplan.ClassName, Reason: "COPY into a column whose name is longer than PostgreSQL keeps names, so that it is not known which one it means", Hint: "write the name as it is in the table"}
 		}
 		col := table.Column(name)
@@ -149,7 +145,7 @@ func (c *conn) copyUses(rel *sqlplan.Relation, columns []string) ([]*sqlplan.Use
 			continue
 		}
 		at := rel.Column(name)
-		if at == nil || at.Storage == sqlplan.StorageOther {
+		if at == nil || at.Storage == dbcatalog.StorageOther {
 			reason := "COPY into a sealed column that the table does not have"
 			if at != nil {
 				reason = "COPY into a sealed column of type " + at.Type + ", which cannot hold a cell"
@@ -159,28 +155,4 @@ func (c *conn) copyUses(rel *sqlplan.Relation, columns []string) ([]*sqlplan.Use
 		uses[i] = &sqlplan.Use{Column: col, Storage: at.Storage}
 	}
 	return uses, nil
-}
-
-// tablePart is one part of a table name: bare, or quoted with "" for a quote.
-var tablePart = regexp.MustCompile(`^(?:([^\s".]+)|"((?:[^"]|"")+)")(\.|$)`)
-
-// splitTable reads a table name as SQL does: bare parts fold to lower case.
-func splitTable(s string) (schemaName, name string, err error) {
-	var parts []string
-	for rest, more := s, true; more; {
-		m := tablePart.FindStringSubmatch(rest)
-		if m == nil || len(parts) == 2 {
-			return "", "", fmt.Errorf("colseal: CopyFrom: %q is not a table name: write users, app.users or \"Users\"", s)
-		}
-		part := strings.ToLower(m[1])
-		if m[2] != "" {
-			part = strings.ReplaceAll(m[2], `""`, `"`)
-		}
-		parts = append(parts, part)
-		rest, more = rest[len(m[0]):], m[3] == "."
-	}
-	if len(parts) == 1 {
-		return "", parts[0], nil
-	}
-	return parts[0], parts[1], nil
 }

@@ -5,25 +5,25 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/schema"
 )
 
 // COPY is refused what INSERT is refused: a default that the server would store unsealed, and
 // a name that the server cuts to that of a sealed column.
 func TestCopyFromRefuses(t *testing.T) {
-	long := strings.Repeat("e", maxName)
+	long := strings.Repeat("e", dbcatalog.MaxName)
 	c := &conn{st: &state{cfg: Config{Schema: schema.Must(schema.Columns("users",
 		schema.Column{Name: "email"}, schema.Column{Name: long}))}}}
-	relation := func(email, id sqlplan.RelationColumn) *sqlplan.Relation {
-		email.Name, email.Storage, id.Name = "email", sqlplan.StorageBytes, "id"
-		return &sqlplan.Relation{Schema: "public", Name: "users",
-			Columns: []sqlplan.RelationColumn{id, email, {Name: long, Storage: sqlplan.StorageBytes}}}
+	relation := func(email, id dbcatalog.Column) *dbcatalog.Relation {
+		email.Name, email.Storage, id.Name = "email", dbcatalog.StorageBytes, "id"
+		return &dbcatalog.Relation{Schema: "public", Name: "users",
+			Columns: []dbcatalog.Column{id, email, {Name: long, Storage: dbcatalog.StorageBytes}}}
 	}
-	type column = sqlplan.RelationColumn
+	type column = dbcatalog.Column
 	for _, x := range []struct {
 		name    string
-		rel     *sqlplan.Relation
+		rel     *dbcatalog.Relation
 		columns []string
 		refused bool
 	}{

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/schema"
@@ -120,17 +121,10 @@ func keyError(col *schema.Column, err error) error {
 	return &CellError{Op: "find the key of", Table: col.TableName(), Column: col.Name, Err: err}
 }
 
-// sqlStater is implemented by the errors of pgx (*pgconn.PgError) and of lib/pq.
-type sqlStater interface{ SQLState() string }
-
 // staleCatalog reports whether err is the server's way to say that what we, or a
 // prepared statement, believe about a table is out of date.
 func staleCatalog(err error) bool {
-	var s sqlStater
-	if !errors.As(err, &s) {
-		return false
-	}
-	switch s.SQLState() {
+	switch dbcatalog.SQLState(err) {
 	case "0A000", // feature_not_supported: "cached plan must not change result type"
 		"42703", // undefined_column
 		"42P01": // undefined_table

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"regexp"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/schema"
 )
@@ -79,7 +81,7 @@ func Explain(ctx context.Context, db *sql.DB, query string) (*Explanation, error
 // ExplainOffline is [Explain] without a database: what only the catalog can tell is said in
 // the notes. Sealed columns are taken to be stored as bytes, and a table's name for the
 // one that the schema registers. The error is about the text or the schema being empty.
-func ExplainOffline(s *schema.Schema, d Dialect, query string) (*Explanation, error) {
+func ExplainOffline(s *schema.Schema, d dialect.Dialect, query string) (*Explanation, error) {
 	x := explainer{query: query, planner: explainPlanner(Config{Schema: s, Dialect: d}), dialect: d, offline: true}
 	return x.explain(context.Background())
 }
@@ -108,7 +110,7 @@ func withConn(ctx context.Context, db *sql.DB, f func(*conn) error) error {
 type explainer struct {
 	query   string
 	planner *sqlplan.Planner
-	dialect Dialect
+	dialect dialect.Dialect
 	env     sqlplan.Env
 	offline bool
 	check   func(*sqlplan.Plan) error // refuses what the driver refuses besides; nil: nothing
@@ -215,7 +217,7 @@ func (x *explainer) argument(n int) string {
 }
 
 func explainUse(u *sqlplan.Use) ExplainedUse {
-	return ExplainedUse{Column: u.Column, Text: u.Storage == sqlplan.StorageText, Array: u.Array}
+	return ExplainedUse{Column: u.Column, Text: u.Storage == dbcatalog.StorageText, Array: u.Array}
 }
 
 func results(p *sqlplan.Plan) []ExplainedResult {

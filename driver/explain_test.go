@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/testdiff"
 	"github.com/colseal/colseal/schema"
 )
@@ -25,7 +26,7 @@ var explainSchema = schema.Must(
 func TestExplainGolden(t *testing.T) {
 	var b strings.Builder
 	for _, c := range []struct {
-		dialect Dialect
+		dialect dialect.Dialect
 		query   string
 	}{
 		{Postgres, "SELECT id, email, ssn AS s FROM users WHERE email = $1 AND org = $2"},

@@ -89,14 +89,14 @@ func (r *resealer) count(ctx context.Context) (uses []KeyUse, todo int64, err er
 }
 
 func (r *resealer) countColumn(ctx context.Context, t *resealTable, col *resealCol) (uses []KeyUse, todo int64, err error) {
-	rows, err := r.c.lookup(ctx, t.text.heads(col))
+	rows, err := r.c.own().Query(ctx, t.text.heads(col))
 	if err != nil {
 		return nil, 0, err
 	}
 	heads := make([]cellHead, len(rows))
 	var ids []uint32
 	for i, row := range rows {
-		heads[i] = readHead(textOf(row[0]), col.col.Tag())
+		heads[i] = readHead(row.Text(0), col.col.Tag())
 		if heads[i].cell {
 			ids = append(ids, heads[i].KeyID)
 		}
@@ -111,11 +111,11 @@ func (r *resealer) countColumn(ctx context.Context, t *resealTable, col *resealC
 		if err != nil {
 			return nil, 0, err
 		}
-		cells := number64(row[1])
+		cells := row.Int(1)
 		if again {
 			todo += cells
 			if heads[i].cell {
-				col.stale = append(col.stale, textOf(row[0]))
+				col.stale = append(col.stale, row.Text(0))
 			} else {
 				col.plain = true
 			}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -27,7 +28,7 @@ func TestNoErrorHoldsAValue(t *testing.T) {
 		c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	other := *b.use("ssn")
-	other.Storage = sqlplan.StorageOther
+	other.Storage = dbcatalog.StorageOther
 	array := *b.use("email")
 	array.Array = true
 	spent := *b.use("email")
@@ -91,7 +92,7 @@ func TestNothingSentHoldsAValue(t *testing.T) {
 	array := *b.use("email")
 	array.Array = true
 	text := *b.use("ssn")
-	text.Storage = sqlplan.StorageText
+	text.Storage = dbcatalog.StorageText
 	for _, use := range []*sqlplan.Use{b.use("ssn"), b.use("email"), b.use("tags"), &array, &text} {
 		p := sealedPlan("", sqlplan.Param{From: 1, Use: use})
 		p.Chunks = []string{"a ", " b"}

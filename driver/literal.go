@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -55,7 +57,7 @@ func (s *sealer) literal(b *strings.Builder, lit *sqlplan.Literal) error {
 		b.WriteByte('\'')
 		b.WriteString(arrayLiteral(lit.Use.Storage, cells))
 		b.WriteByte('\'')
-		if lit.Use.Storage == sqlplan.StorageText {
+		if lit.Use.Storage == dbcatalog.StorageText {
 			b.WriteString("::text[]")
 		} else {
 			b.WriteString("::bytea[]")
@@ -79,9 +81,9 @@ func (s *sealer) takeInAgain(lit *sqlplan.Literal) (any, error) {
 	return orNull(elems), err
 }
 
-func writeCell(b *strings.Builder, d Dialect, storage sqlplan.Storage, cell []byte) {
+func writeCell(b *strings.Builder, d dialect.Dialect, storage dbcatalog.Storage, cell []byte) {
 	switch {
-	case storage == sqlplan.StorageText:
+	case storage == dbcatalog.StorageText:
 		b.WriteByte('\'')
 		b.WriteString(codec.EncodeText(cell))
 		b.WriteByte('\'')
@@ -97,7 +99,7 @@ func writeCell(b *strings.Builder, d Dialect, storage sqlplan.Storage, cell []by
 }
 
 // arrayLiteral writes cells as PostgreSQL's array literal; nil cells are NULL.
-func arrayLiteral(storage sqlplan.Storage, cells [][]byte) string {
+func arrayLiteral(storage dbcatalog.Storage, cells [][]byte) string {
 	var b strings.Builder
 	b.WriteByte('{')
 	for i, cell := range cells {
@@ -107,7 +109,7 @@ func arrayLiteral(storage sqlplan.Storage, cells [][]byte) string {
 		switch {
 		case cell == nil:
 			b.WriteString("NULL")
-		case storage == sqlplan.StorageText:
+		case storage == dbcatalog.StorageText:
 			b.WriteByte('"')
 			b.WriteString(codec.EncodeText(cell))
 			b.WriteByte('"')

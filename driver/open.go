@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/pgarray"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/internal/telemetry"
 	"github.com/colseal/colseal/keycache"
@@ -179,7 +180,7 @@ func (o *opener) openArray(ctx context.Context, v any) (any, error) {
 	default:
 		return nil, fmt.Errorf("%w: an array of cells arrives as %T", codec.ErrFormat, v)
 	}
-	elems, err := parseArray(literal)
+	elems, err := pgarray.Parse(literal)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", codec.ErrFormat, err)
 	}
@@ -188,11 +189,11 @@ func (o *opener) openArray(ctx context.Context, v any) (any, error) {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		if e.null {
+		if e.Null {
 			out = append(out, "NULL"...)
 			continue
 		}
-		plain, err := o.openElement(ctx, e.text)
+		plain, err := o.openElement(ctx, e.Text)
 		if err != nil {
 			return nil, err
 		}
@@ -222,20 +223,20 @@ func (o *opener) openElement(ctx context.Context, text string) (any, error) {
 func appendPlain(dst []byte, v any) ([]byte, error) {
 	switch t := v.(type) {
 	case string:
-		return appendElement(dst, t), nil
+		return pgarray.AppendElement(dst, t), nil
 	case []byte: // JSON; bytea comes as its text
-		return appendElement(dst, string(t)), nil
+		return pgarray.AppendElement(dst, string(t)), nil
 	case int64:
 		return strconv.AppendInt(dst, t, 10), nil
 	case float64:
-		return appendElement(dst, strconv.FormatFloat(t, 'g', -1, 64)), nil
+		return pgarray.AppendElement(dst, strconv.FormatFloat(t, 'g', -1, 64)), nil
 	case bool:
 		if t {
 			return append(dst, 't'), nil
 		}
 		return append(dst, 'f'), nil
 	case time.Time:
-		return appendElement(dst, t.UTC().Format("2006-01-02 15:04:05.999999-07")), nil
+		return pgarray.AppendElement(dst, t.UTC().Format("2006-01-02 15:04:05.999999-07")), nil
 	}
 	return nil, fmt.Errorf("%w: %T in an array", codec.ErrFormat, v)
 }

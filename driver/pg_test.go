@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -47,7 +48,7 @@ func pgBench(t *testing.T, db *pgtest.DB, mode pgx.QueryExecMode, change ...func
 }
 
 func (b *bench) textUse(name string) *sqlplan.Use {
-	return &sqlplan.Use{Column: b.col(name), Storage: sqlplan.StorageText}
+	return &sqlplan.Use{Column: b.col(name), Storage: dbcatalog.StorageText}
 }
 
 var allModes = []pgx.QueryExecMode{
@@ -105,7 +106,7 @@ func TestPGCatalog(t *testing.T) {
 				}
 			}
 			inner.after(&sqlplan.Plan{Effects: sqlplan.ChangesCatalog | sqlplan.ChangesSession}, nil)
-			if err := inner.readSession(t.Context()); err != nil || !inner.session.temporary {
+			if err := inner.readSession(t.Context()); err != nil || !inner.session.Temporary {
 				t.Fatal(inner.session, err)
 			}
 			if got := show("", "users"); !strings.HasPrefix(got, "pg_temp_") || !strings.Contains(got, "temp=true view=false x:integer") {

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/pgarray"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keycache"
 )
@@ -157,7 +160,7 @@ func TestNullNeedsNoKey(t *testing.T) {
 // One Sealer call per statement and column, for all its cells.
 func TestSealerIsAskedOncePerColumn(t *testing.T) {
 	b := newBench(t, "full")
-	array := &sqlplan.Use{Column: b.col("ssn"), Storage: sqlplan.StorageBytes, Array: true}
+	array := &sqlplan.Use{Column: b.col("ssn"), Storage: dbcatalog.StorageBytes, Array: true}
 	p := sealedPlan("", sqlplan.Param{From: 1, Use: b.use("ssn")}, sqlplan.Param{From: 2, Use: array},
 		sqlplan.Param{From: 3, Use: b.use("ssn")}, sqlplan.Param{From: 4, Use: b.use("age")})
 	p.Chunks = []string{"a ", " b"}
@@ -173,7 +176,7 @@ func TestSealerIsAskedOncePerColumn(t *testing.T) {
 }
 
 func TestLiterals(t *testing.T) {
-	texts := func(b *bench, storage sqlplan.Storage, array bool, v any) *sqlplan.Plan {
+	texts := func(b *bench, storage dbcatalog.Storage, array bool, v any) *sqlplan.Plan {
 		p := sealedPlan("")
 		p.Chunks = []string{"VALUES (", ", 1)"}
 		p.Literals = []sqlplan.Literal{{Value: v, Use: sqlplan.Use{Column: b.col("email"), Storage: storage, Array: array}}}
@@ -182,22 +185,22 @@ func TestLiterals(t *testing.T) {
 	hexOf := func(b *bench, v string) string { return fmt.Sprintf("%x", b.cell(t, "email", v)) }
 	tests := []struct {
 		name    string
-		dialect Dialect
-		storage sqlplan.Storage
+		dialect dialect.Dialect
+		storage dbcatalog.Storage
 		array   bool
 		value   any
 		want    func(b *bench) string
 	}{
-		{"bytea", Postgres, sqlplan.StorageBytes, false, "a", func(b *bench) string { return `'\x` + hexOf(b, "a") + `'::bytea` }},
-		{"text", Postgres, sqlplan.StorageText, false, "a", func(b *bench) string { return "'" + codec.EncodeText(b.cell(t, "email", "a")) + "'" }},
-		{"blob", SQLite, sqlplan.StorageBytes, false, "a", func(b *bench) string { return "X'" + hexOf(b, "a") + "'" }},
-		{"array", Postgres, sqlplan.StorageBytes, true, `{a,NULL,"b,c"}`, func(b *bench) string {
+		{"bytea", Postgres, dbcatalog.StorageBytes, false, "a", func(b *bench) string { return `'\x` + hexOf(b, "a") + `'::bytea` }},
+		{"text", Postgres, dbcatalog.StorageText, false, "a", func(b *bench) string { return "'" + codec.EncodeText(b.cell(t, "email", "a")) + "'" }},
+		{"blob", SQLite, dbcatalog.StorageBytes, false, "a", func(b *bench) string { return "X'" + hexOf(b, "a") + "'" }},
+		{"array", Postgres, dbcatalog.StorageBytes, true, `{a,NULL,"b,c"}`, func(b *bench) string {
 			return `'{"\\x` + hexOf(b, "a") + `",NULL,"\\x` + hexOf(b, "b,c") + `"}'::bytea[]`
 		}},
-		{"text array", Postgres, sqlplan.StorageText, true, `{a}`, func(b *bench) string {
+		{"text array", Postgres, dbcatalog.StorageText, true, `{a}`, func(b *bench) string {
 			return `'{"` + codec.EncodeText(b.cell(t, "email", "a")) + `"}'::text[]`
 		}},
-		{"empty array", Postgres, sqlplan.StorageBytes, true, `{}`, func(*bench) string { return `'{}'::bytea[]` }},
+		{"empty array", Postgres, dbcatalog.StorageBytes, true, `{}`, func(*bench) string { return `'{}'::bytea[]` }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -224,7 +227,7 @@ func TestLiterals(t *testing.T) {
 
 func TestArrayArguments(t *testing.T) {
 	b := newBench(t, "full")
-	for _, storage := range []sqlplan.Storage{sqlplan.StorageBytes, sqlplan.StorageText} {
+	for _, storage := range []dbcatalog.Storage{dbcatalog.StorageBytes, dbcatalog.StorageText} {
 		use := &sqlplan.Use{Column: b.col("email"), Storage: storage, Array: true}
 		b.plans.plans["s"] = sealedPlan("s", sqlplan.Param{From: 1, Use: use})
 		x := "x"
@@ -233,16 +236,16 @@ func TestArrayArguments(t *testing.T) {
 				t.Fatalf("%T: %v", arg, err)
 			}
 			literal, _ := b.server.lastArgs[0].Value.(string)
-			elems, err := parseArray(literal)
+			elems, err := pgarray.Parse(literal)
 			if err != nil || len(elems) != 2 {
 				t.Fatalf("%T: sent %q: %v", arg, literal, err)
 			}
 			want := codec.EncodeText(b.cell(t, "email", "x"))
-			if storage == sqlplan.StorageBytes {
+			if storage == dbcatalog.StorageBytes {
 				want = fmt.Sprintf(`\x%x`, b.cell(t, "email", "x"))
 			}
-			if elems[0].text != want {
-				t.Errorf("%T: sent %q", arg, elems[0].text)
+			if elems[0].Text != want {
+				t.Errorf("%T: sent %q", arg, elems[0].Text)
 			}
 		}
 		for _, arg := range []any{nil, []string(nil), (*[]string)(nil)} {

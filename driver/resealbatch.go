@@ -67,15 +67,12 @@ func (r *resealer) table(ctx context.Context, t *resealTable) error {
 }
 
 func (r *resealer) read(ctx context.Context, t *resealTable, cols []*resealCol, after []sqldriver.Value, end int64, limit int) ([]*resealRow, error) {
-	got, err := r.c.ask(ctx, t.text.read(cols, after != nil, end, limit), after)
+	got, err := r.c.own().Query(ctx, t.text.read(cols, after != nil, end, limit), after...)
 	if err != nil {
 		return nil, err
 	}
 	rows := make([]*resealRow, len(got))
 	for i, row := range got {
-		if len(row) != len(t.keys)+1+len(cols) {
-			return nil, errFacts
-		}
 		rows[i] = &resealRow{key: row[:len(t.keys)], version: row[len(t.keys)], old: row[len(t.keys)+1:], new: make([]sqldriver.Value, len(cols))}
 	}
 	return rows, nil

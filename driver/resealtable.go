@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/codec"
-	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -82,16 +82,16 @@ func (c *conn) resealTable(ctx context.Context, t *schema.Table, cols []*schema.
 	if rel == nil || rel.View {
 		return nil, errors.New("there is no such table on this connection: create it, or take it out of the schema")
 	}
-	rt := &resealTable{label: t.String(), sql: quoteIdent(rel.Schema) + "." + quoteIdent(rel.Name)}
+	rt := &resealTable{label: t.String(), sql: rel.SQL()}
 	for _, col := range cols {
 		at := rel.Column(col.Name)
 		switch {
 		case at == nil:
 			return nil, fmt.Errorf("it has no column %s: add it, or take it out of the schema", col.Name)
-		case at.Storage == sqlplan.StorageOther:
+		case at.Storage == dbcatalog.StorageOther:
 			return nil, fmt.Errorf("its column %s has the type %s, which cannot hold cells: make it bytea", col.Name, at.Type)
 		}
-		rt.cols = append(rt.cols, &resealCol{col: col, sql: quoteIdent(col.Name), text: at.Storage == sqlplan.StorageText})
+		rt.cols = append(rt.cols, &resealCol{col: col, sql: dbcatalog.QuoteIdent(col.Name), text: at.Storage == dbcatalog.StorageText})
 	}
 	if c.st.cfg.Dialect == SQLite {
 		err = c.liteRowKeys(ctx, rt, rel)
@@ -127,30 +127,30 @@ var errHiddenRows = errors.New("row-level security hides rows of it from this ro
 // pgRowKeys takes the primary key, or the place of a row. A place is good enough, though it
 // changes with every update: a row that was moved is found by the next pass.
 func (c *conn) pgRowKeys(ctx context.Context, t *resealTable) error {
-	facts, err := c.lookup(ctx, pgRowsQuery, t.sql)
+	facts, err := c.own().Query(ctx, pgRowsQuery, t.sql)
 	switch {
 	case err != nil:
 		return err
-	case len(facts) != 1 || len(facts[0]) != 2:
-		return errFacts
-	case textOf(facts[0][0]) != "false":
+	case len(facts) != 1:
+		return errors.New("the table is gone")
+	case facts[0].Text(0) != "false":
 		return errHiddenRows
 	}
-	rows, err := c.lookup(ctx, pgRowKeyQuery, t.sql)
+	rows, err := c.own().Query(ctx, pgRowKeyQuery, t.sql)
 	if err != nil {
 		return err
 	}
-	if len(rows) > 0 && textOf(facts[0][1]) == "true" {
+	if len(rows) > 0 && facts[0].Text(1) == "true" {
 		t.keys = append(t.keys, rowKey{sql: "tableoid", typ: "pg_catalog.oid"})
 	}
 	for _, row := range rows {
-		t.keys = append(t.keys, rowKey{sql: quoteIdent(textOf(row[0])), typ: textOf(row[1])})
+		t.keys = append(t.keys, rowKey{sql: dbcatalog.QuoteIdent(row.Text(0)), typ: row.Text(1)})
 	}
 	if len(t.keys) > 0 {
 		return nil
 	}
 	// Of partitions and foreign tables several rows may be at one place.
-	rows, err = c.lookup(ctx, pgPagesQuery, t.sql)
+	rows, err = c.own().Query(ctx, pgPagesQuery, t.sql)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (c *conn) pgRowKeys(ctx context.Context, t *resealTable) error {
 		return errNoRowKey
 	}
 	t.keys = []rowKey{{sql: "ctid", typ: "pg_catalog.tid"}}
-	t.pages = int64(number(textOf(rows[0][0]))) + 1
+	t.pages = rows[0].Int(0) + 1
 	return nil
 }
 
@@ -169,15 +169,15 @@ const (
 
 // liteRowKeys takes the rowid, under a name that no column has, or the primary key where
 // there is no rowid.
-func (c *conn) liteRowKeys(ctx context.Context, t *resealTable, rel *sqlplan.Relation) error {
-	rows, err := c.lookup(ctx, liteWithoutRowidQuery, rel.Schema, rel.Name)
+func (c *conn) liteRowKeys(ctx context.Context, t *resealTable, rel *dbcatalog.Relation) error {
+	rows, err := c.own().Query(ctx, liteWithoutRowidQuery, rel.Schema, rel.Name)
 	if err != nil {
 		return err
 	}
-	if len(rows) == 1 && intOf(rows[0][0]) == 1 {
-		rows, err = c.lookup(ctx, liteRowKeyQuery, rel.Schema, rel.Name)
+	if len(rows) == 1 && rows[0].Int(0) == 1 {
+		rows, err = c.own().Query(ctx, liteRowKeyQuery, rel.Schema, rel.Name)
 		for _, row := range rows {
-			t.keys = append(t.keys, rowKey{sql: quoteIdent(textOf(row[0]))})
+			t.keys = append(t.keys, rowKey{sql: dbcatalog.QuoteIdent(row.Text(0))})
 		}
 		return err
 	}

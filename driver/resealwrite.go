@@ -7,6 +7,9 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/pgarray"
 )
 
 // write replaces the values of rows in one transaction, and returns which ones it did.
@@ -14,17 +17,13 @@ func (r *resealer) write(ctx context.Context, t *resealTable, cols []*resealCol,
 	if r.c.st.cfg.Dialect == SQLite {
 		return r.writeLite(ctx, t, cols, rows)
 	}
-	got, err := r.c.ask(ctx, t.text.swap(cols), arraysOf(rows))
+	got, err := r.c.own().Query(ctx, t.text.swap(cols), arraysOf(rows)...)
 	if err != nil {
 		return nil, err
 	}
 	done := map[int]bool{}
 	for _, row := range got {
-		s, ok := row[0].(string)
-		if !ok {
-			return nil, errFacts
-		}
-		done[number(s)-1] = true
+		done[int(row.Int(0))-1] = true
 	}
 	return done, nil
 }
@@ -45,7 +44,7 @@ func arraysOf(rows []*resealRow) []sqldriver.Value {
 			case []byte:
 				literals[j] = append(hex.AppendEncode(append(literals[j], `"\\x`...), v), '"')
 			case string:
-				literals[j] = appendElement(literals[j], v)
+				literals[j] = pgarray.AppendElement(literals[j], v)
 			}
 		}
 	}
@@ -67,21 +66,21 @@ func (row *resealRow) params() []sqldriver.Value {
 // writeLite begins a transaction that writes from its start: one that reads first may find that
 // it cannot.
 func (r *resealer) writeLite(ctx context.Context, t *resealTable, cols []*resealCol, rows []*resealRow) (map[int]bool, error) {
-	if _, err := r.c.tell(ctx, "BEGIN IMMEDIATE", nil); err != nil {
+	if _, err := r.c.own().Exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return nil, err
 	}
 	done := map[int]bool{}
 	text := t.text.swap(cols)
 	for i, row := range rows {
-		n, err := r.c.tell(ctx, text, row.params())
+		n, err := r.c.own().Exec(ctx, text, row.params()...)
 		if err != nil {
-			_, rerr := r.c.tell(context.WithoutCancel(ctx), "ROLLBACK", nil)
+			_, rerr := r.c.own().Exec(context.WithoutCancel(ctx), "ROLLBACK")
 			return nil, errors.Join(err, rerr)
 		}
 		done[i] = n > 0
 	}
-	if _, err := r.c.tell(ctx, "COMMIT", nil); err != nil {
-		_, _ = r.c.tell(context.WithoutCancel(ctx), "ROLLBACK", nil) // it may have ended by the failure
+	if _, err := r.c.own().Exec(ctx, "COMMIT"); err != nil {
+		_, _ = r.c.own().Exec(context.WithoutCancel(ctx), "ROLLBACK") // it may have ended by the failure
 		return nil, err
 	}
 	return done, nil
@@ -89,32 +88,26 @@ func (r *resealer) writeLite(ctx context.Context, t *resealTable, cols []*reseal
 
 // contended reports whether err means that somebody else was in the way, and no more.
 func contended(err error) bool {
-	var s sqlStater
-	if errors.As(err, &s) {
-		switch s.SQLState() {
-		case "40001", // serialization_failure
-			"40P01", // deadlock_detected
-			"55P03": // lock_not_available
-			return true
-		}
+	switch dbcatalog.SQLState(err) {
+	case "40001", // serialization_failure
+		"40P01", // deadlock_detected
+		"55P03": // lock_not_available
+		return true
 	}
 	return mentionsLite(err, "SQLITE_BUSY", "database is locked")
 }
 
 func isUnique(err error) bool {
-	var s sqlStater
-	return errors.As(err, &s) && s.SQLState() == "23505" || mentionsLite(err, "UNIQUE constraint failed")
+	return dbcatalog.SQLState(err) == "23505" || mentionsLite(err, "UNIQUE constraint failed")
 }
 
 func isForeign(err error) bool {
-	var s sqlStater
-	return errors.As(err, &s) && s.SQLState() == "23503" || mentionsLite(err, "FOREIGN KEY constraint failed")
+	return dbcatalog.SQLState(err) == "23503" || mentionsLite(err, "FOREIGN KEY constraint failed")
 }
 
 // mentionsLite goes by the text of an error: the drivers of SQLite have no common type.
 func mentionsLite(err error, texts ...string) bool {
-	var s sqlStater
-	if errors.As(err, &s) {
+	if dbcatalog.SQLState(err) != "" {
 		return false
 	}
 	return slices.ContainsFunc(texts, func(t string) bool { return strings.Contains(err.Error(), t) })

@@ -119,11 +119,7 @@ func (r *ring) start(ctx context.Context) (*openRing, error) {
 	pool.SetMaxIdleConns(ringMaxIdle)
 	pool.SetConnMaxIdleTime(ringIdleTime)
 
-	dialect := keycache.Postgres
-	if r.cfg.Dialect == SQLite {
-		dialect = keycache.SQLite
-	}
-	store := keycache.OpenStore(pool, dialect, r.cfg.KeyTable)
+	store := keycache.OpenStore(pool, keycache.Dialect(r.cfg.Dialect), r.cfg.KeyTable)
 	err := store.Check(ctx)
 	if errors.Is(err, keycache.ErrNoKeyTable) && r.cfg.AutoCreateKeyTable {
 		if err = store.Create(ctx); err == nil {

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -48,7 +49,7 @@ var errResultColumns = errors.New("colseal: the statement was executed, but its 
 	"so that it is not known which are sealed — name the columns instead of *, and run it again if tables were changed meanwhile")
 
 // describes reports whether a plan fits the columns of a result.
-func describes(p *sqlplan.Plan, names []string, d Dialect) bool {
+func describes(p *sqlplan.Plan, names []string, d dialect.Dialect) bool {
 	n := len(names)
 	if width, exact := p.Width(); n < width || (exact && n != width) {
 		return false

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/internal/telemetry"
 )
@@ -163,14 +164,14 @@ func whereArgument(param *sqlplan.Param, err error) error {
 // takeIn reduces a value to what seal works on (nil, a single value or []any for an
 // array) and counts its cells.
 func (s *sealer) takeIn(use *sqlplan.Use, v any) (any, error) {
-	if use.Storage == sqlplan.StorageOther {
+	if use.Storage == dbcatalog.StorageOther {
 		return nil, errors.New("the column's type cannot hold a cell: make it bytea")
 	}
 	if !use.Array {
 		v, err := s.unwrapValue(use.Column.Kind, v)
 		if err == nil && v != nil {
 			s.count(use.Column, 1)
-			if use.Storage == sqlplan.StorageBytes {
+			if use.Storage == dbcatalog.StorageBytes {
 				s.room += codec.CellSize(use.Column.Suite(), use.Column.Kind, v)
 			}
 		}
@@ -219,7 +220,7 @@ func (s *sealer) seal(use *sqlplan.Use, v any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if use.Storage == sqlplan.StorageText {
+	if use.Storage == dbcatalog.StorageText {
 		return codec.EncodeText(cell), nil
 	}
 	return cell, nil
@@ -279,7 +280,7 @@ func (s *sealer) sealArray(use *sqlplan.Use, elems []any) (any, error) {
 	if s.c.pg == nil {
 		return arrayLiteral(use.Storage, cells), nil
 	}
-	if use.Storage != sqlplan.StorageText {
+	if use.Storage != dbcatalog.StorageText {
 		return cells, nil
 	}
 	texts := make([]*string, len(cells))

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -15,11 +16,8 @@ type session struct {
 	known bool   // the fields below are up to date
 	gen   uint64 // counts how often they were forgotten
 
-	setting    string // PostgreSQL: search_path as it was set
-	reported   bool   // PostgreSQL: the server tells of each change of it
-	path       string // PostgreSQL: the effective search path and what it depends on; SQLite: the attached databases
-	temporary  bool   // it may have temporary tables
-	nonstdText bool   // PostgreSQL: standard_conforming_strings is off
+	dbcatalog.Session
+	reported bool // PostgreSQL: the server tells of each change of Setting
 
 	inTx bool // a driver.Tx is open
 	// pending are the effects of statements that a rollback may undo, or that
@@ -38,16 +36,16 @@ func (s *session) note(e sqlplan.Effects) {
 // private reports whether the session sees tables that others do not: temporary ones,
 // or changes of its own that are not committed.
 func (s *session) private() bool {
-	return s.temporary || s.pending&sqlplan.ChangesCatalog != 0
+	return s.Temporary || s.pending&sqlplan.ChangesCatalog != 0
 }
 
 // key identifies what the session's names mean: equal for sessions that see the same
 // tables, and its own, anew after each change, for one that does not.
 func (s *session) key() string {
 	if s.private() {
-		return s.path + "\x00" + strconv.FormatUint(s.id, 10) + "." + strconv.FormatUint(s.gen, 10)
+		return s.Path + "\x00" + strconv.FormatUint(s.id, 10) + "." + strconv.FormatUint(s.gen, 10)
 	}
-	return s.path
+	return s.Path
 }
 
 // report takes in the search path that the server reports, which it does since
@@ -55,7 +53,7 @@ func (s *session) key() string {
 // function that sets the path, or a callback of the driver below.
 func (s *session) report(path string) {
 	s.reported = s.reported || path != ""
-	if s.reported && s.known && path != s.setting {
+	if s.reported && s.known && path != s.Setting {
 		s.note(sqlplan.ChangesSession)
 	}
 }
@@ -153,9 +151,9 @@ func (c *conn) checkStrings(ctx context.Context, p *sqlplan.Plan, query string) 
 		if err := c.readSession(ctx); err != nil {
 			return err
 		}
-		off = c.session.nonstdText
+		off = c.session.NonStdText
 	default:
-		off = c.session.nonstdText
+		off = c.session.NonStdText
 	}
 	if !off || (!p.Sealed && !strings.Contains(query, `\`)) {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -230,7 +231,7 @@ func TestRawForgetsTheCatalog(t *testing.T) {
 
 // PostgreSQL 18 tells of each change of the search path.
 func TestReportedSearchPath(t *testing.T) {
-	s := session{known: true, setting: "app"}
+	s := session{known: true, Session: dbcatalog.Session{Setting: "app"}}
 	s.report("")
 	if !s.known || s.reported {
 		t.Error("a server that does not report it")
@@ -244,7 +245,7 @@ func TestReportedSearchPath(t *testing.T) {
 	if s.known || s.gen == gen {
 		t.Error("another path was not noticed")
 	}
-	s.known, s.setting = true, "other"
+	s.known, s.Setting = true, "other"
 	s.report("")
 	if s.known {
 		t.Error("an empty path was not noticed")
@@ -282,7 +283,7 @@ func TestFactCacheGenerations(t *testing.T) {
 	k := factKey{name: "users"}
 	_, _, gen := f.get(k)
 	f.forget()
-	f.put(k, &sqlplan.Relation{}, gen)
+	f.put(k, &dbcatalog.Relation{}, gen)
 	if _, ok, _ := f.get(k); ok {
 		t.Error("a fact from before a change was kept")
 	}

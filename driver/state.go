@@ -62,11 +62,7 @@ func newState(inner sqldriver.Connector, cfg Config) *state {
 
 // newPlanner makes the SQL analysis that cfg asks for.
 func newPlanner(cfg Config) planner {
-	d := sqlplan.Postgres
-	if cfg.Dialect == SQLite {
-		d = sqlplan.SQLite
-	}
-	return sqlplan.New(cfg.Schema, d, sqlplan.Options{
+	return sqlplan.New(cfg.Schema, cfg.Dialect, sqlplan.Options{
 		MaxPlans: cfg.Limits.Plans, MaxBytes: cfg.Limits.StatementBytes, MaxNesting: cfg.Limits.Nesting,
 	})
 }

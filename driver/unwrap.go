@@ -9,6 +9,7 @@ import (
 	"reflect"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/pgarray"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -157,14 +158,14 @@ func unwrapElements(kind codec.Kind, rv reflect.Value) ([]any, error) {
 }
 
 func literalElements(s string) ([]any, error) {
-	parsed, err := parseArray(s)
+	parsed, err := pgarray.Parse(s)
 	if err != nil {
 		return nil, errors.Join(errNoArray, err)
 	}
 	elems := make([]any, len(parsed))
 	for i, e := range parsed {
-		if !e.null {
-			elems[i] = e.text
+		if !e.Null {
+			elems[i] = e.Text
 		}
 	}
 	return elems, nil

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/colseal/colseal/internal/dbcatalog"
 )
 
 // relation is a table's name as a key.
@@ -93,7 +95,7 @@ func (b *builder) addTable(t *Table, cols []Column) {
 // checkColumn checks what one column says by itself.
 func (b *builder) checkColumn(c *Column) bool {
 	before := len(b.errs)
-	if err := checkIdent(c.Name); err != nil {
+	if err := dbcatalog.CheckName(c.Name); err != nil {
 		b.failColumn(c, fmt.Sprintf("bad column name %q: %v", c.Name, err), "write the name as the catalog has it, without quotes")
 	}
 	if c.Mode != Randomized && c.Mode != Deterministic {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/ddl"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -47,19 +48,16 @@ func newSchema() *cobra.Command {
 func newDDL() *cobra.Command {
 	var src source
 	var o ddl.Options
-	var dialect string
+	var dialectName string
 	var text []string
 	cmd := &cobra.Command{
 		Use:   "ddl",
 		Short: "Print the statements that prepare a database: key table, column types, CHECKs",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			lite, err := parseDialect(dialect)
-			if err != nil {
+			var err error
+			if o.Dialect, err = dialect.Parse(dialectName); err != nil {
 				return err
-			}
-			if lite {
-				o.Dialect = ddl.SQLite
 			}
 			s, err := src.load(cmd.Context())
 			if err != nil {
@@ -77,7 +75,7 @@ func newDDL() *cobra.Command {
 		},
 	}
 	src.flags(cmd)
-	dialectFlag(cmd, &dialect)
+	dialectFlag(cmd, &dialectName)
 	cmd.Flags().StringVar(&o.KeyTable, "key-table", driver.DefaultKeyTable, "the keyring table, as in driver.Config")
 	cmd.Flags().BoolVar(&o.NotValid, "not-valid", false, "add the CHECKs NOT VALID, to tables that still hold plaintext")
 	cmd.Flags().StringSliceVar(&text, "text", nil, "columns that store cells as text, as table.column (default bytea)")
@@ -102,7 +100,7 @@ func textColumns(s *schema.Schema, names []string) (func(*schema.Column) bool, e
 
 func newExplain() *cobra.Command {
 	var src source
-	var dsn, dialect string
+	var dsn, dialectName string
 	cmd := &cobra.Command{
 		Use:   "explain SQL",
 		Short: "Say what happens to a statement's parameters, literals and results, or why it is refused",
@@ -114,7 +112,7 @@ func newExplain() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e, err := explain(cmd, &src, dsn, dialect, query)
+			e, err := explain(cmd, &src, dsn, dialectName, query)
 			if err != nil {
 				return err
 			}
@@ -126,7 +124,7 @@ func newExplain() *cobra.Command {
 		},
 	}
 	src.flags(cmd)
-	dialectFlag(cmd, &dialect)
+	dialectFlag(cmd, &dialectName)
 	cmd.Flags().StringVar(&dsn, "dsn", "", "PostgreSQL database whose catalog is asked")
 	return cmd
 }
@@ -139,12 +137,12 @@ func textOf(cmd *cobra.Command, arg string) (string, error) {
 	return string(text), err
 }
 
-func explain(cmd *cobra.Command, src *source, dsn, dialect, query string) (*driver.Explanation, error) {
-	lite, err := parseDialect(dialect)
+func explain(cmd *cobra.Command, src *source, dsn, dialectName, query string) (*driver.Explanation, error) {
+	d, err := dialect.Parse(dialectName)
 	if err != nil {
 		return nil, err
 	}
-	if lite && dsn != "" {
+	if d == dialect.SQLite && dsn != "" {
 		return nil, errors.New("--dsn is for PostgreSQL only; leave it out")
 	}
 	s, err := src.load(cmd.Context())
@@ -152,10 +150,6 @@ func explain(cmd *cobra.Command, src *source, dsn, dialect, query string) (*driv
 		return nil, err
 	}
 	if dsn == "" {
-		d := driver.Postgres
-		if lite {
-			d = driver.SQLite
-		}
 		return driver.ExplainOffline(s, d, query)
 	}
 	db, err := openDB(dsn, driver.Config{Schema: s})

@@ -25,6 +25,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/kms"
 	_ "github.com/colseal/colseal/kms/awskms"
@@ -104,20 +105,16 @@ func (k *keyring) confirmFlag(cmd *cobra.Command, what string) {
 
 // open returns the keyring, and what works on it. wrapper may be nil where no key is made or rewrapped.
 func (k *keyring) open(ctx context.Context, create bool, asks kmsUse) (*opened, error) {
-	lite, err := parseDialect(k.dialect)
+	d, err := dialect.Parse(k.dialect)
 	if err != nil {
 		return nil, err
 	}
-	cn, err := connect(k.dsn, lite, create)
+	cn, err := connect(k.dsn, d, create)
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{db: sql.OpenDB(cn), connector: cn, lite: lite}
-	dialect := keycache.Postgres
-	if lite {
-		dialect = keycache.SQLite
-	}
-	o.store = keycache.OpenStore(o.db, dialect, k.table)
+	o := &opened{db: sql.OpenDB(cn), connector: cn, dialect: d}
+	o.store = keycache.OpenStore(o.db, keycache.Dialect(d), k.table)
 	if err := checkTable(ctx, o.store); err != nil {
 		o.close()
 		return nil, err
@@ -174,7 +171,7 @@ func checkTable(ctx context.Context, store *keycache.Store) error {
 type opened struct {
 	db        *sql.DB
 	connector sqldriver.Connector
-	lite      bool
+	dialect   dialect.Dialect
 	store     *keycache.Store
 	admin     *keycache.Admin
 	kms       kms.Wrapper // nil if none was named, or it is not used
@@ -217,11 +214,11 @@ func (k *keyring) who() string {
 var errDSN = errors.New("the DSN cannot be read: write postgres://user@host/database, or key=value pairs") // its text may hold a password
 
 // connect makes a connector for a database. Its errors hold nothing of the DSN.
-func connect(dsn string, lite, create bool) (sqldriver.Connector, error) {
+func connect(dsn string, d dialect.Dialect, create bool) (sqldriver.Connector, error) {
 	if dsn = cmp.Or(dsn, os.Getenv(dsnEnv)); dsn == "" {
 		return nil, errors.New("no database: give --dsn, or set " + dsnEnv)
 	}
-	if !lite {
+	if d != dialect.SQLite {
 		pg, err := pgx.ParseConfig(dsn)
 		if err != nil {
 			return nil, errDSN

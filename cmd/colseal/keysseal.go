@@ -23,12 +23,9 @@ func (k *keyring) sealed(ctx context.Context, o *opened, src *source) (*sql.DB, 
 	if err != nil {
 		return nil, err
 	}
-	cfg := driver.Config{Schema: s, KMS: o.kms, Logger: k.logger(), KeyTable: k.table, Keys: keycache.Config{MaxAge: k.maxAge, MaxStale: k.maxStale}}
+	cfg := driver.Config{Schema: s, Dialect: o.dialect, KMS: o.kms, Logger: k.logger(), KeyTable: k.table, Keys: keycache.Config{MaxAge: k.maxAge, MaxStale: k.maxStale}}
 	if cfg.KMS == nil {
 		cfg.KMS = keyless{}
-	}
-	if o.lite {
-		cfg.Dialect = driver.SQLite
 	}
 	cn, err := driver.NewConnector(o.connector, cfg)
 	if err != nil {

@@ -141,14 +141,3 @@ func (keyless) Rewrap(context.Context, kms.Wrapped, kms.EncryptionContext) (kms.
 func dialectFlag(cmd *cobra.Command, to *string) {
 	cmd.Flags().StringVar(to, "dialect", "postgres", "SQL dialect: postgres or sqlite")
 }
-
-// parseDialect reports whether the dialect is SQLite's.
-func parseDialect(s string) (lite bool, err error) {
-	switch s {
-	case "postgres":
-		return false, nil
-	case "sqlite":
-		return true, nil
-	}
-	return false, fmt.Errorf("unknown dialect %q: write postgres or sqlite", s)
-}

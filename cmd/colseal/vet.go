@@ -19,11 +19,12 @@ import (
 
 	"github.com/colseal/colseal/cmd/colseal/internal/vet"
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/dialect"
 )
 
 func newVet() *cobra.Command {
 	var src source
-	var dsn, dialect string
+	var dsn, dialectName string
 	var tags []string
 	var verbose bool
 	cmd := &cobra.Command{
@@ -33,17 +34,17 @@ func newVet() *cobra.Command {
 			"Without --models and --schema the schema is in the file that " + schemaEnv + " names, in " + schemaFile + " beside\n" +
 			"go.mod, or else in the packages of the module. Also runs as go vet -vettool=$(which colseal) ./...",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			lite, err := parseDialect(dialect)
+			d, err := dialect.Parse(dialectName)
 			if err != nil {
 				return err
 			}
-			if lite && dsn != "" {
+			if d == dialect.SQLite && dsn != "" {
 				return errors.New("--dsn is for PostgreSQL only; leave it out")
 			}
 			if len(args) == 0 {
 				args = []string{"."}
 			}
-			v := &vetting{src: &src, dialect: dialectOf(lite), dsn: dsn}
+			v := &vetting{src: &src, dialect: d, dsn: dsn}
 			defer v.close()
 			pkgs, err := loadPackages(cmd.Context(), tags, args)
 			if err != nil {
@@ -51,7 +52,7 @@ func newVet() *cobra.Command {
 			}
 			analyzer := vet.New(vet.Config{
 				Open:    func() (vet.Explain, error) { return v.open(cmd.Context()) },
-				Dialect: func() driver.Dialect { return v.dialect },
+				Dialect: func() dialect.Dialect { return v.dialect },
 			})
 			graph, err := checker.Analyze([]*analysis.Analyzer{analyzer}, pkgs, nil)
 			if err != nil {
@@ -61,18 +62,11 @@ func newVet() *cobra.Command {
 		},
 	}
 	src.optionalFlags(cmd)
-	dialectFlag(cmd, &dialect)
+	dialectFlag(cmd, &dialectName)
 	cmd.Flags().StringVar(&dsn, "dsn", "", "PostgreSQL database whose catalog is asked")
 	cmd.Flags().StringSliceVar(&tags, "tags", nil, "build tags")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also say what was not judged, and count")
 	return cmd
-}
-
-func dialectOf(lite bool) driver.Dialect {
-	if lite {
-		return driver.SQLite
-	}
-	return driver.Postgres
 }
 
 // loadPackages loads packages with their tests, as go vet does.
@@ -97,7 +91,7 @@ func loadPackages(ctx context.Context, tags, patterns []string) ([]*packages.Pac
 // vetting knows where the answers come from.
 type vetting struct {
 	src     *source
-	dialect driver.Dialect
+	dialect dialect.Dialect
 	dsn     string
 	shut    func() error
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/colseal/colseal/cmd/colseal/internal/vet"
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -28,11 +29,11 @@ func isVetTool(args []string) bool {
 // runVetTool speaks the protocol of go vet -vettool. It ends the program.
 func runVetTool() {
 	flag.Var(identity{}, "V", "print the program's identity and exit")
-	dialect := flag.String("dialect", "postgres", "SQL dialect: postgres or sqlite")
-	dialectNow := func() driver.Dialect {
-		lite, err := parseDialect(*dialect)
+	dialectName := flag.String("dialect", "postgres", "SQL dialect: postgres or sqlite")
+	dialectNow := func() dialect.Dialect {
+		d, err := dialect.Parse(*dialectName)
 		endVetTool(err)
-		return dialectOf(lite)
+		return d
 	}
 	unitchecker.Main(vet.New(vet.Config{
 		Open: func() (vet.Explain, error) {

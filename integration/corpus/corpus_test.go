@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/internal/sqlparse/lite"
 	"github.com/colseal/colseal/internal/sqlparse/pg"
@@ -33,7 +34,7 @@ func TestPostgreSQL(t *testing.T) {
 	}
 	var forwarded []string
 	for _, env := range []*sqlplan.Env{{Catalog: newCatalog(tables), SearchKeys: 1}, {Catalog: newCatalog(tables), SearchKeys: 2}, {SearchKeys: 1}} {
-		j := newJudge(sqlplan.Postgres, tables, env)
+		j := newJudge(dialect.Postgres, tables, env)
 		for _, c := range all {
 			if err := j.judge(t, c); err != nil {
 				t.Errorf("%s: %v\n%s", c.id, err, c.sql)
@@ -56,7 +57,7 @@ func TestSQLite(t *testing.T) {
 	if len(all) < 10000 {
 		t.Fatalf("only %d texts were found: this looks in the wrong place", len(all))
 	}
-	j := newJudge(sqlplan.SQLite, liteTables, &sqlplan.Env{Catalog: newCatalog(liteTables), SearchKeys: 1})
+	j := newJudge(dialect.SQLite, liteTables, &sqlplan.Env{Catalog: newCatalog(liteTables), SearchKeys: 1})
 	for _, c := range all {
 		if err := j.judge(t, c); err != nil {
 			t.Errorf("%s: %v\n%s", c.id, err, c.sql)
@@ -88,7 +89,7 @@ func golden(t *testing.T, forwarded []string) {
 
 // judge holds the plans of statements against a second opinion.
 type judge struct {
-	dialect   sqlplan.Dialect
+	dialect   dialect.Dialect
 	planner   *sqlplan.Planner
 	env       *sqlplan.Env
 	sealed    map[string][]string // the sealed columns of each table
@@ -96,7 +97,7 @@ type judge struct {
 	forwarded []string
 }
 
-func newJudge(d sqlplan.Dialect, tables map[string]string, env *sqlplan.Env) *judge {
+func newJudge(d dialect.Dialect, tables map[string]string, env *sqlplan.Env) *judge {
 	return &judge{dialect: d, planner: sqlplan.New(declared(tables), d, sqlplan.Options{}), env: env, sealed: sealedNames(tables), count: map[string]int{}}
 }
 
@@ -159,7 +160,7 @@ func (j *judge) sound(plan *sqlplan.Plan) error {
 		return fmt.Errorf("%d chunks for %d literals", len(plan.Chunks), len(plan.Literals))
 	}
 	parse, cell := pg.Parse, `'\x00'::bytea`
-	if j.dialect == sqlplan.SQLite {
+	if j.dialect == dialect.SQLite {
 		parse, cell = lite.Parse, "X'00'"
 	}
 	sent := strings.Join(plan.Chunks, cell)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -90,17 +90,17 @@ func declared(tables map[string]string) *schema.Schema {
 }
 
 // catalog is a server that has the tables and no others.
-type catalog map[string]*sqlplan.Relation
+type catalog map[string]*dbcatalog.Relation
 
 func newCatalog(tables map[string]string) catalog {
 	all := catalog{}
 	for table, columns := range tables {
-		r := &sqlplan.Relation{Schema: "public", Name: table}
+		r := &dbcatalog.Relation{Schema: "public", Name: table}
 		for _, c := range strings.Fields(columns) {
 			name, _, sealed := strings.Cut(c, ":")
-			col := sqlplan.RelationColumn{Name: name, Type: "text", Storage: sqlplan.StorageText}
+			col := dbcatalog.Column{Name: name, Type: "text", Storage: dbcatalog.StorageText}
 			if sealed {
-				col.Type, col.Storage = "bytea", sqlplan.StorageBytes
+				col.Type, col.Storage = "bytea", dbcatalog.StorageBytes
 			}
 			r.Columns = append(r.Columns, col)
 		}
@@ -110,7 +110,7 @@ func newCatalog(tables map[string]string) catalog {
 }
 
 // Relation implements sqlplan.Catalog.
-func (c catalog) Relation(_ context.Context, schemaName, name string) (*sqlplan.Relation, error) {
+func (c catalog) Relation(_ context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
 	if schemaName != "" && schemaName != "public" && schemaName != "main" {
 		return nil, nil
 	}

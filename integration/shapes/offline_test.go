@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -21,7 +22,7 @@ type offline struct {
 }
 
 func newOffline() *offline {
-	return &offline{planner: sqlplan.New(sealedTables, sqlplan.Postgres, sqlplan.Options{MaxPlans: 16}), canaries: newCanaries()}
+	return &offline{planner: sqlplan.New(sealedTables, dialect.Postgres, sqlplan.Options{MaxPlans: 16}), canaries: newCanaries()}
 }
 
 // judge says what is wrong with the plan of a statement while so many search keys are live.

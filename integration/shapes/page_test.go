@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/schema"
 )
@@ -59,7 +61,7 @@ func table(t *testing.T, shapes []shape) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("| statement | |\n|---|---|\n")
-	planner := sqlplan.New(sealedTables, sqlplan.Postgres, sqlplan.Options{})
+	planner := sqlplan.New(sealedTables, dialect.Postgres, sqlplan.Options{})
 	last := ""
 	for _, s := range shapes {
 		if s.sql == last { // the same with other values
@@ -114,26 +116,26 @@ func refusalOf(t *testing.T, p *sqlplan.Planner, sql string, searchKeys int) *sq
 }
 
 // catalogOf is a server that has the tables of ddl.
-type catalogOf map[string]*sqlplan.Relation
+type catalogOf map[string]*dbcatalog.Relation
 
 var ddlCatalog = func() catalogOf {
 	all := catalogOf{}
 	for _, m := range regexp.MustCompile(`CREATE TABLE (?:(\w+)\.)?(\w+) \((.*)\);`).FindAllStringSubmatch(ddl+plainDDL, -1) {
-		r := &sqlplan.Relation{Schema: m[1], Name: m[2]}
+		r := &dbcatalog.Relation{Schema: m[1], Name: m[2]}
 		if r.Schema == "" {
 			r.Schema = "public"
 		}
 		for def := range strings.SplitSeq(m[3], ", ") {
 			name, typ, _ := strings.Cut(def, " ")
-			col := sqlplan.RelationColumn{Name: name, Type: strings.Fields(typ)[0], Storage: sqlplan.StorageText}
+			col := dbcatalog.Column{Name: name, Type: strings.Fields(typ)[0], Storage: dbcatalog.StorageText}
 			if strings.HasPrefix(typ, "%") {
-				col.Type, col.Storage = "bytea", sqlplan.StorageBytes
+				col.Type, col.Storage = "bytea", dbcatalog.StorageBytes
 			}
 			r.Columns = append(r.Columns, col)
 		}
 		all[r.Schema+"."+r.Name] = r
 	}
-	view := &sqlplan.Relation{Schema: "public", Name: "user_view", View: true}
+	view := &dbcatalog.Relation{Schema: "public", Name: "user_view", View: true}
 	for _, i := range []int{0, 1, 3} { // as ddl has it: id, email, note
 		view.Columns = append(view.Columns, all["public.users"].Columns[i])
 	}
@@ -142,7 +144,7 @@ var ddlCatalog = func() catalogOf {
 }()
 
 // Relation implements sqlplan.Catalog.
-func (c catalogOf) Relation(_ context.Context, schemaName, name string) (*sqlplan.Relation, error) {
+func (c catalogOf) Relation(_ context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
 	if schemaName == "" || schemaName == "main" {
 		schemaName = "public"
 	}
@@ -161,8 +163,8 @@ var (
 // of SQLite. The last cell of a row says "works" or "refused".
 func TestCheckedTables(t *testing.T) {
 	planners := map[string]*sqlplan.Planner{
-		"postgres": sqlplan.New(sealedTables, sqlplan.Postgres, sqlplan.Options{}),
-		"sqlite":   sqlplan.New(liteTables, sqlplan.SQLite, sqlplan.Options{}),
+		"postgres": sqlplan.New(sealedTables, dialect.Postgres, sqlplan.Options{}),
+		"sqlite":   sqlplan.New(liteTables, dialect.SQLite, sqlplan.Options{}),
 	}
 	for name, least := range map[string]int{"README.md": 15, "docs/sql.md": 8} {
 		text, err := os.ReadFile(root + name)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -48,13 +50,13 @@ func minText(s codec.Suite) int { return base64.RawURLEncoding.EncodedLen(s.Over
 // Condition returns the SQL condition that holds for NULL and for what may be a cell of column c, stored as bytes or
 // as text, and for nothing else. It proves nothing about the rest of the cell, which only the
 // key can.
-func Condition(d Dialect, c *schema.Column, text bool) string {
-	name := quote(c.Name)
+func Condition(d dialect.Dialect, c *schema.Column, text bool) string {
+	name := dbcatalog.QuoteIdent(c.Name)
 	var cond string
 	switch {
-	case d == SQLite && text:
+	case d == dialect.SQLite && text:
 		cond = liteText(name, c)
-	case d == SQLite:
+	case d == dialect.SQLite:
 		cond = fmt.Sprintf("typeof(%[1]s) = 'blob' AND length(%[1]s) >= %[2]d AND substr(%[1]s, 1, %[3]d) = x'%[4]s'",
 			name, c.Suite().Overhead(), prefixSize, hex.EncodeToString(prefix(c)))
 	case text:
@@ -85,8 +87,8 @@ func SameCondition(definition string, c *schema.Column, text bool) bool {
 		return false
 	}
 	definition = strings.TrimSuffix(definition, " NOT VALID")
-	return bare(definition) == bare(Condition(Postgres, c, text)) ||
-		bare(definition) == bare(strings.ReplaceAll(Condition(Postgres, c, text), quote(c.Name), c.Name))
+	return bare(definition) == bare(Condition(dialect.Postgres, c, text)) ||
+		bare(definition) == bare(strings.ReplaceAll(Condition(dialect.Postgres, c, text), dbcatalog.QuoteIdent(c.Name), c.Name))
 }
 
 var noise = strings.NewReplacer(" ", "", "\n", "", "(", "", ")", "", "::bytea", "", "::text", "", "::character varying", "")

@@ -14,22 +14,15 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/schema"
 )
 
-// Dialect is the SQL dialect of the database.
-type Dialect uint8
-
-// The dialects. The zero value is Postgres.
-const (
-	Postgres Dialect = iota
-	SQLite
-)
-
 // Options say what to write. The zero value is usable.
 type Options struct {
-	Dialect  Dialect
+	Dialect  dialect.Dialect
 	KeyTable string // default keycache.DefaultTable
 
 	// NotValid makes PostgreSQL hold only new rows and updated ones to the CHECK, for tables
@@ -43,11 +36,7 @@ type Options struct {
 // Write returns the statements for a schema. The same schema and options give the same
 // text. The error is about the name of the key table.
 func Write(s *schema.Schema, o Options) (string, error) {
-	dialect := keycache.Postgres
-	if o.Dialect == SQLite {
-		dialect = keycache.SQLite
-	}
-	keys := keycache.OpenStore(nil, dialect, o.KeyTable).DDL() // the DDL needs no database
+	keys := keycache.OpenStore(nil, keycache.Dialect(o.Dialect), o.KeyTable).DDL() // the DDL needs no database
 	if keys == "" {
 		return "", fmt.Errorf("ddl: %q is not a table name; write table or schema.table", o.KeyTable)
 	}
@@ -63,7 +52,7 @@ func Write(s *schema.Schema, o Options) (string, error) {
 		for _, c := range t.Columns() {
 			fmt.Fprintf(&b, "\n-- %s.%s: %s %s, identity %q, tag %04x\n", t, c.Name, c.Mode, c.Kind.String(), c.Identity(), c.Tag())
 			text := o.Text != nil && o.Text(c)
-			if o.Dialect == SQLite {
+			if o.Dialect == dialect.SQLite {
 				b.WriteString(Triggers(t, c, text))
 				continue
 			}
@@ -77,8 +66,8 @@ func Write(s *schema.Schema, o Options) (string, error) {
 // AddCheck returns the statement that adds a column's CHECK to a PostgreSQL table, or
 // replaces the one of the same name.
 func AddCheck(t *schema.Table, c *schema.Column, text, notValid bool) string {
-	name := quote(ConstraintName(c))
-	s := fmt.Sprintf("ALTER TABLE %s\n\tDROP CONSTRAINT IF EXISTS %s,\n\tADD CONSTRAINT %[2]s CHECK (%s)", tableName(t), name, Condition(Postgres, c, text))
+	name := dbcatalog.QuoteIdent(ConstraintName(c))
+	s := fmt.Sprintf("ALTER TABLE %s\n\tDROP CONSTRAINT IF EXISTS %s,\n\tADD CONSTRAINT %[2]s CHECK (%s)", tableName(t), name, Condition(dialect.Postgres, c, text))
 	if !notValid {
 		return s + ";\n"
 	}
@@ -107,7 +96,7 @@ BEGIN
 	END IF;
 	ALTER TABLE %[5]s ALTER COLUMN %[6]s DROP DEFAULT, ALTER COLUMN %[6]s TYPE %[1]s USING NULL;
 END
-`, typ, accepted, literal(tableName(t)), literal(c.Name), tableName(t), quote(c.Name),
+`, typ, accepted, literal(tableName(t)), literal(c.Name), tableName(t), dbcatalog.QuoteIdent(c.Name),
 		literal(strings.ReplaceAll(t.String()+"."+c.Name+" holds values that are not sealed", "%", "%%")))
 	tag := "$colseal$"
 	for strings.Contains(body, tag) {
@@ -121,16 +110,16 @@ END
 // BLOB.
 func Triggers(t *schema.Table, c *schema.Column, text bool) string {
 	var b strings.Builder
-	cond := strings.ReplaceAll(Condition(SQLite, c, text), quote(c.Name), "NEW."+quote(c.Name))
-	fmt.Fprintf(&b, "-- In a new table, write instead of the triggers: CONSTRAINT %s CHECK (%s)\n", quote(ConstraintName(c)), Condition(SQLite, c, text))
-	for _, event := range []string{"INSERT", "UPDATE OF " + quote(c.Name)} {
+	cond := strings.ReplaceAll(Condition(dialect.SQLite, c, text), dbcatalog.QuoteIdent(c.Name), "NEW."+dbcatalog.QuoteIdent(c.Name))
+	fmt.Fprintf(&b, "-- In a new table, write instead of the triggers: CONSTRAINT %s CHECK (%s)\n", dbcatalog.QuoteIdent(ConstraintName(c)), Condition(dialect.SQLite, c, text))
+	for _, event := range []string{"INSERT", "UPDATE OF " + dbcatalog.QuoteIdent(c.Name)} {
 		word, _, _ := strings.Cut(strings.ToLower(event), " ")
-		name := quote(shorten("colseal_" + t.Name + "_" + c.Name + "_" + word))
+		name := dbcatalog.QuoteIdent(shorten("colseal_" + t.Name + "_" + c.Name + "_" + word))
 		if t.Schema != "" {
-			name = quote(t.Schema) + "." + name
+			name = dbcatalog.QuoteIdent(t.Schema) + "." + name
 		}
 		fmt.Fprintf(&b, "DROP TRIGGER IF EXISTS %s;\nCREATE TRIGGER %[1]s BEFORE %s ON %s\nWHEN NOT (%s)\nBEGIN\n\tSELECT RAISE(ABORT, %s);\nEND;\n",
-			name, event, quote(t.Name), cond, "'"+strings.ReplaceAll("colseal: "+t.String()+"."+c.Name+" takes only sealed cells of this column", "'", "''")+"'")
+			name, event, dbcatalog.QuoteIdent(t.Name), cond, "'"+strings.ReplaceAll("colseal: "+t.String()+"."+c.Name+" takes only sealed cells of this column", "'", "''")+"'")
 	}
 	return b.String()
 }
@@ -139,31 +128,21 @@ func Triggers(t *schema.Table, c *schema.Column, text bool) string {
 // and at most 63 bytes, which is all that PostgreSQL keeps of a name.
 func ConstraintName(c *schema.Column) string { return shorten("colseal_" + c.Name + "_check") }
 
-const maxName = 63
-
 // shorten makes a name fit, with a hash in the place of what is cut.
 func shorten(name string) string {
-	if len(name) <= maxName {
+	if len(name) <= dbcatalog.MaxName {
 		return name
 	}
 	sum := sha256.Sum256([]byte(name))
 	tail := "_" + hex.EncodeToString(sum[:4])
-	n := maxName - len(tail)
+	n := dbcatalog.MaxName - len(tail)
 	for !utf8.RuneStart(name[n]) {
 		n--
 	}
 	return name[:n] + tail
 }
 
-func tableName(t *schema.Table) string {
-	if t.Schema == "" {
-		return quote(t.Name)
-	}
-	return quote(t.Schema) + "." + quote(t.Name)
-}
-
-// quote writes an identifier. Always in quotes: the name may be a reserved word.
-func quote(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+func tableName(t *schema.Table) string { return dbcatalog.Name{Schema: t.Schema, Table: t.Name}.SQL() }
 
 func literal(s string) string {
 	s = strings.ReplaceAll(s, "'", "''")

@@ -10,6 +10,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -33,14 +34,14 @@ func TestSQLite(t *testing.T) {
 	table := s.Lookup("", "users")
 	email, ssn := table.Column("email"), table.Column("ssn")
 	text := func(c *schema.Column) bool { return c == ssn }
-	triggers, err := Write(s, Options{Dialect: SQLite, Text: text})
+	triggers, err := Write(s, Options{Dialect: dialect.SQLite, Text: text})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, statements := range map[string]string{
 		"triggers": "CREATE TABLE users (email, ssn);" + triggers + triggers,
-		"checks": "CREATE TABLE users (email, ssn, CHECK (" + Condition(SQLite, email, false) + "), CHECK (" +
-			Condition(SQLite, ssn, true) + "))",
+		"checks": "CREATE TABLE users (email, ssn, CHECK (" + Condition(dialect.SQLite, email, false) + "), CHECK (" +
+			Condition(dialect.SQLite, ssn, true) + "))",
 	} {
 		t.Run(name, func(t *testing.T) {
 			db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "db"))

@@ -1,6 +1,7 @@
 package sqlplan
 
 import (
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
@@ -8,7 +9,7 @@ import (
 type writeTarget struct {
 	name string // of the table, as the statement gives it
 	item *item
-	rel  *Relation // nil when the table is not registered or there is no catalog
+	rel  *dbcatalog.Relation // nil when the table is not registered or there is no catalog
 }
 
 // openWrite analyses what every write begins with: its WITH clause and its table. The

@@ -3,10 +3,12 @@ package sqlplan
 import (
 	"strings"
 	"testing"
+
+	"github.com/colseal/colseal/internal/dialect"
 )
 
 func BenchmarkPlanCached(b *testing.B) {
-	p := New(testSchema, Postgres, Options{})
+	p := New(testSchema, dialect.Postgres, Options{})
 	env := &Env{Catalog: testCatalog, SearchPath: `"$user", public`}
 	for name, sql := range map[string]string{
 		"sealed":  "SELECT id, email FROM users WHERE email = $1",
@@ -32,7 +34,7 @@ func BenchmarkPlanFirst(b *testing.B) {
 	q.WriteString("FROM users u JOIN a ON a.id = u.id\nWHERE u.email = $2\n AND u.org IN (1, 2, 3)\n ORDER BY u.id")
 	for name, sql := range map[string]string{"point": "SELECT id, email FROM users WHERE email = $1", "60-lines": q.String()} {
 		b.Run(name, func(b *testing.B) {
-			p := New(testSchema, Postgres, Options{})
+			p := New(testSchema, dialect.Postgres, Options{})
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, _, err := p.analyse(b.Context(), sql, &Env{Catalog: testCatalog}); err != nil {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/colseal/colseal/internal/dialect"
 )
 
 func TestClassOfRefusals(t *testing.T) {
@@ -35,14 +37,14 @@ func TestClassOfRefusals(t *testing.T) {
 		{"INSERT INTO leads(email) VALUES (5)", 1, ClassRewriting},
 		{"SELECT email, id FROM users GROUP BY ROLLUP (email, id)", 2, ClassSearchKeys},
 	} {
-		_, err := New(testSchema, Postgres, Options{}).Plan(t.Context(), tt.sql, &Env{Catalog: testCatalog, SearchKeys: tt.keys})
+		_, err := New(testSchema, dialect.Postgres, Options{}).Plan(t.Context(), tt.sql, &Env{Catalog: testCatalog, SearchKeys: tt.keys})
 		var r *Refusal
 		if !errors.As(err, &r) || r.Class != tt.want {
 			t.Errorf("Plan(%q) = %v, want a refusal of class %s", tt.sql, err, tt.want)
 		}
 	}
 	const several = "UPDATE users SET ssn = ?; UPDATE users SET ssn = ?"
-	_, err := New(testSchema, SQLite, Options{}).Plan(t.Context(), several, &Env{Catalog: testCatalog})
+	_, err := New(testSchema, dialect.SQLite, Options{}).Plan(t.Context(), several, &Env{Catalog: testCatalog})
 	if r := (*Refusal)(nil); !errors.As(err, &r) || r.Class != ClassSeveral {
 		t.Errorf("Plan(%q) = %v, want a refusal of class %s", several, err, ClassSeveral)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
@@ -116,7 +117,7 @@ func (e *emission) spansOf(dims []*dimension) bool {
 
 func (e *emission) spanOf(x sqlparse.Expr) (span, bool) {
 	var tokens []sqlparse.Token
-	if e.p.dialect == Postgres {
+	if e.p.dialect == dialect.Postgres {
 		var err error
 		if tokens, err = e.scan(); err != nil {
 			return span{}, false

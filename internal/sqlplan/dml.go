@@ -3,6 +3,7 @@ package sqlplan
 import (
 	"slices"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
@@ -28,7 +29,7 @@ func (a *analysis) update(s *sqlparse.Update, with *withScope) ([]output, error)
 	if err := a.condition(s.Where, sc); err != nil {
 		return nil, err
 	}
-	if a.p.dialect == SQLite {
+	if a.p.dialect == dialect.SQLite {
 		return a.returning(s.Returning, w, sc.with)
 	}
 	return a.returningIn(s.Returning, w, star, sc)
@@ -48,7 +49,7 @@ func (a *analysis) delete(s *sqlparse.Delete, with *withScope) ([]output, error)
 	if err := a.condition(s.Where, sc); err != nil {
 		return nil, err
 	}
-	if a.p.dialect == SQLite {
+	if a.p.dialect == dialect.SQLite {
 		return a.returning(s.Returning, w, sc.with)
 	}
 	return a.returningIn(s.Returning, w, star, sc)
@@ -118,7 +119,7 @@ func (a *analysis) mergeWhen(m sqlparse.MergeWhen, w *writeTarget, sc *scope) er
 // returning analyses RETURNING where only the target is in scope. SQLite knows it by the
 // table's name, never by an alias.
 func (a *analysis) returning(r *sqlparse.Returning, w *writeTarget, with *withScope) ([]output, error) {
-	if a.p.dialect == SQLite {
+	if a.p.dialect == dialect.SQLite {
 		own := *w.item
 		own.name, own.schema = w.name, ""
 		w = &writeTarget{name: w.name, item: &own, rel: w.rel}

@@ -3,6 +3,7 @@ package sqlplan
 import (
 	"fmt"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
@@ -109,7 +110,7 @@ func (a *analysis) condition(e sqlparse.Expr, sc *scope) error {
 // null notes a NULL and returns its term.
 func (a *analysis) null(c *sqlparse.Const) *term {
 	t := newFree()
-	if a.p.dialect == Postgres {
+	if a.p.dialect == dialect.Postgres {
 		a.bare = append(a.bare, bareNull{pos: c.Pos(), t: t})
 	}
 	return t

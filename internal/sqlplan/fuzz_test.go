@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -33,7 +34,7 @@ func FuzzPlan(f *testing.F) {
 	if seeds < 100 {
 		f.Fatalf("only %d seeds", seeds)
 	}
-	planners := []*Planner{New(testSchema, Postgres, Options{}), New(testSchema, SQLite, Options{})}
+	planners := []*Planner{New(testSchema, dialect.Postgres, Options{}), New(testSchema, dialect.SQLite, Options{})}
 	f.Fuzz(func(t *testing.T, sql string) {
 		for _, p := range planners {
 			for keys := 1; keys <= 3; keys++ {
@@ -82,7 +83,7 @@ func wellPlanned(p *Planner, plan *Plan, sql string, keys int) error {
 	if len(plan.Chunks) != len(plan.Literals)+1 {
 		return fmt.Errorf("%d chunks for %d literals", len(plan.Chunks), len(plan.Literals))
 	}
-	cell := map[Dialect]string{Postgres: `'\x00'::bytea`, SQLite: `X'00'`}[p.dialect]
+	cell := map[dialect.Dialect]string{dialect.Postgres: `'\x00'::bytea`, dialect.SQLite: `X'00'`}[p.dialect]
 	sent := strings.Join(plan.Chunks, cell)
 	file, err := p.parse(sent)
 	if err != nil {
@@ -111,7 +112,7 @@ func coveredParams(p *Planner, plan *Plan) error {
 			return fmt.Errorf("parameter %d is sealed for nothing", i)
 		}
 	}
-	if i := slices.Index(used, false); i >= 0 && p.dialect == Postgres { // SQLite's ?5 leaves four out
+	if i := slices.Index(used, false); i >= 0 && p.dialect == dialect.Postgres { // SQLite's ?5 leaves four out
 		return fmt.Errorf("argument %d is not sent", i+1)
 	}
 	return nil

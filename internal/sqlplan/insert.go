@@ -3,6 +3,7 @@ package sqlplan
 import (
 	"slices"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/schema"
 )
@@ -136,7 +137,7 @@ func (a *analysis) finishInsert(s *sqlparse.Insert, w *writeTarget, names []sqlp
 		}
 		return a.refuseUnknown(s.Pos(), nil, "the columns of the table are not known", "write the column list")
 	}
-	if a.p.dialect == SQLite && width != len(names) {
+	if a.p.dialect == dialect.SQLite && width != len(names) {
 		return a.refuseName(s.Pos(), nil, "the INSERT has fewer values than columns", "give a value for each column, or write the column list")
 	}
 	return a.addColumnList(s, names[:min(width, len(names))])
@@ -171,7 +172,7 @@ func (a *analysis) allColumns(w *writeTarget) []sqlparse.Name {
 		return names
 	}
 	for i := range w.rel.Columns {
-		if c := &w.rel.Columns[i]; !c.Hidden && (!c.Generated || a.p.dialect == Postgres) {
+		if c := &w.rel.Columns[i]; !c.Hidden && (!c.Generated || a.p.dialect == dialect.Postgres) {
 			names = append(names, sqlparse.Name{Name: a.p.fold(c.Name)})
 		}
 	}

@@ -1,6 +1,8 @@
 package sqlplan
 
 import (
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/schema"
 )
@@ -94,7 +96,7 @@ func (a *analysis) makes(tn *sqlparse.TableName, outs []output, what string) err
 		if o.gap {
 			continue
 		}
-		if table != nil && (o.name == "" || !o.sure && a.p.dialect == Postgres) {
+		if table != nil && (o.name == "" || !o.sure && a.p.dialect == dialect.Postgres) {
 			return a.refuseUnknown(tn.Pos(), nil, what+" of a column whose name is not known", "name each column with AS")
 		}
 		var col *schema.Column
@@ -112,7 +114,7 @@ func (a *analysis) makes(tn *sqlparse.TableName, outs []output, what string) err
 			}
 			continue
 		}
-		storage := StorageBytes
+		storage := dbcatalog.StorageBytes
 		if r.state == sealed {
 			storage = r.cols[0].storage
 		}

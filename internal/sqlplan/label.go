@@ -4,13 +4,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
 // keepLabel gives an output the label that PostgreSQL gives the expression as it was
 // written: a sealed value gets a type, by which it would be named.
 func (e *emission) keepLabel(value sqlparse.Expr) {
-	if value == nil || e.p.dialect != Postgres {
+	if value == nil || e.p.dialect != dialect.Postgres {
 		return
 	}
 	label := "?column?"
@@ -27,7 +28,7 @@ func (e *emission) keepLabel(value sqlparse.Expr) {
 
 // shown notes the outputs of a query whose labels are seen outside of it.
 func (a *analysis) shown(outs []output) {
-	if a.p.dialect != SQLite {
+	if a.p.dialect != dialect.SQLite {
 		return
 	}
 	for _, o := range outs {

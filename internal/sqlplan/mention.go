@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/colseal/colseal/internal/dialect"
 )
 
 // mentions reports whether a text could name a registered table, or change how texts
@@ -37,25 +39,10 @@ func (p *Planner) mentions(sql string) bool {
 
 // quotes are the quotation marks of names, which are doubled inside a name.
 func (p *Planner) quotes() []string {
-	if p.dialect == SQLite {
+	if p.dialect == dialect.SQLite {
 		return []string{`"`, "`", "'"}
 	}
 	return []string{`"`}
-}
-
-// maxIdentifier is how many bytes of a name PostgreSQL keeps.
-const maxIdentifier = 63
-
-// clipIdentifier cuts a name as PostgreSQL does, at the end of a character.
-func clipIdentifier(name string) string {
-	if len(name) <= maxIdentifier {
-		return name
-	}
-	n := maxIdentifier
-	for n > 0 && !utf8.RuneStart(name[n]) {
-		n--
-	}
-	return name[:n]
 }
 
 // containsName reports whether name stands in text other than as a part of a longer
@@ -113,7 +100,7 @@ func (p *Planner) mayChange(sql, word string) bool {
 	switch {
 	case strings.Contains(lower, "set_config"):
 		return true
-	case p.dialect == SQLite || !containsName(lower, "into") && word != "explain":
+	case p.dialect == dialect.SQLite || !containsName(lower, "into") && word != "explain":
 		return false
 	}
 	lower = strings.ToLower(p.blank(sql)) // what literals and comments hold does not count

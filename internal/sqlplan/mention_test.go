@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -12,22 +13,22 @@ import (
 func TestMentions(t *testing.T) {
 	long := strings.Repeat("a", 63)
 	for _, c := range []struct {
-		dialect     Dialect
+		dialect     dialect.Dialect
 		table, text string
 		want        bool
 	}{
-		{Postgres, "users", "SELECT 1 FROM USERS", true},
-		{Postgres, "users", `SELECT 1 FROM"users"`, true},
-		{Postgres, "users", "SELECT 1 FROM/**/users--", true},
-		{Postgres, "users", "SELECT 1 FROM users2, my_users, users$", false},
-		{Postgres, "users", `SELECT 1 FROM U&"\0075sers"`, true},
-		{Postgres, "\"\u212ael\"", "SELECT 1 FROM \"\u212ael\"", true},
-		{Postgres, "\"\u0130d\"", "SELECT 1 FROM \"\u0130d\" WHERE '\u0130\u0130' = ''", true},
-		{Postgres, `"we""ird"`, `SELECT 1 FROM "we""ird"`, true},
-		{Postgres, long, "SELECT 1 FROM " + long + "bcd", true}, // cut by the server
-		{SQLite, "\"we`ird\"", "SELECT 1 FROM `we``ird`", true},
-		{SQLite, `"we'ird"`, "SELECT 1 FROM 'we''ird'", true},
-		{SQLite, "users", "SELECT 1 FROM [users]", true},
+		{dialect.Postgres, "users", "SELECT 1 FROM USERS", true},
+		{dialect.Postgres, "users", `SELECT 1 FROM"users"`, true},
+		{dialect.Postgres, "users", "SELECT 1 FROM/**/users--", true},
+		{dialect.Postgres, "users", "SELECT 1 FROM users2, my_users, users$", false},
+		{dialect.Postgres, "users", `SELECT 1 FROM U&"\0075sers"`, true},
+		{dialect.Postgres, "\"\u212ael\"", "SELECT 1 FROM \"\u212ael\"", true},
+		{dialect.Postgres, "\"\u0130d\"", "SELECT 1 FROM \"\u0130d\" WHERE '\u0130\u0130' = ''", true},
+		{dialect.Postgres, `"we""ird"`, `SELECT 1 FROM "we""ird"`, true},
+		{dialect.Postgres, long, "SELECT 1 FROM " + long + "bcd", true}, // cut by the server
+		{dialect.SQLite, "\"we`ird\"", "SELECT 1 FROM `we``ird`", true},
+		{dialect.SQLite, `"we'ird"`, "SELECT 1 FROM 'we''ird'", true},
+		{dialect.SQLite, "users", "SELECT 1 FROM [users]", true},
 	} {
 		p := New(schema.Must(schema.Columns(c.table, schema.Column{Name: "email"})), c.dialect, Options{})
 		if got := p.mentions(c.text); got != c.want {
@@ -39,7 +40,7 @@ func TestMentions(t *testing.T) {
 // The server cuts a name that is too long, and so finds the sealed table.
 func TestLongNames(t *testing.T) {
 	long := strings.Repeat("a", 63)
-	p := New(schema.Must(schema.Columns(long, schema.Column{Name: "email"})), Postgres, Options{})
+	p := New(schema.Must(schema.Columns(long, schema.Column{Name: "email"})), dialect.Postgres, Options{})
 	catalog := fakeCatalog{"public." + long: relation(long, "email bytea")}
 	plan, err := p.Plan(t.Context(), "INSERT INTO "+long+"zz(email) VALUES ('x')", &Env{Catalog: catalog})
 	if err == nil && len(plan.Literals) != 1 || err != nil && !errors.Is(err, ErrRefused) {
@@ -49,7 +50,7 @@ func TestLongNames(t *testing.T) {
 
 // A plan that was made without a catalog is not given to those who have one.
 func TestPlansWithoutCatalog(t *testing.T) {
-	p := New(testSchema, Postgres, Options{})
+	p := New(testSchema, dialect.Postgres, Options{})
 	const sql = "SELECT * FROM users"
 	if _, err := p.Plan(t.Context(), sql, nil); err != nil {
 		t.Fatal(err)
@@ -62,7 +63,7 @@ func TestPlansWithoutCatalog(t *testing.T) {
 
 // What may change tables or the session is noticed in texts that name no sealed table, too.
 func TestEffectsOfOtherTexts(t *testing.T) {
-	p := New(schema.Must(schema.Columns("users", schema.Column{Name: "email"})), Postgres, Options{})
+	p := New(schema.Must(schema.Columns("users", schema.Column{Name: "email"})), dialect.Postgres, Options{})
 	for text, want := range map[string]bool{
 		"SELECT 1":                         false,
 		"SELECT * INTO TEMP orders FROM o": true,
@@ -94,10 +95,10 @@ func TestEffectsOfOtherTexts(t *testing.T) {
 func TestBlankHidesWhatMayBeAString(t *testing.T) {
 	s := schema.Must(schema.Columns("users", schema.Column{Name: "email"}))
 	const text = `SELECT "Email", "id" FROM "users" WHERE "email" = "alice" OR [id] = 'bob' -- carol`
-	if got, want := New(s, SQLite, Options{}).Blank(text), `SELECT "Email", "**" FROM "users" WHERE "email" = "*****" OR [id] = *****         `; got != want {
+	if got, want := New(s, dialect.SQLite, Options{}).Blank(text), `SELECT "Email", "**" FROM "users" WHERE "email" = "*****" OR [id] = *****         `; got != want {
 		t.Errorf("SQLite:\n%s\n%s", got, want)
 	}
-	if got, want := New(s, Postgres, Options{}).Blank(`SELECT "id" = 'bob'`), `SELECT "id" = *****`; got != want {
+	if got, want := New(s, dialect.Postgres, Options{}).Blank(`SELECT "id" = 'bob'`), `SELECT "id" = *****`; got != want {
 		t.Errorf("PostgreSQL:\n%s\n%s", got, want)
 	}
 }

@@ -4,13 +4,15 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/schema"
 )
 
 // number gives each role of each parameter its number in the text to be sent.
 func (e *emission) number() error {
-	if e.p.dialect == SQLite {
+	if e.p.dialect == dialect.SQLite {
 		return e.numberSQLite()
 	}
 	top := 0
@@ -78,7 +80,7 @@ type role struct {
 	number   int
 	name     string
 	identity string
-	storage  Storage
+	storage  dbcatalog.Storage
 	kind     schema.Kind
 	array    bool
 	key      int
@@ -153,7 +155,7 @@ func (e *emission) numberSQLite() error {
 // typeName returns the type that the server needs for a sealed value.
 func (e *emission) typeName(u *Use) string {
 	name := "bytea"
-	if u.Storage == StorageText {
+	if u.Storage == dbcatalog.StorageText {
 		name = "text"
 	}
 	if u.Array {

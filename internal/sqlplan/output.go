@@ -1,6 +1,7 @@
 package sqlplan
 
 import (
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
@@ -73,7 +74,7 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 		o := output{name: t.Name, t: x, sure: t.Name != ""}
 		if o.name == "" {
 			o.name, o.sure = a.label(t.Expr)
-			if a.p.dialect == SQLite && !isColumn(t.Expr) || wholeValue(t.Expr) {
+			if a.p.dialect == dialect.SQLite && !isColumn(t.Expr) || wholeValue(t.Expr) {
 				o.unnamed = t.Expr
 			}
 		}
@@ -123,7 +124,7 @@ func isColumn(e sqlparse.Expr) bool {
 // what will be reported, which only PostgreSQL documents. SQLite's name of anything but a
 // column is its text, which no reference here can mean.
 func (a *analysis) label(e sqlparse.Expr) (name string, sure bool) {
-	if a.p.dialect == SQLite {
+	if a.p.dialect == dialect.SQLite {
 		return columnBehind(e), false
 	}
 	switch e := e.(type) {

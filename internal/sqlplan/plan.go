@@ -8,6 +8,7 @@
 package sqlplan
 
 import (
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -59,7 +60,7 @@ type Plan struct {
 // Use is the purpose for which a parameter or literal is sealed.
 type Use struct {
 	Column  *schema.Column
-	Storage Storage
+	Storage dbcatalog.Storage
 	// Array: the value is an array whose elements are sealed one by one
 	// (email = ANY($1)).
 	Array bool
@@ -93,16 +94,6 @@ type Result struct {
 	// Array: the value is an array of cells.
 	Array bool
 }
-
-// Storage is how a sealed column is stored.
-type Storage uint8
-
-// The storage classes of a column.
-const (
-	StorageBytes Storage = iota + 1 // bytea or BLOB: the cell as it is
-	StorageText                     // text, varchar: "cs1:" + base64url
-	StorageOther                    // any other type: cannot hold a cell
-)
 
 // Effects are what a text may change for later ones on the same connection or
 // database.

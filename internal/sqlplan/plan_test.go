@@ -10,31 +10,33 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/testdiff"
 	"github.com/colseal/colseal/schema"
 )
 
 // fakeCatalog is a server with a few tables.
-type fakeCatalog map[string]*Relation
+type fakeCatalog map[string]*dbcatalog.Relation
 
-func (c fakeCatalog) Relation(_ context.Context, schemaName, name string) (*Relation, error) {
+func (c fakeCatalog) Relation(_ context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
 	if schemaName == "" {
 		schemaName = "public"
 	}
 	return c[schemaName+"."+name], nil
 }
 
-func relation(name string, cols ...string) *Relation {
-	r := &Relation{Schema: "public", Name: name}
+func relation(name string, cols ...string) *dbcatalog.Relation {
+	r := &dbcatalog.Relation{Schema: "public", Name: name}
 	for _, c := range cols {
 		name, typ, _ := strings.Cut(c, " ")
 		typ, kind, _ := strings.Cut(typ, " ")
-		rc := RelationColumn{Name: name, Type: typ, Storage: StorageOther, Generated: kind == "generated", Hidden: kind == "hidden"}
+		rc := dbcatalog.Column{Name: name, Type: typ, Storage: dbcatalog.StorageOther, Generated: kind == "generated", Hidden: kind == "hidden"}
 		switch typ {
 		case "bytea":
-			rc.Storage = StorageBytes
+			rc.Storage = dbcatalog.StorageBytes
 		case "text":
-			rc.Storage = StorageText
+			rc.Storage = dbcatalog.StorageText
 		}
 		r.Columns = append(r.Columns, rc)
 	}
@@ -49,13 +51,13 @@ var testCatalog = fakeCatalog{
 	"public.tagged":  relation("tagged", "id bigint", "tags bytea", "nums bytea"),
 	"public.made":    relation("made", "id bigint", "up bigint generated", "mail bytea", "tag text", "rank float hidden"),
 	"public.broken":  relation("broken", "id bigint", "n integer"),
-	"other.users": func() *Relation {
+	"other.users": func() *dbcatalog.Relation {
 		r := relation("users", "id bigint", "email bytea", "ssn bytea")
 		r.Schema = "other"
 		return r
 	}(),
 	"public.orders": relation("orders", "id bigint", "user_id bigint", "total numeric"),
-	"public.user_view": func() *Relation {
+	"public.user_view": func() *dbcatalog.Relation {
 		r := relation("user_view", "id bigint", "email bytea")
 		r.View = true
 		return r
@@ -135,7 +137,7 @@ func renderUse(u *Use) string {
 	if u.Array {
 		s += "[]"
 	}
-	if u.Storage == StorageText {
+	if u.Storage == dbcatalog.StorageText {
 		s += "(text)"
 	}
 	if u.Key > 0 {
@@ -150,9 +152,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestPlans(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		dialect Dialect
+		dialect dialect.Dialect
 		keys    int
-	}{{"postgres", Postgres, 1}, {"sqlite", SQLite, 1}, {"postgres-twokeys", Postgres, 2}, {"sqlite-twokeys", SQLite, 2}} {
+	}{{"postgres", dialect.Postgres, 1}, {"sqlite", dialect.SQLite, 1}, {"postgres-twokeys", dialect.Postgres, 2}, {"sqlite-twokeys", dialect.SQLite, 2}} {
 		t.Run(c.name, func(t *testing.T) {
 			text, err := os.ReadFile("testdata/" + c.name + ".sql")
 			if err != nil {

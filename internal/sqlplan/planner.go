@@ -6,20 +6,13 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/hot"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/internal/sqlparse/lite"
 	"github.com/colseal/colseal/internal/sqlparse/pg"
 	"github.com/colseal/colseal/schema"
-)
-
-// Dialect is the SQL dialect of the server.
-type Dialect uint8
-
-// The dialects.
-const (
-	Postgres Dialect = iota
-	SQLite
 )
 
 // Options tune a Planner. The zero value is ready to use.
@@ -46,7 +39,7 @@ type Stats struct {
 // concurrent use. The texts, with the literals in them, stay in memory as long as they
 // are cached.
 type Planner struct {
-	dialect Dialect
+	dialect dialect.Dialect
 	limits  sqlparse.Limits
 	tables  map[string][]*schema.Table // by relation name, as the dialect compares names
 	words   []string                   // what a text must contain to name a table, in lower case
@@ -60,7 +53,7 @@ type Planner struct {
 }
 
 // New returns a Planner for a schema. A nil schema seals nothing.
-func New(s *schema.Schema, d Dialect, o Options) *Planner {
+func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 	if o.MaxPlans <= 0 {
 		o.MaxPlans = 4096
 	}
@@ -77,7 +70,7 @@ func New(s *schema.Schema, d Dialect, o Options) *Planner {
 		name := p.fold(t.Name)
 		if len(p.tables[name]) == 0 {
 			p.words = append(p.words, strings.ToLower(name))
-			if d == Postgres && len(name) >= maxIdentifier {
+			if d == dialect.Postgres && len(name) >= dbcatalog.MaxName {
 				p.long = append(p.long, strings.ToLower(name))
 			}
 		}
@@ -90,15 +83,10 @@ func New(s *schema.Schema, d Dialect, o Options) *Planner {
 // stand in the catalog, cut to the length that it has room for, SQLite's without regard
 // to ASCII case.
 func (p *Planner) fold(name string) string {
-	if p.dialect != SQLite {
-		return clipIdentifier(name)
+	if p.dialect != dialect.SQLite {
+		return dbcatalog.ClipName(name)
 	}
-	return strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, name)
+	return dbcatalog.FoldASCII(name)
 }
 
 // Plan returns what to do with a text. The error is a *Refusal, or the catalog's as
@@ -165,7 +153,7 @@ func (p *Planner) run(a *analysis) (plan *Plan, err error) {
 }
 
 func (p *Planner) parse(sql string) (*sqlparse.File, error) {
-	if p.dialect == SQLite {
+	if p.dialect == dialect.SQLite {
 		return lite.Parse(sql, p.limits)
 	}
 	return pg.Parse(sql, p.limits)

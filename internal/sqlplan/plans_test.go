@@ -3,6 +3,8 @@ package sqlplan
 import (
 	"fmt"
 	"testing"
+
+	"github.com/colseal/colseal/internal/dialect"
 )
 
 // A plan is found under what it was made for, and under nothing else.
@@ -61,7 +63,7 @@ func TestPlansAreBounded(t *testing.T) {
 }
 
 func TestCachedPlanAllocatesNothing(t *testing.T) {
-	p := New(testSchema, Postgres, Options{})
+	p := New(testSchema, dialect.Postgres, Options{})
 	env := &Env{Catalog: testCatalog, SearchPath: `"$user", public`}
 	for _, text := range []string{"SELECT id, email FROM users WHERE email = $1", "SELECT id FROM orders WHERE id = $1"} {
 		plan := func() {

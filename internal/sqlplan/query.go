@@ -3,6 +3,7 @@ package sqlplan
 import (
 	"strconv"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
@@ -31,7 +32,7 @@ func (a *analysis) selectStmt(s *sqlparse.Select, parent *scope, with *withScope
 
 // plainSelect analyses SELECT … FROM ….
 func (a *analysis) plainSelect(s *sqlparse.Select, sc *scope) ([]output, error) {
-	if a.p.dialect == SQLite {
+	if a.p.dialect == dialect.SQLite {
 		sc.aliases = map[string]bool{}
 		for _, t := range s.Targets {
 			sc.aliases[t.Name] = t.Name != ""

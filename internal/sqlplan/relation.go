@@ -1,6 +1,10 @@
 package sqlplan
 
-import "github.com/colseal/colseal/internal/sqlparse"
+import (
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sqlparse"
+)
 
 // The relations that are not registered are asked for only where their columns matter.
 
@@ -29,7 +33,7 @@ func (a *analysis) load(it *item) error {
 		if i < len(names) {
 			name = names[i]
 		}
-		o := output{name: name, t: newPlain(), sure: a.p.dialect == Postgres}
+		o := output{name: name, t: newPlain(), sure: a.p.dialect == dialect.Postgres}
 		if c.Hidden {
 			it.unlisted = append(it.unlisted, o)
 			continue
@@ -41,7 +45,7 @@ func (a *analysis) load(it *item) error {
 
 // relation asks the catalog what a name means; nil when there is no such relation or
 // no catalog.
-func (a *analysis) relation(tn *sqlparse.TableName) (*Relation, error) {
+func (a *analysis) relation(tn *sqlparse.TableName) (*dbcatalog.Relation, error) {
 	a.usedCatalog = true
 	if a.env.Catalog == nil {
 		return nil, nil

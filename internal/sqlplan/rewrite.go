@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/internal/sqlparse/lite"
 	"github.com/colseal/colseal/internal/sqlparse/pg"
@@ -115,8 +117,8 @@ func (e *emission) recasts() error {
 
 // castName returns the type that a cast of a sealed value gets.
 func (e *emission) castName(u *Use) string {
-	if e.p.dialect == SQLite {
-		if u.Storage == StorageText {
+	if e.p.dialect == dialect.SQLite {
+		if u.Storage == dbcatalog.StorageText {
 			return "TEXT"
 		}
 		return "BLOB"
@@ -202,7 +204,7 @@ func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, 
 func (p *Planner) blank(sql string) string {
 	var tokens []sqlparse.Token
 	var err error
-	if p.dialect == SQLite {
+	if p.dialect == dialect.SQLite {
 		tokens, err = lite.Tokens(sql, p.limits)
 	} else {
 		tokens, err = pg.Tokens(sql)
@@ -240,7 +242,7 @@ func (p *Planner) blank(sql string) string {
 // maybeString reports whether a word in double quotes may be a string, for which SQLite takes
 // one that is no name. Only the names that are registered are surely none.
 func (p *Planner) maybeString(word string) bool {
-	if p.dialect != SQLite || len(word) < 2 || word[0] != '"' {
+	if p.dialect != dialect.SQLite || len(word) < 2 || word[0] != '"' {
 		return false
 	}
 	name := p.fold(strings.ReplaceAll(word[1:len(word)-1], `""`, `"`))

@@ -1,6 +1,7 @@
 package sqlplan
 
 import (
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/schema"
 )
@@ -92,9 +93,9 @@ func (w *withScope) find(name string) *derived {
 }
 
 // systemColumns exist in every table and hold nothing of ours.
-var systemColumns = map[Dialect]map[string]bool{
-	Postgres: {"ctid": true, "xmin": true, "xmax": true, "cmin": true, "cmax": true, "tableoid": true},
-	SQLite:   {"rowid": true, "oid": true, "_rowid_": true},
+var systemColumns = map[dialect.Dialect]map[string]bool{
+	dialect.Postgres: {"ctid": true, "xmin": true, "xmax": true, "cmin": true, "cmax": true, "tableoid": true},
+	dialect.SQLite:   {"rowid": true, "oid": true, "_rowid_": true},
 }
 
 // column finds what a column reference means.
@@ -265,7 +266,7 @@ func (a *analysis) unresolved(c *sqlparse.Column) (*term, error) {
 		return newPlain(), nil
 	}
 	hint := "name a column of a table of this query"
-	if a.p.dialect == SQLite {
+	if a.p.dialect == dialect.SQLite {
 		hint += "; write strings in single quotes, as SQLite may take a name that does not exist for a string"
 	}
 	return nil, a.refuseName(c.Pos(), nil, "no table in this query has a column of this name", hint)

@@ -3,6 +3,8 @@ package sqlplan
 import (
 	"strings"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/schema"
 )
@@ -25,7 +27,7 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 	it.table = table
 	if rel == nil { // no catalog: only the sealed columns are known
 		for _, c := range table.Columns() {
-			it.cols = append(it.cols, output{name: a.p.fold(c.Name), t: newSealed(source{c, StorageBytes})})
+			it.cols = append(it.cols, output{name: a.p.fold(c.Name), t: newSealed(source{c, dbcatalog.StorageBytes})})
 		}
 		it.open = true
 		it.cols = append(it.cols, output{gap: true})
@@ -40,15 +42,15 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 
 // tableColumns lists the columns of a registered table, those that no star yields apart,
 // and refuses a table whose sealed columns cannot hold cells.
-func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel *Relation) (cols, unlisted []output, err error) {
+func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel *dbcatalog.Relation) (cols, unlisted []output, err error) {
 	cols = make([]output, 0, len(rel.Columns))
 	found := 0
 	for i := range rel.Columns {
 		rc := &rel.Columns[i]
-		o := output{name: a.p.fold(rc.Name), t: newPlain(), sure: a.p.dialect == Postgres}
+		o := output{name: a.p.fold(rc.Name), t: newPlain(), sure: a.p.dialect == dialect.Postgres}
 		if c := a.sealedColumn(table, rc.Name); c != nil {
 			found++
-			if rc.Storage == StorageOther {
+			if rc.Storage == dbcatalog.StorageOther {
 				return nil, nil, a.refuseStorage(tn.Pos(), c, "the column has type "+rc.Type+", which cannot hold a cell",
 					"change its type to bytea (or text), for example with ALTER TABLE … ALTER COLUMN … TYPE bytea")
 			}
@@ -73,7 +75,7 @@ func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel
 
 // sealedColumn returns the registered column of a name, as the dialect compares names.
 func (a *analysis) sealedColumn(t *schema.Table, name string) *schema.Column {
-	if a.p.dialect != SQLite {
+	if a.p.dialect != dialect.SQLite {
 		return t.Column(name)
 	}
 	for _, c := range t.Columns() {
@@ -84,7 +86,7 @@ func (a *analysis) sealedColumn(t *schema.Table, name string) *schema.Column {
 	return nil
 }
 
-func (a *analysis) relColumn(rel *Relation, name string) *RelationColumn {
+func (a *analysis) relColumn(rel *dbcatalog.Relation, name string) *dbcatalog.Column {
 	for i := range rel.Columns {
 		if a.p.fold(rel.Columns[i].Name) == a.p.fold(name) {
 			return &rel.Columns[i]
@@ -96,7 +98,7 @@ func (a *analysis) relColumn(rel *Relation, name string) *RelationColumn {
 // registered returns the registration that a relation's name means, and the relation
 // as the server describes it. Both are nil for other relations, and the relation alone
 // is nil when there is no catalog.
-func (a *analysis) registered(tn *sqlparse.TableName) (*schema.Table, *Relation, error) {
+func (a *analysis) registered(tn *sqlparse.TableName) (*schema.Table, *dbcatalog.Relation, error) {
 	candidates := a.p.tables[a.p.fold(tn.Name)]
 	if len(candidates) == 0 {
 		return nil, nil, nil

@@ -3,6 +3,7 @@ package sqlplan
 import (
 	"slices"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -42,7 +43,7 @@ const (
 // A source is a sealed column that a cell comes from, and how it is stored there.
 type source struct {
 	col     *schema.Column
-	storage Storage
+	storage dbcatalog.Storage
 }
 
 func newFree() *term  { return &term{} }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/schema"
 )
@@ -30,16 +32,16 @@ func longText() string {
 type catalog struct{}
 
 // Relation implements [sqlplan.Catalog].
-func (catalog) Relation(_ context.Context, _, name string) (*sqlplan.Relation, error) {
-	columns := map[string][]sqlplan.RelationColumn{
-		"users": {{Name: "id", Type: "bigint", Storage: sqlplan.StorageOther}, {Name: "email", Type: "bytea", Storage: sqlplan.StorageBytes},
-			{Name: "note", Type: "text", Storage: sqlplan.StorageText}, {Name: "org", Type: "bigint", Storage: sqlplan.StorageOther}},
-		"orders": {{Name: "id", Type: "bigint", Storage: sqlplan.StorageOther}, {Name: "total", Type: "numeric", Storage: sqlplan.StorageOther}},
+func (catalog) Relation(_ context.Context, _, name string) (*dbcatalog.Relation, error) {
+	columns := map[string][]dbcatalog.Column{
+		"users": {{Name: "id", Type: "bigint", Storage: dbcatalog.StorageOther}, {Name: "email", Type: "bytea", Storage: dbcatalog.StorageBytes},
+			{Name: "note", Type: "text", Storage: dbcatalog.StorageText}, {Name: "org", Type: "bigint", Storage: dbcatalog.StorageOther}},
+		"orders": {{Name: "id", Type: "bigint", Storage: dbcatalog.StorageOther}, {Name: "total", Type: "numeric", Storage: dbcatalog.StorageOther}},
 	}[name]
 	if columns == nil {
 		return nil, nil
 	}
-	return &sqlplan.Relation{Schema: "public", Name: name, Columns: columns}, nil
+	return &dbcatalog.Relation{Schema: "public", Name: name, Columns: columns}, nil
 }
 
 func newPlanner(most int) (*sqlplan.Planner, *sqlplan.Env, error) {
@@ -47,7 +49,7 @@ func newPlanner(most int) (*sqlplan.Planner, *sqlplan.Env, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p := sqlplan.New(tables, sqlplan.Postgres, sqlplan.Options{MaxPlans: most})
+	p := sqlplan.New(tables, dialect.Postgres, sqlplan.Options{MaxPlans: most})
 	return p, &sqlplan.Env{Catalog: catalog{}, SearchPath: `"$user", public`}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/dialect"
 )
 
 // style is how a text names its arguments before a library rewrites it to what the server reads.
@@ -40,7 +41,7 @@ func (b *bound) origin(n int) int {
 
 // bind rewrites a text as the library of a call does; ok is false when that depends on the values of the arguments, or when
 // the library would refuse it.
-func bind(d driver.Dialect, s *site, sql string, info *types.Info) (b *bound, ok bool) {
+func bind(d dialect.Dialect, s *site, sql string, info *types.Info) (b *bound, ok bool) {
 	switch s.style {
 	case native:
 		return &bound{sql: sql}, true
@@ -68,7 +69,7 @@ func bind(d driver.Dialect, s *site, sql string, info *types.Info) (b *bound, ok
 // rebinder writes a text anew.
 type rebinder struct {
 	src     string
-	dialect driver.Dialect
+	dialect dialect.Dialect
 	out     []byte
 	from    []int
 	n       int            // parameters so far

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/tools/go/ast/inspector"
 
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/dialect"
 )
 
 // Explain says what happens to a statement, as [driver.Explain] and [driver.ExplainOffline] do. It must be safe for
@@ -28,7 +29,7 @@ type Config struct {
 	// Open is called once, at the first SQL text that is found: programs without any need no schema.
 	Open func() (Explain, error)
 	// Dialect is the one that Explain reads; default PostgreSQL.
-	Dialect func() driver.Dialect
+	Dialect func() dialect.Dialect
 }
 
 // Result counts what stands in one package.
@@ -78,7 +79,7 @@ func New(cfg Config) *analysis.Analyzer {
 type checker struct {
 	pass    *analysis.Pass
 	open    func() (Explain, error)
-	dialect driver.Dialect
+	dialect dialect.Dialect
 	out     *Result
 
 	decls    declarations

@@ -1,17 +1,14 @@
-package driver
+package dbcatalog
 
 import (
 	"context"
 	"regexp"
-	"strings"
-
-	"github.com/colseal/colseal/internal/sqlplan"
 )
 
 // Numbers and booleans are asked for as text, which every driver gives the same way. All
 // names are qualified: the session's search path may hold anything.
 const (
-	pgSessionQuery = `SELECT pg_catalog.current_setting('search_path'),
+	postgresSessionQuery = `SELECT pg_catalog.current_setting('search_path'),
 	pg_catalog.current_schemas(true)::pg_catalog.text,
 	pg_catalog.current_setting('standard_conforming_strings'),
 	CASE WHEN pg_catalog.pg_my_temp_schema() = 0 THEN '' ELSE 'temp' END,
@@ -19,7 +16,7 @@ const (
 
 	// The base type of a domain counts, and a domain's default applies to a column
 	// without one.
-	pgRelationQuery = `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
+	postgresRelationQuery = `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
 	c.relpersistence::pg_catalog.text, c.relkind::pg_catalog.text,
 	a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod),
 	(WITH RECURSIVE base AS (
@@ -38,76 +35,67 @@ WHERE c.oid = pg_catalog.to_regclass($1)
 ORDER BY a.attnum`
 )
 
-func (c *conn) readPGSession(ctx context.Context) error {
-	rows, err := c.lookup(ctx, pgSessionQuery)
+func readPostgresSession(ctx context.Context, q Querier) (Session, error) {
+	rows, err := read(ctx, q, 5, postgresSessionQuery)
 	if err != nil {
-		return err
+		return Session{}, err
 	}
-	if len(rows) != 1 || len(rows[0]) != 5 {
-		return errFacts
+	if len(rows) != 1 {
+		return Session{}, errForm
 	}
 	row := rows[0]
-	s := &c.session
-	s.setting = textOf(row[0])
-	// The setting and the user belong to it: of the schemas that the setting names, those
-	// count that are there and that the user may use, and that can change unseen. What a
-	// session then finds is not what one with another setting finds.
-	s.path = textOf(row[1]) + "\x00" + s.setting + "\x00" + textOf(row[4])
-	s.nonstdText = textOf(row[2]) != "on"
-	s.temporary = textOf(row[3]) != ""
-	s.known = true
-	return nil
+	return Session{
+		Setting: row.Text(0),
+		// The setting and the user belong to it: of the schemas that the setting names, those
+		// count that are there and that the user may use, and that can change unseen. What a
+		// session then finds is not what one with another setting finds.
+		Path:       row.Text(1) + "\x00" + row.Text(0) + "\x00" + row.Text(4),
+		NonStdText: row.Text(2) != "on",
+		Temporary:  row.Text(3) != "",
+	}, nil
 }
 
-func (c *conn) pgRelation(ctx context.Context, schemaName, name string) (*sqlplan.Relation, error) {
-	regclass := quoteIdent(name)
-	if schemaName != "" {
-		regclass = quoteIdent(schemaName) + "." + regclass
-	}
-	rows, err := c.lookup(ctx, pgRelationQuery, regclass)
+func readPostgresRelation(ctx context.Context, q Querier, schemaName, name string) (*Relation, error) {
+	rows, err := read(ctx, q, 10, postgresRelationQuery, Name{Schema: schemaName, Table: name}.SQL())
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
-	if len(rows[0]) != 10 {
-		return nil, errFacts
-	}
 	first := rows[0]
-	kind := textOf(first[3])
-	rel := &sqlplan.Relation{
-		Schema: textOf(first[0]), Name: textOf(first[1]),
-		Temporary: textOf(first[2]) == "t",
+	kind := first.Text(3)
+	rel := &Relation{
+		Schema: first.Text(0), Name: first.Text(1),
+		Temporary: first.Text(2) == "t",
 		View:      kind == "v" || kind == "m",
 	}
 	for _, row := range rows {
-		if row[4] == nil {
+		if row.Null(4) {
 			continue // a table without columns
 		}
-		generated := textOf(row[9]) != ""
-		rel.Columns = append(rel.Columns, sqlplan.RelationColumn{
-			Name:      textOf(row[4]),
-			Type:      textOf(row[5]),
-			Storage:   pgStorage(textOf(row[6])),
-			Default:   !generated && (textOf(row[8]) != "" || hasDefault(textOf(row[7]))),
+		generated := row.Text(9) != ""
+		rel.Columns = append(rel.Columns, Column{
+			Name:      row.Text(4),
+			Type:      row.Text(5),
+			Storage:   PostgresStorage(row.Text(6)),
+			Default:   !generated && (row.Text(8) != "" || HasDefault(row.Text(7))),
 			Generated: generated,
 		})
 	}
 	return rel, nil
 }
 
-// pgStorage tells from the OID of a base type how a cell is stored in it.
-func pgStorage(oid string) sqlplan.Storage {
+// PostgresStorage tells from the OID of a base type how a cell is stored in it.
+func PostgresStorage(oid string) Storage {
 	switch oid {
 	case "17": // bytea
-		return sqlplan.StorageBytes
+		return StorageBytes
 	case "25", "1043": // text, varchar
-		return sqlplan.StorageText
+		return StorageText
 	}
-	return sqlplan.StorageOther
+	return StorageOther
 }
 
 // nullDefault is a default that is written out but is NULL: "NULL::bytea".
 var nullDefault = regexp.MustCompile(`^(?i:NULL)(::[a-z "\[\]().,0-9]+)?$`)
 
-func hasDefault(expr string) bool { return expr != "" && !nullDefault.MatchString(expr) }
-
-func quoteIdent(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+// HasDefault reports whether an expression, as pg_get_expr prints it, is a default other than NULL.
+func HasDefault(expr string) bool { return expr != "" && !nullDefault.MatchString(expr) }

@@ -1,0 +1,201 @@
+// Package pgarray reads and writes PostgreSQL's array literals of one dimension, by the
+// rules of the server's array_in and array_out.
+package pgarray
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+	"strconv"
+	"strings"
+)
+
+// Element is one element of an array.
+type Element struct {
+	Text string
+	Null bool
+}
+
+// ErrLiteral is the error for what is not the literal of a one-dimensional array. It
+// holds nothing of the literal.
+var ErrLiteral = errors.New("not the literal of a one-dimensional array")
+
+const space = " \t\n\r\v\f"
+
+// Parse returns the elements of a literal; of an empty array, an empty slice. The error is
+// ErrLiteral.
+func Parse(s string) ([]Element, error) {
+	elems := []Element{}
+	for e, err := range Elements(s) {
+		if err != nil {
+			return nil, err
+		}
+		elems = append(elems, e)
+	}
+	return elems, nil
+}
+
+// Elements yields the elements of a literal. The error is ErrLiteral and is yielded last,
+// possibly after elements that could be read.
+func Elements(s string) iter.Seq2[Element, error] {
+	return func(yield func(Element, error) bool) {
+		if readAll(s, yield) {
+			yield(Element{}, ErrLiteral)
+		}
+	}
+}
+
+// First returns the index of a literal's first element: 1 unless the literal has bounds.
+func First(s string) int {
+	b, _, ok := cutBounds(strings.Trim(s, space))
+	if !ok {
+		return 1
+	}
+	return b.low
+}
+
+// readAll yields the elements and reports whether it has to be followed by an error.
+func readAll(s string, yield func(Element, error) bool) (failed bool) {
+	b, body, ok := cutBounds(strings.Trim(s, space))
+	if !ok || !strings.HasPrefix(body, "{") {
+		return true
+	}
+	body = strings.TrimLeft(body[1:], space)
+	n := 0
+	for done := body == "}"; !done; n++ {
+		e, rest, ok := next(body)
+		if !ok || rest != "}" && !strings.HasPrefix(rest, ",") {
+			return true
+		}
+		if !yield(e, nil) {
+			return false
+		}
+		done, body = rest == "}", rest[1:]
+	}
+	return b.given && n != b.high-b.low+1
+}
+
+// bounds are the indexes of the first and last element, where a literal gives them.
+type bounds struct {
+	low, high int
+	given     bool
+}
+
+// cutBounds cuts the bounds off the front of a literal: "[2:3]=", or "[2]=" for [1:2].
+func cutBounds(s string) (b bounds, body string, ok bool) {
+	inside, found := strings.CutPrefix(s, "[")
+	if !found {
+		return bounds{low: 1}, s, true
+	}
+	inside, body, found = strings.Cut(inside, "]")
+	if !found {
+		return b, "", false
+	}
+	if body, found = strings.CutPrefix(strings.TrimLeft(body, space), "="); !found {
+		return b, "", false
+	}
+	from, to, both := strings.Cut(inside, ":")
+	if !both {
+		from, to = "1", inside
+	}
+	low, err := strconv.ParseInt(from, 10, 32)
+	if err != nil {
+		return b, "", false
+	}
+	high, err := strconv.ParseInt(to, 10, 32)
+	if err != nil || high < low {
+		return b, "", false
+	}
+	return bounds{low: int(low), high: int(high), given: true}, strings.TrimLeft(body, space), true
+}
+
+// next reads one element up to the comma or brace that ends it.
+func next(s string) (e Element, rest string, ok bool) {
+	s = strings.TrimLeft(s, space)
+	if strings.HasPrefix(s, `"`) {
+		return nextQuoted(s[1:])
+	}
+	end := strings.IndexAny(s, `,}{"\`)
+	if end < 0 || s[end] == '{' || s[end] == '"' {
+		return e, "", false
+	}
+	if s[end] == '\\' {
+		return nextEscaped(s)
+	}
+	text := strings.TrimRight(s[:end], space)
+	if strings.EqualFold(text, "NULL") {
+		return Element{Null: true}, s[end:], true
+	}
+	return Element{Text: text}, s[end:], text != ""
+}
+
+// nextEscaped reads an element without quotes but with backslashes, which is never NULL.
+func nextEscaped(s string) (e Element, rest string, ok bool) {
+	var text []byte
+	kept := 0 // up to where trailing space is part of the element, because it was escaped
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case ',', '}':
+			trimmed := bytes.TrimRight(text[kept:], space)
+			return Element{Text: string(text[:kept+len(trimmed)])}, s[i:], true
+		case '{', '"':
+			return e, "", false
+		case '\\':
+			if i++; i == len(s) {
+				return e, "", false
+			}
+			text = append(text, s[i])
+			kept = len(text)
+		default:
+			text = append(text, s[i])
+		}
+	}
+	return e, "", false
+}
+
+// nextQuoted reads the rest of an element after its opening quote.
+func nextQuoted(s string) (e Element, rest string, ok bool) {
+	if end := strings.IndexAny(s, `"\`); end >= 0 && s[end] == '"' {
+		return Element{Text: s[:end]}, strings.TrimLeft(s[end+1:], space), true
+	}
+	var text []byte
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			return Element{Text: string(text)}, strings.TrimLeft(s[i+1:], space), true
+		case '\\':
+			if i++; i == len(s) {
+				return e, "", false
+			}
+		}
+		text = append(text, s[i])
+	}
+	return e, "", false
+}
+
+// AppendElement writes one element that is not NULL, in quotes where array_out puts them.
+func AppendElement(dst []byte, s string) []byte {
+	if s != "" && !strings.EqualFold(s, "NULL") && !strings.ContainsAny(s, `{},"\`+space) {
+		return append(dst, s...)
+	}
+	dst = append(dst, '"')
+	for i := range len(s) {
+		if s[i] == '"' || s[i] == '\\' {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, s[i])
+	}
+	return append(dst, '"')
+}
+
+// Strings writes the literal of an array of text.
+func Strings(elems []string) string {
+	dst := []byte{'{'}
+	for i, e := range elems {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = AppendElement(dst, e)
+	}
+	return string(append(dst, '}'))
+}
