@@ -3,32 +3,31 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/colseal/colseal/bench/internal/doc"
 	"github.com/colseal/colseal/bench/internal/sim"
+	"github.com/colseal/colseal/bench/internal/table"
 	"github.com/colseal/colseal/bench/internal/world"
 )
 
 // cacheOptions are the flags of the cache command beyond the configuration's own.
 type cacheOptions struct {
-	days     float64
-	trace    string
-	outages  []string
-	sweep    bool
-	advise   bool
-	hitRate  float64
-	cost     float64
-	noStale  bool
-	parallel int
+	days    float64
+	trace   string
+	outages []string
+	sweep   bool
+	advise  bool
+	hitRate float64
+	cost    float64
+	noStale bool
 }
 
-func cacheCommand(out *output) *cobra.Command {
+func cacheCommand() *cobra.Command {
 	cfg, o := sim.Defaults(), cacheOptions{}
 	cmd := &cobra.Command{
 		Use:   "cache",
@@ -36,10 +35,10 @@ func cacheCommand(out *output) *cobra.Command {
 		Long: `Runs the real key cache on a virtual clock, against a modelled workload, keyring and
 KMS. Without --sweep or --advise it simulates one configuration.
 
---sweep draws hit rate by cache size, KMS cost by MaxAge, and latency through an outage.
+--sweep prints tables: a month, cache sizes, workloads, MaxAge, an outage.
 --advise finds the smallest settings that meet --hit-rate or --cost for the workload.
 
-The workload's parameters are flags; --trace replays recorded key ids instead.`,
+The workload's parameters are flags. --trace replays recorded key ids instead.`,
 		Example: `  go run ./bench cache --tenants 500 --zipf 0.9 --entries 256 --max-age 30m
   go run ./bench cache --outage 10h,45m --max-stale 30m --days 1
   go run ./bench cache --trace keys.txt --advise --hit-rate 0.995
@@ -49,25 +48,81 @@ The workload's parameters are flags; --trace replays recorded key ids instead.`,
 			if err := o.complete(&cfg); err != nil {
 				return err
 			}
-			r := &doc.Report{Section: "cache", Machine: doc.ThisMachine(), Command: commandLine(cmd)}
-			var err error
-			switch {
+			switch w := cmd.OutOrStdout(); {
 			case o.advise:
-				err = adviseCache(r, cfg, o)
+				return adviseCache(w, cfg, o.hitRate, o.cost)
 			case o.sweep:
-				err = sweepCache(out, r, o.parallel)
+				return sweepCache(w)
 			default:
-				err = oneCache(r, cfg)
+				return oneCache(w, cfg)
 			}
-			if err != nil {
-				return err
-			}
-			return out.publish(cmd.OutOrStdout(), r)
 		},
 	}
 	workloadFlags(cmd, &cfg, &o)
 	settingFlags(cmd, &cfg, &o)
 	return cmd
+}
+
+// oneCache simulates one configuration and prints everything about it.
+func oneCache(w io.Writer, cfg sim.Config) error {
+	results, err := sim.RunAll([]sim.Config{cfg}, func() {})
+	if err != nil {
+		return err
+	}
+	t := describe(results[0])
+	return t.Print(w)
+}
+
+// describe lists everything about one result.
+func describe(r *sim.Result) table.Table {
+	c := r.Config
+	t := table.Table{
+		Title: fmt.Sprintf("%s simulated: %d processes, %d tenants, MaxEntries %d, MaxAge %s, RotateEvery %s",
+			days(c.Duration), c.Processes, c.Scopes, c.Cache.MaxEntries, short(c.Cache.MaxAge), days(c.Cache.RotateEvery)),
+		Columns: []string{"what", "value"},
+	}
+	t.Add("lookups", r.Ops)
+	t.Add("hit rate", percent(r.HitRate))
+	t.Add("lookups that waited", fmt.Sprintf("%d, half of them longer than %s", r.Waited, millis(r.Wait)))
+	t.Add("lookups that failed", r.Failed)
+	t.Add("added latency p50 / p99 / p99.9 / max", strings.Join([]string{millis(r.P50), millis(r.P99), millis(r.P999), millis(r.Max)}, " / "))
+	t.Add("KMS requests", r.KMSCalls)
+	t.Add("KMS requests per million lookups", fmt.Sprintf("%.0f", r.KMSPerMillion))
+	t.Add("KMS requests per month", fmt.Sprintf("%.0f", r.KMSPerMonth))
+	t.Add("their price per month", fmt.Sprintf("%.2f (at %v for 10,000)", r.CostPerMonth, c.Price))
+	t.Add("keys live in a process, median / most", fmt.Sprintf("%.0f / %.0f", r.Live, r.LiveMax))
+	t.Add("data keys in the keyring", r.Keys)
+	t.Add("renewed in the background / evicted / rotated", fmt.Sprintf("%d / %d / %d", r.Refreshes, r.Evictions, r.Rotations))
+	t.Add("served past MaxAge in an outage", r.StaleHits)
+	t.Add("KMS requests that failed", r.KMSErrors)
+	return t
+}
+
+func days(d time.Duration) string {
+	if d == 24*time.Hour {
+		return "1 day"
+	}
+	return fmt.Sprintf("%.3g days", d.Hours()/24)
+}
+
+// short is d without the units that are zero at its end: 1h, not 1h0m0s.
+func short(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.3f %%", 100*share) }
+
+func millis(d time.Duration) string {
+	if d == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%.0f ms", float64(d)/float64(time.Millisecond))
 }
 
 func workloadFlags(cmd *cobra.Command, cfg *sim.Config, o *cacheOptions) {
@@ -104,11 +159,10 @@ func settingFlags(cmd *cobra.Command, cfg *sim.Config, o *cacheOptions) {
 	f.DurationVar(&cfg.KeyringLatency, "keyring-latency", cfg.KeyringLatency, "latency of the keyring table")
 	f.DurationVar(&cfg.Patience, "patience", cfg.Patience, "how long a lookup waits")
 	f.Float64Var(&cfg.Price, "price", cfg.Price, "of 10,000 KMS requests")
-	f.BoolVar(&o.sweep, "sweep", false, "draw the plots (over settings of their own)")
+	f.BoolVar(&o.sweep, "sweep", false, "print the tables of the documentation, over settings of their own")
 	f.BoolVar(&o.advise, "advise", false, "print the smallest settings that meet --hit-rate or --cost")
 	f.Float64Var(&o.hitRate, "hit-rate", 0, "with --advise: the hit rate wanted, such as 0.999")
 	f.Float64Var(&o.cost, "cost", 0, "with --advise: the most that KMS requests may cost a month")
-	f.IntVar(&o.parallel, "parallel", runtime.GOMAXPROCS(0), "simulations at once")
 	cmd.MarkFlagsMutuallyExclusive("sweep", "advise")
 	cmd.MarkFlagsMutuallyExclusive("hit-rate", "cost")
 	cmd.MarkFlagsMutuallyExclusive("no-stale", "max-stale")

@@ -1,11 +1,7 @@
-// Command bench measures what Colseal costs: one cell, one query, and, by
-// simulation, the key cache and its KMS. docs/benchmarks.md is written from it.
+// Command bench measures what Colseal costs where an ordinary Go benchmark does not do.
 //
-//	go run ./bench cells     seal and open, against bare AES-256-GCM and Tink
-//	go run ./bench lookups   finding plans and keys; KMS requests; a KMS that hangs
-//	go run ./bench cache     hit rates, KMS requests and latency of a workload
-//	go run ./bench queries   SELECT and INSERT, against plain pgx and pgcrypto
-//	go run ./bench report    all of them, into docs/benchmarks.md
+//	go run ./bench cache     simulates the key cache: hit rate, KMS requests and their price
+//	go run ./bench queries   times SELECT and INSERT against plain pgx and pgcrypto
 package main
 
 import (
@@ -14,41 +10,35 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	root := newRoot()
-	root.SetArgs(longFlags(os.Args[1:]))
-	if err := root.ExecuteContext(ctx); err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1) //nolint:gocritic // stop has nothing left to do
-	}
-}
-
-func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "bench",
 		Short:         "Measure what Colseal costs",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	out := &output{}
-	out.flags(root)
-	root.AddCommand(cellsCommand(out), lookupsCommand(out), cacheCommand(out), queriesCommand(out), reportCommand(out))
-	return root
+	root.AddCommand(cacheCommand(), queriesCommand())
+	if err := root.ExecuteContext(ctx); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1) //nolint:gocritic // stop has nothing left to do
+	}
 }
 
-// longFlags lets flags be written with one dash too, as Go's own tools have them.
-func longFlags(args []string) []string {
-	long := make([]string, len(args))
-	for i, a := range args {
-		if len(a) > 2 && a[0] == '-' && a[1] != '-' && a[1] >= 'a' && a[1] <= 'z' {
-			a = "-" + a
-		}
-		long[i] = a
-	}
-	return long
+// bar shows progress on to if that is a terminal. steps is -1 where their number is unknown.
+func bar(to *os.File, steps int, what string) *progressbar.ProgressBar {
+	return progressbar.NewOptions(steps,
+		progressbar.OptionSetDescription(what),
+		progressbar.OptionSetWriter(to),
+		progressbar.OptionSetVisibility(term.IsTerminal(int(to.Fd()))), //nolint:gosec // a file descriptor
+		progressbar.OptionSetWidth(30),
+		progressbar.OptionShowCount(),
+		progressbar.OptionClearOnFinish(),
+	)
 }

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"slices"
-	"strings"
+	"io"
+	"os"
 	"testing"
 	"time"
 
@@ -10,11 +10,22 @@ import (
 	"github.com/colseal/colseal/bench/internal/world"
 )
 
-func TestLongFlags(t *testing.T) {
-	got := longFlags([]string{"queries", "-dsn", "postgres://x", "--rounds", "3", "-h", "-x=1", "-1"})
-	want := []string{"queries", "--dsn", "postgres://x", "--rounds", "3", "-h", "--x=1", "-1"}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q", got)
+// A bar is drawn on terminals only.
+func TestBarIntoPipe(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	progress := bar(w, 3, "testing")
+	for range 3 {
+		_ = progress.Add(1)
+	}
+	_ = progress.Finish()
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if drawn, err := io.ReadAll(r); err != nil || len(drawn) > 0 {
+		t.Errorf("drew %q into a pipe, %v", drawn, err)
 	}
 }
 
@@ -37,27 +48,6 @@ func TestParseOutage(t *testing.T) {
 		if _, err := parseOutage(bad); err == nil {
 			t.Errorf("%q: no error", bad)
 		}
-	}
-}
-
-// The line that a report gives repeats it, and never holds the server's address.
-func TestCommandLine(t *testing.T) {
-	cmd := cacheCommand(&output{})
-	if err := cmd.ParseFlags([]string{"--entries", "64", "--no-stale", "--outage", "1h,5m", "--outage", "3h,5m,hang"}); err != nil {
-		t.Fatal(err)
-	}
-	line := commandLine(cmd)
-	for _, want := range []string{"go run ./bench cache", "--entries 64", "--no-stale", "--outage 1h,5m", "--outage 3h,5m,hang"} {
-		if !strings.Contains(line, want) {
-			t.Errorf("no %q in %q", want, line)
-		}
-	}
-	q := queriesCommand(&output{})
-	if err := q.ParseFlags([]string{"--dsn", "postgres://u:secret@h/d"}); err != nil {
-		t.Fatal(err)
-	}
-	if line := commandLine(q); strings.Contains(line, "secret") {
-		t.Errorf("the line tells the address: %q", line)
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"math/rand/v2"
 	"sync"
-
-	"github.com/colseal/colseal/bench/internal/stat"
 )
 
 // The subjects. Every case has those that make sense for it.
@@ -83,9 +81,9 @@ func (f *fixture) ways(ctx context.Context, c testCase) ([]way, error) {
 	return list, nil
 }
 
-// subject is a way as it is timed.
-func (f *fixture) subject(w way) stat.Subject {
-	return stat.Subject{Name: w.name, Run: func(n int) { f.spread(n, w.one) }, Renew: func() { f.reconnect(w.db, w.one) }}
+// subject returns the way as it is timed.
+func (f *fixture) subject(w way) subject {
+	return subject{run: func(n int) { f.spread(n, w.one) }, renew: func() { f.reconnect(w.db, w.one) }}
 }
 
 // A way to do what a case does.
@@ -93,7 +91,7 @@ type way struct {
 	name   string
 	db     *sql.DB
 	one    func()
-	weight float64 // of how many of the others one is worth; 0 is one
+	weight float64 // how many of the others one is worth; if zero, 1
 }
 
 // tenfold are the ways of the case that compares numbers of rows.

@@ -8,41 +8,37 @@ import (
 	"strings"
 	"time"
 
-	"github.com/colseal/colseal/bench/internal/doc"
-	"github.com/colseal/colseal/bench/internal/stat"
+	"github.com/colseal/colseal/bench/internal/table"
 )
 
 // Options says what to measure and for how long.
 type Options struct {
-	DSN    string // a server; empty: a container
+	DSN    string // address of a server; if empty, Run starts a container
 	Rounds int
 	Block  time.Duration
 	Limit  time.Duration // of one case with one number of connections; at least ten rounds are made
 	Conns  []int         // numbers of connections, each with as many goroutines
-	Only   string        // cases whose name holds this; empty: all
+	Only   string        // measure only cases whose name holds this
 }
 
-// A Result is one subject of one case.
+// A Result is one way to run the statements of one case.
 type Result struct {
-	Case   string       `json:"case"`
-	Conns  int          `json:"conns"`
-	Name   string       `json:"name"`
-	US     stat.Summary `json:"us"`     // microseconds per statement (with several connections: wall clock by statements)
-	CPU    stat.Summary `json:"cpu_us"` // processor time of this process, per statement
-	Plain  stat.Ratio   `json:"vs_plain"`
-	Cipher stat.Ratio   `json:"vs_ciphertext"`
-
-	PlainCPU stat.Ratio `json:"cpu_vs_plain"`
+	Case   string
+	Conns  int
+	Name   string
+	Rounds int
+	Micros float64 // per statement; with several connections: the clock's time by all statements
+	Plain  Ratio   // to plain pgx
+	Base   Ratio   // to the case's second base
 }
 
-// Outcome is all results, and what server they are from.
+// An Outcome is what Run measured, and on which server.
 type Outcome struct {
-	Server  string   `json:"server"`
-	Results []Result `json:"results"`
-	Shares  []Shares `json:"shares,omitempty"`
+	Server  string
+	Results []Result
 }
 
-// Run measures everything. progress gets the share that is done.
+// Run measures the selected cases. progress gets the share that is done.
 func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, err error) {
 	// The collector runs as often as in a program of some size, and not as in an empty one.
 	ballast := make([]byte, 64<<20)
@@ -65,7 +61,7 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 		return nil, err
 	}
 	defer func() {
-		// Also when it was interrupted: the tables are not to stay behind.
+		// Also when it was interrupted: the tables must not stay behind.
 		err = errors.Join(err, setUp.drop(context.WithoutCancel(ctx)), setUp.close())
 	}()
 	if err := setUp.create(ctx); err != nil {
@@ -90,8 +86,7 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 			done++
 		}
 	}
-	out.Shares, err = profiles(ctx, dsn, dir, o)
-	return out, err
+	return out, nil
 }
 
 func (o Options) cases() []testCase {
@@ -104,7 +99,7 @@ func (o Options) cases() []testCase {
 	return selected
 }
 
-// conns are the numbers of connections that a case is measured with.
+// conns returns the numbers of connections to measure the case with.
 func (c testCase) conns(asked []int) []int {
 	if c.tenfold && len(asked) > 1 {
 		return asked[:1]
@@ -112,7 +107,7 @@ func (c testCase) conns(asked []int) []int {
 	return asked
 }
 
-// describe tells the server's version and what a commit means there.
+// describe returns the server's version and what a commit means there.
 func (f *fixture) describe(ctx context.Context) (string, error) {
 	var version, fsync string
 	err := f.pools.plain.QueryRowContext(ctx, "SELECT current_setting('server_version'), current_setting('fsync')").Scan(&version, &fsync)
@@ -132,7 +127,7 @@ func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Opti
 	if err != nil {
 		return nil, err
 	}
-	subjects, second := make([]stat.Subject, len(ways)), 0
+	subjects, second := make([]subject, len(ways)), 0
 	for i, w := range ways {
 		subjects[i] = f.subject(w)
 		if w.name == c.secondBase() {
@@ -140,7 +135,7 @@ func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Opti
 		}
 	}
 	blocks := 0.0
-	times := stat.BlocksWithin(subjects, o.Rounds, o.Block, o.Limit, func() {
+	times := interleave(subjects, o.Rounds, o.Block, o.Limit, func() {
 		blocks++
 		progress(blocks / float64(o.Rounds*len(subjects)))
 	})
@@ -148,20 +143,20 @@ func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Opti
 		return nil, *failure
 	}
 	for i, w := range ways {
-		divide(times.Wall[i], w.weight)
-		divide(times.CPU[i], w.weight)
+		for round := range times[i] {
+			times[i][round] /= max(w.weight, 1)
+		}
 	}
 	for i, w := range ways {
-		results = append(results, Result{Case: c.name, Conns: conns, Name: w.name,
-			US: stat.Summarize(micros(times.Wall[i])), CPU: stat.Summarize(micros(times.CPU[i])),
-			Plain: stat.Paired(times.Wall[i], times.Wall[0]), Cipher: stat.Paired(times.Wall[i], times.Wall[second]),
-			PlainCPU: stat.Paired(times.CPU[i], times.CPU[0])})
+		ns, rounds := median(times[i])
+		results = append(results, Result{Case: c.name, Conns: conns, Name: w.name, Rounds: rounds, Micros: ns / 1e3,
+			Plain: paired(times[i], times[0]), Base: paired(times[i], times[second])})
 	}
 	return results, nil
 }
 
-// secondBase is what the second ratio of a case compares with: the same ciphertext as
-// it is, or, where numbers of rows are compared, the fewer rows.
+// secondBase is the way that the second ratio of a case compares with: the ciphertext as it
+// is, or, where numbers of rows are compared, the fewer rows.
 func (c testCase) secondBase() string {
 	if c.tenfold {
 		return nameSealed
@@ -169,42 +164,19 @@ func (c testCase) secondBase() string {
 	return nameCipher
 }
 
-func divide(values []float64, by float64) {
-	if by > 0 {
-		for i := range values {
-			values[i] /= by
+// Tables returns a table for each case.
+func (o *Outcome) Tables() []table.Table {
+	var tables []table.Table
+	for i, r := range o.Results {
+		if i == 0 || r.Case != o.Results[i-1].Case || r.Conns != o.Results[i-1].Conns {
+			base := "÷ the ciphertext as it is"
+			if r.Case == caseRows {
+				base = "÷ 1000 × 3"
+			}
+			tables = append(tables, table.Table{Title: fmt.Sprintf("%s, %s, %d rounds", r.Case, connections(r.Conns), r.Rounds),
+				Columns: []string{"way", "µs", "÷ plain pgx", base}})
 		}
-	}
-}
-
-func micros(ns []float64) []float64 {
-	us := make([]float64, len(ns))
-	for i, v := range ns {
-		us[i] = v / 1e3
-	}
-	return us
-}
-
-// Tables lays the results out: a table per case.
-func (o *Outcome) Tables() []doc.Table {
-	var tables []doc.Table
-	for start := 0; start < len(o.Results); {
-		end := start
-		for end < len(o.Results) && o.Results[end].Case == o.Results[start].Case && o.Results[end].Conns == o.Results[start].Conns {
-			end++
-		}
-		rows := o.Results[start:end]
-		t := doc.Table{Title: fmt.Sprintf("%s, %s, %d rounds", rows[0].Case, connections(rows[0].Conns), rows[0].US.N),
-			Columns: []string{"way", "µs", "± MAD", "÷ plain pgx", "more than plain pgx", "CPU µs of the program", "÷ plain pgx"}}
-		for _, r := range rows {
-			t.Add(r.Name, fmt.Sprintf("%.1f", r.US.Median), fmt.Sprintf("%.1f", r.US.MAD), r.Plain, r.Plain.Percent(),
-				fmt.Sprintf("%.1f", r.CPU.Median), r.PlainCPU)
-		}
-		tables = append(tables, t)
-		start = end
-	}
-	for _, s := range o.Shares {
-		tables = append(tables, s.table())
+		tables[len(tables)-1].Add(r.Name, fmt.Sprintf("%.2f", r.Micros), r.Plain, r.Base)
 	}
 	return tables
 }

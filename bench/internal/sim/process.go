@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/colseal/colseal/bench/internal/stat"
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/keycache"
 )
@@ -26,7 +25,7 @@ type process struct {
 	busy sync.WaitGroup
 
 	mu     sync.Mutex // guards the following
-	waits  stat.Histogram
+	waits  Histogram
 	failed uint64
 }
 

@@ -3,8 +3,6 @@ package sim
 import (
 	"slices"
 	"time"
-
-	"github.com/colseal/colseal/bench/internal/stat"
 )
 
 // Month is the month of the prices.
@@ -54,7 +52,7 @@ type Point struct {
 }
 
 func (r *run) result() *Result {
-	var all stat.Histogram
+	var all Histogram
 	out := &Result{Config: *r.cfg, Keys: len(r.keys.all())}
 	for _, p := range r.fleet {
 		all.Add(0, p.hits)
@@ -73,7 +71,7 @@ func (r *run) result() *Result {
 	out.KMSPerMonth = float64(out.KMSCalls) * float64(Month) / float64(r.cfg.Duration)
 	out.CostPerMonth = out.KMSPerMonth / 10_000 * r.cfg.Price
 
-	out.Live, out.LiveMax = stat.Median(r.live), slices.Max(r.live)
+	out.Live, out.LiveMax = median(r.live), slices.Max(r.live)
 	s := r.stats()
 	out.Refreshes, out.StaleHits = s.Refreshes-r.before.Refreshes, s.StaleHits-r.before.StaleHits
 	out.Evictions, out.Rotations = s.Evictions-r.before.Evictions, s.Rotations-r.before.Rotations
@@ -86,7 +84,7 @@ func (r *run) series() []Point {
 	var points []Point
 	for i := range r.buckets {
 		b := &r.buckets[i]
-		var h stat.Histogram
+		var h Histogram
 		h.Merge(&b.waits)
 		h.Add(0, b.hits.Load())
 		ops := h.Count()
@@ -98,4 +96,9 @@ func (r *run) series() []Point {
 		})
 	}
 	return points
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
 }

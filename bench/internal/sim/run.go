@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/colseal/colseal/bench/internal/stat"
 	"github.com/colseal/colseal/bench/internal/world"
 	"github.com/colseal/colseal/keycache"
 )
@@ -34,7 +33,7 @@ type run struct {
 type bucket struct {
 	hits   atomic.Uint64
 	mu     sync.Mutex // guards the following
-	waits  stat.Histogram
+	waits  Histogram
 	failed uint64
 }
 

@@ -180,3 +180,22 @@ func TestCheck(t *testing.T) {
 		t.Errorf("got %v, want two errors", err)
 	}
 }
+
+func TestHistogram(t *testing.T) {
+	var h, other Histogram
+	h.Add(0, 900)
+	for i := 1; i <= 99; i++ {
+		h.Add(time.Duration(i)*time.Millisecond, 1)
+	}
+	other.Add(10*time.Second, 1)
+	h.Merge(&other)
+	if h.Count() != 1000 || h.Max() != 10*time.Second {
+		t.Fatalf("count %d, max %v", h.Count(), h.Max())
+	}
+	for q, want := range map[float64]time.Duration{0.5: 0, 0.9: 0, 0.95: 50 * time.Millisecond, 0.999: 99 * time.Millisecond, 1: 10 * time.Second} {
+		got := h.Quantile(q)
+		if diff := math.Abs(float64(got - want)); diff > 0.021*float64(want) {
+			t.Errorf("Quantile(%v) = %v, want %v", q, got, want)
+		}
+	}
+}

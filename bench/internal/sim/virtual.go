@@ -2,9 +2,12 @@ package sim
 
 import (
 	"flag"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // The virtual clock is that of testing/synctest, which only a test can enter. So the
@@ -37,46 +40,18 @@ func Virtually(f func()) {
 	<-done
 }
 
-// RunAll simulates each of the configurations, parallel of them at once, and returns
-// the results in their order. step, if not nil, is called with the sum of what is
-// done of each, from 0 to their number; not by two at once.
-func RunAll(cfgs []Config, parallel int, step func(done float64)) ([]*Result, error) {
-	var (
-		mu       sync.Mutex // guards sum, and step
-		sum      = make([]float64, len(cfgs))
-		results  = make([]*Result, len(cfgs))
-		errs     = make([]error, len(cfgs))
-		slots    = make(chan struct{}, parallel)
-		all      sync.WaitGroup
-		progress = func(i int, done float64) {
-			if step == nil {
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			sum[i] = done
-			total := 0.0
-			for _, s := range sum {
-				total += s
-			}
-			step(total)
-		}
-	)
+// RunAll simulates each of the configurations, as many at once as there are processors, and
+// returns the results in their order. step is called after each.
+func RunAll(cfgs []Config, step func()) ([]*Result, error) {
+	results := make([]*Result, len(cfgs))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range cfgs {
-		slots <- struct{}{}
-		all.Go(func() {
-			defer func() { <-slots }()
-			Virtually(func() {
-				results[i], errs[i] = Run(cfgs[i], func(done float64) { progress(i, done) })
-			})
-			progress(i, 1)
+		group.Go(func() (err error) {
+			Virtually(func() { results[i], err = Run(cfgs[i], nil) })
+			step()
+			return err
 		})
 	}
-	all.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-	}
-	return results, nil
+	return results, group.Wait()
 }

@@ -1,0 +1,170 @@
+package queries
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// A subject is one thing to time. run does it n times. renew, if not nil, is called now and
+// then between blocks, untimed: it replaces what might by chance be better or worse for this
+// subject than for another, such as connections.
+type subject struct {
+	run   func(n int)
+	renew func()
+}
+
+const (
+	renewEvery   = 10 // rounds from one renewal to the next
+	fewestRounds = 10 // that even the slowest subject takes part in, if there are as many
+)
+
+// interleave times subjects against each other and returns nanoseconds per run, by subject
+// and round. In every round each subject runs once, for about block, in a new random order.
+// What disturbs the machine for longer than a block meets all subjects alike, and round i of
+// one is a fair pair to round i of another. Each block begins with some runs that are not
+// timed, because what ran before left the caches, and a server's process, cold.
+//
+// A subject that takes much longer than block for a single run takes part in every second,
+// third, … round only. It holds NaN for the others. So do all subjects for rounds that were
+// not made because limit was over. progress is called after each block, made or not.
+func interleave(subjects []subject, rounds int, block, limit time.Duration, progress func()) [][]float64 {
+	begin := time.Now()
+	counts, every := make([]int, len(subjects)), make([]int, len(subjects))
+	times := make([][]float64, len(subjects))
+	for i, s := range subjects {
+		var one time.Duration
+		counts[i], one = calibrate(s, block)
+		every[i] = max(1, min(int(one/(4*block)), rounds/fewestRounds))
+		times[i] = slices.Repeat([]float64{math.NaN()}, rounds)
+	}
+	for round := range rounds {
+		if round >= fewestRounds && time.Since(begin) > limit {
+			break
+		}
+		if round > 0 && round%renewEvery == 0 {
+			renewAll(subjects, every)
+		}
+		for _, i := range rand.Perm(len(subjects)) {
+			if round%every[i] == 0 {
+				perRun := timed(subjects[i], counts[i])
+				times[i][round] = perRun
+				counts[i] = nextCount(counts[i], perRun, block)
+			}
+			progress()
+		}
+	}
+	return times
+}
+
+// renewAll renews the subjects, except slow ones: luck does not show in them.
+func renewAll(subjects []subject, every []int) {
+	for _, i := range rand.Perm(len(subjects)) {
+		if s := subjects[i]; s.renew != nil && every[i] == 1 {
+			s.renew()
+			s.run(1)
+		}
+	}
+}
+
+// timed returns nanoseconds per run. It does not call the collector: what a subject allocates
+// is part of its price.
+func timed(s subject, n int) float64 {
+	if warm := n / 8; warm > 0 {
+		s.run(warm)
+	}
+	start := time.Now()
+	s.run(n)
+	return float64(time.Since(start)) / float64(n)
+}
+
+// nextCount corrects a count that did not make a block. It does so slowly, because a single
+// block may have been disturbed.
+func nextCount(n int, perRun float64, block time.Duration) int {
+	fits := int(float64(block) / perRun)
+	return max(1, n/2, min(fits, 2*n))
+}
+
+// calibrate finds how many runs take about block, and how long one takes. It ignores the
+// first run, which opens connections and fills caches.
+func calibrate(s subject, block time.Duration) (n int, one time.Duration) {
+	runtime.GC()
+	s.run(1)
+	for n = 1; ; {
+		start := time.Now()
+		s.run(n)
+		took := max(time.Since(start), time.Nanosecond)
+		if took >= block/4 {
+			return max(1, int(float64(n)*float64(block)/float64(took))), took / time.Duration(n)
+		}
+		n = max(n*2, min(n*100, int(float64(n)*float64(block)/float64(took)/2)))
+	}
+}
+
+// quantile returns the q-th quantile (0 ≤ q ≤ 1) of sorted values, linearly interpolated;
+// NaN for none.
+func quantile(sorted []float64, q float64) float64 {
+	if len(sorted) == 0 {
+		return math.NaN()
+	}
+	at := q * float64(len(sorted)-1)
+	low := int(at)
+	if low+1 >= len(sorted) {
+		return sorted[len(sorted)-1]
+	}
+	part := at - float64(low)
+	return sorted[low]*(1-part) + sorted[low+1]*part
+}
+
+// median returns the median of values that are not NaN, and how many these are.
+func median(values []float64) (m float64, n int) {
+	sorted := slices.DeleteFunc(slices.Clone(values), math.IsNaN)
+	slices.Sort(sorted)
+	return quantile(sorted, 0.5), len(sorted)
+}
+
+// A Ratio is how one thing compares with another that was measured beside it: the median of
+// the paired ratios, and the bootstrap interval that holds 95 % of the medians of resampled
+// pairs.
+type Ratio struct{ Median, Low, High float64 }
+
+// String is "1.023 (1.011–1.034)", with fewer digits from two on.
+func (r Ratio) String() string {
+	digits := 3
+	if r.Median >= 2 {
+		digits = 2
+	}
+	return fmt.Sprintf("%.*f (%.*f–%.*f)", digits, r.Median, digits, r.Low, digits, r.High)
+}
+
+const resamples = 2000 // enough for two digits of a 95 % interval
+
+// paired compares values[i] with base[i]. It ignores pairs with a NaN. The resampling is
+// seeded, so that the same measurements give the same report.
+func paired(values, base []float64) Ratio {
+	var ratios []float64
+	for i := range values {
+		if r := values[i] / base[i]; !math.IsNaN(r) {
+			ratios = append(ratios, r)
+		}
+	}
+	n := len(ratios)
+	if n == 0 {
+		return Ratio{math.NaN(), math.NaN(), math.NaN()}
+	}
+	random := rand.New(rand.NewPCG(1, uint64(n))) //nolint:gosec // statistics
+	medians, sample := make([]float64, resamples), make([]float64, n)
+	for i := range medians {
+		for j := range sample {
+			sample[j] = ratios[random.IntN(n)]
+		}
+		slices.Sort(sample)
+		medians[i] = quantile(sample, 0.5)
+	}
+	slices.Sort(medians)
+	slices.Sort(ratios)
+	return Ratio{Median: quantile(ratios, 0.5), Low: quantile(medians, 0.025), High: quantile(medians, 0.975)}
+}
