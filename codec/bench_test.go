@@ -127,6 +127,24 @@ func BenchmarkSealValue(b *testing.B) {
 	}
 }
 
+// BenchmarkAppendSealed seals as a driver does: all cells of a statement into one block.
+func BenchmarkAppendSealed(b *testing.B) {
+	for _, suite := range []Suite{SuiteRandomized, SuiteDeterministic} {
+		b.Run(suite.String(), func(b *testing.B) {
+			bySize(b, func(b *testing.B, plaintext []byte) {
+				k := benchKey(b, suite)
+				block := make([]byte, 0, len(plaintext)+128)
+				var v any = string(plaintext)
+				for b.Loop() {
+					if _, err := k.AppendSealed(block, KindText, v); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}
+
 func BenchmarkOpen(b *testing.B) {
 	for _, suite := range []Suite{SuiteRandomized, SuiteDeterministic} {
 		b.Run(suite.String(), func(b *testing.B) {
