@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/shopspring/decimal"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -140,9 +139,9 @@ var errorCases = []struct {
 
 	{"map without kind", []Source{tagged(map[string]int{}, `seal:"random"`)}},
 	{"struct without kind", []Source{tagged(struct{ A int }{}, `seal:"random"`)}},
-	{"valuer without kind", []Source{tagged(decimal.Decimal{}, `seal:"random"`)}},
+	{"valuer without kind", []Source{tagged(decimal{}, `seal:"random"`)}},
 	{"pgtype without kind", []Source{tagged(&pgtype.Timestamptz{}, `seal:"random"`)}},
-	{"sql.Null of a valuer without kind", []Source{tagged(sql.Null[decimal.Decimal]{}, `seal:"random"`)}},
+	{"sql.Null of a valuer without kind", []Source{tagged(sql.Null[decimal]{}, `seal:"random"`)}},
 	{"sql.Null of a slice", []Source{tagged(sql.Null[[]string]{}, `seal:"random"`)}},
 	{"16 bytes of another name", []Source{tagged(id16{}, `seal:"random"`)}},
 	{"byte array", []Source{tagged([32]byte{}, `seal:"random"`)}},

@@ -2,14 +2,13 @@ package schema
 
 import (
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/shopspring/decimal"
 
 	"github.com/colseal/colseal/codec"
 )
@@ -17,6 +16,17 @@ import (
 type status string
 
 type orderIDs []int64
+
+// Uuid and decimal convert themselves, as such types of libraries do.
+type Uuid [16]byte
+
+func (u Uuid) Value() (driver.Value, error) { return u[:], nil }
+func (u *Uuid) Scan(any) error              { return nil }
+
+type decimal struct{ digits string }
+
+func (d decimal) Value() (driver.Value, error) { return d.digits, nil }
+func (d *decimal) Scan(any) error              { return nil }
 
 // everyType has one field for each way in which a kind is found.
 type everyType struct {
@@ -34,8 +44,8 @@ type everyType struct {
 	Born     time.Time           `seal:"random"`
 	Doc      json.RawMessage     `seal:"random"`
 	Map      map[string]any      `seal:"random,kind=json"`
-	Key      uuid.UUID           `seal:"random"`
-	KeyPtr   *uuid.UUID          `seal:"random"`
+	Key      Uuid                `seal:"random"`
+	KeyPtr   *Uuid               `seal:"random"`
 	Key16    [16]byte            `seal:"random"`
 	Tags     []string            `seal:"random"`
 	Orders   orderIDs            `seal:"random"`
@@ -46,9 +56,9 @@ type everyType struct {
 	NBool    sql.NullBool        `seal:"random"`
 	NTime    *sql.NullTime       `seal:"random"`
 	NGen     sql.Null[time.Time] `seal:"random"`
-	NUUID    sql.Null[uuid.UUID] `seal:"random,kind=uuid"`
+	NUUID    sql.Null[Uuid]      `seal:"random,kind=uuid"`
 	NNum     sql.Null[string]    `seal:"random,kind=numeric"`
-	Price    decimal.Decimal     `seal:"deterministic,kind=numeric"`
+	Price    decimal             `seal:"deterministic,kind=numeric"`
 	PgText   pgtype.Text         `seal:"random,kind=text"`
 	Any      any                 `seal:"random,kind=float"`
 	Number   string              `seal:"random,kind=int"`
