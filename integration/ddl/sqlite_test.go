@@ -1,4 +1,5 @@
-package ddl
+// Package ddl_test runs what internal/ddl writes for SQLite.
+package ddl_test
 
 import (
 	"bytes"
@@ -10,6 +11,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/ddl"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/schema"
 )
@@ -34,14 +36,14 @@ func TestSQLite(t *testing.T) {
 	table := s.Lookup("", "users")
 	email, ssn := table.Column("email"), table.Column("ssn")
 	text := func(c *schema.Column) bool { return c == ssn }
-	triggers, err := Write(s, Options{Dialect: dialect.SQLite, Text: text})
+	triggers, err := ddl.Write(s, ddl.Options{Dialect: dialect.SQLite, Text: text})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, statements := range map[string]string{
 		"triggers": "CREATE TABLE users (email, ssn);" + triggers + triggers,
-		"checks": "CREATE TABLE users (email, ssn, CHECK (" + Condition(dialect.SQLite, email, false) + "), CHECK (" +
-			Condition(dialect.SQLite, ssn, true) + "))",
+		"checks": "CREATE TABLE users (email, ssn, CHECK (" + ddl.Condition(dialect.SQLite, email, false) + "), CHECK (" +
+			ddl.Condition(dialect.SQLite, ssn, true) + "))",
 	} {
 		t.Run(name, func(t *testing.T) {
 			db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "db"))
