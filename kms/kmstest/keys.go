@@ -3,13 +3,23 @@ package kmstest
 import (
 	"crypto/rand"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
-	"github.com/google/uuid"
 )
+
+var uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// newUUID returns a random UUID: the id of a key or a request.
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
 
 // State is the state of a key in one Region.
 type State string
@@ -76,7 +86,7 @@ func (s *Server) CreateKey(opts ...KeyOption) string {
 }
 
 func (s *Server) newKey(p keyPlan) *key {
-	k := &key{id: uuid.NewString(), primary: p.region, signing: p.signing, created: time.Now(), states: map[string]State{p.region: Enabled}}
+	k := &key{id: newUUID(), primary: p.region, signing: p.signing, created: time.Now(), states: map[string]State{p.region: Enabled}}
 	if p.multi {
 		k.id = "mrk-" + strings.ReplaceAll(k.id, "-", "")
 	}
@@ -171,7 +181,7 @@ func (s *Server) find(region, name string) (*key, *apiError) {
 	}
 	k := s.keys[resource]
 	if k == nil || k.states[region] == "" {
-		if uuid.Validate(strings.TrimPrefix(resource, "mrk-")) != nil {
+		if !uuidForm.MatchString(strings.TrimPrefix(resource, "mrk-")) {
 			return nil, notFound("Invalid keyId '" + resource + "'")
 		}
 		return nil, notFound("Key 'arn:aws:kms:" + region + ":" + s.account + ":key/" + resource + "' does not exist")

@@ -31,7 +31,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 )
 
 // The account and the Region of a Server that is made without options.
@@ -166,7 +165,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	w.Header().Set("x-amzn-RequestId", uuid.NewString())
+	w.Header().Set("x-amzn-RequestId", newUUID())
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }
