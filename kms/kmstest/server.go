@@ -30,7 +30,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
 )
 
 // The account and the Region of a Server that is made without options.
