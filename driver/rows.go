@@ -130,6 +130,7 @@ func (r *rows) note(err error) {
 	if staleCatalog(err) {
 		r.c.st.forgetCatalog("the server says that a table changed")
 	}
+	r.c.undone(err)
 }
 
 // HasNextResultSet implements driver.RowsNextResultSet.

@@ -170,6 +170,7 @@ func (c *conn) after(p *sqlplan.Plan, err error) {
 	if err != nil && staleCatalog(err) {
 		c.st.forgetCatalog("the server says that a table changed")
 	}
+	c.undone(err)
 	if p.Effects == 0 {
 		return
 	}
@@ -180,6 +181,14 @@ func (c *conn) after(p *sqlplan.Plan, err error) {
 	}
 	if p.Effects&sqlplan.ChangesCatalog != 0 {
 		c.st.forgetCatalog("a statement changed it")
+	}
+}
+
+// undone takes in that an error may have ended a transaction of SQLite and undone its
+// temporary tables: by OR ROLLBACK, RAISE(ROLLBACK), an interrupted write, a full disk.
+func (c *conn) undone(err error) {
+	if err != nil && c.st.cfg.Dialect == SQLite {
+		c.session.note(sqlplan.ChangesSession)
 	}
 }
 

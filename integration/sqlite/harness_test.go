@@ -28,13 +28,13 @@ const (
 
 // A pair is a database with sealed tables and its twin, whose tables have the same columns and hold plaintext.
 type pair struct {
-	sealed, twin *sql.DB
+	sealed, twin *sql.Conn
 	tap          *tap
 	readBack     []string // queries for all that the tables hold
 }
 
 // newPair runs the DDL on both sides. In it SECRET stands for the type of a sealed text column and NUMBER for that of
-// a sealed number. Both sides have one connection, since temporary tables belong to it.
+// a sealed number. Each side keeps one connection, which has the temporary tables and is never reset.
 func newPair(t *testing.T, ddl string, tables *schema.Schema, readBack ...string) *pair {
 	t.Helper()
 	w, err := localkms.Open(filepath.Join(t.TempDir(), "kek"))
@@ -44,25 +44,33 @@ func newPair(t *testing.T, ddl string, tables *schema.Schema, readBack ...string
 	p := &pair{tap: new(tap), readBack: readBack}
 	file := "file:" + filepath.Join(t.TempDir(), "sealed.db") + "?_pragma=journal_mode(wal)&_pragma=busy_timeout(10000)"
 	keys := connector{file, nil}
-	exec(t, sql.OpenDB(keys), strings.NewReplacer("SECRET", "BLOB", "NUMBER", "BLOB").Replace(ddl))
+	exec(t, open(t, keys), strings.NewReplacer("SECRET", "BLOB", "NUMBER", "BLOB").Replace(ddl))
 	cn, err := driver.NewConnector(connector{file, p.tap}, driver.Config{
 		Schema: tables, KMS: w, Dialect: driver.SQLite, AutoCreateKeyTable: true, KeyConnector: keys,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.sealed, p.twin = sql.OpenDB(cn), sql.OpenDB(connector{"file:" + filepath.Join(t.TempDir(), "twin.db"), nil})
-	for _, db := range []*sql.DB{p.sealed, p.twin} {
-		db.SetMaxOpenConns(1)
-		t.Cleanup(func() { _ = db.Close() })
-	}
+	p.sealed, p.twin = open(t, cn), open(t, connector{"file:" + filepath.Join(t.TempDir(), "twin.db"), nil})
 	exec(t, p.twin, strings.NewReplacer("SECRET", "TEXT", "NUMBER", "INTEGER").Replace(ddl))
 	return p
 }
 
-func exec(t *testing.T, db *sql.DB, query string, args ...any) {
+func open(t *testing.T, cn sqldriver.Connector) *sql.Conn {
 	t.Helper()
-	if _, err := db.Exec(query, args...); err != nil {
+	db := sql.OpenDB(cn)
+	t.Cleanup(func() { _ = db.Close() })
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func exec(t *testing.T, conn *sql.Conn, query string, args ...any) {
+	t.Helper()
+	if _, err := conn.ExecContext(t.Context(), query, args...); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 }
@@ -119,7 +127,7 @@ func (p *pair) expect(t *testing.T, want verdict, query string, args ...any) {
 	}
 }
 
-func (p *pair) side(db *sql.DB, query string, args []any) (o outcome) {
+func (p *pair) side(db *sql.Conn, query string, args []any) (o outcome) {
 	if o.labels, o.rows, o.err = read(db, query, args...); errors.Is(o.err, driver.ErrRefused) {
 		return o
 	}
@@ -133,8 +141,8 @@ func (p *pair) side(db *sql.DB, query string, args []any) (o outcome) {
 	return o
 }
 
-func read(db *sql.DB, query string, args ...any) (labels, rows []string, err error) {
-	rs, err := db.Query(query, args...)
+func read(db *sql.Conn, query string, args ...any) (labels, rows []string, err error) {
+	rs, err := db.QueryContext(context.Background(), query, args...)
 	if err != nil {
 		return nil, nil, err
 	}

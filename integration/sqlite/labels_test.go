@@ -13,7 +13,7 @@ const usersDDL = `
 	CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER, memo TEXT);`
 
 var usersSchema = schema.Must(
-	schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"}, schema.Column{Name: "ssn"}),
+	schema.Columns("main.users", schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"}, schema.Column{Name: "ssn"}),
 	schema.Columns("archive", schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"}),
 )
 

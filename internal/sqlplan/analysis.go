@@ -119,6 +119,9 @@ func (a *analysis) statement(s sqlparse.Stmt) error {
 	case *sqlparse.Utility:
 		return a.utility(s)
 	case *sqlparse.Explain:
+		if u, ok := s.Stmt.(*sqlparse.Utility); ok && u.Forbidden != "" {
+			return a.utility(u) // a PRAGMA acts when it is prepared
+		}
 		if _, err := a.query(s.Stmt, nil, nil); err != nil {
 			return err
 		}
