@@ -16,7 +16,7 @@ func (p *Planner) mentions(sql string) bool {
 	if strings.Contains(lower, "standard_conforming_strings") || strings.Contains(lower, "client_encoding") || containsName(lower, "names") {
 		return true
 	}
-	if p.dialect == SQLite && containsName(lower, "pragma") {
+	if p.dialect == dialect.SQLite && containsName(lower, "pragma") {
 		return true
 	}
 	if len(p.words) > 0 && strings.Contains(lower, "u&") {

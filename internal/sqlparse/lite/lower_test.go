@@ -107,7 +107,7 @@ var utilities = []lowering{
 	{`PRAGMA main.temp_store = 2`,
 		`Utility{What:"PRAGMA" Catalog Session}`},
 	{`PRAGMA writable_schema = ON`,
-		`Utility{What:"PRAGMA" Catalog Session Forbidden:"PRAGMA writable_schema lets tables be changed unseen"}`},
+		`Utility{What:"PRAGMA" Catalog Session Forbidden:"this PRAGMA may change what names and results mean, or damage the database"}`},
 	{`ATTACH DATABASE ? AS aux; DETACH aux`,
 		`Utility{What:"ATTACH" Args:[?1] Catalog Session}; Utility{What:"DETACH" Catalog Session}`},
 	{`VACUUM INTO 'x.db'; ANALYZE users; REINDEX users; VACUUM`,
