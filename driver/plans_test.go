@@ -415,6 +415,11 @@ func TestStringsThatChange(t *testing.T) {
 	}
 }
 
+// textUse is use for a column of type text.
+func (b *bench) textUse(name string) *sqlplan.Use {
+	return &sqlplan.Use{Column: b.col(name), Storage: dbcatalog.StorageText}
+}
+
 // The inner driver is asked which arguments are its options, and not shown the values of
 // others before they are sealed.
 func TestOptionsAreToldByType(t *testing.T) {
