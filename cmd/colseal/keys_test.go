@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/kms/kmstest"
 )
 
@@ -364,42 +363,4 @@ func TestKeysHelp(t *testing.T) {
 			t.Errorf("keys %s: %d %s%s", name, status, out, errs)
 		}
 	}
-}
-
-// The life of a key on PostgreSQL, as operators see it.
-func TestKeysOnServer(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
-		w := newKeysWorld(t)
-		t.Setenv(dsnEnv, pg.DSN())
-		if _, err := pg.Admin.Exec("CREATE TABLE customers (id bigserial PRIMARY KEY, email bytea UNIQUE, ssn bytea, born bytea);" +
-			"INSERT INTO customers (email) SELECT convert_to('u' || n, 'UTF8') FROM generate_series(1, 300) n"); err != nil {
-			t.Fatal(err)
-		}
-		step := func(want string, command string) string {
-			t.Helper()
-			status, out, errs := colseal(t, "", append([]string{"keys"}, strings.Fields(command)...)...)
-			if status == statusFailed || !strings.Contains(out, want) {
-				t.Fatalf("%s: status %d\n%s%s", command, status, out, errs)
-			}
-			return out
-		}
-		schemaFlag := " --schema " + w.schema
-		step("CREATE TABLE", "init --dry-run")
-		step("created the keyring table", "init --warm")
-		step("and 300 values for the first time; 0 left", "reseal --plaintext"+schemaFlag)
-		old := strings.Fields(step("active", "list --purpose search"))[7]
-		step("seals from", "rotate --purpose search")
-		if _, err := pg.Admin.Exec("UPDATE colseal_keys SET created_at = created_at - interval '3h', seals_from = seals_from - interval '3h'"); err != nil {
-			t.Fatal(err)
-		}
-		step("searched", "list")
-		step("sealed 300 cells anew; 0 left", "reseal --rate 5000"+schemaFlag)
-		step("retired search key "+old, "retire "+old+" --yes="+old+schemaFlag)
-		step("made the first", "init --warm --scope tenant:1")
-		step("destroyed 2", "destroy tenant:1 --why test --yes=tenant:1")
-		w.kms.CreateKey(kmstest.Alias("alias/next"))
-		t.Setenv(kmsEnv, w.url("alias/next"))
-		step("rewrapped 3 of 3 keys", "rewrap")
-		step("KMS answers", "status")
-	})
 }

@@ -6,11 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/colseal/colseal/integration/pgtest"
 )
-
-func TestMain(m *testing.M) { pgtest.Main(m) }
 
 const sample = "../../examples/sampleapp"
 
@@ -84,41 +80,4 @@ func TestOffline(t *testing.T) {
 			}
 		})
 	}
-}
-
-// The whole way of the sample application: its tables, the DDL that is printed, an audit without and with
-// findings, an explanation from the catalog.
-func TestOnServer(t *testing.T) {
-	file := sampleSchema(t)
-	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
-		tables, err := os.ReadFile(sample + "/schema.sql")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.Admin.Exec(string(tables)); err != nil {
-			t.Fatal(err)
-		}
-		audit := func(want int) string {
-			t.Helper()
-			status, out, errs := colseal(t, "", "audit", "--schema", file, "--dsn", db.DSN())
-			if status != want {
-				t.Fatalf("status %d: %s%s", status, out, errs)
-			}
-			return out
-		}
-		if out := audit(statusFound); !strings.Contains(out, "key-table: colseal_keys") || strings.Count(out, "no-check:") != 4 {
-			t.Errorf("before the DDL: %s", out)
-		}
-		_, statements, _ := colseal(t, "", "ddl", "--schema", file)
-		if _, err := db.Admin.Exec(statements); err != nil {
-			t.Fatal(err)
-		}
-		if out := audit(statusOK); out != "no findings\n" {
-			t.Errorf("after the DDL: %s", out)
-		}
-		status, out, errs := colseal(t, "", "explain", "--schema", file, "--dsn", db.DSN(), "SELECT * FROM customers")
-		if status != statusOK || !strings.Contains(out, "2 email") || strings.Contains(out, "note:") {
-			t.Errorf("explain: %d %s%s", status, out, errs)
-		}
-	})
 }

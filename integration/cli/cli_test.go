@@ -1,0 +1,156 @@
+// Package cli_test runs the command colseal on real PostgreSQL servers, as a program of its own.
+package cli_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/kms/kmstest"
+	"github.com/colseal/colseal/schema"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// The exit statuses.
+const (
+	statusOK     = 0
+	statusFound  = 1
+	statusFailed = 2
+)
+
+// program is the path of the command.
+type program string
+
+// build builds the command for one test.
+func build(t *testing.T) program {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: builds the command")
+	}
+	dir := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "github.com/colseal/colseal/cmd/colseal").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return program(filepath.Join(dir, "colseal"))
+}
+
+// run runs the command and returns what it printed.
+func (p program) run(t *testing.T, args ...string) (status int, out, errs string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), string(p), args...)
+	var o, e bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &o, &e
+	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), o.String(), e.String()
+}
+
+const sample = "../../examples/sampleapp"
+
+// The whole way of the sample application: its tables, the DDL that is printed, an audit without and with
+// findings, an explanation from the catalog.
+func TestOnServer(t *testing.T) {
+	colseal := build(t)
+	status, text, errs := colseal.run(t, "schema", "--models", sample+"/models")
+	if status != statusOK {
+		t.Fatal(errs)
+	}
+	file := filepath.Join(t.TempDir(), "schema.json")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
+		tables, err := os.ReadFile(sample + "/schema.sql")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Admin.Exec(string(tables)); err != nil {
+			t.Fatal(err)
+		}
+		audit := func(want int) string {
+			t.Helper()
+			status, out, errs := colseal.run(t, "audit", "--schema", file, "--dsn", db.DSN())
+			if status != want {
+				t.Fatalf("status %d: %s%s", status, out, errs)
+			}
+			return out
+		}
+		if out := audit(statusFound); !strings.Contains(out, "key-table: colseal_keys") || strings.Count(out, "no-check:") != 4 {
+			t.Errorf("before the DDL: %s", out)
+		}
+		_, statements, _ := colseal.run(t, "ddl", "--schema", file)
+		if _, err := db.Admin.Exec(statements); err != nil {
+			t.Fatal(err)
+		}
+		if out := audit(statusOK); out != "no findings\n" {
+			t.Errorf("after the DDL: %s", out)
+		}
+		status, out, errs := colseal.run(t, "explain", "--schema", file, "--dsn", db.DSN(), "SELECT * FROM customers")
+		if status != statusOK || !strings.Contains(out, "2 email") || strings.Contains(out, "note:") {
+			t.Errorf("explain: %d %s%s", status, out, errs)
+		}
+	})
+}
+
+// The life of a key on PostgreSQL, as operators see it.
+func TestKeysOnServer(t *testing.T) {
+	colseal := build(t)
+	file := filepath.Join(t.TempDir(), "schema.json")
+	customers := schema.Must(schema.Columns("customers",
+		schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "email"}, schema.Column{Name: "ssn"}, schema.Column{Name: "born", Kind: schema.Time}))
+	text, err := customers.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", "test")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		server := kmstest.Start(t)
+		server.CreateKey(kmstest.Alias("alias/app"))
+		url := func(key string) string {
+			return "awskms:///" + key + "?region=" + kmstest.DefaultRegion + "&endpoint=" + server.URL()
+		}
+		t.Setenv("DATABASE_URL", pg.DSN())
+		t.Setenv("COLSEAL_KMS", url("alias/app"))
+		if _, err := pg.Admin.Exec("CREATE TABLE customers (id bigserial PRIMARY KEY, email bytea UNIQUE, ssn bytea, born bytea);" +
+			"INSERT INTO customers (email) SELECT convert_to('u' || n, 'UTF8') FROM generate_series(1, 300) n"); err != nil {
+			t.Fatal(err)
+		}
+		step := func(want string, command string) string {
+			t.Helper()
+			status, out, errs := colseal.run(t, append([]string{"keys"}, strings.Fields(command)...)...)
+			if status == statusFailed || !strings.Contains(out, want) {
+				t.Fatalf("%s: status %d\n%s%s", command, status, out, errs)
+			}
+			return out
+		}
+		schemaFlag := " --schema " + file
+		step("CREATE TABLE", "init --dry-run")
+		step("created the keyring table", "init --warm")
+		step("and 300 values for the first time; 0 left", "reseal --plaintext"+schemaFlag)
+		old := strings.Fields(step("active", "list --purpose search"))[7]
+		step("seals from", "rotate --purpose search")
+		if _, err := pg.Admin.Exec("UPDATE colseal_keys SET created_at = created_at - interval '3h', seals_from = seals_from - interval '3h'"); err != nil {
+			t.Fatal(err)
+		}
+		step("searched", "list")
+		step("sealed 300 cells anew; 0 left", "reseal --rate 5000"+schemaFlag)
+		step("retired search key "+old, "retire "+old+" --yes="+old+schemaFlag)
+		step("made the first", "init --warm --scope tenant:1")
+		step("destroyed 2", "destroy tenant:1 --why test --yes=tenant:1")
+		server.CreateKey(kmstest.Alias("alias/next"))
+		t.Setenv("COLSEAL_KMS", url("alias/next"))
+		step("rewrapped 3 of 3 keys", "rewrap")
+		step("KMS answers", "status")
+	})
+}
