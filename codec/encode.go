@@ -78,30 +78,18 @@ func (in input) toFloat() (float64, error) {
 	s = trimSpace(s)
 	// ParseFloat reads hexadecimal too, which PostgreSQL does not.
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || strings.ContainsAny(s, "xXpP_") {
+	if err != nil || strings.ContainsAny(s, "xXpP_") || f == 0 && underflow(s) {
 		return 0, refuse(KindFloat, "not the decimal text of a float64 in range")
 	}
 	return f, nil
 }
 
-func (s Session) appendTime(dst []byte, in input) ([]byte, error) {
-	t := in.t
-	if in.form != formTime {
-		text, ok := in.text()
-		if !ok {
-			return nil, refuse(KindTime, "neither a time nor its text")
-		}
-		var err error
-		if t, err = s.parseTime(text); err != nil {
-			return nil, err
-		}
+// underflow reports whether s, the text of a float that was read as zero, is that of another number.
+func underflow(s string) bool {
+	if i := strings.IndexAny(s, "eE"); i >= 0 {
+		s = s[:i]
 	}
-	// UnixMicro is undefined beyond int64; one second of margin on each side saves the borderline cases.
-	const limit = math.MaxInt64/1_000_000 - 1
-	if sec := t.Unix(); sec > limit || sec < -limit {
-		return nil, refuse(KindTime, "out of the range of microseconds in int64")
-	}
-	return binary.BigEndian.AppendUint64(dst, uint64(t.UnixMicro())), nil
+	return strings.ContainsAny(s, "123456789")
 }
 
 var errUUIDText = refuse(KindUUID, "not the text of a UUID")

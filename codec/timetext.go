@@ -1,82 +1,225 @@
 package codec
 
 import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 )
 
-var (
-	errTimeText = refuse(KindTime, "neither RFC 3339 nor a PostgreSQL timestamp in ISO style")
-	errNoZone   = refuse(KindTime, "a text without a zone is an instant only in the session's TimeZone, which is not known: give a time.Time, or write the zone, such as Z or +02")
+const daySeconds = 24 * 60 * 60
+
+// The range of dates and times, as days and seconds since 1970-01-01 00:00:00. It begins where PostgreSQL's does. Dates end where
+// PostgreSQL's do; timestamps end at the last whole year whose microseconds since 1970 fit into int64, 30 years before PostgreSQL's,
+// which count from 2000.
+const (
+	minDay     = -2_440_588               // 4714-11-24 BC
+	maxDay     = 2_145_042_905            // 5874897-12-31
+	minSeconds = minDay * daySeconds      // 4714-11-24 00:00:00 BC
+	endSeconds = 106_751_982 * daySeconds // 294247-01-01 00:00:00
 )
 
-// parseTime reads RFC 3339 and what PostgreSQL writes for timestamps and dates in its ISO style: a "T" or space between date and
-// time, years of four to six digits, an optional " BC", a zone of "Z", ±hh, ±hhmm, ±hh:mm or ±hh:mm:ss. Without
-// a zone it is local time of the session's; without a time it is midnight. Digits beyond nanoseconds are dropped.
-func (session Session) parseTime(s string) (time.Time, error) {
-	s = trimSpace(s)
-	if strings.EqualFold(strings.TrimPrefix(s, "-"), "infinity") {
-		return time.Time{}, refuse(KindTime, "infinity has no encoding: use NULL or a far date")
-	}
-	s, bc := strings.CutSuffix(s, " BC")
-	p := scanner{rest: s}
-	year := p.number(4, 6)
-	p.expect('-')
-	month := p.number(2, 2)
-	p.expect('-')
-	day := p.number(2, 2)
-	var hour, minute, second, nano, offset int
-	var zoned bool
-	if p.accept('T') || p.accept('t') || p.accept(' ') {
-		hour = p.number(2, 2)
-		p.expect(':')
-		minute = p.number(2, 2)
-		if p.accept(':') {
-			second = p.number(2, 2)
+// The encodings of infinity and -infinity, beyond every range.
+const (
+	pastDay      = math.MinInt32
+	futureDay    = math.MaxInt32
+	pastMicros   = math.MinInt64
+	futureMicros = math.MaxInt64
+)
+
+// moment is what the text of a date, timestamp or instant says. Which of it counts depends on the kind.
+type moment struct {
+	infinite int   // -1 for -infinity, 1 for infinity
+	day      int64 // days since 1970-01-01
+	clock    int64 // seconds of the time of day, 0 to 86400
+	micros   int64 // 0 to 1000000
+	offset   int   // of the zone, in seconds east of UTC
+	zoned    bool
+}
+
+// appendDate takes the calendar date of a time in its own location and of a text as it is written, whatever time of day and zone
+// follow: pgx and PostgreSQL do so for a column of type date.
+func appendDate(dst []byte, in input) ([]byte, error) {
+	var day int64
+	if in.form == formTime {
+		year, month, date := in.t.Date()
+		day = time.Date(year, month, date, 0, 0, 0, 0, time.UTC).Unix() / daySeconds
+	} else {
+		m, err := in.parseMoment(KindDate)
+		if err != nil {
+			return nil, err
 		}
-		if p.accept('.') {
-			nano = p.fraction()
+		switch m.infinite {
+		case -1:
+			return appendInt32(dst, pastDay), nil
+		case 1:
+			return appendInt32(dst, futureDay), nil
 		}
-		offset, zoned = p.zone()
+		day = m.day
 	}
-	if p.failed || p.rest != "" || hour > 23 || minute > 59 || second > 59 || year == 0 {
-		return time.Time{}, errTimeText
+	if day < minDay || day > maxDay {
+		return nil, refuse(KindDate, "not between 4714-11-24 BC and 5874897-12-31")
 	}
-	if bc {
-		year = 1 - year
+	return appendInt32(dst, int32(day)), nil
+}
+
+// appendTimestamp takes what the clock shows: of a time in its own location, and of a text as it is written, without its zone.
+func appendTimestamp(dst []byte, in input) ([]byte, error) {
+	if in.form == formTime {
+		_, offset := in.t.Zone()
+		return appendMicros(dst, KindTimestamp, in.t.Unix()+int64(offset), int64(in.t.Nanosecond())/1000)
 	}
-	t := time.Date(year, time.Month(month), day, hour, minute, second, nano, time.UTC)
-	// time.Date makes 2 March of 30 February.
-	if t.Month() != time.Month(month) || t.Day() != day {
-		return time.Time{}, errTimeText
+	m, err := in.parseMoment(KindTimestamp)
+	if err != nil || m.infinite != 0 {
+		return m.appendInfinite(dst, err)
 	}
+	return appendMicros(dst, KindTimestamp, m.day*daySeconds+m.clock, m.micros)
+}
+
+// appendTime takes an instant.
+func (s Session) appendTime(dst []byte, in input) ([]byte, error) {
+	if in.form == formTime {
+		return appendMicros(dst, KindTime, in.t.Unix(), int64(in.t.Nanosecond())/1000)
+	}
+	m, err := in.parseMoment(KindTime)
+	if err != nil || m.infinite != 0 {
+		return m.appendInfinite(dst, err)
+	}
+	seconds := m.day*daySeconds + m.clock
 	switch {
-	case zoned:
-	case session.TimeZone == nil:
-		return time.Time{}, errNoZone
+	case m.zoned:
+		seconds -= int64(m.offset)
+	case s.TimeZone == nil:
+		return nil, errNoZone
 	default:
-		offset = localOffset(session.TimeZone, t.Unix())
+		seconds -= localOffset(s.TimeZone, seconds)
 	}
-	return t.Add(-time.Duration(offset) * time.Second), nil
+	return appendMicros(dst, KindTime, seconds, m.micros)
+}
+
+func (m moment) appendInfinite(dst []byte, err error) ([]byte, error) {
+	switch {
+	case err != nil:
+		return nil, err
+	case m.infinite < 0:
+		return appendInt64(dst, pastMicros), nil
+	}
+	return appendInt64(dst, futureMicros), nil
+}
+
+func appendMicros(dst []byte, kind Kind, seconds, micros int64) ([]byte, error) {
+	seconds, micros = seconds+micros/1_000_000, micros%1_000_000
+	if seconds < minSeconds || seconds >= endSeconds {
+		return nil, refuse(kind, "not between 4714-11-24 BC and 294246-12-31")
+	}
+	return appendInt64(dst, seconds*1_000_000+micros), nil
+}
+
+func appendInt32(dst []byte, i int32) []byte { return binary.BigEndian.AppendUint32(dst, uint32(i)) }
+func appendInt64(dst []byte, i int64) []byte { return binary.BigEndian.AppendUint64(dst, uint64(i)) }
+
+// decodeDate returns midnight in UTC, as pgx does; infinity is a string, as it is from pgx's stdlib.
+func decodeDate(day int32) any {
+	switch day {
+	case pastDay:
+		return "-infinity"
+	case futureDay:
+		return "infinity"
+	}
+	return time.Unix(int64(day)*daySeconds, 0).UTC()
+}
+
+// decodeMicros returns a time in loc; infinity is a string, as it is from pgx's stdlib.
+func decodeMicros(micros int64, loc *time.Location) any {
+	switch micros {
+	case pastMicros:
+		return "-infinity"
+	case futureMicros:
+		return "infinity"
+	}
+	return time.UnixMicro(micros).In(loc)
+}
+
+// AppendTime appends the text that PostgreSQL writes for a value of [KindTime], [KindDate] or [KindTimestamp] in ISO style: an instant in
+// UTC, and what t's clock and calendar show for the others.
+func AppendTime(dst []byte, kind Kind, t time.Time) []byte {
+	layout := "-01-02 15:04:05.999999"
+	switch kind {
+	case KindTime:
+		t, layout = t.UTC(), layout+"-07"
+	case KindDate:
+		layout = "-01-02"
+	}
+	year, suffix := t.Year(), ""
+	if year <= 0 {
+		year, suffix = 1-year, " BC"
+	}
+	dst = fmt.Appendf(dst, "%04d", year)
+	return append(t.AppendFormat(dst, layout), suffix...)
 }
 
 // localOffset returns how many seconds east of UTC the wall clock is in loc when it shows what a clock in UTC shows at unix. Where that
 // happens twice or never, at a change of the offset, it is what PostgreSQL takes: the offset after the change if the clock was turned
 // back, and the one before it if it was turned forward.
-func localOffset(loc *time.Location, unix int64) int {
-	const day = 24 * 60 * 60
-	dayBefore := time.Unix(unix-day, 0).In(loc)
+func localOffset(loc *time.Location, unix int64) int64 {
+	dayBefore := time.Unix(unix-daySeconds, 0).In(loc)
 	_, before := dayBefore.Zone()
 	_, change := dayBefore.ZoneBounds()
 	if change.IsZero() {
-		return before
+		return int64(before)
 	}
-	_, after := change.Zone()
-	if unix-int64(after) < change.Unix() {
-		return before
+	if _, after := change.Zone(); unix-int64(after) >= change.Unix() {
+		return int64(after)
 	}
-	return after
+	return int64(before)
 }
+
+// parseMoment reads the text of a date, timestamp or instant: RFC 3339, and what PostgreSQL writes in its ISO style. SPEC.md has the
+// grammar. Years of four digits or more first are a date in this order whatever DateStyle the session has.
+func (in input) parseMoment(kind Kind) (moment, error) {
+	s, ok := in.text()
+	if !ok {
+		return moment{}, refuse(kind, "neither a time nor its text")
+	}
+	s = trimSpace(s)
+	switch {
+	case strings.EqualFold(s, "infinity"):
+		return moment{infinite: 1}, nil
+	case strings.EqualFold(s, "-infinity"):
+		return moment{infinite: -1}, nil
+	}
+	s, bc := strings.CutSuffix(s, " BC")
+	p := scanner{rest: s}
+	year := p.number(4, 7)
+	p.expect('-')
+	month := p.number(2, 2)
+	p.expect('-')
+	date := p.number(2, 2)
+	if year == 0 {
+		p.failed = true
+	}
+	if bc {
+		year = 1 - year
+	}
+	midnight := time.Date(year, time.Month(month), date, 0, 0, 0, 0, time.UTC)
+	// time.Date makes 2 March of 30 February.
+	if midnight.Month() != time.Month(month) || midnight.Day() != date {
+		p.failed = true
+	}
+	m := moment{day: midnight.Unix() / daySeconds}
+	if p.accept('T') || p.accept('t') || p.accept(' ') {
+		m.clock, m.micros = p.clock()
+		m.offset, m.zoned = p.zone()
+	}
+	if p.failed || p.rest != "" {
+		return moment{}, refuse(kind, "neither RFC 3339 nor what PostgreSQL writes in ISO style")
+	}
+	return m, nil
+}
+
+var errNoZone = refuse(KindTime, "a text without a zone is an instant only in the session's TimeZone, which is not known here: give a time.Time, or write the zone, as Z or +02")
 
 // scanner reads ASCII from the left. After a failure it only fails.
 type scanner struct {
@@ -98,33 +241,59 @@ func (p *scanner) expect(c byte) {
 	}
 }
 
-// number reads from shortest to longest digits; longest is small enough for int.
-func (p *scanner) number(shortest, longest int) int {
-	n, digits := 0, 0
-	for digits < longest && digits < len(p.rest) && isDigit(p.rest[digits]) {
-		n = n*10 + int(p.rest[digits]-'0')
-		digits++
+// digits returns how many digits come next.
+func (p *scanner) digits() int {
+	n := 0
+	for n < len(p.rest) && isDigit(p.rest[n]) {
+		n++
 	}
-	if digits < shortest {
-		p.failed = true
-	}
-	p.rest = p.rest[digits:]
 	return n
 }
 
-// fraction reads the digits after a second's point, in nanoseconds.
-func (p *scanner) fraction() int {
-	nano, unit, digits := 0, 100_000_000, 0
-	for digits < len(p.rest) && isDigit(p.rest[digits]) {
-		nano += int(p.rest[digits]-'0') * unit
-		unit /= 10
-		digits++
+// number reads from shortest to longest digits; longest is small enough for int.
+func (p *scanner) number(shortest, longest int) int {
+	n := p.digits()
+	if n < shortest || n > longest {
+		p.failed = true
+		return 0
 	}
-	if digits == 0 {
+	i, _ := strconv.Atoi(p.rest[:n])
+	p.rest = p.rest[n:]
+	return i
+}
+
+// clock reads a time of day: its whole seconds and microseconds. 24:00:00 and a 60th second are what PostgreSQL makes of them, the
+// beginning of the next day and minute.
+func (p *scanner) clock() (seconds, micros int64) {
+	hour := p.number(2, 2)
+	p.expect(':')
+	minute, second := p.number(2, 2), 0
+	if p.accept(':') {
+		second = p.number(2, 2)
+		if p.rest != "" && p.rest[0] == '.' {
+			micros = p.fraction()
+		}
+	}
+	switch {
+	case hour > 24 || minute > 59 || second > 60,
+		hour == 24 && (minute > 0 || second > 0 || micros > 0),
+		second == 60 && micros > 0:
 		p.failed = true
 	}
-	p.rest = p.rest[digits:]
-	return nano
+	return int64(hour*3600 + minute*60 + second), micros
+}
+
+// fraction reads a point and the digits after it, and rounds them to microseconds as PostgreSQL does: by way of a float64, halves to even.
+func (p *scanner) fraction() (micros int64) {
+	point := p.rest
+	p.rest = p.rest[1:]
+	n := p.digits()
+	p.rest = p.rest[n:]
+	f, err := strconv.ParseFloat(point[:1+n], 64)
+	if n == 0 || err != nil {
+		p.failed = true
+	}
+	return int64(math.RoundToEven(f * 1e6))
 }
 
 // zone reads an optional zone, in seconds east of UTC.
@@ -142,11 +311,17 @@ func (p *scanner) zone() (offset int, zoned bool) {
 	} else {
 		p.expect('+')
 	}
-	hours, minutes, seconds := p.number(2, 2), 0, 0
-	if p.accept(':') || p.rest != "" {
-		minutes = p.number(2, 2)
+	hours, minutes, seconds := 0, 0, 0
+	if n := p.digits(); n == 4 { // hhmm
+		hhmm := p.number(4, 4)
+		hours, minutes = hhmm/100, hhmm%100
+	} else {
+		hours = p.number(2, 2)
 		if p.accept(':') {
-			seconds = p.number(2, 2)
+			minutes = p.number(2, 2)
+			if p.accept(':') {
+				seconds = p.number(2, 2)
+			}
 		}
 	}
 	if hours > 15 || minutes > 59 || seconds > 59 {

@@ -48,8 +48,10 @@ func CellSize(suite Suite, kind Kind, v any) int { return suite.Overhead() + siz
 // sizeHint is the length of v's encoding, exact for the usual types. A wrong one costs an allocation.
 func sizeHint(kind Kind, v any) int {
 	switch kind {
-	case KindInt, KindFloat, KindTime:
+	case KindInt, KindFloat, KindTime, KindTimestamp:
 		return 8
+	case KindDate:
+		return 4
 	case KindBool:
 		return 1
 	case KindUUID:
@@ -105,7 +107,7 @@ const smallBuffer = 64
 
 // small reports whether the encoding is of a fixed length and its Go value does not alias it.
 func (k Kind) small() bool {
-	return k >= KindInt && k <= KindTime || k == KindUUID
+	return k >= KindInt && k <= KindTime || k == KindUUID || k == KindDate || k == KindTimestamp
 }
 
 // AppendValue appends the canonical encoding of v as kind to dst. Values that are the same for kind are encoded the same whatever
@@ -177,6 +179,10 @@ func (s Session) AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte,
 		return append(dst, 0), nil
 	case KindTime:
 		return s.appendTime(dst, in)
+	case KindDate:
+		return appendDate(dst, in)
+	case KindTimestamp:
+		return appendTimestamp(dst, in)
 	case KindUUID:
 		return appendUUID(dst, in)
 	default:
@@ -216,6 +222,8 @@ func decodeFixed(kind Kind, b []byte) (any, error) {
 		size = 1
 	case KindUUID:
 		size = 16
+	case KindDate:
+		size = 4
 	}
 	if len(b) != size {
 		return nil, fmt.Errorf("%w: not an encoding of %s", ErrFormat, kind)
@@ -228,7 +236,11 @@ func decodeFixed(kind Kind, b []byte) (any, error) {
 	case KindBool:
 		return b[0] == 1, nil
 	case KindTime:
-		return time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC(), nil
+		return decodeMicros(int64(binary.BigEndian.Uint64(b)), time.Local), nil
+	case KindTimestamp:
+		return decodeMicros(int64(binary.BigEndian.Uint64(b)), time.UTC), nil
+	case KindDate:
+		return decodeDate(int32(binary.BigEndian.Uint32(b))), nil
 	case KindUUID:
 		return formatUUID([16]byte(b)), nil
 	}
@@ -242,8 +254,10 @@ func canonical(kind Kind, suite Suite, b []byte) bool {
 		return validText(b)
 	case KindBytes:
 		return true
-	case KindInt, KindTime:
+	case KindInt, KindTime, KindTimestamp:
 		return len(b) == 8
+	case KindDate:
+		return len(b) == 4
 	case KindFloat:
 		return canonicalFloat(suite, b)
 	case KindBool:

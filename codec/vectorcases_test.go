@@ -36,8 +36,8 @@ func (c vectorCase) file() string {
 	field("kind", c.kind.String())
 	if c.layer == "none" {
 		value := fmt.Sprintf("%#v", c.value)
-		if c.kind == KindTime {
-			value = fmt.Sprint(c.value)
+		if t, ok := c.value.(time.Time); ok {
+			value = fmt.Sprint(t.UTC())
 		}
 		field("value", value)
 		field("encoding", hex.EncodeToString(c.ref.Plaintext[1:]))
@@ -102,6 +102,16 @@ func goodCases(t testing.TB) []vectorCase {
 		{"float", "A float is the 8 bytes of IEEE 754, big-endian.", KindFloat, 0.5, 0.5},
 		{"bool", "A bool is one byte.", KindBool, true, true},
 		{"time", "A time is microseconds since 1970 in UTC: 8 bytes as an integer.", KindTime, moment, moment},
+		{"time-early", "Before 1970 the number is negative. The fraction is rounded to the nearest microsecond, halves to even.", KindTime, "1969-12-31 23:59:59.9999975+00", time.UnixMicro(-2)},
+		{"time-infinity", "The largest number is infinity.", KindTime, "infinity", "infinity"},
+		{"date", "A date is days since 1970: 4 bytes. It is that of the clock that the value was read from, not of UTC.", KindDate,
+			time.Date(1984, 3, 9, 0, 0, 0, 0, time.FixedZone("CET", 3600)), time.Date(1984, 3, 9, 0, 0, 0, 0, time.UTC)},
+		{"date-bc", "The year before year 1 is 1 BC.", KindDate, "0001-12-31 BC", time.Date(0, 12, 31, 0, 0, 0, 0, time.UTC)},
+		{"date-infinity", "The smallest number is -infinity.", KindDate, "-infinity", "-infinity"},
+		{"timestamp", "A timestamp is what a clock shows, as microseconds since its 1970: 8 bytes. A zone does not count.", KindTimestamp,
+			"2024-02-29 12:34:56.789012-08", moment},
+		{"timestamp-midnight", "24:00 is midnight of the next day.", KindTimestamp, "2024-02-29T24:00", time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC)},
+		{"timestamp-infinity", "The smallest number is -infinity.", KindTimestamp, "-infinity", "-infinity"},
 		{"json", "JSON is its text.", KindJSON, `{"a":[1,2.50]}`, []byte(`{"a":[1,2.50]}`)},
 		{"uuid", "A UUID is its 16 bytes.", KindUUID, "{F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6}", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"},
 		{"textarray", "A text array is the literal that PostgreSQL writes.", KindTextArray, []any{"a", "NULL", nil, "", `b "c" \ d`, "e,f"}, `{a,"NULL",NULL,"","b \"c\" \\ d","e,f"}`},
@@ -226,13 +236,15 @@ func authenticCases(t testing.TB) []vectorCase {
 		addIn(SuiteRandomized, name, layer, comment, kind, encoding, declared)
 	}
 	add("zero", "kind", "Kind 0 does not exist.", 0, "x", KindText)
-	add("later", "kind", "A kind that this version does not have.", 12, "x", KindText)
+	add("later", "kind", "A kind that this version does not have.", 14, "x", KindText)
 	add("text-utf8", "format", "Authentic, but not UTF-8.", KindText, "a\xff", KindText)
 	add("text-nul", "format", "Authentic, but text has no NUL.", KindText, "a\x00", KindText)
 	add("int-length", "format", "Authentic, but an integer has 8 bytes.", KindInt, "\x00\x00\x00\x07", KindInt)
 	add("float-nan", "format", "Authentic, but not the canonical NaN.", KindFloat, "\x7f\xf8\x00\x00\x00\x00\x00\x01", KindFloat)
 	add("bool-two", "format", "Authentic, but a bool is 0 or 1.", KindBool, "\x02", KindBool)
 	add("time-length", "format", "Authentic, but a time has 8 bytes.", KindTime, "", KindTime)
+	add("date-length", "format", "Authentic, but a date has 4 bytes.", KindDate, "\x00\x00\x00\x00\x00\x00\x00\x00", KindDate)
+	add("timestamp-length", "format", "Authentic, but a timestamp has 8 bytes.", KindTimestamp, "\x00\x00\x00\x00", KindTimestamp)
 	add("uuid-length", "format", "Authentic, but a UUID has 16 bytes.", KindUUID, "f81d4fae", KindUUID)
 	add("numeric-plus", "format", "Authentic, but a numeric has no plus.", KindNumeric, "+1", KindNumeric)
 	add("numeric-zero", "format", "Authentic, but zero has no sign.", KindNumeric, "-0.0", KindNumeric)

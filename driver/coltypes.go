@@ -35,6 +35,8 @@ var (
 		schema.Numeric:   {stringType, "NUMERIC", "NUMERIC", 0},
 		schema.TextArray: {stringType, "_TEXT", "TEXT", 0},
 		schema.IntArray:  {stringType, "_INT8", "TEXT", 0},
+		schema.Date:      {reflect.TypeFor[time.Time](), "DATE", "DATE", 0},
+		schema.Timestamp: {reflect.TypeFor[time.Time](), "TIMESTAMP", "DATETIME", 0},
 	}
 )
 

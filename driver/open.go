@@ -200,7 +200,7 @@ func (o *opener) openArray(ctx context.Context, v any) (any, error) {
 		if b, ok := plain.([]byte); ok && o.kind() == schema.Bytes {
 			plain = `\x` + hex.EncodeToString(b)
 		}
-		if out, err = appendPlain(out, plain); err != nil {
+		if out, err = appendPlain(out, o.kind(), plain); err != nil {
 			return nil, err
 		}
 	}
@@ -220,7 +220,7 @@ func (o *opener) openElement(ctx context.Context, text string) (any, error) {
 }
 
 // appendPlain writes a plaintext as PostgreSQL writes an element of its type.
-func appendPlain(dst []byte, v any) ([]byte, error) {
+func appendPlain(dst []byte, kind codec.Kind, v any) ([]byte, error) {
 	switch t := v.(type) {
 	case string:
 		return pgarray.AppendElement(dst, t), nil
@@ -236,7 +236,7 @@ func appendPlain(dst []byte, v any) ([]byte, error) {
 		}
 		return append(dst, 'f'), nil
 	case time.Time:
-		return pgarray.AppendElement(dst, t.UTC().Format("2006-01-02 15:04:05.999999-07")), nil
+		return pgarray.AppendElement(dst, string(codec.AppendTime(nil, kind, t))), nil
 	}
 	return nil, fmt.Errorf("%w: %T in an array", codec.ErrFormat, v)
 }

@@ -216,6 +216,7 @@ var arrayOIDs = map[codec.Kind]uint32{
 	schema.Text: pgtype.TextArrayOID, schema.Bytes: pgtype.ByteaArrayOID, schema.Int: pgtype.Int8ArrayOID,
 	schema.Float: pgtype.Float8ArrayOID, schema.Bool: pgtype.BoolArrayOID, schema.Time: pgtype.TimestamptzArrayOID,
 	schema.JSON: pgtype.JSONBArrayOID, schema.UUID: pgtype.UUIDArrayOID, schema.Numeric: pgtype.NumericArrayOID,
+	schema.Date: pgtype.DateArrayOID, schema.Timestamp: pgtype.TimestampArrayOID,
 }
 
 // scanNative scans the text of a value into a destination that database/sql does not know

@@ -115,7 +115,7 @@ func TestSealedArgumentValues(t *testing.T) {
 		{"nil bytes", "email", []byte(nil), nil},
 		{"int", "age", int32(7), int64(7)},
 		{"decimal text", "age", "7", int64(7)},
-		{"time", "born", time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)},
+		{"time", "born", time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC).Local()},
 		{"JSON from a map", "profile", map[string]int{"a": 1}, []byte(`{"a":1}`)},
 		{"JSON from a struct pointer", "profile", &struct{ A int }{1}, []byte(`{"A":1}`)},
 		{"JSON from a nil map", "profile", map[string]int(nil), nil},

@@ -45,7 +45,7 @@ func (r *scanRows) ScanColumn(ctx sqldriver.ScanContext, i int, dest any) error 
 }
 
 func TestScanByColumn(t *testing.T) {
-	born := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+	born := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC).Local()
 	for _, byColumn := range []bool{true, false} {
 		t.Run(fmt.Sprint("inner scans by column: ", byColumn), func(t *testing.T) {
 			b := newBench(t, "full")

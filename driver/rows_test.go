@@ -42,7 +42,7 @@ func (b *bench) answer(names []string, rows ...[]sqldriver.Value) {
 
 func TestRowsAreOpened(t *testing.T) {
 	b := newBench(t, "full")
-	born := time.Date(2001, 2, 3, 4, 5, 6, 7000, time.UTC)
+	born := time.Date(2001, 2, 3, 4, 5, 6, 7000, time.UTC).Local()
 	b.plans.plans["q"] = b.result("id", "email", "ssn", "born", "age", "profile", "tags", "note")
 	b.answer([]string{"id", "email", "ssn", "born", "age", "profile", "tags", "note"}, []sqldriver.Value{
 		int64(1), b.cell(t, "email", "a@x"), codec.EncodeText(b.cell(t, "ssn", "")), []byte(codec.EncodeText(b.cell(t, "born", born))),
@@ -179,7 +179,7 @@ func TestAllowRead(t *testing.T) {
 	if err := b.db.QueryRow("q").Scan(&ssn, &age, &born); err != nil {
 		t.Fatal(err)
 	}
-	if ssn != "078" || age != int64(42) || born != any(time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)) {
+	if ssn != "078" || age != int64(42) || born != any(time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC).Local()) {
 		t.Errorf("read %v, %v, %v", ssn, age, born)
 	}
 	damaged := b.cell(t, "ssn", "x")

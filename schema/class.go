@@ -23,6 +23,7 @@ const (
 	classFloat
 	classBool
 	classTime
+	classPgtype // a scalar of pgx's pgtype, which converts itself
 	classUUID
 	class16Bytes // an array that may be a UUID
 	classTexts
@@ -50,6 +51,17 @@ var nullTypes = map[reflect.Type]reflect.Type{
 	reflect.TypeFor[sql.NullFloat64](): reflect.TypeFor[float64](),
 	reflect.TypeFor[sql.NullBool]():    reflect.TypeFor[bool](),
 	reflect.TypeFor[sql.NullTime]():    timeType,
+}
+
+// pgtypeKinds are the kinds of pgtype's scalars, by name: this package does not
+// import pgx.
+var pgtypeKinds = map[string]Kind{
+	"Text": Text, "Int2": Int, "Int4": Int, "Int8": Int, "Float4": Float, "Float8": Float, "Bool": Bool, "UUID": UUID, "Numeric": Numeric,
+	"Timestamptz": Time, "Date": Date, "Timestamp": Timestamp,
+}
+
+func isPgtype(t reflect.Type) bool {
+	return t.PkgPath() == "github.com/jackc/pgx/v5/pgtype" && pgtypeKinds[t.Name()] != 0
 }
 
 // genericNull returns the T of a sql.Null[T].
@@ -113,6 +125,8 @@ func classOfLeaf(t reflect.Type) class {
 		return classUnsupported
 	case is16Bytes(t) && (t.Name() == "" || strings.EqualFold(t.Name(), "UUID")):
 		return classUUID
+	case isPgtype(t):
+		return classPgtype
 	case t.Kind() == reflect.Interface:
 		return classAny
 	case isOpaque(t):

@@ -6,7 +6,7 @@
 //		ID    int64
 //		Email string    `db:"email" seal:"deterministic"`
 //		SSN   *string   `db:"ssn"   seal:"random"`
-//		Born  time.Time `db:"born"  seal:"random"`
+//		Born  time.Time `db:"born"  seal:"random,kind=date"`
 //	}
 //
 //	var tables = schema.Must(schema.Model("users", User{}))
@@ -25,7 +25,8 @@
 //   - join= names a group of deterministic columns whose cells may be compared
 //     with each other;
 //   - kind= is one of text bytes int float bool time json uuid numeric text[]
-//     int[], for types from which it cannot be inferred.
+//     int[] date timestamp, for types from which it cannot be inferred, and for
+//     a time.Time that is not an instant.
 //
 // seal:"-" says that a field, and everything beneath it, is left alone on
 // purpose. A tag that reflect could not read, or whose key is a misspelling of
@@ -55,6 +56,12 @@
 // (driver.Valuer, sql.Scanner) names its kind with kind=, and is trusted to
 // yield it. On other types kind= is accepted where the values survive the way
 // through codec and database/sql's conversions in both directions.
+//
+// A time.Time is an instant unless kind= says otherwise. With kind=date it is
+// the date in the value's own Location, and with kind=timestamp what a clock
+// shows there, as pgx writes it to a column of that type; they come back in
+// UTC. An instant comes back in time.Local, as from pgx.
+//
 // database/sql itself cannot scan into [16]byte, []string, []int64, structs
 // and maps: as with unsealed columns, reading these needs a sql.Scanner, such
 // as a GORM serializer or pgtype's SQLScanner.

@@ -14,19 +14,26 @@ type Kind = codec.Kind
 
 // The kinds, with the Go types from which a model's kind is inferred. Types
 // that convert themselves (driver.Valuer, sql.Scanner) name their kind in the
-// tag instead: `seal:"random,kind=numeric"`.
+// tag instead: `seal:"random,kind=numeric"`. Of these, the scalar types of
+// pgx's pgtype are known.
+//
+// A time.Time is taken for an instant. A birthday, or an appointment at nine
+// wherever one is then, is not an instant: see [Date] and [Timestamp].
+// There is no kind for a time of day or an interval: their texts are [Text].
 const (
 	Text      = codec.KindText      // string
 	Bytes     = codec.KindBytes     // []byte
 	Int       = codec.KindInt       // every int and uint; values above 1<<63-1 do not fit and are refused on write
 	Float     = codec.KindFloat     // float64, float32
 	Bool      = codec.KindBool      // bool
-	Time      = codec.KindTime      // time.Time
+	Time      = codec.KindTime      // an instant: time.Time, pgtype.Timestamptz
 	JSON      = codec.KindJSON      // json.RawMessage; structs and maps by kind=json
 	UUID      = codec.KindUUID      // [16]byte, and arrays of 16 bytes named UUID
 	Numeric   = codec.KindNumeric   // decimal types, by kind=numeric
 	TextArray = codec.KindTextArray // []string, sealed as a whole
 	IntArray  = codec.KindIntArray  // []int64, []int32, []int16, []int, sealed as a whole
+	Date      = codec.KindDate      // a calendar date: pgtype.Date; time.Time by kind=date
+	Timestamp = codec.KindTimestamp // date and time of day without a zone: pgtype.Timestamp; time.Time by kind=timestamp
 )
 
 // allKindNames lists what kind= may be, for errors.
@@ -41,8 +48,8 @@ func allKindNames() []string {
 // sqlNames are what people who think of SQL or Go write for a kind.
 var sqlNames = map[string]Kind{
 	"string": Text, "varchar": Text, "char": Text, "bytea": Bytes, "blob": Bytes, "[]byte": Bytes, "integer": Int, "bigint": Int, "int64": Int, "int32": Int,
-	"uint64": Int, "float64": Float, "double": Float, "real": Float, "boolean": Bool, "timestamp": Time, "timestamptz": Time, "date": Time,
-	"datetime": Time, "jsonb": JSON, "guid": UUID, "decimal": Numeric, "money": Numeric, "[]string": TextArray, "[]int64": IntArray, "[]int": IntArray,
+	"uint64": Int, "float64": Float, "double": Float, "real": Float, "boolean": Bool, "timestamptz": Time, "instant": Time, "datetime": Timestamp,
+	"interval": Text, "jsonb": JSON, "guid": UUID, "decimal": Numeric, "money": Numeric, "[]string": TextArray, "[]int64": IntArray, "[]int": IntArray,
 }
 
 // meantKind is the mend of an unknown kind.

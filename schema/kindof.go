@@ -57,6 +57,8 @@ func inferKind(t reflect.Type) (Kind, *tagError) {
 		return Bool, nil
 	case classTime:
 		return Time, nil
+	case classPgtype:
+		return pgtypeKinds[leafType(t).Name()], nil
 	case classRawJSON:
 		return JSON, nil
 	case classUUID:
@@ -96,7 +98,7 @@ func unsupported(t reflect.Type) *tagError {
 // out through database/sql's conversions to the Go type, unchanged but for
 // notation. TestKindsSurvive holds this table to what the two really do.
 var accepts = map[class][]Kind{
-	classString:      {Text, Bytes, Int, Float, Bool, Time, JSON, UUID, Numeric, TextArray, IntArray},
+	classString:      {Text, Bytes, Int, Float, Bool, Time, JSON, UUID, Numeric, TextArray, IntArray, Date, Timestamp},
 	classNamedString: {Text, Bytes, UUID, Numeric, TextArray, IntArray},
 	classBytes:       {Bytes, Text, JSON, Numeric},
 	classNamedBytes:  {Bytes}, // as JSON it would be marshalled to a string of base64
@@ -104,7 +106,7 @@ var accepts = map[class][]Kind{
 	classInt:         {Int, Numeric},
 	classFloat:       {Float, Numeric},
 	classBool:        {Bool},
-	classTime:        {Time},
+	classTime:        {Time, Date, Timestamp},
 	classUUID:        {UUID},
 	class16Bytes:     {UUID},
 	classTexts:       {TextArray, JSON},
@@ -121,6 +123,14 @@ func checkKind(t reflect.Type, k Kind) *tagError {
 		return unsupported(t)
 	}
 	kinds := accepts[c]
+	if c == classPgtype {
+		switch implied := pgtypeKinds[leafType(t).Name()]; implied {
+		case Time, Date, Timestamp: // they differ in more than notation
+			kinds = []Kind{implied}
+		default:
+			return nil
+		}
+	}
 	names := make([]string, len(kinds))
 	for i, have := range kinds {
 		if have == k {
@@ -140,7 +150,7 @@ func suggestKind(name string) string {
 	name = strings.ToLower(name)
 	for _, g := range []struct{ word, kind string }{
 		{"uuid", "uuid"}, {"ulid", "uuid"}, {"json", "json"}, {"stringarray", "text[]"}, {"int64array", "int[]"}, {"int32array", "int[]"},
-		{"decimal", "numeric"}, {"numeric", "numeric"}, {"money", "numeric"}, {"time", "time"}, {"date", "time"}, {"deletedat", "time"},
+		{"decimal", "numeric"}, {"numeric", "numeric"}, {"money", "numeric"}, {"timestamptz", "time"}, {"timestamp", "timestamp"}, {"interval", "text"}, {"time", "time"}, {"date", "date"}, {"deletedat", "time"},
 		{"gob", "bytes"}, {"msgpack", "bytes"}, {"bytea", "bytes"}, {"bool", "bool"}, {"float", "float"}, {"int", "int"}, {"string", "text"}, {"text", "text"},
 	} {
 		if strings.Contains(name, g.word) {

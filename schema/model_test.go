@@ -59,7 +59,13 @@ type everyType struct {
 	NUUID    sql.Null[Uuid]      `seal:"random,kind=uuid"`
 	NNum     sql.Null[string]    `seal:"random,kind=numeric"`
 	Price    decimal             `seal:"deterministic,kind=numeric"`
-	PgText   pgtype.Text         `seal:"random,kind=text"`
+	PgText   pgtype.Text         `seal:"random,kind=uuid"`
+	PgDate   *pgtype.Date        `seal:"random"`
+	PgLocal  pgtype.Timestamp    `seal:"random"`
+	PgTime   pgtype.Timestamptz  `seal:"random"`
+	PgInt    pgtype.Int4         `seal:"random"`
+	BornOn   *time.Time          `seal:"random,kind=date"`
+	Meets    sql.NullTime        `seal:"random,kind=timestamp"`
 	Any      any                 `seal:"random,kind=float"`
 	Number   string              `seal:"random,kind=int"`
 	Ignored  string              `seal:"-"`
@@ -75,7 +81,8 @@ func TestKindOfEveryType(t *testing.T) {
 		"name": Text, "status": Text, "ptr": Text, "ptr_ptr": Text, "raw": Bytes, "age": Int, "big": Int, "wide": Numeric, "ratio": Float, "ok": Bool,
 		"born": Time, "doc": JSON, "map": JSON, "key": UUID, "key_ptr": UUID, "key16": UUID, "tags": TextArray, "orders": IntArray, "n_str": Text,
 		"n_int": Int, "n_byte": Int, "n_float": Float, "n_bool": Bool, "n_time": Time, "n_gen": Time, "n_uuid": UUID, "n_num": Numeric,
-		"price": Numeric, "pg_text": Text, "any": Float, "number": Int,
+		"price": Numeric, "pg_text": UUID, "pg_date": Date, "pg_local": Timestamp, "pg_time": Time, "pg_int": Int, "born_on": Date,
+		"meets": Timestamp, "any": Float, "number": Int,
 	}
 	table := s.Lookup("", "t")
 	for _, c := range table.Columns() {

@@ -28,7 +28,7 @@ type Customer struct {
 	ID    int64
 	Name  string    `db:"name"  seal:"random"`        // strongest; no search
 	Email string    `db:"email" seal:"deterministic"` // equality search works
-	Born  time.Time `db:"born"  seal:"random"`
+	Born  time.Time `db:"born"  seal:"random,kind=date"`
 	City  string    `db:"city"` // stays plain
 }
 

@@ -21,7 +21,7 @@ type User struct {
 	ID    int64
 	Email string    `db:"email" seal:"deterministic"` // equality search works
 	SSN   *string   `db:"ssn"   seal:"random"`        // strongest; no search
-	Born  time.Time `db:"born"  seal:"random"`
+	Born  time.Time `db:"born"  seal:"random,kind=date"`
 }
 
 var tables = schema.Must(schema.Model("users", User{}))

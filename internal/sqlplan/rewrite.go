@@ -141,6 +141,10 @@ func castKeeps(name string, k schema.Kind) bool {
 		return name == "bool" || name == "boolean"
 	case schema.Time:
 		return name == "timestamptz"
+	case schema.Date:
+		return name == "date"
+	case schema.Timestamp:
+		return name == "timestamp"
 	case schema.JSON:
 		return name == "json" || name == "jsonb"
 	case schema.UUID:

@@ -8,7 +8,7 @@ type Customer struct {
 	ID      int64     `db:"id"`
 	Email   string    `db:"email" seal:"deterministic,join=email"` // looked up by equality
 	SSN     *string   `db:"ssn" seal:"random"`                     // only ever read
-	Born    time.Time `db:"born" seal:"random"`
+	Born    time.Time `db:"born" seal:"random,kind=date"`
 	Country string    `db:"country"`
 }
 
