@@ -8,7 +8,6 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/keycache"
-	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -16,22 +15,22 @@ import (
 // opened and sealed. Its cache is its own and lives for a pass: that of the database handle
 // may not have looked at the keyring since the key was changed.
 type resealKeys struct {
-	store   *keyring.Store
+	store   *keycache.Store
 	cfg     Config
 	cache   *keycache.Cache // nil until a cell is sealed
-	records map[uint32]keyring.Key
-	sealing map[scopePurpose]keyring.Key
+	records map[uint32]keycache.Record
+	sealing map[scopePurpose]keycache.Record
 	pending time.Duration // until the last of the newer search keys begins to seal
 }
 
 type scopePurpose struct {
-	purpose keyring.Purpose
+	purpose keycache.Purpose
 	scope   string
 }
 
-func newResealKeys(store *keyring.Store, cfg Config) *resealKeys {
+func newResealKeys(store *keycache.Store, cfg Config) *resealKeys {
 	return &resealKeys{store: store, cfg: cfg,
-		records: map[uint32]keyring.Key{}, sealing: map[scopePurpose]keyring.Key{}}
+		records: map[uint32]keycache.Record{}, sealing: map[scopePurpose]keycache.Record{}}
 }
 
 func (k *resealKeys) close() error {
@@ -72,7 +71,7 @@ func (k *resealKeys) know(ctx context.Context, ids []uint32) error {
 		return err
 	}
 	for _, id := range ask {
-		k.records[id] = keyring.Key{}
+		k.records[id] = keycache.Record{}
 	}
 	for _, rec := range records {
 		k.records[rec.ID] = rec
@@ -101,32 +100,35 @@ func (k *resealKeys) judge(ctx context.Context, col *schema.Column, h codec.Head
 	return CellsCurrent, nil
 }
 
-func purposeOf(col *schema.Column) keyring.Purpose {
+func purposeOf(col *schema.Column) keycache.Purpose {
 	if col.Mode == schema.Deterministic {
-		return keyring.PurposeSearch
+		return keycache.PurposeSearch
 	}
-	return keyring.PurposeData
+	return keycache.PurposeData
 }
 
 // sealsNow returns the key that seals for a purpose and scope, by the keyring's facts. If
 // there is none, as after the last one was retired, it is the next one, which is yet to be made.
-func (k *resealKeys) sealsNow(ctx context.Context, at scopePurpose) (keyring.Key, error) {
+func (k *resealKeys) sealsNow(ctx context.Context, at scopePurpose) (keycache.Record, error) {
 	if rec, ok := k.sealing[at]; ok {
 		return rec, nil
 	}
 	ring, err := k.store.Ring(ctx, at.purpose, at.scope) // newest first
 	if err != nil {
-		return keyring.Key{}, err
+		return keycache.Record{}, err
 	}
-	rec := keyring.Key{Epoch: 1}
+	rec := keycache.Record{Epoch: 1}
 	if len(ring) > 0 {
 		rec.Epoch = ring[0].Epoch + 1
 	}
-	for i, serving := range keyring.Sealing(ring) {
-		if serving.SealsFor < 0 {
-			k.pending = max(k.pending, -serving.SealsFor)
-		} else if i == 0 {
-			rec = serving
+	found, unrevoked := false, false
+	for _, r := range ring {
+		switch {
+		case r.Retired || r.Destroyed:
+		case r.SealsFor < 0:
+			k.pending = max(k.pending, -r.SealsFor)
+		case !found || !unrevoked && !r.Revoked: // a revoked search key seals until another one can
+			rec, found, unrevoked = r, true, !r.Revoked
 		}
 	}
 	k.sealing[at] = rec
@@ -164,7 +166,7 @@ func (k *resealKeys) reseal(ctx context.Context, col *schema.Column, h codec.Hea
 // seal seals a plaintext that was found in a column, in the context's scope.
 func (k *resealKeys) seal(ctx context.Context, col *schema.Column, v any) ([]byte, error) {
 	k.openCache()
-	now, err := k.sealer(ctx, col, keyring.ScopeOf(ctx))
+	now, err := k.sealer(ctx, col, keycache.ScopeOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +175,7 @@ func (k *resealKeys) seal(ctx context.Context, col *schema.Column, v any) ([]byt
 
 // sealer returns the key for one more cell.
 func (k *resealKeys) sealer(ctx context.Context, col *schema.Column, scope string) (*codec.Key, error) {
-	ctx = keyring.WithScope(ctx, scope)
+	ctx = keycache.WithScope(ctx, scope)
 	if col.Mode != schema.Deterministic {
 		return k.cache.Sealer(ctx, keyColumn(col), 1)
 	}
@@ -187,5 +189,5 @@ func (k *resealKeys) sealer(ctx context.Context, col *schema.Column, scope strin
 // skipped reports whether an error is about one cell, and the others can be sealed all the same.
 func skipped(err error) bool {
 	return errors.Is(err, codec.ErrAuth) || errors.Is(err, codec.ErrFormat) || errors.Is(err, codec.ErrKind) || errors.Is(err, codec.ErrValue) ||
-		errors.Is(err, keyring.ErrKeyNotFound) || errors.Is(err, keyring.ErrKeyDestroyed)
+		errors.Is(err, keycache.ErrKeyNotFound) || errors.Is(err, keycache.ErrKeyDestroyed)
 }

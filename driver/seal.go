@@ -170,6 +170,9 @@ func (s *sealer) takeIn(use *sqlplan.Use, v any) (any, error) {
 	if !use.Array {
 		v, err := s.unwrapValue(use.Column.Kind, v)
 		if err == nil && v != nil {
+			err = use.Limit.Check(use.Column.Kind, v)
+		}
+		if err == nil && v != nil {
 			s.count(use.Column, 1)
 			if use.Storage == dbcatalog.StorageBytes {
 				s.room += codec.CellSize(use.Column.Suite(), use.Column.Kind, v)
@@ -183,9 +186,13 @@ func (s *sealer) takeIn(use *sqlplan.Use, v any) (any, error) {
 	}
 	cells := 0
 	for _, e := range elems {
-		if e != nil {
-			cells++
+		if e == nil {
+			continue
 		}
+		if err := use.Limit.Check(use.Column.Kind, e); err != nil {
+			return nil, err
+		}
+		cells++
 	}
 	s.count(use.Column, cells)
 	return elems, nil

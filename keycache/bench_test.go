@@ -5,8 +5,6 @@ import (
 	"testing"
 
 	"github.com/colseal/colseal/codec"
-	"github.com/colseal/colseal/internal/keytest"
-	"github.com/colseal/colseal/keyring"
 )
 
 // benchCache has a full keyring's worth of keys in memory, each with 8 columns.
@@ -17,12 +15,12 @@ func benchCache(b *testing.B) (*Cache, []Column, uint32) {
 	for i := range cols {
 		cols[i] = Column{fmt.Sprintf("customers.column_%d", i), codec.SuiteRandomized}
 	}
-	c := New(keytest.NewKeyring(), keytest.NewKMS(), Config{}, cols...)
+	c := New(newFakeKeyring(), newFakeKMS(), Config{}, cols...)
 	b.Cleanup(func() { _ = c.Close() })
 	for i := range 500 {
 		ctx := b.Context()
 		if i > 0 {
-			ctx = keyring.WithScope(ctx, fmt.Sprintf("tenant:%d", i))
+			ctx = WithScope(ctx, fmt.Sprintf("tenant:%d", i))
 		}
 		for _, col := range cols {
 			k, err := c.Sealer(ctx, col, 1)
@@ -83,9 +81,9 @@ func BenchmarkSearchKeys(b *testing.B) {
 }
 
 func TestHitsAllocateNothing(t *testing.T) {
-	c := New(keytest.NewKeyring(), keytest.NewKMS(), Config{})
+	c := New(newFakeKeyring(), newFakeKMS(), Config{})
 	defer c.Close()
-	ctx := keyring.WithScope(t.Context(), "tenant:1")
+	ctx := WithScope(t.Context(), "tenant:1")
 	id := keyID(t, sealOne(t, c, ctx, random))
 	if _, err := c.SearchKeys(ctx, deterministic); err != nil {
 		t.Fatal(err)

@@ -1,10 +1,12 @@
 package keycache
 
 import (
+	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/kms"
 )
 
 // Stats are counts since the Cache was made, but for those that say "now". They
@@ -36,12 +38,28 @@ type Stats struct {
 
 type counters struct {
 	misses, refreshes, staleHits, evictions atomic.Uint64
-	created, rotations                      atomic.Uint64
+	created, rotations, kmsCalls            atomic.Uint64
+
+	mu       sync.Mutex // guards the following
+	kmsTime  time.Duration
+	kmsError map[string]uint64 // by class
+}
+
+func (c *counters) kmsAnswer(took time.Duration, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kmsTime += took
+	if err == nil {
+		return
+	}
+	if c.kmsError == nil {
+		c.kmsError = map[string]uint64{}
+	}
+	c.kmsError[kms.ErrorClass(err)]++
 }
 
 // Stats returns the counts. It is safe to call at any time, after Close too.
 func (c *Cache) Stats() Stats {
-	calls := c.gate.Stats()
 	s := Stats{
 		Hits:       c.hits.Load(),
 		SealsTaken: c.seals.Load(),
@@ -51,18 +69,23 @@ func (c *Cache) Stats() Stats {
 		Evictions:  c.count.evictions.Load(),
 		Created:    c.count.created.Load(),
 		Rotations:  c.count.rotations.Load(),
-		KMSCalls:   calls.Calls,
-		KMSOpen:    calls.Open,
-		KMSTime:    calls.Elapsed,
+		KMSCalls:   c.count.kmsCalls.Load(),
+		KMSOpen:    c.gate.open(),
 		Entries:    c.entries.Len(),
 		Scopes:     c.rings.Len(),
 	}
-	s.KMSErrorClasses = calls.Errors
-	for _, n := range calls.Errors {
-		s.KMSErrors += n
-	}
+	c.count.readKMS(&s)
 	c.readRings(&s)
 	return s
+}
+
+func (c *counters) readKMS(s *Stats) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.KMSTime, s.KMSErrorClasses = c.kmsTime, maps.Clone(c.kmsError)
+	for _, n := range c.kmsError {
+		s.KMSErrors += n
+	}
 }
 
 // readRings looks at every ring held: microseconds for a thousand of them.
@@ -75,7 +98,7 @@ func (c *Cache) readRings(s *Stats) {
 		}
 		k := state.keys[0]
 		age := time.Since(k.born)
-		if id.purpose == keyring.PurposeSearch {
+		if id.purpose == PurposeSearch {
 			s.SearchKeyAge = max(s.SearchKeyAge, age)
 			continue
 		}

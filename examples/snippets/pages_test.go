@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/keycache"
 )
 
 const root = "../.."
@@ -114,7 +114,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 
 func TestKeyringDDL(t *testing.T) {
 	page := pages(t)["docs/keys.md"]
-	ddl := keyring.OpenStore(nil, keyring.Postgres, "").DDL()
+	ddl := keycache.OpenStore(nil, keycache.Postgres, "").DDL()
 	if !strings.Contains(plain(page), plain(ddl)) {
 		t.Errorf("docs/keys.md does not hold the statement that the program prints:\n%s", ddl)
 	}

@@ -11,5 +11,6 @@
 // fails (go test -v):
 //
 //	COLSEAL_SHAPES_SEED   repeats the run of that seed
+//	COLSEAL_SHAPES_LITERALS=all  tries every literal with every cast in every place, not one in eight
 //	COLSEAL_SHAPES_COUNT  is how many statements there are for each version of the server
 package shapes

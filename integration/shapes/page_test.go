@@ -22,7 +22,7 @@ const root = "../../"
 
 // groups are the tables of docs/sql.md, by the name in the comments that they stand between.
 var groups = map[string][]shape{
-	"inserts": inserts, "upserts": upserts, "updates": updates, "predicates": predicates, "reads": reads, "grouping": grouping,
+	"inserts": inserts, "upserts": upserts, "updates": updates, "predicates": predicates, "reads": reads, "grouping": grouping, "literals": literals,
 	"parameters": rolesOfParameters, "sessions": sessions,
 }
 

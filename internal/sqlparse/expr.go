@@ -54,10 +54,11 @@ type Cast struct {
 
 // Type is the name of a type in the text.
 type Type struct {
-	At           // where it starts; -1 when it is not written in the text (as for implied casts)
-	End   int    // exclusive; 0 when it has to be found among the tokens
-	Name  string // last part, folded: "text", "int4", "varchar"
-	Array bool
+	At                  // where it starts; -1 when it is not written in the text (as for implied casts)
+	End          int    // exclusive; 0 when it has to be found among the tokens
+	Schema, Name string // folded, as the grammar names it: "text", "int4"; Schema is "" unless it is known
+	Modified     bool   // it has a length, precision or scale
+	Array        bool
 }
 
 // Compare is a comparison by equality, or its negation. With a quantifier, Right

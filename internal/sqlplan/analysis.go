@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/schema"
 )
@@ -45,6 +46,11 @@ type slot struct {
 	t     *term
 	array bool // its value is an array of the values of t
 	typed bool // the server infers its type from where it stands
+
+	casts    []pgvalue.Cast // that it is the operand of, the innermost first
+	assigned bool           // a column is assigned just this
+	value    any            // of a literal that is sealed
+	limit    pgvalue.Limit  // that a parameter keeps to
 }
 
 func (s *slot) pos() int {
@@ -63,10 +69,11 @@ type bareNull struct {
 
 // A recast is a cast whose type has to follow when its operand is sealed.
 type recast struct {
-	cast  *sqlparse.Cast
-	t     *term
-	slot  *slot // of a cast whose NULL-ness alone is asked
-	array bool
+	cast   *sqlparse.Cast
+	t      *term
+	slot   *slot // of a cast whose NULL-ness alone is asked
+	array  bool
+	direct bool // its operand is a slot, which knows the cast
 }
 
 // A check is a demand on a term.

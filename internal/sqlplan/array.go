@@ -1,6 +1,7 @@
 package sqlplan
 
 import (
+	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
@@ -26,9 +27,47 @@ func (a *analysis) cast(e *sqlparse.Cast, sc *scope) (*term, error) {
 		a.typedHere(c)
 	}
 	if r.state == free {
-		a.casts = append(a.casts, &recast{cast: e, t: t})
+		a.casts = append(a.casts, &recast{cast: e, t: t, direct: a.castHere(e)})
 	}
 	return t, nil
+}
+
+// castHere tells the slot that is the operand of a cast of it, and reports whether it is
+// one. It must be the last one met.
+func (a *analysis) castHere(e *sqlparse.Cast) bool {
+	s := a.slotHere(e.Arg)
+	if s == nil {
+		return false
+	}
+	s.casts = append(s.casts, castOf(&e.Type))
+	return true
+}
+
+// slotHere returns the slot that an expression is, with or without casts; nil if it is
+// none. It must be the last one met.
+func (a *analysis) slotHere(e sqlparse.Expr) *slot {
+	for {
+		switch x := e.(type) {
+		case *sqlparse.Cast:
+			e = x.Arg
+			continue
+		case *sqlparse.Param:
+		case *sqlparse.Const:
+			if x.Value == nil {
+				return nil
+			}
+		default:
+			return nil
+		}
+		if n := len(a.slots); n > 0 && a.slots[n-1].pos() == e.Pos() {
+			return a.slots[n-1]
+		}
+		return nil
+	}
+}
+
+func castOf(t *sqlparse.Type) pgvalue.Cast {
+	return pgvalue.Cast{Schema: t.Schema, Name: t.Name, Modified: t.Modified}
 }
 
 // wholeValue reports whether an operand of a cast to an array is given as a whole: the
@@ -88,7 +127,7 @@ func (a *analysis) element(e sqlparse.Expr, sc *scope, what string) (*term, erro
 		if t.root().state == sealed {
 			return nil, a.plainOnly(t, e.Pos(), "a cast")
 		}
-		a.casts = append(a.casts, &recast{cast: e, t: t, array: true})
+		a.casts = append(a.casts, &recast{cast: e, t: t, array: true, direct: a.castHere(e)})
 		return t, nil
 	case *sqlparse.Array:
 		return a.mergeAll(e.Elements, sc, "ARRAY[…]")

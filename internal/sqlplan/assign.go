@@ -70,6 +70,9 @@ func (a *analysis) assign(w *writeTarget, n sqlparse.Name, e sqlparse.Expr, sc *
 		return err
 	}
 	a.typedHere(e)
+	if s := a.slotHere(e); s != nil {
+		s.assigned = true
+	}
 	return a.store(col, t, e.Pos())
 }
 

@@ -19,6 +19,7 @@ const (
 	ClassSession     Class = "session"     // a setting or an earlier statement changes what the text means
 	ClassSeveral     Class = "several"     // several statements in one text
 	ClassRewriting   Class = "rewriting"   // the text cannot be edited as it is written
+	ClassValue       Class = "value"       // a literal or cast whose value is not computed here, or does not fit
 	ClassSearchKeys  Class = "search_keys" // not while two search keys are live
 )
 
@@ -77,6 +78,10 @@ func (a *analysis) refuseSeveral(pos int, col *schema.Column, reason, hint strin
 
 func (a *analysis) refuseRewriting(pos int, col *schema.Column, reason, hint string) *Refusal {
 	return a.refusal(ClassRewriting, pos, col, reason, hint)
+}
+
+func (a *analysis) refuseValue(pos int, col *schema.Column, reason, hint string) *Refusal {
+	return a.refusal(ClassValue, pos, col, reason, hint)
 }
 
 func (a *analysis) refuseSearchKeys(pos int, col *schema.Column, reason, hint string) *Refusal {

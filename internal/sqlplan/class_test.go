@@ -34,7 +34,7 @@ func TestClassOfRefusals(t *testing.T) {
 		{"SELECT email FROM users, archive", 1, ClassName},
 		{"SELECT * FROM missing", 1, ClassStorage},
 		{off + "; SELECT email FROM users", 1, ClassSession},
-		{"INSERT INTO leads(email) VALUES (5)", 1, ClassRewriting},
+		{"INSERT INTO leads(email) VALUES (5)", 1, ClassValue},
 		{"SELECT email, id FROM users GROUP BY ROLLUP (email, id)", 2, ClassSearchKeys},
 	} {
 		_, err := New(testSchema, dialect.Postgres, Options{}).Plan(t.Context(), tt.sql, &Env{Catalog: testCatalog, SearchKeys: tt.keys})

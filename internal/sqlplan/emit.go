@@ -35,7 +35,7 @@ func (a *analysis) emit() (*Plan, error) {
 	}
 	e.plan.Sealed = true
 	e.plan.Search = e.searches()
-	if err := e.checkSlots(); err != nil {
+	if err := e.settleValues(); err != nil {
 		return nil, err
 	}
 	if err := e.findRegions(); err != nil {
@@ -62,7 +62,7 @@ func (s *slot) use() *Use {
 	if t.state != sealed {
 		return nil
 	}
-	return &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: s.array || t.array}
+	return &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: s.array || t.array, Limit: s.limit}
 }
 
 // searches reports whether the plan depends on the number of live search keys.

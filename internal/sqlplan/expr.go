@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
@@ -197,9 +198,9 @@ func (a *analysis) isNull(e sqlparse.Expr, sc *scope) error {
 		return nil
 	case *sqlparse.Cast:
 		if p, ok := e.Arg.(*sqlparse.Param); ok {
-			s := &slot{param: p, t: newFree()}
+			s := &slot{param: p, t: newFree(), casts: []pgvalue.Cast{castOf(&e.Type)}}
 			a.nulls = append(a.nulls, s)
-			a.casts = append(a.casts, &recast{cast: e, t: s.t, slot: s, array: e.Type.Array})
+			a.casts = append(a.casts, &recast{cast: e, t: s.t, slot: s, array: e.Type.Array, direct: true})
 			return nil
 		}
 	case *sqlparse.Row:

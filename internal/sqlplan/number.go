@@ -6,6 +6,7 @@ import (
 
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/schema"
 )
@@ -84,13 +85,14 @@ type role struct {
 	kind     schema.Kind
 	array    bool
 	key      int
+	limit    pgvalue.Limit
 }
 
 func roleOf(s *slot, key int) role {
 	r := role{number: s.param.Number, name: s.param.Name}
 	if u := s.use(); u != nil {
 		r.key = key
-		r.identity, r.storage, r.array, r.kind = u.Column.Identity(), u.Storage, u.Array, u.Column.Kind
+		r.identity, r.storage, r.array, r.kind, r.limit = u.Column.Identity(), u.Storage, u.Array, u.Column.Kind, u.Limit
 	}
 	return r
 }

@@ -9,6 +9,7 @@ package sqlplan
 
 import (
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -67,6 +68,8 @@ type Use struct {
 	// Key is the index into the live search keys of a deterministic column; 0
 	// is the one that seals new cells.
 	Key int
+	// Limit is what the value of a parameter has to keep to, because of a cast.
+	Limit pgvalue.Limit
 }
 
 // Param is one parameter to send.
@@ -78,8 +81,9 @@ type Param struct {
 
 // Literal is a constant of the text that is sealed in place.
 type Literal struct {
-	// Value is a string, int64, bool, or, for a number that is no int64, its
-	// decimal text as a string. It is plaintext: it must not be printed.
+	// Value is what the server would have made of the constant, as codec takes it for
+	// the column's kind; []any of such values, or nil for NULL, if it is an array. It is
+	// plaintext: it must not be printed.
 	Value any
 	Use   Use
 }

@@ -50,6 +50,7 @@ var testCatalog = fakeCatalog{
 	"public.texts":   relation("texts", "id bigint", "mail text"),
 	"public.tagged":  relation("tagged", "id bigint", "tags bytea", "nums bytea"),
 	"public.made":    relation("made", "id bigint", "up bigint generated", "mail bytea", "tag text", "rank float hidden"),
+	"public.kinds":   relation("kinds", "id bigint", "i bytea", "f bytea", "n bytea", "b bytea", "t bytea", "u bytea", "j bytea", "y bytea"),
 	"public.broken":  relation("broken", "id bigint", "n integer"),
 	"other.users": func() *dbcatalog.Relation {
 		r := relation("users", "id bigint", "email bytea", "ssn bytea")
@@ -79,6 +80,15 @@ var testSchema = schema.Must(
 	schema.Columns("broken", schema.Column{Name: "n", Kind: schema.Int}),
 	schema.Columns("tagged", schema.Column{Name: "tags", Kind: schema.TextArray},
 		schema.Column{Name: "nums", Kind: schema.IntArray, Mode: schema.Deterministic}),
+	schema.Columns("kinds",
+		schema.Column{Name: "i", Kind: schema.Int, Mode: schema.Deterministic},
+		schema.Column{Name: "f", Kind: schema.Float, Mode: schema.Deterministic},
+		schema.Column{Name: "n", Kind: schema.Numeric, Mode: schema.Deterministic},
+		schema.Column{Name: "b", Kind: schema.Bool, Mode: schema.Deterministic},
+		schema.Column{Name: "t", Kind: schema.Time, Mode: schema.Deterministic},
+		schema.Column{Name: "u", Kind: schema.UUID, Mode: schema.Deterministic},
+		schema.Column{Name: "j", Kind: schema.JSON},
+		schema.Column{Name: "y", Kind: schema.Bytes, Mode: schema.Deterministic}),
 	schema.Columns("missing", schema.Column{Name: "x"}),
 	schema.View("user_view", "users"),
 )
@@ -139,6 +149,9 @@ func renderUse(u *Use) string {
 	}
 	if u.Storage == dbcatalog.StorageText {
 		s += "(text)"
+	}
+	if u.Limit > 0 {
+		s += [...]string{"", "<int2", "<int4", "<float4"}[u.Limit]
 	}
 	if u.Key > 0 {
 		s += "#" + strconv.Itoa(u.Key)

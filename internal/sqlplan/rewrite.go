@@ -21,36 +21,6 @@ type edit struct {
 	label      bool // it names an output
 }
 
-// checkSlots refuses literals that do not fit the kind of their column, where the
-// database would have refused them too.
-func (e *emission) checkSlots() error {
-	for _, s := range e.slots {
-		u := s.use()
-		if u == nil || s.lit == nil {
-			continue
-		}
-		if !literalFits(s.lit.Value, u) {
-			return e.refuseRewriting(s.pos(), u.Column, "the literal does not fit the column's kind", "write a literal of the column's kind, or use a parameter")
-		}
-	}
-	return nil
-}
-
-// literalFits reports whether a constant can be sealed for a column without a
-// conversion that the database would not make. A string is read as the kind's text.
-func literalFits(v any, u *Use) bool {
-	k := u.Column.Kind
-	switch v.(type) {
-	case string:
-		return true
-	case int64, sqlparse.Number:
-		return k == schema.Int || k == schema.Float || k == schema.Numeric
-	case bool:
-		return k == schema.Bool
-	}
-	return false
-}
-
 // literals cuts out the literals that are sealed.
 func (e *emission) literals() error {
 	for _, s := range e.slots {
@@ -69,11 +39,7 @@ func (e *emission) literals() error {
 		if !ok {
 			return e.refuseRewriting(s.pos(), u.Column, "the end of the literal cannot be found", "use a parameter")
 		}
-		v := s.lit.Value
-		if n, ok := v.(sqlparse.Number); ok {
-			v = string(n)
-		}
-		e.edits = append(e.edits, edit{start: s.pos(), end: end, literal: &Literal{Value: v, Use: *u}})
+		e.edits = append(e.edits, edit{start: s.pos(), end: end, literal: &Literal{Value: s.value, Use: *u}})
 	}
 	return nil
 }
@@ -90,6 +56,10 @@ func (e *emission) recasts() error {
 			array = c.slot.array // as the other occurrences of the parameter are
 		}
 		u := &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: array || t.array}
+		ofArray := u.Array || u.Column.Kind == schema.TextArray || u.Column.Kind == schema.IntArray
+		if c.cast.Type.Array != ofArray {
+			return e.refuseValue(c.cast.Pos(), u.Column, "a cast between an array and a single value", "cast to the type of the value that is given")
+		}
 		if c.cast.Type.At < 0 {
 			return e.refuseRewriting(c.cast.Pos(), u.Column, "this cast of a sealed value cannot be retyped", "leave the cast out")
 		}
@@ -103,12 +73,6 @@ func (e *emission) recasts() error {
 		}
 		if !ok {
 			return e.refuseRewriting(c.cast.Pos(), u.Column, "the end of the type name cannot be found", "leave the cast out")
-		}
-		written := e.file.Text[c.cast.Type.Pos():end]
-		ofArray := u.Array || u.Column.Kind == schema.TextArray || u.Column.Kind == schema.IntArray
-		if !castKeeps(c.cast.Type.Name, u.Column.Kind) || c.cast.Type.Array != ofArray || strings.Contains(written, "(") {
-			return e.refuseOperation(c.cast.Pos(), u.Column, "a cast to "+c.cast.Type.Name+" may change the value, which the database cannot do to a sealed one",
-				"leave the cast out, or cast to the column's own type without a length")
 		}
 		e.edits = append(e.edits, edit{start: c.cast.Type.Pos(), end: end, text: e.castName(u)})
 	}
@@ -124,39 +88,6 @@ func (e *emission) castName(u *Use) string {
 		return "BLOB"
 	}
 	return e.typeName(u)
-}
-
-// castKeeps reports whether a cast to a type leaves a value of the kind as it is.
-func castKeeps(name string, k schema.Kind) bool {
-	switch k {
-	case schema.Text:
-		return name == "text" || name == "varchar" || name == "character varying"
-	case schema.Bytes:
-		return name == "bytea" || name == "blob"
-	case schema.Int:
-		return slices.Contains([]string{"int2", "int4", "int8", "smallint", "integer", "bigint", "int"}, name)
-	case schema.Float:
-		return name == "float8" || name == "double precision" || name == "real" || name == "double"
-	case schema.Bool:
-		return name == "bool" || name == "boolean"
-	case schema.Time:
-		return name == "timestamptz"
-	case schema.Date:
-		return name == "date"
-	case schema.Timestamp:
-		return name == "timestamp"
-	case schema.JSON:
-		return name == "json" || name == "jsonb"
-	case schema.UUID:
-		return name == "uuid"
-	case schema.Numeric:
-		return name == "numeric" || name == "decimal"
-	case schema.TextArray:
-		return name == "text"
-	case schema.IntArray:
-		return name == "int8" || name == "int4" || name == "bigint"
-	}
-	return false
 }
 
 // scan returns the tokens of the text.

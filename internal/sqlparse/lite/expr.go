@@ -306,6 +306,6 @@ func (l *lowerer) cast(n *ast.CastExpr) sqlparse.Expr {
 		unsupported(n.Pos(), "a CAST to no type")
 	}
 	return &sqlparse.Cast{At: at(n), Arg: l.expr(n.X), Type: sqlparse.Type{
-		At: at(n.Type), End: n.Type.End(), Name: fold(n.Type.Name),
+		At: at(n.Type), End: n.Type.End(), Name: fold(n.Type.Name), Modified: len(n.Type.Args) > 0,
 	}}
 }

@@ -36,10 +36,17 @@ func dump(v any) string {
 		}
 		return x.Name
 	case sqlparse.Type:
-		if x.Array {
-			return x.Name + "[]"
+		s := x.Name
+		if x.Schema != "" && x.Schema != "pg_catalog" {
+			s = x.Schema + "." + s
 		}
-		return x.Name
+		if x.Modified {
+			s += "(…)"
+		}
+		if x.Array {
+			s += "[]"
+		}
+		return s
 	}
 	return dumpValue(reflect.ValueOf(v))
 }

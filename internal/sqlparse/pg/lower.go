@@ -110,6 +110,6 @@ func (l *lowering) typeName(t *ast.TypeName) sqlparse.Type {
 	if t.Location > 0 {
 		at = sqlparse.At(t.Location)
 	}
-	_, name := l.last(t.Names)
-	return sqlparse.Type{At: at, Name: name, Array: len(t.ArrayBounds) > 0}
+	schema, name := l.last(t.Names)
+	return sqlparse.Type{At: at, Schema: schema, Name: name, Modified: len(t.Typmods) > 0, Array: len(t.ArrayBounds) > 0}
 }

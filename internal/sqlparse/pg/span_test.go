@@ -92,7 +92,7 @@ func TestTypeEnd(t *testing.T) {
 				t.Errorf("%s: found %q, want %q", text, got, typ)
 			}
 			edited, _ := parseTokens(t, text[:cast.Type.Pos()]+"bytea"+text[end:])
-			cast.Type.Name, cast.Type.Array = "bytea", false
+			cast.Type = sqlparse.Type{At: cast.Type.At, Name: "bytea"}
 			if got, want := dumpFile(edited), dumpFile(f); got != want {
 				t.Errorf("%s: after the edit %s, want %s", text, got, want)
 			}

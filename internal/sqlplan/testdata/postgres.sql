@@ -273,3 +273,47 @@ INSERT INTO made VALUES (1,DEFAULT,'x','t')
 INSERT INTO made VALUES ($1,$2,$3)
 INSERT INTO made SELECT 1, 2, 'x'
 MERGE INTO made m USING users u ON u.id=m.id WHEN NOT MATCHED THEN INSERT VALUES (1,DEFAULT,'x')
+UPDATE kinds SET i = 100000::smallint
+UPDATE kinds SET i = 69.6, f = 1, n = 1.50, b = TRUE
+UPDATE kinds SET i = 70.5::float8
+UPDATE kinds SET i = COALESCE(i, 69.6)
+UPDATE kinds SET i = $1::int2 WHERE i = $2::int4 OR i = $1
+UPDATE kinds SET i = $1::numeric, f = $2::real, n = $3::decimal
+UPDATE kinds SET i = $1::float8
+UPDATE kinds SET n = $1::numeric(10,2)
+SELECT id FROM kinds WHERE i = 70.0 OR i = 7e1 OR i = '7000000000' OR i = 7000000000::numeric
+SELECT id FROM kinds WHERE i = 69.6
+SELECT id FROM kinds WHERE i = '7000000000'::int
+SELECT id FROM kinds WHERE i = '70'::text
+SELECT id FROM kinds WHERE i = 'seventy'
+SELECT id FROM kinds WHERE i = ANY('{1,NULL,3}') OR i = ANY('{1,2}'::int2[]) OR i = ANY($1::int2[])
+SELECT id FROM kinds WHERE i = ANY('{1,70000}'::int2[])
+SELECT id FROM kinds WHERE i = ANY(ARRAY[1,2.0]::int4[]) OR i = ANY(ARRAY[$1,$2]::smallint[])
+SELECT id FROM kinds WHERE f = 1e-400
+SELECT id FROM kinds WHERE f = 9007199254740993 OR f = 1.5 OR f = '-Infinity' OR f = 0.1::real OR f = 'nan'
+SELECT id FROM kinds WHERE n = 0.1::float8
+SELECT id FROM kinds WHERE n = '1.50' OR n = 15e-1 OR n = 7
+SELECT id FROM kinds WHERE b = 't' OR b = false OR b = 'off'::boolean
+SELECT id FROM kinds WHERE b = 1
+SELECT id FROM kinds WHERE t = 'now'
+SELECT id FROM kinds WHERE t = 'infinity'::timestamptz
+SELECT id FROM kinds WHERE t = '2020-01-01 10:00'
+SELECT id FROM kinds WHERE t = '2020-01-01 10:00:00.1234567+00'
+SELECT id FROM kinds WHERE t = '2020-01-01 10:00+02' OR t = TIMESTAMPTZ '2020-01-01T10:00:00.5Z'
+SELECT id FROM kinds WHERE u = 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'::uuid
+SELECT id FROM kinds WHERE u = 'A0EEBC99'
+UPDATE kinds SET j = '{"a":1}'::jsonb
+UPDATE kinds SET j = '{"a"'
+SELECT id FROM kinds WHERE y = '\x0102' OR y = 'ab\\001'::bytea
+SELECT id FROM kinds WHERE y = '\x012'
+SELECT id FROM users WHERE email = 12.50::text OR email = TRUE::varchar OR email = 'x'::pg_catalog.text
+SELECT id FROM users WHERE email = 'x'::public.text
+SELECT id FROM users WHERE email = 'xyz'::char(2)
+SELECT id FROM users WHERE email = ANY('{{a}}')
+SELECT id FROM users WHERE email = ANY('[2:3]={a,b}')
+SELECT id FROM users WHERE email = $1::name
+SELECT id FROM users WHERE email = COALESCE($1::text, 7)::text
+SELECT k.id FROM (VALUES ($1), ('3')) v(a) JOIN kinds k ON k.i = v.a::int2
+SELECT id FROM kinds WHERE $1::int2 IS NULL OR i = $1::int2
+UPDATE kinds SET i = NULL::int2
+UPDATE users SET email = NULL::point

@@ -55,3 +55,14 @@ UPDATE users SET ssn='x' FROM archive a WHERE a.id=users.id RETURNING a.email
 INSERT INTO users AS u VALUES (1,'x','y','z',2) RETURNING users.email
 DELETE FROM users AS u WHERE u.email='x' RETURNING *
 SELECT email=? [] FROM users
+SELECT id FROM kinds WHERE i = 'abc'
+SELECT id FROM kinds WHERE i = 70.0 OR i = '70' OR i = CAST('7' AS INTEGER) OR i = CAST(? AS BIGINT)
+SELECT id FROM kinds WHERE i = 69.6
+SELECT id FROM kinds WHERE f = 1 OR f = 1.5 OR f = '0.1' OR f = CAST(? AS REAL)
+SELECT id FROM kinds WHERE f = 1e400
+SELECT id FROM kinds WHERE b = 1 OR b = FALSE
+SELECT id FROM kinds WHERE b = 2
+SELECT id FROM kinds WHERE n = CAST(? AS NUMERIC)
+SELECT id FROM kinds WHERE t = CAST(? AS timestamptz)
+SELECT id FROM users WHERE email = CAST(? AS VARCHAR(3))
+SELECT id FROM users WHERE email = 5

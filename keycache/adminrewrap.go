@@ -1,4 +1,4 @@
-package keyring
+package keycache
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/kms"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -57,10 +58,10 @@ func (a *Admin) Rewrap(ctx context.Context, opts RewrapOptions) (RewrapReport, e
 		return RewrapReport{}, err
 	}
 	r := &rewrapping{Admin: a, opts: opts, report: RewrapReport{Failed: map[uint32]error{}}}
-	var work []Key
+	var work []Record
 	for _, k := range all {
 		if !k.Destroyed {
-			work = append(work, k)
+			work = append(work, k.Record)
 		}
 	}
 	r.report.Total = len(work)
@@ -69,12 +70,8 @@ func (a *Admin) Rewrap(ctx context.Context, opts RewrapOptions) (RewrapReport, e
 		r.one(ctx, work[0])
 		work = work[1:]
 	}
-	parallel := opts.Parallel
-	if parallel <= 0 {
-		parallel = defaultRewrapParallel
-	}
 	var group errgroup.Group
-	group.SetLimit(parallel)
+	group.SetLimit(orDefault(opts.Parallel, defaultRewrapParallel))
 	for _, rec := range work {
 		if ctx.Err() != nil {
 			break
@@ -86,10 +83,10 @@ func (a *Admin) Rewrap(ctx context.Context, opts RewrapOptions) (RewrapReport, e
 	}
 	_ = group.Wait() // the errors are in the report
 	if err := ctx.Err(); err != nil {
-		return r.report, fmt.Errorf("keyring: rewrap: %w", err)
+		return r.report, classify("rewrap", Record{}, errGaveUp{err})
 	}
 	if n := len(r.report.Failed); n > 0 {
-		return r.report, fmt.Errorf("keyring: rewrap: %d of %d keys failed, the others are done; run it again", n, r.report.Total)
+		return r.report, fmt.Errorf("keycache: rewrap: %d of %d keys failed, the others are done; run it again", n, r.report.Total)
 	}
 	return r.report, nil
 }
@@ -114,7 +111,7 @@ const (
 	rewrapFailed
 )
 
-func (r *rewrapping) one(ctx context.Context, rec Key) {
+func (r *rewrapping) one(ctx context.Context, rec Record) {
 	result, err := r.rewrap(ctx, rec)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -135,7 +132,7 @@ func (r *rewrapping) one(ctx context.Context, rec Key) {
 }
 
 // current tells whether a key is under the current KEK, as far as that is known.
-func (r *rewrapping) current(rec Key) bool {
+func (r *rewrapping) current(rec Record) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.report.KEK == rec.Wrapped.KeyID
@@ -147,7 +144,7 @@ func (r *rewrapping) learn(kek string) {
 	r.report.KEK = kek
 }
 
-func (r *rewrapping) rewrap(ctx context.Context, rec Key) (rewrapResult, error) {
+func (r *rewrapping) rewrap(ctx context.Context, rec Record) (rewrapResult, error) {
 	for range swapTries {
 		if !r.opts.Force && r.current(rec) {
 			return rewrapCurrent, nil
@@ -155,9 +152,9 @@ func (r *rewrapping) rewrap(ctx context.Context, rec Key) (rewrapResult, error) 
 		if r.opts.DryRun && r.known() {
 			return rewrapDone, nil
 		}
-		next, err := r.gate.Rewrap(ctx, rec.Call(r.keyring.Name()), rec.Wrapped)
+		next, err := r.gate.rewrap(ctx, r.keyring.Name(), rec)
 		if err != nil {
-			return rewrapFailed, Classify("rewrap", rec, err)
+			return rewrapFailed, classify("rewrap", rec, err)
 		}
 		r.learn(next.KeyID)
 		switch {
@@ -166,9 +163,9 @@ func (r *rewrapping) rewrap(ctx context.Context, rec Key) (rewrapResult, error) 
 		case r.opts.DryRun:
 			return rewrapDone, nil
 		}
-		ok, err := r.keyring.Swap(ctx, rec.ID, rec.Wrapped.Blob, next)
+		ok, err := r.keyring.swap(ctx, rec.ID, rec.Wrapped.Blob, next)
 		if err != nil {
-			return rewrapFailed, Classify("rewrap", rec, err)
+			return rewrapFailed, classify("rewrap", rec, err)
 		}
 		if ok {
 			old := rec.Wrapped.KeyID
@@ -180,17 +177,17 @@ func (r *rewrapping) rewrap(ctx context.Context, rec Key) (rewrapResult, error) 
 		now, err := r.keyring.Keys(ctx, []uint32{rec.ID})
 		switch {
 		case err != nil:
-			return rewrapFailed, Classify("rewrap", rec, err)
+			return rewrapFailed, classify("rewrap", rec, err)
 		case len(now) == 0 || now[0].Destroyed:
 			return rewrapDestroyed, nil
 		case bytes.Equal(now[0].Wrapped.Blob, rec.Wrapped.Blob):
-			return rewrapFailed, Classify("rewrap", rec, errNotWritten)
+			return rewrapFailed, classify("rewrap", rec, errNotWritten)
 		case r.current(now[0]):
 			return rewrapCurrent, nil
 		}
 		rec = now[0]
 	}
-	return rewrapFailed, Classify("rewrap", rec, errNotWritten)
+	return rewrapFailed, classify("rewrap", rec, errNotWritten)
 }
 
 func (r *rewrapping) known() bool {
@@ -200,3 +197,14 @@ func (r *rewrapping) known() bool {
 }
 
 var errNotWritten = errors.New("the database did not take the new wrapped key")
+
+// rewrap wraps a record's key under the current KEK.
+func (g *gate) rewrap(ctx context.Context, keyring string, rec Record) (kms.Wrapped, error) {
+	w, err := throughGate(ctx, g, callFor(OpRewrap, keyring, rec), func(ctx context.Context) (kms.Wrapped, error) {
+		return g.kms.Rewrap(ctx, rec.Wrapped, encryptionContext(keyring, rec))
+	})
+	if err == nil && (w.KeyID == "" || len(w.Blob) == 0) {
+		return kms.Wrapped{}, fmt.Errorf("%w: the answer to rewrap is empty", kms.ErrUnavailable)
+	}
+	return w, err
+}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package keyring_test
+package keycache
 
 import (
 	"bytes"
@@ -18,8 +18,6 @@ import (
 	"testing"
 
 	"github.com/colseal/colseal/codec"
-	"github.com/colseal/colseal/keycache"
-	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -50,14 +48,14 @@ func TestKilledWhileMakingTheFirstKey(t *testing.T) {
 				t.Errorf("%d cells, want %d", len(cells), want)
 			}
 			store := sqliteAt(t, dir)
-			c := keycache.New(store, steppedKMS{}, keycache.Config{})
+			c := New(store, steppedKMS{}, Config{})
 			defer c.Close()
 			for _, cell := range cells {
 				if err := openOne(c, t.Context(), random, cell); err != nil {
 					t.Errorf("a cell without its key: %v", err)
 				}
 			}
-			recs, err := store.Ring(t.Context(), keyring.PurposeData, "")
+			recs, err := store.Ring(t.Context(), PurposeData, "")
 			if err != nil || len(recs) != 1 {
 				t.Errorf("%d keys, %v", len(recs), err)
 			}
@@ -75,8 +73,8 @@ func runVictim(t *testing.T, dir, step string) {
 	}
 }
 
-func sqliteAt(t *testing.T, dir string) *keyring.Store {
-	return keyring.OpenStore(sqliteDB(t, filepath.Join(dir, "app.db")), keyring.SQLite, "")
+func sqliteAt(t *testing.T, dir string) *Store {
+	return OpenStore(sqliteDB(t, filepath.Join(dir, "app.db")), SQLite, "")
 }
 
 // victim seals one cell, appends it to a file, and dies at step.
@@ -87,7 +85,7 @@ func victim(t *testing.T, dir, step string) {
 			select {} // the signal comes
 		}
 	}
-	c := keycache.New(steppedKeyring{sqliteAt(t, dir), at}, steppedKMS{at}, keycache.Config{})
+	c := New(steppedKeyring{sqliteAt(t, dir), at}, steppedKMS{at}, Config{})
 	k, err := c.Sealer(t.Context(), random, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -125,17 +123,17 @@ func cellsIn(t *testing.T, dir string) (cells [][]byte) {
 }
 
 type steppedKeyring struct {
-	*keyring.Store
+	*Store
 	at func(string)
 }
 
-func (k steppedKeyring) Ring(ctx context.Context, p keyring.Purpose, scope string) ([]keyring.Key, error) {
+func (k steppedKeyring) Ring(ctx context.Context, p Purpose, scope string) ([]Record, error) {
 	k.at("before ring")
 	defer k.at("after ring")
 	return k.Store.Ring(ctx, p, scope)
 }
 
-func (k steppedKeyring) Insert(ctx context.Context, rec keyring.Key) (bool, error) {
+func (k steppedKeyring) Insert(ctx context.Context, rec Record) (bool, error) {
 	k.at("before insert")
 	defer k.at("after insert")
 	return k.Store.Insert(ctx, rec)

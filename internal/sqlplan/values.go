@@ -1,0 +1,75 @@
+package sqlplan
+
+import (
+	"slices"
+
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/pgvalue"
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
+)
+
+// settleValues computes what the server would have made of each literal that is sealed, and
+// what the casts of a parameter ask of its value. A cast of something made of several slots
+// counts for each of them.
+func (e *emission) settleValues() error {
+	around := map[*term][]pgvalue.Cast{}
+	for _, c := range e.casts {
+		if t := c.t.root(); !c.direct && t.state == sealed && !slices.Contains(around[t], castOf(&c.cast.Type)) {
+			around[t] = append(around[t], castOf(&c.cast.Type))
+		}
+	}
+	cast := map[*term]bool{} // terms with slots, whose casts are looked at here
+	for _, s := range e.slots {
+		u := s.use()
+		if u == nil {
+			continue
+		}
+		t := s.t.root()
+		cast[t] = true
+		var err *pgvalue.Error
+		if s.param != nil {
+			s.limit, err = e.limitOf(u, append(slices.Clip(s.casts), around[t]...))
+		} else {
+			s.value, err = e.valueOf(s, u, around[t])
+		}
+		if err != nil {
+			return e.refuseValue(s.pos(), u.Column, err.Reason, err.Hint)
+		}
+	}
+	for _, c := range e.casts { // those of NULLs alone
+		t := c.t.root()
+		if t.state != sealed || cast[t] {
+			continue
+		}
+		if _, err := e.limitOf(&Use{Column: t.cols[0].col}, []pgvalue.Cast{castOf(&c.cast.Type)}); err != nil {
+			return e.refuseValue(c.cast.Pos(), t.first(), err.Reason, err.Hint)
+		}
+	}
+	return nil
+}
+
+// limitOf returns what casts ask of a parameter.
+func (e *emission) limitOf(u *Use, casts []pgvalue.Cast) (pgvalue.Limit, *pgvalue.Error) {
+	if e.p.dialect == dialect.SQLite {
+		return pgvalue.NoLimit, pgvalue.SQLiteCasts(u.Column.Kind, casts)
+	}
+	return pgvalue.LimitOf(u.Column.Kind, casts)
+}
+
+// valueOf returns the value of a literal. around are the casts of what it is a part of.
+func (e *emission) valueOf(s *slot, u *Use, around []pgvalue.Cast) (any, *pgvalue.Error) {
+	c := pgvalue.Constant{Value: s.lit.Value, Casts: append(slices.Clip(s.casts), around...), Assigned: s.assigned, Part: len(around) > 0}
+	if n, ok := s.lit.Value.(sqlparse.Number); ok {
+		c.Value = pgvalue.Number(n)
+	}
+	as := pgvalue.Constant.As
+	if e.p.dialect == dialect.SQLite {
+		as = pgvalue.Constant.AsSQLite
+	}
+	kind := u.Column.Kind
+	if u.Array || kind == schema.TextArray || kind == schema.IntArray {
+		return c.Elements(kind, u.Column.Suite(), as)
+	}
+	return as(c, kind, u.Column.Suite())
+}
