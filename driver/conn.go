@@ -6,7 +6,7 @@ import (
 	"errors"
 
 	"github.com/colseal/colseal/internal/sqlplan"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 )
 
 // conn wraps one connection. Like every driver connection it is used by one goroutine
@@ -184,9 +184,9 @@ func (c *conn) warm(ctx context.Context) {
 		return
 	}
 	if c.st.search != nil {
-		_ = keys.Warm(ctx, keycache.PurposeSearch)
+		_ = keys.Warm(ctx, keyring.PurposeSearch)
 	}
 	if c.st.random != nil {
-		_ = keys.Warm(ctx, keycache.PurposeData)
+		_ = keys.Warm(ctx, keyring.PurposeData)
 	}
 }

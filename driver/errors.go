@@ -9,7 +9,7 @@ import (
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -20,17 +20,17 @@ type QueryError = sqlplan.Refusal
 // What a caller may branch on with errors.Is. All but ErrRefused are the errors of the
 // packages that make them, under names that need no further import.
 var (
-	ErrRefused        = sqlplan.ErrRefused         // the statement was not sent
-	ErrNotSealed      = codec.ErrNotSealed         // a sealed column holds a value that is not a cell
-	ErrAuth           = codec.ErrAuth              // a cell was altered, or belongs elsewhere
-	ErrFormat         = codec.ErrFormat            // a cell cannot be read (ErrNotSealed is one of these)
-	ErrColumnMismatch = codec.ErrColumnMismatch    // a cell of another column (an ErrAuth)
-	ErrKind           = codec.ErrKind              // a cell of another kind than the column is declared to hold
-	ErrValue          = codec.ErrValue             // a value does not fit the column's kind
-	ErrKeyUnavailable = keycache.ErrKeyUnavailable // the key service cannot be reached and no key is cached
-	ErrKeyNotFound    = keycache.ErrKeyNotFound    // a cell names a key that the keyring does not have (an ErrAuth)
-	ErrKeyDestroyed   = keycache.ErrKeyDestroyed   // a cell's key was destroyed
-	ErrNoKeyTable     = keycache.ErrNoKeyTable     // the keyring table is missing; the text prints its DDL
+	ErrRefused        = sqlplan.ErrRefused        // the statement was not sent
+	ErrNotSealed      = codec.ErrNotSealed        // a sealed column holds a value that is not a cell
+	ErrAuth           = codec.ErrAuth             // a cell was altered, or belongs elsewhere
+	ErrFormat         = codec.ErrFormat           // a cell cannot be read (ErrNotSealed is one of these)
+	ErrColumnMismatch = codec.ErrColumnMismatch   // a cell of another column (an ErrAuth)
+	ErrKind           = codec.ErrKind             // a cell of another kind than the column is declared to hold
+	ErrValue          = codec.ErrValue            // a value does not fit the column's kind
+	ErrKeyUnavailable = keyring.ErrKeyUnavailable // the key service cannot be reached and no key is cached
+	ErrKeyNotFound    = keyring.ErrKeyNotFound    // a cell names a key that the keyring does not have (an ErrAuth)
+	ErrKeyDestroyed   = keyring.ErrKeyDestroyed   // a cell's key was destroyed
+	ErrNoKeyTable     = keyring.ErrNoKeyTable     // the keyring table is missing; the text prints its DDL
 )
 
 // CellError says which value could not be sealed or opened. It wraps the cause, which

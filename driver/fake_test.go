@@ -17,6 +17,7 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
 )
@@ -359,9 +360,9 @@ func (k *handKeys) Opener(_ context.Context, col keycache.Column, id uint32) (*c
 	return k.key(col, id)
 }
 
-func (k *handKeys) Warm(context.Context, ...keycache.Purpose) error { return k.err }
-func (k *handKeys) Stats() keycache.Stats                           { return keycache.Stats{Hits: 42} }
-func (k *handKeys) Close() error                                    { return nil }
+func (k *handKeys) Warm(context.Context, ...keyring.Purpose) error { return k.err }
+func (k *handKeys) Stats() keycache.Stats                          { return keycache.Stats{Hits: 42} }
+func (k *handKeys) Close() error                                   { return nil }
 
 // noKMS is never asked.
 type noKMS struct{}

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/codec"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 )
 
 // KeyUse counts the cells of one column under one data key, or the values that are no cells.
@@ -18,8 +18,8 @@ type KeyUse struct {
 	Table, Column string // as the schema writes them
 	State         CellState
 	Cells         int64
-	KeyID         uint32           // 0 for CellsNone
-	Purpose       keycache.Purpose // of the key; "" if it is not known
+	KeyID         uint32          // 0 for CellsNone
+	Purpose       keyring.Purpose // of the key; "" if it is not known
 	Scope         string
 	Epoch         int64
 }

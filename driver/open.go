@@ -14,6 +14,7 @@ import (
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/internal/telemetry"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -137,7 +138,7 @@ func (o *opener) findKey(ctx context.Context, h codec.Header) error {
 		// The cell's suite, not the column's: a column whose mode was changed holds cells of
 		// both until it is sealed anew.
 		key, err := source.Opener(ctx, keycache.Column{Identity: col.Identity(), Suite: h.Suite}, h.KeyID)
-		if errors.Is(err, keycache.ErrKeyNotFound) {
+		if errors.Is(err, keyring.ErrKeyNotFound) {
 			err = unknownKey{err}
 		}
 		if err != nil {

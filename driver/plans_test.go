@@ -16,7 +16,7 @@ import (
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/pgarray"
 	"github.com/colseal/colseal/internal/sqlplan"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 )
 
 // sealedPlan is a plan for one statement that sends text.
@@ -147,7 +147,7 @@ func TestSealedArgumentValues(t *testing.T) {
 // NULLs need no key: they pass even while the key service is down.
 func TestNullNeedsNoKey(t *testing.T) {
 	b := newBench(t, "full")
-	b.keys.err = keycache.ErrKeyUnavailable
+	b.keys.err = keyring.ErrKeyUnavailable
 	b.plans.plans["s"] = sealedPlan("s", sqlplan.Param{From: 1, Use: b.use("ssn")})
 	if _, err := b.db.Exec("s", nil); err != nil {
 		t.Error(err)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/internal/telemetry"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 )
 
 // ResealOptions says what Reseal is to do. The zero value seals every cell of every
@@ -126,7 +126,7 @@ func (o ResealOptions) withDefaults() ResealOptions {
 // resealer is the work of one Reseal or KeyUsage, on one connection.
 type resealer struct {
 	c      *conn
-	store  *keycache.Store
+	store  *keyring.Store
 	tables []*resealTable
 	opts   ResealOptions
 	report *ResealReport

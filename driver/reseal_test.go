@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
 )
@@ -112,7 +112,7 @@ func TestReseal(t *testing.T) {
 	db, plain, _ := openLite(t)
 	mustExec(t, db, liteTable)
 	fillUsers(t, t.Context(), db, 1, 30)
-	tenant := keycache.WithScope(t.Context(), "tenant:1")
+	tenant := keyring.WithScope(t.Context(), "tenant:1")
 	fillUsers(t, tenant, db, 31, 10)
 
 	if r := reseal(t, db, ResealOptions{}); r.Rows+r.Resealed != 0 || r.Passes != 0 || r.Left() != 0 {
@@ -195,7 +195,7 @@ func TestResealLeavesWhatItMust(t *testing.T) {
 	db, plain, _ := openLite(t)
 	mustExec(t, db, liteTable)
 	fillUsers(t, t.Context(), db, 1, 6)
-	fillUsers(t, keycache.WithScope(t.Context(), "gone"), db, 7, 2)
+	fillUsers(t, keyring.WithScope(t.Context(), "gone"), db, 7, 2)
 	mustExec(t, plain, "UPDATE users SET email = CAST(substr(email, 1, 9) || x'00' || substr(email, 11) AS BLOB) WHERE id = 1") // altered
 	mustExec(t, plain, "UPDATE users SET ssn = 'plaintext' WHERE id = 2")
 	mustExec(t, plain, "UPDATE users SET born = (SELECT age FROM users WHERE id = 1) WHERE id = 3") // another column's

@@ -8,6 +8,7 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -15,22 +16,22 @@ import (
 // opened and sealed. Its cache is its own and lives for a pass: that of the database handle
 // may not have looked at the keyring since the key was changed.
 type resealKeys struct {
-	store   *keycache.Store
+	store   *keyring.Store
 	cfg     Config
 	cache   *keycache.Cache // nil until a cell is sealed
-	records map[uint32]keycache.Record
-	sealing map[scopePurpose]keycache.Record
+	records map[uint32]keyring.Key
+	sealing map[scopePurpose]keyring.Key
 	pending time.Duration // until the last of the newer search keys begins to seal
 }
 
 type scopePurpose struct {
-	purpose keycache.Purpose
+	purpose keyring.Purpose
 	scope   string
 }
 
-func newResealKeys(store *keycache.Store, cfg Config) *resealKeys {
+func newResealKeys(store *keyring.Store, cfg Config) *resealKeys {
 	return &resealKeys{store: store, cfg: cfg,
-		records: map[uint32]keycache.Record{}, sealing: map[scopePurpose]keycache.Record{}}
+		records: map[uint32]keyring.Key{}, sealing: map[scopePurpose]keyring.Key{}}
 }
 
 func (k *resealKeys) close() error {
@@ -71,7 +72,7 @@ func (k *resealKeys) know(ctx context.Context, ids []uint32) error {
 		return err
 	}
 	for _, id := range ask {
-		k.records[id] = keycache.Record{}
+		k.records[id] = keyring.Key{}
 	}
 	for _, rec := range records {
 		k.records[rec.ID] = rec
@@ -100,35 +101,32 @@ func (k *resealKeys) judge(ctx context.Context, col *schema.Column, h codec.Head
 	return CellsCurrent, nil
 }
 
-func purposeOf(col *schema.Column) keycache.Purpose {
+func purposeOf(col *schema.Column) keyring.Purpose {
 	if col.Mode == schema.Deterministic {
-		return keycache.PurposeSearch
+		return keyring.PurposeSearch
 	}
-	return keycache.PurposeData
+	return keyring.PurposeData
 }
 
 // sealsNow returns the key that seals for a purpose and scope, by the keyring's facts. If
 // there is none, as after the last one was retired, it is the next one, which is yet to be made.
-func (k *resealKeys) sealsNow(ctx context.Context, at scopePurpose) (keycache.Record, error) {
+func (k *resealKeys) sealsNow(ctx context.Context, at scopePurpose) (keyring.Key, error) {
 	if rec, ok := k.sealing[at]; ok {
 		return rec, nil
 	}
 	ring, err := k.store.Ring(ctx, at.purpose, at.scope) // newest first
 	if err != nil {
-		return keycache.Record{}, err
+		return keyring.Key{}, err
 	}
-	rec := keycache.Record{Epoch: 1}
+	rec := keyring.Key{Epoch: 1}
 	if len(ring) > 0 {
 		rec.Epoch = ring[0].Epoch + 1
 	}
-	found, unrevoked := false, false
-	for _, r := range ring {
-		switch {
-		case r.Retired || r.Destroyed:
-		case r.SealsFor < 0:
-			k.pending = max(k.pending, -r.SealsFor)
-		case !found || !unrevoked && !r.Revoked: // a revoked search key seals until another one can
-			rec, found, unrevoked = r, true, !r.Revoked
+	for i, serving := range keyring.Sealing(ring) {
+		if serving.SealsFor < 0 {
+			k.pending = max(k.pending, -serving.SealsFor)
+		} else if i == 0 {
+			rec = serving
 		}
 	}
 	k.sealing[at] = rec
@@ -166,7 +164,7 @@ func (k *resealKeys) reseal(ctx context.Context, col *schema.Column, h codec.Hea
 // seal seals a plaintext that was found in a column, in the context's scope.
 func (k *resealKeys) seal(ctx context.Context, col *schema.Column, v any) ([]byte, error) {
 	k.openCache()
-	now, err := k.sealer(ctx, col, keycache.ScopeOf(ctx))
+	now, err := k.sealer(ctx, col, keyring.ScopeOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +173,7 @@ func (k *resealKeys) seal(ctx context.Context, col *schema.Column, v any) ([]byt
 
 // sealer returns the key for one more cell.
 func (k *resealKeys) sealer(ctx context.Context, col *schema.Column, scope string) (*codec.Key, error) {
-	ctx = keycache.WithScope(ctx, scope)
+	ctx = keyring.WithScope(ctx, scope)
 	if col.Mode != schema.Deterministic {
 		return k.cache.Sealer(ctx, keyColumn(col), 1)
 	}
@@ -189,5 +187,5 @@ func (k *resealKeys) sealer(ctx context.Context, col *schema.Column, scope strin
 // skipped reports whether an error is about one cell, and the others can be sealed all the same.
 func skipped(err error) bool {
 	return errors.Is(err, codec.ErrAuth) || errors.Is(err, codec.ErrFormat) || errors.Is(err, codec.ErrKind) || errors.Is(err, codec.ErrValue) ||
-		errors.Is(err, keycache.ErrKeyNotFound) || errors.Is(err, keycache.ErrKeyDestroyed)
+		errors.Is(err, keyring.ErrKeyNotFound) || errors.Is(err, keyring.ErrKeyDestroyed)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 )
 
 // keySource is the part of *keycache.Cache that is used here.
@@ -22,7 +23,7 @@ type keySource interface {
 	Sealer(ctx context.Context, col keycache.Column, n int) (*codec.Key, error)
 	SearchKeys(ctx context.Context, col keycache.Column) ([]*codec.Key, error)
 	Opener(ctx context.Context, col keycache.Column, keyID uint32) (*codec.Key, error)
-	Warm(ctx context.Context, purposes ...keycache.Purpose) error
+	Warm(ctx context.Context, purposes ...keyring.Purpose) error
 	Stats() keycache.Stats
 	Close() error
 }
@@ -51,7 +52,7 @@ type ring struct {
 // openRing is a keyring that is in use.
 type openRing struct {
 	keySource
-	store *keycache.Store // nil, as pool, in tests that bring their own keys
+	store *keyring.Store // nil, as pool, in tests that bring their own keys
 	pool  *sql.DB
 }
 
@@ -94,7 +95,7 @@ func (r *ring) keys(ctx context.Context) (keySource, error) {
 }
 
 // keyring returns the table below the cache, for what works on the keys themselves.
-func (r *ring) keyring(ctx context.Context) (*keycache.Store, error) {
+func (r *ring) keyring(ctx context.Context) (*keyring.Store, error) {
 	source, err := r.keys(ctx)
 	if err != nil {
 		return nil, err
@@ -119,9 +120,9 @@ func (r *ring) start(ctx context.Context) (*openRing, error) {
 	pool.SetMaxIdleConns(ringMaxIdle)
 	pool.SetConnMaxIdleTime(ringIdleTime)
 
-	store := keycache.OpenStore(pool, keycache.Dialect(r.cfg.Dialect), r.cfg.KeyTable)
+	store := keyring.OpenStore(pool, r.cfg.Dialect, r.cfg.KeyTable)
 	err := store.Check(ctx)
-	if errors.Is(err, keycache.ErrNoKeyTable) && r.cfg.AutoCreateKeyTable {
+	if errors.Is(err, keyring.ErrNoKeyTable) && r.cfg.AutoCreateKeyTable {
 		if err = store.Create(ctx); err == nil {
 			r.log.Emit(ctx, audit.KeyringCreated, slog.String(audit.Table, r.cfg.KeyTable))
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -59,7 +60,7 @@ func (s *sealer) findKeys(p *sqlplan.Plan) error {
 	return nil
 }
 
-var errKeysChanged = fmt.Errorf("%w: the search keys changed while the statement was made: run it again", keycache.ErrKeyUnavailable)
+var errKeysChanged = fmt.Errorf("%w: the search keys changed while the statement was made: run it again", keyring.ErrKeyUnavailable)
 
 // keysChanged reports whether a statement is to be planned again, because it met other
 // search keys than it was planned for. They change once in months, and the next reading of

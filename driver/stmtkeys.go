@@ -6,7 +6,7 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/sqlplan"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -25,7 +25,7 @@ type literalKeys struct {
 
 // literalKeys tells what literals was given keys for.
 func (s *sealer) literalKeys(p *sqlplan.Plan) literalKeys {
-	l := literalKeys{any: len(s.keys) > 0 && len(p.Literals) > 0, scope: keycache.ScopeOf(s.ctx)}
+	l := literalKeys{any: len(s.keys) > 0 && len(p.Literals) > 0, scope: keyring.ScopeOf(s.ctx)}
 	for i := range s.keys {
 		switch k := &s.keys[i]; {
 		case !l.any:
@@ -45,7 +45,7 @@ func (l *literalKeys) current(ctx context.Context, c *conn) (bool, error) {
 	if !l.any {
 		return true, nil
 	}
-	if l.scope != keycache.ScopeOf(ctx) {
+	if l.scope != keyring.ScopeOf(ctx) {
 		return false, nil
 	}
 	if l.search != nil {

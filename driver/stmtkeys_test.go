@@ -13,6 +13,7 @@ import (
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 )
 
 // A table that changes while a statement is being prepared makes its plan an old one.
@@ -40,7 +41,7 @@ func TestPreparedWhileTheCatalogChanged(t *testing.T) {
 type scopedKeys struct{ *handKeys }
 
 func (k scopedKeys) SearchKeys(ctx context.Context, col keycache.Column) ([]*codec.Key, error) {
-	if keycache.ScopeOf(ctx) != "" {
+	if keyring.ScopeOf(ctx) != "" {
 		key, err := k.key(col, 77)
 		return []*codec.Key{key}, err
 	}
@@ -85,7 +86,7 @@ func TestPreparedLiteralsFollowTheKeys(t *testing.T) {
 	run(t.Context(), 11)
 	b.keys.live = []uint32{12} // nothing was run while both were live
 	run(t.Context(), 12)
-	run(keycache.WithScope(t.Context(), "tenant"), 77)
+	run(keyring.WithScope(t.Context(), "tenant"), 77)
 	run(t.Context(), 12)
 }
 
@@ -122,7 +123,7 @@ func TestPreparedLiteralsFollowTheDataKey(t *testing.T) {
 	}
 	b.keys.dataID = 6
 	under(6)
-	b.keys.err = keycache.ErrKeyDestroyed
+	b.keys.err = keyring.ErrKeyDestroyed
 	if _, err := st.Exec(); !errors.Is(err, ErrKeyDestroyed) {
 		t.Error("a cell was stored that nobody opens:", err)
 	}

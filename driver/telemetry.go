@@ -8,7 +8,7 @@ import (
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/internal/telemetry"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
 )
@@ -35,14 +35,14 @@ func (st *state) observed() Config {
 }
 
 // both has two observers called, the first one's context inside the second's.
-func both(outer, inner keycache.KMSObserver) keycache.KMSObserver {
+func both(outer, inner kms.Observer) kms.Observer {
 	if outer == nil {
 		return inner
 	}
-	return func(ctx context.Context, call keycache.KMSCall) (context.Context, func(keycache.KMSAnswer)) {
+	return func(ctx context.Context, call kms.Call) (context.Context, func(kms.Answer)) {
 		ctx, endOuter := outer(ctx, call)
 		ctx, endInner := inner(ctx, call)
-		return ctx, func(a keycache.KMSAnswer) {
+		return ctx, func(a kms.Answer) {
 			endInner(a)
 			endOuter(a)
 		}
@@ -119,8 +119,8 @@ var rejections = []struct {
 	class   string
 	damaged bool
 }{
-	{keycache.ErrKeyDestroyed, "key_destroyed", false},
-	{keycache.ErrKeyNotFound, "key_missing", true},
+	{keyring.ErrKeyDestroyed, "key_destroyed", false},
+	{keyring.ErrKeyNotFound, "key_missing", true},
 	{codec.ErrNotSealed, "not_sealed", true},
 	{codec.ErrColumnMismatch, "column_mismatch", true},
 	{codec.ErrVersion, "version", true},
@@ -129,7 +129,7 @@ var rejections = []struct {
 	{codec.ErrFormat, "format", true},
 	{kms.ErrDenied, "key_denied", false},
 	{kms.ErrInvalidWrapped, "key_invalid", false},
-	{keycache.ErrKeyUnavailable, "key_unavailable", false},
+	{keyring.ErrKeyUnavailable, "key_unavailable", false},
 	{context.Canceled, "canceled", false},
 	{context.DeadlineExceeded, "canceled", false},
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"
@@ -39,7 +39,7 @@ func TestTwoRegions(t *testing.T) {
 		return openSealed(t, pg.DSN(), pgx.QueryExecModeCacheStatement, driver.Config{Schema: tables, KMS: w, AutoCreateKeyTable: true})
 	}
 	write := func(db *sql.DB, scope string) error {
-		_, err := db.ExecContext(keycache.WithScope(t.Context(), scope), "INSERT INTO letters VALUES ($1, $2)", scope, "of "+scope)
+		_, err := db.ExecContext(keyring.WithScope(t.Context(), scope), "INSERT INTO letters VALUES ($1, $2)", scope, "of "+scope)
 		return err
 	}
 	read := func(scope string) error {
@@ -70,8 +70,8 @@ func TestTwoRegions(t *testing.T) {
 	must(write(process(multi(1)), "east"))
 	lift()
 
-	admin := keycache.NewAdmin(keycache.OpenStore(pg.Admin, keycache.Postgres, ""), multi(0), keycache.AdminConfig{By: "test"})
-	report, err := admin.Rewrap(t.Context(), keycache.RewrapOptions{})
+	admin := keyring.NewAdmin(keyring.OpenStore(pg.Admin, keyring.Postgres, ""), multi(0), keyring.AdminConfig{By: "test"})
+	report, err := admin.Rewrap(t.Context(), keyring.RewrapOptions{})
 	if err != nil || report.Rewrapped != 2 || report.Current != 1 || len(report.Failed) > 0 {
 		t.Errorf("rewrap: %+v, %v", report, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/keytest"
+	"github.com/colseal/colseal/keyring"
 )
 
 // benchCache has a full keyring's worth of keys in memory, each with 8 columns.
@@ -15,12 +17,12 @@ func benchCache(b *testing.B) (*Cache, []Column, uint32) {
 	for i := range cols {
 		cols[i] = Column{fmt.Sprintf("customers.column_%d", i), codec.SuiteRandomized}
 	}
-	c := New(newFakeKeyring(), newFakeKMS(), Config{}, cols...)
+	c := New(keytest.NewKeyring(), keytest.NewKMS(), Config{}, cols...)
 	b.Cleanup(func() { _ = c.Close() })
 	for i := range 500 {
 		ctx := b.Context()
 		if i > 0 {
-			ctx = WithScope(ctx, fmt.Sprintf("tenant:%d", i))
+			ctx = keyring.WithScope(ctx, fmt.Sprintf("tenant:%d", i))
 		}
 		for _, col := range cols {
 			k, err := c.Sealer(ctx, col, 1)
@@ -81,9 +83,9 @@ func BenchmarkSearchKeys(b *testing.B) {
 }
 
 func TestHitsAllocateNothing(t *testing.T) {
-	c := New(newFakeKeyring(), newFakeKMS(), Config{})
+	c := New(keytest.NewKeyring(), keytest.NewKMS(), Config{})
 	defer c.Close()
-	ctx := WithScope(t.Context(), "tenant:1")
+	ctx := keyring.WithScope(t.Context(), "tenant:1")
 	id := keyID(t, sealOne(t, c, ctx, random))
 	if _, err := c.SearchKeys(ctx, deterministic); err != nil {
 		t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+
+	"github.com/colseal/colseal/internal/dialect"
 )
 
 // Blocks of seals. A process reserves few at first and twice as many each time
@@ -27,7 +29,7 @@ type blocks struct{ first, most uint64 }
 
 func blocksFor(k Keyring, cfg Config) blocks {
 	b := blocks{first: minBlock, most: maxBlock}
-	if s, ok := k.(*Store); ok && s.dialect == SQLite {
+	if s, ok := k.(interface{ Dialect() dialect.Dialect }); ok && s.Dialect() == dialect.SQLite {
 		b = blocks{first: sqliteBlock, most: sqliteBlock}
 	}
 	part := max(cfg.MaxSeals/blocksPerKey, 1)

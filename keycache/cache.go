@@ -1,21 +1,68 @@
+// Package keycache keeps plaintext data keys in memory, over a keyring of wrapped
+// ones (package keyring).
+//
+//	          keyring table                cache                    cells
+//	KMS ──▶ wrapped key, id, epoch ──▶ codec.Key for each column ──▶ seal, open
+//	        (durable, shared)          (MaxAge, MaxStale)
+//
+// One [Cache] belongs to one process and one keyring. A data key is expanded into
+// one [codec.Key] for each column as soon as it is unwrapped.
+//
+// What the package promises: no lock is held while KMS or the database is asked;
+// a lookup that hits takes no lock and allocates nothing; everything in memory
+// is bounded; and no error, log line or statistic holds a key.
+//
+// The plaintext of a data key is wiped as soon as it is expanded. What Go cannot
+// promise: expanded keys (the AES key schedule, HMAC state) are only dropped when
+// a key leaves the cache, and left to the garbage collector; nothing is locked
+// into memory. Built with GOEXPERIMENT=runtimesecret, Go erases expanded keys when
+// it collects them, and the stack and registers after expanding.
 package keycache
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/gate"
 	"github.com/colseal/colseal/internal/hot"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
+
+// ErrClosed: the Cache was closed.
+var ErrClosed = errors.New("keycache: closed")
+
+// A Keyring is where a [Cache] finds wrapped data keys, and stores those it makes:
+// a [keyring.Store]. Every method is one atomic step, durable when it returns, and
+// safe for concurrent use from many processes.
+type Keyring interface {
+	// Name is the keyring's part of the KMS encryption context.
+	Name() string
+	// Ring returns the newest epochs of a purpose and scope, newest first, and of
+	// the older ones at least every search key that is still searched for.
+	Ring(ctx context.Context, purpose keyring.Purpose, scope string) ([]keyring.Key, error)
+	// Keys returns the keys of the given ids that exist, in any order.
+	Keys(ctx context.Context, ids []uint32) ([]keyring.Key, error)
+	// Insert adds a key of age 0 and reports whether it did: false when the id
+	// or the (purpose, scope, epoch) is taken.
+	Insert(ctx context.Context, k keyring.Key) (bool, error)
+	// Reserve adds n seals to what is reserved of a key and returns the new
+	// sum; false when that would pass limit, or the key is retired or destroyed.
+	Reserve(ctx context.Context, id uint32, n, limit uint64) (sum uint64, ok bool, err error)
+	// Release gives back n reserved seals that will never be used.
+	Release(ctx context.Context, id uint32, n uint64) error
+}
 
 // Cache holds the plaintext data keys of one process over one [Keyring]. Its
 // methods are safe for concurrent use. Make one with [New]; close it.
 type Cache struct {
 	keyring Keyring
-	gate    *gate
+	gate    *gate.Gate
 	cfg     Config
 	blocks  blocks
 	log     *audit.Log
@@ -41,20 +88,20 @@ const closeGrace = 2 * time.Second
 // columns are those that the program seals and opens. A data key is expanded for
 // all of them at once, and its plaintext wiped; one that is not among them works
 // too, but has each key in memory unwrapped once more.
-func New(keyring Keyring, w kms.Wrapper, cfg Config, columns ...Column) *Cache {
+func New(k Keyring, w kms.Wrapper, cfg Config, columns ...Column) *Cache {
 	cfg = cfg.withDefaults()
 	c := &Cache{
-		keyring: keyring,
+		keyring: k,
 		cfg:     cfg,
 		log:     audit.New(cfg.Logger),
-		blocks:  blocksFor(keyring, cfg),
+		blocks:  blocksFor(k, cfg),
 		lead:    rand.Float64(),
 		entries: hot.New[uint32, *entry](cfg.MaxEntries),
 		rings:   hot.New[ringID, *ring](cfg.MaxEntries),
 		flights: newFlights(),
 	}
 	c.columns.learn(columns...)
-	c.gate = newGate(w, cfg, &c.count, c.log)
+	c.gate = gate.New(w, gate.Config{Timeout: cfg.KMSTimeout, Parallel: cfg.KMSParallel, Observe: cfg.ObserveKMS, Log: c.log})
 	return c
 }
 
@@ -80,12 +127,57 @@ func (c *Cache) Close() error {
 	return nil
 }
 
-// explain is classify, but a closed cache is the first thing to say.
-func (c *Cache) explain(op string, rec Record, err error) error {
-	if c.flights.base.Err() != nil {
+// explain gives an error its class and hint. That the cache was closed comes first.
+func (c *Cache) explain(op string, rec keyring.Key, err error) error {
+	e := &keyring.Error{Op: op, Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Cause: err}
+	switch {
+	case c.flights.base.Err() != nil, errors.Is(err, ErrClosed):
 		return ErrClosed
+	case errors.As(err, new(*keyring.Error)):
+		return err
+	case errors.As(err, new(errGaveUp)):
+		return e
+	case errors.Is(err, errWiped):
+		e.Class = keyring.ErrKeyUnavailable
+		return e
+	case errors.Is(err, errSpent):
+		e.Class = keyring.ErrBudget
+		e.Hint = "other callers used up every new key meanwhile: seal fewer cells at a time, or raise MaxSeals"
+		return e
 	}
-	return classify(op, rec, err)
+	return keyring.Classify(op, rec, err)
+}
+
+// passing tells whether err may pass by itself, so that stale keys may serve
+// meanwhile. Everything that is not a definite answer is: an unreachable keyring
+// as much as an unreachable KMS.
+func passing(err error) bool {
+	return errors.Is(err, keyring.ErrKeyUnavailable) || errors.As(err, new(errGaveUp))
+}
+
+// reportStale tells, once a minute for all keys together, that keys serve past MaxAge
+// because they cannot be renewed.
+func (c *Cache) reportStale(ctx context.Context, l *lease, rec keyring.Key, err error) {
+	if l.state() == leaseStale {
+		c.log.EmitSparse(ctx, audit.KeyStale, []string{string(rec.Purpose)}, keyAndError(rec, err)...)
+	}
+}
+
+// keyAndError returns the attributes that name a key and tell of an error about it.
+func keyAndError(rec keyring.Key, err error) []slog.Attr {
+	attrs := rec.LogValue().Group()
+	var own *keyring.Error
+	if !errors.As(err, &own) || own.Cause != nil {
+		return append(attrs, audit.Failure(err)...)
+	}
+	class := "other"
+	switch own.Class {
+	case keyring.ErrKeyDestroyed:
+		class = "key_destroyed"
+	case keyring.ErrKeyNotFound:
+		class = "key_missing" // key_not_found is what KMS says of a KEK
+	}
+	return append(attrs, slog.String(audit.ErrorClass, class), slog.String(audit.ErrorText, own.Error()))
 }
 
 // background runs work apart from any caller; Close ends its context and waits

@@ -9,15 +9,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/colseal/colseal/internal/keytest"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
 // in runs a test in a bubble of virtual time with one cache, closed at the end;
 // a goroutine that outlives Close fails the test.
-func in(t *testing.T, cfg Config, test func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring)) {
+func in(t *testing.T, cfg Config, test func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w, k := newFakeKMS(), newFakeKeyring()
+		w, k := keytest.NewKMS(), keytest.NewKeyring()
 		c := New(k, w, cfg, random, random2, deterministic)
 		test(t, c, w, k)
 		if err := c.Close(); err != nil {
@@ -27,7 +29,7 @@ func in(t *testing.T, cfg Config, test func(t *testing.T, c *Cache, w *fakeKMS, 
 }
 
 func TestFirstUse(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		ctx := t.Context()
 		cell := sealOne(t, c, ctx, random)
 		other := sealOne(t, c, ctx, random2)
@@ -45,8 +47,8 @@ func TestFirstUse(t *testing.T) {
 		if len(again) != 1 || again[0] != keys[0] {
 			t.Error("the search key changed")
 		}
-		if w.called("generate") != 2 || w.called("unwrap") != 0 {
-			t.Errorf("KMS calls: %v, want two generate", w.called())
+		if w.Called("generate") != 2 || w.Called("unwrap") != 0 {
+			t.Errorf("KMS calls: %v, want two generate", w.Called())
 		}
 		s := c.Stats()
 		if s.Created != 2 || s.Rotations != 0 || s.Entries != 2 || s.Scopes != 2 || s.SealsTaken != 2 || s.KMSCalls != 2 {
@@ -56,7 +58,7 @@ func TestFirstUse(t *testing.T) {
 }
 
 func TestSecondProcessUnwraps(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		ctx := t.Context()
 		cell := sealOne(t, c, ctx, random)
 		c2 := New(k, w, Config{})
@@ -67,15 +69,15 @@ func TestSecondProcessUnwraps(t *testing.T) {
 		if id := keyID(t, sealOne(t, c2, ctx, random)); id != keyID(t, cell) {
 			t.Error("the second process made a key of its own")
 		}
-		if w.called("generate") != 1 || w.called("unwrap") != 1 {
-			t.Error(w.called())
+		if w.Called("generate") != 1 || w.Called("unwrap") != 1 {
+			t.Error(w.Called())
 		}
 	})
 }
 
 func TestScopesHaveTheirOwnKeys(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
-		a, b := WithScope(t.Context(), "tenant:1"), WithScope(t.Context(), "tenant:2")
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
+		a, b := keyring.WithScope(t.Context(), "tenant:1"), keyring.WithScope(t.Context(), "tenant:2")
 		cellA, cellB := sealOne(t, c, a, random), sealOne(t, c, b, random)
 		if keyID(t, cellA) == keyID(t, cellB) {
 			t.Error("two scopes share a key")
@@ -92,12 +94,12 @@ func TestScopesHaveTheirOwnKeys(t *testing.T) {
 }
 
 func TestWrappedKeyIsBoundToItsRow(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		ctx := t.Context()
-		a := keyID(t, sealOne(t, c, WithScope(ctx, "a"), random))
-		b := keyID(t, sealOne(t, c, WithScope(ctx, "b"), random))
-		moved := k.rec(b).Wrapped
-		k.change(a, func(r *fakeRecord) { r.Wrapped = moved })
+		a := keyID(t, sealOne(t, c, keyring.WithScope(ctx, "a"), random))
+		b := keyID(t, sealOne(t, c, keyring.WithScope(ctx, "b"), random))
+		moved := k.Row(b).Wrapped
+		k.Change(a, func(r *keyring.Key) { r.Wrapped = moved })
 		c2 := New(k, w, Config{})
 		defer c2.Close()
 		if _, err := c2.Opener(ctx, random, a); !errors.Is(err, kms.ErrInvalidWrapped) {
@@ -110,11 +112,11 @@ func TestWrappedKeyIsBoundToItsRow(t *testing.T) {
 }
 
 func TestColdStampedeIsOneCall(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := sealOne(t, c, t.Context(), random)
 		c2 := New(k, w, Config{})
 		defer c2.Close()
-		w.set(func(f *fakeKMS) { f.latency = 3 * time.Second })
+		w.Set(func(f *keytest.KMS) { f.Latency = 3 * time.Second })
 		var wg sync.WaitGroup
 		for range 3000 {
 			wg.Go(func() {
@@ -124,15 +126,15 @@ func TestColdStampedeIsOneCall(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if w.called("unwrap") != 1 {
-			t.Errorf("%d unwraps, want 1", w.called("unwrap"))
+		if w.Called("unwrap") != 1 {
+			t.Errorf("%d unwraps, want 1", w.Called("unwrap"))
 		}
 	})
 }
 
 func TestFirstKeyStampede(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
-		w.set(func(f *fakeKMS) { f.latency = time.Second })
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
+		w.Set(func(f *keytest.KMS) { f.Latency = time.Second })
 		var wg sync.WaitGroup
 		for range 3000 {
 			wg.Go(func() {
@@ -142,8 +144,8 @@ func TestFirstKeyStampede(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if w.total() != 1 || k.len() != 1 {
-			t.Errorf("%d KMS calls, %d keys", w.total(), k.len())
+		if w.Total() != 1 || k.Len() != 1 {
+			t.Errorf("%d KMS calls, %d keys", w.Total(), k.Len())
 		}
 	})
 }
@@ -151,10 +153,10 @@ func TestFirstKeyStampede(t *testing.T) {
 // Thousands wait for one unwrap and then all find no seals reserved, one after
 // another: they get one block, and not one each, which would use up the key.
 func TestStampedeReservesOnce(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, maker *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, maker *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := sealOne(t, maker, t.Context(), random)
-		w.set(func(f *fakeKMS) { f.latency = time.Second })
-		k.reset()
+		w.Set(func(f *keytest.KMS) { f.Latency = time.Second })
+		k.Reset()
 		c := New(k, w, Config{}, random)
 		defer c.Close()
 		var wg sync.WaitGroup
@@ -168,17 +170,17 @@ func TestStampedeReservesOnce(t *testing.T) {
 		}
 		wg.Wait()
 		synctest.Wait()
-		if w.called("unwrap") != 1 || k.called("ring") != 1 || k.called("reserve") != 1 {
+		if w.Called("unwrap") != 1 || k.Called("ring") != 1 || k.Called("reserve") != 1 {
 			t.Errorf("%d unwraps, %d readings of the ring, %d reservations, want one of each",
-				w.called("unwrap"), k.called("ring"), k.called("reserve"))
+				w.Called("unwrap"), k.Called("ring"), k.Called("reserve"))
 		}
 	})
 }
 
 func TestManyProcessesMakeOneKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, k := newFakeKMS(), newFakeKeyring()
-		w.latency = 100 * time.Millisecond
+		w, k := keytest.NewKMS(), keytest.NewKeyring()
+		w.Latency = 100 * time.Millisecond
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
@@ -193,15 +195,15 @@ func TestManyProcessesMakeOneKey(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if k.len() != 1 {
-			t.Errorf("%d keys, want 1", k.len())
+		if k.Len() != 1 {
+			t.Errorf("%d keys, want 1", k.Len())
 		}
 	})
 }
 
 func TestCancelledWaiterDoesNotCancelTheOthers(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
-		w.set(func(f *fakeKMS) { f.latency = 2 * time.Second })
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
+		w.Set(func(f *keytest.KMS) { f.Latency = 2 * time.Second })
 		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		first := make(chan error, 1)
@@ -213,94 +215,93 @@ func TestCancelledWaiterDoesNotCancelTheOthers(t *testing.T) {
 		if _, err := c.Sealer(t.Context(), random, 1); err != nil {
 			t.Error(err)
 		}
-		if err := <-first; !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrKeyUnavailable) {
+		if err := <-first; !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, keyring.ErrKeyUnavailable) {
 			t.Error(err)
 		}
-		if w.total() != 1 {
-			t.Errorf("%d KMS calls", w.total())
+		if w.Total() != 1 {
+			t.Errorf("%d KMS calls", w.Total())
 		}
 	})
 }
 
 func TestUnknownKeyIsRememberedBriefly(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		for range 100 {
-			if _, err := c.Opener(t.Context(), random, 0xdeadbeef); !errors.Is(err, ErrKeyNotFound) {
+			if _, err := c.Opener(t.Context(), random, 0xdeadbeef); !errors.Is(err, keyring.ErrKeyNotFound) {
 				t.Fatal(err)
 			}
 		}
-		if k.called("keys") != 1 {
-			t.Errorf("%d queries for a key that is not there", k.called("keys"))
+		if k.Called("keys") != 1 {
+			t.Errorf("%d queries for a key that is not there", k.Called("keys"))
 		}
 		time.Sleep(2 * failureFor)
 		_, _ = c.Opener(t.Context(), random, 0xdeadbeef)
-		if k.called("keys") != 2 {
+		if k.Called("keys") != 2 {
 			t.Error("the failure was remembered for ever")
 		}
-		if _, err := c.Opener(t.Context(), random, 0); !errors.Is(err, ErrKeyNotFound) {
+		if _, err := c.Opener(t.Context(), random, 0); !errors.Is(err, keyring.ErrKeyNotFound) {
 			t.Error(err)
 		}
 	})
 }
 
 func TestDestroyedKeySaysSo(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
-		ctx := WithScope(t.Context(), "tenant:42")
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
+		ctx := keyring.WithScope(t.Context(), "tenant:42")
 		cell := sealOne(t, c, ctx, random)
 		id := keyID(t, cell)
-		k.change(id, func(r *fakeRecord) { r.Destroyed, r.Wrapped.Blob = true, nil })
+		k.Change(id, func(r *keyring.Key) { r.Destroyed, r.Wrapped.Blob = true, nil })
 		c2 := New(k, w, Config{})
 		defer c2.Close()
 		err := openOne(c2, t.Context(), random, cell)
-		if !errors.Is(err, ErrKeyDestroyed) {
+		if !errors.Is(err, keyring.ErrKeyDestroyed) {
 			t.Error(err)
 		}
-		want := `keycache: get data key ` + hex8(id) + ` of scope "tenant:42": data key destroyed; what was sealed under it is gone for good`
+		want := `keyring: get data key ` + hex8(id) + ` of scope "tenant:42": data key destroyed; what was sealed under it is gone for good`
 		if err.Error() != want {
 			t.Errorf("got  %s\nwant %s", err, want)
 		}
-		if _, err := c2.Sealer(ctx, random, 1); !errors.Is(err, ErrKeyDestroyed) {
+		if _, err := c2.Sealer(ctx, random, 1); !errors.Is(err, keyring.ErrKeyDestroyed) {
 			t.Errorf("a destroyed scope still seals: %v", err)
 		}
 	})
 }
 
 func TestKeyIDCollisionTriesAnother(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		collided := false
-		k.inserts = func(rec Record) {
+		k.Inserts = func(rec keyring.Key) {
 			if !collided {
 				collided = true
 				taken := rec
 				taken.Scope = "somebody else's"
-				k.mu.Lock()
-				k.recs[rec.ID] = &fakeRecord{Record: taken, created: time.Now()}
-				k.mu.Unlock()
+				taken.CreatedAt = time.Now()
+				k.Put(taken)
 			}
 		}
 		cell := sealOne(t, c, t.Context(), random)
 		if err := openOne(c, t.Context(), random, cell); err != nil {
 			t.Error(err)
 		}
-		if k.rec(keyID(t, cell)).Scope != "" || w.called("generate") != 2 {
+		if k.Row(keyID(t, cell)).Scope != "" || w.Called("generate") != 2 {
 			t.Error("the key that was taken was used")
 		}
 	})
 }
 
 func TestClosed(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		ctx := t.Context()
 		cell := sealOne(t, c, ctx, random)
 		e := c.entries.Get(keyID(t, cell))
-		reserved := k.rec(keyID(t, cell)).SealsReserved
+		reserved := k.Row(keyID(t, cell)).SealsReserved
 		if err := errors.Join(c.Close(), c.Close()); err != nil {
 			t.Error(err)
 		}
 		if !e.wiped() {
 			t.Fatal("Close left a data key")
 		}
-		if got := k.rec(keyID(t, cell)).SealsReserved; got != 1 || reserved <= 1 {
+		if got := k.Row(keyID(t, cell)).SealsReserved; got != 1 || reserved <= 1 {
 			t.Errorf("%d seals reserved after Close, want the 1 that was used", got)
 		}
 		_, err1 := c.Sealer(ctx, random, 1)
@@ -315,8 +316,8 @@ func TestClosed(t *testing.T) {
 }
 
 func TestCloseWhileKMSHangs(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
-		w.set(func(f *fakeKMS) { f.hang = true })
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
+		w.Set(func(f *keytest.KMS) { f.Hang = true })
 		result := make(chan error, 1)
 		go func() {
 			_, err := c.Sealer(t.Context(), random, 1)
@@ -337,7 +338,7 @@ func TestCloseWhileKMSHangs(t *testing.T) {
 }
 
 func TestStatsCountLookups(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := sealOne(t, c, t.Context(), random)
 		if s := c.Stats(); s.Hits != 0 || s.Misses != 1 {
 			t.Errorf("after the first: %+v", s)
@@ -355,12 +356,12 @@ func TestStatsCountLookups(t *testing.T) {
 }
 
 func TestScopeNames(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		for scope, good := range map[string]bool{
 			"tenant:42": true, "スコープ": true, strings.Repeat("x", 256): true,
 			strings.Repeat("x", 257): false, "a\x00b": false, "a\nb": false, "\xff": false,
 		} {
-			if _, err := c.Sealer(WithScope(t.Context(), scope), random, 1); (err == nil) != good {
+			if _, err := c.Sealer(keyring.WithScope(t.Context(), scope), random, 1); (err == nil) != good {
 				t.Errorf("%q: %v", scope, err)
 			}
 		}
@@ -369,17 +370,17 @@ func TestScopeNames(t *testing.T) {
 
 // A Wrapper that does not classify its errors is taken for unavailable.
 func TestUnclassifiedKMSError(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
-		w.set(func(f *fakeKMS) { f.fail = errors.New("something broke") })
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
+		w.Set(func(f *keytest.KMS) { f.Fail = errors.New("something broke") })
 		_, err := c.Sealer(t.Context(), random, 1)
-		if !errors.Is(err, ErrKeyUnavailable) || !errors.Is(err, kms.ErrUnavailable) || !strings.Contains(err.Error(), "something broke") {
+		if !errors.Is(err, keyring.ErrKeyUnavailable) || !errors.Is(err, kms.ErrUnavailable) || !strings.Contains(err.Error(), "something broke") {
 			t.Error(err)
 		}
 	})
 }
 
 func TestWrongSuite(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		if _, err := c.Sealer(t.Context(), deterministic, 1); err == nil {
 			t.Error("Sealer took a deterministic column")
 		}
@@ -387,4 +388,11 @@ func TestWrongSuite(t *testing.T) {
 			t.Error("SearchKeys took a randomized column")
 		}
 	})
+}
+
+func TestZeroIDSaysSo(t *testing.T) {
+	err := new(Cache).notFound(0)
+	if !errors.Is(err, keyring.ErrKeyNotFound) || !strings.Contains(err.Error(), "00000000") {
+		t.Error(err)
+	}
 }

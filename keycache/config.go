@@ -3,6 +3,9 @@ package keycache
 import (
 	"log/slog"
 	"time"
+
+	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/kms"
 )
 
 // Defaults and fixed limits. The defaults that a user can change stand beside
@@ -10,8 +13,6 @@ import (
 const (
 	defaultRotateEvery = 30 * 24 * time.Hour
 	defaultMaxSeals    = 1 << 31
-	defaultMaxAge      = 10 * time.Minute
-	defaultMaxStale    = time.Hour
 	defaultMaxEntries  = 1024
 	defaultKMSTimeout  = 5 * time.Second
 	defaultKMSParallel = 16
@@ -63,18 +64,18 @@ type Config struct {
 	Logger *slog.Logger
 
 	// ObserveKMS follows the requests to KMS, for traces and times. Default: none.
-	ObserveKMS KMSObserver
+	ObserveKMS kms.Observer
 }
 
 func (c Config) withDefaults() Config {
 	c.RotateEvery = orDefault(c.RotateEvery, defaultRotateEvery)
-	c.MaxAge = orDefault(c.MaxAge, defaultMaxAge)
+	c.MaxAge = orDefault(c.MaxAge, keyring.DefaultMaxAge)
 	c.KMSTimeout = orDefault(c.KMSTimeout, defaultKMSTimeout)
 	c.MaxEntries = orDefault(c.MaxEntries, defaultMaxEntries)
 	c.KMSParallel = orDefault(c.KMSParallel, defaultKMSParallel)
 	c.MaxSeals = min(orDefault(c.MaxSeals, defaultMaxSeals), sealLimit)
 	if c.MaxStale == 0 {
-		c.MaxStale = defaultMaxStale
+		c.MaxStale = keyring.DefaultMaxStale
 	}
 	c.MaxStale = max(c.MaxStale, 0)
 	if c.Logger == nil {

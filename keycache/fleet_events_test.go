@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/colseal/colseal/keyring"
 )
 
 // misfortunes: KMS and the keyring fail in every way, for up to two hours; the
@@ -47,7 +49,7 @@ func (d *truth) setAway(on bool) {
 // the KEK. It is a real [Admin]; what an outage spoils, it does again.
 func (f *world) operator(rnd *rand.Rand) {
 	tenants := 3
-	a := newAdmin(office{f}, office{f}, AdminConfig{By: "operator"})
+	a := keyring.NewAdmin(office{f}, office{f}, keyring.AdminConfig{By: "operator"})
 	for time.Now().Before(f.end) {
 		time.Sleep(time.Duration(rnd.Int64N(int64(36 * time.Hour))))
 		if rnd.IntN(2) == 0 {
@@ -62,7 +64,7 @@ func (f *world) operator(rnd *rand.Rand) {
 		case 0, 1:
 			f.insist(func() error { return f.revoke(a, scope) })
 		case 2:
-			f.insist(func() error { _, err := a.Rotate(f.t.Context(), PurposeData, scope); return err })
+			f.insist(func() error { _, err := a.Rotate(f.t.Context(), keyring.PurposeData, scope); return err })
 		case 3:
 			if rnd.IntN(2) == 0 {
 				scope = "" // where most processes are
@@ -70,7 +72,7 @@ func (f *world) operator(rnd *rand.Rand) {
 			f.changeSearchKey(a, scope)
 		case 4:
 			f.kms.setKEK(fmt.Sprintf("kek-%d", rnd.IntN(1000)))
-			f.insist(func() error { _, err := a.Rewrap(f.t.Context(), RewrapOptions{}); return err })
+			f.insist(func() error { _, err := a.Rewrap(f.t.Context(), keyring.RewrapOptions{}); return err })
 			f.count.rewraps.Add(1)
 		case 5:
 			if scope == "" {
@@ -79,7 +81,7 @@ func (f *world) operator(rnd *rand.Rand) {
 			unused := false // the newest tenant may have no key yet: then there is nothing to destroy
 			f.insist(func() error {
 				_, err := a.Destroy(f.t.Context(), scope, "simulated")
-				if unused = errors.Is(err, ErrKeyNotFound); unused {
+				if unused = errors.Is(err, keyring.ErrKeyNotFound); unused {
 					return nil
 				}
 				return err
@@ -119,8 +121,8 @@ func (f *world) insist(work func() error) {
 }
 
 // revoke stops the data key that seals; its successor stands before.
-func (f *world) revoke(a *Admin, scope string) error {
-	keys, err := a.Keys(f.t.Context(), Filter{Purpose: PurposeData, Scope: &scope})
+func (f *world) revoke(a *keyring.Admin, scope string) error {
+	keys, err := a.Keys(f.t.Context(), keyring.Filter{Purpose: keyring.PurposeData, Scope: &scope})
 	if err != nil || len(keys) == 0 {
 		return err
 	}
@@ -132,12 +134,12 @@ func (f *world) revoke(a *Admin, scope string) error {
 
 // changeSearchKey makes a second search key live, waits until everyone seals with
 // it, and retires the first, as if its rows had been sealed again.
-func (f *world) changeSearchKey(a *Admin, scope string) {
-	var next Key
-	var keys []Key
+func (f *world) changeSearchKey(a *keyring.Admin, scope string) {
+	var next keyring.Key
+	var keys []keyring.Key
 	f.insist(func() (err error) {
-		if next, err = a.Rotate(f.t.Context(), PurposeSearch, scope); err == nil {
-			keys, err = a.Keys(f.t.Context(), Filter{Purpose: PurposeSearch, Scope: &scope})
+		if next, err = a.Rotate(f.t.Context(), keyring.PurposeSearch, scope); err == nil {
+			keys, err = a.Keys(f.t.Context(), keyring.Filter{Purpose: keyring.PurposeSearch, Scope: &scope})
 		}
 		return err
 	})
@@ -155,20 +157,20 @@ func (f *world) changeSearchKey(a *Admin, scope string) {
 
 // checkNeed checks that a key is made when it is needed, and once: its
 // predecessor is old, half spent, or retired. The caller holds the truth's lock.
-func (f *world) checkNeed(d *truth, rec Record) {
+func (f *world) checkNeed(d *truth, rec keyring.Key) {
 	r := d.newest(ringID{rec.Purpose, rec.Scope})
 	if r == nil || r.Epoch >= rec.Epoch { // the first, or it will lose
 		return
 	}
 	lead := f.cfg.RotateEvery / 20 // up to twice that
 	skew := 2*clockStep + slowest(f.cfg.RotateEvery) - f.cfg.RotateEvery
-	switch age := d.now().Sub(r.created); {
+	switch age := d.now().Sub(r.CreatedAt); {
 	case rec.Epoch != r.Epoch+1:
 		f.wrong("epoch %d follows %d", rec.Epoch, r.Epoch)
 	case r.Destroyed:
 		f.wrong("scope %q was destroyed and comes back", rec.Scope)
 	case r.Retired || r.Revoked:
-	case rec.Purpose == PurposeSearch:
+	case rec.Purpose == keyring.PurposeSearch:
 		f.wrong("search key of epoch %d was made by itself", rec.Epoch)
 	case age < f.cfg.RotateEvery-2*lead-skew && r.mostReserved < f.cfg.MaxSeals/2:
 		f.wrong("key of epoch %d made at age %v of the one before, with %d seals reserved", rec.Epoch, age, r.mostReserved)

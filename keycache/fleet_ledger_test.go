@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -14,7 +15,7 @@ import (
 // their own, but the same outages.
 type office struct{ f *world }
 
-var _ ledger = office{}
+var _ keyring.Ledger = office{}
 
 func (o office) query(work func(*truth)) error {
 	d := o.f.truth
@@ -29,7 +30,7 @@ func (o office) query(work func(*truth)) error {
 
 func (o office) Name() string { return "fleet_keys" }
 
-func (o office) Ring(_ context.Context, purpose Purpose, scope string) (recs []Record, err error) {
+func (o office) Ring(_ context.Context, purpose keyring.Purpose, scope string) (recs []keyring.Key, err error) {
 	err = o.query(func(d *truth) {
 		for _, r := range slices.Backward(d.rings[ringID{purpose, scope}]) {
 			recs = append(recs, d.read(r))
@@ -38,7 +39,7 @@ func (o office) Ring(_ context.Context, purpose Purpose, scope string) (recs []R
 	return recs, err
 }
 
-func (o office) Keys(_ context.Context, ids []uint32) (recs []Record, err error) {
+func (o office) Keys(_ context.Context, ids []uint32) (recs []keyring.Key, err error) {
 	err = o.query(func(d *truth) {
 		for _, id := range ids {
 			if r := d.byID[id]; r != nil {
@@ -49,7 +50,7 @@ func (o office) Keys(_ context.Context, ids []uint32) (recs []Record, err error)
 	return recs, err
 }
 
-func (o office) Insert(_ context.Context, rec Record) (won bool, err error) {
+func (o office) Insert(_ context.Context, rec keyring.Key) (won bool, err error) {
 	err = o.query(func(d *truth) { won = d.insert(rec) })
 	return won, err
 }
@@ -63,58 +64,50 @@ func (o office) Release(_ context.Context, id uint32, n uint64) error {
 	return o.query(func(d *truth) { d.byID[id].SealsReserved -= n })
 }
 
-func (o office) list(_ context.Context, f Filter) (keys []Key, err error) {
+func (o office) Rings(_ context.Context, f keyring.Filter) (keys []keyring.Key, err error) {
 	err = o.query(func(d *truth) {
-		for _, rows := range d.rings {
-			for i, r := range rows {
-				if f.Purpose != "" && r.Purpose != f.Purpose || f.Scope != nil && r.Scope != *f.Scope ||
-					f.IDs != nil && !slices.Contains(f.IDs, r.ID) {
-					continue
-				}
-				k := Key{Record: d.read(r), CreatedAt: r.created, SealsFrom: r.sealsFrom, RetiredAt: r.retired, DestroyedAt: r.destroyed}
-				var relieved time.Time
-				for _, n := range rows[i+1:] {
-					if (r.Purpose == PurposeData || !n.Retired && !n.Destroyed) && (relieved.IsZero() || n.sealsFrom.Before(relieved)) {
-						relieved = n.sealsFrom
-					}
-				}
-				k.lives(relieved, !relieved.IsZero() && !relieved.After(d.now()))
-				keys = append(keys, k)
+		for id, rows := range d.rings {
+			if f.Purpose != "" && id.purpose != f.Purpose || f.Scope != nil && id.scope != *f.Scope ||
+				f.IDs != nil && !slices.ContainsFunc(rows, func(r *truthRow) bool { return slices.Contains(f.IDs, r.ID) }) {
+				continue
+			}
+			for _, r := range rows {
+				keys = append(keys, d.read(r))
 			}
 		}
 	})
-	slices.SortFunc(keys, func(a, b Key) int {
+	slices.SortFunc(keys, func(a, b keyring.Key) int {
 		return cmp.Or(cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Purpose, b.Purpose), cmp.Compare(a.Epoch, b.Epoch))
 	})
 	return keys, err
 }
 
-func (o office) end(_ context.Context, id uint32, how ending) (ok bool, err error) {
+func (o office) End(_ context.Context, id uint32, how keyring.Ending) (ok bool, err error) {
 	err = o.query(func(d *truth) {
 		r := d.byID[id]
 		goesOn := slices.ContainsFunc(d.rings[ringID{r.Purpose, r.Scope}], func(n *truthRow) bool {
 			switch {
 			case n.Retired || n.Destroyed:
 				return false
-			case how.kind == revokeNext:
+			case how.Kind == keyring.EndRevokeNext:
 				return n.Epoch < r.Epoch && !n.Revoked
-			case how.kind == retireKey:
-				return n.Epoch > r.Epoch && d.read(n).SealsFor >= how.settled
+			case how.Kind == keyring.EndRetire:
+				return n.Epoch > r.Epoch && d.read(n).SealsFor >= how.Settled
 			}
 			return n.Epoch > r.Epoch
 		})
 		if ok = goesOn && !r.Destroyed && !r.Revoked && !r.Retired; !ok {
 			return
 		}
-		r.Revoked = how.kind != retireKey
-		if how.kind != revokeSearch {
-			r.Retired, r.retired = true, time.Now()
+		r.Revoked = how.Kind != keyring.EndRetire
+		if how.Kind != keyring.EndRevokeSearch {
+			r.Retired, r.RetiredAt = true, time.Now()
 		}
 	})
 	return ok, err
 }
 
-func (o office) destroy(_ context.Context, scope, _, _ string) (wiped []uint32, err error) {
+func (o office) Destroy(_ context.Context, scope, _, _ string) (wiped []uint32, err error) {
 	err = o.query(func(d *truth) {
 		o.f.gone.Store(scope, true)
 		wiped = d.destroy(scope)
@@ -122,7 +115,7 @@ func (o office) destroy(_ context.Context, scope, _, _ string) (wiped []uint32, 
 	return wiped, err
 }
 
-func (o office) swap(_ context.Context, id uint32, old []byte, next kms.Wrapped) (ok bool, err error) {
+func (o office) Swap(_ context.Context, id uint32, old []byte, next kms.Wrapped) (ok bool, err error) {
 	err = o.query(func(d *truth) {
 		r := d.byID[id]
 		if ok = !r.Destroyed && bytes.Equal(r.Wrapped.Blob, old); ok {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -46,7 +47,7 @@ func (f *world) newLife(seed uint64) *life {
 		l.after = l.rnd.IntN(2) == 0
 	}
 	cfg := f.cfg
-	cfg.MaxAge, cfg.MaxStale = l.long(defaultMaxAge), l.long(defaultMaxStale)
+	cfg.MaxAge, cfg.MaxStale = l.long(keyring.DefaultMaxAge), l.long(keyring.DefaultMaxStale)
 	l.cache = New(l, l, cfg, random, deterministic)
 	return l
 }
@@ -101,16 +102,16 @@ func (l *life) Name() string { return "fleet_keys" }
 
 // read gives an age as this process's clock makes it matter: what is left of the
 // key's term lasts longer by a slow clock.
-func (l *life) read(d *truth, r *truthRow) Record {
+func (l *life) read(d *truth, r *truthRow) keyring.Key {
 	rec := d.read(r)
 	rec.Age = max(l.f.cfg.RotateEvery-l.long(l.f.cfg.RotateEvery-rec.Age), 0)
 	return rec
 }
 
-func (l *life) Ring(_ context.Context, purpose Purpose, scope string) (recs []Record, err error) {
+func (l *life) Ring(_ context.Context, purpose keyring.Purpose, scope string) (recs []keyring.Key, err error) {
 	err = l.query(func(d *truth) error {
 		rows := d.rings[ringID{purpose, scope}]
-		for _, r := range slices.Backward(rows[max(len(rows)-ringDepth, 0):]) {
+		for _, r := range slices.Backward(rows[max(len(rows)-16, 0):]) {
 			recs = append(recs, l.read(d, r))
 		}
 		return nil
@@ -118,7 +119,7 @@ func (l *life) Ring(_ context.Context, purpose Purpose, scope string) (recs []Re
 	return recs, err
 }
 
-func (l *life) Keys(_ context.Context, ids []uint32) (recs []Record, err error) {
+func (l *life) Keys(_ context.Context, ids []uint32) (recs []keyring.Key, err error) {
 	err = l.query(func(d *truth) error {
 		for _, id := range ids {
 			if r := d.byID[id]; r != nil {
@@ -130,7 +131,7 @@ func (l *life) Keys(_ context.Context, ids []uint32) (recs []Record, err error) 
 	return recs, err
 }
 
-func (l *life) Insert(_ context.Context, rec Record) (won bool, err error) {
+func (l *life) Insert(_ context.Context, rec keyring.Key) (won bool, err error) {
 	err = l.query(func(d *truth) error {
 		l.f.checkNeed(d, rec)
 		won = d.insert(rec)
@@ -206,7 +207,7 @@ func (l *life) came(ec kms.EncryptionContext) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if before, ok := l.got[id]; ok && !refused.since(before) {
-		if gap := time.Since(before); gap < l.long(defaultMaxAge)*6/10-time.Second {
+		if gap := time.Since(before); gap < l.long(keyring.DefaultMaxAge)*6/10-time.Second {
 			l.f.wrong("key %08x was unwrapped twice within %v in one process", id, gap)
 		}
 	}
@@ -226,12 +227,12 @@ func (l *life) served(id uint32, began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at, ok := l.got[id]
-	age, fresh := began.Sub(at), l.long(defaultMaxAge)
+	age, fresh := began.Sub(at), l.long(keyring.DefaultMaxAge)
 	excused := away.since(began) || noKeyring.since(began) || l.cut.since(began)
 	switch {
 	case !ok:
 		l.f.wrong("key %08x serves, but never came from KMS", id)
-	case age > fresh+l.long(defaultMaxStale):
+	case age > fresh+l.long(keyring.DefaultMaxStale):
 		l.f.wrong("key %08x serves %v after it came from KMS: past the hard limit", id, age)
 	case age > fresh && !excused:
 		l.f.wrong("key %08x serves %v after it came from KMS, and KMS is well", id, age)
@@ -249,7 +250,7 @@ func (l *life) warm(id uint32, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at, ok := l.got[id]
-	return ok && !denied.since(at) && now.Sub(at) < l.long(defaultMaxAge+defaultMaxStale)-time.Minute
+	return ok && !denied.since(at) && now.Sub(at) < l.long(keyring.DefaultMaxAge+keyring.DefaultMaxStale)-time.Minute
 }
 
 // troubled reports whether something was wrong after t, for this process.

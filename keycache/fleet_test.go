@@ -207,7 +207,7 @@ func (f *world) noHerd() {
 func (f *world) report() string {
 	c, k, keys := &f.count, f.kms, 0
 	for _, r := range f.truth.byID {
-		if len(r.Wrapped.Blob) > 0 || !r.destroyed.Equal(r.stored) {
+		if len(r.Wrapped.Blob) > 0 || !r.DestroyedAt.Equal(r.stored) {
 			keys++
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/colseal/colseal/internal/gate"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -30,11 +32,9 @@ type truth struct {
 // A truthRow is a row of the keyring. created and sealsFrom are by the keyring's
 // clock, the others by the world's.
 type truthRow struct {
-	Record
-	created, sealsFrom time.Time
-	stored             time.Time
-	retired, destroyed time.Time
-	mostReserved       uint64
+	keyring.Key
+	stored       time.Time
+	mostReserved uint64
 }
 
 // The keyring's clock is a generation ahead of the processes', which must not
@@ -48,9 +48,9 @@ const (
 // case.
 func (d *truth) now() time.Time { return time.Now().Add(clockAhead + d.clock) }
 
-func (d *truth) read(r *truthRow) Record {
-	rec := r.Record
-	rec.Age, rec.SealsFor = max(d.now().Sub(r.created), 0), d.now().Sub(r.sealsFrom)
+func (d *truth) read(r *truthRow) keyring.Key {
+	rec := r.Key
+	rec.Age, rec.SealsFor = max(d.now().Sub(r.CreatedAt), 0), d.now().Sub(r.SealsFrom)
 	return rec
 }
 
@@ -61,13 +61,14 @@ func (d *truth) newest(id ringID) *truthRow {
 	return nil
 }
 
-func (d *truth) insert(rec Record) bool {
+func (d *truth) insert(rec keyring.Key) bool {
 	id := ringID{rec.Purpose, rec.Scope}
 	taken := slices.ContainsFunc(d.rings[id], func(r *truthRow) bool { return r.Epoch == rec.Epoch })
 	if taken || d.byID[rec.ID] != nil {
 		return false
 	}
-	row := &truthRow{Record: rec, created: d.now(), sealsFrom: d.now().Add(-min(rec.SealsFor, 0)),
+	rec.CreatedAt, rec.SealsFrom = d.now(), d.now().Add(-min(rec.SealsFor, 0))
+	row := &truthRow{Key: rec,
 		mostReserved: rec.SealsReserved, stored: time.Now()}
 	d.rings[id], d.byID[rec.ID] = append(d.rings[id], row), row
 	return true
@@ -86,7 +87,7 @@ func (d *truth) reserve(id uint32, n, limit uint64) (uint64, bool) {
 // destroy shreds a scope: no wrapped key stays, and a tombstone stands where the
 // next epoch would, so that a process which is making that one does not win it.
 func (d *truth) destroy(scope string) (wiped []uint32) {
-	for _, p := range []Purpose{PurposeData, PurposeSearch} {
+	for _, p := range []keyring.Purpose{keyring.PurposeData, keyring.PurposeSearch} {
 		id := ringID{p, scope}
 		last := int64(0)
 		for _, r := range d.rings[id] {
@@ -94,11 +95,11 @@ func (d *truth) destroy(scope string) (wiped []uint32) {
 				return nil // it was destroyed before
 			}
 			wiped = append(wiped, r.ID)
-			r.Destroyed, r.Wrapped.Blob, r.destroyed, last = true, nil, time.Now(), r.Epoch
+			r.Destroyed, r.Wrapped.Blob, r.DestroyedAt, last = true, nil, time.Now(), r.Epoch
 		}
-		tomb := Record{ID: newKeyID(), Purpose: p, Scope: scope, Epoch: last + 1, Destroyed: true}
+		tomb := keyring.Key{ID: keyring.NewID(), Purpose: p, Scope: scope, Epoch: last + 1, Destroyed: true}
 		if d.insert(tomb) {
-			d.byID[tomb.ID].destroyed = time.Now()
+			d.byID[tomb.ID].DestroyedAt = time.Now()
 		}
 	}
 	return wiped
@@ -114,7 +115,7 @@ type trouble struct {
 // recovery is how long after the end of an outage a process may still serve what
 // it had, or refuse what it has not: calls that hang, retries, the breaker's
 // pause, and one step of the back-off with its jitter.
-const recovery = kmsTries*defaultKMSTimeout + breakerPauses + 3*renewRetryMax/2 + 10*time.Second
+const recovery = gate.Tries*defaultKMSTimeout + gate.BreakerPause + 3*renewRetryMax/2 + 10*time.Second
 
 // since reports whether there was trouble after t, or too little before it.
 func (o *trouble) since(t time.Time) bool { return o.on || o.over.Add(recovery).After(t) }

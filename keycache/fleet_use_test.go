@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -28,7 +29,7 @@ func (l *life) allowed(op, scope string, began time.Time, err error) {
 	away, denied := l.troubled(began)
 	switch {
 	case l.dead.Load():
-	case errors.Is(err, ErrKeyDestroyed):
+	case errors.Is(err, keyring.ErrKeyDestroyed):
 		if !l.f.destroyed(scope) {
 			l.f.wrong("%s: scope %q was not destroyed: %v", op, scope, err)
 		} else if !strings.Contains(err.Error(), strconv.Quote(scope)) {
@@ -38,7 +39,7 @@ func (l *life) allowed(op, scope string, began time.Time, err error) {
 		if !denied {
 			l.f.wrong("%s: refused while KMS agrees: %v", op, err)
 		}
-	case errors.Is(err, ErrKeyUnavailable):
+	case errors.Is(err, keyring.ErrKeyUnavailable):
 		if !away {
 			l.f.wrong("%s: unavailable while all is well: %v", op, err)
 		}
@@ -49,7 +50,7 @@ func (l *life) allowed(op, scope string, began time.Time, err error) {
 
 func (l *life) seal(ctx context.Context, scope string, n int) {
 	began := time.Now()
-	key, err := l.cache.Sealer(WithScope(ctx, scope), random, n)
+	key, err := l.cache.Sealer(keyring.WithScope(ctx, scope), random, n)
 	d := l.f.truth
 	if err != nil {
 		l.allowed("seal", scope, began, err)
@@ -84,12 +85,12 @@ func (l *life) checkSeal(d *truth, id uint32, began time.Time, away bool) {
 	}
 	// The skew that is tolerated: what the keyring's clock was set back, and what
 	// this process's lost since it read the keyring.
-	skew := 2*clockStep + slowest(defaultMaxAge+defaultMaxStale) - (defaultMaxAge + defaultMaxStale)
-	if age := d.now().Sub(r.created) - time.Since(began); age > l.f.cfg.RotateEvery+skew {
+	skew := 2*clockStep + slowest(keyring.DefaultMaxAge+keyring.DefaultMaxStale) - (keyring.DefaultMaxAge + keyring.DefaultMaxStale)
+	if age := d.now().Sub(r.CreatedAt) - time.Since(began); age > l.f.cfg.RotateEvery+skew {
 		l.f.wrong("key %08x seals at age %v", id, age)
 	}
-	ends := map[string]time.Time{"revoked": r.retired, "destroyed": r.destroyed}
-	for _, n := range d.rings[ringID{PurposeData, r.Scope}] {
+	ends := map[string]time.Time{"revoked": r.RetiredAt, "destroyed": r.DestroyedAt}
+	for _, n := range d.rings[ringID{keyring.PurposeData, r.Scope}] {
 		if n.Epoch == r.Epoch+1 {
 			ends["followed"] = n.stored
 		}
@@ -98,9 +99,9 @@ func (l *life) checkSeal(d *truth, id uint32, began time.Time, away bool) {
 		if at.IsZero() {
 			continue
 		}
-		limit := l.long(defaultMaxAge)
+		limit := l.long(keyring.DefaultMaxAge)
 		if away {
-			limit = l.long(defaultMaxAge + defaultMaxStale)
+			limit = l.long(keyring.DefaultMaxAge + keyring.DefaultMaxStale)
 		}
 		if late := began.Sub(at); late > limit {
 			l.f.wrong("key %08x seals %v after it was %s", id, late, what)
@@ -110,13 +111,13 @@ func (l *life) checkSeal(d *truth, id uint32, began time.Time, away bool) {
 
 // needlessFailure: KMS alone is away, and the key that should seal is warm.
 func (l *life) needlessFailure(scope string, began time.Time, err error) {
-	if l.dead.Load() || !errors.Is(err, ErrKeyUnavailable) {
+	if l.dead.Load() || !errors.Is(err, keyring.ErrKeyUnavailable) {
 		return
 	}
 	d := l.f.truth
 	d.mu.Lock()
-	r := d.newest(ringID{PurposeData, scope})
-	old := r == nil || r.Retired || r.Destroyed || d.now().Sub(r.created) > l.f.cfg.RotateEvery-time.Minute ||
+	r := d.newest(ringID{keyring.PurposeData, scope})
+	old := r == nil || r.Retired || r.Destroyed || d.now().Sub(r.CreatedAt) > l.f.cfg.RotateEvery-time.Minute ||
 		r.mostReserved >= l.f.cfg.MaxSeals/2 || d.away.since(began)
 	d.mu.Unlock()
 	l.mu.Lock()
@@ -146,7 +147,7 @@ func (l *life) open(ctx context.Context) {
 	d.mu.Unlock()
 	if err != nil {
 		l.allowed("open", row.Scope, began, err)
-		if errors.Is(err, ErrKeyUnavailable) && !l.dead.Load() && !row.Destroyed && l.warm(id, time.Now()) {
+		if errors.Is(err, keyring.ErrKeyUnavailable) && !l.dead.Load() && !row.Destroyed && l.warm(id, time.Now()) {
 			l.f.wrong("open: failed on a warm key: %v", err)
 		}
 		return
@@ -156,7 +157,7 @@ func (l *life) open(ctx context.Context) {
 	}
 	l.f.count.opens.Add(1)
 	l.served(id, began)
-	if late := began.Sub(row.destroyed); row.Destroyed && late > l.long(defaultMaxAge+defaultMaxStale) {
+	if late := began.Sub(row.DestroyedAt); row.Destroyed && late > l.long(keyring.DefaultMaxAge+keyring.DefaultMaxStale) {
 		l.f.wrong("key %08x opens %v after it was destroyed", id, late)
 	}
 }
@@ -167,13 +168,13 @@ func (l *life) search(ctx context.Context, scope string) {
 	began := time.Now()
 	var must []uint32 // what cells of this scope were sealed under by now
 	d.mu.Lock()
-	for _, r := range d.rings[ringID{PurposeSearch, scope}] {
+	for _, r := range d.rings[ringID{keyring.PurposeSearch, scope}] {
 		if d.found[r.ID] && !r.Retired && !r.Destroyed {
 			must = append(must, r.ID)
 		}
 	}
 	d.mu.Unlock()
-	keys, err := l.cache.SearchKeys(WithScope(ctx, scope), deterministic)
+	keys, err := l.cache.SearchKeys(keyring.WithScope(ctx, scope), deterministic)
 	if err != nil {
 		l.allowed("search", scope, began, err)
 		return

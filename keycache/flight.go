@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
@@ -148,7 +149,7 @@ func (f *flights) remember(name string, err error) {
 	switch {
 	case err == nil:
 		f.failed.Remove(name)
-	case errors.Is(err, ErrClosed), errors.Is(err, ErrNoKeyTable):
+	case errors.Is(err, ErrClosed), errors.Is(err, keyring.ErrNoKeyTable):
 		// The first is for ever; the second ends by a statement of the user's,
 		// who will try at once.
 	default:

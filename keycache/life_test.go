@@ -11,22 +11,25 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/colseal/colseal/internal/gate"
+	"github.com/colseal/colseal/internal/keytest"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
 // fleet is a keyring, its operator and some running processes.
 type fleet struct {
-	kms   *fakeKMS
-	ring  *fakeKeyring
-	admin *Admin
+	kms   *keytest.KMS
+	ring  *keytest.Keyring
+	admin *keyring.Admin
 	procs []*Cache
 }
 
 func inFleet(t *testing.T, processes int, test func(*testing.T, *fleet)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := &fleet{kms: newFakeKMS(), ring: newFakeKeyring()}
-		f.admin = newAdmin(f.ring, f.kms, AdminConfig{By: "ann"})
+		f := &fleet{kms: keytest.NewKMS(), ring: keytest.NewKeyring()}
+		f.admin = keyring.NewAdmin(f.ring, f.kms, keyring.AdminConfig{By: "ann"})
 		for range processes {
 			c := New(f.ring, f.kms, Config{}, random, random2, deterministic)
 			defer c.Close()
@@ -57,15 +60,15 @@ func TestRevokedKeyStopsSealingEverywhere(t *testing.T) {
 		old := keyID(t, sealOne(t, f.procs[0], t.Context(), random))
 		used[old]++
 		every(7*time.Second, time.Hour, seal)
-		must[Key](t)(f.admin.Revoke(t.Context(), old, "leaked"))
-		every(7*time.Second, defaultMaxAge, seal)
+		must[keyring.Key](t)(f.admin.Revoke(t.Context(), old, "leaked"))
+		every(7*time.Second, keyring.DefaultMaxAge, seal)
 		before := used[old]
 		every(7*time.Second, time.Hour, seal)
 		if n := used[old] - before; n > 0 {
 			t.Errorf("a revoked key sealed %d cells after MaxAge", n)
 		}
 		synctest.Wait()
-		if got := f.ring.rec(old).SealsReserved; got != used[old] {
+		if got := f.ring.Row(old).SealsReserved; got != used[old] {
 			t.Errorf("%d seals reserved of the revoked key, %d used", got, used[old])
 		}
 	})
@@ -78,17 +81,17 @@ func TestRevokedKeyDoesNotSealStale(t *testing.T) {
 		c := f.procs[0]
 		cell := warm(t, c)
 		every(time.Second, 5*time.Minute, func() { sealOne(t, c, t.Context(), random) })
-		must[Key](t)(f.admin.Revoke(t.Context(), keyID(t, cell), "leaked"))
-		f.kms.set(func(f *fakeKMS) { f.fail = kms.ErrUnavailable })
-		every(time.Second, defaultMaxAge, func() { _, _ = c.Sealer(t.Context(), random, 1) })
-		if _, err := c.Sealer(t.Context(), random, 1); !errors.Is(err, ErrKeyUnavailable) {
+		must[keyring.Key](t)(f.admin.Revoke(t.Context(), keyID(t, cell), "leaked"))
+		f.kms.Set(func(f *keytest.KMS) { f.Fail = kms.ErrUnavailable })
+		every(time.Second, keyring.DefaultMaxAge, func() { _, _ = c.Sealer(t.Context(), random, 1) })
+		if _, err := c.Sealer(t.Context(), random, 1); !errors.Is(err, keyring.ErrKeyUnavailable) {
 			t.Errorf("the revoked key seals on: %v", err)
 		}
 		if err := openOne(c, t.Context(), random, cell); err != nil {
 			t.Errorf("it must open on: %v", err)
 		}
-		f.kms.set(func(f *fakeKMS) { f.fail = nil })
-		time.Sleep(breakerPauses + 2*failureFor)
+		f.kms.Set(func(f *keytest.KMS) { f.Fail = nil })
+		time.Sleep(gate.BreakerPause + 2*failureFor)
 		if keyID(t, sealOne(t, c, t.Context(), random)) == keyID(t, cell) {
 			t.Error("the revoked key seals again")
 		}
@@ -130,7 +133,7 @@ func searchWhileKeysChange(t *testing.T, f *fleet, rnd *rand.Rand) {
 					}
 					rows[ids[0]] = true // and writes one
 					mu.Unlock()
-				} else if !errors.Is(err, ErrKeyUnavailable) {
+				} else if !errors.Is(err, keyring.ErrKeyUnavailable) {
 					t.Error(err)
 				}
 				time.Sleep(time.Duration(rnd.Int64N(int64(10 * time.Minute))))
@@ -141,13 +144,13 @@ func searchWhileKeysChange(t *testing.T, f *fleet, rnd *rand.Rand) {
 		for time.Now().Before(end) {
 			time.Sleep(time.Duration(rnd.Int64N(int64(4 * time.Hour))))
 			if rnd.IntN(2) == 0 {
-				f.kms.set(func(f *fakeKMS) { f.fail = kms.ErrUnavailable })
+				f.kms.Set(func(f *keytest.KMS) { f.Fail = kms.ErrUnavailable })
 			} else {
-				f.ring.setFail(errors.New("connection refused"))
+				f.ring.SetFail(errors.New("connection refused"))
 			}
 			time.Sleep(time.Duration(rnd.Int64N(int64(2 * time.Hour))))
-			f.kms.set(func(f *fakeKMS) { f.fail = nil })
-			f.ring.setFail(nil)
+			f.kms.Set(func(f *keytest.KMS) { f.Fail = nil })
+			f.ring.SetFail(nil)
 		}
 	})
 	changes := 0
@@ -155,13 +158,13 @@ func searchWhileKeysChange(t *testing.T, f *fleet, rnd *rand.Rand) {
 		for time.Now().Before(end) {
 			time.Sleep(10 * time.Minute)
 			scope := ""
-			keys, err := f.admin.Keys(t.Context(), Filter{Purpose: PurposeSearch, Scope: &scope})
+			keys, err := f.admin.Keys(t.Context(), keyring.Filter{Purpose: keyring.PurposeSearch, Scope: &scope})
 			if err != nil || len(keys) == 0 {
 				continue
 			}
 			newest := keys[len(keys)-1]
 			if len(keys) == 1 || !keys[len(keys)-2].Searched() {
-				_, _ = f.admin.Rotate(t.Context(), PurposeSearch, "")
+				_, _ = f.admin.Rotate(t.Context(), keyring.PurposeSearch, "")
 				continue
 			}
 			if time.Now().Before(newest.SettledFrom) {
@@ -189,7 +192,7 @@ func searchWhileKeysChange(t *testing.T, f *fleet, rnd *rand.Rand) {
 // however many processes were about to make a key in it.
 func TestDestroyedScope(t *testing.T) {
 	inFleet(t, 4, func(t *testing.T, f *fleet) {
-		ctx := WithScope(t.Context(), "tenant:1")
+		ctx := keyring.WithScope(t.Context(), "tenant:1")
 		cell := sealOne(t, f.procs[0], ctx, random)
 		use := func() (ok int) {
 			for i, c := range f.procs {
@@ -199,7 +202,7 @@ func TestDestroyedScope(t *testing.T) {
 					switch {
 					case err == nil:
 						ok++
-					case !errors.Is(err, ErrKeyDestroyed) || !strings.Contains(err.Error(), `scope "tenant:1"`):
+					case !errors.Is(err, keyring.ErrKeyDestroyed) || !strings.Contains(err.Error(), `scope "tenant:1"`):
 						t.Errorf("process %d: %s: %v", i, op, err)
 					}
 				}
@@ -210,9 +213,9 @@ func TestDestroyedScope(t *testing.T) {
 		if ok := use(); ok != 12 {
 			t.Fatalf("%d of 12 lookups", ok)
 		}
-		must[[]Key](t)(f.admin.Destroy(ctx, "tenant:1", "gdpr"))
-		keys := f.ring.len()
-		every(7*time.Second, defaultMaxAge, func() { use() })
+		must[[]keyring.Key](t)(f.admin.Destroy(ctx, "tenant:1", "gdpr"))
+		keys := f.ring.Len()
+		every(7*time.Second, keyring.DefaultMaxAge, func() { use() })
 		if ok := use(); ok > 0 {
 			t.Errorf("%d lookups in a destroyed scope after MaxAge", ok)
 		}
@@ -222,7 +225,7 @@ func TestDestroyedScope(t *testing.T) {
 			}
 		}
 		every(time.Hour, 40*24*time.Hour, func() { use() })
-		if n := f.ring.len(); n != keys {
+		if n := f.ring.Len(); n != keys {
 			t.Errorf("%d keys were made in a destroyed scope", n-keys)
 		}
 	})
@@ -231,20 +234,20 @@ func TestDestroyedScope(t *testing.T) {
 // A process generates a key for a scope; before it inserts it the scope is destroyed.
 func TestDestroyedWhileAKeyIsMade(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		ctx := WithScope(t.Context(), "tenant:1")
+		ctx := keyring.WithScope(t.Context(), "tenant:1")
 		sealOne(t, f.procs[0], ctx, random)
 		done := false
-		f.ring.inserts = func(rec Record) {
-			if !done && rec.Purpose == PurposeData {
+		f.ring.Inserts = func(rec keyring.Key) {
+			if !done && rec.Purpose == keyring.PurposeData {
 				done = true
-				must[[]Key](t)(f.admin.Destroy(ctx, "tenant:1", ""))
+				must[[]keyring.Key](t)(f.admin.Destroy(ctx, "tenant:1", ""))
 			}
 		}
 		time.Sleep(defaultRotateEvery)
-		if _, err := f.procs[1].Sealer(ctx, random, 1); !errors.Is(err, ErrKeyDestroyed) {
+		if _, err := f.procs[1].Sealer(ctx, random, 1); !errors.Is(err, keyring.ErrKeyDestroyed) {
 			t.Errorf("sealed in a scope that was destroyed meanwhile: %v", err)
 		}
-		for id, r := range f.ring.all() {
+		for id, r := range f.ring.All() {
 			if !r.Destroyed {
 				t.Errorf("key %08x of epoch %d outlived its scope", id, r.Epoch)
 			}
@@ -257,17 +260,17 @@ func TestDestroyedWhileAKeyIsMade(t *testing.T) {
 func TestMovedRowDoesNotSealForAnotherScope(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.procs[0]
-		id := keyID(t, sealOne(t, c, WithScope(t.Context(), "A"), random))
-		f.ring.change(id, func(r *fakeRecord) { r.Scope = "B" })
-		if _, err := c.Sealer(WithScope(t.Context(), "B"), random, 1); !errors.Is(err, kms.ErrInvalidWrapped) {
+		id := keyID(t, sealOne(t, c, keyring.WithScope(t.Context(), "A"), random))
+		f.ring.Change(id, func(r *keyring.Key) { r.Scope = "B" })
+		if _, err := c.Sealer(keyring.WithScope(t.Context(), "B"), random, 1); !errors.Is(err, kms.ErrInvalidWrapped) {
 			t.Errorf("scope B seals under scope A's key: %v", err)
 		}
-		if _, err := c.SearchKeys(WithScope(t.Context(), "B"), deterministic); err != nil {
+		if _, err := c.SearchKeys(keyring.WithScope(t.Context(), "B"), deterministic); err != nil {
 			t.Errorf("its search key is another one: %v", err)
 		}
-		f.ring.change(id, func(r *fakeRecord) { r.Scope, r.Purpose = "A", PurposeSearch })
+		f.ring.Change(id, func(r *keyring.Key) { r.Scope, r.Purpose = "A", keyring.PurposeSearch })
 		time.Sleep(2 * failureFor)
-		if _, err := c.SearchKeys(WithScope(t.Context(), "A"), deterministic); !errors.Is(err, kms.ErrInvalidWrapped) {
+		if _, err := c.SearchKeys(keyring.WithScope(t.Context(), "A"), deterministic); !errors.Is(err, kms.ErrInvalidWrapped) {
 			t.Errorf("a data key is searched for: %v", err)
 		}
 	})
@@ -276,11 +279,11 @@ func TestMovedRowDoesNotSealForAnotherScope(t *testing.T) {
 // Two data keys under one KEK: a wrapped key in the other's row does not unwrap.
 func TestSwappedWrappedKeys(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		a, b := WithScope(t.Context(), "A"), WithScope(t.Context(), "B")
+		a, b := keyring.WithScope(t.Context(), "A"), keyring.WithScope(t.Context(), "B")
 		cellA, cellB := sealOne(t, f.procs[0], a, random), sealOne(t, f.procs[0], b, random)
-		blobA, blobB := f.ring.rec(keyID(t, cellA)).Wrapped, f.ring.rec(keyID(t, cellB)).Wrapped
-		f.ring.change(keyID(t, cellA), func(r *fakeRecord) { r.Wrapped = blobB })
-		f.ring.change(keyID(t, cellB), func(r *fakeRecord) { r.Wrapped = blobA })
+		blobA, blobB := f.ring.Row(keyID(t, cellA)).Wrapped, f.ring.Row(keyID(t, cellB)).Wrapped
+		f.ring.Change(keyID(t, cellA), func(r *keyring.Key) { r.Wrapped = blobB })
+		f.ring.Change(keyID(t, cellB), func(r *keyring.Key) { r.Wrapped = blobA })
 		for _, cell := range [][]byte{cellA, cellB} {
 			if err := openOne(f.procs[1], t.Context(), random, cell); !errors.Is(err, kms.ErrInvalidWrapped) {
 				t.Error(err)
@@ -314,8 +317,8 @@ func TestDeniedKEKStopsEveryProcess(t *testing.T) {
 						t.Fatalf("%d of the processes fail", n)
 					}
 				})
-				f.kms.set(func(f *fakeKMS) { f.fail = class })
-				every(11*time.Second, defaultMaxAge, func() { work(class) })
+				f.kms.Set(func(f *keytest.KMS) { f.Fail = class })
+				every(11*time.Second, keyring.DefaultMaxAge, func() { work(class) })
 				every(11*time.Second, time.Hour, func() {
 					if n := work(class); n > 0 {
 						t.Errorf("%d of the processes go on", n)
@@ -330,8 +333,8 @@ func TestDeniedKEKStopsEveryProcess(t *testing.T) {
 // answers afterwards is not kept.
 func TestCloseWithADeafKMS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		deaf := &deafKMS{fakeKMS: newFakeKMS(), wake: make(chan struct{})}
-		c := New(newFakeKeyring(), deaf, Config{}, random)
+		deaf := &deafKMS{KMS: keytest.NewKMS(), wake: make(chan struct{})}
+		c := New(keytest.NewKeyring(), deaf, Config{}, random)
 		result := make(chan error, 1)
 		go func() {
 			_, err := c.Sealer(t.Context(), random, 1)
@@ -354,4 +357,26 @@ func TestCloseWithADeafKMS(t *testing.T) {
 			t.Errorf("%d keys in memory after Close", n)
 		}
 	})
+}
+
+// A key whose row is gone does not seal on while KMS makes no other.
+func TestKeyWithoutARowStops(t *testing.T) {
+	s, w := keytest.NewKeyring(), keytest.NewKMS()
+	c := New(s, w, Config{})
+	defer c.Close()
+	_ = sealOne(t, c, t.Context(), random)
+	_ = idsOf(t, c)
+	s.Delete()
+	w.Set(func(f *keytest.KMS) { f.Fail = kms.ErrUnavailable })
+	for _, p := range []keyring.Purpose{keyring.PurposeData, keyring.PurposeSearch} {
+		if err := c.rereadRing(t.Context(), ringID{purpose: p}); !errors.Is(err, keyring.ErrKeyUnavailable) {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Sealer(t.Context(), random, 1); !errors.Is(err, keyring.ErrKeyUnavailable) {
+		t.Error("sealed what nobody will open:", err)
+	}
+	if _, err := c.SearchKeys(t.Context(), deterministic); !errors.Is(err, keyring.ErrKeyUnavailable) {
+		t.Error("sealed what nobody will open:", err)
+	}
 }

@@ -9,6 +9,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/colseal/colseal/internal/keytest"
+	"github.com/colseal/colseal/keyring"
 )
 
 // A process that may lock no more than 64 KiB of memory, as containers often may,
@@ -32,11 +35,11 @@ func manyKeys(t *testing.T, n int) {
 	if err != nil || !regexp.MustCompile(`Max locked memory +65536 `).Match(limits) {
 		t.Fatalf("the limit does not hold: %v\n%s", err, limits)
 	}
-	c := New(newFakeKeyring(), newFakeKMS(), Config{}, random, random2)
+	c := New(keytest.NewKeyring(), keytest.NewKMS(), Config{}, random, random2)
 	defer c.Close()
 	var cells [][]byte
 	for i := range n {
-		cells = append(cells, sealOne(t, c, WithScope(t.Context(), fmt.Sprint(i)), random))
+		cells = append(cells, sealOne(t, c, keyring.WithScope(t.Context(), fmt.Sprint(i)), random))
 	}
 	for _, cell := range cells {
 		if err := openOne(c, t.Context(), random, cell); err != nil {

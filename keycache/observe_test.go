@@ -13,6 +13,9 @@ import (
 
 	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/internal/audit/audittest"
+	"github.com/colseal/colseal/internal/gate"
+	"github.com/colseal/colseal/internal/keytest"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -22,9 +25,9 @@ type watched struct {
 	calls []string
 }
 
-func (w *watched) observe(ctx context.Context, call KMSCall) (context.Context, func(KMSAnswer)) {
+func (w *watched) observe(ctx context.Context, call kms.Call) (context.Context, func(kms.Answer)) {
 	begun := time.Now()
-	return ctx, func(a KMSAnswer) {
+	return ctx, func(a kms.Answer) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.calls = append(w.calls, fmt.Sprintf("%s %s %s/%s epoch %d, %q then %q, %v %s", call.Op, call.Keyring,
@@ -42,9 +45,9 @@ func (w *watched) take() []string {
 
 func TestObserveKMS(t *testing.T) {
 	var seen watched
-	in(t, Config{ObserveKMS: seen.observe}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
-		ctx := WithScope(t.Context(), "tenant:1")
-		w.set(func(f *fakeKMS) { f.latency = 20 * time.Millisecond })
+	in(t, Config{ObserveKMS: seen.observe}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
+		ctx := keyring.WithScope(t.Context(), "tenant:1")
+		w.Set(func(f *keytest.KMS) { f.Latency = 20 * time.Millisecond })
 		cell := sealOne(t, c, ctx, random)
 		want := []string{`generate test_keys data/tenant:1 epoch 1, "" then "kek", 20ms `}
 		if got := seen.take(); !slices.Equal(got, want) {
@@ -53,24 +56,24 @@ func TestObserveKMS(t *testing.T) {
 		// Every try is a call of its own.
 		other := New(k, w, Config{ObserveKMS: seen.observe})
 		defer func() { _ = other.Close() }()
-		w.set(func(f *fakeKMS) { f.fail = kms.ErrThrottled })
-		if err := openOne(other, t.Context(), random, cell); !errors.Is(err, ErrKeyUnavailable) {
+		w.Set(func(f *keytest.KMS) { f.Fail = kms.ErrThrottled })
+		if err := openOne(other, t.Context(), random, cell); !errors.Is(err, keyring.ErrKeyUnavailable) {
 			t.Error(err)
 		}
-		want = slices.Repeat([]string{`unwrap test_keys data/tenant:1 epoch 1, "kek" then "kek", 20ms throttled`}, kmsTries)
+		want = slices.Repeat([]string{`unwrap test_keys data/tenant:1 epoch 1, "kek" then "kek", 20ms throttled`}, gate.Tries)
 		if got := seen.take(); !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
 		s := other.Stats()
-		if s.KMSCalls != kmsTries || s.KMSErrors != kmsTries || s.KMSErrorClasses["throttled"] != kmsTries ||
-			s.KMSTime != kmsTries*20*time.Millisecond {
+		if s.KMSCalls != gate.Tries || s.KMSErrors != gate.Tries || s.KMSErrorClasses["throttled"] != gate.Tries ||
+			s.KMSTime != gate.Tries*20*time.Millisecond {
 			t.Errorf("%+v", s)
 		}
 	})
 }
 
 func TestStatsOfSealingKeys(t *testing.T) {
-	in(t, Config{MaxSeals: 1000, RotateEvery: 100 * time.Hour}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{MaxSeals: 1000, RotateEvery: 100 * time.Hour}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		if s := c.Stats(); s.DataKeyAge != 0 || s.SearchKeyAge != 0 || s.BudgetLeft != 1 {
 			t.Errorf("empty: %+v", s)
 		}
@@ -84,7 +87,7 @@ func TestStatsOfSealingKeys(t *testing.T) {
 			t.Errorf("an hour later: %+v", s)
 		}
 		// Another scope's younger key is not what matters; another process's use of it is.
-		young := WithScope(t.Context(), "young")
+		young := keyring.WithScope(t.Context(), "young")
 		other := New(k, w, c.cfg)
 		for range 100 {
 			sealOne(t, other, young, random)
@@ -106,7 +109,7 @@ func TestStatsOfSealingKeys(t *testing.T) {
 
 func TestAuditOfRotation(t *testing.T) {
 	rec, logger := audittest.New(t)
-	in(t, Config{Logger: logger, RotateEvery: time.Hour}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{Logger: logger, RotateEvery: time.Hour}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
 		id := hex8(keyID(t, cell))
 		want := "key_id=" + id + " purpose=data scope= epoch=1 kek=kek"
@@ -125,11 +128,11 @@ func TestAuditOfRotation(t *testing.T) {
 
 func TestAuditOfRefusal(t *testing.T) {
 	rec, logger := audittest.New(t)
-	in(t, Config{Logger: logger}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{Logger: logger}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
 		id := hex8(keyID(t, cell))
-		w.set(func(f *fakeKMS) {
-			f.fail = &kms.Error{Op: "unwrap data key", Class: kms.ErrKeyDisabled, Cause: errors.New("secret")}
+		w.Set(func(f *keytest.KMS) {
+			f.Fail = &kms.Error{Op: "unwrap data key", Class: kms.ErrKeyDisabled, Cause: errors.New("secret")}
 		})
 		for range 60 {
 			_ = openOne(c, t.Context(), random, cell)
@@ -149,16 +152,16 @@ func TestAuditOfRefusal(t *testing.T) {
 
 func TestAuditOfDestruction(t *testing.T) {
 	rec, logger := audittest.New(t)
-	in(t, Config{Logger: logger}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{Logger: logger}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
 		rec.Take(audit.KeyCreated)
-		k.change(keyID(t, cell), func(r *fakeRecord) { r.Destroyed, r.Wrapped.Blob = true, nil })
+		k.Change(keyID(t, cell), func(r *keyring.Key) { r.Destroyed, r.Wrapped.Blob = true, nil })
 		for range 60 {
 			_ = openOne(c, t.Context(), random, cell)
 			time.Sleep(10 * time.Second)
 		}
 		got := rec.Take(audit.KeyDropped)
-		if len(got) != 1 || !strings.Contains(got[0], " error_class=key_destroyed error=keycache: get data key") {
+		if len(got) != 1 || !strings.Contains(got[0], " error_class=key_destroyed error=keyring: get data key") {
 			t.Errorf("%q", got)
 		}
 	})
@@ -166,17 +169,17 @@ func TestAuditOfDestruction(t *testing.T) {
 
 func TestAuditOfOutage(t *testing.T) {
 	rec, logger := audittest.New(t)
-	in(t, Config{Logger: logger}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{Logger: logger}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
 		use(t, c, cell, time.Second, 9*time.Minute)
 		rec.Take(audit.KeyCreated)
-		w.set(func(f *fakeKMS) { f.fail = kms.ErrUnavailable })
+		w.Set(func(f *keytest.KMS) { f.Fail = kms.ErrUnavailable })
 		use(t, c, cell, time.Second, 11*time.Minute) // both keys are due by then, whenever they were renewed
 		if got := rec.Take(audit.KMSPaused); len(got) != 1 {
 			t.Errorf("%d times it was told that calls pause", len(got))
 		}
 		use(t, c, cell, time.Second, 20*time.Minute)
-		w.set(func(f *fakeKMS) { f.fail = nil })
+		w.Set(func(f *keytest.KMS) { f.Fail = nil })
 		use(t, c, cell, time.Second, 2*time.Minute)
 		if got := rec.Take(audit.KMSResumed); len(got) != 1 {
 			t.Errorf("%d times it was told that calls go on", len(got))
@@ -190,41 +193,4 @@ func TestAuditOfOutage(t *testing.T) {
 		}
 		synctest.Wait()
 	})
-}
-
-func TestAuditOfAdministration(t *testing.T) {
-	rec, logger := audittest.New(t)
-	s, w := sqliteStore(t), newFakeKMS()
-	a := NewAdmin(s, w, AdminConfig{By: "ann", Logger: logger})
-	const scope = "tenant:1"
-	first := must[Key](t)(a.Rotate(t.Context(), PurposeData, scope))
-	second := must[Key](t)(a.Rotate(t.Context(), PurposeData, scope))
-	search := must[Key](t)(a.Rotate(t.Context(), PurposeSearch, scope))
-	must[Key](t)(a.Revoke(t.Context(), second.ID, "leaked"))
-	must[[]Key](t)(a.Destroy(t.Context(), scope, "asked for"))
-	about := func(k Key, why string) string {
-		return fmt.Sprintf("key_id=%08x purpose=%s scope=%s epoch=%d kek=kek by=ann why=%s", k.ID, k.Purpose, scope, k.Epoch, why)
-	}
-	for _, tt := range []struct {
-		event audit.Event
-		want  []string
-	}{
-		{audit.KeyCreated, []string{about(first, "rotate"), about(search, "rotate")}},
-		{audit.KeyRevoked, []string{about(second, "leaked")}},
-	} {
-		if got := rec.Take(tt.event); !slices.Equal(got, tt.want) {
-			t.Errorf("%s: %q, want %q", tt.event.Name, got, tt.want)
-		}
-	}
-	if got := rec.Take(audit.KeyRotated); len(got) != 2 || got[0] != about(second, "rotate") { // and the revoked one's successor
-		t.Errorf("%q", got)
-	}
-	for _, got := range rec.Take(audit.KeyDestroyed) {
-		if !strings.Contains(got, " scope="+scope+" ") || !strings.HasSuffix(got, " by=ann why=asked for") {
-			t.Errorf("%q", got)
-		}
-	}
-	if names := rec.Names(); len(names) != 0 {
-		t.Errorf("also: %q", names)
-	}
 }

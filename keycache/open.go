@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
+	"golang.org/x/sync/errgroup"
 )
 
 // Opener returns the key that opens the cells of col under the data key keyID,
@@ -50,7 +53,7 @@ func (c *Cache) openSlow(ctx context.Context, col Column, keyID uint32) (*codec.
 			return nil, err
 		}
 	}
-	return nil, c.explain("expand", Record{ID: keyID, Purpose: purposeOf(col.Suite)}, err)
+	return nil, c.explain("expand", keyring.Key{ID: keyID, Purpose: purposeOf(col.Suite)}, err)
 }
 
 // lookup is how a caller's lookup went, for the statistics.
@@ -100,43 +103,46 @@ func (c *Cache) entry(ctx context.Context, keyID uint32, how *lookup) (*entry, e
 			return e, nil
 		}
 	}
-	return nil, c.explain("get", Record{ID: keyID}, err)
+	return nil, c.explain("get", keyring.Key{ID: keyID}, err)
 }
 
 // entryFor is entry for a key of a ring, which must be that ring's. Whoever can
 // write the keyring could give a row another scope, and have that scope seal under
 // a key that is in memory for the first; KMS refuses the row as it is now.
-func (c *Cache) entryFor(ctx context.Context, rec Record, how *lookup) (*entry, error) {
+func (c *Cache) entryFor(ctx context.Context, rec keyring.Key, how *lookup) (*entry, error) {
 	for range 2 {
 		e, err := c.entry(ctx, rec.ID, how)
-		if err != nil || e.rec.sameRing(rec) {
+		if err != nil || sameRing(e.rec, rec) {
 			return e, err
 		}
 		c.evict(e)
 	}
-	return nil, classify("get", rec, fmt.Errorf("%w: its row was changed while it was read", kms.ErrInvalidWrapped))
+	return nil, keyring.Classify("get", rec, fmt.Errorf("%w: its row was changed while it was read", kms.ErrInvalidWrapped))
 }
 
-func flightName(keyID uint32) string { return "key " + hexID(keyID) }
+// sameRing reports whether two keys are of one purpose and scope.
+func sameRing(a, b keyring.Key) bool { return a.Purpose == b.Purpose && a.Scope == b.Scope }
+
+func flightName(keyID uint32) string { return fmt.Sprintf("key %08x", keyID) }
 
 // record reads one key's record.
-func (c *Cache) record(ctx context.Context, keyID uint32) (Record, error) {
+func (c *Cache) record(ctx context.Context, keyID uint32) (keyring.Key, error) {
 	recs, err := c.keyring.Keys(ctx, []uint32{keyID})
 	if err != nil {
-		return Record{ID: keyID}, err
+		return keyring.Key{ID: keyID}, err
 	}
 	if len(recs) == 0 {
-		return Record{ID: keyID}, c.notFound(keyID)
+		return keyring.Key{ID: keyID}, c.notFound(keyID)
 	}
 	return recs[0], nil
 }
 
 func (c *Cache) notFound(keyID uint32) error {
 	if keyID == 0 { // errors print no id for it
-		return &Error{Op: "get", Class: ErrKeyNotFound, Cause: errZeroID, Mend: "the cell was altered, or never was one"}
+		return &keyring.Error{Op: "get", Class: keyring.ErrKeyNotFound, Cause: errZeroID, Hint: "the cell was altered, or never was one"}
 	}
-	return &Error{Op: "get", KeyID: keyID, Class: ErrKeyNotFound,
-		Mend: "the cell may come from another database, or its keyring was not restored with the data"}
+	return &keyring.Error{Op: "get", KeyID: keyID, Class: keyring.ErrKeyNotFound,
+		Hint: "the cell may come from another database, or its keyring was not restored with the data"}
 }
 
 // errZeroID is for cells that name no key.
@@ -144,17 +150,17 @@ var errZeroID = errors.New("the id is 00000000, which no key has")
 
 // fetch reads a record, unwraps its key and puts it into the cache, or notes
 // what the failure means for the one that is there. It runs in a flight.
-func (c *Cache) fetch(ctx context.Context, keyID uint32, read func(context.Context, uint32) (Record, error)) (*entry, error) {
+func (c *Cache) fetch(ctx context.Context, keyID uint32, read func(context.Context, uint32) (keyring.Key, error)) (*entry, error) {
 	asked := time.Now()
 	rec, err := read(ctx, keyID)
 	var plain []byte
 	switch {
 	case err != nil:
 	case rec.Destroyed:
-		err = &Error{Op: "get", Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Class: ErrKeyDestroyed,
-			Mend: "what was sealed under it is gone for good"}
+		err = &keyring.Error{Op: "get", Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Class: keyring.ErrKeyDestroyed,
+			Hint: "what was sealed under it is gone for good"}
 	default:
-		plain, err = c.gate.unwrap(ctx, c.keyring.Name(), rec)
+		plain, err = c.gate.Unwrap(ctx, rec.Call(c.keyring.Name()), rec.Wrapped)
 	}
 	if err != nil {
 		err = c.explain("unwrap", rec, err)
@@ -176,13 +182,13 @@ func (c *Cache) failedFetch(ctx context.Context, keyID uint32, err error) {
 		c.reportStale(ctx, &e.lease, e.rec, err)
 		return
 	}
-	emitKey(ctx, c.log, audit.KeyDropped, e.rec, failureFacts(err)...)
+	c.log.Emit(ctx, audit.KeyDropped, keyAndError(e.rec, err)...)
 	c.evict(e)
 }
 
 // install puts a key into the cache, or renews the one that is there. It wipes
 // plain.
-func (c *Cache) install(rec Record, plain []byte, asked time.Time) (*entry, error) {
+func (c *Cache) install(rec keyring.Key, plain []byte, asked time.Time) (*entry, error) {
 	defer clear(plain)
 	cols, fresh := c.columns.of(rec.Purpose), asked.Add(c.cfg.MaxAge)
 	if e := c.entries.Get(rec.ID); e != nil {
@@ -190,7 +196,7 @@ func (c *Cache) install(rec Record, plain []byte, asked time.Time) (*entry, erro
 		if err != nil {
 			return nil, c.explain("expand", rec, err)
 		}
-		if same && e.rec.sameRing(rec) && e.start(fresh, fresh.Add(c.cfg.MaxStale), func() { c.attend(e) }) {
+		if same && sameRing(e.rec, rec) && e.start(fresh, fresh.Add(c.cfg.MaxStale), func() { c.attend(e) }) {
 			c.count.refreshes.Add(1)
 			return e, nil
 		}
@@ -253,5 +259,84 @@ func (c *Cache) attend(e *entry) {
 		_, _ = shareAnew(c.flights.base, c.flights, flightName(e.rec.ID), func(ctx context.Context) (*entry, error) {
 			return c.fetch(ctx, e.rec.ID, c.record)
 		})
+	}
+}
+
+// Prefetch brings the data keys of the given ids into memory together: one query
+// of the keyring for those that are missing, and their unwrapping side by side.
+// Ids may repeat; 0 is passed over. It brings no more than the cache can hold.
+//
+// The error is one of those that [Cache.Opener] would give for these ids; the
+// other keys are there all the same.
+func (c *Cache) Prefetch(ctx context.Context, keyIDs []uint32) error {
+	missing := c.missing(keyIDs)
+	if len(missing) == 0 {
+		return nil
+	}
+	read := c.batch(missing)
+	var group errgroup.Group
+	group.SetLimit(4 * c.cfg.KMSParallel)
+	for _, id := range missing {
+		group.Go(func() error {
+			c.count.misses.Add(1)
+			_, err := share(ctx, c.flights, flightName(id), func(ctx context.Context) (*entry, error) {
+				if e := c.entries.Get(id); e != nil && e.state() == leaseFresh {
+					return e, nil
+				}
+				return c.fetch(ctx, id, read)
+			})
+			if err != nil {
+				return c.explain("get", keyring.Key{ID: id}, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// missing returns the distinct ids that are not in memory, or must be renewed.
+func (c *Cache) missing(ids []uint32) []uint32 {
+	var missing []uint32
+	seen := make(map[uint32]bool, min(len(ids), c.cfg.MaxEntries))
+	for _, id := range ids {
+		if id == 0 || seen[id] {
+			continue
+		}
+		if len(seen) == c.cfg.MaxEntries {
+			break
+		}
+		seen[id] = true
+		if e := c.entries.Get(id); e == nil || e.state() < leaseStale {
+			missing = append(missing, id)
+		}
+	}
+	return missing
+}
+
+// batch returns a reader of records that reads them all when it is first asked
+// for one. Those of keys that someone else is fetching are read for nothing.
+func (c *Cache) batch(ids []uint32) func(context.Context, uint32) (keyring.Key, error) {
+	var (
+		once sync.Once
+		recs map[uint32]keyring.Key
+		err  error
+	)
+	return func(ctx context.Context, id uint32) (keyring.Key, error) {
+		once.Do(func() {
+			var all []keyring.Key
+			all, err = c.keyring.Keys(ctx, ids)
+			recs = make(map[uint32]keyring.Key, len(all))
+			for _, r := range all {
+				recs[r.ID] = r
+			}
+		})
+		if err != nil {
+			return keyring.Key{ID: id}, err
+		}
+		rec, ok := recs[id]
+		if !ok {
+			return keyring.Key{ID: id}, c.notFound(id)
+		}
+		return rec, nil
 	}
 }

@@ -6,6 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/colseal/colseal/internal/gate"
+	"github.com/colseal/colseal/internal/keytest"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -40,9 +43,9 @@ func warm(t *testing.T, c *Cache) []byte {
 }
 
 func TestWarmKeysNeverWaitOnKMS(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
-		w.set(func(f *fakeKMS) { f.latency = 3 * time.Second })
+		w.Set(func(f *keytest.KMS) { f.Latency = 3 * time.Second })
 		use(t, c, cell, 7*time.Second, 24*time.Hour)
 		s := c.Stats()
 		// A renewal comes at 60 % of MaxAge at the earliest.
@@ -56,13 +59,13 @@ func TestWarmKeysNeverWaitOnKMS(t *testing.T) {
 }
 
 func TestIdleKeysAreLeftAlone(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
 		e := c.entries.Get(keyID(t, cell))
-		time.Sleep(defaultMaxAge + defaultMaxStale + time.Second)
+		time.Sleep(keyring.DefaultMaxAge + keyring.DefaultMaxStale + time.Second)
 		synctest.Wait()
-		if w.total() != 2 {
-			t.Errorf("%d KMS calls for keys that nobody used", w.total())
+		if w.Total() != 2 {
+			t.Errorf("%d KMS calls for keys that nobody used", w.Total())
 		}
 		if s := c.Stats(); s.Entries != 0 || s.Scopes != 0 || !e.wiped() {
 			t.Errorf("an idle plaintext key outlived its hard limit: %+v", s)
@@ -75,34 +78,34 @@ func TestIdleKeysAreLeftAlone(t *testing.T) {
 
 // A key that comes into use late in its term is renewed in time all the same.
 func TestLateUseIsRenewedInTime(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
 		time.Sleep(9 * time.Minute)
-		w.set(func(f *fakeKMS) { f.latency = 3 * time.Second })
+		w.Set(func(f *keytest.KMS) { f.Latency = 3 * time.Second })
 		use(t, c, cell, time.Second, 5*time.Minute)
 	})
 }
 
 func TestOutage(t *testing.T) {
-	for name, break_ := range map[string]func(w *fakeKMS, k *fakeKeyring, down bool){
-		"KMS answers with errors": func(w *fakeKMS, _ *fakeKeyring, down bool) {
-			w.set(func(f *fakeKMS) {
-				f.fail = nil
+	for name, break_ := range map[string]func(w *keytest.KMS, k *keytest.Keyring, down bool){
+		"KMS answers with errors": func(w *keytest.KMS, _ *keytest.Keyring, down bool) {
+			w.Set(func(f *keytest.KMS) {
+				f.Fail = nil
 				if down {
-					f.fail = kms.ErrThrottled
+					f.Fail = kms.ErrThrottled
 				}
 			})
 		},
-		"KMS hangs": func(w *fakeKMS, _ *fakeKeyring, down bool) { w.set(func(f *fakeKMS) { f.hang = down }) },
-		"keyring down": func(_ *fakeKMS, k *fakeKeyring, down bool) {
-			k.setFail(nil)
+		"KMS hangs": func(w *keytest.KMS, _ *keytest.Keyring, down bool) { w.Set(func(f *keytest.KMS) { f.Hang = down }) },
+		"keyring down": func(_ *keytest.KMS, k *keytest.Keyring, down bool) {
+			k.SetFail(nil)
 			if down {
-				k.setFail(errors.New("connection refused"))
+				k.SetFail(errors.New("connection refused"))
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+			in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 				cell := warm(t, c)
 				use(t, c, cell, time.Second, 5*time.Minute)
 				break_(w, k, true)
@@ -113,7 +116,7 @@ func TestOutage(t *testing.T) {
 				break_(w, k, false)
 				// One backoff step with its jitter, after what is still under way has given up:
 				// a call that hangs does not end because the next one would not.
-				time.Sleep(kmsTries*defaultKMSTimeout + breakerPauses + renewRetryMax + renewRetryMax/2)
+				time.Sleep(gate.Tries*defaultKMSTimeout + gate.BreakerPause + renewRetryMax + renewRetryMax/2)
 				synctest.Wait()
 				before := c.Stats().StaleHits
 				use(t, c, cell, time.Second, time.Minute)
@@ -126,22 +129,22 @@ func TestOutage(t *testing.T) {
 }
 
 func TestHardLimit(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
-		w.set(func(f *fakeKMS) { f.fail = kms.ErrUnavailable })
-		use(t, c, cell, time.Second, defaultMaxAge+defaultMaxStale-time.Second)
+		w.Set(func(f *keytest.KMS) { f.Fail = kms.ErrUnavailable })
+		use(t, c, cell, time.Second, keyring.DefaultMaxAge+keyring.DefaultMaxStale-time.Second)
 		time.Sleep(2 * time.Second)
 		for range 100 {
-			if err := openOne(c, t.Context(), random, cell); !errors.Is(err, ErrKeyUnavailable) || !errors.Is(err, kms.ErrUnavailable) {
+			if err := openOne(c, t.Context(), random, cell); !errors.Is(err, keyring.ErrKeyUnavailable) || !errors.Is(err, kms.ErrUnavailable) {
 				t.Fatalf("past the hard limit: %v", err)
 			}
-			if _, err := c.Sealer(t.Context(), random, 1); !errors.Is(err, ErrKeyUnavailable) {
+			if _, err := c.Sealer(t.Context(), random, 1); !errors.Is(err, keyring.ErrKeyUnavailable) {
 				t.Fatalf("past the hard limit: %v", err)
 			}
 			time.Sleep(time.Minute)
 		}
-		w.set(func(f *fakeKMS) { f.fail = nil })
-		time.Sleep(breakerPauses + 2*failureFor)
+		w.Set(func(f *keytest.KMS) { f.Fail = nil })
+		time.Sleep(gate.BreakerPause + 2*failureFor)
 		if err := openOne(c, t.Context(), random, cell); err != nil {
 			t.Errorf("no recovery: %v", err)
 		}
@@ -149,12 +152,12 @@ func TestHardLimit(t *testing.T) {
 }
 
 func TestNoStale(t *testing.T) {
-	in(t, Config{MaxStale: -1}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{MaxStale: -1}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
-		w.set(func(f *fakeKMS) { f.fail = kms.ErrUnavailable })
-		use(t, c, cell, time.Second, defaultMaxAge-time.Second)
+		w.Set(func(f *keytest.KMS) { f.Fail = kms.ErrUnavailable })
+		use(t, c, cell, time.Second, keyring.DefaultMaxAge-time.Second)
 		time.Sleep(2 * time.Second)
-		if err := openOne(c, t.Context(), random, cell); !errors.Is(err, ErrKeyUnavailable) {
+		if err := openOne(c, t.Context(), random, cell); !errors.Is(err, keyring.ErrKeyUnavailable) {
 			t.Error(err)
 		}
 		if c.Stats().StaleHits != 0 {
@@ -166,10 +169,10 @@ func TestNoStale(t *testing.T) {
 // An idle key that is past MaxAge waits for KMS once, not for all its retries,
 // and serves stale when there is no answer.
 func TestIdleKeyServesStaleWhenKMSHangs(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
 		time.Sleep(20 * time.Minute)
-		w.set(func(f *fakeKMS) { f.hang = true })
+		w.Set(func(f *keytest.KMS) { f.Hang = true })
 		began := time.Now()
 		if err := openOne(c, t.Context(), random, cell); err != nil {
 			t.Error(err)
@@ -184,24 +187,24 @@ func TestIdleKeyServesStaleWhenKMSHangs(t *testing.T) {
 func TestRefusalStopsAtOnce(t *testing.T) {
 	for _, class := range []error{kms.ErrDenied, kms.ErrKeyDisabled, kms.ErrKeyPendingDeletion, kms.ErrKeyNotFound, kms.ErrInvalidWrapped} {
 		t.Run(kms.ErrorClass(class), func(t *testing.T) {
-			in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+			in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 				cell := warm(t, c)
 				sealOnly, openOnly := New(k, w, Config{}), New(k, w, Config{})
 				defer sealOnly.Close()
 				defer openOnly.Close()
-				w.set(func(f *fakeKMS) { f.fail = class })
-				w.set(func(f *fakeKMS) { f.fail = nil })
+				w.Set(func(f *keytest.KMS) { f.Fail = class })
+				w.Set(func(f *keytest.KMS) { f.Fail = nil })
 				_ = sealOne(t, sealOnly, t.Context(), random)
 				if err := openOne(openOnly, t.Context(), random, cell); err != nil {
 					t.Fatal(err)
 				}
-				w.set(func(f *fakeKMS) { f.fail = class })
-				for end := time.Now().Add(defaultMaxAge); time.Now().Before(end); time.Sleep(time.Second) {
+				w.Set(func(f *keytest.KMS) { f.Fail = class })
+				for end := time.Now().Add(keyring.DefaultMaxAge); time.Now().Before(end); time.Sleep(time.Second) {
 					_, _ = sealOnly.Sealer(t.Context(), random, 1)
 					_ = openOne(openOnly, t.Context(), random, cell)
 				}
 				for range 20 {
-					if _, err := sealOnly.Sealer(t.Context(), random, 1); !errors.Is(err, class) || errors.Is(err, ErrKeyUnavailable) {
+					if _, err := sealOnly.Sealer(t.Context(), random, 1); !errors.Is(err, class) || errors.Is(err, keyring.ErrKeyUnavailable) {
 						t.Errorf("seal: %v", err)
 					}
 					if err := openOne(openOnly, t.Context(), random, cell); !errors.Is(err, class) {
@@ -209,7 +212,7 @@ func TestRefusalStopsAtOnce(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
-				w.set(func(f *fakeKMS) { f.fail = nil })
+				w.Set(func(f *keytest.KMS) { f.Fail = nil })
 				time.Sleep(2 * failureFor)
 				if err := openOne(openOnly, t.Context(), random, cell); err != nil {
 					t.Errorf("KMS agrees again, but %v", err)
@@ -220,16 +223,16 @@ func TestRefusalStopsAtOnce(t *testing.T) {
 }
 
 func TestBreakerSparesKMS(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
-		w.set(func(f *fakeKMS) { f.fail = kms.ErrUnavailable })
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
+		w.Set(func(f *keytest.KMS) { f.Fail = kms.ErrUnavailable })
 		for range 600 { // ten minutes
-			if _, err := c.Sealer(t.Context(), random, 1); !errors.Is(err, ErrKeyUnavailable) {
+			if _, err := c.Sealer(t.Context(), random, 1); !errors.Is(err, keyring.ErrKeyUnavailable) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
 		}
-		if most := int(10*time.Minute/breakerPauses) + breakerTrips; w.total() > most {
-			t.Errorf("%d calls to a KMS that is down for ten minutes, want at most %d", w.total(), most)
+		if most := int(10*time.Minute/gate.BreakerPause) + gate.BreakerTrips; w.Total() > most {
+			t.Errorf("%d calls to a KMS that is down for ten minutes, want at most %d", w.Total(), most)
 		}
 	})
 }

@@ -1,14 +1,15 @@
 package keycache
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/keyring"
 )
 
 // A ring is what this process knows of the keys that seal for one purpose and
@@ -22,7 +23,7 @@ type ring struct {
 }
 
 type ringID struct {
-	purpose Purpose
+	purpose keyring.Purpose
 	scope   string
 }
 
@@ -36,7 +37,7 @@ type ringState struct {
 
 // liveKey is a key in a ring.
 type liveKey struct {
-	rec      Record
+	rec      keyring.Key
 	born     time.Time     // by this process's clock, for the statistics
 	reserved atomic.Uint64 // of its seals, by all processes, as far as is known here
 	entry    atomic.Pointer[entry]
@@ -63,7 +64,7 @@ func (c *Cache) ringNow(id ringID) *ring {
 }
 
 func (c *Cache) homeOf(id ringID) *atomic.Pointer[ring] {
-	if id.purpose == PurposeSearch {
+	if id.purpose == keyring.PurposeSearch {
 		return &c.home[1]
 	}
 	return &c.home[0]
@@ -96,7 +97,7 @@ func (c *Cache) dropRing(r *ring) {
 func (c *Cache) state(ctx context.Context, id ringID, how *lookup) (*ringState, error) {
 	r := c.rings.Get(id)
 	if r == nil {
-		if err := checkScope(id.scope); err != nil {
+		if err := keyring.CheckScope(id.scope); err != nil {
 			return nil, err
 		}
 		r = c.ring(id)
@@ -120,7 +121,7 @@ func (c *Cache) state(ctx context.Context, id ringID, how *lookup) (*ringState, 
 			return s, nil
 		}
 	}
-	return nil, c.explain("get", Record{Purpose: id.purpose, Scope: id.scope}, err)
+	return nil, c.explain("get", keyring.Key{Purpose: id.purpose, Scope: id.scope}, err)
 }
 
 // attendRing is what a ring's timer runs.
@@ -153,10 +154,10 @@ func (c *Cache) readRing(ctx context.Context, id ringID) (*ringState, error) {
 	r := c.ring(id)
 	s, until, err := c.assemble(ctx, r)
 	if err != nil {
-		err = c.explain("get", Record{Purpose: id.purpose, Scope: id.scope}, err)
+		err = c.explain("get", keyring.Key{Purpose: id.purpose, Scope: id.scope}, err)
 		if passing(err) {
 			r.failed(func() { c.attendRing(r) })
-			c.reportStale(ctx, &r.lease, Record{Purpose: id.purpose, Scope: id.scope}, err)
+			c.reportStale(ctx, &r.lease, keyring.Key{Purpose: id.purpose, Scope: id.scope}, err)
 		} else if c.rings.Remove(id, r) {
 			c.dropRing(r)
 		}
@@ -177,7 +178,7 @@ type terms struct{ fresh, hard time.Time }
 // assemble is readRing without the publication.
 func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error) {
 	id := r.id
-	for range createTries { // losing an epoch means reading again, and finding it
+	for range keyring.IDTries { // losing an epoch means reading again, and finding it
 		asked, granted := time.Now(), uint64(0)
 		recs, err := c.keyring.Ring(ctx, id.purpose, id.scope)
 		if err != nil {
@@ -186,10 +187,10 @@ func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error
 		stopped := r.stopped(recs)
 		verdict := c.judge(id.purpose, recs, r.spent.Load())
 		if verdict.destroyed != nil {
-			return nil, terms{}, destroyedScope(*verdict.destroyed)
+			return nil, terms{}, keyring.ScopeDestroyed(*verdict.destroyed)
 		}
 		if verdict.create > 0 {
-			if id.purpose == PurposeData {
+			if id.purpose == keyring.PurposeData {
 				granted = c.blocks.first // stored with the key, so reserved with it
 			}
 			made, err := c.create(ctx, id, verdict.create, granted)
@@ -197,7 +198,7 @@ func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error
 			case err == nil && made == nil:
 				continue // another process won
 			case err == nil:
-				verdict.live = []Record{made.rec}
+				verdict.live = []keyring.Key{made.rec}
 			case verdict.must:
 				c.stop(r, stopped)
 				return nil, terms{}, err
@@ -205,7 +206,7 @@ func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error
 				// Ahead of need: the present key serves until the next look.
 				granted = 0
 				c.log.EmitSparse(ctx, audit.KeyDelayed, []string{string(id.purpose), id.scope},
-					append(keyFacts(Record{Purpose: id.purpose, Scope: id.scope, Epoch: verdict.create}), failureFacts(err)...)...)
+					keyAndError(keyring.Key{Purpose: id.purpose, Scope: id.scope, Epoch: verdict.create}, err)...)
 			}
 		}
 		s, err := c.ringOf(ctx, asked, verdict.live, r.current.Load(), granted)
@@ -220,13 +221,13 @@ func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error
 // stopped reports whether the data key that seals here was retired; or, whatever the purpose,
 // is not in the ring any more. Its row may be lost, as after the database was restored,
 // and so would be what is sealed under it.
-func (r *ring) stopped(recs []Record) bool {
+func (r *ring) stopped(recs []keyring.Key) bool {
 	s := r.current.Load()
 	if s == nil {
 		return false
 	}
-	i := slices.IndexFunc(recs, func(rec Record) bool { return rec.ID == s.keys[0].rec.ID })
-	return i < 0 || r.id.purpose == PurposeData && recs[i].Retired
+	i := slices.IndexFunc(recs, func(rec keyring.Key) bool { return rec.ID == s.keys[0].rec.ID })
+	return i < 0 || r.id.purpose == keyring.PurposeData && recs[i].Retired
 }
 
 // stop forgets a key that is known to be retired or gone: it does not seal on, as a
@@ -237,22 +238,17 @@ func (c *Cache) stop(r *ring, stopped bool) {
 	}
 }
 
-func destroyedScope(rec Record) error {
-	return &Error{Op: "seal with", Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Class: ErrKeyDestroyed,
-		Mend: "nothing can be sealed or searched for in this scope again"}
-}
-
 // A verdict on a ring as it was read: the keys that are to serve, and the epoch
 // to create, if any.
 type verdict struct {
-	live      []Record // data: the one that seals; search: every live one, the one that seals first
-	create    int64    // 0: none
-	must      bool     // …before anything can be sealed; otherwise ahead of need
-	destroyed *Record
+	live      []keyring.Key // data: the one that seals; search: every live one, the one that seals first
+	create    int64         // 0: none
+	must      bool          // …before anything can be sealed; otherwise ahead of need
+	destroyed *keyring.Key
 }
 
 // judge decides by the keyring's facts alone; recs are newest first.
-func (c *Cache) judge(purpose Purpose, recs []Record, spent uint32) verdict {
+func (c *Cache) judge(purpose keyring.Purpose, recs []keyring.Key, spent uint32) verdict {
 	if len(recs) == 0 {
 		return verdict{create: 1, must: true}
 	}
@@ -260,49 +256,16 @@ func (c *Cache) judge(purpose Purpose, recs []Record, spent uint32) verdict {
 	if newest.Destroyed {
 		return verdict{destroyed: &newest}
 	}
-	if purpose == PurposeSearch {
-		return judgeSearch(recs)
-	}
-	v := verdict{live: recs[:1]}
+	v := verdict{live: keyring.Sealing(recs)}
+	data := purpose == keyring.PurposeData
 	switch {
-	case newest.Retired || newest.ID == spent || newest.Age >= c.cfg.RotateEvery || newest.SealsReserved >= c.cfg.MaxSeals:
+	case len(v.live) == 0,
+		data && (newest.ID == spent || newest.Age >= c.cfg.RotateEvery || newest.SealsReserved >= c.cfg.MaxSeals):
 		return verdict{create: newest.Epoch + 1, must: true}
-	case newest.Age >= c.rotateAt() || newest.SealsReserved >= c.cfg.MaxSeals/2 && c.cfg.MaxSeals > 1:
+	case data && (newest.Age >= c.rotateAt() || newest.SealsReserved >= c.cfg.MaxSeals/2 && c.cfg.MaxSeals > 1):
 		v.create = newest.Epoch + 1
 	}
 	return v
-}
-
-// judgeSearch: every key that is neither retired nor destroyed is searched for;
-// the newest whose time has come seals. A second search key is given a time to
-// come, by which every process has read the ring and searches for both.
-func judgeSearch(recs []Record) verdict {
-	live := liveSearchKeys(recs)
-	if len(live) == 0 {
-		return verdict{create: recs[0].Epoch + 1, must: true}
-	}
-	slices.SortStableFunc(live, func(a, b Record) int {
-		return cmp.Or(-cmp.Compare(sealable(a), sealable(b)), -cmp.Compare(a.Epoch, b.Epoch))
-	})
-	return verdict{live: live}
-}
-
-// liveSearchKeys are those of a ring that are searched for, newest first.
-func liveSearchKeys(recs []Record) []Record {
-	return slices.DeleteFunc(slices.Clone(recs), func(r Record) bool { return r.Retired || r.Destroyed })
-}
-
-// sealable says which of two live search keys seals: one whose time has come rather
-// than one whose has not, and then one that is not revoked. A revoked one seals on
-// until the other's time has come: cells under that one would not be found before.
-func sealable(r Record) int {
-	switch {
-	case r.SealsFor < 0:
-		return 0
-	case r.Revoked:
-		return 1
-	}
-	return 2
 }
 
 // rotateAt is the age at which this process makes the next data key, ahead of
@@ -316,10 +279,10 @@ func (c *Cache) rotateAt() time.Duration {
 
 // termsOf: a ring serves as long as a key does, and no longer than its data key
 // may seal.
-func (c *Cache) termsOf(purpose Purpose, asked time.Time, sealing Record) terms {
+func (c *Cache) termsOf(purpose keyring.Purpose, asked time.Time, sealing keyring.Key) terms {
 	t := terms{fresh: asked.Add(c.cfg.MaxAge)}
 	t.hard = t.fresh.Add(c.cfg.MaxStale)
-	if purpose == PurposeSearch {
+	if purpose == keyring.PurposeSearch {
 		return t
 	}
 	due := asked.Add(c.cfg.RotateEvery - sealing.Age)
@@ -334,7 +297,7 @@ func (c *Cache) termsOf(purpose Purpose, asked time.Time, sealing Record) terms 
 
 // ringOf has the keys of a ring unwrapped. A key that was in the ring before
 // keeps its budget; one that was just made comes with what its creation granted.
-func (c *Cache) ringOf(ctx context.Context, asked time.Time, live []Record, before *ringState, granted uint64) (*ringState, error) {
+func (c *Cache) ringOf(ctx context.Context, asked time.Time, live []keyring.Key, before *ringState, granted uint64) (*ringState, error) {
 	s := &ringState{}
 	s.columns.Store(&[]searchKeys{})
 	for _, rec := range live {
@@ -364,4 +327,47 @@ func (s *ringState) find(id uint32) *liveKey {
 		}
 	}
 	return nil
+}
+
+var errNoFreeID = errors.New("keycache: no free key id was found")
+
+// create makes the data key of an epoch, wraps it and stores it, and only then
+// puts it into the cache. It returns nil when another process won the epoch:
+// what was made here is wiped, and no cell ever saw it. It runs in a flight.
+//
+// A process that dies anywhere in here leaves either no row, and then no cell,
+// or a row that the others find and use.
+func (c *Cache) create(ctx context.Context, id ringID, epoch int64, reserve uint64) (*entry, error) {
+	for range keyring.IDTries {
+		asked := time.Now()
+		rec := keyring.Key{ID: keyring.NewID(), Purpose: id.purpose, Scope: id.scope, Epoch: epoch, SealsReserved: reserve}
+		dk, err := c.gate.Generate(ctx, rec.Call(c.keyring.Name()))
+		if err != nil {
+			return nil, err
+		}
+		rec.Wrapped = dk.Wrapped
+		won, err := c.keyring.Insert(ctx, rec)
+		if err == nil && won {
+			c.count.created.Add(1)
+			if epoch > 1 {
+				c.count.rotations.Add(1)
+			}
+			c.log.Emit(ctx, audit.KeyMade(epoch), rec.LogValue().Group()...)
+			return c.install(rec, dk.Plaintext, asked)
+		}
+		dk.Wipe()
+		if err != nil {
+			// It may have been stored all the same; the next look will show.
+			return nil, err
+		}
+		recs, err := c.keyring.Ring(ctx, id.purpose, id.scope)
+		if err != nil {
+			return nil, err
+		}
+		if len(recs) > 0 && recs[0].Epoch >= epoch {
+			return nil, nil
+		}
+		// The id was taken, not the epoch.
+	}
+	return nil, errNoFreeID
 }

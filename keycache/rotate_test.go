@@ -9,20 +9,22 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/colseal/colseal/internal/keytest"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
 func TestRotationByAge(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cells := map[uint32][]byte{}
-		w.set(func(f *fakeKMS) { f.latency = 3 * time.Second })
+		w.Set(func(f *keytest.KMS) { f.Latency = 3 * time.Second })
 		cell := warm(t, c)
 		for range 45 * 24 {
 			use(t, c, cell, 5*time.Minute, time.Hour)
 			cell = sealOne(t, c, t.Context(), random)
 			id := keyID(t, cell)
 			cells[id] = cell
-			if age := time.Since(k.rec(id).created); age > defaultRotateEvery {
+			if age := time.Since(k.Row(id).CreatedAt); age > defaultRotateEvery {
 				t.Fatalf("sealed under a key of age %v", age)
 			}
 		}
@@ -42,15 +44,15 @@ func TestRotationByAge(t *testing.T) {
 
 // A process that slept past the end of its key's term must not seal with it.
 func TestOldKeyNeverSeals(t *testing.T) {
-	in(t, Config{RotateEvery: 5 * time.Minute}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{RotateEvery: 5 * time.Minute}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		first := keyID(t, sealOne(t, c, t.Context(), random))
 		time.Sleep(5*time.Minute + time.Millisecond)
 		if second := keyID(t, sealOne(t, c, t.Context(), random)); second == first {
 			t.Error("sealed under a key past its term")
 		}
-		w.set(func(f *fakeKMS) { f.fail = kms.ErrUnavailable })
+		w.Set(func(f *keytest.KMS) { f.Fail = kms.ErrUnavailable })
 		time.Sleep(5*time.Minute + time.Millisecond)
-		if _, err := c.Sealer(t.Context(), random, 1); !errors.Is(err, ErrKeyUnavailable) {
+		if _, err := c.Sealer(t.Context(), random, 1); !errors.Is(err, keyring.ErrKeyUnavailable) {
 			t.Errorf("past its term and KMS down: %v", err)
 		}
 	})
@@ -58,22 +60,22 @@ func TestOldKeyNeverSeals(t *testing.T) {
 
 func TestOneRotationForAllProcesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, k := newFakeKMS(), newFakeKeyring()
+		w, k := keytest.NewKMS(), keytest.NewKeyring()
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
 				c := New(k, w, Config{})
 				defer c.Close()
 				for end := time.Now().Add(70 * 24 * time.Hour); time.Now().Before(end); time.Sleep(3 * time.Hour) {
-					if id := keyID(t, sealOne(t, c, t.Context(), random)); time.Since(k.rec(id).created) > defaultRotateEvery {
+					if id := keyID(t, sealOne(t, c, t.Context(), random)); time.Since(k.Row(id).CreatedAt) > defaultRotateEvery {
 						t.Error("sealed past the term")
 					}
 				}
 			})
 		}
 		wg.Wait()
-		if k.len() != 3 {
-			t.Errorf("%d keys in 70 days, want 3", k.len())
+		if k.Len() != 3 {
+			t.Errorf("%d keys in 70 days, want 3", k.Len())
 		}
 	})
 }
@@ -81,7 +83,7 @@ func TestOneRotationForAllProcesses(t *testing.T) {
 func TestBudgetIsFleetWide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const maxSeals = 10_000
-		w, k := newFakeKMS(), newFakeKeyring()
+		w, k := keytest.NewKMS(), keytest.NewKeyring()
 		used := map[uint32]uint64{}
 		var (
 			mu sync.Mutex // guards used
@@ -111,7 +113,7 @@ func TestBudgetIsFleetWide(t *testing.T) {
 		var sum uint64
 		for id, n := range used {
 			sum += n
-			if r := k.rec(id); n > r.SealsReserved || r.SealsReserved > maxSeals {
+			if r := k.Row(id); n > r.SealsReserved || r.SealsReserved > maxSeals {
 				t.Errorf("key %08x: used %d, reserved %d, may seal %d", id, n, r.SealsReserved, maxSeals)
 			}
 		}
@@ -122,9 +124,9 @@ func TestBudgetIsFleetWide(t *testing.T) {
 }
 
 func TestRotationAtHalfTheSealsIsAhead(t *testing.T) {
-	in(t, Config{MaxSeals: 1000}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{MaxSeals: 1000}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		first := keyID(t, sealOne(t, c, t.Context(), random))
-		w.set(func(f *fakeKMS) { f.latency = 3 * time.Second })
+		w.Set(func(f *keytest.KMS) { f.Latency = 3 * time.Second })
 		for i := range 2000 {
 			began := time.Now()
 			if keyID(t, sealOne(t, c, t.Context(), random)) != first {
@@ -143,8 +145,8 @@ func TestRotationAtHalfTheSealsIsAhead(t *testing.T) {
 }
 
 func TestMoreThanAKeyMaySeal(t *testing.T) {
-	in(t, Config{MaxSeals: 1000}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
-		if _, err := c.Sealer(t.Context(), random, 501); !errors.Is(err, ErrBudget) || !strings.Contains(err.Error(), "500") {
+	in(t, Config{MaxSeals: 1000}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
+		if _, err := c.Sealer(t.Context(), random, 501); !errors.Is(err, keyring.ErrBudget) || !strings.Contains(err.Error(), "500") {
 			t.Error(err)
 		}
 		for range 5 {
@@ -156,13 +158,13 @@ func TestMoreThanAKeyMaySeal(t *testing.T) {
 }
 
 func TestNoReservationNoSeal(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		sealOne(t, c, t.Context(), random)
-		k.setFail(errors.New("read-only"))
+		k.SetFail(errors.New("read-only"))
 		sealed := 1
 		for range 2 * minBlock {
 			if _, err := c.Sealer(t.Context(), random, 1); err != nil {
-				if !errors.Is(err, ErrKeyUnavailable) || !strings.Contains(err.Error(), "reserve seals of data key") {
+				if !errors.Is(err, keyring.ErrKeyUnavailable) || !strings.Contains(err.Error(), "reserve seals of data key") {
 					t.Error(err)
 				}
 				break
@@ -172,32 +174,32 @@ func TestNoReservationNoSeal(t *testing.T) {
 		if sealed != minBlock {
 			t.Errorf("sealed %d of %d reserved", sealed, minBlock)
 		}
-		k.setFail(nil)
+		k.SetFail(nil)
 		time.Sleep(2 * failureFor)
 		sealOne(t, c, t.Context(), random)
 	})
 }
 
 func TestManySealsOnAWarmKey(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		for range 1_000_000 {
 			if _, err := c.Sealer(t.Context(), random, 1); err != nil {
 				t.Fatal(err)
 			}
 		}
 		synctest.Wait()
-		if w.total() != 1 || k.called("reserve") > 20 {
-			t.Errorf("%d KMS calls, %d reservations", w.total(), k.called("reserve"))
+		if w.Total() != 1 || k.Called("reserve") > 20 {
+			t.Errorf("%d KMS calls, %d reservations", w.Total(), k.Called("reserve"))
 		}
 	})
 }
 
 func TestRetiredKeyStopsSealing(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
 		first := keyID(t, cell)
-		k.change(first, func(r *fakeRecord) { r.Retired = true })
-		use(t, c, cell, time.Second, defaultMaxAge)
+		k.Change(first, func(r *keyring.Key) { r.Retired = true })
+		use(t, c, cell, time.Second, keyring.DefaultMaxAge)
 		if keyID(t, sealOne(t, c, t.Context(), random)) == first {
 			t.Error("a retired key seals after a refresh interval")
 		}
@@ -210,7 +212,7 @@ func TestRetiredKeyStopsSealing(t *testing.T) {
 // A second search key is searched for at once, seals when its time has come,
 // and stays alone when the first is retired.
 func TestSearchKeyChange(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
 		ids := func() string {
 			keys, err := c.SearchKeys(t.Context(), deterministic)
@@ -219,19 +221,19 @@ func TestSearchKeyChange(t *testing.T) {
 			}
 			var epochs []int64
 			for _, key := range keys {
-				epochs = append(epochs, k.rec(key.Header().KeyID).Epoch)
+				epochs = append(epochs, k.Row(key.Header().KeyID).Epoch)
 			}
 			return fmt.Sprint(epochs)
 		}
 		step := func(want string) {
 			t.Helper()
-			use(t, c, cell, time.Second, defaultMaxAge)
+			use(t, c, cell, time.Second, keyring.DefaultMaxAge)
 			if got := ids(); got != want {
 				t.Errorf("search keys %s, want %s", got, want)
 			}
 		}
-		rec := Record{ID: 77, Purpose: PurposeSearch, Epoch: 2, SealsFor: -time.Hour}
-		dk, _ := w.GenerateDataKey(t.Context(), encryptionContext(k.Name(), rec))
+		rec := keyring.Key{ID: 77, Purpose: keyring.PurposeSearch, Epoch: 2, SealsFor: -time.Hour}
+		dk, _ := w.GenerateDataKey(t.Context(), rec.Call(k.Name()).EncryptionContext())
 		rec.Wrapped = dk.Wrapped
 		if ok, err := k.Insert(t.Context(), rec); !ok || err != nil {
 			t.Fatal(err)
@@ -240,9 +242,9 @@ func TestSearchKeyChange(t *testing.T) {
 		time.Sleep(time.Hour)
 		_ = ids()
 		step("[2 1]")
-		for id, r := range k.all() {
-			if r.Purpose == PurposeSearch && r.Epoch == 1 {
-				k.change(id, func(r *fakeRecord) { r.Retired = true })
+		for id, r := range k.All() {
+			if r.Purpose == keyring.PurposeSearch && r.Epoch == 1 {
+				k.Change(id, func(r *keyring.Key) { r.Retired = true })
 			}
 		}
 		step("[2]")

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/gate"
+	"github.com/colseal/colseal/internal/keytest"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"
@@ -22,14 +25,14 @@ import (
 type sdkWorld struct {
 	*kmstest.Server
 	kek  string
-	ring *fakeKeyring
+	ring *keytest.Keyring
 	open func() *Cache // one more process; it is closed at the end
 }
 
 func inSDK(t *testing.T, test func(t *testing.T, s sdkWorld)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := sdkWorld{Server: kmstest.New(), ring: newFakeKeyring()}
+		s := sdkWorld{Server: kmstest.New(), ring: keytest.NewKeyring()}
 		s.kek = s.CreateKey(kmstest.Alias("alias/app"))
 		w := awskms.New(s.Client(t), "alias/app")
 		var caches []*Cache
@@ -101,7 +104,7 @@ func TestSDKMillionSealsOnAWarmKey(t *testing.T) {
 			}
 			time.Sleep(span / rounds)
 		}
-		calls, most := s.Calls(), int(span/(defaultMaxAge*6/10))
+		calls, most := s.Calls(), int(span/(keyring.DefaultMaxAge*6/10))
 		if calls > most || calls < most/2 || s.Calls("Decrypt") != calls {
 			t.Errorf("%d calls in %v, want at most %d", calls, span, most)
 		}
@@ -115,7 +118,7 @@ func TestSDKHitsDoNotWaitForAHangingKMS(t *testing.T) {
 		for _, lift := range []func(){s.Slow(3 * time.Second), s.Break(kmstest.Unanswered)} {
 			var wg sync.WaitGroup
 			for i := range 100 {
-				wg.Go(func() { _, _ = c.Sealer(WithScope(t.Context(), fmt.Sprint(i)), random, 1) })
+				wg.Go(func() { _, _ = c.Sealer(keyring.WithScope(t.Context(), fmt.Sprint(i)), random, 1) })
 			}
 			use(t, c, cell, time.Millisecond, 3*time.Second)
 			wg.Wait()
@@ -147,19 +150,19 @@ func sdkOutage(t *testing.T, s sdkWorld, cause func(sdkWorld) func()) {
 	recovered(t, c, cell)
 
 	lift = cause(s)
-	time.Sleep(defaultMaxAge + defaultMaxStale)
+	time.Sleep(keyring.DefaultMaxAge + keyring.DefaultMaxStale)
 	for range 60 {
 		_, seal := c.Sealer(t.Context(), random, 1)
 		_, search := c.SearchKeys(t.Context(), deterministic)
 		for _, err := range []error{seal, search, openOne(c, t.Context(), random, cell)} {
-			if !errors.Is(err, ErrKeyUnavailable) || !errors.Is(err, kms.ErrUnavailable) {
+			if !errors.Is(err, keyring.ErrKeyUnavailable) || !errors.Is(err, kms.ErrUnavailable) {
 				t.Fatalf("past the hard limit: %v", err)
 			}
 		}
 		time.Sleep(time.Second)
 	}
 	lift()
-	time.Sleep(breakerPauses + 2*failureFor)
+	time.Sleep(gate.BreakerPause + 2*failureFor)
 	if err := openOne(c, t.Context(), random, cell); err != nil {
 		t.Errorf("no recovery past the hard limit: %v", err)
 	}
@@ -169,7 +172,7 @@ func sdkOutage(t *testing.T, s sdkWorld, cause func(sdkWorld) func()) {
 // A call that hangs does not end because the next one would not.
 func recovered(t *testing.T, c *Cache, cell []byte) {
 	t.Helper()
-	use(t, c, cell, time.Second, kmsTries*defaultKMSTimeout+breakerPauses+renewRetryMax*3/2)
+	use(t, c, cell, time.Second, gate.Tries*defaultKMSTimeout+gate.BreakerPause+renewRetryMax*3/2)
 	synctest.Wait()
 	before := c.Stats().StaleHits
 	use(t, c, cell, time.Second, time.Minute)
@@ -212,7 +215,7 @@ func TestSDKRefusalStopsEveryProcess(t *testing.T) {
 					t.Helper()
 					for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(time.Second) {
 						for what, use := range uses {
-							if err := use(); !errors.Is(err, want) || errors.Is(err, ErrKeyUnavailable) {
+							if err := use(); !errors.Is(err, want) || errors.Is(err, keyring.ErrKeyUnavailable) {
 								t.Fatalf("%s: %v, want %v", what, err, want)
 							}
 						}
@@ -220,7 +223,7 @@ func TestSDKRefusalStopsEveryProcess(t *testing.T) {
 				}
 				all(20*time.Minute, nil)
 				lift := c.refuse(s)
-				for end := time.Now().Add(defaultMaxAge); time.Now().Before(end); time.Sleep(time.Second) {
+				for end := time.Now().Add(keyring.DefaultMaxAge); time.Now().Before(end); time.Sleep(time.Second) {
 					for _, use := range uses {
 						_ = use()
 					}
@@ -241,7 +244,7 @@ func TestSDKKeysNeverMix(t *testing.T) {
 		c := s.open()
 		cells := map[uint32][]byte{}
 		for _, scope := range []string{"a", "b"} {
-			cell := sealOne(t, c, WithScope(t.Context(), scope), random)
+			cell := sealOne(t, c, keyring.WithScope(t.Context(), scope), random)
 			cells[keyID(t, cell)] = cell
 		}
 		c2 := s.open()
@@ -264,12 +267,12 @@ func TestSDKKeysNeverMix(t *testing.T) {
 			}
 		}
 		ids := slices.Collect(maps.Keys(cells))
-		x, y := s.ring.rec(ids[0]).Wrapped, s.ring.rec(ids[1]).Wrapped
+		x, y := s.ring.Row(ids[0]).Wrapped, s.ring.Row(ids[1]).Wrapped
 		if x.KeyID != y.KeyID || x.KeyID != s.kek {
 			t.Errorf("wrapped under %s and %s", x.KeyID, y.KeyID)
 		}
-		s.ring.change(ids[0], func(r *fakeRecord) { r.Wrapped = y })
-		s.ring.change(ids[1], func(r *fakeRecord) { r.Wrapped = x })
+		s.ring.Change(ids[0], func(r *keyring.Key) { r.Wrapped = y })
+		s.ring.Change(ids[1], func(r *keyring.Key) { r.Wrapped = x })
 		c3 := s.open()
 		for id, cell := range cells {
 			if err := openOne(c3, t.Context(), random, cell); !errors.Is(err, kms.ErrInvalidWrapped) {
@@ -282,7 +285,7 @@ func TestSDKKeysNeverMix(t *testing.T) {
 // The audit trail of KMS says which key was asked for, and what for.
 func TestSDKEncryptionContext(t *testing.T) {
 	inSDK(t, func(t *testing.T, s sdkWorld) {
-		cell := sealOne(t, s.open(), WithScope(t.Context(), "tenant:42"), random)
+		cell := sealOne(t, s.open(), keyring.WithScope(t.Context(), "tenant:42"), random)
 		if err := openOne(s.open(), t.Context(), random, cell); err != nil {
 			t.Fatal(err)
 		}
@@ -305,7 +308,7 @@ func TestSDKCloseWhileKMSHangs(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 50 {
 			wg.Go(func() {
-				if _, err := c.Sealer(WithScope(t.Context(), fmt.Sprint(i)), random, 1); !errors.Is(err, ErrClosed) {
+				if _, err := c.Sealer(keyring.WithScope(t.Context(), fmt.Sprint(i)), random, 1); !errors.Is(err, ErrClosed) {
 					t.Error(err)
 				}
 			})

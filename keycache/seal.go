@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/keyring"
 )
 
 // Tries at getting hold of a key that rotation, eviction or other callers keep
@@ -18,11 +20,11 @@ const sealTries = 16
 //
 // n is the number of cells about to be sealed. It is taken from the budget of
 // the key; the caller seals no more than n with it and asks again for the next.
-// An n of more than half of MaxSeals gives [ErrBudget]: no key may have as much
+// An n of more than half of MaxSeals gives [keyring.ErrBudget]: no key may have as much
 // left.
 func (c *Cache) Sealer(ctx context.Context, col Column, n int) (*codec.Key, error) {
 	seals := uint64(max(n, 0)) //nolint:gosec // not negative
-	id := ringID{PurposeData, ScopeOf(ctx)}
+	id := ringID{keyring.PurposeData, keyring.ScopeOf(ctx)}
 	if r := c.ringNow(id); r != nil && r.hit() {
 		if s := r.current.Load(); s != nil {
 			k := s.keys[0]
@@ -45,12 +47,12 @@ func (c *Cache) taken(r *ring, k *liveKey, seals uint64) {
 }
 
 func (c *Cache) sealSlow(ctx context.Context, id ringID, col Column, seals uint64) (*codec.Key, error) {
-	if purposeOf(col.Suite) != PurposeData {
+	if purposeOf(col.Suite) != keyring.PurposeData {
 		return nil, fmt.Errorf("keycache: column %s is not randomized; use SearchKeys", col.Identity)
 	}
 	if most := max(c.cfg.MaxSeals/2, 1); seals > most {
-		return nil, &Error{Op: "seal with", Purpose: id.purpose, Scope: id.scope, Class: ErrBudget,
-			Mend: fmt.Sprintf("seal at most %d cells at a time, or raise MaxSeals", most)}
+		return nil, &keyring.Error{Op: "seal with", Purpose: id.purpose, Scope: id.scope, Class: keyring.ErrBudget,
+			Hint: fmt.Sprintf("seal at most %d cells at a time, or raise MaxSeals", most)}
 	}
 	c.columns.learn(col)
 	var how lookup
@@ -65,7 +67,7 @@ func (c *Cache) sealSlow(ctx context.Context, id ringID, col Column, seals uint6
 			return nil, err
 		}
 	}
-	return nil, c.explain("seal with", Record{Purpose: id.purpose, Scope: id.scope}, err)
+	return nil, c.explain("seal with", keyring.Key{Purpose: id.purpose, Scope: id.scope}, err)
 }
 
 // trySeal is one try. errWiped and errSpent mean: try again.
@@ -102,7 +104,7 @@ func (c *Cache) noReserve(ctx context.Context, r *ring, k *liveKey, err error) e
 	// again, and this key is not to be chosen again.
 	r.spent.Store(k.rec.ID)
 	if err := c.rereadRing(ctx, r.id); err != nil {
-		return c.explain("get", Record{Purpose: r.id.purpose, Scope: r.id.scope}, err)
+		return c.explain("get", keyring.Key{Purpose: r.id.purpose, Scope: r.id.scope}, err)
 	}
 	return errSpent
 }
@@ -121,12 +123,12 @@ func (c *Cache) keyOf(ctx context.Context, k *liveKey, col Column, how *lookup) 
 // memory, for data keys, search keys or both, so that the next statement waits
 // for neither KMS nor the keyring. Before a SQLite transaction that writes it is
 // a need: while one is open, nothing else can write, the keyring included.
-func (c *Cache) Warm(ctx context.Context, purposes ...Purpose) error {
+func (c *Cache) Warm(ctx context.Context, purposes ...keyring.Purpose) error {
 	for _, p := range purposes {
-		id := ringID{p, ScopeOf(ctx)}
+		id := ringID{p, keyring.ScopeOf(ctx)}
 		r := c.rings.Get(id)
 		if r != nil && r.hit() {
-			if s := r.current.Load(); s != nil && (p == PurposeSearch || s.keys[0].budget.left.Load() > 0) {
+			if s := r.current.Load(); s != nil && (p == keyring.PurposeSearch || s.keys[0].budget.left.Load() > 0) {
 				continue
 			}
 		}
@@ -134,11 +136,102 @@ func (c *Cache) Warm(ctx context.Context, purposes ...Purpose) error {
 		if err != nil {
 			return err
 		}
-		if k := s.keys[0]; p == PurposeData && k.budget.left.Load() == 0 {
+		if k := s.keys[0]; p == keyring.PurposeData && k.budget.left.Load() == 0 {
 			if err := c.reserve(ctx, c.ring(id), k, 1, 1); err != nil && !errors.Is(err, errSpent) {
 				return c.explain("reserve seals of", k.rec, err)
 			}
 		}
 	}
 	return nil
+}
+
+// SearchKeys returns the keys of col, a deterministic column, in ctx's scope: an
+// equality search matches the cells of all of them, and the first one seals.
+// There is one, but for the time in which a second is made live and the rows are
+// sealed again. The first use in a scope makes it.
+//
+// The slice is shared: callers do not change it.
+func (c *Cache) SearchKeys(ctx context.Context, col Column) ([]*codec.Key, error) {
+	id := ringID{keyring.PurposeSearch, keyring.ScopeOf(ctx)}
+	if r := c.ringNow(id); r != nil && r.hit() {
+		if s := r.current.Load(); s != nil {
+			if keys := s.column(col); keys != nil && s.hit() {
+				c.hits.Add(1)
+				return keys, nil
+			}
+		}
+	}
+	return c.searchSlow(ctx, id, col)
+}
+
+func (s *ringState) column(col Column) []*codec.Key {
+	columns := *s.columns.Load()
+	for i := range columns {
+		if columns[i].col == col {
+			return columns[i].keys
+		}
+	}
+	return nil
+}
+
+// hit reports whether all keys of the ring may serve.
+func (s *ringState) hit() bool {
+	for _, k := range s.keys {
+		if !k.entry.Load().hit() {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Cache) searchSlow(ctx context.Context, id ringID, col Column) ([]*codec.Key, error) {
+	if purposeOf(col.Suite) != keyring.PurposeSearch {
+		return nil, fmt.Errorf("keycache: column %s is not deterministic; use Sealer", col.Identity)
+	}
+	c.columns.learn(col)
+	var how lookup
+	defer func() { c.tally(how) }()
+	err := errWiped
+	for range sealTries {
+		var s *ringState
+		if s, err = c.state(ctx, id, &how); err != nil {
+			return nil, err
+		}
+		var keys []*codec.Key
+		if keys, err = c.searchKeys(ctx, s, col, &how); err == nil {
+			s.publish(col, keys)
+			return keys, nil
+		}
+		if !errors.Is(err, errWiped) {
+			return nil, err
+		}
+	}
+	return nil, c.explain("search with", keyring.Key{Purpose: id.purpose, Scope: id.scope}, err)
+}
+
+func (c *Cache) searchKeys(ctx context.Context, s *ringState, col Column, how *lookup) ([]*codec.Key, error) {
+	keys := make([]*codec.Key, len(s.keys))
+	for i, k := range s.keys {
+		var err error
+		if keys[i], err = c.keyOf(ctx, k, col, how); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
+}
+
+// publish keeps a column's keys for the lookups to come. They stay right as long
+// as the reading of the ring does, even when an entry is fetched again: a key id
+// has one data key for ever.
+func (s *ringState) publish(col Column, keys []*codec.Key) {
+	for {
+		old := s.columns.Load()
+		if slices.ContainsFunc(*old, func(x searchKeys) bool { return x.col == col }) {
+			return
+		}
+		next := append(slices.Clip(*old), searchKeys{col, keys})
+		if s.columns.CompareAndSwap(old, &next) {
+			return
+		}
+	}
 }

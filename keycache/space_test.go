@@ -8,19 +8,21 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/colseal/colseal/internal/keytest"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
 func TestPrefetch(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		var ids []uint32
 		for i := range 160 {
-			ids = append(ids, keyID(t, sealOne(t, c, WithScope(t.Context(), fmt.Sprint(i)), random)))
+			ids = append(ids, keyID(t, sealOne(t, c, keyring.WithScope(t.Context(), fmt.Sprint(i)), random)))
 		}
 		c2 := New(k, w, Config{}, random)
 		defer c2.Close()
-		w.set(func(f *fakeKMS) { f.latency, f.parallel = time.Second, 0 })
-		k.reset()
+		w.Set(func(f *keytest.KMS) { f.Latency = time.Second })
+		k.Reset()
 		began := time.Now()
 		if err := c2.Prefetch(t.Context(), append(ids, append(ids, 0)...)); err != nil {
 			t.Error(err)
@@ -28,30 +30,30 @@ func TestPrefetch(t *testing.T) {
 		if d := time.Since(began); d != 10*time.Second {
 			t.Errorf("160 keys, 16 at once, a second each: took %v", d)
 		}
-		if w.called("unwrap") != 160 || w.most() != defaultKMSParallel || k.called("keys") != 1 {
-			t.Errorf("%v, %d at once, %d queries", w.called(), w.most(), k.called("keys"))
+		if w.Called("unwrap") != 160 || w.Most() != defaultKMSParallel || k.Called("keys") != 1 {
+			t.Errorf("%v, %d at once, %d queries", w.Called(), w.Most(), k.Called("keys"))
 		}
 		for _, id := range ids {
 			if _, err := c2.Opener(t.Context(), random, id); err != nil {
 				t.Error(err)
 			}
 		}
-		if err := c2.Prefetch(t.Context(), ids); err != nil || w.called("unwrap") != 160 {
+		if err := c2.Prefetch(t.Context(), ids); err != nil || w.Called("unwrap") != 160 {
 			t.Error("prefetched what was there", err)
 		}
-		if err := c2.Prefetch(t.Context(), []uint32{ids[0], 99}); !errors.Is(err, ErrKeyNotFound) {
+		if err := c2.Prefetch(t.Context(), []uint32{ids[0], 99}); !errors.Is(err, keyring.ErrKeyNotFound) {
 			t.Error(err)
 		}
 	})
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	in(t, Config{MaxEntries: 8}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{MaxEntries: 8}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		ctx := t.Context()
 		hot := sealOne(t, c, ctx, random)
 		var wiped []*entry
 		for i := range 100 {
-			id := keyID(t, sealOne(t, c, WithScope(ctx, fmt.Sprint(i)), random))
+			id := keyID(t, sealOne(t, c, keyring.WithScope(ctx, fmt.Sprint(i)), random))
 			wiped = append(wiped, c.entries.Get(id))
 			if err := openOne(c, ctx, random, hot); err != nil {
 				t.Fatal(err)
@@ -60,7 +62,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				t.Fatalf("%+v", s)
 			}
 		}
-		if w.unwraps(keyID(t, hot)) != 0 {
+		if w.Unwraps(keyID(t, hot)) != 0 {
 			t.Error("the key in use was evicted")
 		}
 		time.Sleep(2 * evictionGrace)
@@ -70,7 +72,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				t.Error("an evicted key was not wiped")
 			}
 		}
-		if err := c.Prefetch(ctx, []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}); !errors.Is(err, ErrKeyNotFound) {
+		if err := c.Prefetch(ctx, []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}); !errors.Is(err, keyring.ErrKeyNotFound) {
 			t.Error(err)
 		}
 	})
@@ -78,10 +80,10 @@ func TestMemoryIsBounded(t *testing.T) {
 
 // More keys in use than the cache holds: slow, but right.
 func TestTooSmall(t *testing.T) {
-	in(t, Config{MaxEntries: 1}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{MaxEntries: 1}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		for range 3 {
 			for i := range 4 {
-				ctx := WithScope(t.Context(), fmt.Sprint(i))
+				ctx := keyring.WithScope(t.Context(), fmt.Sprint(i))
 				if err := openOne(c, ctx, random, sealOne(t, c, ctx, random)); err != nil {
 					t.Error(err)
 				}
@@ -94,12 +96,12 @@ func TestTooSmall(t *testing.T) {
 }
 
 func TestHitsDoNotWaitForAHangingKMS(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
-		w.set(func(f *fakeKMS) { f.latency = 3 * time.Second })
+		w.Set(func(f *keytest.KMS) { f.Latency = 3 * time.Second })
 		var wg sync.WaitGroup
 		for i := range 100 {
-			wg.Go(func() { _, _ = c.Sealer(WithScope(t.Context(), fmt.Sprint(i)), random, 1) })
+			wg.Go(func() { _, _ = c.Sealer(keyring.WithScope(t.Context(), fmt.Sprint(i)), random, 1) })
 		}
 		use(t, c, cell, time.Millisecond, 3*time.Second)
 		wg.Wait()
@@ -108,12 +110,12 @@ func TestHitsDoNotWaitForAHangingKMS(t *testing.T) {
 
 // 64 goroutines over real time, rotation and eviction: for the race detector.
 func TestRace(t *testing.T) {
-	w, k := newFakeKMS(), newFakeKeyring()
+	w, k := keytest.NewKMS(), keytest.NewKeyring()
 	c := New(k, w, Config{MaxEntries: 6, RotateEvery: 200 * time.Millisecond, MaxAge: 40 * time.Millisecond, MaxSeals: 2000})
 	var wg sync.WaitGroup
 	for g := range 64 {
 		wg.Go(func() {
-			ctx := WithScope(t.Context(), fmt.Sprint(g%4))
+			ctx := keyring.WithScope(t.Context(), fmt.Sprint(g%4))
 			for i := range 1000 {
 				k1, err := c.Sealer(ctx, random, 1+i%3)
 				if err != nil {

@@ -8,12 +8,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/colseal/colseal/internal/gate"
+	"github.com/colseal/colseal/internal/keytest"
 	"github.com/colseal/colseal/kms"
 )
 
 // timedKMS notes when it was called.
 type timedKMS struct {
-	*fakeKMS
+	*keytest.KMS
 	mu sync.Mutex // guards at
 	at []time.Time
 }
@@ -22,7 +24,7 @@ func (f *timedKMS) Unwrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionC
 	f.mu.Lock()
 	f.at = append(f.at, time.Now())
 	f.mu.Unlock()
-	return f.fakeKMS.Unwrap(ctx, w, ec)
+	return f.KMS.Unwrap(ctx, w, ec)
 }
 
 // take returns the gaps between the calls since the last time.
@@ -51,11 +53,11 @@ func most(at []time.Time) (n int) {
 // between half and half as much again; then its failure is remembered.
 func TestRetriesBackOffWithJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, k := &timedKMS{fakeKMS: newFakeKMS()}, newFakeKeyring()
+		w, k := &timedKMS{KMS: keytest.NewKMS()}, keytest.NewKeyring()
 		maker := New(k, w, Config{})
 		cell := sealOne(t, maker, t.Context(), random)
 		_ = maker.Close()
-		w.set(func(f *fakeKMS) { f.fail = kms.ErrUnavailable })
+		w.Set(func(f *keytest.KMS) { f.Fail = kms.ErrUnavailable })
 		seen := map[time.Duration]bool{}
 		for range 50 {
 			c := New(k, w, Config{})
@@ -63,11 +65,11 @@ func TestRetriesBackOffWithJitter(t *testing.T) {
 				_ = openOne(c, t.Context(), random, cell)
 			}
 			_, gaps := w.take()
-			if len(gaps) != kmsTries-1 {
-				t.Fatalf("a hundred lookups made %d calls, want %d", len(gaps)+1, kmsTries)
+			if len(gaps) != gate.Tries-1 {
+				t.Fatalf("a hundred lookups made %d calls, want %d", len(gaps)+1, gate.Tries)
 			}
 			for i, gap := range gaps {
-				mean := kmsRetryMin << i
+				mean := gate.RetryMin << i
 				if gap < mean/2-mean/4 || gap > 2*mean {
 					t.Errorf("try %d came after %v, want about %v", i+2, gap, mean)
 				}
@@ -86,7 +88,7 @@ func TestRetriesBackOffWithJitter(t *testing.T) {
 func TestProcessesThatStartTogetherSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const processes = 200
-		w, k := &timedKMS{fakeKMS: newFakeKMS()}, newFakeKeyring()
+		w, k := &timedKMS{KMS: keytest.NewKMS()}, keytest.NewKeyring()
 		maker := New(k, w, Config{})
 		cell := sealOne(t, maker, t.Context(), random)
 		var caches []*Cache
@@ -109,14 +111,14 @@ func TestProcessesThatStartTogetherSpread(t *testing.T) {
 		if n := most(at); len(at) < processes || n > processes/10 {
 			t.Errorf("%d renewals, %d in one second", len(at), n)
 		}
-		w.set(func(f *fakeKMS) { f.fail = kms.ErrUnavailable })
+		w.Set(func(f *keytest.KMS) { f.Fail = kms.ErrUnavailable })
 		work(30 * time.Minute)
 		at, _ = w.take()
 		// Each may probe every half minute, give or take its jitter.
 		if n := most(at); n > processes/4 {
 			t.Errorf("%d tries in an outage, %d in one second", len(at), n)
 		}
-		w.set(func(f *fakeKMS) { f.fail = nil })
+		w.Set(func(f *keytest.KMS) { f.Fail = nil })
 		work(2 * time.Minute)
 		at, _ = w.take()
 		if n := most(at); len(at) < processes || len(at) > processes*3/2 || n > processes/4 {

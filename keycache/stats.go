@@ -1,12 +1,10 @@
 package keycache
 
 import (
-	"maps"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/keyring"
 )
 
 // Stats are counts since the Cache was made, but for those that say "now". They
@@ -38,28 +36,12 @@ type Stats struct {
 
 type counters struct {
 	misses, refreshes, staleHits, evictions atomic.Uint64
-	created, rotations, kmsCalls            atomic.Uint64
-
-	mu       sync.Mutex // guards the following
-	kmsTime  time.Duration
-	kmsError map[string]uint64 // by class
-}
-
-func (c *counters) kmsAnswer(took time.Duration, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.kmsTime += took
-	if err == nil {
-		return
-	}
-	if c.kmsError == nil {
-		c.kmsError = map[string]uint64{}
-	}
-	c.kmsError[kms.ErrorClass(err)]++
+	created, rotations                      atomic.Uint64
 }
 
 // Stats returns the counts. It is safe to call at any time, after Close too.
 func (c *Cache) Stats() Stats {
+	calls := c.gate.Stats()
 	s := Stats{
 		Hits:       c.hits.Load(),
 		SealsTaken: c.seals.Load(),
@@ -69,23 +51,18 @@ func (c *Cache) Stats() Stats {
 		Evictions:  c.count.evictions.Load(),
 		Created:    c.count.created.Load(),
 		Rotations:  c.count.rotations.Load(),
-		KMSCalls:   c.count.kmsCalls.Load(),
-		KMSOpen:    c.gate.open(),
+		KMSCalls:   calls.Calls,
+		KMSOpen:    calls.Open,
+		KMSTime:    calls.Elapsed,
 		Entries:    c.entries.Len(),
 		Scopes:     c.rings.Len(),
 	}
-	c.count.readKMS(&s)
-	c.readRings(&s)
-	return s
-}
-
-func (c *counters) readKMS(s *Stats) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s.KMSTime, s.KMSErrorClasses = c.kmsTime, maps.Clone(c.kmsError)
-	for _, n := range c.kmsError {
+	s.KMSErrorClasses = calls.Errors
+	for _, n := range calls.Errors {
 		s.KMSErrors += n
 	}
+	c.readRings(&s)
+	return s
 }
 
 // readRings looks at every ring held: microseconds for a thousand of them.
@@ -98,7 +75,7 @@ func (c *Cache) readRings(s *Stats) {
 		}
 		k := state.keys[0]
 		age := time.Since(k.born)
-		if id.purpose == PurposeSearch {
+		if id.purpose == keyring.PurposeSearch {
 			s.SearchKeyAge = max(s.SearchKeyAge, age)
 			continue
 		}

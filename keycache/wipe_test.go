@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/keytest"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
 // keptKMS keeps the very slices of plaintext that it handed out.
 type keptKMS struct {
-	*fakeKMS
+	*keytest.KMS
 	mu    sync.Mutex // guards given
 	given [][]byte
 }
@@ -27,7 +29,7 @@ func (f *keptKMS) keep(plain []byte) {
 }
 
 func (f *keptKMS) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext) (kms.DataKey, error) {
-	dk, err := f.fakeKMS.GenerateDataKey(ctx, ec)
+	dk, err := f.KMS.GenerateDataKey(ctx, ec)
 	if err == nil {
 		f.keep(dk.Plaintext)
 	}
@@ -35,7 +37,7 @@ func (f *keptKMS) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext)
 }
 
 func (f *keptKMS) Unwrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContext) ([]byte, error) {
-	plain, err := f.fakeKMS.Unwrap(ctx, w, ec)
+	plain, err := f.KMS.Unwrap(ctx, w, ec)
 	if err == nil {
 		f.keep(plain)
 	}
@@ -61,7 +63,7 @@ func (f *keptKMS) expect(t *testing.T, n int) {
 // when it is made, unwrapped, renewed, prefetched, or made for nothing.
 func TestPlaintextIsWipedOnceExpanded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, k := &keptKMS{fakeKMS: newFakeKMS()}, newFakeKeyring()
+		w, k := &keptKMS{KMS: keytest.NewKMS()}, keytest.NewKeyring()
 		ctx := t.Context()
 		c := New(k, w, Config{}, random, random2, deterministic)
 		defer c.Close()
@@ -71,30 +73,30 @@ func TestPlaintextIsWipedOnceExpanded(t *testing.T) {
 			t.Error(err)
 		}
 		w.expect(t, 2) // a second column needs nothing new
-		use(t, c, cell, time.Second, defaultMaxAge)
+		use(t, c, cell, time.Second, keyring.DefaultMaxAge)
 		synctest.Wait()
 		if c.Stats().Refreshes == 0 {
 			t.Error("nothing was renewed")
 		}
-		w.expect(t, w.total())
+		w.expect(t, w.Total())
 
 		c2 := New(k, w, Config{}, random)
 		defer c2.Close()
 		if err := c2.Prefetch(ctx, []uint32{keyID(t, cell)}); err != nil {
 			t.Error(err)
 		}
-		w.expect(t, w.total())
+		w.expect(t, w.Total())
 	})
 }
 
 func TestKeyMadeForNothingIsWiped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, k := &keptKMS{fakeKMS: newFakeKMS()}, newFakeKeyring()
-		k.inserts = func(rec Record) {
-			k.inserts = nil // another process is quicker, once
+		w, k := &keptKMS{KMS: keytest.NewKMS()}, keytest.NewKeyring()
+		k.Inserts = func(rec keyring.Key) {
+			k.Inserts = nil // another process is quicker, once
 			other := rec
 			other.ID++
-			dk, _ := w.fakeKMS.GenerateDataKey(t.Context(), encryptionContext(k.Name(), other))
+			dk, _ := w.KMS.GenerateDataKey(t.Context(), other.Call(k.Name()).EncryptionContext())
 			other.Wrapped = dk.Wrapped
 			if ok, err := k.Insert(t.Context(), other); !ok || err != nil {
 				t.Error(ok, err)
@@ -111,12 +113,12 @@ func TestKeyMadeForNothingIsWiped(t *testing.T) {
 // however many ask for it, and none for keys that come later.
 func TestUnknownColumnUnwrapsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, k := &keptKMS{fakeKMS: newFakeKMS()}, newFakeKeyring()
+		w, k := &keptKMS{KMS: keytest.NewKMS()}, keytest.NewKeyring()
 		c := New(k, w, Config{}, random)
 		defer c.Close()
 		ctx := t.Context()
 		id := keyID(t, sealOne(t, c, ctx, random))
-		w.set(func(f *fakeKMS) { f.latency = time.Second })
+		w.Set(func(f *keytest.KMS) { f.Latency = time.Second })
 		var wg sync.WaitGroup
 		for range 100 {
 			wg.Go(func() {
@@ -130,7 +132,7 @@ func TestUnknownColumnUnwrapsAgain(t *testing.T) {
 		}
 		wg.Wait()
 		w.expect(t, 2)
-		other := WithScope(ctx, "later")
+		other := keyring.WithScope(ctx, "later")
 		_, _ = sealOne(t, c, other, random), sealOne(t, c, other, random2)
 		w.expect(t, 3)
 		if s := c.Stats(); s.KMSCalls != 3 || s.Entries != 2 {
@@ -141,10 +143,10 @@ func TestUnknownColumnUnwrapsAgain(t *testing.T) {
 
 // KMS is away, and a warm key is asked for a column that it was not expanded for.
 func TestUnknownColumnNeedsKMS(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
-		w.set(func(f *fakeKMS) { f.fail = kms.ErrUnavailable })
-		if _, err := c.Opener(t.Context(), Column{"users.new", codec.SuiteRandomized}, keyID(t, cell)); !errors.Is(err, ErrKeyUnavailable) {
+		w.Set(func(f *keytest.KMS) { f.Fail = kms.ErrUnavailable })
+		if _, err := c.Opener(t.Context(), Column{"users.new", codec.SuiteRandomized}, keyID(t, cell)); !errors.Is(err, keyring.ErrKeyUnavailable) {
 			t.Error(err)
 		}
 		use(t, c, cell, time.Second, time.Minute)
@@ -154,19 +156,19 @@ func TestUnknownColumnNeedsKMS(t *testing.T) {
 // A column that no key can be expanded for spoils nothing, nor does a cell whose
 // header was changed to the other suite: its key was never made for that.
 func TestColumnsThatCannotBe(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *fakeKMS, k *fakeKeyring) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		id := keyID(t, warm(t, c))
 		for _, col := range []Column{{"", codec.SuiteRandomized}, {"users.ssn", 77}} {
 			if _, err := c.Opener(t.Context(), col, id); err == nil {
 				t.Errorf("%+v has a key", col)
 			}
 		}
-		if _, err := c.Opener(t.Context(), deterministic, id); !errors.Is(err, codec.ErrAuth) || errors.Is(err, ErrKeyUnavailable) {
+		if _, err := c.Opener(t.Context(), deterministic, id); !errors.Is(err, codec.ErrAuth) || errors.Is(err, keyring.ErrKeyUnavailable) {
 			t.Errorf("a data key for a deterministic column: %v", err)
 		}
-		sealOne(t, c, WithScope(t.Context(), "next"), random)
-		if w.total() != 3 {
-			t.Errorf("%d KMS calls", w.total())
+		sealOne(t, c, keyring.WithScope(t.Context(), "next"), random)
+		if w.Total() != 3 {
+			t.Errorf("%d KMS calls", w.Total())
 		}
 	})
 }

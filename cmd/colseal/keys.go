@@ -26,7 +26,7 @@ import (
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/dialect"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	_ "github.com/colseal/colseal/kms/awskms"
 	_ "github.com/colseal/colseal/kms/localkms"
@@ -35,8 +35,8 @@ import (
 // kmsEnv is read where --kms is not given.
 const kmsEnv = "COLSEAL_KMS"
 
-// keyring is what every keys command works on, as its flags say.
-type keyring struct {
+// keysFlags is what every keys command works on, as its flags say.
+type keysFlags struct {
 	dsn, dialect, table string
 	kms                 []string
 	by                  string
@@ -49,7 +49,7 @@ type keyring struct {
 }
 
 // logger gives the events of docs/operating.md to standard error, where --events asks for them.
-func (k *keyring) logger() *slog.Logger {
+func (k *keysFlags) logger() *slog.Logger {
 	if !k.events {
 		return nil
 	}
@@ -57,7 +57,7 @@ func (k *keyring) logger() *slog.Logger {
 }
 
 func newKeys() *cobra.Command {
-	k := &keyring{}
+	k := &keysFlags{}
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "Look at and change the data keys in a database's keyring",
@@ -87,24 +87,24 @@ func newKeys() *cobra.Command {
 }
 
 // kmsFlag adds --kms.
-func (k *keyring) kmsFlag(cmd *cobra.Command, why string) {
+func (k *keysFlags) kmsFlag(cmd *cobra.Command, why string) {
 	cmd.Flags().StringArrayVar(&k.kms, "kms", nil, why+", as awskms:///alias/NAME?region=REGION or localkms:///PATH;"+
 		" several for keys under several (default: the environment's "+kmsEnv+", with blanks between several)")
 }
 
 // changeFlags adds what the commands that change keys have in common.
-func (k *keyring) changeFlags(cmd *cobra.Command) {
+func (k *keysFlags) changeFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&k.dryRun, "dry-run", false, "say what would be done, and change nothing")
 	cmd.Flags().StringVar(&k.by, "by", "", "who does it, for the record in the keyring (default: the name of the user at this machine)")
 }
 
 // confirmFlag adds --yes.
-func (k *keyring) confirmFlag(cmd *cobra.Command, what string) {
+func (k *keysFlags) confirmFlag(cmd *cobra.Command, what string) {
 	cmd.Flags().StringVar(&k.yes, "yes", "", "confirm without a terminal, by repeating "+what)
 }
 
 // open returns the keyring, and what works on it. wrapper may be nil where no key is made or rewrapped.
-func (k *keyring) open(ctx context.Context, create bool, asks kmsUse) (*opened, error) {
+func (k *keysFlags) open(ctx context.Context, create bool, asks kmsUse) (*opened, error) {
 	d, err := dialect.Parse(k.dialect)
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (k *keyring) open(ctx context.Context, create bool, asks kmsUse) (*opened, 
 		return nil, err
 	}
 	o := &opened{db: sql.OpenDB(cn), connector: cn, dialect: d}
-	o.store = keycache.OpenStore(o.db, keycache.Dialect(d), k.table)
+	o.store = keyring.OpenStore(o.db, d, k.table)
 	if err := checkTable(ctx, o.store); err != nil {
 		o.close()
 		return nil, err
@@ -127,7 +127,7 @@ func (k *keyring) open(ctx context.Context, create bool, asks kmsUse) (*opened, 
 	if o.kms != nil {
 		wrapper = o.kms
 	}
-	o.admin = keycache.NewAdmin(o.store, wrapper, keycache.AdminConfig{Logger: k.logger(), By: k.who(), MaxAge: k.maxAge, MaxStale: k.maxStale})
+	o.admin = keyring.NewAdmin(o.store, wrapper, keyring.AdminConfig{Logger: k.logger(), By: k.who(), MaxAge: k.maxAge, MaxStale: k.maxStale})
 	return o, nil
 }
 
@@ -141,7 +141,7 @@ const (
 )
 
 // openKMS opens the key encryption key that was named; nil if none was, or none is used.
-func (k *keyring) openKMS(ctx context.Context, asks kmsUse) (kms.Wrapper, error) {
+func (k *keysFlags) openKMS(ctx context.Context, asks kmsUse) (kms.Wrapper, error) {
 	addresses := k.kms
 	if len(addresses) == 0 {
 		addresses = strings.Fields(os.Getenv(kmsEnv))
@@ -160,7 +160,7 @@ func (k *keyring) openKMS(ctx context.Context, asks kmsUse) (kms.Wrapper, error)
 }
 
 // checkTable finds a name that is no table's, and no more.
-func checkTable(ctx context.Context, store *keycache.Store) error {
+func checkTable(ctx context.Context, store *keyring.Store) error {
 	if store.DDL() != "" {
 		return nil
 	}
@@ -172,8 +172,8 @@ type opened struct {
 	db        *sql.DB
 	connector sqldriver.Connector
 	dialect   dialect.Dialect
-	store     *keycache.Store
-	admin     *keycache.Admin
+	store     *keyring.Store
+	admin     *keyring.Admin
 	kms       kms.Wrapper // nil if none was named, or it is not used
 }
 
@@ -182,7 +182,7 @@ func (o *opened) close() { _ = o.db.Close() } // every change was committed by t
 var errNoKMS = errors.New("no key encryption key: give --kms, or set " + kmsEnv + ", as awskms:///alias/NAME?region=REGION or localkms:///PATH")
 
 // with runs a command on the keyring.
-func (k *keyring) with(cmd *cobra.Command, needKMS bool, f func(context.Context, *opened) error) error {
+func (k *keysFlags) with(cmd *cobra.Command, needKMS bool, f func(context.Context, *opened) error) error {
 	asks := kmsUnused
 	switch {
 	case needKMS && !k.dryRun:
@@ -201,7 +201,7 @@ func (k *keyring) with(cmd *cobra.Command, needKMS bool, f func(context.Context,
 	return f(cmd.Context(), o)
 }
 
-func (k *keyring) who() string {
+func (k *keysFlags) who() string {
 	if k.by != "" {
 		return k.by
 	}
@@ -264,9 +264,9 @@ func parseKeyID(s string) (uint32, error) {
 
 func keyID(id uint32) string { return fmt.Sprintf("%08x", id) }
 
-func parsePurpose(s string, optional bool) (keycache.Purpose, error) {
-	switch p := keycache.Purpose(s); {
-	case p == keycache.PurposeData, p == keycache.PurposeSearch, p == "" && optional:
+func parsePurpose(s string, optional bool) (keyring.Purpose, error) {
+	switch p := keyring.Purpose(s); {
+	case p == keyring.PurposeData, p == keyring.PurposeSearch, p == "" && optional:
 		return p, nil
 	case s == "":
 		return "", errors.New("which keys: give --purpose data, for randomized columns, or --purpose search, for deterministic ones")
@@ -284,7 +284,7 @@ var isTerminal = func(stream any) bool {
 var errNotConfirmed = fmt.Errorf("%w: not confirmed: nothing was changed", errFound)
 
 // confirm has the user type a word, or repeat it in --yes.
-func (k *keyring) confirm(cmd *cobra.Command, what, word string) error {
+func (k *keysFlags) confirm(cmd *cobra.Command, what, word string) error {
 	if cmd.Flags().Changed("yes") {
 		if k.yes == word {
 			return nil

@@ -81,7 +81,7 @@ func TestKeysRefuse(t *testing.T) {
 		{"reseal of an unknown key", []string{"reseal", "--schema", w.schema, "--key", "00000001"}, "no key 00000001"},
 		{"reseal of a bad key", []string{"reseal", "--schema", w.schema, "--key", "1"}, "eight hexadecimal digits"},
 		{"unknown command", []string{"rotat"}, "unknown command"},
-		{"bad table", []string{"list", "--key-table", "a b"}, `colseal: keycache: "a b" is not a table name`},
+		{"bad table", []string{"list", "--key-table", "a b"}, `colseal: keyring: "a b" is not a table name`},
 		{"no table", []string{"list", "--key-table", "other"}, "does not exist"},
 		{"bad KMS", []string{"status", "--kms", "awskms://hunter2@x/y?endpoint=hunter2"}, "awskms"},
 		{"unknown KMS", []string{"status", "--kms", "vault:///x"}, `"vault" is not registered`},

@@ -7,10 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 )
 
-func newKeysInit(k *keyring) *cobra.Command {
+func newKeysInit(k *keysFlags) *cobra.Command {
 	var scope string
 	var warm bool
 	cmd := &cobra.Command{
@@ -35,10 +35,10 @@ func newKeysInit(k *keyring) *cobra.Command {
 	return cmd
 }
 
-func (k *keyring) init(cmd *cobra.Command, o *opened, scope string, warm bool) error {
+func (k *keysFlags) init(cmd *cobra.Command, o *opened, scope string, warm bool) error {
 	ctx := cmd.Context()
 	text := "the keyring table " + k.table + " is there"
-	if err := o.store.Check(ctx); errors.Is(err, keycache.ErrNoKeyTable) {
+	if err := o.store.Check(ctx); errors.Is(err, keyring.ErrNoKeyTable) {
 		if err := o.store.Create(ctx); err != nil {
 			return err
 		}
@@ -47,12 +47,12 @@ func (k *keyring) init(cmd *cobra.Command, o *opened, scope string, warm bool) e
 		return err
 	}
 	lines := []string{text}
-	var made []keycache.Key
-	for _, p := range []keycache.Purpose{keycache.PurposeData, keycache.PurposeSearch} {
+	var made []keyring.Key
+	for _, p := range []keyring.Purpose{keyring.PurposeData, keyring.PurposeSearch} {
 		if !warm {
 			break
 		}
-		have, err := o.admin.Keys(ctx, keycache.Filter{Purpose: p, Scope: &scope})
+		have, err := o.admin.Keys(ctx, keyring.Filter{Purpose: p, Scope: &scope})
 		if err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (k *keyring) init(cmd *cobra.Command, o *opened, scope string, warm bool) e
 	return k.report(cmd.OutOrStdout(), "init", made, lines...)
 }
 
-func newKeysRotate(k *keyring) *cobra.Command {
+func newKeysRotate(k *keysFlags) *cobra.Command {
 	var purpose, scope string
 	cmd := &cobra.Command{
 		Use:   "rotate --purpose data|search",
@@ -90,7 +90,7 @@ func newKeysRotate(k *keyring) *cobra.Command {
 			}
 			return k.with(cmd, !k.dryRun, func(ctx context.Context, o *opened) error {
 				if k.dryRun {
-					before, err := o.admin.Keys(ctx, keycache.Filter{Purpose: p, Scope: &scope})
+					before, err := o.admin.Keys(ctx, keyring.Filter{Purpose: p, Scope: &scope})
 					if err != nil {
 						return err
 					}
@@ -103,7 +103,7 @@ func newKeysRotate(k *keyring) *cobra.Command {
 				if err := o.noteKEK(cmd, key); err != nil {
 					return err
 				}
-				return k.report(cmd.OutOrStdout(), "rotate", []keycache.Key{key}, rotated(key))
+				return k.report(cmd.OutOrStdout(), "rotate", []keyring.Key{key}, rotated(key))
 			})
 		},
 	}
@@ -116,45 +116,45 @@ func newKeysRotate(k *keyring) *cobra.Command {
 
 // noteKEK tells, on standard error, of a key that is the only one under its key encryption key: that may be meant, or be
 // a mistyped --kms, which the programs cannot use.
-func (o *opened) noteKEK(cmd *cobra.Command, key keycache.Key) error {
-	keys, err := o.admin.Keys(cmd.Context(), keycache.Filter{})
+func (o *opened) noteKEK(cmd *cobra.Command, key keyring.Key) error {
+	keys, err := o.admin.Keys(cmd.Context(), keyring.Filter{})
 	if err != nil {
 		return err
 	}
 	others := 0
 	for _, k := range keys {
 		switch {
-		case k.ID == key.ID || k.State == keycache.StateDestroyed:
-		case k.KEK == key.KEK:
+		case k.ID == key.ID || k.State == keyring.StateDestroyed:
+		case k.Wrapped.KeyID == key.Wrapped.KeyID:
 			return nil
 		default:
 			others++
 		}
 	}
 	if others > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "colseal: attention: no other key is under %s: every program needs it from now on; if it is not the one that was meant, rotate again under the right one\n", key.KEK)
+		fmt.Fprintf(cmd.ErrOrStderr(), "colseal: attention: no other key is under %s: every program needs it from now on; if it is not the one that was meant, rotate again under the right one\n", key.Wrapped.KeyID)
 	}
 	return nil
 }
 
-func rotated(key keycache.Key) string {
+func rotated(key keyring.Key) string {
 	what := fmt.Sprintf("%s key %s of %s, epoch %d", key.Purpose, keyID(key.ID), scopeText(key.Scope), key.Epoch)
-	if key.State == keycache.StateNext {
+	if key.State == keyring.StateNext {
 		return what + ": searched for from now on, seals from " + minute(key.SealsFrom) +
 			".\nRe-seal the rows after " + minute(key.SettledFrom) + ", when no program seals under the one before it any more."
 	}
 	return what + ": seals from now on."
 }
 
-func wouldRotate(before []keycache.Key, p keycache.Purpose, scope string) string {
+func wouldRotate(before []keyring.Key, p keyring.Purpose, scope string) string {
 	if len(before) == 0 {
 		return fmt.Sprintf("make the first %s key of %s", p, scopeText(scope))
 	}
 	newest := before[len(before)-1]
 	switch {
-	case newest.State == keycache.StateDestroyed:
+	case newest.State == keyring.StateDestroyed:
 		return fmt.Sprintf("fail: %s was destroyed", scopeText(scope))
-	case newest.State == keycache.StateNext:
+	case newest.State == keyring.StateNext:
 		return fmt.Sprintf("do nothing: search key %s is about to follow, and seals from %s", keyID(newest.ID), minute(newest.SealsFrom))
 	case len(searchedOf(before)) > 1:
 		return fmt.Sprintf("fail: a change of search keys is under way; retire key %s first", keyID(searchedOf(before)[0].ID))
@@ -162,8 +162,8 @@ func wouldRotate(before []keycache.Key, p keycache.Purpose, scope string) string
 	return fmt.Sprintf("make %s key epoch %d of %s, to follow %s", p, newest.Epoch+1, scopeText(scope), keyID(newest.ID))
 }
 
-func searchedOf(keys []keycache.Key) []keycache.Key {
-	var out []keycache.Key
+func searchedOf(keys []keyring.Key) []keyring.Key {
+	var out []keyring.Key
 	for _, k := range keys {
 		if k.Searched() {
 			out = append(out, k)
@@ -173,21 +173,21 @@ func searchedOf(keys []keycache.Key) []keycache.Key {
 }
 
 // one returns the key of an id.
-func (o *opened) one(ctx context.Context, id uint32) (keycache.Key, error) {
-	keys, err := o.admin.Keys(ctx, keycache.Filter{IDs: []uint32{id}})
+func (o *opened) one(ctx context.Context, id uint32) (keyring.Key, error) {
+	keys, err := o.admin.Keys(ctx, keyring.Filter{IDs: []uint32{id}})
 	if err != nil {
-		return keycache.Key{}, err
+		return keyring.Key{}, err
 	}
 	if len(keys) == 0 {
-		return keycache.Key{}, fmt.Errorf("the keyring has no key %s: `colseal keys list` lists them", keyID(id))
+		return keyring.Key{}, fmt.Errorf("the keyring has no key %s: `colseal keys list` lists them", keyID(id))
 	}
 	return keys[0], nil
 }
 
 // settled refuses a search key that a program may still seal under: a count of its cells would say nothing of those to come,
 // while the operator is asked for one.
-func (o *opened) settled(ctx context.Context, key keycache.Key) error {
-	ring, err := o.admin.Keys(ctx, keycache.Filter{Purpose: key.Purpose, Scope: &key.Scope})
+func (o *opened) settled(ctx context.Context, key keyring.Key) error {
+	ring, err := o.admin.Keys(ctx, keyring.Filter{Purpose: key.Purpose, Scope: &key.Scope})
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (o *opened) settled(ctx context.Context, key keycache.Key) error {
 	return nil
 }
 
-func newKeysDestroy(k *keyring) *cobra.Command {
+func newKeysDestroy(k *keysFlags) *cobra.Command {
 	var why string
 	var standard bool
 	cmd := &cobra.Command{
@@ -232,9 +232,9 @@ func newKeysDestroy(k *keyring) *cobra.Command {
 	return cmd
 }
 
-func (k *keyring) destroy(cmd *cobra.Command, o *opened, scope, word, why string) error {
+func (k *keysFlags) destroy(cmd *cobra.Command, o *opened, scope, word, why string) error {
 	ctx := cmd.Context()
-	before, err := o.admin.Keys(ctx, keycache.Filter{Scope: &scope})
+	before, err := o.admin.Keys(ctx, keyring.Filter{Scope: &scope})
 	if err != nil {
 		return err
 	}
@@ -243,7 +243,7 @@ func (k *keyring) destroy(cmd *cobra.Command, o *opened, scope, word, why string
 	}
 	live := 0
 	for _, key := range before {
-		if key.State != keycache.StateDestroyed {
+		if key.State != keyring.StateDestroyed {
 			live++
 		}
 	}
@@ -256,7 +256,7 @@ func (k *keyring) destroy(cmd *cobra.Command, o *opened, scope, word, why string
 	}
 	destroy := o.admin.Destroy
 	if scope == "" {
-		destroy = func(ctx context.Context, _, why string) ([]keycache.Key, error) {
+		destroy = func(ctx context.Context, _, why string) ([]keyring.Key, error) {
 			return o.admin.DestroyDefault(ctx, why)
 		}
 	}

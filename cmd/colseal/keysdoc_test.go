@@ -13,7 +13,7 @@ import (
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/testdiff"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/kmstest"
 	"github.com/colseal/colseal/schema"
@@ -81,7 +81,7 @@ func (w *keysWorld) fill(t *testing.T, n int) {
 	for i := range n {
 		ctx := t.Context()
 		if i%4 == 3 {
-			ctx = keycache.WithScope(ctx, "tenant:42")
+			ctx = keyring.WithScope(ctx, "tenant:42")
 		}
 		if _, err := db.ExecContext(ctx, "INSERT INTO customers (email, ssn, born) VALUES (?, ?, ?)", fmt.Sprint("u", i, "@example.com"), "078-05-1120", "1980-05-01T00:00:00Z"); err != nil {
 			t.Fatal(err)

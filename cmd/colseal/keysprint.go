@@ -10,33 +10,33 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 )
 
 // jsonKey is a key in the JSON output. Its fields stay as they are; others may come.
 type jsonKey struct {
-	ID            string         `json:"id"`
-	Purpose       string         `json:"purpose"`
-	Scope         string         `json:"scope"`
-	Epoch         int64          `json:"epoch"`
-	State         keycache.State `json:"state"`
-	KEK           string         `json:"kek"`
-	SealsReserved uint64         `json:"seals_reserved"`
-	CreatedAt     *time.Time     `json:"created_at"`
-	SealsFrom     *time.Time     `json:"seals_from"`
-	SettledFrom   *time.Time     `json:"settled_from,omitempty"`
-	RetiredAt     *time.Time     `json:"retired_at,omitempty"`
-	RevokedAt     *time.Time     `json:"revoked_at,omitempty"`
-	DestroyedAt   *time.Time     `json:"destroyed_at,omitempty"`
-	ChangedBy     string         `json:"changed_by"`
-	ChangedWhy    string         `json:"changed_why"`
+	ID            string        `json:"id"`
+	Purpose       string        `json:"purpose"`
+	Scope         string        `json:"scope"`
+	Epoch         int64         `json:"epoch"`
+	State         keyring.State `json:"state"`
+	KEK           string        `json:"kek"`
+	SealsReserved uint64        `json:"seals_reserved"`
+	CreatedAt     *time.Time    `json:"created_at"`
+	SealsFrom     *time.Time    `json:"seals_from"`
+	SettledFrom   *time.Time    `json:"settled_from,omitempty"`
+	RetiredAt     *time.Time    `json:"retired_at,omitempty"`
+	RevokedAt     *time.Time    `json:"revoked_at,omitempty"`
+	DestroyedAt   *time.Time    `json:"destroyed_at,omitempty"`
+	ChangedBy     string        `json:"changed_by"`
+	ChangedWhy    string        `json:"changed_why"`
 }
 
-func jsonKeys(keys []keycache.Key) []jsonKey {
+func jsonKeys(keys []keyring.Key) []jsonKey {
 	out := make([]jsonKey, len(keys))
 	for i, k := range keys {
 		out[i] = jsonKey{
-			ID: keyID(k.ID), Purpose: string(k.Purpose), Scope: k.Scope, Epoch: k.Epoch, State: k.State, KEK: k.KEK,
+			ID: keyID(k.ID), Purpose: string(k.Purpose), Scope: k.Scope, Epoch: k.Epoch, State: k.State, KEK: k.Wrapped.KeyID,
 			SealsReserved: k.SealsReserved, CreatedAt: unlessZero(k.CreatedAt), SealsFrom: unlessZero(k.SealsFrom),
 			SettledFrom: unlessZero(k.SettledFrom), RetiredAt: unlessZero(k.RetiredAt), RevokedAt: unlessZero(k.RevokedAt),
 			DestroyedAt: unlessZero(k.DestroyedAt), ChangedBy: k.ChangedBy, ChangedWhy: k.ChangedWhy,
@@ -81,22 +81,22 @@ func harmless(s string) string {
 	return s
 }
 
-func printKeys(w io.Writer, keys []keycache.Key) error {
+func printKeys(w io.Writer, keys []keyring.Key) error {
 	rows := [][]string{{"KEY", "PURPOSE", "SCOPE", "EPOCH", "STATE", "CREATED", "KEK"}}
 	for _, k := range keys {
-		rows = append(rows, []string{keyID(k.ID), string(k.Purpose), scopeName(k.Scope), strconv.FormatInt(k.Epoch, 10), stateOf(k), day(k.CreatedAt), k.KEK})
+		rows = append(rows, []string{keyID(k.ID), string(k.Purpose), scopeName(k.Scope), strconv.FormatInt(k.Epoch, 10), stateOf(k), day(k.CreatedAt), k.Wrapped.KeyID})
 	}
 	return printTable(w, rows)
 }
 
 // stateOf is a key's state, with the time that matters in it.
-func stateOf(k keycache.Key) string {
+func stateOf(k keyring.Key) string {
 	switch k.State {
-	case keycache.StateNext:
+	case keyring.StateNext:
 		return "next, seals from " + minute(k.SealsFrom)
-	case keycache.StateDestroyed:
+	case keyring.StateDestroyed:
 		return "destroyed " + day(k.DestroyedAt)
-	case keycache.StateRevoked:
+	case keyring.StateRevoked:
 		return "revoked " + day(k.RevokedAt)
 	}
 	return string(k.State)
@@ -159,7 +159,7 @@ type changed struct {
 }
 
 // report prints what a command did, as JSON or as lines for people.
-func (k *keyring) report(w io.Writer, action string, keys []keycache.Key, text ...string) error {
+func (k *keysFlags) report(w io.Writer, action string, keys []keyring.Key, text ...string) error {
 	if k.json {
 		return printJSON(w, changed{Action: action, DryRun: k.dryRun, Keys: jsonKeys(keys)})
 	}

@@ -11,11 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
-func newKeysList(k *keyring) *cobra.Command {
+func newKeysList(k *keysFlags) *cobra.Command {
 	var purpose, scope string
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -60,9 +60,9 @@ func filterFlags(cmd *cobra.Command, purpose, scope *string) {
 	cmd.Flags().StringVar(scope, "scope", "", `one scope; "" is the default one (default all)`)
 }
 
-func keyFilter(cmd *cobra.Command, purpose, scope string) (keycache.Filter, error) {
+func keyFilter(cmd *cobra.Command, purpose, scope string) (keyring.Filter, error) {
 	p, err := parsePurpose(purpose, true)
-	f := keycache.Filter{Purpose: p}
+	f := keyring.Filter{Purpose: p}
 	if cmd.Flags().Changed("scope") {
 		f.Scope = &scope
 	}
@@ -113,7 +113,7 @@ type jsonRing struct {
 	Wiped         int        `json:"wiped"` // keys that were destroyed
 }
 
-func newKeysStatus(k *keyring) *cobra.Command {
+func newKeysStatus(k *keysFlags) *cobra.Command {
 	var purpose, scope string
 	set := settings{}
 	cmd := &cobra.Command{
@@ -187,7 +187,7 @@ func foreign(keks []jsonKEK, w kms.Wrapper) []string {
 }
 
 // status sums the keys up; they come by scope and purpose.
-func status(keys []keycache.Key, set settings) *jsonStatus {
+func status(keys []keyring.Key, set settings) *jsonStatus {
 	st := &jsonStatus{KEKs: []jsonKEK{}, Rings: []jsonRing{}, Attention: []string{}}
 	keks := map[string]int{}
 	for len(keys) > 0 {
@@ -199,8 +199,8 @@ func status(keys []keycache.Key, set settings) *jsonStatus {
 		st.Rings = append(st.Rings, ring)
 		st.Attention = append(st.Attention, attention...)
 		for _, k := range keys[:n] {
-			if k.State != keycache.StateDestroyed {
-				keks[k.KEK]++
+			if k.State != keyring.StateDestroyed {
+				keks[k.Wrapped.KeyID]++
 			}
 		}
 		keys = keys[n:]
@@ -212,29 +212,32 @@ func status(keys []keycache.Key, set settings) *jsonStatus {
 	return st
 }
 
-func ringStatus(keys []keycache.Key, set settings) (r jsonRing, attention []string) {
+func ringStatus(keys []keyring.Key, set settings) (r jsonRing, attention []string) {
 	newest := keys[len(keys)-1]
-	r = jsonRing{Scope: newest.Scope, Purpose: string(newest.Purpose), Destroyed: newest.State == keycache.StateDestroyed, Keys: len(keys)}
-	var searched []keycache.Key
+	r = jsonRing{Scope: newest.Scope, Purpose: string(newest.Purpose), Destroyed: newest.State == keyring.StateDestroyed, Keys: len(keys)}
+	var searched []keyring.Key
 	for _, k := range keys {
 		switch k.State {
-		case keycache.StateRetired:
+		case keyring.StateRetired:
 			r.Retired++
-		case keycache.StateRevoked:
+		case keyring.StateRevoked:
 			r.Revoked++
-		case keycache.StateDestroyed:
+		case keyring.StateDestroyed:
 			r.Wiped++
 		}
 		if k.Searched() {
 			searched = append(searched, k)
 			r.Searched = append(r.Searched, keyID(k.ID))
 		}
-		if seals(k, r) {
-			r.SealsWith, r.Epoch, r.AgeSeconds, r.SealsReserved = keyID(k.ID), k.Epoch, int64(k.Age.Seconds()), k.SealsReserved
-			if k.Purpose == keycache.PurposeData {
-				due := k.CreatedAt.Add(set.rotateEvery)
-				r.RotatesAt, r.SealsShare = &due, float64(k.SealsReserved)/float64(set.maxSeals)
-			}
+	}
+	newestFirst := slices.Clone(keys)
+	slices.Reverse(newestFirst)
+	if serving := keyring.Sealing(newestFirst); len(serving) > 0 {
+		k := serving[0]
+		r.SealsWith, r.Epoch, r.AgeSeconds, r.SealsReserved = keyID(k.ID), k.Epoch, int64(k.Age.Seconds()), k.SealsReserved
+		if k.Purpose == keyring.PurposeData {
+			due := k.CreatedAt.Add(set.rotateEvery)
+			r.RotatesAt, r.SealsShare = &due, float64(k.SealsReserved)/float64(set.maxSeals)
 		}
 	}
 	if len(searched) > 1 {
@@ -243,12 +246,6 @@ func ringStatus(keys []keycache.Key, set settings) (r jsonRing, attention []stri
 			scopeText(r.Scope), minute(next.SettledFrom), keyID(old.ID)))
 	}
 	return r, attention
-}
-
-// seals reports whether k seals in a ring whose older keys were looked at already: an active one, or a search key that was revoked
-// and stands in until the next one's time has come.
-func seals(k keycache.Key, r jsonRing) bool {
-	return k.State == keycache.StateActive || k.State == keycache.StateRevoked && k.Searched() && r.SealsWith == ""
 }
 
 func (st *jsonStatus) print(w io.Writer, asJSON bool) error {

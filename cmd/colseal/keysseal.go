@@ -14,11 +14,12 @@ import (
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
 
 // sealed opens the database with its sealed columns.
-func (k *keyring) sealed(ctx context.Context, o *opened, src *source) (*sql.DB, error) {
+func (k *keysFlags) sealed(ctx context.Context, o *opened, src *source) (*sql.DB, error) {
 	s, err := src.load(ctx)
 	if err != nil {
 		return nil, err
@@ -58,8 +59,8 @@ type jsonRewrap struct {
 	Failed    map[string]string `json:"failed"`
 }
 
-func newKeysRewrap(k *keyring) *cobra.Command {
-	var opts keycache.RewrapOptions
+func newKeysRewrap(k *keysFlags) *cobra.Command {
+	var opts keyring.RewrapOptions
 	cmd := &cobra.Command{
 		Use:   "rewrap",
 		Short: "Wrap every key under the key encryption key that --kms names",
@@ -97,7 +98,7 @@ func newKeysRewrap(k *keyring) *cobra.Command {
 	return cmd
 }
 
-func (k *keyring) printRewrap(w io.Writer, r keycache.RewrapReport) error {
+func (k *keysFlags) printRewrap(w io.Writer, r keyring.RewrapReport) error {
 	out := jsonRewrap{DryRun: k.dryRun, KEK: r.KEK, Keys: r.Total, Rewrapped: r.Rewrapped, Current: r.Current, Destroyed: r.Destroyed, Failed: map[string]string{}}
 	for id, err := range r.Failed {
 		out.Failed[keyID(id)] = err.Error()
@@ -162,7 +163,7 @@ type resealFlags struct {
 	opts    driver.ResealOptions
 }
 
-func newKeysReseal(k *keyring) *cobra.Command {
+func newKeysReseal(k *keysFlags) *cobra.Command {
 	var f resealFlags
 	cmd := &cobra.Command{
 		Use:   "reseal",
@@ -198,8 +199,8 @@ func newKeysReseal(k *keyring) *cobra.Command {
 	return cmd
 }
 
-func (k *keyring) reseal(cmd *cobra.Command, o *opened, f *resealFlags) error {
-	ctx := keycache.WithScope(cmd.Context(), f.scope)
+func (k *keysFlags) reseal(cmd *cobra.Command, o *opened, f *resealFlags) error {
+	ctx := keyring.WithScope(cmd.Context(), f.scope)
 	s, err := f.src.load(ctx)
 	if err != nil {
 		return err
@@ -270,7 +271,7 @@ func columnsOf(s *schema.Schema, purpose string, names []string) ([]string, erro
 	}
 	for _, t := range s.Tables() {
 		for _, c := range t.Columns() {
-			if t.ViewOf == "" && (c.Mode == schema.Deterministic) == (p == keycache.PurposeSearch) {
+			if t.ViewOf == "" && (c.Mode == schema.Deterministic) == (p == keyring.PurposeSearch) {
 				names = append(names, t.String()+"."+c.Name)
 			}
 		}
@@ -281,7 +282,7 @@ func columnsOf(s *schema.Schema, purpose string, names []string) ([]string, erro
 	return names, nil
 }
 
-func (k *keyring) printReseal(w io.Writer, r driver.ResealReport, left leftover) error {
+func (k *keysFlags) printReseal(w io.Writer, r driver.ResealReport, left leftover) error {
 	if k.json {
 		out := jsonReseal{DryRun: k.dryRun, Passes: r.Passes, Rows: r.Rows, Resealed: r.Resealed, Sealed: r.Sealed, Lost: r.Lost,
 			Destroyed: r.Destroyed, Unreadable: r.Unreadable, Duplicates: r.Duplicates, Orphans: r.Orphans, Left: r.Left(),

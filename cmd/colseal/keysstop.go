@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 )
 
-func newKeysRevoke(k *keyring) *cobra.Command {
+func newKeysRevoke(k *keysFlags) *cobra.Command {
 	var why string
 	cmd := &cobra.Command{
 		Use:   "revoke KEY --why REASON",
@@ -35,7 +35,7 @@ func newKeysRevoke(k *keyring) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return k.stop(cmd, key, "revoke", func() (keycache.Key, error) { return o.admin.Revoke(ctx, id, why) })
+				return k.stop(cmd, key, "revoke", func() (keyring.Key, error) { return o.admin.Revoke(ctx, id, why) })
 			})
 		},
 	}
@@ -46,7 +46,7 @@ func newKeysRevoke(k *keyring) *cobra.Command {
 	return cmd
 }
 
-func newKeysRetire(k *keyring) *cobra.Command {
+func newKeysRetire(k *keysFlags) *cobra.Command {
 	var why string
 	var src source
 	var unchecked bool
@@ -72,7 +72,7 @@ func newKeysRetire(k *keyring) *cobra.Command {
 						return err
 					}
 				}
-				return k.stop(cmd, key, "retire", func() (keycache.Key, error) { return o.admin.Retire(ctx, id, why) })
+				return k.stop(cmd, key, "retire", func() (keyring.Key, error) { return o.admin.Retire(ctx, id, why) })
 			})
 		},
 	}
@@ -87,10 +87,10 @@ func newKeysRetire(k *keyring) *cobra.Command {
 }
 
 // stop has a key revoked or retired, once that is confirmed, and reports it.
-func (k *keyring) stop(cmd *cobra.Command, key keycache.Key, verb string, change func() (keycache.Key, error)) error {
+func (k *keysFlags) stop(cmd *cobra.Command, key keyring.Key, verb string, change func() (keyring.Key, error)) error {
 	what := fmt.Sprintf("%s key %s of %s, epoch %d", key.Purpose, keyID(key.ID), scopeText(key.Scope), key.Epoch)
 	if k.dryRun {
-		return k.report(cmd.OutOrStdout(), verb, []keycache.Key{key}, fmt.Sprintf("would %s %s, which is %s", verb, what, key.State))
+		return k.report(cmd.OutOrStdout(), verb, []keyring.Key{key}, fmt.Sprintf("would %s %s, which is %s", verb, what, key.State))
 	}
 	if err := k.confirm(cmd, fmt.Sprintf("About to %s %s.", verb, what), keyID(key.ID)); err != nil {
 		return err
@@ -99,12 +99,12 @@ func (k *keyring) stop(cmd *cobra.Command, key keycache.Key, verb string, change
 	if err != nil {
 		return err
 	}
-	return k.report(cmd.OutOrStdout(), verb, []keycache.Key{key}, strings.TrimSuffix(verb, "e")+"ed "+what)
+	return k.report(cmd.OutOrStdout(), verb, []keyring.Key{key}, strings.TrimSuffix(verb, "e")+"ed "+what)
 }
 
 // checkUnused refuses a search key that cells are under.
-func (k *keyring) checkUnused(ctx context.Context, o *opened, src *source, key keycache.Key) error {
-	if key.Purpose != keycache.PurposeSearch {
+func (k *keysFlags) checkUnused(ctx context.Context, o *opened, src *source, key keyring.Key) error {
+	if key.Purpose != keyring.PurposeSearch {
 		return nil
 	}
 	if err := o.settled(ctx, key); err != nil {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 )
 
 const root = "../.."
@@ -114,7 +114,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 
 func TestKeyringDDL(t *testing.T) {
 	page := pages(t)["docs/keys.md"]
-	ddl := keycache.OpenStore(nil, keycache.Postgres, "").DDL()
+	ddl := keyring.OpenStore(nil, keyring.Postgres, "").DDL()
 	if !strings.Contains(plain(page), plain(ddl)) {
 		t.Errorf("docs/keys.md does not hold the statement that the program prints:\n%s", ddl)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	_ "github.com/colseal/colseal/kms/awskms" // kms.Open knows awskms:// by this import
 	"github.com/colseal/colseal/schema"
@@ -81,7 +82,7 @@ func status(err error) int {
 }
 
 func tenants(ctx context.Context, db *sql.DB, ssn, id any) error {
-	ctx = keycache.WithScope(ctx, "tenant:42")
+	ctx = keyring.WithScope(ctx, "tenant:42")
 	_, err := db.ExecContext(ctx, "UPDATE users SET ssn = $1 WHERE id = $2", ssn, id)
 	return err
 }
@@ -96,9 +97,9 @@ func keys() driver.Config {
 	return cfg
 }
 
-func operator(ctx context.Context, db *sql.DB, key kms.Wrapper) (keycache.Key, error) {
-	admin := keycache.NewAdmin(keycache.OpenStore(db, keycache.Postgres, ""), key, keycache.AdminConfig{By: "ann"})
-	next, err := admin.Rotate(ctx, keycache.PurposeData, "tenant:42")
+func operator(ctx context.Context, db *sql.DB, key kms.Wrapper) (keyring.Key, error) {
+	admin := keyring.NewAdmin(keyring.OpenStore(db, keyring.Postgres, ""), key, keyring.AdminConfig{By: "ann"})
+	next, err := admin.Rotate(ctx, keyring.PurposeData, "tenant:42")
 	return next, err
 }
 

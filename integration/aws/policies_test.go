@@ -16,6 +16,7 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"
 )
@@ -75,7 +76,7 @@ func record(t *testing.T) recorded {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	store := keycache.OpenStore(db, keycache.SQLite, "")
+	store := keyring.OpenStore(db, keyring.SQLite, "")
 	if err := store.Create(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -84,16 +85,16 @@ func record(t *testing.T) recorded {
 	r.app = requests(srv, names)
 	srv.Reset()
 
-	ops := keycache.NewAdmin(store, awskms.New(srv.Client(t), "alias/next"), keycache.AdminConfig{By: "test"})
+	ops := keyring.NewAdmin(store, awskms.New(srv.Client(t), "alias/next"), keyring.AdminConfig{By: "test"})
 	tenant := "tenant:42"
-	keys, err := ops.Keys(t.Context(), keycache.Filter{Scope: &tenant})
+	keys, err := ops.Keys(t.Context(), keyring.Filter{Scope: &tenant})
 	if err != nil || len(keys) == 0 {
 		t.Fatal(keys, err)
 	}
-	if _, err := ops.Rewrap(t.Context(), keycache.RewrapOptions{}); err != nil {
+	if _, err := ops.Rewrap(t.Context(), keyring.RewrapOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ops.Rotate(t.Context(), keycache.PurposeData, tenant); err != nil {
+	if _, err := ops.Rotate(t.Context(), keyring.PurposeData, tenant); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := ops.Revoke(t.Context(), keys[0].ID, "test"); err != nil {
@@ -111,14 +112,14 @@ func record(t *testing.T) recorded {
 
 // runApplication makes keys of both purposes in two scopes, and reads them in a second
 // process.
-func runApplication(t *testing.T, store *keycache.Store, w *awskms.Wrapper) {
+func runApplication(t *testing.T, store *keyring.Store, w *awskms.Wrapper) {
 	t.Helper()
 	random := keycache.Column{Identity: "users.ssn", Suite: codec.SuiteRandomized}
 	search := keycache.Column{Identity: "users.email", Suite: codec.SuiteDeterministic}
 	for range 2 {
 		c := keycache.New(store, w, keycache.Config{})
 		for _, scope := range []string{"", "tenant:42"} {
-			ctx := keycache.WithScope(context.Background(), scope)
+			ctx := keyring.WithScope(context.Background(), scope)
 			if _, err := c.Sealer(ctx, random, 1); err != nil {
 				t.Fatal(err)
 			}

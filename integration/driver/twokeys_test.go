@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -41,8 +41,8 @@ func TestSQLiteTwoSearchKeys(t *testing.T) {
 	}
 	first := open()
 	exec(first, "INSERT INTO users VALUES (1,'a','x'), (2,'b','y'), (3,NULL,'x'), (4,'a','y')")
-	admin := keycache.NewAdmin(keycache.OpenStore(raw, keycache.SQLite, ""), w, keycache.AdminConfig{})
-	if _, err := admin.Rotate(t.Context(), keycache.PurposeSearch, ""); err != nil {
+	admin := keyring.NewAdmin(keyring.OpenStore(raw, keyring.SQLite, ""), w, keyring.AdminConfig{})
+	if _, err := admin.Rotate(t.Context(), keyring.PurposeSearch, ""); err != nil {
 		t.Fatal(err)
 	}
 	exec(raw, "UPDATE colseal_keys SET seals_from = '2001-01-01T00:00:00.000Z' WHERE purpose = 'search' AND epoch = 2")

@@ -16,29 +16,30 @@ import (
 	"github.com/colseal/colseal/integration/mortal"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"
 )
 
 // states are the states of a ring's keys, oldest first.
-func (w *world) states(t *testing.T, purpose keycache.Purpose, scope string) string {
+func (w *world) states(t *testing.T, purpose keyring.Purpose, scope string) string {
 	t.Helper()
 	var all []string
-	for _, k := range w.keys(t, keycache.Filter{Purpose: purpose, Scope: &scope}) {
+	for _, k := range w.keys(t, keyring.Filter{Purpose: purpose, Scope: &scope}) {
 		all = append(all, string(k.State))
 	}
 	return strings.Join(all, " ")
 }
 
-func (w *world) keys(t *testing.T, f keycache.Filter) []keycache.Key {
+func (w *world) keys(t *testing.T, f keyring.Filter) []keyring.Key {
 	t.Helper()
-	return must[[]keycache.Key](t)(w.admin(t).Keys(t.Context(), f))
+	return must[[]keyring.Key](t)(w.admin(t).Keys(t.Context(), f))
 }
 
 // newest is the newest key of a ring.
-func (w *world) newest(t *testing.T, purpose keycache.Purpose, scope string) keycache.Key {
+func (w *world) newest(t *testing.T, purpose keyring.Purpose, scope string) keyring.Key {
 	t.Helper()
-	keys := w.keys(t, keycache.Filter{Purpose: purpose, Scope: &scope})
+	keys := w.keys(t, keyring.Filter{Purpose: purpose, Scope: &scope})
 	return keys[len(keys)-1]
 }
 
@@ -66,28 +67,28 @@ func TestLifeOfKeys(t *testing.T) {
 			if n != written || m != written || err != nil || err2 != nil {
 				t.Fatalf("%d read, %v, and %d found, %v, of %d", n, err, m, err2, written)
 			}
-			if got := w.states(t, keycache.PurposeData, ""); got != data {
+			if got := w.states(t, keyring.PurposeData, ""); got != data {
 				t.Fatalf("data keys: %s, want %s", got, data)
 			}
-			if got := w.states(t, keycache.PurposeSearch, ""); got != search {
+			if got := w.states(t, keyring.PurposeSearch, ""); got != search {
 				t.Fatalf("search keys: %s, want %s", got, search)
 			}
 		}
 		step("active", "active")
-		must[keycache.Key](t)(a.Rotate(ctx, keycache.PurposeData, ""))
+		must[keyring.Key](t)(a.Rotate(ctx, keyring.PurposeData, ""))
 		step("retired active", "active")
-		must[keycache.Key](t)(a.Revoke(ctx, w.newest(t, keycache.PurposeData, "").ID, "leaked"))
+		must[keyring.Key](t)(a.Revoke(ctx, w.newest(t, keyring.PurposeData, "").ID, "leaked"))
 		step("retired revoked active", "active")
 
-		old := w.newest(t, keycache.PurposeSearch, "")
-		next := must[keycache.Key](t)(a.Rotate(ctx, keycache.PurposeSearch, ""))
+		old := w.newest(t, keyring.PurposeSearch, "")
+		next := must[keyring.Key](t)(a.Rotate(ctx, keyring.PurposeSearch, ""))
 		step("retired revoked active", "active next")
-		if _, err := a.Retire(ctx, old.ID, ""); !errors.Is(err, keycache.ErrKeyInUse) {
+		if _, err := a.Retire(ctx, old.ID, ""); !errors.Is(err, keyring.ErrKeyInUse) {
 			t.Fatalf("retired: %v", err)
 		}
 		w.exec(t, "UPDATE colseal_keys SET seals_from = now() WHERE key_id = $1", int64(next.ID))
 		step("retired revoked active", "searched active")
-		if _, err := a.Retire(ctx, old.ID, ""); !errors.Is(err, keycache.ErrKeyInUse) {
+		if _, err := a.Retire(ctx, old.ID, ""); !errors.Is(err, keyring.ErrKeyInUse) {
 			t.Fatalf("retired: %v", err)
 		}
 		w.settle(t)
@@ -96,11 +97,11 @@ func TestLifeOfKeys(t *testing.T) {
 			t.Fatalf("%+v", r)
 		}
 		_ = db.Close()
-		must[keycache.Key](t)(a.Retire(ctx, old.ID, "changed"))
+		must[keyring.Key](t)(a.Retire(ctx, old.ID, "changed"))
 		step("retired revoked active", "retired active")
 
 		kek := w.kms.CreateKey(kmstest.Alias(alias))
-		r := must[keycache.RewrapReport](t)(a.Rewrap(ctx, keycache.RewrapOptions{}))
+		r := must[keyring.RewrapReport](t)(a.Rewrap(ctx, keyring.RewrapOptions{}))
 		if r.KEK != kek || r.Rewrapped != 5 || r.Total != 5 {
 			t.Fatalf("%+v", r)
 		}
@@ -131,34 +132,34 @@ func TestOperatorsRace(t *testing.T) {
 		w := newWorld(t, pg)
 		ctx := t.Context()
 		seal(t, w, "", "tenant:1")
-		first := w.newest(t, keycache.PurposeData, "").ID
+		first := w.newest(t, keyring.PurposeData, "").ID
 		var wg sync.WaitGroup
 		for range 3 {
 			a := w.admin(t)
 			wg.Go(func() {
 				for range 3 {
-					k, err := a.Rotate(ctx, keycache.PurposeData, "")
+					k, err := a.Rotate(ctx, keyring.PurposeData, "")
 					if err == nil {
 						_, err = a.Revoke(ctx, k.ID, "race")
 					}
-					if _, err2 := a.Rotate(ctx, keycache.PurposeSearch, ""); err != nil || err2 != nil {
+					if _, err2 := a.Rotate(ctx, keyring.PurposeSearch, ""); err != nil || err2 != nil {
 						t.Error(err, err2)
 					}
 					if _, err := a.Revoke(ctx, first, "race"); err != nil {
 						t.Error(err)
 					}
-					if _, err := a.Rewrap(ctx, keycache.RewrapOptions{Force: true}); err != nil {
+					if _, err := a.Rewrap(ctx, keyring.RewrapOptions{Force: true}); err != nil {
 						t.Error(err)
 					}
 				}
 			})
 		}
 		wg.Wait()
-		data := w.states(t, keycache.PurposeData, "")
+		data := w.states(t, keyring.PurposeData, "")
 		if !strings.HasSuffix(data, " active") || strings.Count(data, "active") != 1 || strings.Count(data, "revoked") < 4 {
 			t.Errorf("data keys: %s", data)
 		}
-		if got := w.states(t, keycache.PurposeSearch, ""); got != "active next" {
+		if got := w.states(t, keyring.PurposeSearch, ""); got != "active next" {
 			t.Errorf("search keys: %s", got)
 		}
 		seal(t, w, "", "tenant:1")
@@ -195,7 +196,7 @@ func TestDestroyRacesPrograms(t *testing.T) {
 				wg.Go(func() {
 					<-start
 					for {
-						if _, err := a.Rotate(ctx, keycache.PurposeData, scope); errors.Is(err, keycache.ErrKeyDestroyed) {
+						if _, err := a.Rotate(ctx, keyring.PurposeData, scope); errors.Is(err, keyring.ErrKeyDestroyed) {
 							return
 						} else if err != nil && !strings.Contains(err.Error(), "no free key id") {
 							t.Error(err)
@@ -213,7 +214,7 @@ func TestDestroyRacesPrograms(t *testing.T) {
 						if err == nil {
 							return
 						}
-						if !errors.Is(err, keycache.ErrKeyNotFound) {
+						if !errors.Is(err, keyring.ErrKeyNotFound) {
 							t.Error(err)
 							return
 						}
@@ -222,12 +223,12 @@ func TestDestroyRacesPrograms(t *testing.T) {
 			}
 			close(start)
 			wg.Wait()
-			for _, k := range w.keys(t, keycache.Filter{Scope: &scope}) {
-				if k.State != keycache.StateDestroyed || k.Wrapped.Blob != nil || k.ChangedWhy != "gdpr" {
+			for _, k := range w.keys(t, keyring.Filter{Scope: &scope}) {
+				if k.State != keyring.StateDestroyed || k.Wrapped.Blob != nil || k.ChangedWhy != "gdpr" {
 					t.Errorf("%+v outlived its scope", k)
 				}
 			}
-			if n := len(w.keys(t, keycache.Filter{Scope: &scope, Purpose: keycache.PurposeSearch})); n != 1 {
+			if n := len(w.keys(t, keyring.Filter{Scope: &scope, Purpose: keyring.PurposeSearch})); n != 1 {
 				t.Errorf("%d tombstones for a purpose that had no keys", n)
 			}
 		}
@@ -240,7 +241,7 @@ func TestDestroyedScopeReads(t *testing.T) {
 		w := newWorld(t, pg)
 		ctx := t.Context()
 		seal(t, w, "", "tenant:1", "tenant:2")
-		must[[]keycache.Key](t)(w.admin(t).Destroy(ctx, "tenant:1", "gdpr"))
+		must[[]keyring.Key](t)(w.admin(t).Destroy(ctx, "tenant:1", "gdpr"))
 		db := w.open(t)
 		_, reading := read(ctx, db, "tenant:1")
 		_, finding := found(ctx, db, "tenant:1", "ann")
@@ -273,19 +274,19 @@ func TestGrants(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n := len(w.keys(t, keycache.Filter{Purpose: keycache.PurposeData})); n < 2 {
+		if n := len(w.keys(t, keyring.Filter{Purpose: keyring.PurposeData})); n < 2 {
 			t.Errorf("%d data keys: the program did not rotate", n)
 		}
 
-		as := func(r role) *keycache.Admin {
+		as := func(r role) *keyring.Admin {
 			db := must[*sql.DB](t)(sql.Open("pgx", r.dsn))
 			t.Cleanup(func() { _ = db.Close() })
-			return keycache.NewAdmin(keycache.OpenStore(db, keycache.Postgres, ""), awskms.New(w.kms.Client(t), alias), keycache.AdminConfig{})
+			return keyring.NewAdmin(keyring.OpenStore(db, keyring.Postgres, ""), awskms.New(w.kms.Client(t), alias), keyring.AdminConfig{})
 		}
-		id := w.newest(t, keycache.PurposeData, "").ID
-		everything := func(a *keycache.Admin) []error {
+		id := w.newest(t, keyring.PurposeData, "").ID
+		everything := func(a *keyring.Admin) []error {
 			_, revoke := a.Revoke(ctx, id, "")
-			_, rewrap := a.Rewrap(ctx, keycache.RewrapOptions{Force: true})
+			_, rewrap := a.Rewrap(ctx, keyring.RewrapOptions{Force: true})
 			_, destroy := a.DestroyDefault(ctx, "")
 			return []error{revoke, rewrap, destroy}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/colseal/colseal/integration/mortal"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"
 )
@@ -33,7 +34,7 @@ type deed struct {
 var deeds = []deed{
 	{"rotate data", func(t *testing.T, w *world) string { return "rotate data" },
 		func(t *testing.T, w *world, _ string) {
-			if s := w.states(t, keycache.PurposeData, ""); !strings.HasSuffix(s, "retired active") {
+			if s := w.states(t, keyring.PurposeData, ""); !strings.HasSuffix(s, "retired active") {
 				t.Error(s)
 			}
 		}},
@@ -41,34 +42,34 @@ var deeds = []deed{
 		w.oneSearchKey(t)
 		return "rotate search"
 	}, func(t *testing.T, w *world, _ string) {
-		if s := w.states(t, keycache.PurposeSearch, ""); !strings.HasSuffix(s, "active next") {
+		if s := w.states(t, keyring.PurposeSearch, ""); !strings.HasSuffix(s, "active next") {
 			t.Error(s)
 		}
 	}},
 	{"revoke data", func(t *testing.T, w *world) string {
-		return fmt.Sprint("revoke ", w.newest(t, keycache.PurposeData, "").ID)
+		return fmt.Sprint("revoke ", w.newest(t, keyring.PurposeData, "").ID)
 	}, func(t *testing.T, w *world, _ string) {
-		if s := w.states(t, keycache.PurposeData, ""); !strings.HasSuffix(s, "revoked active") {
+		if s := w.states(t, keyring.PurposeData, ""); !strings.HasSuffix(s, "revoked active") {
 			t.Error(s)
 		}
 	}},
 	{"revoke search", func(t *testing.T, w *world) string {
 		w.oneSearchKey(t)
-		return fmt.Sprint("revoke ", w.newest(t, keycache.PurposeSearch, "").ID)
+		return fmt.Sprint("revoke ", w.newest(t, keyring.PurposeSearch, "").ID)
 	}, func(t *testing.T, w *world, _ string) {
-		if s := w.states(t, keycache.PurposeSearch, ""); !strings.HasSuffix(s, "revoked next") {
+		if s := w.states(t, keyring.PurposeSearch, ""); !strings.HasSuffix(s, "revoked next") {
 			t.Error(s)
 		}
 	}},
 	{"retire", func(t *testing.T, w *world) string {
 		w.oneSearchKey(t)
-		old := w.newest(t, keycache.PurposeSearch, "")
-		must[keycache.Key](t)(w.admin(t).Rotate(t.Context(), keycache.PurposeSearch, ""))
+		old := w.newest(t, keyring.PurposeSearch, "")
+		must[keyring.Key](t)(w.admin(t).Rotate(t.Context(), keyring.PurposeSearch, ""))
 		w.settle(t)
 		w.exec(t, "TRUNCATE letters") // in the place of re-sealing them
 		return fmt.Sprint("retire ", old.ID)
 	}, func(t *testing.T, w *world, _ string) {
-		if s := w.states(t, keycache.PurposeSearch, ""); !strings.HasSuffix(s, "retired active") {
+		if s := w.states(t, keyring.PurposeSearch, ""); !strings.HasSuffix(s, "retired active") {
 			t.Error(s)
 		}
 	}},
@@ -76,11 +77,11 @@ var deeds = []deed{
 		tenants++
 		scope := fmt.Sprint("tenant:", tenants)
 		seal(t, w, scope)
-		must[keycache.Key](t)(w.admin(t).Rotate(t.Context(), keycache.PurposeData, scope))
+		must[keyring.Key](t)(w.admin(t).Rotate(t.Context(), keyring.PurposeData, scope))
 		return "destroy " + scope
 	}, func(t *testing.T, w *world, did string) {
 		scope := strings.TrimPrefix(did, "destroy ")
-		if s := w.states(t, keycache.PurposeData, scope) + " " + w.states(t, keycache.PurposeSearch, scope); s != "destroyed destroyed destroyed destroyed destroyed" {
+		if s := w.states(t, keyring.PurposeData, scope) + " " + w.states(t, keyring.PurposeSearch, scope); s != "destroyed destroyed destroyed destroyed destroyed" {
 			t.Error(s)
 		}
 		if _, err := read(t.Context(), w.open(t), scope); !errors.Is(err, driver.ErrKeyDestroyed) {
@@ -93,10 +94,10 @@ var deeds = []deed{
 		w.kms.CreateKey(kmstest.Alias(alias))
 		return "rewrap"
 	}, func(t *testing.T, w *world, _ string) {
-		keys := w.keys(t, keycache.Filter{})
+		keys := w.keys(t, keyring.Filter{})
 		for _, k := range keys {
-			if k.KEK != keys[0].KEK {
-				t.Errorf("key %08x is under %s, others under %s", k.ID, k.KEK, keys[0].KEK)
+			if k.Wrapped.KeyID != keys[0].Wrapped.KeyID {
+				t.Errorf("key %08x is under %s, others under %s", k.ID, k.Wrapped.KeyID, keys[0].Wrapped.KeyID)
 			}
 		}
 	}},
@@ -222,10 +223,10 @@ func (w *world) holds(t *testing.T, does string) {
 	if !destroys {
 		return
 	}
-	states := strings.Fields(w.states(t, keycache.PurposeData, scope) + " " + w.states(t, keycache.PurposeSearch, scope))
+	states := strings.Fields(w.states(t, keyring.PurposeData, scope) + " " + w.states(t, keyring.PurposeSearch, scope))
 	gone := 0
 	for _, s := range states {
-		if s == string(keycache.StateDestroyed) {
+		if s == string(keyring.StateDestroyed) {
 			gone++
 		}
 	}

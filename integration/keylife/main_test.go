@@ -16,7 +16,7 @@ import (
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/mortal"
 	"github.com/colseal/colseal/integration/pgtest"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"
 	"github.com/colseal/colseal/schema"
@@ -67,15 +67,15 @@ func (w *world) exec(t *testing.T, query string, args ...any) {
 	}
 }
 
-func (w *world) store(t *testing.T) *keycache.Store {
+func (w *world) store(t *testing.T) *keyring.Store {
 	t.Helper()
-	return keycache.OpenStore(w.pg.Admin, keycache.Postgres, "")
+	return keyring.OpenStore(w.pg.Admin, keyring.Postgres, "")
 }
 
 // admin returns an operator.
-func (w *world) admin(t *testing.T) *keycache.Admin {
+func (w *world) admin(t *testing.T) *keyring.Admin {
 	t.Helper()
-	return keycache.NewAdmin(w.store(t), awskms.New(w.kms.Client(t), alias), keycache.AdminConfig{By: "ann"})
+	return keyring.NewAdmin(w.store(t), awskms.New(w.kms.Client(t), alias), keyring.AdminConfig{By: "ann"})
 }
 
 // open is a program that has just started.
@@ -105,14 +105,14 @@ func openLetters(dsn string, cfg driver.Config, life *mortal.Life) (*sql.DB, err
 
 // write writes a letter in a scope.
 func write(ctx context.Context, db *sql.DB, scope, sender, body string) error {
-	_, err := db.ExecContext(keycache.WithScope(ctx, scope),
+	_, err := db.ExecContext(keyring.WithScope(ctx, scope),
 		"INSERT INTO letters (scope, sender, body) VALUES ($1, $2, $3)", scope, sender, body)
 	return err
 }
 
 // found counts the letters of a sender in a scope, by an equality search.
 func found(ctx context.Context, db *sql.DB, scope, sender string) (n int, err error) {
-	err = db.QueryRowContext(keycache.WithScope(ctx, scope),
+	err = db.QueryRowContext(keyring.WithScope(ctx, scope),
 		"SELECT count(*) FROM letters WHERE sender = $1", sender).Scan(&n)
 	return n, err
 }

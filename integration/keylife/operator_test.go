@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/integration/mortal"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -49,7 +49,7 @@ func operate() error {
 		return err
 	}
 	life.Restart(dieAt) // connecting changes nothing
-	a := keycache.NewAdmin(keycache.OpenStore(db, keycache.Postgres, ""), life.KMS(w), keycache.AdminConfig{By: "ann"})
+	a := keyring.NewAdmin(keyring.OpenStore(db, keyring.Postgres, ""), life.KMS(w), keyring.AdminConfig{By: "ann"})
 	if err := doTo(ctx, a, os.Getenv("OPERATOR_DOES")); err != nil {
 		return err
 	}
@@ -58,13 +58,13 @@ func operate() error {
 }
 
 // doTo does to the keys what a line says: "rotate data", "revoke 1234", …
-func doTo(ctx context.Context, a *keycache.Admin, line string) error {
+func doTo(ctx context.Context, a *keyring.Admin, line string) error {
 	verb, object, _ := strings.Cut(line, " ")
 	id, _ := strconv.ParseUint(object, 10, 32)
 	var err error
 	switch verb {
 	case "rotate":
-		_, err = a.Rotate(ctx, keycache.Purpose(object), "")
+		_, err = a.Rotate(ctx, keyring.Purpose(object), "")
 	case "revoke":
 		_, err = a.Revoke(ctx, uint32(id), "killed")
 	case "retire":
@@ -72,7 +72,7 @@ func doTo(ctx context.Context, a *keycache.Admin, line string) error {
 	case "destroy":
 		_, err = a.Destroy(ctx, object, "killed")
 	case "rewrap":
-		_, err = a.Rewrap(ctx, keycache.RewrapOptions{Parallel: 2})
+		_, err = a.Rewrap(ctx, keyring.RewrapOptions{Parallel: 2})
 	default:
 		err = fmt.Errorf("no verb %q", verb)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 )
 
 // The change of a search key, from its beginning to its end, beside programs that search and write all along. What
@@ -34,7 +35,7 @@ func TestChangeUnderLoad(t *testing.T) {
 		l.start()
 		l.during("with one key", func(db *sql.DB) bool { return l.searches.Load() > 50 && l.group(db) == nil })
 
-		next, err := w.admin.Rotate(t.Context(), keycache.PurposeSearch, "")
+		next, err := w.admin.Rotate(t.Context(), keyring.PurposeSearch, "")
 		if err != nil {
 			t.Fatal(err)
 		}

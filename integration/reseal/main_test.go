@@ -13,7 +13,7 @@ import (
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	_ "github.com/colseal/colseal/kms/localkms"
 	"github.com/colseal/colseal/schema"
@@ -40,7 +40,7 @@ type world struct {
 	kmsURL string
 	tables *schema.Schema
 	db     *sql.DB
-	admin  *keycache.Admin
+	admin  *keyring.Admin
 }
 
 func newWorld(t *testing.T, pg *pgtest.DB, tables *schema.Schema, ddl string) *world {
@@ -52,11 +52,11 @@ func newWorld(t *testing.T, pg *pgtest.DB, tables *schema.Schema, ddl string) *w
 	}
 	mustExec(t, pg.Admin, ddl)
 	w.db = w.open(t, nil)
-	store := keycache.OpenStore(pg.Admin, keycache.Postgres, "")
+	store := keyring.OpenStore(pg.Admin, keyring.Postgres, "")
 	if err := store.Create(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.admin = keycache.NewAdmin(store, w.kms, keycache.AdminConfig{By: "test"})
+	w.admin = keyring.NewAdmin(store, w.kms, keyring.AdminConfig{By: "test"})
 	return w
 }
 
@@ -90,7 +90,7 @@ func open(dsn string, cfg driver.Config) (*sql.DB, error) {
 // renew has data keys and search keys of a scope followed by new ones, which seal from now on and have done so for hours.
 func (w *world) renew(t *testing.T, scope string) {
 	t.Helper()
-	for _, p := range []keycache.Purpose{keycache.PurposeData, keycache.PurposeSearch} {
+	for _, p := range []keyring.Purpose{keyring.PurposeData, keyring.PurposeSearch} {
 		if _, err := w.admin.Rotate(t.Context(), p, scope); err != nil {
 			t.Fatal(err)
 		}
@@ -101,12 +101,12 @@ func (w *world) renew(t *testing.T, scope string) {
 // retire ends the search keys that no longer seal.
 func (w *world) retire(t *testing.T) {
 	t.Helper()
-	keys, err := w.admin.Keys(t.Context(), keycache.Filter{Purpose: keycache.PurposeSearch})
+	keys, err := w.admin.Keys(t.Context(), keyring.Filter{Purpose: keyring.PurposeSearch})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range keys {
-		if k.State == keycache.StateSearched {
+		if k.State == keyring.StateSearched {
 			if _, err := w.admin.Retire(t.Context(), k.ID, "re-sealed"); err != nil {
 				t.Fatal(err)
 			}

@@ -13,7 +13,7 @@ import (
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/integration/pgtest/wiretap"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
 )
@@ -62,7 +62,7 @@ func testTable(t *testing.T, w *world) {
 		for i := from; i <= to; i++ {
 			ctx := t.Context()
 			if i%10 == 0 { // not among those that are searched for below
-				ctx = keycache.WithScope(ctx, "tenant:7")
+				ctx = keyring.WithScope(ctx, "tenant:7")
 			}
 			var ssn any = fmt.Sprint("ssn-", i)
 			if i%3 == 0 {

@@ -12,7 +12,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", for the keyring
 
 	"github.com/colseal/colseal/integration/pgtest"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/localkms"
 )
@@ -64,8 +64,8 @@ func (p *twoKeys) rotate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = pool.Close() }()
-	admin := keycache.NewAdmin(keycache.OpenStore(pool, keycache.Postgres, ""), p.kms, keycache.AdminConfig{})
-	if _, err := admin.Rotate(t.Context(), keycache.PurposeSearch, ""); err != nil {
+	admin := keyring.NewAdmin(keyring.OpenStore(pool, keyring.Postgres, ""), p.kms, keyring.AdminConfig{})
+	if _, err := admin.Rotate(t.Context(), keyring.PurposeSearch, ""); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -43,8 +43,8 @@ func start(t *testing.T, read func() telemetry.Snapshot) (*telemetry.Handle, fun
 	h.Counts.Plaintext()
 	h.Counts.Refused("mode")
 	h.Counts.Rejected("auth")
-	_, done := h.ObserveKMS(t.Context(), keycache.KMSCall{Op: keycache.OpUnwrap, Purpose: keycache.PurposeData})
-	done(keycache.KMSAnswer{Err: fmt.Errorf("x: %w", kms.ErrThrottled)})
+	_, done := h.ObserveKMS(t.Context(), kms.Call{Op: kms.OpUnwrap, Purpose: "data"})
+	done(kms.Answer{Err: fmt.Errorf("x: %w", kms.ErrThrottled)})
 	return h, func() map[string]metricdata.Metrics {
 		var rm metricdata.ResourceMetrics
 		if err := reader.Collect(context.Background(), &rm); err != nil {

@@ -7,6 +7,7 @@
 package audit
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 )
@@ -102,3 +103,30 @@ var (
 		Table, Column, Suppressed)
 	CatalogReread = event("colseal.catalog.reread", slog.LevelDebug, "what is known of tables and columns is read again", Because)
 )
+
+// Key returns the attributes that name a data key. Empty ones are left out, but not the
+// scope of a key whose purpose is known: "" is the name of the default one.
+func Key(id uint32, purpose, scope string, epoch int64, kek string) []slog.Attr {
+	attrs := make([]slog.Attr, 0, 8)
+	if id != 0 {
+		attrs = append(attrs, slog.String(KeyID, fmt.Sprintf("%08x", id)))
+	}
+	if purpose != "" {
+		attrs = append(attrs, slog.String(Purpose, purpose), slog.String(Scope, scope))
+	}
+	if epoch != 0 {
+		attrs = append(attrs, slog.Int64(Epoch, epoch))
+	}
+	if kek != "" {
+		attrs = append(attrs, slog.String(KEK, kek))
+	}
+	return attrs
+}
+
+// KeyMade is the event of a key that was just made.
+func KeyMade(epoch int64) Event {
+	if epoch > 1 {
+		return KeyRotated
+	}
+	return KeyCreated
+}

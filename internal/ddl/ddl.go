@@ -16,14 +16,14 @@ import (
 
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
 
 // Options say what to write. The zero value is usable.
 type Options struct {
 	Dialect  dialect.Dialect
-	KeyTable string // default keycache.DefaultTable
+	KeyTable string // default keyring.DefaultTable
 
 	// NotValid makes PostgreSQL hold only new rows and updated ones to the CHECK, for tables
 	// that hold plaintext until it is sealed.
@@ -36,7 +36,7 @@ type Options struct {
 // Write returns the statements for a schema. The same schema and options give the same
 // text. The error is about the name of the key table.
 func Write(s *schema.Schema, o Options) (string, error) {
-	keys := keycache.OpenStore(nil, keycache.Dialect(o.Dialect), o.KeyTable).DDL() // the DDL needs no database
+	keys := keyring.OpenStore(nil, o.Dialect, o.KeyTable).DDL() // the DDL needs no database
 	if keys == "" {
 		return "", fmt.Errorf("ddl: %q is not a table name; write table or schema.table", o.KeyTable)
 	}

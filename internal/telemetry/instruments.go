@@ -5,6 +5,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 )
 
 // Instrument describes one metric.
@@ -106,10 +107,10 @@ var gauges = []gauge{
 	{Instrument{"colseal.key.age", Gauge, "s", []attribute.Key{keyPurpose}, "Age of the oldest key that seals, over the scopes in memory"},
 		func(s *state, emit func(float64, ...attribute.KeyValue)) {
 			if s.Keys.DataKeyAge > 0 {
-				emit(s.Keys.DataKeyAge.Seconds(), keyPurpose.String(string(keycache.PurposeData)))
+				emit(s.Keys.DataKeyAge.Seconds(), keyPurpose.String(string(keyring.PurposeData)))
 			}
 			if s.Keys.SearchKeyAge > 0 {
-				emit(s.Keys.SearchKeyAge.Seconds(), keyPurpose.String(string(keycache.PurposeSearch)))
+				emit(s.Keys.SearchKeyAge.Seconds(), keyPurpose.String(string(keyring.PurposeSearch)))
 			}
 		}},
 	{Instrument{"colseal.key.budget_left", Gauge, "1", nil, "The least share of MaxSeals that a data key which seals has left, over the scopes in memory"},

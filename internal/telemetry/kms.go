@@ -10,15 +10,14 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/kms"
 )
 
 // SpanPrefix begins the name of every span; the operation follows.
 const SpanPrefix = "colseal.kms."
 
-// ObserveKMS is a keycache.KMSObserver: a span and a duration for each request.
-func (h *Handle) ObserveKMS(ctx context.Context, call keycache.KMSCall) (context.Context, func(keycache.KMSAnswer)) {
+// ObserveKMS is a kms.Observer: a span and a duration for each request.
+func (h *Handle) ObserveKMS(ctx context.Context, call kms.Call) (context.Context, func(kms.Answer)) {
 	begun := time.Now()
 	ctx, span := h.tracer.Start(ctx, SpanPrefix+call.Op, trace.WithSpanKind(trace.SpanKindClient))
 	if span.IsRecording() {
@@ -26,7 +25,7 @@ func (h *Handle) ObserveKMS(ctx context.Context, call keycache.KMSCall) (context
 		span.SetAttributes(keyKeyID.String(fmt.Sprintf("%08x", call.KeyID)), keyPurpose.String(string(call.Purpose)),
 			keyEpoch.Int64(call.Epoch))
 	}
-	return ctx, func(answer keycache.KMSAnswer) {
+	return ctx, func(answer kms.Answer) {
 		took := time.Since(begun)
 		attrs := []attribute.KeyValue{keyOperation.String(call.Op), keyPurpose.String(string(call.Purpose))}
 		// The class alone: an error's text is for people who may read logs.

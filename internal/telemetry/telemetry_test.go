@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/kms"
 )
 
 func TestPageListsInstruments(t *testing.T) {
@@ -32,8 +32,8 @@ func TestPageListsInstruments(t *testing.T) {
 // Without an SDK nothing happens, and nothing fails.
 func TestWithoutAnSDK(t *testing.T) {
 	h := Start(Config{}, func() Snapshot { return Snapshot{Open: true} })
-	_, done := h.ObserveKMS(t.Context(), keycache.KMSCall{Op: keycache.OpGenerate})
-	done(keycache.KMSAnswer{Err: errors.New("x")})
+	_, done := h.ObserveKMS(t.Context(), kms.Call{Op: kms.OpGenerate})
+	done(kms.Answer{Err: errors.New("x")})
 	if err := h.Close(); err != nil {
 		t.Error(err)
 	}

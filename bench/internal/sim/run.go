@@ -10,6 +10,7 @@ import (
 
 	"github.com/colseal/colseal/bench/internal/world"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 )
 
 // A run is one simulation under way.
@@ -84,8 +85,8 @@ func newRun(cfg *Config) *run {
 	cancel()
 	for i := range scopes {
 		scopes[i] = fmt.Sprintf("tenant:%d", i)
-		r.contexts = append(r.contexts, keycache.WithScope(context.Background(), scopes[i]))
-		r.ended = append(r.ended, keycache.WithScope(cancelled, scopes[i]))
+		r.contexts = append(r.contexts, keyring.WithScope(context.Background(), scopes[i]))
+		r.ended = append(r.ended, keyring.WithScope(cancelled, scopes[i]))
 	}
 	r.keys = newKeys(scopes)
 	keyring := world.NewKeyring(cfg.KeyringLatency, r.keys.add)

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 )
 
 // A Keyring is a [keycache.Keyring] in memory. It is safe for concurrent use.
@@ -24,12 +24,12 @@ type Keyring struct {
 }
 
 type ring struct {
-	purpose keycache.Purpose
+	purpose keyring.Purpose
 	scope   string
 }
 
 type row struct {
-	keycache.Record
+	keyring.Key
 	created, sealsFrom time.Time
 }
 
@@ -47,9 +47,9 @@ func NewKeyring(latency time.Duration, inserted func(scope string, id uint32)) *
 func (k *Keyring) Seed(id uint32, scope string, age time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	at := ring{keycache.PurposeData, scope}
+	at := ring{keyring.PurposeData, scope}
 	created := time.Now().Add(-age)
-	r := &row{created: created, sealsFrom: created, Record: keycache.Record{
+	r := &row{created: created, sealsFrom: created, Key: keyring.Key{
 		ID: id, Purpose: at.purpose, Scope: scope, Epoch: int64(len(k.rings[at]) + 1), Wrapped: wrap(),
 	}}
 	k.byID[id] = r
@@ -64,8 +64,8 @@ func (k *Keyring) Len() int {
 	return len(k.byID)
 }
 
-func (r *row) read() keycache.Record {
-	rec := r.Record
+func (r *row) read() keyring.Key {
+	rec := r.Key
 	rec.Age, rec.SealsFor = time.Since(r.created), time.Since(r.sealsFrom)
 	return rec
 }
@@ -80,12 +80,12 @@ func (k *Keyring) wait() {
 func (k *Keyring) Name() string { return "bench_keys" }
 
 // Ring implements [keycache.Keyring]: the newest eight, as a store would bound it.
-func (k *Keyring) Ring(_ context.Context, purpose keycache.Purpose, scope string) ([]keycache.Record, error) {
+func (k *Keyring) Ring(_ context.Context, purpose keyring.Purpose, scope string) ([]keyring.Key, error) {
 	k.wait()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	rows := k.rings[ring{purpose, scope}]
-	recs := make([]keycache.Record, 0, min(len(rows), 8))
+	recs := make([]keyring.Key, 0, min(len(rows), 8))
 	for _, r := range rows[:min(len(rows), 8)] {
 		recs = append(recs, r.read())
 	}
@@ -93,11 +93,11 @@ func (k *Keyring) Ring(_ context.Context, purpose keycache.Purpose, scope string
 }
 
 // Keys implements [keycache.Keyring].
-func (k *Keyring) Keys(_ context.Context, ids []uint32) ([]keycache.Record, error) {
+func (k *Keyring) Keys(_ context.Context, ids []uint32) ([]keyring.Key, error) {
 	k.wait()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var recs []keycache.Record
+	var recs []keyring.Key
 	for _, id := range ids {
 		if r := k.byID[id]; r != nil {
 			recs = append(recs, r.read())
@@ -107,7 +107,7 @@ func (k *Keyring) Keys(_ context.Context, ids []uint32) ([]keycache.Record, erro
 }
 
 // Insert implements [keycache.Keyring].
-func (k *Keyring) Insert(_ context.Context, rec keycache.Record) (bool, error) {
+func (k *Keyring) Insert(_ context.Context, rec keyring.Key) (bool, error) {
 	k.wait()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -116,11 +116,11 @@ func (k *Keyring) Insert(_ context.Context, rec keycache.Record) (bool, error) {
 		return false, nil
 	}
 	now := time.Now()
-	r := &row{Record: rec, created: now, sealsFrom: now.Add(-min(rec.SealsFor, 0))}
+	r := &row{Key: rec, created: now, sealsFrom: now.Add(-min(rec.SealsFor, 0))}
 	k.byID[rec.ID] = r
 	k.rings[at] = append(k.rings[at], r)
 	slices.SortFunc(k.rings[at], func(a, b *row) int { return cmp.Compare(b.Epoch, a.Epoch) })
-	if rec.Purpose == keycache.PurposeData {
+	if rec.Purpose == keyring.PurposeData {
 		k.inserted(rec.Scope, rec.ID)
 	}
 	return true, nil

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -71,19 +71,19 @@ func TestKeyring(t *testing.T) {
 	k.Seed(1, "a", 3*time.Hour)
 	k.Seed(2, "a", time.Hour)
 	ctx := t.Context()
-	rec := keycache.Record{ID: 3, Purpose: keycache.PurposeData, Scope: "a", Epoch: 3}
+	rec := keyring.Key{ID: 3, Purpose: keyring.PurposeData, Scope: "a", Epoch: 3}
 	if won, err := k.Insert(ctx, rec); !won || err != nil {
 		t.Fatalf("a new epoch was not taken: %v", err)
 	}
-	for what, rec := range map[string]keycache.Record{
-		"id":    {ID: 3, Purpose: keycache.PurposeData, Scope: "b", Epoch: 1},
-		"epoch": {ID: 4, Purpose: keycache.PurposeData, Scope: "a", Epoch: 3},
+	for what, rec := range map[string]keyring.Key{
+		"id":    {ID: 3, Purpose: keyring.PurposeData, Scope: "b", Epoch: 1},
+		"epoch": {ID: 4, Purpose: keyring.PurposeData, Scope: "a", Epoch: 3},
 	} {
 		if won, _ := k.Insert(ctx, rec); won {
 			t.Errorf("an %s that is taken was taken again", what)
 		}
 	}
-	recs, _ := k.Ring(ctx, keycache.PurposeData, "a")
+	recs, _ := k.Ring(ctx, keyring.PurposeData, "a")
 	if len(recs) != 3 || recs[0].ID != 3 || recs[2].ID != 1 || recs[2].Age < 3*time.Hour {
 		t.Errorf("the ring is %+v", recs)
 	}

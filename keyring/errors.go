@@ -1,4 +1,4 @@
-package keycache
+package keyring
 
 import (
 	"context"
@@ -14,23 +14,23 @@ import (
 var (
 	// ErrKeyUnavailable: KMS or the keyring cannot be reached, and nothing
 	// that may still be used is cached. It passes by itself.
-	ErrKeyUnavailable = errors.New("keycache: data key unavailable")
+	ErrKeyUnavailable = errors.New("keyring: data key unavailable")
 	// ErrKeyNotFound: the keyring has no key of this id.
-	ErrKeyNotFound = errors.New("keycache: no such data key in the keyring")
+	ErrKeyNotFound = errors.New("keyring: no such data key in the keyring")
 	// ErrKeyDestroyed: the key was destroyed on purpose; what was sealed under
 	// it cannot be opened again.
-	ErrKeyDestroyed = errors.New("keycache: data key destroyed")
+	ErrKeyDestroyed = errors.New("keyring: data key destroyed")
 	// ErrKeyInUse: an operator asked to end a key that is still needed. The
 	// text says what comes first.
-	ErrKeyInUse = errors.New("keycache: key still in use")
+	ErrKeyInUse = errors.New("keyring: key still in use")
 	// ErrBudget: more cells at once than one data key may seal.
-	ErrBudget = errors.New("keycache: seal budget exceeded")
+	ErrBudget = errors.New("keyring: seal budget exceeded")
 	// ErrNoKeyTable: the keyring's table does not exist. The text of the error
 	// holds the statement that creates it.
-	ErrNoKeyTable = errors.New("keycache: no key table")
-	// ErrClosed: the Cache was closed.
-	ErrClosed = errors.New("keycache: closed")
+	ErrNoKeyTable = errors.New("keyring: no key table")
 )
+
+var errNoFreeID = errors.New("keyring: no free key id was found")
 
 // An Error says what could not be done with which data key, for people to read.
 // It never holds key material.
@@ -41,13 +41,13 @@ type Error struct {
 	Scope   string
 	Class   error  // one of this package's sentinels, or nil
 	Cause   error  // the error behind it, or nil
-	Mend    string // what to do about it; may be ""
+	Hint    string // what to do about it; may be ""
 }
 
 // Error returns what happened, to which key, and what to do.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString("keycache: ")
+	b.WriteString("keyring: ")
 	b.WriteString(e.Op)
 	b.WriteByte(' ')
 	if e.Purpose != "" {
@@ -62,11 +62,11 @@ func (e *Error) Error() string {
 	}
 	for _, err := range e.Unwrap() {
 		b.WriteString(": ")
-		b.WriteString(strings.TrimPrefix(err.Error(), "keycache: "))
+		b.WriteString(strings.TrimPrefix(err.Error(), "keyring: "))
 	}
-	if e.Mend != "" {
+	if e.Hint != "" {
 		b.WriteString("; ")
-		b.WriteString(e.Mend)
+		b.WriteString(e.Hint)
 	}
 	return b.String()
 }
@@ -83,39 +83,39 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// classify gives err the class that callers branch on and the hint that helps.
-// Errors that already say it all are returned as they are.
-func classify(op string, rec Record, err error) error {
+// Classify gives an error about a key the class that callers branch on and the hint
+// that helps. An error that has both already is returned as it is.
+func Classify(op string, k Key, err error) error {
 	var own *Error
-	if err == nil || errors.As(err, &own) || errors.Is(err, ErrNoKeyTable) || errors.Is(err, ErrClosed) {
+	if err == nil || errors.As(err, &own) || errors.Is(err, ErrNoKeyTable) {
 		return err
 	}
-	var gaveUp errGaveUp
-	e := &Error{Op: op, Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Cause: err}
+	e := &Error{Op: op, Purpose: k.Purpose, KeyID: k.ID, Scope: k.Scope, Cause: err}
 	switch {
-	case errors.As(err, &gaveUp), errors.Is(err, context.Canceled):
-	case errors.Is(err, errWiped):
-		e.Class = ErrKeyUnavailable
-	case errors.Is(err, errSpent):
-		e.Class = ErrBudget
-		e.Mend = "other callers used up every new key meanwhile: seal fewer cells at a time, or raise MaxSeals"
+	case errors.Is(err, context.Canceled):
 	case errors.Is(err, kms.ErrDenied):
-		e.Mend = mend(err, "check the KEK's state and policy", "until KMS agrees again nothing is sealed or opened under this key")
+		e.Hint = hint(err, "check the KEK's state and policy", "until KMS agrees again nothing is sealed or opened under this key")
 	case errors.Is(err, kms.ErrInvalidWrapped):
-		e.Mend = mend(err, "check that this keyring row is unchanged and that its KEK is the one configured", "")
+		e.Hint = hint(err, "check that this keyring row is unchanged and that its KEK is the one configured", "")
 	case errors.Is(err, kms.ErrUnavailable):
 		e.Class = ErrKeyUnavailable
-		e.Mend = mend(err, "check that KMS can be reached", "it is tried again by itself")
+		e.Hint = hint(err, "check that KMS can be reached", "it is tried again by itself")
 	default:
 		e.Class = ErrKeyUnavailable
-		e.Mend = "check the database that holds the keyring; it is tried again by itself"
+		e.Hint = "check the database that holds the keyring; it is tried again by itself"
 	}
 	return e
 }
 
-// mend joins what to do, which KMS may have said better and at the end of its error,
+// ScopeDestroyed is the error about a scope whose newest key is the tombstone k.
+func ScopeDestroyed(k Key) error {
+	return &Error{Op: "seal with", Purpose: k.Purpose, KeyID: k.ID, Scope: k.Scope, Class: ErrKeyDestroyed,
+		Hint: "nothing can be sealed or searched for in this scope again"}
+}
+
+// hint joins what to do, which KMS may have said better and at the end of its error,
 // and what happens meanwhile.
-func mend(err error, what, meanwhile string) string {
+func hint(err error, what, meanwhile string) string {
 	if e, ok := errors.AsType[*kms.Error](err); ok && e.Mend != "" {
 		return meanwhile
 	}
@@ -123,12 +123,4 @@ func mend(err error, what, meanwhile string) string {
 		return what
 	}
 	return what + "; " + meanwhile
-}
-
-// passing tells whether err may pass by itself, so that stale keys may serve
-// meanwhile. Everything that is not a definite answer is: an unreachable keyring
-// as much as an unreachable KMS.
-func passing(err error) bool {
-	var gaveUp errGaveUp
-	return errors.Is(err, ErrKeyUnavailable) || errors.As(err, &gaveUp)
 }

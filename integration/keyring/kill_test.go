@@ -1,6 +1,6 @@
 //go:build unix
 
-package keycache
+package keyring_test
 
 import (
 	"bytes"
@@ -18,6 +18,8 @@ import (
 	"testing"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -48,14 +50,14 @@ func TestKilledWhileMakingTheFirstKey(t *testing.T) {
 				t.Errorf("%d cells, want %d", len(cells), want)
 			}
 			store := sqliteAt(t, dir)
-			c := New(store, steppedKMS{}, Config{})
+			c := keycache.New(store, steppedKMS{}, keycache.Config{})
 			defer c.Close()
 			for _, cell := range cells {
 				if err := openOne(c, t.Context(), random, cell); err != nil {
 					t.Errorf("a cell without its key: %v", err)
 				}
 			}
-			recs, err := store.Ring(t.Context(), PurposeData, "")
+			recs, err := store.Ring(t.Context(), keyring.PurposeData, "")
 			if err != nil || len(recs) != 1 {
 				t.Errorf("%d keys, %v", len(recs), err)
 			}
@@ -73,8 +75,8 @@ func runVictim(t *testing.T, dir, step string) {
 	}
 }
 
-func sqliteAt(t *testing.T, dir string) *Store {
-	return OpenStore(sqliteDB(t, filepath.Join(dir, "app.db")), SQLite, "")
+func sqliteAt(t *testing.T, dir string) *keyring.Store {
+	return keyring.OpenStore(sqliteDB(t, filepath.Join(dir, "app.db")), keyring.SQLite, "")
 }
 
 // victim seals one cell, appends it to a file, and dies at step.
@@ -85,7 +87,7 @@ func victim(t *testing.T, dir, step string) {
 			select {} // the signal comes
 		}
 	}
-	c := New(steppedKeyring{sqliteAt(t, dir), at}, steppedKMS{at}, Config{})
+	c := keycache.New(steppedKeyring{sqliteAt(t, dir), at}, steppedKMS{at}, keycache.Config{})
 	k, err := c.Sealer(t.Context(), random, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -123,17 +125,17 @@ func cellsIn(t *testing.T, dir string) (cells [][]byte) {
 }
 
 type steppedKeyring struct {
-	*Store
+	*keyring.Store
 	at func(string)
 }
 
-func (k steppedKeyring) Ring(ctx context.Context, p Purpose, scope string) ([]Record, error) {
+func (k steppedKeyring) Ring(ctx context.Context, p keyring.Purpose, scope string) ([]keyring.Key, error) {
 	k.at("before ring")
 	defer k.at("after ring")
 	return k.Store.Ring(ctx, p, scope)
 }
 
-func (k steppedKeyring) Insert(ctx context.Context, rec Record) (bool, error) {
+func (k steppedKeyring) Insert(ctx context.Context, rec keyring.Key) (bool, error) {
 	k.at("before insert")
 	defer k.at("after insert")
 	return k.Store.Insert(ctx, rec)

@@ -1,4 +1,4 @@
-package keycache
+package keyring
 
 import (
 	"bytes"
@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/colseal/colseal/internal/audit"
-	"github.com/colseal/colseal/kms"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -58,10 +57,10 @@ func (a *Admin) Rewrap(ctx context.Context, opts RewrapOptions) (RewrapReport, e
 		return RewrapReport{}, err
 	}
 	r := &rewrapping{Admin: a, opts: opts, report: RewrapReport{Failed: map[uint32]error{}}}
-	var work []Record
+	var work []Key
 	for _, k := range all {
 		if !k.Destroyed {
-			work = append(work, k.Record)
+			work = append(work, k)
 		}
 	}
 	r.report.Total = len(work)
@@ -70,8 +69,12 @@ func (a *Admin) Rewrap(ctx context.Context, opts RewrapOptions) (RewrapReport, e
 		r.one(ctx, work[0])
 		work = work[1:]
 	}
+	parallel := opts.Parallel
+	if parallel <= 0 {
+		parallel = defaultRewrapParallel
+	}
 	var group errgroup.Group
-	group.SetLimit(orDefault(opts.Parallel, defaultRewrapParallel))
+	group.SetLimit(parallel)
 	for _, rec := range work {
 		if ctx.Err() != nil {
 			break
@@ -83,10 +86,10 @@ func (a *Admin) Rewrap(ctx context.Context, opts RewrapOptions) (RewrapReport, e
 	}
 	_ = group.Wait() // the errors are in the report
 	if err := ctx.Err(); err != nil {
-		return r.report, classify("rewrap", Record{}, errGaveUp{err})
+		return r.report, fmt.Errorf("keyring: rewrap: %w", err)
 	}
 	if n := len(r.report.Failed); n > 0 {
-		return r.report, fmt.Errorf("keycache: rewrap: %d of %d keys failed, the others are done; run it again", n, r.report.Total)
+		return r.report, fmt.Errorf("keyring: rewrap: %d of %d keys failed, the others are done; run it again", n, r.report.Total)
 	}
 	return r.report, nil
 }
@@ -111,7 +114,7 @@ const (
 	rewrapFailed
 )
 
-func (r *rewrapping) one(ctx context.Context, rec Record) {
+func (r *rewrapping) one(ctx context.Context, rec Key) {
 	result, err := r.rewrap(ctx, rec)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,7 +135,7 @@ func (r *rewrapping) one(ctx context.Context, rec Record) {
 }
 
 // current tells whether a key is under the current KEK, as far as that is known.
-func (r *rewrapping) current(rec Record) bool {
+func (r *rewrapping) current(rec Key) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.report.KEK == rec.Wrapped.KeyID
@@ -144,7 +147,7 @@ func (r *rewrapping) learn(kek string) {
 	r.report.KEK = kek
 }
 
-func (r *rewrapping) rewrap(ctx context.Context, rec Record) (rewrapResult, error) {
+func (r *rewrapping) rewrap(ctx context.Context, rec Key) (rewrapResult, error) {
 	for range swapTries {
 		if !r.opts.Force && r.current(rec) {
 			return rewrapCurrent, nil
@@ -152,9 +155,9 @@ func (r *rewrapping) rewrap(ctx context.Context, rec Record) (rewrapResult, erro
 		if r.opts.DryRun && r.known() {
 			return rewrapDone, nil
 		}
-		next, err := r.gate.rewrap(ctx, r.keyring.Name(), rec)
+		next, err := r.gate.Rewrap(ctx, rec.Call(r.keyring.Name()), rec.Wrapped)
 		if err != nil {
-			return rewrapFailed, classify("rewrap", rec, err)
+			return rewrapFailed, Classify("rewrap", rec, err)
 		}
 		r.learn(next.KeyID)
 		switch {
@@ -163,9 +166,9 @@ func (r *rewrapping) rewrap(ctx context.Context, rec Record) (rewrapResult, erro
 		case r.opts.DryRun:
 			return rewrapDone, nil
 		}
-		ok, err := r.keyring.swap(ctx, rec.ID, rec.Wrapped.Blob, next)
+		ok, err := r.keyring.Swap(ctx, rec.ID, rec.Wrapped.Blob, next)
 		if err != nil {
-			return rewrapFailed, classify("rewrap", rec, err)
+			return rewrapFailed, Classify("rewrap", rec, err)
 		}
 		if ok {
 			old := rec.Wrapped.KeyID
@@ -177,17 +180,17 @@ func (r *rewrapping) rewrap(ctx context.Context, rec Record) (rewrapResult, erro
 		now, err := r.keyring.Keys(ctx, []uint32{rec.ID})
 		switch {
 		case err != nil:
-			return rewrapFailed, classify("rewrap", rec, err)
+			return rewrapFailed, Classify("rewrap", rec, err)
 		case len(now) == 0 || now[0].Destroyed:
 			return rewrapDestroyed, nil
 		case bytes.Equal(now[0].Wrapped.Blob, rec.Wrapped.Blob):
-			return rewrapFailed, classify("rewrap", rec, errNotWritten)
+			return rewrapFailed, Classify("rewrap", rec, errNotWritten)
 		case r.current(now[0]):
 			return rewrapCurrent, nil
 		}
 		rec = now[0]
 	}
-	return rewrapFailed, classify("rewrap", rec, errNotWritten)
+	return rewrapFailed, Classify("rewrap", rec, errNotWritten)
 }
 
 func (r *rewrapping) known() bool {
@@ -197,14 +200,3 @@ func (r *rewrapping) known() bool {
 }
 
 var errNotWritten = errors.New("the database did not take the new wrapped key")
-
-// rewrap wraps a record's key under the current KEK.
-func (g *gate) rewrap(ctx context.Context, keyring string, rec Record) (kms.Wrapped, error) {
-	w, err := throughGate(ctx, g, callFor(OpRewrap, keyring, rec), func(ctx context.Context) (kms.Wrapped, error) {
-		return g.kms.Rewrap(ctx, rec.Wrapped, encryptionContext(keyring, rec))
-	})
-	if err == nil && (w.KeyID == "" || len(w.Blob) == 0) {
-		return kms.Wrapped{}, fmt.Errorf("%w: the answer to rewrap is empty", kms.ErrUnavailable)
-	}
-	return w, err
-}

@@ -1,4 +1,4 @@
-package keycache
+package keyring_test
 
 import (
 	"context"
@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/colseal/colseal/internal/keytest"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	_ "modernc.org/sqlite"
 )
@@ -24,60 +27,44 @@ func sqliteDB(t testing.TB, path string) *sql.DB {
 	return db
 }
 
-func sqliteStore(t testing.TB) *Store {
+// store is a Store with its database.
+type store struct {
+	*keyring.Store
+	db *sql.DB
+}
+
+// table is the keyring of every store here.
+const table = keyring.DefaultTable
+
+func openStore(t testing.TB, path string) *store {
 	t.Helper()
-	s := OpenStore(sqliteDB(t, filepath.Join(t.TempDir(), "app.db")), SQLite, "")
+	db := sqliteDB(t, path)
+	return &store{keyring.OpenStore(db, keyring.SQLite, ""), db}
+}
+
+func sqliteStore(t testing.TB) *store {
+	t.Helper()
+	s := openStore(t, filepath.Join(t.TempDir(), "app.db"))
 	if err := s.Create(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func TestTableNames(t *testing.T) {
-	for name, want := range map[string]string{
-		"":                      `"colseal_keys"`,
-		"keys":                  `"keys"`,
-		"App.Keys":              `"app"."keys"`,
-		`"App"."we.ird ""k"""`:  `"App"."we.ird ""k"""`,
-		`app."Keys"`:            `"app"."Keys"`,
-		"a.b.c":                 "",
-		"a.":                    "",
-		".a":                    "",
-		`"a`:                    "",
-		`""`:                    "",
-		"keys; DROP TABLE keys": "",
-		"a b":                   "",
-	} {
-		s := OpenStore(nil, Postgres, name)
-		if s.table != want {
-			t.Errorf("%q: got %s, want %s", name, s.table, want)
-		}
-		if err := s.invalid; (err != nil) != (want == "") {
-			t.Errorf("%q: %v", name, err)
-		}
-		if want == "" && !errors.Is(s.Check(t.Context()), s.invalid) {
-			t.Errorf("%q: Check does not say that the name is no good", name)
-		}
-	}
-	if got := OpenStore(nil, Postgres, "app.my_keys").Name(); got != "my_keys" {
-		t.Errorf("keyring name %q", got)
-	}
-}
-
 func TestNoKeyTablePrintsItsDDL(t *testing.T) {
-	s := OpenStore(sqliteDB(t, filepath.Join(t.TempDir(), "app.db")), SQLite, "")
+	s := keyring.OpenStore(sqliteDB(t, filepath.Join(t.TempDir(), "app.db")), keyring.SQLite, "")
 	ctx := t.Context()
-	_, insert := s.Insert(ctx, Record{ID: 1})
-	_, ring := s.Ring(ctx, PurposeData, "")
+	_, insert := s.Insert(ctx, keyring.Key{ID: 1})
+	_, ring := s.Ring(ctx, keyring.PurposeData, "")
 	_, _, reserve := s.Reserve(ctx, 1, 1, 10)
 	for _, err := range []error{s.Check(ctx), insert, ring, reserve} {
-		if !errors.Is(err, ErrNoKeyTable) || !strings.Contains(err.Error(), s.DDL()) {
+		if !errors.Is(err, keyring.ErrNoKeyTable) || !strings.Contains(err.Error(), s.DDL()) {
 			t.Errorf("got %v", err)
 		}
 	}
-	c := New(s, newFakeKMS(), Config{})
+	c := keycache.New(s, keytest.NewKMS(), keycache.Config{})
 	defer c.Close()
-	if _, err := c.Sealer(ctx, random, 1); !errors.Is(err, ErrNoKeyTable) {
+	if _, err := c.Sealer(ctx, random, 1); !errors.Is(err, keyring.ErrNoKeyTable) {
 		t.Error(err)
 	}
 	// The user creates it and goes on, without having to wait.
@@ -99,8 +86,8 @@ func TestTableOfAnotherShape(t *testing.T) {
 	if _, err := db.Exec(`CREATE TABLE colseal_keys (key_id integer)`); err != nil {
 		t.Fatal(err)
 	}
-	err := OpenStore(db, SQLite, "").Check(t.Context())
-	if err == nil || errors.Is(err, ErrNoKeyTable) || !strings.Contains(err.Error(), "purpose") {
+	err := keyring.OpenStore(db, keyring.SQLite, "").Check(t.Context())
+	if err == nil || errors.Is(err, keyring.ErrNoKeyTable) || !strings.Contains(err.Error(), "purpose") {
 		t.Errorf("got %v, want an error that names the missing column", err)
 	}
 }
@@ -108,11 +95,11 @@ func TestTableOfAnotherShape(t *testing.T) {
 func TestStore(t *testing.T) { testStore(t, sqliteStore(t)) }
 
 // testStore is what every Keyring on a database must do.
-func testStore(t *testing.T, s *Store) {
+func testStore(t *testing.T, s *store) {
 	ctx := t.Context()
-	rec := Record{ID: 0xffffffff, Purpose: PurposeData, Scope: "tenant:42", Epoch: 1,
+	rec := keyring.Key{ID: 0xffffffff, Purpose: keyring.PurposeData, Scope: "tenant:42", Epoch: 1,
 		Wrapped: kms.Wrapped{KeyID: "arn", Blob: []byte{0, 1, 0xff}}, SealsReserved: 7}
-	insert := func(r Record, want bool) {
+	insert := func(r keyring.Key, want bool) {
 		t.Helper()
 		if ok, err := s.Insert(ctx, r); err != nil || ok != want {
 			t.Fatalf("insert %+v: %v, %v", r, ok, err)
@@ -128,25 +115,25 @@ func testStore(t *testing.T, s *Store) {
 	insert(sameEpoch, false)
 	insert(next, true)
 
-	recs, err := s.Ring(ctx, PurposeData, "tenant:42")
+	recs, err := s.Ring(ctx, keyring.PurposeData, "tenant:42")
 	if err != nil || len(recs) != 2 || recs[0].ID != 6 || recs[1].ID != 0xffffffff {
 		t.Fatalf("%+v, %v", recs, err)
 	}
 	got := recs[1]
 	if string(got.Wrapped.Blob) != "\x00\x01\xff" || got.Wrapped.KeyID != "arn" || got.SealsReserved != 7 ||
-		got.Epoch != 1 || got.Purpose != PurposeData || got.Retired || got.Destroyed || got.Age > time.Minute || got.SealsFor < 0 {
+		got.Epoch != 1 || got.Purpose != keyring.PurposeData || got.Retired || got.Destroyed || got.Age > time.Minute || got.SealsFor < 0 {
 		t.Errorf("%+v", got)
 	}
 	if d := recs[0].SealsFor; d > -59*time.Minute || d < -61*time.Minute {
 		t.Errorf("seals for %v, want about -1h", d)
 	}
-	if recs, err := s.Ring(ctx, PurposeSearch, "tenant:42"); err != nil || len(recs) != 0 {
+	if recs, err := s.Ring(ctx, keyring.PurposeSearch, "tenant:42"); err != nil || len(recs) != 0 {
 		t.Errorf("%+v, %v", recs, err)
 	}
 	if recs, err := s.Keys(ctx, []uint32{6, 99, 0xffffffff}); err != nil || len(recs) != 2 {
 		t.Errorf("%+v, %v", recs, err)
 	}
-	many := make([]uint32, 3*idsPerQuery)
+	many := make([]uint32, 3*512)
 	for i := range many {
 		many[i] = uint32(i)
 	}
@@ -157,7 +144,7 @@ func testStore(t *testing.T, s *Store) {
 	testEnds(t, s)
 }
 
-func testReserve(t *testing.T, s *Store, id uint32) {
+func testReserve(t *testing.T, s *store, id uint32) {
 	ctx := t.Context()
 	for _, step := range []struct {
 		n, limit, sum uint64
@@ -182,17 +169,17 @@ func testReserve(t *testing.T, s *Store, id uint32) {
 }
 
 // testEnds retires one key and destroys another as an operator's tool would.
-func testEnds(t *testing.T, s *Store) {
+func testEnds(t *testing.T, s *store) {
 	ctx := t.Context()
 	for _, q := range []string{
-		"UPDATE " + s.table + " SET retired_at = CURRENT_TIMESTAMP WHERE key_id = 6",
-		"UPDATE " + s.table + " SET destroyed_at = CURRENT_TIMESTAMP, wrapped = NULL WHERE key_id = 4294967295",
+		"UPDATE " + table + " SET retired_at = CURRENT_TIMESTAMP WHERE key_id = 6",
+		"UPDATE " + table + " SET destroyed_at = CURRENT_TIMESTAMP, wrapped = NULL WHERE key_id = 4294967295",
 	} {
 		if _, err := s.db.ExecContext(ctx, q); err != nil {
 			t.Fatal(err)
 		}
 	}
-	recs, err := s.Ring(ctx, PurposeData, "tenant:42")
+	recs, err := s.Ring(ctx, keyring.PurposeData, "tenant:42")
 	if err != nil || !recs[0].Retired || recs[0].Destroyed || !recs[1].Destroyed || recs[1].Wrapped.Blob != nil {
 		t.Errorf("%+v, %v", recs, err)
 	}
@@ -201,7 +188,7 @@ func testEnds(t *testing.T, s *Store) {
 			t.Errorf("reserved of %d: %v, %v", id, ok, err)
 		}
 	}
-	if _, err := s.db.ExecContext(ctx, "UPDATE "+s.table+" SET wrapped = NULL WHERE key_id = 6"); err == nil {
+	if _, err := s.db.ExecContext(ctx, "UPDATE "+table+" SET wrapped = NULL WHERE key_id = 6"); err == nil {
 		t.Error("a wrapped key was removed without its tombstone")
 	}
 }
@@ -210,25 +197,25 @@ func testEnds(t *testing.T, s *Store) {
 // processes have them, start together.
 func TestTwoCachesMakeOneKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.db")
-	testTogether(t, func() *Store { return OpenStore(sqliteDB(t, path), SQLite, "") })
+	testTogether(t, func() *keyring.Store { return keyring.OpenStore(sqliteDB(t, path), keyring.SQLite, "") })
 }
 
-func testTogether(t *testing.T, open func() *Store) {
+func testTogether(t *testing.T, open func() *keyring.Store) {
 	const processes = 6
-	w := newFakeKMS()
+	w := keytest.NewKMS()
 	var (
 		wg    sync.WaitGroup
 		start = make(chan struct{})
 		cells [processes][]byte
 		calls [processes]uint64
-		last  *Store
+		last  *keyring.Store
 	)
 	for i := range processes {
 		s := open()
 		last = s
 		wg.Go(func() {
 			<-start
-			c := New(s, w, Config{})
+			c := keycache.New(s, w, keycache.Config{})
 			defer c.Close()
 			if err := s.Create(context.Background()); err != nil {
 				t.Error(err)
@@ -259,7 +246,7 @@ func testTogether(t *testing.T, open func() *Store) {
 			t.Errorf("process %d called KMS %d times for two purposes", i, calls[i])
 		}
 	}
-	recs, err := last.Ring(t.Context(), PurposeData, "")
+	recs, err := last.Ring(t.Context(), keyring.PurposeData, "")
 	if err != nil || len(recs) != 1 || recs[0].SealsReserved != processes {
 		t.Errorf("%+v, %v: want one key, with as many seals reserved as were used", recs, err)
 	}
@@ -269,9 +256,9 @@ func testTogether(t *testing.T, open func() *Store) {
 // it serves within it; what was not says what to do.
 func TestSQLiteWriteTransaction(t *testing.T) {
 	s := sqliteStore(t)
-	c := New(s, newFakeKMS(), Config{})
+	c := keycache.New(s, keytest.NewKMS(), keycache.Config{})
 	defer c.Close()
-	if err := c.Warm(t.Context(), PurposeData, PurposeSearch); err != nil {
+	if err := c.Warm(t.Context(), keyring.PurposeData, keyring.PurposeSearch); err != nil {
 		t.Fatal(err)
 	}
 	tx, err := s.db.BeginTx(t.Context(), nil)
@@ -288,9 +275,31 @@ func TestSQLiteWriteTransaction(t *testing.T) {
 	if _, err := c.SearchKeys(t.Context(), deterministic); err != nil {
 		t.Error(err)
 	}
-	s.busyTimeout = 0
-	cold := WithScope(t.Context(), "cold")
-	if _, err := c.Sealer(cold, random, 1); !errors.Is(err, ErrKeyUnavailable) || !strings.Contains(err.Error(), "call Warm before it begins") {
+	cold := keyring.WithScope(t.Context(), "cold")
+	if _, err := c.Sealer(cold, random, 1); !errors.Is(err, keyring.ErrKeyUnavailable) || !strings.Contains(err.Error(), "call Warm before it begins") {
+		t.Error(err)
+	}
+}
+
+// A table of the keyring's name that is another's is told apart from one of a former version.
+func TestAnotherTable(t *testing.T) {
+	s := openStore(t, t.TempDir()+"/app.db")
+	if _, err := s.db.Exec("CREATE TABLE colseal_keys (id INTEGER PRIMARY KEY, key_id INTEGER)"); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"read":  func() error { _, err := s.Ring(t.Context(), keyring.PurposeData, ""); return err }(),
+		"check": s.Check(t.Context()),
+	} {
+		if err == nil || !strings.Contains(err.Error(), `"colseal_keys" is not a key table but another one: it has no column purpose`) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s = sqliteStore(t)
+	if _, err := s.db.Exec("ALTER TABLE " + table + " DROP COLUMN changed_why"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Ring(t.Context(), keyring.PurposeData, ""); err != nil && !strings.Contains(err.Error(), "add what is missing") {
 		t.Error(err)
 	}
 }

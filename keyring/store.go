@@ -1,4 +1,4 @@
-package keycache
+package keyring
 
 import (
 	"context"
@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 )
 
 // ringDepth is how many epochs of one purpose and scope are looked at. Data keys
@@ -17,16 +20,22 @@ const ringDepth = 16
 // idsPerQuery bounds one IN list, well under every driver's parameter limit.
 const idsPerQuery = 512
 
-const sqliteBusyTimeout = 5000
+// SQLite's code of a database that another connection writes, and how many
+// milliseconds to wait for that one.
+const (
+	sqliteBusy        = 5
+	sqliteBusyTimeout = 5000
+)
 
-// Store is the [Keyring] in a table of a PostgreSQL or SQLite database. It is
-// safe for concurrent use.
+// Store is the keyring in a table of a PostgreSQL or SQLite database. Every method
+// is one atomic step, durable when it returns. A Store is safe for concurrent use,
+// from many processes.
 //
 // It uses a *sql.DB of its own, on the driver below Colseal's: a pool of a few
 // connections, never one that is in a transaction of the application's.
 type Store struct {
 	db      *sql.DB
-	dialect Dialect
+	dialect dialect.Dialect
 	table   string // quoted
 	name    string
 	// busyTimeout is how many milliseconds SQLite waits for another connection's
@@ -43,23 +52,29 @@ type Store struct {
 // The keyring's name in the KMS encryption context is the table's, without its
 // schema: a table that is renamed needs its keys rewrapped, one that is moved to
 // another schema or database does not.
-func OpenStore(db *sql.DB, dialect Dialect, table string) *Store {
-	parts, err := parseTable(table)
-	if err != nil {
-		return &Store{invalid: err}
+func OpenStore(db *sql.DB, d dialect.Dialect, table string) *Store {
+	if table == "" {
+		table = DefaultTable
 	}
-	return &Store{db: db, dialect: dialect, table: quoteTable(parts), name: parts[len(parts)-1], busyTimeout: sqliteBusyTimeout}
+	name, err := dbcatalog.ParseName(table)
+	if err != nil {
+		return &Store{invalid: fmt.Errorf("keyring: %w", err)}
+	}
+	return &Store{db: db, dialect: d, table: name.SQL(), name: name.Table, busyTimeout: sqliteBusyTimeout}
 }
 
-// Name implements [Keyring].
+// Name is the keyring's name in the KMS encryption context.
 func (s *Store) Name() string { return s.name }
+
+// Dialect returns the SQL dialect of the keyring's database.
+func (s *Store) Dialect() dialect.Dialect { return s.dialect }
 
 // DDL returns the statement that creates the table.
 func (s *Store) DDL() string {
 	if s.invalid != nil {
 		return ""
 	}
-	return s.dialect.ddl(s.table)
+	return ddl(s.dialect, s.table)
 }
 
 // Create creates the table if it does not exist. Any number of processes may do
@@ -102,9 +117,8 @@ func (s *Store) Check(ctx context.Context) error {
 // missesColumn tells whether a statement failed because there is no such column; of
 // several that a statement for SQLite names, "" stands for any.
 func missesColumn(err error, name string) bool {
-	var state interface{ SQLState() string }
-	if errors.As(err, &state) {
-		return state.SQLState() == "42703"
+	if state := dbcatalog.SQLState(err); state != "" {
+		return state == "42703"
 	}
 	return err != nil && strings.Contains(err.Error(), "no such column: "+name)
 }
@@ -119,32 +133,33 @@ func (s *Store) explainMissing(missing []tableColumn, err error) error {
 	for i, c := range missing {
 		names[i] = c.name
 		if !laterColumn(c) {
-			return fmt.Errorf("keycache: %s is not a key table but another one: it has no column %s; name another table in Config.KeyTable",
+			return fmt.Errorf("keyring: %s is not a key table but another one: it has no column %s; name another table in Config.KeyTable",
 				s.table, c.name)
 		}
 	}
-	return fmt.Errorf("keycache: key table %s has no column %s; add what is missing with\n\n%s",
-		s.table, strings.Join(names, ", "), s.dialect.addColumns(s.table, missing))
+	return fmt.Errorf("keyring: key table %s has no column %s; add what is missing with\n\n%s",
+		s.table, strings.Join(names, ", "), addColumns(s.dialect, s.table, missing))
 }
 
-// Ring implements [Keyring].
-func (s *Store) Ring(ctx context.Context, purpose Purpose, scope string) ([]Record, error) {
-	return s.query(ctx, fmt.Sprintf("WHERE purpose = $1 AND scope = $2 AND"+
-		" (epoch > (SELECT max(epoch) FROM %s WHERE purpose = $1 AND scope = $2) - %d"+
-		" OR purpose = 'search' AND retired_at IS NULL AND destroyed_at IS NULL) ORDER BY epoch DESC", s.table, ringDepth),
+// Ring returns the newest keys of a purpose and scope, newest first, and of the older
+// ones at least every search key that is still searched for.
+func (s *Store) Ring(ctx context.Context, purpose Purpose, scope string) ([]Key, error) {
+	return s.query(ctx, fmt.Sprintf("WHERE k.purpose = $1 AND k.scope = $2 AND"+
+		" (k.epoch > (SELECT max(epoch) FROM %s WHERE purpose = $1 AND scope = $2) - %d"+
+		" OR k.purpose = 'search' AND k.retired_at IS NULL AND k.destroyed_at IS NULL) ORDER BY k.epoch DESC", s.table, ringDepth),
 		string(purpose), scope)
 }
 
-// Keys implements [Keyring].
-func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Record, error) {
-	var all []Record
+// Keys returns the keys of the given ids that exist, in any order.
+func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Key, error) {
+	var all []Key
 	for len(ids) > 0 {
 		n := min(len(ids), idsPerQuery)
 		marks, args := make([]string, n), make([]any, n)
 		for i, id := range ids[:n] {
 			marks[i], args[i] = fmt.Sprintf("$%d", i+1), int64(id)
 		}
-		recs, err := s.query(ctx, "WHERE key_id IN ("+strings.Join(marks, ", ")+")", args...)
+		recs, err := s.query(ctx, "WHERE k.key_id IN ("+strings.Join(marks, ", ")+")", args...)
 		if err != nil {
 			return nil, err
 		}
@@ -153,18 +168,20 @@ func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Record, error) {
 	return all, nil
 }
 
-// Insert implements [Keyring]. It sets the times by the database's clock; of
-// rec's durations it uses SealsFor alone, and only to begin later than now.
-func (s *Store) Insert(ctx context.Context, rec Record) (bool, error) {
+// Insert adds a key and reports whether it did: false when its id or its epoch is
+// taken. The times are the database's: of k's durations Insert uses SealsFor alone,
+// and only to begin later than now.
+func (s *Store) Insert(ctx context.Context, k Key) (bool, error) {
 	n, err := s.update(ctx, "insert into", "INSERT INTO "+s.table+
 		" (key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved, seals_from, changed_by, changed_why)"+
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, "+s.dialect.later(rec.SealsFor)+", $8, $9) ON CONFLICT DO NOTHING",
-		int64(rec.ID), string(rec.Purpose), rec.Scope, rec.Epoch, rec.Wrapped.KeyID, rec.Wrapped.Blob, int64(rec.SealsReserved),
-		rec.changedBy, rec.changedWhy)
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, "+later(s.dialect, k.SealsFor)+", $8, $9) ON CONFLICT DO NOTHING",
+		int64(k.ID), string(k.Purpose), k.Scope, k.Epoch, k.Wrapped.KeyID, k.Wrapped.Blob, int64(k.SealsReserved),
+		k.ChangedBy, k.ChangedWhy)
 	return n == 1, err
 }
 
-// Reserve implements [Keyring].
+// Reserve adds n seals to what is reserved of a key and returns the new sum; false
+// when that would pass limit, or the key is retired or destroyed.
 func (s *Store) Reserve(ctx context.Context, id uint32, n, limit uint64) (sum uint64, ok bool, err error) {
 	if n > limit {
 		return 0, false, nil
@@ -183,19 +200,21 @@ func (s *Store) Reserve(ctx context.Context, id uint32, n, limit uint64) (sum ui
 	return sum, ok, err
 }
 
-// Release implements [Keyring].
+// Release gives back n reserved seals that will never be used.
 func (s *Store) Release(ctx context.Context, id uint32, n uint64) error {
 	_, err := s.update(ctx, "update", "UPDATE "+s.table+" SET seals_reserved = seals_reserved - $1"+
 		" WHERE key_id = $2 AND seals_reserved >= $3", int64(n), int64(id), int64(n))
 	return err
 }
 
-// query reads records; where follows the FROM clause.
-func (s *Store) query(ctx context.Context, where string, args ...any) ([]Record, error) {
-	return collect(ctx, s, scanRecord, "SELECT key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved, "+
-		s.dialect.age("created_at")+", "+s.dialect.age("seals_from")+
-		", CASE WHEN retired_at IS NULL THEN 0 ELSE 1 END, CASE WHEN revoked_at IS NULL THEN 0 ELSE 1 END"+
-		", CASE WHEN destroyed_at IS NULL THEN 0 ELSE 1 END FROM "+s.table+" "+where, args...)
+// query reads keys; where follows the FROM clause, in which the table is k.
+func (s *Store) query(ctx context.Context, where string, args ...any) ([]Key, error) {
+	d := s.dialect
+	return collect(ctx, s, scanKey, "SELECT k.key_id, k.purpose, k.scope, k.epoch, k.kek_id, k.wrapped, k.seals_reserved, "+
+		age(d, "k.created_at")+", "+age(d, "k.seals_from")+", "+
+		millis(d, "k.created_at")+", "+millis(d, "k.seals_from")+", "+millis(d, "k.retired_at")+", "+
+		millis(d, "k.revoked_at")+", "+millis(d, "k.destroyed_at")+", k.changed_by, k.changed_why FROM "+
+		s.table+" k "+where, args...)
 }
 
 // collect reads all rows of a query.
@@ -219,20 +238,29 @@ func collect[T any](ctx context.Context, s *Store, scan func(*sql.Rows) (T, erro
 	return all, err
 }
 
-func scanRecord(rows *sql.Rows) (Record, error) {
+func scanKey(rows *sql.Rows) (Key, error) {
 	var (
-		r                           Record
-		id, reserved, age, sealsFor int64
-		retired, revoked, destroyed int64
+		k                                          Key
+		id, reserved, age, sealsFor, created, from int64
+		retired, revoked, destroyed                sql.NullInt64
 	)
-	err := rows.Scan(&id, &r.Purpose, &r.Scope, &r.Epoch, &r.Wrapped.KeyID, &r.Wrapped.Blob, &reserved,
-		&age, &sealsFor, &retired, &revoked, &destroyed)
-	r.ID, r.SealsReserved = uint32(id), uint64(reserved) //nolint:gosec // the table's CHECKs bound both
+	err := rows.Scan(&id, &k.Purpose, &k.Scope, &k.Epoch, &k.Wrapped.KeyID, &k.Wrapped.Blob, &reserved, &age, &sealsFor,
+		&created, &from, &retired, &revoked, &destroyed, &k.ChangedBy, &k.ChangedWhy)
+	k.ID, k.SealsReserved = uint32(id), uint64(reserved) //nolint:gosec // the table's CHECKs bound both
 	// A clock that was set back makes a negative age; count it as new.
-	r.Age = time.Duration(max(age, 0)) * time.Millisecond
-	r.SealsFor = time.Duration(sealsFor) * time.Millisecond
-	r.Retired, r.Revoked, r.Destroyed = retired != 0, revoked != 0, destroyed != 0
-	return r, err
+	k.Age = time.Duration(max(age, 0)) * time.Millisecond
+	k.SealsFor = time.Duration(sealsFor) * time.Millisecond
+	k.Retired, k.Revoked, k.Destroyed = retired.Valid, revoked.Valid, destroyed.Valid
+	k.CreatedAt, k.SealsFrom = time.UnixMilli(created).UTC(), time.UnixMilli(from).UTC()
+	k.RetiredAt, k.RevokedAt, k.DestroyedAt = timeOf(retired), timeOf(revoked), timeOf(destroyed)
+	return k, err
+}
+
+func timeOf(millis sql.NullInt64) time.Time {
+	if !millis.Valid {
+		return time.Time{}
+	}
+	return time.UnixMilli(millis.Int64).UTC()
 }
 
 func (s *Store) exec(ctx context.Context, op, query string, args ...any) error {
@@ -289,20 +317,20 @@ func (s *Store) onConn(ctx context.Context, op string, f func(*sql.Conn) error) 
 
 // explain turns a database's error into one that says what to do.
 func (s *Store) explain(op string, err error) error {
-	var state interface{ SQLState() string } // *pgconn.PgError and others
+	state := dbcatalog.SQLState(err)
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &state) && state.SQLState() == "42P01",
+	case state == "42P01",
 		s.dialect == SQLite && strings.Contains(err.Error(), "no such table"):
 		return fmt.Errorf("%w: %s does not exist; create it with\n\n%s;\n\nor set AutoCreateKeyTable, or run `colseal keys init`",
 			ErrNoKeyTable, s.table, s.DDL())
-	case errors.As(err, &state) && state.SQLState() == "42501":
-		return fmt.Errorf("keycache: %s key table %s: %w; grant SELECT, INSERT and UPDATE on it", op, s.table, err)
+	case state == "42501":
+		return fmt.Errorf("keyring: %s key table %s: %w; grant SELECT, INSERT and UPDATE on it", op, s.table, err)
 	}
-	if s.dialect == SQLite && strings.Contains(err.Error(), "SQLITE_BUSY") {
-		return fmt.Errorf("keycache: %s key table %s: %w; a transaction that writes keeps the keyring from being "+
+	if s.dialect == SQLite && dbcatalog.SQLiteCode(err)&0xff == sqliteBusy {
+		return fmt.Errorf("keyring: %s key table %s: %w; a transaction that writes keeps the keyring from being "+
 			"written: end it, or call Warm before it begins", op, s.table, err)
 	}
-	return fmt.Errorf("keycache: %s key table %s: %w", op, s.table, err)
+	return fmt.Errorf("keyring: %s key table %s: %w", op, s.table, err)
 }

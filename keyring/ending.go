@@ -1,4 +1,4 @@
-package keycache
+package keyring
 
 import (
 	"context"
@@ -23,40 +23,40 @@ import (
 // is retired at once. Of two live ones the newer cannot be revoked once it seals, or is about to, or
 // when the older is revoked too: [ErrKeyInUse]; retire the older first.
 func (a *Admin) Revoke(ctx context.Context, id uint32, why string) (Key, error) {
-	for range createTries {
+	for range IDTries {
 		k, err := a.key(ctx, id)
 		if err != nil {
 			return Key{}, err
 		}
 		if k.Destroyed {
-			return Key{}, destroyedKey("revoke", k.Record)
+			return Key{}, destroyedKey("revoke", k)
 		}
 		if k.Revoked && !a.lonely(ctx, k) {
 			return k, nil
 		}
-		how := ending{kind: revokeData, by: a.cfg.By, why: why}
+		how := Ending{Kind: EndRevokeData, Settled: settleMargin, By: a.cfg.By, Why: why}
 		if k.Purpose == PurposeSearch {
-			how.kind, err = a.revocation(ctx, k)
+			how.Kind, err = a.revocation(ctx, k)
 		} else {
 			err = a.succeed(ctx, k)
 		}
 		if err != nil {
-			return Key{}, classify("revoke", k.Record, err)
+			return Key{}, Classify("revoke", k, err)
 		}
 		if k.Revoked {
 			return a.key(ctx, id)
 		}
-		ok, err := a.keyring.end(ctx, id, how)
+		ok, err := a.keyring.End(ctx, id, how)
 		if err != nil {
-			return Key{}, classify("revoke", k.Record, err)
+			return Key{}, Classify("revoke", k, err)
 		}
 		if ok {
-			a.record(ctx, audit.KeyRevoked, k.Record, why)
+			a.record(ctx, audit.KeyRevoked, k, why)
 			return a.key(ctx, id)
 		}
 		// Somebody else changed the ring meanwhile: look again.
 	}
-	return Key{}, fmt.Errorf("keycache: revoke key %08x: its ring keeps changing; try again", id)
+	return Key{}, fmt.Errorf("keyring: revoke key %08x: its ring keeps changing; try again", id)
 }
 
 // lonely reports whether a revoked search key is the only live one, and so seals on: two
@@ -66,7 +66,7 @@ func (a *Admin) lonely(ctx context.Context, k Key) bool {
 		return false
 	}
 	recs, err := a.keyring.Ring(ctx, k.Purpose, k.Scope)
-	live := liveSearchKeys(recs)
+	live := liveKeys(recs)
 	return err == nil && len(live) == 1 && live[0].ID == k.ID
 }
 
@@ -77,34 +77,34 @@ func (a *Admin) succeed(ctx context.Context, k Key) error {
 		return err
 	}
 	if len(recs) > 0 && recs[0].Destroyed {
-		return destroyedScope(recs[0])
+		return ScopeDestroyed(recs[0])
 	}
 	if len(recs) > 0 && recs[0].Epoch > k.Epoch && !recs[0].Retired {
 		return nil
 	}
 	// Whoever makes the epoch, it will be there.
-	_, err = a.make(ctx, Record{Purpose: k.Purpose, Scope: k.Scope, Epoch: recs[0].Epoch + 1}, "revoke "+hexID(k.ID))
+	_, err = a.make(ctx, Key{Purpose: k.Purpose, Scope: k.Scope, Epoch: recs[0].Epoch + 1}, "revoke "+hexID(k.ID))
 	return err
 }
 
 // revocation finds out how a search key can be revoked, and makes the one that must
 // follow it.
-func (a *Admin) revocation(ctx context.Context, k Key) (endingKind, error) {
+func (a *Admin) revocation(ctx context.Context, k Key) (EndingKind, error) {
 	recs, err := a.keyring.Ring(ctx, k.Purpose, k.Scope)
 	if err != nil {
 		return 0, err
 	}
-	live := liveSearchKeys(recs)
+	live := liveKeys(recs)
 	switch {
 	case len(live) > 0 && live[0].Epoch > k.Epoch:
-		return revokeSearch, nil
+		return EndRevokeSearch, nil
 	case len(live) < 2:
 		_, err = a.Rotate(ctx, k.Purpose, k.Scope)
-		return revokeSearch, err
+		return EndRevokeSearch, err
 	case k.SealsFor < -settleMargin && !live[1].Revoked:
-		return revokeNext, nil
+		return EndRevokeNext, nil
 	}
-	return 0, refused("revoke", k.Record, ErrKeyInUse,
+	return 0, refused("revoke", k, ErrKeyInUse,
 		"it has to stand in for key %08x: re-seal the rows, retire that one, and revoke this one after it", live[1].ID)
 }
 
@@ -121,22 +121,22 @@ func (a *Admin) Retire(ctx context.Context, id uint32, why string) (Key, error) 
 	case err != nil:
 		return Key{}, err
 	case k.Destroyed:
-		return Key{}, destroyedKey("retire", k.Record)
+		return Key{}, destroyedKey("retire", k)
 	case k.Retired:
 		return k, nil
 	}
-	how := ending{kind: retireKey, by: a.cfg.By, why: why}
+	how := Ending{Kind: EndRetire, By: a.cfg.By, Why: why}
 	if k.Purpose == PurposeSearch {
-		how.settled = a.settle()
+		how.Settled = a.settle()
 	}
-	ok, err := a.keyring.end(ctx, id, how)
+	ok, err := a.keyring.End(ctx, id, how)
 	if err != nil {
-		return Key{}, classify("retire", k.Record, err)
+		return Key{}, Classify("retire", k, err)
 	}
 	if !ok {
 		return a.notRetired(ctx, k)
 	}
-	a.record(ctx, audit.KeyRetired, k.Record, why)
+	a.record(ctx, audit.KeyRetired, k, why)
 	return a.key(ctx, id)
 }
 
@@ -146,26 +146,26 @@ func (a *Admin) notRetired(ctx context.Context, k Key) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	mend := "no newer key seals in its place: rotate first"
+	hint := "no newer key seals in its place: rotate first"
 	for _, other := range keys {
 		switch {
 		case other.ID == k.ID && other.Destroyed:
-			return Key{}, destroyedKey("retire", other.Record)
+			return Key{}, destroyedKey("retire", other)
 		case other.ID == k.ID && other.Retired:
 			return other, nil
 		case other.Epoch > k.Epoch && other.Searched():
-			mend = fmt.Sprintf("processes may seal under it until %s: re-seal the rows and retire it after that",
+			hint = fmt.Sprintf("processes may seal under it until %s: re-seal the rows and retire it after that",
 				other.SettledFrom.Format(time.RFC3339))
 		}
 	}
-	return Key{}, refused("retire", k.Record, ErrKeyInUse, "%s", mend)
+	return Key{}, refused("retire", k, ErrKeyInUse, "%s", hint)
 }
 
-func destroyedKey(op string, rec Record) error {
+func destroyedKey(op string, rec Key) error {
 	return refused(op, rec, ErrKeyDestroyed, "there is nothing left of it to change")
 }
 
-var errDefaultScope = errors.New("keycache: destroy: the scope is the default one, in which everything is sealed " +
+var errDefaultScope = errors.New("keyring: destroy: the scope is the default one, in which everything is sealed " +
 	"that was given no scope; call DestroyDefault if that is meant")
 
 // Destroy makes everything that was sealed in a scope unreadable for ever
@@ -193,7 +193,7 @@ func (a *Admin) DestroyDefault(ctx context.Context, why string) ([]Key, error) {
 }
 
 func (a *Admin) destroy(ctx context.Context, scope, why string) ([]Key, error) {
-	about := Record{Scope: scope}
+	about := Key{Scope: scope}
 	before, err := a.Keys(ctx, Filter{Scope: &scope})
 	if err != nil {
 		return nil, err
@@ -201,15 +201,15 @@ func (a *Admin) destroy(ctx context.Context, scope, why string) ([]Key, error) {
 	if len(before) == 0 {
 		return nil, refused("destroy", about, ErrKeyNotFound, "list the keys for the names of scopes")
 	}
-	wiped, err := a.keyring.destroy(ctx, scope, a.cfg.By, why)
+	wiped, err := a.keyring.Destroy(ctx, scope, a.cfg.By, why)
 	if err != nil {
-		return nil, classify("destroy", about, err)
+		return nil, Classify("destroy", about, err)
 	}
 	after, err := a.Keys(ctx, Filter{Scope: &scope})
 	// It was done, and is told, even if the keyring cannot be read any more.
-	recs := make(map[uint32]Record, len(before))
+	recs := make(map[uint32]Key, len(before))
 	for _, k := range append(before, after...) {
-		recs[k.ID] = k.Record
+		recs[k.ID] = k
 	}
 	for _, id := range wiped {
 		rec := recs[id]

@@ -1,66 +1,21 @@
-package keycache
+package keyring
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
+
+	"github.com/colseal/colseal/internal/dialect"
 )
 
-// Dialect is the SQL dialect of the keyring's database.
-type Dialect uint8
-
-// The dialects. The zero value is Postgres.
+// The dialects of a [Store]'s database.
 const (
-	Postgres Dialect = iota
-	SQLite
+	Postgres = dialect.Postgres
+	SQLite   = dialect.SQLite
 )
-
-// String returns "postgres" or "sqlite".
-func (d Dialect) String() string {
-	if d == SQLite {
-		return "sqlite"
-	}
-	return "postgres"
-}
 
 // DefaultTable is the keyring's table when no name is given.
 const DefaultTable = "colseal_keys"
-
-// identifier is one part of a table name: bare, or quoted with "" for a quote.
-var identifier = regexp.MustCompile(`^(?:([A-Za-z_][A-Za-z0-9_$]*)|"((?:[^"\x00]|"")+)")(?:\.|$)`)
-
-// parseTable splits "table", "schema.table" or quoted forms into names as the
-// catalog has them: a bare name folds to lower case, as PostgreSQL folds it.
-func parseTable(name string) ([]string, error) {
-	if name == "" {
-		return []string{DefaultTable}, nil
-	}
-	var parts []string
-	for rest := name; rest != ""; {
-		m := identifier.FindStringSubmatch(rest)
-		if m == nil || strings.HasSuffix(m[0], ".") && len(m[0]) == len(rest) {
-			return nil, fmt.Errorf("keycache: %q is not a table name; write table, schema.table or \"Quoted\".\"Names\"", name)
-		}
-		part := strings.ToLower(m[1])
-		if m[2] != "" {
-			part = strings.ReplaceAll(m[2], `""`, `"`)
-		}
-		parts, rest = append(parts, part), rest[len(m[0]):]
-	}
-	if len(parts) > 2 {
-		return nil, fmt.Errorf("keycache: table name %q has %d parts; at most a schema and a table are possible", name, len(parts))
-	}
-	return parts, nil
-}
-
-func quoteTable(parts []string) string {
-	quoted := make([]string, len(parts))
-	for i, p := range parts {
-		quoted[i] = `"` + strings.ReplaceAll(p, `"`, `""`) + `"`
-	}
-	return strings.Join(quoted, ".")
-}
 
 // A tableColumn is one column of the keyring's table, as each dialect defines it.
 type tableColumn struct{ name, postgres, sqlite string }
@@ -110,7 +65,7 @@ var tableConstraints = []string{
 	"CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))",
 }
 
-func (c tableColumn) def(d Dialect) string {
+func (c tableColumn) def(d dialect.Dialect) string {
 	if d == SQLite {
 		return c.sqlite
 	}
@@ -118,7 +73,7 @@ func (c tableColumn) def(d Dialect) string {
 }
 
 // ddl is the statement that creates the keyring's table.
-func (d Dialect) ddl(quotedTable string) string {
+func ddl(d dialect.Dialect, quotedTable string) string {
 	var lines []string
 	for _, c := range tableColumns {
 		lines = append(lines, fmt.Sprintf("\t%-14s %s", c.name, c.def(d)))
@@ -130,7 +85,7 @@ func (d Dialect) ddl(quotedTable string) string {
 }
 
 // addColumns are the statements that add columns to a table which lacks them.
-func (d Dialect) addColumns(quotedTable string, missing []tableColumn) string {
+func addColumns(d dialect.Dialect, quotedTable string, missing []tableColumn) string {
 	var b strings.Builder
 	for _, c := range missing {
 		def := strings.Join(strings.Fields(c.def(d)), " ")
@@ -149,7 +104,7 @@ func laterColumn(c tableColumn) bool {
 }
 
 // now is an expression for the database's time, as the columns hold it.
-func (d Dialect) now() string {
+func now(d dialect.Dialect) string {
 	if d == SQLite {
 		return sqliteNow
 	}
@@ -157,7 +112,7 @@ func (d Dialect) now() string {
 }
 
 // millis is an expression for a time in milliseconds since 1970.
-func (d Dialect) millis(expr string) string {
+func millis(d dialect.Dialect, expr string) string {
 	if d == SQLite {
 		return "CAST(round((julianday(" + expr + ") - 2440587.5) * 86400000) AS INTEGER)"
 	}
@@ -166,7 +121,7 @@ func (d Dialect) millis(expr string) string {
 
 // age is an expression for the milliseconds from the time in column to now, both
 // by the database's clock.
-func (d Dialect) age(column string) string {
+func age(d dialect.Dialect, column string) string {
 	if d == SQLite {
 		return "CAST(round((julianday('now') - julianday(" + column + ")) * 86400000) AS INTEGER)"
 	}
@@ -174,8 +129,8 @@ func (d Dialect) age(column string) string {
 }
 
 // later is an expression for the time from now by d; now when d is not negative,
-// which in a Record means that sealing has begun.
-func (d Dialect) later(sealsFor time.Duration) string {
+// which in a Key means that sealing has begun.
+func later(d dialect.Dialect, sealsFor time.Duration) string {
 	ms := -min(sealsFor, 0).Milliseconds()
 	if d == SQLite {
 		return fmt.Sprintf("strftime('%%Y-%%m-%%dT%%H:%%M:%%fZ', 'now', '+%d.%03d seconds')", ms/1000, ms%1000)

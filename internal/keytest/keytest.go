@@ -1,0 +1,457 @@
+// Package keytest has a keyring and a key management service in memory, on the clock of
+// package time, so that they run in real time and in a testing/synctest bubble alike.
+// Nothing in it is secret or secure.
+package keytest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/kms"
+)
+
+// KMS is a [kms.Wrapper] whose wrapped keys are only references: what they were wrapped
+// with is looked up, so that a wrong encryption context is noticed.
+type KMS struct {
+	mu       sync.Mutex          // guards all below; Set changes what is exported
+	Fail     error               // if not nil, what every call gives
+	Latency  time.Duration       // of every call
+	Hang     bool                // calls wait until their context ends
+	KEK      string              // names the KEK that wraps; "kek" at first
+	Deny     map[string]bool     // blobs that are not rewrapped
+	wrapped  map[string]wrapping // by blob
+	calls    map[string]int      // by operation
+	byKey    map[string]int      // unwraps by colseal:key-id
+	active   int
+	parallel int // most calls at once
+}
+
+var _ keyring.Ledger = (*Keyring)(nil)
+
+type wrapping struct {
+	plain []byte
+	ec    kms.EncryptionContext
+}
+
+// NewKMS returns a KMS that answers at once.
+func NewKMS() *KMS {
+	return &KMS{KEK: "kek", wrapped: map[string]wrapping{}, calls: map[string]int{}, byKey: map[string]int{}}
+}
+
+// Set changes the fake: its exported fields.
+func (f *KMS) Set(change func(*KMS)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+}
+
+// The readings below take the lock: a cache works on in the background, so a test
+// that reads the fields themselves is a data race.
+
+// Total returns the calls that make or unwrap keys.
+func (f *KMS) Total() int { return f.Called("generate", "unwrap") }
+
+// Called returns how often the operations were called, or any if none is given.
+func (f *KMS) Called(ops ...string) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for op, calls := range f.calls {
+		if len(ops) == 0 || slices.Contains(ops, op) {
+			n += calls
+		}
+	}
+	return n
+}
+
+// Unwraps returns how often a key was unwrapped.
+func (f *KMS) Unwraps(id uint32) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.byKey[fmt.Sprintf("%08x", id)]
+}
+
+// Most returns the most calls that were under way at once.
+func (f *KMS) Most() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.parallel
+}
+
+func (f *KMS) enter(ctx context.Context, op string, ec kms.EncryptionContext) error {
+	f.mu.Lock()
+	f.calls[op]++
+	if op == "unwrap" {
+		f.byKey[ec["colseal:key-id"]]++
+	}
+	f.active++
+	f.parallel = max(f.parallel, f.active)
+	latency, hang := f.Latency, f.Hang
+	f.mu.Unlock()
+	defer f.Set(func(f *KMS) { f.active-- })
+	if hang {
+		<-ctx.Done()
+		return fmt.Errorf("%w: %w", kms.ErrTimeout, ctx.Err())
+	}
+	if latency > 0 {
+		select {
+		case <-time.After(latency):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Fail
+}
+
+// GenerateDataKey implements [kms.Wrapper].
+func (f *KMS) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext) (kms.DataKey, error) {
+	if err := f.enter(ctx, "generate", ec); err != nil {
+		return kms.DataKey{}, err
+	}
+	plain, ref := make([]byte, kms.DataKeySize), newRef()
+	_, _ = rand.Read(plain) // never fails
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wrapped[string(ref)] = wrapping{bytes.Clone(plain), ec.Clone()}
+	return kms.DataKey{Plaintext: plain, Wrapped: kms.Wrapped{KeyID: f.KEK, Blob: ref}}, nil
+}
+
+// Unwrap implements [kms.Wrapper].
+func (f *KMS) Unwrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContext) ([]byte, error) {
+	if err := f.enter(ctx, "unwrap", ec); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	k, ok := f.wrapped[string(w.Blob)]
+	if !ok || fmt.Sprint(k.ec) != fmt.Sprint(ec) {
+		return nil, kms.ErrInvalidWrapped
+	}
+	return bytes.Clone(k.plain), nil
+}
+
+// Rewrap implements [kms.Wrapper].
+func (f *KMS) Rewrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContext) (kms.Wrapped, error) {
+	if err := f.enter(ctx, "rewrap", ec); err != nil {
+		return kms.Wrapped{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	k, ok := f.wrapped[string(w.Blob)]
+	if f.Deny[string(w.Blob)] {
+		return kms.Wrapped{}, kms.ErrDenied
+	}
+	if !ok || fmt.Sprint(k.ec) != fmt.Sprint(ec) {
+		return kms.Wrapped{}, kms.ErrInvalidWrapped
+	}
+	ref := newRef()
+	f.wrapped[string(ref)] = k
+	return kms.Wrapped{KeyID: f.KEK, Blob: ref}, nil
+}
+
+func newRef() []byte {
+	ref := make([]byte, 16)
+	_, _ = rand.Read(ref) // never fails
+	return ref
+}
+
+// Keyring is a keyring in memory: a keycache.Keyring and a [keyring.Ledger].
+type Keyring struct {
+	mu      sync.Mutex
+	rows    map[uint32]*keyring.Key // guarded by mu, as all below
+	Fail    error
+	calls   map[string]int
+	Inserts func(keyring.Key) // called before each insert, without mu
+}
+
+// NewKeyring returns an empty keyring.
+func NewKeyring() *Keyring {
+	return &Keyring{rows: map[uint32]*keyring.Key{}, calls: map[string]int{}}
+}
+
+// Change changes a row.
+func (f *Keyring) Change(id uint32, change func(*keyring.Key)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f.rows[id])
+}
+
+// Row returns a copy of a row; the zero one if there is none.
+func (f *Keyring) Row(id uint32) keyring.Key {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.rows[id]; r != nil {
+		return *r
+	}
+	return keyring.Key{}
+}
+
+// Put adds a row, or puts it in the place of another of its id.
+func (f *Keyring) Put(k keyring.Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rows[k.ID] = &k
+}
+
+// Delete deletes every row.
+func (f *Keyring) Delete() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.rows)
+}
+
+// All returns a copy of the rows.
+func (f *Keyring) All() map[uint32]keyring.Key {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make(map[uint32]keyring.Key, len(f.rows))
+	for id, r := range f.rows {
+		all[id] = *r
+	}
+	return all
+}
+
+// Len returns the number of rows.
+func (f *Keyring) Len() int { return len(f.All()) }
+
+// Called returns how often an operation was called: "ring", "keys", "insert", …
+func (f *Keyring) Called(op string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[op]
+}
+
+// Reset forgets the calls.
+func (f *Keyring) Reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.calls)
+}
+
+// SetFail has every call fail with err, or none if it is nil.
+func (f *Keyring) SetFail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.Fail = err
+}
+
+// Name implements [keyring.Ledger].
+func (f *Keyring) Name() string { return "test_keys" }
+
+func (f *Keyring) enter(op string) error {
+	f.calls[op]++
+	return f.Fail
+}
+
+// read returns a key as it is read now.
+func read(k *keyring.Key) keyring.Key {
+	now := *k
+	now.Age, now.SealsFor = time.Since(k.CreatedAt), time.Since(k.SealsFrom)
+	return now
+}
+
+// Ring implements [keyring.Ledger].
+func (f *Keyring) Ring(_ context.Context, purpose keyring.Purpose, scope string) ([]keyring.Key, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("ring"); err != nil {
+		return nil, err
+	}
+	var recs []keyring.Key
+	for _, r := range f.rows {
+		if r.Purpose == purpose && r.Scope == scope {
+			recs = append(recs, read(r))
+		}
+	}
+	slices.SortFunc(recs, func(a, b keyring.Key) int { return int(b.Epoch - a.Epoch) })
+	return recs, nil
+}
+
+// Keys implements [keyring.Ledger].
+func (f *Keyring) Keys(_ context.Context, ids []uint32) ([]keyring.Key, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("keys"); err != nil {
+		return nil, err
+	}
+	var recs []keyring.Key
+	for _, id := range ids {
+		if r := f.rows[id]; r != nil {
+			recs = append(recs, read(r))
+		}
+	}
+	return recs, nil
+}
+
+// Insert implements [keyring.Ledger].
+func (f *Keyring) Insert(_ context.Context, rec keyring.Key) (bool, error) {
+	if f.Inserts != nil {
+		f.Inserts(rec)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("insert"); err != nil {
+		return false, err
+	}
+	for _, r := range f.rows {
+		if r.ID == rec.ID || r.Purpose == rec.Purpose && r.Scope == rec.Scope && r.Epoch == rec.Epoch {
+			return false, nil
+		}
+	}
+	now := time.Now()
+	rec.CreatedAt, rec.SealsFrom = now, now.Add(-min(rec.SealsFor, 0))
+	f.rows[rec.ID] = &rec
+	return true, nil
+}
+
+// Reserve implements keycache.Keyring.
+func (f *Keyring) Reserve(_ context.Context, id uint32, n, limit uint64) (uint64, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("reserve"); err != nil {
+		return 0, false, err
+	}
+	r := f.rows[id]
+	if r == nil || r.Retired || r.Destroyed || r.SealsReserved+n > limit {
+		return 0, false, nil
+	}
+	r.SealsReserved += n
+	return r.SealsReserved, true, nil
+}
+
+// Release implements keycache.Keyring.
+func (f *Keyring) Release(_ context.Context, id uint32, n uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("release"); err != nil {
+		return err
+	}
+	if k := f.rows[id]; k != nil {
+		k.SealsReserved -= n
+	}
+	return nil
+}
+
+// Rings implements [keyring.Ledger].
+func (f *Keyring) Rings(_ context.Context, filter keyring.Filter) ([]keyring.Key, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("rings"); err != nil {
+		return nil, err
+	}
+	type ring struct {
+		purpose keyring.Purpose
+		scope   string
+	}
+	picked := map[ring]bool{}
+	for _, r := range f.rows {
+		if (filter.Purpose == "" || filter.Purpose == r.Purpose) && (filter.Scope == nil || *filter.Scope == r.Scope) &&
+			(filter.IDs == nil || slices.Contains(filter.IDs, r.ID)) {
+			picked[ring{r.Purpose, r.Scope}] = true
+		}
+	}
+	var keys []keyring.Key
+	for _, r := range f.rows {
+		if picked[ring{r.Purpose, r.Scope}] {
+			keys = append(keys, read(r))
+		}
+	}
+	slices.SortFunc(keys, func(a, b keyring.Key) int {
+		return cmp.Or(cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Purpose, b.Purpose), cmp.Compare(a.Epoch, b.Epoch))
+	})
+	return keys, nil
+}
+
+// others are the other keys of r's ring. The caller holds mu.
+func (f *Keyring) others(r *keyring.Key) (others []*keyring.Key) {
+	for _, o := range f.rows {
+		if o != r && o.Purpose == r.Purpose && o.Scope == r.Scope {
+			others = append(others, o)
+		}
+	}
+	return others
+}
+
+// End implements [keyring.Ledger].
+func (f *Keyring) End(_ context.Context, id uint32, how keyring.Ending) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("end"); err != nil {
+		return false, err
+	}
+	r, now := f.rows[id], time.Now()
+	if r == nil || r.Destroyed || how.Kind != keyring.EndRetire && r.Revoked || how.Kind >= keyring.EndRevokeNext && r.Retired {
+		return false, nil
+	}
+	if !slices.ContainsFunc(f.others(r), func(o *keyring.Key) bool {
+		switch {
+		case o.Retired || o.Destroyed:
+			return false
+		case how.Kind == keyring.EndRevokeNext:
+			return o.Epoch < r.Epoch && !o.Revoked && now.Before(r.SealsFrom.Add(-how.Settled))
+		case how.Kind == keyring.EndRetire:
+			return o.Epoch > r.Epoch && now.Sub(o.SealsFrom) >= how.Settled
+		}
+		return o.Epoch > r.Epoch
+	}) {
+		return false, nil
+	}
+	r.Revoked = how.Kind != keyring.EndRetire
+	if how.Kind != keyring.EndRevokeSearch && !r.Retired {
+		r.Retired, r.RetiredAt = true, now
+	}
+	return true, nil
+}
+
+// Destroy implements [keyring.Ledger].
+func (f *Keyring) Destroy(_ context.Context, scope, _, _ string) (wiped []uint32, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("destroy"); err != nil {
+		return nil, err
+	}
+	newest := map[keyring.Purpose]*keyring.Key{}
+	for id, r := range f.rows {
+		if r.Scope != scope {
+			continue
+		}
+		if n := newest[r.Purpose]; n == nil || n.Epoch < r.Epoch {
+			newest[r.Purpose] = r
+		}
+		if !r.Destroyed {
+			r.Destroyed, r.Wrapped.Blob = true, nil
+			wiped = append(wiped, id)
+		}
+	}
+	for _, p := range []keyring.Purpose{keyring.PurposeData, keyring.PurposeSearch} {
+		tomb := &keyring.Key{ID: keyring.NewID(), Purpose: p, Scope: scope, Epoch: 1, Destroyed: true}
+		if n := newest[p]; n != nil {
+			tomb.Epoch = n.Epoch + 1
+		}
+		f.rows[tomb.ID] = tomb
+	}
+	return wiped, nil
+}
+
+// Swap implements [keyring.Ledger].
+func (f *Keyring) Swap(_ context.Context, id uint32, old []byte, next kms.Wrapped) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("swap"); err != nil {
+		return false, err
+	}
+	r := f.rows[id]
+	if r == nil || r.Destroyed || !bytes.Equal(r.Wrapped.Blob, old) {
+		return false, nil
+	}
+	r.Wrapped = next
+	return true, nil
+}

@@ -1,0 +1,210 @@
+package keyring
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/colseal/colseal/kms"
+)
+
+// A Ledger is what an [Admin] works on: the [Store], or one in memory for tests.
+// Every method is one atomic step, and they do what the Store's do.
+type Ledger interface {
+	Name() string
+	Ring(ctx context.Context, purpose Purpose, scope string) ([]Key, error)
+	Keys(ctx context.Context, ids []uint32) ([]Key, error)
+	Insert(ctx context.Context, k Key) (bool, error)
+	Rings(ctx context.Context, f Filter) ([]Key, error)
+	End(ctx context.Context, id uint32, how Ending) (bool, error)
+	Destroy(ctx context.Context, scope, by, why string) ([]uint32, error)
+	Swap(ctx context.Context, id uint32, old []byte, next kms.Wrapped) (bool, error)
+}
+
+var _ Ledger = (*Store)(nil)
+
+// A Filter picks keys. The zero Filter picks all of them.
+type Filter struct {
+	Purpose Purpose  // "" for both
+	Scope   *string  // nil for all
+	IDs     []uint32 // nil for all
+}
+
+// An Ending is a way to stop a key. Each demands that another key goes on.
+type Ending struct {
+	Kind EndingKind
+	// Settled is how long the other key must have been sealing, for EndRetire; for
+	// EndRevokeNext, how long it must be until this one begins to seal.
+	Settled time.Duration
+	By, Why string
+}
+
+// EndingKind says how a key is stopped.
+type EndingKind uint8
+
+// The kinds of an Ending.
+const (
+	EndRevokeData   EndingKind = iota // a newer data key exists
+	EndRevokeSearch                   // a newer search key exists; this one is still searched for
+	EndRevokeNext                     // an older search key exists, and this one has not begun to seal
+	EndRetire                         // a newer key has been sealing for long enough
+)
+
+// picks reports whether the filter picks a key.
+func (f Filter) picks(k Key) bool {
+	return (f.Purpose == "" || f.Purpose == k.Purpose) && (f.Scope == nil || *f.Scope == k.Scope) &&
+		(f.IDs == nil || slices.Contains(f.IDs, k.ID))
+}
+
+// Rings returns every key of the rings (purpose and scope) that have one which the
+// filter picks, by scope, purpose and epoch.
+func (s *Store) Rings(ctx context.Context, f Filter) ([]Key, error) {
+	var (
+		conditions []string
+		args       []any
+	)
+	arg := func(v any) string {
+		args = append(args, v)
+		return fmt.Sprintf("$%d", len(args))
+	}
+	if f.Purpose != "" {
+		conditions = append(conditions, "k.purpose = "+arg(string(f.Purpose)))
+	}
+	if f.Scope != nil {
+		conditions = append(conditions, "k.scope = "+arg(*f.Scope))
+	}
+	// Many ids are looked for among all keys.
+	if f.IDs != nil && len(f.IDs) <= idsPerQuery {
+		marks := []string{"0"} // never an id: an empty list picks nothing
+		for _, id := range f.IDs {
+			marks = append(marks, arg(int64(id)))
+		}
+		conditions = append(conditions, "(k.purpose, k.scope) IN (SELECT purpose, scope FROM "+s.table+
+			" WHERE key_id IN ("+strings.Join(marks, ", ")+"))")
+	}
+	where := ""
+	if len(conditions) > 0 {
+		where = "WHERE " + strings.Join(conditions, " AND ")
+	}
+	return s.query(ctx, where+" ORDER BY k.scope, k.purpose, k.epoch", args...)
+}
+
+// End stops a key as how says, and reports whether it did: false when the key is not
+// in the condition that how demands. Each kind is one UPDATE whose condition is looked at and
+// acted on together.
+func (s *Store) End(ctx context.Context, id uint32, how Ending) (bool, error) {
+	d := s.dialect
+	other := func(condition string) string {
+		return "EXISTS (SELECT 1 FROM " + s.table + " o WHERE o.purpose = k.purpose AND o.scope = k.scope" +
+			" AND o.retired_at IS NULL AND o.destroyed_at IS NULL AND " + condition + ")"
+	}
+	var set, where string
+	switch how.Kind {
+	case EndRevokeData:
+		set = "revoked_at = " + now(d) + ", retired_at = COALESCE(retired_at, " + now(d) + ")"
+		where = "purpose = 'data' AND revoked_at IS NULL AND " + other("o.epoch > k.epoch")
+	case EndRevokeSearch:
+		set = "revoked_at = " + now(d)
+		where = "purpose = 'search' AND revoked_at IS NULL AND " + other("o.epoch > k.epoch")
+	case EndRevokeNext:
+		set = "revoked_at = " + now(d) + ", retired_at = " + now(d)
+		// The margin is for the time until this is committed: who reads the ring in between must not begin to seal.
+		where = "purpose = 'search' AND revoked_at IS NULL AND retired_at IS NULL AND " +
+			fmt.Sprintf("%s < %d AND ", age(d, "seals_from"), -how.Settled.Milliseconds()) +
+			other("o.epoch < k.epoch AND o.revoked_at IS NULL")
+	case EndRetire:
+		set = "retired_at = " + now(d)
+		where = "retired_at IS NULL AND " + other(fmt.Sprintf("o.epoch > k.epoch AND %s >= %d", age(d, "o.seals_from"), how.Settled.Milliseconds()))
+	}
+	n, err := s.update(ctx, "update", "UPDATE "+s.table+" AS k SET "+set+", changed_by = $1, changed_why = $2"+
+		" WHERE key_id = $3 AND destroyed_at IS NULL AND "+where, how.By, how.Why, int64(id))
+	return n == 1, err
+}
+
+// Swap puts another wrapped form of the same key in the place of old, and reports
+// whether old was there.
+func (s *Store) Swap(ctx context.Context, id uint32, old []byte, next kms.Wrapped) (bool, error) {
+	n, err := s.update(ctx, "update", "UPDATE "+s.table+" SET kek_id = $1, wrapped = $2"+
+		" WHERE key_id = $3 AND wrapped = $4 AND destroyed_at IS NULL", next.KeyID, next.Blob, int64(id), old)
+	return n == 1, err
+}
+
+// Destroy wipes every wrapped key of a scope, closes each of its rings with a
+// tombstone, and returns the keys that it wiped. The tombstones come first: each takes the epoch that a
+// process would make next, and waits for one that is making it. Nobody can add a key
+// after that, so that what is wiped then is all there is.
+func (s *Store) Destroy(ctx context.Context, scope, by, why string) (wiped []uint32, err error) {
+	err = s.withConn(ctx, "update", func(conn *sql.Conn) error {
+		// SQLite knows one level only.
+		opts := &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+		if s.dialect == SQLite {
+			opts = nil
+		}
+		tx, err := conn.BeginTx(ctx, opts)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = tx.Rollback() }() // nothing after a Commit
+		for _, p := range []Purpose{PurposeData, PurposeSearch} {
+			if err := s.bury(ctx, tx, p, scope, by, why); err != nil {
+				return err
+			}
+		}
+		if wiped, err = s.wipe(ctx, tx, scope, by, why); err != nil {
+			return err
+		}
+		return tx.Commit()
+	})
+	return wiped, err
+}
+
+// bury puts a tombstone behind the newest key of a ring, unless there is one.
+func (s *Store) bury(ctx context.Context, tx *sql.Tx, p Purpose, scope, by, why string) error {
+	for range tombstoneTries {
+		_, err := tx.ExecContext(ctx, "INSERT INTO "+s.table+
+			" (key_id, purpose, scope, epoch, kek_id, seals_reserved, destroyed_at, changed_by, changed_why)"+
+			" SELECT CAST($1 AS bigint), CAST($2 AS text), CAST($3 AS text), COALESCE(max(epoch), 0) + 1, '', 0, "+now(s.dialect)+
+			", CAST($4 AS text), CAST($5 AS text) FROM "+s.table+" WHERE purpose = $2 AND scope = $3"+
+			" HAVING COUNT(*) = 0 OR NOT EXISTS (SELECT 1 FROM "+s.table+" t WHERE t.purpose = $2 AND t.scope = $3 AND t.destroyed_at IS NOT NULL"+
+			" AND t.epoch = (SELECT max(epoch) FROM "+s.table+" WHERE purpose = $2 AND scope = $3))"+
+			" ON CONFLICT DO NOTHING", int64(NewID()), string(p), scope, by, why)
+		if err != nil {
+			return err
+		}
+		var closed int64
+		err = tx.QueryRowContext(ctx, "SELECT CASE WHEN destroyed_at IS NULL THEN 0 ELSE 1 END FROM "+s.table+
+			" WHERE purpose = $1 AND scope = $2 ORDER BY epoch DESC LIMIT 1", string(p), scope).Scan(&closed)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if closed == 1 {
+			return nil
+		}
+		// Another process made that epoch first: one further.
+	}
+	return errors.New("keys were added faster than the scope could be closed; try again")
+}
+
+// tombstoneTries is so large because each failure is a key that was made meanwhile.
+const tombstoneTries = 64
+
+func (s *Store) wipe(ctx context.Context, tx *sql.Tx, scope, by, why string) (wiped []uint32, err error) {
+	rows, err := tx.QueryContext(ctx, "UPDATE "+s.table+" SET wrapped = NULL, destroyed_at = "+now(s.dialect)+
+		", changed_by = $1, changed_why = $2 WHERE scope = $3 AND destroyed_at IS NULL RETURNING key_id", by, why, scope)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // its error is rows.Err's
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		wiped = append(wiped, uint32(id)) //nolint:gosec // the table's CHECK bounds it
+	}
+	return wiped, rows.Err()
+}
