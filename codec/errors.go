@@ -7,6 +7,7 @@ import "errors"
 //	ErrFormat            the bytes are not a cell that this version can read
 //	├ ErrVersion         a cell of another version
 //	├ ErrSuite           a cell of a suite that this version does not have
+//	├ ErrHexText         a cell as bytea's hexadecimal text, where a column of bytea became one of text
 //	└ ErrNotSealed       not a cell at all: plaintext
 //	ErrAuth              a well-formed cell that was not sealed by this key as it stands
 //	└ ErrColumnMismatch  …because it belongs to another column
@@ -19,6 +20,7 @@ var (
 	ErrFormat          = errors.New("codec: malformed cell")
 	ErrVersion   error = &class{"codec: cell of an unknown version", ErrFormat}
 	ErrSuite     error = &class{"codec: cell of an unknown suite", ErrFormat}
+	ErrHexText   error = &class{"codec: cell as hexadecimal text", ErrFormat}
 	ErrNotSealed error = &class{"codec: not a sealed cell", ErrFormat}
 
 	ErrAuth                 = errors.New("codec: cell failed authentication")

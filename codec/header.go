@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"strconv"
 )
 
@@ -101,47 +100,6 @@ func ParseHeader(cell []byte) (Header, error) {
 		return Header{}, fmt.Errorf("%w: %d bytes, a %s cell has at least %d", ErrFormat, len(cell), h.Suite, h.Suite.Overhead())
 	}
 	return h, nil
-}
-
-// Recognize judges a value read from a column whose cells carry one of tags; without tags every tag is accepted.
-//
-//   - nil: a cell with one of the tags. It may still fail to open.
-//   - ErrColumnMismatch: a well-formed cell of another column.
-//   - ErrVersion, ErrSuite, ErrFormat: two of version, suite and tag fit, so it is a cell that was damaged or cut, or one of
-//     a later version: not to be taken for plaintext.
-//   - ErrNotSealed: not a cell.
-//
-// Text in UTF-8 or ASCII that starts with a letter is never taken for a cell. Binary plaintext can look like one: if it is random, like one of this
-// column with a chance of 2^-31 and like one of another column with 2^-15. The judgement errs towards "cell"; only opening proves
-// anything.
-func Recognize(cell []byte, tags ...uint16) (Header, error) {
-	h, err := ParseHeader(cell)
-	if err == nil {
-		if len(tags) == 0 || slices.Contains(tags, h.Tag) {
-			return h, nil
-		}
-		return Header{}, fmt.Errorf("%w: its tag is %04x", ErrColumnMismatch, h.Tag)
-	}
-	const tagEnd = 4
-	if len(cell) < tagEnd {
-		return Header{}, notSealed(cell)
-	}
-	fits := 0
-	if cell[0] == version {
-		fits++
-	}
-	if Suite(cell[1]).Valid() {
-		fits++
-	}
-	// Without a tag that fits, too little is left to tell a cut cell from a short plaintext.
-	if !slices.Contains(tags, binary.BigEndian.Uint16(cell[2:])) || fits == 0 {
-		return Header{}, notSealed(cell)
-	}
-	return Header{}, err
-}
-
-func notSealed(cell []byte) error {
-	return fmt.Errorf("%w: %d bytes without a cell's header", ErrNotSealed, len(cell))
 }
 
 // ColumnTag returns the tag of the cells of a column: the first two bytes of SHA-256 over its identity, big-endian.

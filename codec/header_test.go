@@ -2,7 +2,9 @@ package codec
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -13,7 +15,8 @@ func TestRecognize(t *testing.T) {
 	tag := k.Header().Tag
 	foreign, _ := NewKey(make([]byte, 32), 1, SuiteDeterministic, "users.phone")
 	foreignCell, _ := foreign.SealValue(KindText, "+49 30 1234567")
-	with := func(i int, b byte) []byte { c := bytes.Clone(cell); c[i] = b; return c }
+	with2 := func(cell []byte, i int, b byte) []byte { c := bytes.Clone(cell); c[i] = b; return c }
+	with := func(i int, b byte) []byte { return with2(cell, i, b) }
 	for _, c := range []struct {
 		name string
 		cell []byte
@@ -33,8 +36,15 @@ func TestRecognize(t *testing.T) {
 		{"text", []byte("alice@example.com, who has a longer address than a header"), ErrNotSealed, nil},
 		{"zeros", make([]byte, 50), ErrNotSealed, nil},
 		{"short bytes with a version", []byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, ErrNotSealed, nil},
+		{"version and suite damaged", with2(with(0, 0x41), 1, 0x41), ErrVersion, []error{ErrNotSealed}},
+		{"a bit of version, suite and tag each", with2(with2(with(0, 0), 1, cell[1]^0x80), 3, cell[3]^4), ErrVersion, []error{ErrNotSealed}},
+		{"a bit of version and tag, cut", with2(with(0, 0), 2, cell[2]^4)[:20], ErrVersion, []error{ErrNotSealed}},
+		{"the textual form", []byte(EncodeText(cell)), ErrFormat, []error{ErrNotSealed, ErrVersion}},
+		{"the textual form after a blank", []byte(" " + EncodeText(cell)), ErrFormat, []error{ErrNotSealed, ErrVersion}},
+		{"hexadecimal text", fmt.Appendf(nil, `\x%x`, cell), ErrHexText, []error{ErrNotSealed}},
+		{"a word in hexadecimal", []byte(`\x616c696365406578616d706c652e636f6d616c696365406578616d706c652e636f6d`), ErrNotSealed, nil},
 	} {
-		h, err := Recognize(c.cell, 0, tag)
+		h, err := Recognize(c.cell, 0xbeef, tag)
 		switch {
 		case c.want == nil && err != nil, c.want != nil && !errors.Is(err, c.want):
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
@@ -66,6 +76,28 @@ func TestTextForm(t *testing.T) {
 		name, text string
 		want       error
 	}{
+		{"lower case", strings.ToLower(good), ErrFormat},
+		{"upper case", strings.ToUpper(good), ErrFormat},
+		{"a leading blank", " " + good, ErrFormat},
+		{"a leading line end", "\r\n" + good, ErrFormat},
+		{"a byte order mark", "\ufeff" + good, ErrFormat},
+		{"quotes", `"` + good + `"`, ErrFormat},
+		{"cut to the prefix", good[:4], ErrFormat},
+		{"cut in the header", good[:10], ErrFormat},
+		{"cut after the header", good[:20], ErrFormat},
+		{"another header", good[:4] + "B" + good[5:], ErrVersion},
+		{"plaintext with the prefix", "cs1:hello", ErrFormat},
+		{"no prefix", good[4:], ErrFormat},
+		{"half a prefix and the rest", good[2:], ErrFormat},
+		{"a longer prefix", "x" + good, ErrFormat},
+		{"base64 of PostgreSQL", base64.StdEncoding.EncodeToString(cell), ErrFormat},
+		{"hexadecimal", fmt.Sprintf(`\x%x`, cell), ErrHexText},
+		{"hexadecimal, cut", fmt.Sprintf(`\x%x`, cell[:6]), ErrHexText},
+		{"hexadecimal of a CSV file", fmt.Sprintf(`"\\x%X"`, cell), ErrHexText},
+		{"hexadecimal without a prefix", fmt.Sprintf("%x", cell), ErrHexText},
+		{"the bytes themselves", string(cell), ErrFormat},
+		{"a digest in hexadecimal", "0101e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852", ErrNotSealed},
+		{"a number", "0102030405", ErrNotSealed},
 		{"empty", "", ErrNotSealed},
 		{"plaintext", "alice@example.com", ErrNotSealed},
 		{"near the prefix, but plaintext", "cs2:hello", ErrNotSealed},
@@ -78,7 +110,7 @@ func TestTextForm(t *testing.T) {
 		{"trailing bits", "cs1:AB", ErrFormat},
 		{"space", good + " ", ErrFormat},
 	} {
-		got, err := DecodeText([]byte(c.text))
+		got, err := DecodeText([]byte(c.text), k.Header().Tag)
 		if !errors.Is(err, c.want) || got != nil || errors.Is(err, ErrNotSealed) != (c.want == ErrNotSealed) {
 			t.Errorf("%s: %x, %v; want %v", c.name, got, err, c.want)
 		}
@@ -90,8 +122,8 @@ func TestTextForm(t *testing.T) {
 
 // TestErrorClasses holds the tree that errors.go draws.
 func TestErrorClasses(t *testing.T) {
-	all := []error{ErrFormat, ErrVersion, ErrSuite, ErrNotSealed, ErrKind, ErrAuth, ErrColumnMismatch, ErrValue, ErrNull}
-	parents := map[error]error{ErrVersion: ErrFormat, ErrSuite: ErrFormat, ErrNotSealed: ErrFormat, ErrColumnMismatch: ErrAuth, ErrNull: ErrValue}
+	all := []error{ErrFormat, ErrVersion, ErrSuite, ErrNotSealed, ErrHexText, ErrKind, ErrAuth, ErrColumnMismatch, ErrValue, ErrNull}
+	parents := map[error]error{ErrVersion: ErrFormat, ErrSuite: ErrFormat, ErrNotSealed: ErrFormat, ErrHexText: ErrFormat, ErrColumnMismatch: ErrAuth, ErrNull: ErrValue}
 	for _, err := range all {
 		for _, target := range all {
 			want := err == target || parents[err] == target

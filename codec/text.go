@@ -22,17 +22,21 @@ func AppendText(dst, cell []byte) []byte {
 	return textEncoding.AppendEncode(append(dst, textPrefix...), cell)
 }
 
-// DecodeText returns the cell of a text column's value, in new memory. The error is ErrNotSealed if it is not the textual form of a
-// cell, and ErrFormat if it is a damaged one. The bytes it returns are judged by [Recognize].
-func DecodeText(s []byte) ([]byte, error) {
-	return AppendDecodeText(nil, s)
+// DecodeText returns the cell of a text column's value, in new memory; tags are those of the column's cells, as in [Recognize]. The
+// error is ErrNotSealed if the value is not the textual form of a cell, and otherwise as that of Recognize: with it DecodeText
+// refuses what begins like one.
+func DecodeText(s []byte, tags ...uint16) ([]byte, error) {
+	return AppendDecodeText(nil, s, tags...)
 }
 
 // AppendDecodeText is DecodeText into dst's spare capacity, which must not overlap s.
-func AppendDecodeText(dst, s []byte) ([]byte, error) {
+func AppendDecodeText(dst, s []byte, tags ...uint16) ([]byte, error) {
 	if !bytes.HasPrefix(s, []byte(textPrefix)) {
-		if nearText(s) {
-			return nil, fmt.Errorf("%w: damaged %q prefix", ErrFormat, textPrefix)
+		if err := likeText(s, tags); err != nil {
+			return nil, err
+		}
+		if likeHeader(s, tags) {
+			return nil, fmt.Errorf("%w: a cell in a text column that is not in the textual form", ErrFormat)
 		}
 		return nil, fmt.Errorf("%w: no %q prefix", ErrNotSealed, textPrefix)
 	}
@@ -48,28 +52,9 @@ func AppendDecodeText(dst, s []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: not unpadded base64url", ErrFormat)
 	}
+	// Nothing with the prefix is plaintext, whatever it holds.
+	if _, err := ParseHeader(dst[n : n+m]); err != nil {
+		return nil, err
+	}
 	return dst[:n+m], nil
-}
-
-// nearText reports whether s is a cell's textual form but for one byte of the prefix: damage, which a table that is being
-// migrated must not take for plaintext.
-func nearText(s []byte) bool {
-	if len(s) < len(textPrefix) {
-		return false
-	}
-	differ := 0
-	for i := range len(textPrefix) {
-		if s[i] != textPrefix[i] {
-			differ++
-		}
-	}
-	if differ != 1 {
-		return false
-	}
-	cell, err := textEncoding.AppendDecode(nil, s[len(textPrefix):])
-	if err != nil {
-		return false
-	}
-	_, err = ParseHeader(cell)
-	return err == nil
 }

@@ -170,7 +170,7 @@ func alteredCases(t testing.TB, suite Suite) []vectorCase {
 		alter("later", "version", "A later version.", set(0, 2)),
 		alter("zero", "suite", "Suite 0 does not exist.", set(1, 0)),
 		alter("later", "suite", "A suite that this version does not have.", set(1, 3)),
-		alter("suite-relabelled", "tag", "The suite byte says the other suite. It is long enough to be one of its cells; the opener's key is for this suite.", set(1, byte(other))),
+		alter("suite-flipped", "key", "The suite byte says the other suite, and the reader's key is for this one.", set(1, byte(other))),
 		alter("tag-flipped", "column", "One bit of the column tag.", flip(3)),
 		alter("id-flipped", "key", "One bit of the key id.", flip(7)),
 		alter("nonce-flipped", "tag", "One bit of the nonce or synthetic IV.", flip(HeaderSize)),
@@ -200,13 +200,17 @@ func misplacedCases(t testing.TB, suite Suite) []vectorCase {
 	twin := tagTwin(vectorIdentity)
 	return []vectorCase{
 		misplace("moved", "column", "A cell of users.email in users.phone.", func(c *vectorCase) { c.identity = "users.phone" }),
-		misplace("relabelled", "tag", "As above, and its tag was rewritten to fit.", func(c *vectorCase) {
+		misplace("suite-relabelled", "tag", "The suite byte was rewritten, and the reader uses the key of that suite, as a reader does that takes the key from the header.", func(c *vectorCase) {
+			c.suite = SuiteRandomized + SuiteDeterministic - suite
+			c.cell[1] = byte(c.suite)
+		}),
+		misplace("relabelled", "tag", "A cell of users.email in users.phone, and its column tag was rewritten to fit.", func(c *vectorCase) {
 			c.identity = "users.phone"
 			copy(c.cell[2:], Header{Tag: ColumnTag(c.identity)}.Append(nil)[2:4])
 		}),
 		misplace("same-tag", "tag", "A column whose tag is the same by chance.", func(c *vectorCase) { c.identity = twin }),
 		misplace("other", "key", "Opened with the key of another id.", func(c *vectorCase) { c.keyID++ }),
-		misplace("key-relabelled", "tag", "Its key id was rewritten, and even the data key is the same.", func(c *vectorCase) {
+		misplace("key-relabelled", "tag", "The key id was rewritten to fit, and even the data key is the same.", func(c *vectorCase) {
 			c.keyID++
 			copy(c.cell[4:], Header{KeyID: c.keyID}.Append(nil)[4:])
 		}),

@@ -82,6 +82,8 @@ func mend(err error) string {
 	switch {
 	case errors.As(err, new(unknownKey)):
 		return "if other cells of the column open, this one was altered: restore it from a backup"
+	case errors.Is(err, codec.ErrHexText):
+		return "the column was bytea when its cells were written: make it bytea again with ALTER TABLE ... ALTER COLUMN ... TYPE bytea USING column::bytea"
 	case errors.Is(err, codec.ErrNotSealed):
 		return "the stored value is plaintext: seal the table's old rows, and until then read with Config.Plaintext = driver.AllowRead"
 	case errors.Is(err, codec.ErrColumnMismatch):

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -159,7 +160,7 @@ func readHead(s string, tag uint16) cellHead {
 	var err error
 	if text, ok := strings.CutPrefix(s, textPrefix); ok {
 		// The last digit's lower bits belong to what follows.
-		raw, err = codec.DecodeText([]byte(textPrefix + text + "A"))
+		raw, err = base64.RawURLEncoding.DecodeString(text + "A")
 	} else {
 		raw, err = hex.DecodeString(s)
 	}

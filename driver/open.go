@@ -77,12 +77,17 @@ func (o *opener) fail(err error) error {
 // openValue opens one stored value: the cell as bytes, or its text form. private says
 // that v's memory is ours.
 func (o *opener) openValue(ctx context.Context, v any, private bool) (any, error) {
-	cell, private, err := storedCell(v, private)
+	var few [4]uint16
+	tags := few[:0]
+	for _, col := range o.cols {
+		tags = append(tags, col.Tag())
+	}
+	cell, private, err := storedCell(v, private, tags...)
 	if err != nil {
 		return o.notSealed(ctx, v, err)
 	}
 	if o.key == nil || !o.key.Owns(cell) {
-		h, err := o.recognize(cell)
+		h, err := codec.Recognize(cell, tags...)
 		if err != nil {
 			return o.notSealed(ctx, v, err)
 		}
@@ -97,29 +102,20 @@ func (o *opener) openValue(ctx context.Context, v any, private bool) (any, error
 	return out, err
 }
 
-func (o *opener) recognize(cell []byte) (codec.Header, error) {
-	var few [4]uint16
-	tags := few[:0]
-	for _, col := range o.cols {
-		tags = append(tags, col.Tag())
-	}
-	return codec.Recognize(cell, tags...)
-}
-
 const textPrefix = "cs1:"
 
-// storedCell returns the bytes of a cell and whether their memory may be written to.
-func storedCell(v any, private bool) ([]byte, bool, error) {
+// storedCell returns the bytes of a cell of a column with one of tags, and whether their memory may be written to.
+func storedCell(v any, private bool, tags ...uint16) ([]byte, bool, error) {
 	switch t := v.(type) {
 	case []byte:
 		// A driver may give text as []byte. No cell begins like its text form.
 		if len(t) < len(textPrefix) || string(t[:len(textPrefix)]) != textPrefix {
 			return t, private, nil
 		}
-		cell, err := codec.DecodeText(t)
+		cell, err := codec.DecodeText(t, tags...)
 		return cell, true, err
 	case string:
-		cell, err := codec.DecodeText([]byte(t))
+		cell, err := codec.DecodeText([]byte(t), tags...)
 		return cell, true, err
 	}
 	return nil, false, fmt.Errorf("%w: the column holds %T", codec.ErrNotSealed, v)

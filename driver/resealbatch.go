@@ -114,7 +114,7 @@ func (r *resealer) knowKeys(ctx context.Context, cols []*resealCol, rows []*rese
 	var ids, open []uint32
 	for _, row := range rows {
 		for i, c := range cols {
-			if cell, _, err := storedCell(row.old[i], false); err == nil {
+			if cell, _, err := storedCell(row.old[i], false, c.col.Tag()); err == nil {
 				if h, err := codec.Recognize(cell, c.col.Tag()); err == nil {
 					ids = append(ids, h.KeyID)
 				}
@@ -177,7 +177,7 @@ func (r *resealer) anew(ctx context.Context, cols []*resealCol, row *resealRow) 
 
 // value returns the cell that takes the place of a stored value; nil if it stays.
 func (r *resealer) value(ctx context.Context, c *resealCol, old sqldriver.Value) (cell []byte, plain bool, err error) {
-	stored, _, err := storedCell(old, false)
+	stored, _, err := storedCell(old, false, c.col.Tag())
 	var h codec.Header
 	if err == nil {
 		h, err = codec.Recognize(stored, c.col.Tag())

@@ -184,7 +184,14 @@ func TestAllowRead(t *testing.T) {
 	}
 	damaged := b.cell(t, "ssn", "x")
 	damaged[0] ^= 2
-	for _, bad := range [][]sqldriver.Value{{damaged, nil, nil}, {nil, canary, nil}} {
+	good := b.cell(t, "ssn", "x")
+	text := codec.EncodeText(good)
+	bad := [][]sqldriver.Value{{damaged, nil, nil}, {nil, canary, nil}}
+	for _, altered := range []sqldriver.Value{strings.ToLower(text), " " + text, text[4:], fmt.Sprintf(`\x%x`, good), fmt.Appendf(nil, `\x%x`, good), string(good),
+		append([]byte{good[0] ^ 0x40, good[1] ^ 0x40}, good[2:]...)} {
+		bad = append(bad, []sqldriver.Value{altered, nil, nil})
+	}
+	for _, bad := range bad {
 		b.answer(names, bad)
 		err := b.db.QueryRow("q").Scan(&ssn, &age, &born)
 		if !errors.Is(err, ErrFormat) || strings.Contains(err.Error(), canary) {

@@ -289,6 +289,9 @@ var kmsTroubles = []trouble{
 		"Restore the key table from a backup."},
 }
 
+// toTextCells makes textual cells of those that ALTER TABLE made hexadecimal text.
+const toTextCells = `UPDATE users SET ssn = 'cs1:' || rtrim(translate(encode(ssn::bytea, 'base64'), E'+/\n', '-_'), '=') WHERE ssn LIKE '\\x%'`
+
 var readTroubles = []trouble{
 	{"Plaintext in a sealed column", func(d *desk) error {
 		d.admin("INSERT INTO users (id, ssn) VALUES (1, 'plaintext')")
@@ -314,6 +317,24 @@ var readTroubles = []trouble{
 		return readUser(d.open())
 	}, driver.ErrFormat, "driver.ErrFormat", "A part of the cell is missing. Older versions of Colseal say the same of the cells of newer ones.",
 		"Restore the value from a backup; bring all programs to the newest version."},
+	{"A column of cells that was made text", func(d *desk) error {
+		_ = d.write(d.open()).Close()
+		d.admin("ALTER TABLE users ALTER COLUMN ssn TYPE text")
+		err := readUser(d.open())
+		d.admin(toTextCells)
+		if err := readUser(d.open()); err != nil {
+			d.t.Error(err)
+		}
+		return err
+	}, driver.ErrFormat, "driver.ErrFormat", "PostgreSQL made the cells the text of a `bytea`, which is not how a column of text holds cells. A CSV file that was copied into a column of text has the same effect.",
+		"Make the column `bytea` again: `ALTER TABLE users ALTER COLUMN ssn TYPE bytea USING ssn::bytea`. If it is to stay `text`: `" + toTextCells + "`."},
+	{"A column whose kind was changed", func(d *desk) error {
+		_ = d.write(d.open()).Close()
+		return readUser(d.open(func(c *driver.Config) {
+			c.Schema = schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn", Kind: schema.Int}))
+		}))
+	}, driver.ErrKind, "driver.ErrKind", "The cell is genuine, and holds a value of the kind that was declared when it was sealed. A field's type was changed, or `kind=` in its tag.",
+		"Declare the former kind again."},
 	{"A cell whose key is not in the keyring", func(d *desk) error {
 		_ = d.write(d.open()).Close()
 		d.admin("DELETE FROM colseal_keys")
