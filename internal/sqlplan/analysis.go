@@ -18,6 +18,9 @@ type analysis struct {
 	env  *Env
 	file *sqlparse.File
 
+	steps  int // of work done
+	lookAt int // how many of them make another look at the context due
+
 	touched     bool // a sealed table was named
 	forbidden   bool // the refusal does not depend on sealed tables
 	unsettled   bool // an earlier statement of the text may change what names mean
@@ -100,11 +103,7 @@ func (a *analysis) run() (*Plan, error) {
 	for i := range a.file.Statements {
 		a.unsettled = a.effects != 0
 		if err := a.statement(a.file.Statements[i].Stmt); err != nil {
-			var r *Refusal
-			if errors.As(err, &r) && !a.touched && !a.forbidden && !a.namesSealedTable() {
-				return &Plan{Effects: ChangesCatalog | ChangesSession}, nil
-			}
-			return nil, err
+			return a.unless(err)
 		}
 	}
 	if !a.touched {
@@ -117,6 +116,15 @@ func (a *analysis) run() (*Plan, error) {
 		return nil, err
 	}
 	return a.emit()
+}
+
+// unless returns an error, unless it is the refusal of a text that can touch nothing sealed.
+func (a *analysis) unless(err error) (*Plan, error) {
+	var r *Refusal
+	if errors.As(err, &r) && !a.touched && !a.forbidden && !a.namesSealedTable() {
+		return &Plan{Effects: ChangesCatalog | ChangesSession}, nil
+	}
+	return nil, err
 }
 
 // statement analyses one statement of the text.

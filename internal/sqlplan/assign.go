@@ -36,11 +36,11 @@ func (a *analysis) target(tn *sqlparse.TableName) (*writeTarget, error) {
 	return w, err
 }
 
-// column returns the term that values for a column of the target merge with.
+// targetTerm returns the term that values for a column of the target merge with.
 func (a *analysis) targetTerm(w *writeTarget, n sqlparse.Name) (*term, error) {
 	// An alias with column names does not rename the targets of a write, and writes
 	// have none, so the item's columns are the table's.
-	col := w.item.column(n.Name)
+	col := a.find(w.item, n.Name)
 	if col == nil {
 		if w.item.table != nil && !w.item.open && !systemColumns[a.p.dialect][n.Name] {
 			r := a.refuseName(n.Pos(), nil, "the sealed table has no column of this name", "name a column of the table")
@@ -49,7 +49,7 @@ func (a *analysis) targetTerm(w *writeTarget, n sqlparse.Name) (*term, error) {
 		}
 		return newPlain(), nil
 	}
-	t := col.t.use()
+	t := a.use(col.t)
 	if n.Indirect && t.state == sealed {
 		return nil, a.refuseOperation(n.Pos(), t.first(), "a part of a sealed value cannot be written", "write the whole value")
 	}
@@ -94,10 +94,11 @@ func (a *analysis) store(col, t *term, pos int) error {
 // defaultValue refuses a default of a sealed column that is not NULL: the server would
 // store it unsealed.
 func (a *analysis) defaultValue(w *writeTarget, name string, pos int) error {
-	col := w.item.column(name)
+	col := a.find(w.item, name)
 	if col == nil || col.t.root().state != sealed || w.rel == nil {
 		return nil
 	}
+	a.step(len(w.rel.Columns))
 	rc := a.relColumn(w.rel, name)
 	if rc == nil || !rc.Default && !rc.Generated {
 		return nil

@@ -1,6 +1,7 @@
 package sqlplan
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -42,5 +43,25 @@ func BenchmarkPlanFirst(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// Long statements under one and two search keys.
+func BenchmarkPlanLong(b *testing.B) {
+	for name, text := range map[string]string{
+		"in=16000":    "SELECT id FROM users WHERE email IN (" + join(16000, ",", numbered("$#")) + ")",
+		"values=3000": "INSERT INTO users(id,email,ssn) VALUES " + join(1000, ",", always("($1,$2,$3)")),
+	} {
+		for keys := 1; keys <= 2; keys++ {
+			b.Run(fmt.Sprintf("%s/keys=%d", name, keys), func(b *testing.B) {
+				p := New(testSchema, dialect.Postgres, Options{})
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, _, err := p.analyse(b.Context(), text, &Env{Catalog: testCatalog, SearchKeys: keys}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }

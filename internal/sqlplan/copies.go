@@ -10,11 +10,12 @@ import (
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
-// maxCopied bounds the text that copies of comparisons inside comparisons can make, and
-// maxParams the parameters, of which PostgreSQL takes no more.
+// What copies of comparisons inside comparisons can make is bounded in proportion to the
+// text; maxParams bounds the parameters, of which PostgreSQL takes no more.
 const (
-	maxCopied = 8 << 20
-	maxParams = 65535
+	freeCopied    = 128 << 10
+	copiedPerByte = 16
+	maxParams     = 65535
 )
 
 // A region is a part of the text that is written once per search key.
@@ -33,6 +34,7 @@ func (e *emission) findRegions() error {
 			return e.refuseSearchKeys(s.expr.Pos(), nil, "this comparison cannot be written for each of two search keys",
 				"write column = $1, or column IN (…) and the like, with nothing but the column on its left")
 		}
+		e.step(r.end - r.start) // one inside another is looked through again
 		e.regions = append(e.regions, r)
 	}
 	slices.SortFunc(e.regions, func(a, b *region) int {
@@ -111,6 +113,7 @@ func (e *emission) spansOf(dims []*dimension) bool {
 			}
 			d.spans = append(d.spans, s)
 		}
+		slices.SortFunc(d.spans, func(s, t span) int { return s.start - t.start })
 	}
 	return true
 }
@@ -142,12 +145,18 @@ func (e *emission) dimensionAt(pos int) *dimension {
 			return d
 		}
 		for _, d := range r.search.dims {
-			if slices.ContainsFunc(d.spans, func(s span) bool { return s.start <= pos && pos < s.end }) {
+			if d.covers(pos) {
 				return d
 			}
 		}
 	}
 	return nil
+}
+
+// covers reports whether a position is in one of the parts.
+func (d *dimension) covers(pos int) bool {
+	i := sort.Search(len(d.spans), func(i int) bool { return d.spans[i].start > pos })
+	return i > 0 && pos < d.spans[i-1].end
 }
 
 // keysAt returns how many search keys what is sealed at a position is sealed under.
@@ -301,7 +310,7 @@ func (w *cutter) copies(p *piece) error {
 		if err := w.write(p.start, p.end, p.inside); err != nil {
 			return err
 		}
-		if w.size > maxCopied {
+		if w.size > freeCopied+copiedPerByte*len(w.file.Text) {
 			return w.refuseSearchKeys(p.start, nil, "the statement becomes too long when it is written for each of two search keys", "split it, or give the values as one array: = ANY($1)")
 		}
 		if !w.next(dims) {

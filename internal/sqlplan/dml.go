@@ -88,6 +88,7 @@ func (a *analysis) merge(s *sqlparse.Merge, with *withScope) ([]output, error) {
 	if w.item.ask == nil {
 		own = w.item.cols
 	}
+	a.step(outputSteps * (len(own) + len(star)))
 	return a.returningStar(s.Returning, w, append(append([]output{}, star...), own...), sc)
 }
 
@@ -137,6 +138,7 @@ func (a *analysis) returningIn(r *sqlparse.Returning, w *writeTarget, star []out
 	if w.item.ask == nil {
 		own = w.item.cols
 	}
+	a.step(outputSteps * (len(own) + len(star)))
 	return a.returningStar(r, w, append(append([]output{}, own...), star...), sc)
 }
 

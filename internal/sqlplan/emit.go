@@ -15,6 +15,9 @@ type emission struct {
 	edits   []edit
 	regions []*region // by where they start, outer ones first
 	plan    *Plan
+
+	castParams map[*sqlparse.Param]bool // the direct operands of casts
+	labelled   map[int]bool             // where outputs got their labels
 }
 
 // emit makes the plan.
@@ -84,21 +87,23 @@ func (e *emission) searches() bool {
 // plain role when the parameter has one, else that of a sealed occurrence, so that the
 // server can infer one type for it.
 func (e *emission) settleNulls() {
-	for _, n := range e.nulls {
-		var role *slot
-		for _, s := range e.slots {
-			if s.param == nil || s.param.Number != n.param.Number || s.param.Name != n.param.Name {
-				continue
-			}
-			if s.use() == nil {
-				role = nil
-				break
-			}
-			if role == nil {
-				role = s
-			}
+	if len(e.nulls) == 0 {
+		return
+	}
+	roles := map[argument]*slot{} // nil: the plain role
+	for _, s := range e.slots {
+		if s.param == nil {
+			continue
 		}
-		if role != nil {
+		arg := argumentOf(s.param)
+		if _, ok := roles[arg]; s.t.root().state != sealed {
+			roles[arg] = nil
+		} else if !ok {
+			roles[arg] = s
+		}
+	}
+	for _, n := range e.nulls {
+		if role := roles[argumentOf(n.param)]; role != nil {
 			n.t.link, n.array = role.t.root(), role.array
 		}
 		e.slots = append(e.slots, n)

@@ -10,6 +10,7 @@ import (
 
 // infer returns the term of an expression.
 func (a *analysis) infer(e sqlparse.Expr, sc *scope) (*term, error) {
+	a.step(1)
 	switch e := e.(type) {
 	case *sqlparse.Column:
 		return a.column(e, sc)

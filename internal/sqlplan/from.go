@@ -56,7 +56,11 @@ func (a *analysis) addItem(sc *scope, it *item, alias *sqlparse.Alias, pos int) 
 // cannot be placed and stand before it, as columns that are plain; that nothing else
 // stands behind the gap which such a name could mean is checked.
 func (a *analysis) renamed(cols []output, names []string, pos int) ([]output, error) {
+	if len(names) == 0 {
+		return cols, nil
+	}
 	out := make([]output, 0, len(cols))
+	a.step(outputSteps * len(cols))
 	for i, c := range cols {
 		if c.gap {
 			if len(names) > i {
@@ -105,9 +109,10 @@ func (a *analysis) withItem(tn *sqlparse.TableName, d *derived, sc *scope) ([]ou
 		return nil, a.refuseName(tn.Pos(), nil, "a WITH query is used before it is defined", "order the WITH queries so that each stands after those it uses")
 	}
 	it := &item{name: tn.Name, cols: make([]output, len(d.cols)), query: true}
+	a.step(outputSteps * len(d.cols))
 	for i, c := range d.cols {
 		if !c.gap {
-			c.t = c.t.use()
+			c.t = a.use(c.t)
 		}
 		it.cols[i] = c
 		it.open = it.open || c.gap

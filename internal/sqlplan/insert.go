@@ -148,8 +148,9 @@ func (a *analysis) defaultsExcept(w *writeTarget, given map[string]bool, pos int
 	if w.item.table == nil {
 		return nil
 	}
+	a.step(len(w.item.cols))
 	for _, c := range w.item.cols {
-		if c.gap || given[c.name] {
+		if c.gap || c.t.root().state != sealed || given[c.name] {
 			continue
 		}
 		if err := a.defaultValue(w, c.name, pos); err != nil {
@@ -206,6 +207,7 @@ func (a *analysis) anyConflict(written []sqlparse.Name, w *writeTarget, pos int,
 		if c.gap || c.t.root().state != sealed || c.t.first().Mode != schema.Deterministic {
 			continue
 		}
+		a.step(len(written))
 		if written == nil || slices.ContainsFunc(written, func(n sqlparse.Name) bool { return n.Name == c.name }) {
 			a.demand(c.t, unique, pos, what)
 		}

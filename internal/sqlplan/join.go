@@ -1,6 +1,8 @@
 package sqlplan
 
 import (
+	"slices"
+
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
@@ -22,7 +24,7 @@ func (a *analysis) join(j *sqlparse.Join, sc *scope) ([]output, error) {
 			return nil, err
 		}
 	}
-	star := append(append([]output{}, left...), right...)
+	star := a.beside(j, left, right)
 	if len(using) > 0 {
 		if star, err = a.using(j, using, left, right, sc, base, middle); err != nil {
 			return nil, err
@@ -48,6 +50,17 @@ func (a *analysis) join(j *sqlparse.Join, sc *scope) ([]output, error) {
 	return a.addItem(sc, it, j.Alias, j.Pos())
 }
 
+// beside returns the columns of both sides of a join. Those of a join on the left are
+// nobody else's, and so a chain of joins does not copy them again and again.
+func (a *analysis) beside(j *sqlparse.Join, left, right []output) []output {
+	if l, ok := j.Left.(*sqlparse.Join); !ok || l.Alias != nil {
+		a.step(outputSteps * len(left))
+		left = slices.Clone(left)
+	}
+	a.step(outputSteps * len(right))
+	return append(left, right...)
+}
+
 // naturalColumns finds the columns that both sides of a NATURAL join have.
 func (a *analysis) naturalColumns(j *sqlparse.Join, left, right []output) (l, r []output, names []string, err error) {
 	if l, err = a.expand(left); err != nil {
@@ -56,11 +69,10 @@ func (a *analysis) naturalColumns(j *sqlparse.Join, left, right []output) (l, r 
 	if r, err = a.expand(right); err != nil {
 		return
 	}
-	for _, c := range append(append([]output{}, l...), r...) {
-		if c.gap {
-			return nil, nil, nil, a.refuseUnknown(j.Pos(), nil, "the columns that this NATURAL join compares are not known", "write JOIN … USING (…)")
-		}
+	if hasGap(l) || hasGap(r) {
+		return nil, nil, nil, a.refuseUnknown(j.Pos(), nil, "the columns that this NATURAL join compares are not known", "write JOIN … USING (…)")
 	}
+	a.step(len(l) * len(r))
 	for _, c := range l {
 		if findOutput(r, c.name) != nil {
 			names = append(names, c.name)
@@ -88,6 +100,7 @@ func (a *analysis) using(j *sqlparse.Join, names []string, left, right []output,
 		merged.cols = append(merged.cols, output{name: n, t: t, sure: true})
 	}
 	star := append([]output{}, merged.cols...)
+	a.step((outputSteps + len(names)) * (len(left) + len(right)))
 	for _, side := range [2][]output{left, right} {
 		for _, c := range side {
 			if c.gap || findOutput(merged.cols, c.name) == nil {
@@ -95,6 +108,7 @@ func (a *analysis) using(j *sqlparse.Join, names []string, left, right []output,
 			}
 		}
 	}
+	a.step(len(names) * len(sc.items[base:]))
 	for _, it := range sc.items[base:] {
 		if it.hidden == nil {
 			it.hidden = map[string]bool{}
@@ -109,15 +123,16 @@ func (a *analysis) using(j *sqlparse.Join, names []string, left, right []output,
 
 // sideColumn returns the term of the column that one side of a join has under a name.
 func (a *analysis) sideColumn(name string, cols []output, items []*item) (*term, error) {
+	a.step(len(cols))
 	if c := findOutput(cols, name); c != nil {
-		return c.t.use(), nil
+		return a.use(c.t), nil
 	}
 	for _, it := range items {
 		if err := a.load(it); err != nil {
 			return nil, err
 		}
-		if c := it.column(name); c != nil {
-			return c.t.use(), nil
+		if c := a.find(it, name); c != nil {
+			return a.use(c.t), nil
 		}
 	}
 	return newPlain(), nil

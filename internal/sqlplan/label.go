@@ -20,9 +20,13 @@ func (e *emission) keepLabel(value sqlparse.Expr) {
 	}
 	operand, ok := e.operandSpan(value)
 	at := operand.end
-	if !ok || slices.ContainsFunc(e.edits, func(d edit) bool { return d.start == at && d.label }) {
+	if !ok || e.labelled[at] {
 		return
 	}
+	if e.labelled == nil {
+		e.labelled = map[int]bool{}
+	}
+	e.labelled[at] = true
 	e.edits = append(e.edits, edit{start: at, end: at, text: " AS " + quoteName(label), label: true})
 }
 

@@ -16,6 +16,12 @@ func (e *emission) number() error {
 	if e.p.dialect == dialect.SQLite {
 		return e.numberSQLite()
 	}
+	e.castParams = map[*sqlparse.Param]bool{}
+	for _, c := range e.casts {
+		if p, ok := c.cast.Arg.(*sqlparse.Param); ok {
+			e.castParams[p] = true
+		}
+	}
 	top := 0
 	for _, s := range e.slots {
 		if s.param != nil {
@@ -101,7 +107,7 @@ func roleOf(s *slot, key int) role {
 // cannot infer it.
 func (e *emission) renumber(s *slot, numbers []int) {
 	typ := ""
-	if u := s.use(); u != nil && !s.typed && !e.isCast(s) {
+	if u := s.use(); u != nil && !s.typed && !e.castParams[s.param] {
 		typ = "::" + e.typeName(u)
 	}
 	texts := make([]string, len(numbers))
@@ -111,14 +117,6 @@ func (e *emission) renumber(s *slot, numbers []int) {
 	if len(texts) > 1 || texts[0] != e.file.Text[s.param.Pos():s.param.End] {
 		e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, texts: texts})
 	}
-}
-
-// isCast reports whether a slot is the direct operand of a cast.
-func (e *emission) isCast(s *slot) bool {
-	return slices.ContainsFunc(e.casts, func(c *recast) bool {
-		p, ok := c.cast.Arg.(*sqlparse.Param)
-		return ok && p == s.param
-	})
 }
 
 // numberSQLite writes every placeholder as ?N.

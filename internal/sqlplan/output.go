@@ -51,10 +51,14 @@ func (a *analysis) ordinal(n int64, pos int, outs []output) (*term, error) {
 // targets analyses a select list.
 func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]output, error) {
 	outs := []output{}
+	n := 0
 	for _, t := range ts {
 		if c, ok := t.Expr.(*sqlparse.Column); ok && c.Star {
 			cols, err := a.star(c, star, sc)
 			if err != nil {
+				return nil, err
+			}
+			if err := a.bounded(&n, cols, c.Pos()); err != nil {
 				return nil, err
 			}
 			outs = append(outs, cols...)
@@ -79,6 +83,9 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 			}
 		}
 		outs = append(outs, o)
+		if err := a.bounded(&n, outs[len(outs)-1:], t.Expr.Pos()); err != nil {
+			return nil, err
+		}
 	}
 	return outs, nil
 }
@@ -86,7 +93,7 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 // star returns the columns of * or t.* in a select list.
 func (a *analysis) star(c *sqlparse.Column, all []output, sc *scope) ([]output, error) {
 	if len(c.Parts) == 0 {
-		return a.expand(uses(all))
+		return a.expand(a.uses(all))
 	}
 	it, err := a.item(c, c.Parts, sc)
 	if err != nil {
@@ -101,14 +108,16 @@ func (a *analysis) star(c *sqlparse.Column, all []output, sc *scope) ([]output, 
 	if err := a.load(it); err != nil {
 		return nil, err
 	}
-	return uses(it.cols), nil
+	return a.uses(it.cols), nil
 }
 
-func uses(cols []output) []output {
+// uses returns columns for one more use of each.
+func (a *analysis) uses(cols []output) []output {
+	a.step(outputSteps * len(cols))
 	out := make([]output, len(cols))
 	for i, c := range cols {
 		if !c.gap {
-			c.t = c.t.use()
+			c.t = a.use(c.t)
 		}
 		out[i] = c
 	}

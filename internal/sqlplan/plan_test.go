@@ -51,6 +51,7 @@ var testCatalog = fakeCatalog{
 	"public.tagged":  relation("tagged", "id bigint", "tags bytea", "nums bytea"),
 	"public.made":    relation("made", "id bigint", "up bigint generated", "mail bytea", "tag text", "rank float hidden"),
 	"public.kinds":   relation("kinds", "id bigint", "i bytea", "f bytea", "n bytea", "b bytea", "t bytea", "u bytea", "j bytea", "y bytea"),
+	"public.wide":    relation("wide", append(strings.Split(join(1599, ",", numbered("c# bigint")), ","), "secret bytea")...),
 	"public.broken":  relation("broken", "id bigint", "n integer"),
 	"other.users": func() *dbcatalog.Relation {
 		r := relation("users", "id bigint", "email bytea", "ssn bytea")
@@ -77,6 +78,7 @@ var testSchema = schema.Must(
 		schema.Column{Name: "phone", Mode: schema.Deterministic, Kind: schema.Int}),
 	schema.Columns("texts", schema.Column{Name: "mail", Mode: schema.Deterministic}),
 	schema.Columns("made", schema.Column{Name: "mail"}),
+	schema.Columns("wide", schema.Column{Name: "secret"}),
 	schema.Columns("broken", schema.Column{Name: "n", Kind: schema.Int}),
 	schema.Columns("tagged", schema.Column{Name: "tags", Kind: schema.TextArray},
 		schema.Column{Name: "nums", Kind: schema.IntArray, Mode: schema.Deterministic}),

@@ -44,6 +44,7 @@ type Planner struct {
 	tables  map[string][]*schema.Table // by relation name, as the dialect compares names
 	words   []string                   // what a text must contain to name a table, in lower case
 	long    []string                   // the same of names so long that the server cuts longer ones to them
+	known   map[string]bool            // the registered names of tables and columns, as the dialect compares them
 
 	plans      *plans
 	generation atomic.Uint64
@@ -61,6 +62,7 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 		dialect: d,
 		limits:  sqlparse.Limits{Bytes: o.MaxBytes, Nesting: o.MaxNesting},
 		tables:  map[string][]*schema.Table{},
+		known:   map[string]bool{},
 		plans:   newPlans(o.MaxPlans),
 	}
 	if s == nil {
@@ -75,6 +77,10 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 			}
 		}
 		p.tables[name] = append(p.tables[name], t)
+		p.known[name] = true
+		for _, c := range t.Columns() {
+			p.known[p.fold(c.Name)] = true
+		}
 	}
 	return p
 }
@@ -133,6 +139,9 @@ func (p *Planner) analyse(ctx context.Context, sql string, env *Env) (plan *Plan
 	if env == nil {
 		env = &Env{}
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, false, err
+	}
 	file, err := p.parse(sql)
 	if err != nil {
 		return nil, false, p.unreadable(sql, err)
@@ -145,7 +154,11 @@ func (p *Planner) analyse(ctx context.Context, sql string, env *Env) (plan *Plan
 // run analyses a text, and refuses it if the analysis fails in a way that it should not.
 func (p *Planner) run(a *analysis) (plan *Plan, err error) {
 	defer func() {
-		if recover() != nil { // what was thrown may hold a part of the text
+		switch s := recover().(type) {
+		case nil:
+		case stopped:
+			plan, err = a.unless(s.err)
+		default: // what was thrown may hold a part of the text
 			plan, err = nil, p.unreadable(a.file.Text, errors.New("analysis failed"))
 		}
 	}()

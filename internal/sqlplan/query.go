@@ -111,6 +111,10 @@ func (a *analysis) values(s *sqlparse.Select, sc *scope) ([]output, error) {
 	for i := range outs {
 		outs[i] = output{name: "column" + strconv.Itoa(i+1), t: newFree()}
 	}
+	n := 0
+	if err := a.bounded(&n, outs, s.Pos()); err != nil {
+		return nil, err
+	}
 	for _, row := range s.Values {
 		if len(row) != len(outs) {
 			return nil, a.refuseName(s.Pos(), nil, "the rows of VALUES have different lengths", "give every row as many values")
@@ -179,6 +183,7 @@ func (a *analysis) combine(s *sqlparse.Select, left, right []output) ([]output, 
 		return nil, a.refuseName(s.Pos(), nil, "the two sides of the set operation have different numbers of columns", "give both sides the same columns")
 	}
 	outs := make([]output, len(left))
+	a.step(outputSteps * len(left))
 	for i := range left {
 		t, err := a.unify(left[i].t, right[i].t, s.Pos(), "a set operation")
 		if err != nil {

@@ -1,6 +1,8 @@
 package sqlplan
 
 import (
+	"slices"
+
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
@@ -28,12 +30,14 @@ func (a *analysis) load(it *item) error {
 	if tn.Alias != nil {
 		names = tn.Alias.Columns
 	}
+	a.step(outputSteps * len(rel.Columns))
+	ordinary := newPlain()
 	for i, c := range rel.Columns {
 		name := a.p.fold(c.Name)
 		if i < len(names) {
 			name = names[i]
 		}
-		o := output{name: name, t: newPlain(), sure: a.p.dialect == dialect.Postgres}
+		o := output{name: name, t: ordinary, sure: a.p.dialect == dialect.Postgres}
 		if c.Hidden {
 			it.unlisted = append(it.unlisted, o)
 			continue
@@ -55,6 +59,9 @@ func (a *analysis) relation(tn *sqlparse.TableName) (*dbcatalog.Relation, error)
 
 // expand replaces the gaps of a star that the catalog can fill.
 func (a *analysis) expand(star []output) ([]output, error) {
+	if !slices.ContainsFunc(star, func(c output) bool { return c.lazy != nil }) {
+		return star, nil
+	}
 	var out []output
 	for _, c := range star {
 		if c.lazy == nil {
@@ -64,6 +71,7 @@ func (a *analysis) expand(star []output) ([]output, error) {
 		if err := a.load(c.lazy); err != nil {
 			return nil, err
 		}
+		a.step(outputSteps * len(c.lazy.cols))
 		for _, col := range c.lazy.cols {
 			if !c.lazy.hidden[col.name] || col.gap {
 				out = append(out, col)

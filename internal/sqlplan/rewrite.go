@@ -1,7 +1,6 @@
 package sqlplan
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
@@ -180,16 +179,5 @@ func (p *Planner) maybeString(word string) bool {
 	if p.dialect != dialect.SQLite || len(word) < 2 || word[0] != '"' {
 		return false
 	}
-	name := p.fold(strings.ReplaceAll(word[1:len(word)-1], `""`, `"`))
-	for table, registered := range p.tables {
-		if table == name {
-			return false
-		}
-		for _, t := range registered {
-			if slices.ContainsFunc(t.Columns(), func(c *schema.Column) bool { return p.fold(c.Name) == name }) {
-				return false
-			}
-		}
-	}
-	return true
+	return !p.known[p.fold(strings.ReplaceAll(word[1:len(word)-1], `""`, `"`))]
 }

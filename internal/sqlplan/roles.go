@@ -1,6 +1,10 @@
 package sqlplan
 
-import "github.com/colseal/colseal/internal/sqlparse"
+import (
+	"slices"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+)
 
 // An argument is one of the caller's.
 type argument struct {
@@ -16,42 +20,67 @@ func argumentOf(p *sqlparse.Param) argument { return argument{p.Number, p.Name} 
 // plain there; where an operator or function needs its plaintext, the statement is
 // refused, since that would show the server what it must not see.
 func (a *analysis) settleRoles() error {
-	for {
-		roles := a.sealedRoles()
-		settled := true
-		for _, s := range a.slots {
-			if s.param == nil {
-				continue
-			}
-			role, ok := roles[argumentOf(s.param)]
+	roles, todo := a.sealedRoles()
+	if !slices.ContainsFunc(a.slots, func(s *slot) bool {
+		return s.param != nil && s.t.root().state != sealed && roles[argumentOf(s.param)] != nil
+	}) {
+		return nil
+	}
+	of := map[argument][]*slot{}
+	together := map[*term][]argument{} // the arguments that are sealed as soon as a term is
+	for _, s := range a.slots {
+		if s.param == nil {
+			continue
+		}
+		arg := argumentOf(s.param)
+		of[arg] = append(of[arg], s)
+		if r := s.t.root(); r.state == free {
+			together[r] = append(together[r], arg)
+		}
+	}
+	for ; len(todo) > 0; todo = todo[1:] {
+		role := roles[todo[0]]
+		for _, s := range of[todo[0]] {
 			r := s.t.root()
 			switch {
-			case !ok || r.state == sealed:
 			case r.state == free:
 				if err := a.follow(s, role); err != nil {
 					return err
 				}
-				settled = false
-			case r.forced != "":
+				for _, arg := range together[r] {
+					if roles[arg] == nil {
+						roles[arg] = occurrence(of[arg], s.t.root())
+						todo = append(todo, arg)
+					}
+				}
+			case r.state == plain && r.forced != "":
 				return a.refuseIdentity(s.pos(), role.t.first(), "a parameter that is sealed elsewhere is also an operand of "+r.forced,
 					"the server would see its plaintext there; if it may, give the value a second time, as a parameter of its own")
 			}
 		}
-		if settled {
-			return nil
-		}
 	}
+	return nil
 }
 
-// sealedRoles returns a sealed occurrence of every argument that has one.
-func (a *analysis) sealedRoles() map[argument]*slot {
-	roles := map[argument]*slot{}
+// sealedRoles returns a sealed occurrence of every argument that has one, and these
+// arguments in order.
+func (a *analysis) sealedRoles() (roles map[argument]*slot, args []argument) {
+	roles = map[argument]*slot{}
 	for _, s := range a.slots {
-		if s.param != nil && s.t.root().state == sealed && roles[argumentOf(s.param)] == nil {
-			roles[argumentOf(s.param)] = s
+		if s.param == nil || s.t.root().state != sealed {
+			continue
+		}
+		if arg := argumentOf(s.param); roles[arg] == nil {
+			roles[arg] = s
+			args = append(args, arg)
 		}
 	}
-	return roles
+	return roles, args
+}
+
+// occurrence returns the one of several slots whose term is t.
+func occurrence(slots []*slot, t *term) *slot {
+	return slots[slices.IndexFunc(slots, func(s *slot) bool { return s.t.root() == t })]
 }
 
 // follow seals a free occurrence of an argument as another one is.

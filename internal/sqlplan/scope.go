@@ -38,17 +38,56 @@ type item struct {
 	// table is the registered table behind it, nil for everything else; a reference
 	// to its whole row carries cells.
 	table *schema.Table
+	// named finds the columns of a wide item; made when it is asked for one.
+	named map[string]namedColumn
 	// ask is an unregistered relation whose columns have not been asked for.
 	ask *sqlparse.TableName
 }
 
-func (it *item) column(name string) *output {
-	for i := range it.cols {
-		if !it.cols[i].gap && it.cols[i].name == name {
-			return &it.cols[i]
-		}
+// A namedColumn is the first column of a name, and how many there are.
+type namedColumn struct {
+	col *output
+	n   int
+}
+
+// narrow is how many columns are looked through one by one.
+const narrow = 8
+
+// find returns the first column of an item with a name, or nil.
+func (a *analysis) find(it *item, name string) *output {
+	if found := a.lookUp(it, name); found.col != nil {
+		return found.col
 	}
 	return findOutput(it.unlisted, name)
+}
+
+// lookUp finds a column among those that a star yields.
+func (a *analysis) lookUp(it *item, name string) (found namedColumn) {
+	a.step(1)
+	if len(it.cols) <= narrow {
+		for i := range it.cols {
+			if c := &it.cols[i]; !c.gap && c.name == name {
+				if found.n++; found.n == 1 {
+					found.col = c
+				}
+			}
+		}
+		return found
+	}
+	if it.named == nil {
+		a.step(outputSteps * len(it.cols))
+		it.named = make(map[string]namedColumn, len(it.cols))
+		for i := range it.cols {
+			if c := &it.cols[i]; !c.gap {
+				first := it.named[c.name]
+				if first.n++; first.n == 1 {
+					first.col = c
+				}
+				it.named[c.name] = first
+			}
+		}
+	}
+	return it.named[name]
 }
 
 // carriesCells reports whether a whole row of the item holds cells, or might.
@@ -118,8 +157,8 @@ func (a *analysis) column(c *sqlparse.Column, sc *scope) (*term, error) {
 	if err := a.load(it); err != nil {
 		return nil, err
 	}
-	if col := it.column(name); col != nil {
-		return col.t.use(), a.unambiguous(c, it, name)
+	if col := a.find(it, name); col != nil {
+		return a.use(col.t), a.unambiguous(c, it, name)
 	}
 	if it.table != nil && !it.open && !systemColumns[a.p.dialect][name] {
 		// PostgreSQL would take t.f for the function f over the whole row.
@@ -142,15 +181,14 @@ func (a *analysis) column(c *sqlparse.Column, sc *scope) (*term, error) {
 // unambiguous refuses a name that several columns of an item have, when one of them may
 // hold cells. The server refuses it as well, but has seen the literals by then.
 func (a *analysis) unambiguous(c *sqlparse.Column, it *item, name string) error {
-	n, cells := 0, false
-	for _, o := range it.cols {
-		if !o.gap && o.name == name {
-			n++
-			cells = cells || o.t.root().state != plain
-		}
+	if a.lookUp(it, name).n < 2 {
+		return nil
 	}
-	if n > 1 && cells {
-		return a.refuseName(c.Pos(), nil, "the name of a sealed column is ambiguous here", "give the columns different names")
+	a.step(len(it.cols))
+	for _, o := range it.cols {
+		if !o.gap && o.name == name && o.t.root().state != plain {
+			return a.refuseName(c.Pos(), nil, "the name of a sealed column is ambiguous here", "give the columns different names")
+		}
 	}
 	return nil
 }
@@ -164,6 +202,7 @@ func (a *analysis) item(c *sqlparse.Column, qualifier []string, sc *scope) (*ite
 	}
 	for ; sc != nil; sc = sc.parent {
 		var found *item
+		a.step(len(sc.items))
 		for _, it := range sc.items {
 			if it.name != name || schemaName != "" && it.schema != "" && it.schema != schemaName {
 				continue
@@ -243,7 +282,7 @@ func (a *analysis) inScope(c *sqlparse.Column, name string, s *scope) (*term, er
 func (a *analysis) search(c *sqlparse.Column, name string, s *scope) (found *term, open bool, err error) {
 	for _, it := range s.items {
 		open = open || it.open || it.ask != nil
-		col := it.column(name)
+		col := a.find(it, name)
 		if col == nil || it.hidden[name] {
 			continue
 		}
@@ -253,7 +292,7 @@ func (a *analysis) search(c *sqlparse.Column, name string, s *scope) (found *ter
 		if err := a.unambiguous(c, it, name); err != nil {
 			return nil, open, err
 		}
-		found = col.t.use()
+		found = a.use(col.t)
 	}
 	return found, open, nil
 }
@@ -274,6 +313,7 @@ func (a *analysis) unresolved(c *sqlparse.Column) (*term, error) {
 
 // wholeRow decides a reference to a whole row.
 func (a *analysis) wholeRow(c *sqlparse.Column, it *item) (*term, error) {
+	a.step(len(it.cols))
 	if col := it.carriesCells(); col != nil {
 		return nil, a.refuseOperation(c.Pos(), col, "a whole row of a sealed table cannot be used as a value", "name the columns that are needed")
 	}

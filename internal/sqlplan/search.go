@@ -41,6 +41,15 @@ type search struct {
 	// of <> ANY), so that stored cells there cannot take part: each has its own key.
 	allOf bool
 	dims  []*dimension
+	// once is what the checks of the search have in common, when the first was made.
+	once *searchOnce
+}
+
+// A searchOnce is what is the same for each of the many comparisons of a list.
+type searchOnce struct {
+	repeatable, thenRepeats bool
+	expr                    sqlparse.Expr
+	stored                  stored // of expr, the left side
 }
 
 // form is how a search is written several times.
@@ -80,6 +89,7 @@ type side struct {
 // stored lists where a side takes stored cells from: the column references that it can
 // yield. other says that it has further sources, which cannot be told.
 type stored struct {
+	a       *analysis
 	columns []*sqlparse.Column
 	other   bool
 }
@@ -99,6 +109,7 @@ func (s *stored) take(from side) {
 }
 
 func (s *stored) expr(e sqlparse.Expr) {
+	s.a.step(1)
 	switch e := e.(type) {
 	case *sqlparse.Param, *sqlparse.Const:
 	case *sqlparse.Column:
@@ -144,6 +155,7 @@ func (s *stored) queryColumn(q *sqlparse.Select, i int) {
 	if q.Values != nil {
 		return
 	}
+	s.a.step(len(q.Targets))
 	targets := make([]sqlparse.Expr, len(q.Targets))
 	for j, t := range q.Targets {
 		targets[j] = t.Expr
@@ -154,7 +166,7 @@ func (s *stored) queryColumn(q *sqlparse.Select, i int) {
 // nth adds the sources of one expression of a list. A column inside a query is not the one
 // of the same name outside.
 func (s *stored) nth(es []sqlparse.Expr, i int) {
-	var in stored
+	in := stored{a: s.a}
 	if i >= len(es) || slices.ContainsFunc(es, expands) {
 		s.other = true
 		return
@@ -182,10 +194,9 @@ func oneColumn(l, r *stored) bool {
 // search key, or refuses it.
 func (a *analysis) copyPerKey(c *check, col *schema.Column) error {
 	const meanwhile = "until all rows are sealed under the new search key and the old one is retired, equal values have different cells"
-	var l, r stored
-	l.take(c.sides.left)
-	r.take(c.sides.right)
 	s := c.sides.search
+	l, r := a.leftStored(c.sides), stored{a: a}
+	r.take(c.sides.right)
 	reason, hint := "", ""
 	switch {
 	case c.need != equal:
@@ -203,9 +214,9 @@ func (a *analysis) copyPerKey(c *check, col *schema.Column) error {
 		reason, hint = c.what+" with stored cells on its right", "compare each column with the value, joined by AND or OR"
 	case r.any() && s.form != wholeCopies:
 		reason, hint = c.what+" with stored cells on its right", "write it as CASE WHEN column = $1 THEN …"
-	case !repeatable(reflect.ValueOf(s.expr)):
+	case !s.once.repeatable:
 		reason, hint = "a comparison that calls a function", "compare the column itself with a parameter"
-	case s.then != nil && !queriesRepeat(reflect.ValueOf(s.then)):
+	case !s.once.thenRepeats:
 		reason, hint = c.what+" with a query behind it that calls a function", "write it as CASE WHEN column = $1 THEN …"
 	}
 	if reason != "" {
@@ -214,8 +225,31 @@ func (a *analysis) copyPerKey(c *check, col *schema.Column) error {
 	if len(s.dims) == 0 {
 		a.copied = append(a.copied, s)
 	}
+	a.step(len(s.dims))
 	s.vary(c.sides)
 	return nil
+}
+
+// leftStored lists where the left side of a comparison takes stored cells from. The list of
+// an IN has one left side, and is looked through once.
+func (a *analysis) leftStored(of sides) stored {
+	s := of.search
+	if s != nil && s.once != nil && s.once.expr == of.left.expr && of.left.expr != nil {
+		return s.once.stored
+	}
+	l := stored{a: a}
+	l.take(of.left)
+	if s == nil {
+		return l
+	}
+	if s.once == nil {
+		s.once = &searchOnce{
+			repeatable:  a.repeatable(reflect.ValueOf(s.expr)),
+			thenRepeats: s.then == nil || a.queriesRepeat(reflect.ValueOf(s.then)),
+		}
+	}
+	s.once.expr, s.once.stored = of.left.expr, l
+	return l
 }
 
 // vary notes that a pair of expressions of the search has to be tried with every key.
@@ -230,13 +264,14 @@ func (s *search) vary(p sides) {
 
 // repeatable reports whether a part of the tree can be evaluated several times instead of
 // once: it calls no function but those that are known to have no effect.
-func repeatable(v reflect.Value) bool {
+func (a *analysis) repeatable(v reflect.Value) bool {
+	a.step(1)
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
-		return v.IsNil() || repeatable(v.Elem())
+		return v.IsNil() || a.repeatable(v.Elem())
 	case reflect.Slice:
 		for i := range v.Len() {
-			if !repeatable(v.Index(i)) {
+			if !a.repeatable(v.Index(i)) {
 				return false
 			}
 		}
@@ -252,7 +287,7 @@ func repeatable(v reflect.Value) bool {
 			return len(x.Args) == 0 // TABLESAMPLE
 		}
 		for i := range v.NumField() {
-			if !repeatable(v.Field(i)) {
+			if !a.repeatable(v.Field(i)) {
 				return false
 			}
 		}
@@ -263,22 +298,23 @@ func repeatable(v reflect.Value) bool {
 // queriesRepeat reports whether every query in a part of the tree is repeatable. What stands
 // after THEN is evaluated in one of the copies only; but PostgreSQL runs a query that does not
 // depend on the row once for all rows, and would run each copy once.
-func queriesRepeat(v reflect.Value) bool {
+func (a *analysis) queriesRepeat(v reflect.Value) bool {
+	a.step(1)
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
-		return v.IsNil() || queriesRepeat(v.Elem())
+		return v.IsNil() || a.queriesRepeat(v.Elem())
 	case reflect.Slice:
 		for i := range v.Len() {
-			if !queriesRepeat(v.Index(i)) {
+			if !a.queriesRepeat(v.Index(i)) {
 				return false
 			}
 		}
 	case reflect.Struct:
 		if q, ok := v.Addr().Interface().(*sqlparse.Select); ok {
-			return repeatable(reflect.ValueOf(q))
+			return a.repeatable(reflect.ValueOf(q))
 		}
 		for i := range v.NumField() {
-			if !queriesRepeat(v.Field(i)) {
+			if !a.queriesRepeat(v.Field(i)) {
 				return false
 			}
 		}

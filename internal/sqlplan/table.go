@@ -44,10 +44,12 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 // and refuses a table whose sealed columns cannot hold cells.
 func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel *dbcatalog.Relation) (cols, unlisted []output, err error) {
 	cols = make([]output, 0, len(rel.Columns))
+	a.step(outputSteps * len(rel.Columns))
 	found := 0
+	ordinary := newPlain()
 	for i := range rel.Columns {
 		rc := &rel.Columns[i]
-		o := output{name: a.p.fold(rc.Name), t: newPlain(), sure: a.p.dialect == dialect.Postgres}
+		o := output{name: a.p.fold(rc.Name), t: ordinary, sure: a.p.dialect == dialect.Postgres}
 		if c := a.sealedColumn(table, rc.Name); c != nil {
 			found++
 			if rc.Storage == dbcatalog.StorageOther {

@@ -65,13 +65,13 @@ func (t *term) root() *term {
 	return t
 }
 
-// use returns the term for one more use of a column of a derived table. What is
-// settled is copied, so that merging one use does not widen the others; what is free
-// or not yet settled is shared: the parameters below have one role only, and what flows
-// into a recursive query later has to be seen by every use.
+// use returns the term for one more use of a column of a derived table. What is sealed
+// is copied, so that merging one use does not widen the others; what is free or not yet
+// settled is shared: the parameters below have one role only, and what flows into a
+// recursive query later has to be seen by every use.
 func (t *term) use() *term {
 	r := t.root()
-	if r.state == free || r.pending > 0 {
+	if r.state != sealed || r.pending > 0 {
 		return r
 	}
 	return &term{state: r.state, cols: slices.Clone(r.cols), array: r.array, why: r.why}

@@ -68,7 +68,7 @@ func (a *analysis) cteQuery(w *sqlparse.With, c *sqlparse.CTE, outer *scope) ([]
 	}
 	for i := range left {
 		if !left[i].gap {
-			left[i].t = left[i].t.use()
+			left[i].t = a.use(left[i].t)
 			left[i].t.pending++
 		}
 	}

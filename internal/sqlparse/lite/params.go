@@ -34,7 +34,9 @@ func numberParams(text string, toks []token.Token) (map[int]binding, error) {
 		raw := text[t.Pos:t.End]
 		switch {
 		case raw == "?":
-			highest++
+			if highest++; highest > maxVariable {
+				return nil, &sqlparse.Error{Pos: t.Pos, Reason: "there are more than 32766 parameters"}
+			}
 			params[t.Pos] = binding{number: highest}
 		case raw[0] == '?':
 			n, ok := ordinal(raw[1:])
