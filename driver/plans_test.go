@@ -499,3 +499,10 @@ func TestWrongNumberOfArguments(t *testing.T) {
 		}
 	}
 }
+
+func mustExec(t *testing.T, db *sql.DB, query string) {
+	t.Helper()
+	if _, err := db.Exec(query); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}

@@ -61,10 +61,10 @@ func newState(inner sqldriver.Connector, cfg Config) *state {
 }
 
 // newPlanner makes the SQL analysis that cfg asks for.
-func newPlanner(cfg Config) planner {
-	return sqlplan.New(cfg.Schema, cfg.Dialect, sqlplan.Options{
-		MaxPlans: cfg.Limits.Plans, MaxBytes: cfg.Limits.StatementBytes, MaxNesting: cfg.Limits.Nesting,
-	})
+func newPlanner(cfg Config) planner { return sqlplan.New(cfg.Schema, cfg.Dialect, planOptions(cfg)) }
+
+func planOptions(cfg Config) sqlplan.Options {
+	return sqlplan.Options{MaxPlans: cfg.Limits.Plans, MaxBytes: cfg.Limits.StatementBytes, MaxNesting: cfg.Limits.Nesting}
 }
 
 // forgetCatalog makes every connection read the catalog facts again.

@@ -15,6 +15,8 @@ import (
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/ddl"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/ops/dbcheck"
+	"github.com/colseal/colseal/ops/explain"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -112,7 +114,7 @@ func newExplain() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e, err := explain(cmd, &src, dsn, dialectName, query)
+			e, err := explainQuery(cmd, &src, dsn, dialectName, query)
 			if err != nil {
 				return err
 			}
@@ -137,7 +139,7 @@ func textOf(cmd *cobra.Command, arg string) (string, error) {
 	return string(text), err
 }
 
-func explain(cmd *cobra.Command, src *source, dsn, dialectName, query string) (*driver.Explanation, error) {
+func explainQuery(cmd *cobra.Command, src *source, dsn, dialectName, query string) (*explain.Explanation, error) {
 	d, err := dialect.Parse(dialectName)
 	if err != nil {
 		return nil, err
@@ -150,14 +152,14 @@ func explain(cmd *cobra.Command, src *source, dsn, dialectName, query string) (*
 		return nil, err
 	}
 	if dsn == "" {
-		return driver.ExplainOffline(s, d, query)
+		return explain.Offline(s, d, query)
 	}
 	db, err := openDB(dsn, driver.Config{Schema: s})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = db.Close() }() // nothing was written
-	return driver.Explain(cmd.Context(), db, query)
+	return explain.Query(cmd.Context(), db, query)
 }
 
 func newAudit() *cobra.Command {
@@ -183,7 +185,7 @@ func newAudit() *cobra.Command {
 				return err
 			}
 			defer func() { _ = db.Close() }() // nothing was written
-			found, err := driver.Audit(cmd.Context(), db)
+			found, err := dbcheck.Run(cmd.Context(), db)
 			if err != nil {
 				return err
 			}
@@ -196,7 +198,7 @@ func newAudit() *cobra.Command {
 	return cmd
 }
 
-func printFindings(w io.Writer, found []driver.Finding) error {
+func printFindings(w io.Writer, found []dbcheck.Finding) error {
 	if len(found) == 0 {
 		fmt.Fprintln(w, "no findings")
 		return nil
@@ -209,7 +211,7 @@ func printFindings(w io.Writer, found []driver.Finding) error {
 		if f.Object != "" {
 			where = strings.TrimSpace(where + " (" + f.Object + ")")
 		}
-		fmt.Fprintf(w, "%-7s  %s: %s\n         %s\n         mend: %s\n", f.Severity, f.Rule, where, f.What, f.Mend)
+		fmt.Fprintf(w, "%-7s  %s: %s\n         %s\n         mend: %s\n", f.Severity, f.Rule, where, f.What, f.Hint)
 	}
 	return errFound
 }

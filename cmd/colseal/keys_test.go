@@ -76,7 +76,7 @@ func TestKeysRefuse(t *testing.T) {
 		{"retire what is in use", []string{"retire", search, "--schema", w.schema, "--yes=" + search}, "customers.email has 3 cells under key " + search},
 		{"retire the only one", []string{"retire", search, "--unchecked", "--yes=" + search}, "rotate first"},
 		{"reseal without a schema", []string{"reseal"}, "models schema"},
-		{"reseal of a column that is not there", []string{"reseal", "--schema", w.schema, "--column", "customers.name"}, "no customers.name"},
+		{"reseal of a column that is not there", []string{"reseal", "--schema", w.schema, "--column", "customers.name"}, "unknown sealed columns customers.name"},
 		{"reseal of two kinds", []string{"reseal", "--schema", w.schema, "--column", "customers", "--purpose", "data"}, "exclude each other"},
 		{"reseal of an unknown key", []string{"reseal", "--schema", w.schema, "--key", "00000001"}, "no key 00000001"},
 		{"reseal of a bad key", []string{"reseal", "--schema", w.schema, "--key", "1"}, "eight hexadecimal digits"},

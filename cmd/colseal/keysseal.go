@@ -15,6 +15,7 @@ import (
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/ops/reseal"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -160,7 +161,7 @@ type resealFlags struct {
 	purpose string
 	scope   string
 	keys    []string
-	opts    driver.ResealOptions
+	opts    reseal.Options
 }
 
 func newKeysReseal(k *keysFlags) *cobra.Command {
@@ -218,13 +219,13 @@ func (k *keysFlags) reseal(cmd *cobra.Command, o *opened, f *resealFlags) error 
 		return err
 	}
 	defer func() { _ = db.Close() }() // what was written is committed
-	var r driver.ResealReport
+	var r reseal.Report
 	if k.dryRun {
-		r.Uses, err = driver.KeyUsage(ctx, db, f.opts.Columns...)
+		r.Uses, err = reseal.Usage(ctx, db, f.opts.Columns...)
 	} else {
 		show := bar(cmd.ErrOrStderr(), "reseal")
-		f.opts.Progress = func(p driver.ResealProgress) { show(p.Done, p.Total) }
-		r, err = driver.Reseal(ctx, db, f.opts)
+		f.opts.Progress = func(p reseal.Progress) { show(p.Done, p.Total) }
+		r, err = reseal.Run(ctx, db, f.opts)
 	}
 	if err != nil {
 		if r.Resealed+r.Sealed > 0 {
@@ -248,12 +249,12 @@ type leftover struct {
 	plain int64 // values that are no cells, where those are to be sealed
 }
 
-func (f *resealFlags) left(r driver.ResealReport) (l leftover) {
+func (f *resealFlags) left(r reseal.Report) (l leftover) {
 	for _, u := range r.Uses {
 		switch {
-		case u.State == driver.CellsOld && (len(f.opts.Keys) == 0 || slices.Contains(f.opts.Keys, u.KeyID)):
+		case u.State == reseal.StateOld && (len(f.opts.Keys) == 0 || slices.Contains(f.opts.Keys, u.KeyID)):
 			l.cells += u.Cells
-		case u.State == driver.CellsNone && f.opts.Plaintext:
+		case u.State == reseal.StateNotCell && f.opts.Plaintext:
 			l.plain += u.Cells
 		}
 	}
@@ -282,7 +283,7 @@ func columnsOf(s *schema.Schema, purpose string, names []string) ([]string, erro
 	return names, nil
 }
 
-func (k *keysFlags) printReseal(w io.Writer, r driver.ResealReport, left leftover) error {
+func (k *keysFlags) printReseal(w io.Writer, r reseal.Report, left leftover) error {
 	if k.json {
 		out := jsonReseal{DryRun: k.dryRun, Passes: r.Passes, Rows: r.Rows, Resealed: r.Resealed, Sealed: r.Sealed, Lost: r.Lost,
 			Destroyed: r.Destroyed, Unreadable: r.Unreadable, Duplicates: r.Duplicates, Orphans: r.Orphans, Left: r.Left(),
@@ -329,7 +330,7 @@ func (k *keysFlags) printReseal(w io.Writer, r driver.ResealReport, left leftove
 }
 
 // notes says what is left, and what to do about it.
-func notes(r driver.ResealReport, left leftover) []string {
+func notes(r reseal.Report, left leftover) []string {
 	var out []string
 	if left.plain > 0 {
 		out = append(out, count(left.plain, "value")+" are no cells and were not sealed: others held the rows, or they do not fit the column's kind, or they begin as cells do")

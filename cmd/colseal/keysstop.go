@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/ops/reseal"
 )
 
 func newKeysRevoke(k *keysFlags) *cobra.Command {
@@ -115,7 +115,7 @@ func (k *keysFlags) checkUnused(ctx context.Context, o *opened, src *source, key
 		return err
 	}
 	defer func() { _ = db.Close() }() // nothing was written
-	uses, err := driver.KeyUsage(ctx, db)
+	uses, err := reseal.Usage(ctx, db)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/colseal/colseal/cmd/colseal/internal/vet"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/ops/explain"
 )
 
 func newVet() *cobra.Command {
@@ -103,14 +104,14 @@ func (v *vetting) open(ctx context.Context) (vet.Explain, error) {
 		return nil, err
 	}
 	if v.dsn == "" {
-		return func(query string) (*driver.Explanation, error) { return driver.ExplainOffline(s, v.dialect, query) }, nil
+		return func(query string) (*explain.Explanation, error) { return explain.Offline(s, v.dialect, query) }, nil
 	}
 	db, err := openDB(v.dsn, driver.Config{Schema: s})
 	if err != nil {
 		return nil, err
 	}
 	v.shut = db.Close
-	return func(query string) (*driver.Explanation, error) { return driver.Explain(ctx, db, query) }, nil
+	return func(query string) (*explain.Explanation, error) { return explain.Query(ctx, db, query) }, nil
 }
 
 func (v *vetting) close() {

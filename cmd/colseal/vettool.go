@@ -12,8 +12,8 @@ import (
 	"golang.org/x/tools/go/analysis/unitchecker"
 
 	"github.com/colseal/colseal/cmd/colseal/internal/vet"
-	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/ops/explain"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -40,7 +40,7 @@ func runVetTool() {
 			s, err := schemaForGoVet()
 			endVetTool(err)
 			d := dialectNow()
-			return func(query string) (*driver.Explanation, error) { return driver.ExplainOffline(s, d, query) }, nil
+			return func(query string) (*explain.Explanation, error) { return explain.Offline(s, d, query) }, nil
 		},
 		Dialect: dialectNow,
 	}))

@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/ops/reseal"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -31,7 +31,7 @@ func checks(s *schema.Schema) string {
 
 // sealRows seals what the table still holds in plaintext, beside the programs that use it.
 func sealRows(ctx context.Context, db *sql.DB) error {
-	report, err := driver.Reseal(ctx, db, driver.ResealOptions{
+	report, err := reseal.Run(ctx, db, reseal.Options{
 		Columns:       []string{"users"},
 		Plaintext:     true,
 		RowsPerSecond: 5000, // default: as many as there are
@@ -40,7 +40,7 @@ func sealRows(ctx context.Context, db *sql.DB) error {
 		return err // what is done is done: call it again
 	}
 	for _, use := range report.Uses {
-		if use.State == driver.CellsNone {
+		if use.State == reseal.StateNotCell {
 			return fmt.Errorf("%s.%s: %d values do not fit the column's kind", use.Table, use.Column, use.Cells)
 		}
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/internal/audit/audittest"
 	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/ops/reseal"
 )
 
 // watch is the SDK in memory.
@@ -219,7 +220,7 @@ func TestTelemetryOfReseal(t *testing.T) {
 	mustExec(t, db, "INSERT INTO users (id, email) VALUES (1, 'a')")
 	mustExec(t, plain, "INSERT INTO users (id, ssn) VALUES (2, 'a'), (3, 'b')")
 	w.spans.Reset()
-	report, err := driver.Reseal(t.Context(), db, driver.ResealOptions{Plaintext: true})
+	report, err := reseal.Run(t.Context(), db, reseal.Options{Plaintext: true})
 	if err != nil || report.Sealed != 2 {
 		t.Fatal(report, err)
 	}

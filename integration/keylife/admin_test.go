@@ -19,6 +19,7 @@ import (
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"
+	"github.com/colseal/colseal/ops/reseal"
 )
 
 // states are the states of a ring's keys, oldest first.
@@ -93,7 +94,7 @@ func TestLifeOfKeys(t *testing.T) {
 		}
 		w.settle(t)
 		db := w.open(t)
-		if r := must[driver.ResealReport](t)(driver.Reseal(ctx, db, driver.ResealOptions{})); r.Left() != 0 {
+		if r := must[reseal.Report](t)(reseal.Run(ctx, db, reseal.Options{})); r.Left() != 0 {
 			t.Fatalf("%+v", r)
 		}
 		_ = db.Close()

@@ -17,6 +17,7 @@ import (
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/ops/reseal"
 )
 
 // The change of a search key, from its beginning to its end, beside programs that search and write all along. What
@@ -45,14 +46,14 @@ func TestChangeUnderLoad(t *testing.T) {
 		}
 		sealsFrom("10 minutes")
 		l.during("with two keys, of which the old one seals", func(db *sql.DB) bool { return errors.Is(l.group(db), driver.ErrRefused) })
-		if r := w.reseal(t, driver.ResealOptions{}); r.Resealed != 0 || r.Pending == 0 {
+		if r := w.reseal(t, reseal.Options{}); r.Resealed != 0 || r.Pending == 0 {
 			t.Errorf("re-sealed before the new key seals: %+v", r)
 		}
 
 		sealsFrom("0")
 		var resealed int64
 		reseal := func() int64 {
-			r := w.reseal(t, driver.ResealOptions{Batch: 20, RowsPerSecond: 400})
+			r := w.reseal(t, reseal.Options{Batch: 20, RowsPerSecond: 400})
 			if resealed += r.Resealed; r.Unreadable+r.Duplicates+r.Orphans+r.Destroyed != 0 {
 				t.Fatalf("%+v", r)
 			}

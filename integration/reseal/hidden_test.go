@@ -9,6 +9,7 @@ import (
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/ops/reseal"
 )
 
 // Rows that a policy hides would be neither counted nor sealed, and their key would seem unused. A role for which there
@@ -31,19 +32,19 @@ func TestHiddenRows(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer db.Close()
-		if uses, err := driver.KeyUsage(t.Context(), db); err != nil || len(uses) != 3 {
+		if uses, err := reseal.Usage(t.Context(), db); err != nil || len(uses) != 3 {
 			t.Fatalf("%v, %v", uses, err)
 		}
 		mustExec(t, pg.Admin, "ALTER TABLE people ENABLE ROW LEVEL SECURITY")
-		_, counted := driver.KeyUsage(t.Context(), db)
-		_, sealed := driver.Reseal(t.Context(), db, driver.ResealOptions{})
+		_, counted := reseal.Usage(t.Context(), db)
+		_, sealed := reseal.Run(t.Context(), db, reseal.Options{})
 		for _, err := range []error{counted, sealed} {
 			if err == nil || !strings.Contains(err.Error(), "table people: row-level security hides rows") {
 				t.Error(err)
 			}
 		}
 		// Its owner sees all.
-		if uses, err := driver.KeyUsage(t.Context(), w.db); err != nil || len(uses) != 3 {
+		if uses, err := reseal.Usage(t.Context(), w.db); err != nil || len(uses) != 3 {
 			t.Errorf("%v, %v", uses, err)
 		}
 	})
@@ -57,7 +58,7 @@ func TestInheritedRows(t *testing.T) {
 		w.db = w.open(t, func(cfg *driver.Config) { cfg.Plaintext = driver.AllowRead })
 		mustExec(t, pg.Admin, "WITH x AS (INSERT INTO people VALUES (1, 'a', 'sa', '1')) INSERT INTO pupils VALUES (1, 'b', 'sb', '2')")
 		want := all(t, w.db, "SELECT ssn FROM people ORDER BY tableoid")
-		if r := w.reseal(t, driver.ResealOptions{Plaintext: true}); r.Sealed != 6 {
+		if r := w.reseal(t, reseal.Options{Plaintext: true}); r.Sealed != 6 {
 			t.Errorf("report: %+v", r)
 		}
 		if got := all(t, w.db, "SELECT ssn FROM people ORDER BY tableoid"); !slices.Equal(got, want) || !slices.Equal(got, []string{"sa", "sb"}) {
@@ -77,7 +78,7 @@ func TestGrowingTable(t *testing.T) {
 		mustExec(t, pg.Admin, "CREATE TABLE old AS TABLE people")
 		w.renew(t, "")
 		grown := false
-		r := w.reseal(t, driver.ResealOptions{Batch: 10, Progress: func(driver.ResealProgress) {
+		r := w.reseal(t, reseal.Options{Batch: 10, Progress: func(reseal.Progress) {
 			if !grown {
 				grown = true
 				mustExec(t, pg.Admin, "INSERT INTO people SELECT old.* FROM old, generate_series(1, 40)")

@@ -25,6 +25,7 @@ import (
 	"github.com/colseal/colseal/integration/mortal"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/ops/reseal"
 )
 
 // resealAndDie is a process of its own: it re-seals when it is told to, and dies at a given step, a step being a
@@ -55,7 +56,7 @@ func resealAndDie() error {
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil { // until the parent says go, by closing it
 		return err
 	}
-	if _, err := driver.Reseal(ctx, db, driver.ResealOptions{Batch: 4}); err != nil {
+	if _, err := reseal.Run(ctx, db, reseal.Options{Batch: 4}); err != nil {
 		return err
 	}
 	if err := db.Close(); err != nil {
@@ -144,7 +145,7 @@ func TestKilled(t *testing.T) {
 			if got := read(t, w); !slices.Equal(got, want) {
 				t.Fatalf("killed at step %d of %d:\n%v\n%v", at, steps, got, want)
 			}
-			r := w.reseal(t, driver.ResealOptions{})
+			r := w.reseal(t, reseal.Options{})
 			w.retire(t)
 			_ = again.Close()
 			w.db = w.open(t, nil)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +17,7 @@ import (
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	_ "github.com/colseal/colseal/kms/localkms"
+	"github.com/colseal/colseal/ops/reseal"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -114,13 +116,42 @@ func (w *world) retire(t *testing.T) {
 	}
 }
 
-func (w *world) reseal(t *testing.T, opts driver.ResealOptions) driver.ResealReport {
+func (w *world) reseal(t *testing.T, opts reseal.Options) reseal.Report {
 	t.Helper()
-	report, err := driver.Reseal(t.Context(), w.db, opts)
+	return run(t, w.db, opts)
+}
+
+func run(t *testing.T, db *sql.DB, opts reseal.Options) reseal.Report {
+	t.Helper()
+	report, err := reseal.Run(t.Context(), db, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return report
+}
+
+// hookKMS can be down, and calls hook, if there is one, before it unwraps a key: from several goroutines at once.
+type hookKMS struct {
+	kms.Wrapper
+	hook func()
+	down atomic.Bool
+}
+
+func (k *hookKMS) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext) (kms.DataKey, error) {
+	if k.down.Load() {
+		return kms.DataKey{}, kms.ErrUnavailable
+	}
+	return k.Wrapper.GenerateDataKey(ctx, ec)
+}
+
+func (k *hookKMS) Unwrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContext) ([]byte, error) {
+	if k.down.Load() {
+		return nil, kms.ErrUnavailable
+	}
+	if k.hook != nil {
+		k.hook()
+	}
+	return k.Wrapper.Unwrap(ctx, w, ec)
 }
 
 func mustExec(tb testing.TB, db interface {

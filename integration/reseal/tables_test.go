@@ -1,7 +1,6 @@
 package reseal
 
 import (
-	"context"
 	"crypto/md5"
 	"fmt"
 	"slices"
@@ -14,7 +13,7 @@ import (
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/integration/pgtest/wiretap"
 	"github.com/colseal/colseal/keyring"
-	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/ops/reseal"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -45,7 +44,7 @@ func TestTables(t *testing.T) {
 				mustExec(t, pg.Admin, "DROP TABLE IF EXISTS people, colseal_keys CASCADE")
 				w := newWorld(t, pg, people, strings.ReplaceAll(kind.ddl, "%s", pg.Name))
 				if kind.refused != "" {
-					if _, err := driver.Reseal(t.Context(), w.db, driver.ResealOptions{}); err == nil || !strings.Contains(err.Error(), kind.refused) {
+					if _, err := reseal.Run(t.Context(), w.db, reseal.Options{}); err == nil || !strings.Contains(err.Error(), kind.refused) {
 						t.Errorf("got %v", err)
 					}
 					return
@@ -77,7 +76,7 @@ func testTable(t *testing.T, w *world) {
 	want := read(t, w)
 	w.renew(t, "")
 	w.renew(t, "tenant:7")
-	r := w.reseal(t, driver.ResealOptions{Batch: 7})
+	r := w.reseal(t, reseal.Options{Batch: 7})
 	if r.Resealed != 3*n-n/3 || r.Left()+r.Lost+r.Unreadable+r.Duplicates != 0 || r.Rows != n || r.Passes != 1 {
 		t.Errorf("report: %+v", r)
 	}
@@ -93,7 +92,7 @@ func testTable(t *testing.T, w *world) {
 	if got := len(all(t, fresh, "SELECT n FROM people WHERE age = $1", 3)); got != n/5 {
 		t.Errorf("a search finds %d", got)
 	}
-	if r := w.reseal(t, driver.ResealOptions{}); r.Rows+r.Resealed != 0 {
+	if r := w.reseal(t, reseal.Options{}); r.Rows+r.Resealed != 0 {
 		t.Errorf("the second time: %+v", r)
 	}
 }
@@ -134,7 +133,7 @@ func TestPlaintext(t *testing.T) {
 		mustExec(t, pg.Admin, "INSERT INTO people SELECT n, convert_to('m' || md5(n::text), 'UTF8'), 's' || md5('s' || n), convert_to(n::text, 'UTF8') FROM generate_series(1, 500) n")
 		want := read(t, w)
 		mail := func(n int) string { return fmt.Sprintf("m%x", md5.Sum([]byte(strconv.Itoa(n)))) }
-		r := w.reseal(t, driver.ResealOptions{Plaintext: true, Batch: 64})
+		r := w.reseal(t, reseal.Options{Plaintext: true, Batch: 64})
 		if r.Sealed != 1500 || r.Resealed+r.Lost+r.Left() != 0 {
 			t.Errorf("report: %+v", r)
 		}
@@ -187,7 +186,7 @@ func TestKeysBetweenTables(t *testing.T) {
 		}
 		t.Run("cascade", func(t *testing.T) {
 			w := reset(t, " ON UPDATE CASCADE")
-			r := w.reseal(t, driver.ResealOptions{Batch: 6})
+			r := w.reseal(t, reseal.Options{Batch: 6})
 			if r.Left()+r.Orphans+r.Duplicates != 0 {
 				t.Errorf("report: %+v", r)
 			}
@@ -201,7 +200,7 @@ func TestKeysBetweenTables(t *testing.T) {
 		})
 		t.Run("no action", func(t *testing.T) {
 			w := reset(t, "")
-			r := w.reseal(t, driver.ResealOptions{Batch: 6})
+			r := w.reseal(t, reseal.Options{Batch: 6})
 			if r.Orphans == 0 || r.Left() != 20+10 { // aliases, and who is referred to
 				t.Errorf("report: %+v", r)
 			}
@@ -209,7 +208,7 @@ func TestKeysBetweenTables(t *testing.T) {
 				t.Errorf("%s rows join", got)
 			}
 			mustExec(t, pg.Admin, "ALTER TABLE aliases DROP CONSTRAINT aliases_mail_fkey, ADD FOREIGN KEY (mail) REFERENCES people (mail) ON UPDATE CASCADE")
-			if r := w.reseal(t, driver.ResealOptions{}); r.Left() != 0 {
+			if r := w.reseal(t, reseal.Options{}); r.Left() != 0 {
 				t.Errorf("after the mend: %+v", r)
 			}
 		})
@@ -217,12 +216,12 @@ func TestKeysBetweenTables(t *testing.T) {
 			w := reset(t, " ON UPDATE CASCADE")
 			late := w.open(t, nil) // its keys are the new ones
 			mustExec(t, late, "INSERT INTO people (n, mail, ssn) VALUES (99, 'm15', 's')")
-			r := w.reseal(t, driver.ResealOptions{})
+			r := w.reseal(t, reseal.Options{})
 			if r.Duplicates != 1 || r.Left() != 1 || r.Resealed == 0 {
 				t.Errorf("report: %+v", r)
 			}
 			mustExec(t, late, "DELETE FROM people WHERE n = 99")
-			if r := w.reseal(t, driver.ResealOptions{}); r.Left() != 0 {
+			if r := w.reseal(t, reseal.Options{}); r.Left() != 0 {
 				t.Errorf("after the mend: %+v", r)
 			}
 		})
@@ -243,7 +242,7 @@ func TestLockedRows(t *testing.T) {
 		}
 		defer func() { _ = tx.Rollback() }()
 		mustExec(t, tx, "SELECT FROM people WHERE n BETWEEN 10 AND 19 FOR UPDATE")
-		r := w.reseal(t, driver.ResealOptions{Progress: func(p driver.ResealProgress) {
+		r := w.reseal(t, reseal.Options{Progress: func(p reseal.Progress) {
 			if p.Pass == 2 {
 				_ = tx.Commit()
 			}
@@ -252,17 +251,6 @@ func TestLockedRows(t *testing.T) {
 			t.Errorf("report: %+v", r)
 		}
 	})
-}
-
-// hookKMS calls hook before each key that it unwraps, from several goroutines at once.
-type hookKMS struct {
-	kms.Wrapper
-	hook func()
-}
-
-func (k hookKMS) Unwrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContext) ([]byte, error) {
-	k.hook()
-	return k.Wrapper.Unwrap(ctx, w, ec)
 }
 
 // Who writes between the reading of a row and its replacement wins: a cell, a plaintext, and a row that is gone.
@@ -279,7 +267,7 @@ func TestWritersWin(t *testing.T) {
 		written := false
 		var total int64
 		w.db = w.open(t, func(cfg *driver.Config) {
-			cfg.KMS = hookKMS{w.kms, func() {
+			cfg.KMS = &hookKMS{Wrapper: w.kms, hook: func() {
 				write.Do(func() { // the batch was read, and its first key is asked for
 					mustExec(t, writer, "UPDATE people SET mail = 'new', age = 77 WHERE n = 1")
 					mustExec(t, writer, "DELETE FROM people WHERE n = 2")
@@ -288,7 +276,7 @@ func TestWritersWin(t *testing.T) {
 				})
 			}}
 		})
-		r := w.reseal(t, driver.ResealOptions{Plaintext: true})
+		r := w.reseal(t, reseal.Options{Plaintext: true})
 		total = r.Resealed + r.Sealed
 		if !written || r.Lost == 0 || r.Passes < 2 || r.Left() != 0 || total != 3+1+2+2+1 {
 			t.Errorf("the writer was not in the way: %+v", r)

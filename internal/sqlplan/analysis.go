@@ -26,6 +26,8 @@ type analysis struct {
 	unsettled   bool // an earlier statement of the text may change what names mean
 	usedCatalog bool
 	effects     Effects
+	// unlistedInsert: see Plan.
+	unlistedInsert bool
 
 	slots   []*slot // parameters and literals, in the order met
 	nulls   []*slot // parameters of which only NULL-ness is asked

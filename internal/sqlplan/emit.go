@@ -24,6 +24,7 @@ type emission struct {
 func (a *analysis) emit() (*Plan, error) {
 	e := &emission{analysis: a, plan: &Plan{
 		Statements: len(a.file.Statements), SearchKeys: max(a.env.SearchKeys, 1), Effects: a.effects, Returns: a.returns,
+		UnlistedInsert: a.unlistedInsert,
 	}}
 	e.edits = append(e.edits, a.columns...)
 	e.settleNulls()

@@ -36,6 +36,7 @@ func (a *analysis) insertSource(s *sqlparse.Insert, w *writeTarget, sc *scope) e
 	names := s.Columns
 	if names == nil {
 		names = a.allColumns(w)
+		a.unlistedInsert = a.unlistedInsert || w.item.table != nil && a.env.Catalog == nil && s.Source != nil
 	}
 	if s.Source == nil {
 		return a.defaultsExcept(w, nil, s.Pos())

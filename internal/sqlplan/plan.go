@@ -52,6 +52,10 @@ type Plan struct {
 	Search     bool
 	SearchKeys int
 
+	// UnlistedInsert says that an INSERT into a sealed table has no column list, and that no
+	// catalog was at hand: which value goes to which column is a guess.
+	UnlistedInsert bool
+
 	// Returns says that the statement produces rows.
 	Returns bool
 

@@ -217,3 +217,37 @@ func plansOf(t *testing.T, p *Planner, text string, keys int) string {
 	}
 	return b.String()
 }
+
+// Without a catalog, an INSERT without a column list is planned by a guess, and a refusal of it
+// is not certain.
+func TestUnlistedInsert(t *testing.T) {
+	tests := []struct {
+		sql     string
+		catalog Catalog
+		want    bool
+		refused bool
+	}{
+		{"INSERT INTO users VALUES ($1, $2)", nil, true, false},
+		{"WITH w AS (INSERT INTO users SELECT $1, $2 RETURNING id) SELECT id FROM w", nil, true, false},
+		{"INSERT INTO users VALUES (lower($1), lower($2), lower($3))", nil, true, true},
+		{"INSERT INTO users (id, email) VALUES ($1, $2)", nil, false, false},
+		{"INSERT INTO users (email) VALUES (lower($1))", nil, false, true},
+		{"UPDATE users SET email = $1", nil, false, false},
+		{"INSERT INTO users VALUES ($1, $2)", testCatalog, false, false},
+		{"INSERT INTO users VALUES ($1, lower($2))", testCatalog, false, true},
+	}
+	for _, tt := range tests {
+		plan, err := New(testSchema, dialect.Postgres, Options{}).Plan(t.Context(), tt.sql, &Env{Catalog: tt.catalog})
+		var r *Refusal
+		if errors.As(err, &r) != tt.refused {
+			t.Errorf("Plan(%q) = %v, want a refusal: %v", tt.sql, err, tt.refused)
+			continue
+		}
+		if tt.refused && r.Undecided != tt.want {
+			t.Errorf("Plan(%q): Undecided = %v, want %v", tt.sql, r.Undecided, tt.want)
+		}
+		if !tt.refused && (plan.UnlistedInsert != tt.want || !plan.Sealed) {
+			t.Errorf("Plan(%q): UnlistedInsert = %v, Sealed = %v, want %v, true", tt.sql, plan.UnlistedInsert, plan.Sealed, tt.want)
+		}
+	}
+}

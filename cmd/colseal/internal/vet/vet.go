@@ -16,13 +16,13 @@ import (
 	"golang.org/x/tools/go/analysis/passes/inspect"
 	"golang.org/x/tools/go/ast/inspector"
 
-	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/ops/explain"
 )
 
-// Explain says what happens to a statement, as [driver.Explain] and [driver.ExplainOffline] do. It must be safe for
+// Explain says what happens to a statement, as [explain.Query] and [explain.Offline] do. It must be safe for
 // concurrent use.
-type Explain func(query string) (*driver.Explanation, error)
+type Explain func(query string) (*explain.Explanation, error)
 
 // Config is what an analysis needs to know.
 type Config struct {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/tools/go/packages"
 
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/ops/explain"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -25,8 +26,8 @@ var sealed = schema.Must(
 )
 
 func offline() (Explain, error) {
-	return func(query string) (*driver.Explanation, error) {
-		return driver.ExplainOffline(sealed, driver.Postgres, query)
+	return func(query string) (*explain.Explanation, error) {
+		return explain.Offline(sealed, driver.Postgres, query)
 	}, nil
 }
 

@@ -1,4 +1,4 @@
-package driver
+package explain
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -48,7 +49,7 @@ func (e *Explanation) renderRefusal(b *strings.Builder) {
 }
 
 // underline returns a text, indented, with a caret under a refusal's place.
-func underline(query string, r *QueryError) string {
+func underline(query string, r *driver.QueryError) string {
 	line, col := r.Position()
 	var b strings.Builder
 	for i, text := range strings.Split(query, "\n") {
@@ -107,10 +108,10 @@ func (e *Explanation) numbered(i int) bool {
 	if e.Offline {
 		seen = e.Results
 	}
-	return !slices.ContainsFunc(seen, func(r ExplainedResult) bool { return r.Unknown })
+	return !slices.ContainsFunc(seen, func(r Result) bool { return r.Unknown })
 }
 
-func (p ExplainedParam) describe() string {
+func (p Param) describe() string {
 	var parts []string
 	if p.Plain {
 		parts = append(parts, "sent as it is")
@@ -125,7 +126,7 @@ func (p ExplainedParam) describe() string {
 }
 
 // String says for which column a value is sealed, and how.
-func (u ExplainedUse) String() string {
+func (u Use) String() string {
 	s := "sealed for " + describeColumn(u.Column)
 	if u.Array {
 		s += ", each element of the array"
@@ -136,7 +137,7 @@ func (u ExplainedUse) String() string {
 	return s
 }
 
-func (r ExplainedResult) describe() string {
+func (r Result) describe() string {
 	if r.Unknown {
 		return "any number of plain columns, as they are"
 	}

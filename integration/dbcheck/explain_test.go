@@ -1,11 +1,11 @@
-package audit
+package dbcheck
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/ops/explain"
 )
 
 // With a server the explanation knows what the catalog says: the order of columns, how they are stored.
@@ -13,9 +13,9 @@ func TestExplainLive(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
 		run(t, db.Admin, tables)
 		sealed := open(t, db)
-		explain := func(query string) string {
+		text := func(query string) string {
 			t.Helper()
-			e, err := driver.Explain(t.Context(), sealed, query)
+			e, err := explain.Query(t.Context(), sealed, query)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -29,14 +29,14 @@ func TestExplainLive(t *testing.T) {
 			"SELECT note FROM notes":                           {"FORWARDED"},
 			"SELECT email, count(*) FROM users GROUP BY email": {"refused while a change of the search key is under way"},
 		} {
-			got := explain(query)
+			got := text(query)
 			for _, want := range wants {
 				if !strings.Contains(got, want) {
 					t.Errorf("%s: %q lacks %q", query, got, want)
 				}
 			}
 		}
-		if _, err := driver.Explain(t.Context(), db.Admin, "SELECT 1"); err == nil {
+		if _, err := explain.Query(t.Context(), db.Admin, "SELECT 1"); err == nil {
 			t.Error("a handle of another driver is explained")
 		}
 	})

@@ -1,12 +1,12 @@
-package audit
+package dbcheck
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/internal/ddl"
+	"github.com/colseal/colseal/ops/dbcheck"
 )
 
 const noop = `CREATE FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';`
@@ -91,7 +91,7 @@ func TestAudit(t *testing.T) {
 		}
 		expect := func(t *testing.T, want []string) {
 			t.Helper()
-			found, err := driver.Audit(t.Context(), sealed)
+			found, err := dbcheck.Run(t.Context(), sealed)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,7 +102,7 @@ func TestAudit(t *testing.T) {
 					where += "." + f.Column
 				}
 				got = append(got, strings.Join([]string{f.Severity.String(), f.Rule, where, f.Object}, " "))
-				if f.What == "" || f.Mend == "" || strings.Contains(f.String(), "canary") {
+				if f.What == "" || f.Hint == "" || strings.Contains(f.String(), "canary") {
 					t.Errorf("the finding is incomplete, or holds a value: %s", f)
 				}
 			}
@@ -135,7 +135,7 @@ func TestAuditOfStrings(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
 		run(t, db.Admin, tables)
 		run(t, db.Admin, statements(t, ddl.Options{})+"ALTER DATABASE "+db.Name+" SET standard_conforming_strings = off")
-		found, err := driver.Audit(t.Context(), open(t, db))
+		found, err := dbcheck.Run(t.Context(), open(t, db))
 		if err != nil || len(found) != 1 || found[0].Rule != "standard-strings" {
 			t.Errorf("found %v, %v", found, err)
 		}
@@ -157,7 +157,7 @@ func TestAuditWithoutRights(t *testing.T) {
 		if _, err := sealed.Exec("SET ROLE " + db.Name); err != nil {
 			t.Fatal(err)
 		}
-		found, err := driver.Audit(t.Context(), sealed)
+		found, err := dbcheck.Run(t.Context(), sealed)
 		if err != nil || len(found) != 2 || found[0].Rule != "no-check" || found[1].Rule != "unreadable" {
 			t.Errorf("found %v, %v", found, err)
 		}

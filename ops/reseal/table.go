@@ -1,4 +1,4 @@
-package driver
+package reseal
 
 import (
 	"context"
@@ -8,28 +8,29 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/schema"
 )
 
-// resealTable is a table whose cells are sealed anew.
-type resealTable struct {
+// table is a table whose cells are re-sealed.
+type table struct {
 	label string // as the schema writes it
-	sql   string // its name in a statement
-	cols  []*resealCol
+	name  string // in a statement
+	cols  []*column
 	keys  []rowKey // what tells its rows apart
 	// pages is the size of a PostgreSQL table without a primary key, which is read in the
 	// order of its pages; 0 otherwise.
 	pages int64
 
-	text resealText // of its statements
+	sql statements
 }
 
-// resealCol is a sealed column of a resealTable.
-type resealCol struct {
-	col   *schema.Column
-	sql   string
+// column is a sealed column of a table.
+type column struct {
+	*schema.Column
+	sql   string   // its name in a statement
 	text  bool     // cells are stored as text
-	stale []string // heads of the cells to be sealed anew in this pass, as headOf writes them
+	stale []string // heads of the cells to re-seal in this pass
 	plain bool     // values that are not cells are to be sealed in this pass
 }
 
@@ -42,47 +43,42 @@ type rowKey struct {
 // errNoRowKey is for a table whose rows cannot be told apart.
 var errNoRowKey = errors.New("it has no primary key, and its rows cannot be told apart by their place either: give it one")
 
-// resealTables finds the tables of the schema on this connection, as its search path has
-// them. Views show the tables' cells and are left out.
-func (c *conn) resealTables(ctx context.Context, columns []string) ([]*resealTable, error) {
-	if !c.session.known {
-		if err := c.readSession(ctx); err != nil {
-			return nil, err
-		}
-	}
-	var tables []*resealTable
-	found := map[string]bool{}
-	for _, t := range c.st.cfg.Schema.Tables() {
+// findTables finds the tables of the schema on this connection, as its search path has them.
+// Views show the tables' cells and are left out.
+func (r *resealer) findTables(ctx context.Context) ([]*table, error) {
+	var tables []*table
+	named := map[string]bool{}
+	for _, t := range r.db.Schema.Tables() {
 		if t.ViewOf != "" {
 			continue
 		}
 		var cols []*schema.Column
 		for _, col := range t.Columns() {
-			if chosen(columns, found, t.String(), col.Name) {
+			if chosen(r.opts.Columns, named, t.String(), col.Name) {
 				cols = append(cols, col)
 			}
 		}
 		if len(cols) == 0 {
 			continue
 		}
-		rt, err := c.resealTable(ctx, t, cols)
+		found, err := r.findTable(ctx, t, cols)
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", t, err)
 		}
-		tables = append(tables, rt)
+		tables = append(tables, found)
 	}
-	return tables, unknownColumns(columns, found)
+	return tables, checkColumns(r.opts.Columns, named)
 }
 
-func (c *conn) resealTable(ctx context.Context, t *schema.Table, cols []*schema.Column) (*resealTable, error) {
-	rel, err := c.catalog.ask(ctx, t.Schema, t.Name) // not from memory: it may have been altered by now
+func (r *resealer) findTable(ctx context.Context, t *schema.Table, cols []*schema.Column) (*table, error) {
+	rel, err := dbcatalog.ReadRelation(ctx, r.q, r.db.Dialect, t.Schema, t.Name)
 	if err != nil {
 		return nil, err
 	}
 	if rel == nil || rel.View {
 		return nil, errors.New("there is no such table on this connection: create it, or take it out of the schema")
 	}
-	rt := &resealTable{label: t.String(), sql: rel.SQL()}
+	out := &table{label: t.String(), name: rel.SQL()}
 	for _, col := range cols {
 		at := rel.Column(col.Name)
 		switch {
@@ -91,31 +87,31 @@ func (c *conn) resealTable(ctx context.Context, t *schema.Table, cols []*schema.
 		case at.Storage == dbcatalog.StorageOther:
 			return nil, fmt.Errorf("its column %s has the type %s, which cannot hold cells: make it bytea", col.Name, at.Type)
 		}
-		rt.cols = append(rt.cols, &resealCol{col: col, sql: dbcatalog.QuoteIdent(col.Name), text: at.Storage == dbcatalog.StorageText})
+		out.cols = append(out.cols, &column{Column: col, sql: dbcatalog.QuoteIdent(col.Name), text: at.Storage == dbcatalog.StorageText})
 	}
-	if c.st.cfg.Dialect == SQLite {
-		err = c.liteRowKeys(ctx, rt, rel)
-		rt.text = liteText{rt}
+	if r.db.Dialect == dialect.SQLite {
+		err = r.findSQLiteKeys(ctx, out, rel)
+		out.sql = sqliteStatements{out}
 	} else {
-		err = c.pgRowKeys(ctx, rt)
-		rt.text = pgText{rt}
+		err = r.findPostgresKeys(ctx, out)
+		out.sql = postgresStatements{out}
 	}
-	return rt, err
+	return out, err
 }
 
-const pgRowKeyQuery = `SELECT a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod)
+const postgresRowKeyQuery = `SELECT a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod)
 FROM pg_catalog.pg_index i
 CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(num, place)
 JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num
 WHERE i.indrelid = pg_catalog.to_regclass($1) AND i.indisprimary AND k.place <= i.indnkeyatts ORDER BY k.place`
 
-const pgPagesQuery = `SELECT (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8)::pg_catalog.text
+const postgresPagesQuery = `SELECT (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8)::pg_catalog.text
 FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind = 'r'
 	AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = c.oid)`
 
 // A policy may hide rows from this role, silently. A primary key holds for the rows of one table,
 // not for those of its inheritance children, which a statement finds under its name, too.
-const pgRowsQuery = `SELECT pg_catalog.row_security_active(c.oid)::pg_catalog.text,
+const postgresRowsQuery = `SELECT pg_catalog.row_security_active(c.oid)::pg_catalog.text,
 	(c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = c.oid))::pg_catalog.text
 FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)`
 
@@ -124,10 +120,10 @@ FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)`
 var errHiddenRows = errors.New("row-level security hides rows of it from this role: use one that sees all rows, " +
 	"its owner or one with BYPASSRLS")
 
-// pgRowKeys takes the primary key, or the place of a row. A place is good enough, though it
-// changes with every update: a row that was moved is found by the next pass.
-func (c *conn) pgRowKeys(ctx context.Context, t *resealTable) error {
-	facts, err := c.own().Query(ctx, pgRowsQuery, t.sql)
+// findPostgresKeys finds what tells rows apart: the primary key, or else the place of a row. A
+// place is good enough, though every update changes it: the next pass finds a row that moved.
+func (r *resealer) findPostgresKeys(ctx context.Context, t *table) error {
+	facts, err := r.q.Query(ctx, postgresRowsQuery, t.name)
 	switch {
 	case err != nil:
 		return err
@@ -136,7 +132,7 @@ func (c *conn) pgRowKeys(ctx context.Context, t *resealTable) error {
 	case facts[0].Text(0) != "false":
 		return errHiddenRows
 	}
-	rows, err := c.own().Query(ctx, pgRowKeyQuery, t.sql)
+	rows, err := r.q.Query(ctx, postgresRowKeyQuery, t.name)
 	if err != nil {
 		return err
 	}
@@ -150,7 +146,7 @@ func (c *conn) pgRowKeys(ctx context.Context, t *resealTable) error {
 		return nil
 	}
 	// Of partitions and foreign tables several rows may be at one place.
-	rows, err = c.own().Query(ctx, pgPagesQuery, t.sql)
+	rows, err = r.q.Query(ctx, postgresPagesQuery, t.name)
 	if err != nil {
 		return err
 	}
@@ -163,19 +159,19 @@ func (c *conn) pgRowKeys(ctx context.Context, t *resealTable) error {
 }
 
 const (
-	liteWithoutRowidQuery = `SELECT wr FROM pragma_table_list WHERE schema = ?1 AND name = ?2`
-	liteRowKeyQuery       = `SELECT name FROM pragma_table_xinfo(?2, ?1) WHERE pk > 0 ORDER BY pk`
+	sqliteWithoutRowidQuery = `SELECT wr FROM pragma_table_list WHERE schema = ?1 AND name = ?2`
+	sqliteRowKeyQuery       = `SELECT name FROM pragma_table_xinfo(?2, ?1) WHERE pk > 0 ORDER BY pk`
 )
 
-// liteRowKeys takes the rowid, under a name that no column has, or the primary key where
-// there is no rowid.
-func (c *conn) liteRowKeys(ctx context.Context, t *resealTable, rel *dbcatalog.Relation) error {
-	rows, err := c.own().Query(ctx, liteWithoutRowidQuery, rel.Schema, rel.Name)
+// findSQLiteKeys finds what tells rows apart: the rowid, under a name that no column has, or the
+// primary key where there is no rowid.
+func (r *resealer) findSQLiteKeys(ctx context.Context, t *table, rel *dbcatalog.Relation) error {
+	rows, err := r.q.Query(ctx, sqliteWithoutRowidQuery, rel.Schema, rel.Name)
 	if err != nil {
 		return err
 	}
 	if len(rows) == 1 && rows[0].Int(0) == 1 {
-		rows, err = c.own().Query(ctx, liteRowKeyQuery, rel.Schema, rel.Name)
+		rows, err = r.q.Query(ctx, sqliteRowKeyQuery, rel.Schema, rel.Name)
 		for _, row := range rows {
 			t.keys = append(t.keys, rowKey{sql: dbcatalog.QuoteIdent(row.Text(0))})
 		}
@@ -194,20 +190,23 @@ func (c *conn) liteRowKeys(ctx context.Context, t *resealTable, rel *dbcatalog.R
 	return errNoRowKey
 }
 
+// textPrefix begins the cells that are stored as text.
+var textPrefix = codec.EncodeText(nil)
+
 // The head of a stored value is what tells its key without opening it: of a cell in bytes
 // its header, in hexadecimal digits; of one in text the start that holds the header; ""
 // of anything else. It holds nothing of a plaintext.
-const (
+var (
 	headTextSize = len(textPrefix) + 11 // of base64: eight bytes, and two bits of what follows
 	tagEnd       = 4                    // of a header: version, suite and tag come first
 )
 
 // starts are the first bytes of the column's cells in both suites, since the column may have
 // had another mode.
-func (c *resealCol) starts() [][]byte {
+func (c *column) starts() [][]byte {
 	var out [][]byte
 	for _, s := range []codec.Suite{codec.SuiteRandomized, codec.SuiteDeterministic} {
-		out = append(out, codec.Header{Suite: s, Tag: c.col.Tag()}.Append(nil)[:tagEnd])
+		out = append(out, codec.Header{Suite: s, Tag: c.Tag()}.Append(nil)[:tagEnd])
 	}
 	return out
 }

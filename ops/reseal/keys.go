@@ -1,4 +1,4 @@
-package driver
+package reseal
 
 import (
 	"context"
@@ -7,17 +7,18 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/sealeddb"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
 
-// resealKeys judges keys by what the keyring says at the beginning of a pass, and has cells
-// opened and sealed. Its cache is its own and lives for a pass: that of the database handle
-// may not have looked at the keyring since the key was changed.
-type resealKeys struct {
+// passKeys judges keys by what the keyring says at the beginning of a pass, and opens and
+// seals cells. Its cache is its own and lives for a pass: the program's may not have looked at
+// the keyring since the key was changed.
+type passKeys struct {
+	db      *sealeddb.DB
 	store   *keyring.Store
-	cfg     Config
 	cache   *keycache.Cache // nil until a cell is sealed
 	records map[uint32]keyring.Key
 	sealing map[scopePurpose]keyring.Key
@@ -29,26 +30,28 @@ type scopePurpose struct {
 	scope   string
 }
 
-func newResealKeys(store *keyring.Store, cfg Config) *resealKeys {
-	return &resealKeys{store: store, cfg: cfg,
-		records: map[uint32]keyring.Key{}, sealing: map[scopePurpose]keyring.Key{}}
+func newPassKeys(db *sealeddb.DB, store *keyring.Store) *passKeys {
+	return &passKeys{
+		db: db, store: store,
+		records: map[uint32]keyring.Key{}, sealing: map[scopePurpose]keyring.Key{},
+	}
 }
 
-func (k *resealKeys) close() error {
+func (k *passKeys) close() error {
 	if k.cache == nil {
 		return nil
 	}
 	return k.cache.Close()
 }
 
-func (k *resealKeys) openCache() {
+func (k *passKeys) openCache() {
 	if k.cache == nil {
-		k.cache = keycache.New(k.store, k.cfg.KMS, k.cfg.Keys, keyColumns(k.cfg.Schema)...)
+		k.cache = k.db.NewCache(k.store)
 	}
 }
 
-// prefetch has keys unwrapped together. What fails shows when a cell is opened.
-func (k *resealKeys) prefetch(ctx context.Context, ids []uint32) {
+// prefetch unwraps keys side by side. A failure shows when a cell is opened.
+func (k *passKeys) prefetch(ctx context.Context, ids []uint32) {
 	if len(ids) > 0 {
 		k.openCache()
 		_ = k.cache.Prefetch(ctx, ids)
@@ -57,7 +60,7 @@ func (k *resealKeys) prefetch(ctx context.Context, ids []uint32) {
 
 // know reads the records of keys that are not known yet. Those that the keyring does not
 // have are remembered as records without an id.
-func (k *resealKeys) know(ctx context.Context, ids []uint32) error {
+func (k *passKeys) know(ctx context.Context, ids []uint32) error {
 	var ask []uint32
 	for _, id := range ids {
 		if _, ok := k.records[id]; !ok && !slices.Contains(ask, id) {
@@ -81,24 +84,24 @@ func (k *resealKeys) know(ctx context.Context, ids []uint32) error {
 }
 
 // judge says how a cell with this header stands in a column. Its key must be known.
-func (k *resealKeys) judge(ctx context.Context, col *schema.Column, h codec.Header) (CellState, error) {
+func (k *passKeys) judge(ctx context.Context, col *schema.Column, h codec.Header) (State, error) {
 	rec := k.records[h.KeyID]
 	switch {
 	case rec.ID == 0:
-		return CellsUnknown, nil
+		return StateUnknown, nil
 	case rec.Destroyed:
-		return CellsDestroyed, nil
+		return StateDestroyed, nil
 	case h.Suite != col.Suite() || rec.Retired:
-		return CellsOld, nil
+		return StateOld, nil
 	}
 	now, err := k.sealsNow(ctx, scopePurpose{purposeOf(col), rec.Scope})
 	if err != nil {
 		return 0, err
 	}
 	if rec.Purpose != purposeOf(col) || rec.Epoch < now.Epoch {
-		return CellsOld, nil
+		return StateOld, nil
 	}
-	return CellsCurrent, nil
+	return StateCurrent, nil
 }
 
 func purposeOf(col *schema.Column) keyring.Purpose {
@@ -110,7 +113,7 @@ func purposeOf(col *schema.Column) keyring.Purpose {
 
 // sealsNow returns the key that seals for a purpose and scope, by the keyring's facts. If
 // there is none, as after the last one was retired, it is the next one, which is yet to be made.
-func (k *resealKeys) sealsNow(ctx context.Context, at scopePurpose) (keyring.Key, error) {
+func (k *passKeys) sealsNow(ctx context.Context, at scopePurpose) (keyring.Key, error) {
 	if rec, ok := k.sealing[at]; ok {
 		return rec, nil
 	}
@@ -135,7 +138,7 @@ func (k *resealKeys) sealsNow(ctx context.Context, at scopePurpose) (keyring.Key
 
 // reseal returns the cell that takes the place of one. The error is a refusal of the cell's own
 // (see skipped), or something that ends the work.
-func (k *resealKeys) reseal(ctx context.Context, col *schema.Column, h codec.Header, cell []byte) ([]byte, error) {
+func (k *passKeys) reseal(ctx context.Context, col *schema.Column, h codec.Header, cell []byte) ([]byte, error) {
 	k.openCache()
 	old, err := k.cache.Opener(ctx, keycache.Column{Identity: col.Identity(), Suite: h.Suite}, h.KeyID)
 	if err != nil {
@@ -162,7 +165,7 @@ func (k *resealKeys) reseal(ctx context.Context, col *schema.Column, h codec.Hea
 }
 
 // seal seals a plaintext that was found in a column, in the context's scope.
-func (k *resealKeys) seal(ctx context.Context, col *schema.Column, v any) ([]byte, error) {
+func (k *passKeys) seal(ctx context.Context, col *schema.Column, v any) ([]byte, error) {
 	k.openCache()
 	now, err := k.sealer(ctx, col, keyring.ScopeOf(ctx))
 	if err != nil {
@@ -172,7 +175,7 @@ func (k *resealKeys) seal(ctx context.Context, col *schema.Column, v any) ([]byt
 }
 
 // sealer returns the key for one more cell.
-func (k *resealKeys) sealer(ctx context.Context, col *schema.Column, scope string) (*codec.Key, error) {
+func (k *passKeys) sealer(ctx context.Context, col *schema.Column, scope string) (*codec.Key, error) {
 	ctx = keyring.WithScope(ctx, scope)
 	if col.Mode != schema.Deterministic {
 		return k.cache.Sealer(ctx, keyColumn(col), 1)
@@ -188,4 +191,8 @@ func (k *resealKeys) sealer(ctx context.Context, col *schema.Column, scope strin
 func skipped(err error) bool {
 	return errors.Is(err, codec.ErrAuth) || errors.Is(err, codec.ErrFormat) || errors.Is(err, codec.ErrKind) || errors.Is(err, codec.ErrValue) ||
 		errors.Is(err, keyring.ErrKeyNotFound) || errors.Is(err, keyring.ErrKeyDestroyed)
+}
+
+func keyColumn(col *schema.Column) keycache.Column {
+	return keycache.Column{Identity: col.Identity(), Suite: col.Suite()}
 }

@@ -1,4 +1,4 @@
-package driver
+package reseal
 
 import (
 	"encoding/hex"
@@ -9,19 +9,19 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// resealText writes the statements for a table in a dialect. What they compare with is in
+// statements writes the statements for a table in a dialect. What they compare with is in
 // the text: heads of cells, which are no secret. Cells, and what tells rows apart, are parameters.
-type resealText interface {
+type statements interface {
 	// heads counts the values of a column by head.
-	heads(col *resealCol) string
+	heads(col *column) string
 	// read selects limit rows with something to do in cols, after a row if after is set, and
 	// before a page if that is not 0: row keys, the row's version, the columns.
-	read(cols []*resealCol, after bool, before int64, limit int) string
+	read(cols []*column, after bool, before int64, limit int) string
 	// swap replaces values. Its parameters are the row keys, the version, and for each
 	// column the old and the new value, NULL where nothing is to be done. On SQLite it is
 	// for one row. On PostgreSQL each parameter is an array of the rows', and it returns the
 	// numbers, from 1, of the rows that it changed.
-	swap(cols []*resealCol) string
+	swap(cols []*column) string
 }
 
 // maxHeads bounds the heads in one text. Beyond it, every row is read and judged here.
@@ -29,7 +29,7 @@ const maxHeads = 256
 
 // condition is what a row with something to do in cols meets: of each column, that its head is among those to be
 // sealed anew, or is none. An empty one is met by all.
-func condition(cols []*resealCol, head func(*resealCol) string, literal func(*resealCol, string) string, plain func(*resealCol) string) string {
+func condition(cols []*column, head func(*column) string, literal func(*column, string) string, plain func(*column) string) string {
 	var or []string
 	for _, c := range cols {
 		if len(c.stale) > maxHeads {
@@ -51,31 +51,31 @@ func condition(cols []*resealCol, head func(*resealCol) string, literal func(*re
 	return "(" + strings.Join(or, " OR ") + ")"
 }
 
-// pgText is PostgreSQL's resealText.
-type pgText struct{ t *resealTable }
+// postgresStatements is PostgreSQL's statements.
+type postgresStatements struct{ t *table }
 
-func pgBytes(b []byte) string { return `'\x` + hex.EncodeToString(b) + `'::pg_catalog.bytea` }
+func postgresBytes(b []byte) string { return `'\x` + hex.EncodeToString(b) + `'::pg_catalog.bytea` }
 
 // starts are the first bytes of the column's cells, as a list.
-func (x pgText) starts(c *resealCol) string {
+func (x postgresStatements) starts(c *column) string {
 	var list []string
 	for _, s := range c.starts() {
-		list = append(list, pgBytes(s))
+		list = append(list, postgresBytes(s))
 	}
 	return strings.Join(list, ", ")
 }
 
-func (x pgText) heads(c *resealCol) string {
+func (x postgresStatements) heads(c *column) string {
 	head := fmt.Sprintf("CASE WHEN pg_catalog.substr(%[1]s, 1, %[2]d) IN (%[3]s) THEN pg_catalog.encode(pg_catalog.substr(%[1]s, 1, 8), 'hex') ELSE '' END",
 		c.sql, tagEnd, x.starts(c))
 	if c.text {
 		head = fmt.Sprintf("CASE WHEN pg_catalog.substr(%[1]s, 1, %[2]d) = '%[3]s' THEN pg_catalog.substr(%[1]s, 1, %[4]d) ELSE '' END",
 			c.sql, len(textPrefix), textPrefix, headTextSize)
 	}
-	return "SELECT " + head + ", pg_catalog.count(*)::pg_catalog.text FROM " + x.t.sql + " WHERE " + c.sql + " IS NOT NULL GROUP BY 1 ORDER BY 1"
+	return "SELECT " + head + ", pg_catalog.count(*)::pg_catalog.text FROM " + x.t.name + " WHERE " + c.sql + " IS NOT NULL GROUP BY 1 ORDER BY 1"
 }
 
-func (x pgText) head(c *resealCol) string {
+func (x postgresStatements) head(c *column) string {
 	if c.text {
 		return fmt.Sprintf("pg_catalog.substr(%s, 1, %d)", c.sql, headTextSize)
 	}
@@ -83,21 +83,21 @@ func (x pgText) head(c *resealCol) string {
 }
 
 // literal quotes a head, which is hexadecimal digits or base64url.
-func (x pgText) literal(c *resealCol, head string) string {
+func (x postgresStatements) literal(c *column, head string) string {
 	if c.text {
 		return "'" + head + "'"
 	}
 	return `'\x` + head + `'::pg_catalog.bytea`
 }
 
-func (x pgText) plain(c *resealCol) string {
+func (x postgresStatements) plain(c *column) string {
 	if c.text {
 		return fmt.Sprintf("pg_catalog.substr(%s, 1, %d) <> '%s'", c.sql, len(textPrefix), textPrefix)
 	}
 	return fmt.Sprintf("pg_catalog.substr(%s, 1, %d) NOT IN (%s)", c.sql, tagEnd, x.starts(c))
 }
 
-func (x pgText) read(cols []*resealCol, after bool, before int64, limit int) string {
+func (x postgresStatements) read(cols []*column, after bool, before int64, limit int) string {
 	var out, key, last []string
 	for i, k := range x.t.keys {
 		// Qualified, because ORDER BY takes a bare name for that of an output column, which is text.
@@ -117,13 +117,13 @@ func (x pgText) read(cols []*resealCol, after bool, before int64, limit int) str
 	if before > 0 {
 		where += fmt.Sprintf(" AND t.ctid < '(%d,0)'::pg_catalog.tid", before)
 	}
-	return "SELECT " + strings.Join(out, ", ") + " FROM " + x.t.sql + " AS t WHERE " + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit)
+	return "SELECT " + strings.Join(out, ", ") + " FROM " + x.t.name + " AS t WHERE " + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit)
 }
 
 // swap first locks the rows that nobody else holds and that are as they were read, so that it neither waits for
 // anybody nor takes part in a deadlock. Its parameters are arrays, one for what each row has in one place of its own: the
 // text is the same for every batch.
-func (x pgText) swap(cols []*resealCol) string {
+func (x postgresStatements) swap(cols []*column) string {
 	var arrays, names, values, set []string
 	array := func(name, typ, value string) {
 		arrays = append(arrays, fmt.Sprintf("CAST(CAST($%d AS pg_catalog.text) AS %s[])", len(arrays)+1, typ))
@@ -144,19 +144,19 @@ func (x pgText) swap(cols []*resealCol) string {
 		array(fmt.Sprintf("o%d", i), typ, fmt.Sprintf("u.o%d", i))
 		array(fmt.Sprintf("n%d", i), typ, fmt.Sprintf("u.n%d", i))
 		set = append(set, fmt.Sprintf("%[1]s = COALESCE(v.n%[2]d, t.%[1]s)", c.sql, i))
-		if c.col.Mode == schema.Deterministic {
+		if c.Mode == schema.Deterministic {
 			lock = "UPDATE" // it may be in a key
 		}
 	}
-	return "UPDATE " + x.t.sql + " AS t SET " + strings.Join(set, ", ") +
+	return "UPDATE " + x.t.name + " AS t SET " + strings.Join(set, ", ") +
 		" FROM (SELECT w.* FROM (SELECT u.i, " + strings.Join(values, ", ") +
 		" FROM ROWS FROM (pg_catalog.unnest(" + strings.Join(arrays, "), pg_catalog.unnest(") + ")) WITH ORDINALITY AS u(" + strings.Join(names, ", ") + ", i)) AS w" +
-		" JOIN " + x.t.sql + " AS s ON " + x.same(cols, "s", "w") + " FOR " + lock + " OF s SKIP LOCKED) AS v" +
+		" JOIN " + x.t.name + " AS s ON " + x.same(cols, "s", "w") + " FOR " + lock + " OF s SKIP LOCKED) AS v" +
 		" WHERE " + x.same(cols, "t", "v") + " RETURNING CAST(v.i AS pg_catalog.text)"
 }
 
 // same is that a row of the table is the one that was read, unchanged in what is to be replaced.
-func (x pgText) same(cols []*resealCol, row, was string) string {
+func (x postgresStatements) same(cols []*column, row, was string) string {
 	var and []string
 	for i, k := range x.t.keys {
 		and = append(and, fmt.Sprintf("%s.%s = %s.k%d", row, k.sql, was, i))
@@ -172,31 +172,31 @@ func (x pgText) same(cols []*resealCol, row, was string) string {
 	return strings.Join(and, " AND ")
 }
 
-// liteText is SQLite's resealText. A column holds what was stored in it, whatever its declared type, so each value is
+// sqliteStatements is SQLite's statements. A column holds what was stored in it, whatever its declared type, so each value is
 // looked at by its own.
-type liteText struct{ t *resealTable }
+type sqliteStatements struct{ t *table }
 
-func liteBytes(b []byte) string { return "x'" + hex.EncodeToString(b) + "'" }
+func sqliteBytes(b []byte) string { return "x'" + hex.EncodeToString(b) + "'" }
 
-func (x liteText) starts(c *resealCol) string {
+func (x sqliteStatements) starts(c *column) string {
 	var list []string
 	for _, s := range c.starts() {
-		list = append(list, liteBytes(s))
+		list = append(list, sqliteBytes(s))
 	}
 	return strings.Join(list, ", ")
 }
 
-func (x liteText) head(c *resealCol) string {
+func (x sqliteStatements) head(c *column) string {
 	return fmt.Sprintf("CASE WHEN typeof(%[1]s) = 'blob' AND substr(%[1]s, 1, %[2]d) IN (%[3]s) THEN lower(hex(substr(%[1]s, 1, 8)))"+
 		" WHEN typeof(%[1]s) = 'text' AND substr(%[1]s, 1, %[4]d) = '%[5]s' COLLATE BINARY THEN substr(%[1]s, 1, %[6]d) ELSE '' END",
 		c.sql, tagEnd, x.starts(c), len(textPrefix), textPrefix, headTextSize)
 }
 
-func (x liteText) heads(c *resealCol) string {
-	return "SELECT " + x.head(c) + " COLLATE BINARY, count(*) FROM " + x.t.sql + " WHERE " + c.sql + " IS NOT NULL GROUP BY 1 ORDER BY 1"
+func (x sqliteStatements) heads(c *column) string {
+	return "SELECT " + x.head(c) + " COLLATE BINARY, count(*) FROM " + x.t.name + " WHERE " + c.sql + " IS NOT NULL GROUP BY 1 ORDER BY 1"
 }
 
-func (x liteText) read(cols []*resealCol, after bool, _ int64, limit int) string {
+func (x sqliteStatements) read(cols []*column, after bool, _ int64, limit int) string {
 	var out, key, last []string
 	for i, k := range x.t.keys {
 		out = append(out, "+t."+k.sql) // without the declared type, so that the driver converts nothing
@@ -208,17 +208,17 @@ func (x liteText) read(cols []*resealCol, after bool, _ int64, limit int) string
 		out = append(out, "t."+c.sql)
 	}
 	where := condition(cols,
-		func(c *resealCol) string { return "(" + x.head(c) + ") COLLATE BINARY" },
-		func(_ *resealCol, head string) string { return "'" + head + "'" },
-		func(c *resealCol) string { return "(" + c.sql + " IS NOT NULL AND " + x.head(c) + " = '')" })
+		func(c *column) string { return "(" + x.head(c) + ") COLLATE BINARY" },
+		func(_ *column, head string) string { return "'" + head + "'" },
+		func(c *column) string { return "(" + c.sql + " IS NOT NULL AND " + x.head(c) + " = '')" })
 	order := strings.Join(key, ", ")
 	if after {
 		where += " AND (" + order + ") > (" + strings.Join(last, ", ") + ")"
 	}
-	return "SELECT " + strings.Join(out, ", ") + " FROM " + x.t.sql + " AS t WHERE " + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit)
+	return "SELECT " + strings.Join(out, ", ") + " FROM " + x.t.name + " AS t WHERE " + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit)
 }
 
-func (x liteText) swap(cols []*resealCol) string {
+func (x sqliteStatements) swap(cols []*column) string {
 	var set, and []string
 	next := 0
 	for _, k := range x.t.keys {
@@ -233,5 +233,5 @@ func (x liteText) swap(cols []*resealCol) string {
 		next += 2
 	}
 	// ABORT, because a UNIQUE constraint may be declared to delete the other row instead.
-	return "UPDATE OR ABORT " + x.t.sql + " SET " + strings.Join(set, ", ") + " WHERE " + strings.Join(and, " AND ")
+	return "UPDATE OR ABORT " + x.t.name + " SET " + strings.Join(set, ", ") + " WHERE " + strings.Join(and, " AND ")
 }

@@ -1,3 +1,0 @@
-// Package audit holds what driver.Audit, driver.Explain and the statements of internal/ddl promise of a
-// live PostgreSQL server: what they name, they find and refuse; a clean database has no findings.
-package audit

@@ -1,0 +1,238 @@
+// Package dbcheck compares a database with the schema of its sealed columns: it finds what
+// stores plaintext, what works around the driver, and what cannot work on cells.
+package dbcheck
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/ddl"
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sealeddb"
+)
+
+// Severity says how much a finding matters.
+type Severity uint8
+
+// The severities, in ascending order.
+const (
+	// SeverityWarning: nothing is leaked or lost by it as it stands, but it does less than it
+	// seems to, or a safeguard is missing.
+	SeverityWarning Severity = iota + 1
+	// SeverityDanger: plaintext is stored or can be, or statements silently do the wrong thing.
+	SeverityDanger
+)
+
+// String returns "warning" or "danger".
+func (s Severity) String() string {
+	switch s {
+	case SeverityWarning:
+		return "warning"
+	case SeverityDanger:
+		return "danger"
+	}
+	return fmt.Sprintf("Severity(%d)", uint8(s))
+}
+
+// Finding is one thing in the database that does not go together with the schema. It holds
+// names and counts, never a value.
+type Finding struct {
+	Severity Severity
+	Rule     string // the kind of finding, for filters: "trigger", "plaintext", …
+	Table    string // the table or view; "" when it is about the server
+	Column   string // the sealed column; "" when it is about the table
+	Object   string // the trigger, index, view, … concerned; "" when there is none
+	What     string
+	Hint     string // what to do about it
+}
+
+// String renders the finding as one line.
+func (f Finding) String() string {
+	s := f.Severity.String() + " [" + f.Rule + "]"
+	if f.Table != "" {
+		s += " " + f.Table
+		if f.Column != "" {
+			s += "." + f.Column
+		}
+	}
+	if f.Object != "" {
+		s += " (" + f.Object + ")"
+	}
+	s += ": " + f.What
+	if f.Hint != "" {
+		s += " — " + f.Hint
+	}
+	return s
+}
+
+// Run looks in the database for what works around, or against, the sealed columns of the
+// schema that db was opened with: objects that read or write them behind the driver's back,
+// columns that cannot hold cells, a missing backstop, values that are not sealed. It changes
+// nothing. It returns dangers before warnings. No findings mean that all checks passed, not
+// that nothing else can be wrong: what a function does can be told only from the names in its
+// body.
+//
+// It is meant for start-up and for deployments: a handful of catalog queries, and per sealed
+// column without a CHECK one over a sample of the table. It is for PostgreSQL only.
+func Run(ctx context.Context, db *sql.DB) ([]Finding, error) {
+	var found []Finding
+	err := sealeddb.With(ctx, db, func(d *sealeddb.DB, q dbcatalog.Querier) error {
+		if d.Dialect != dialect.Postgres {
+			return errors.New("only PostgreSQL can be checked")
+		}
+		k := &checker{db: d, q: q}
+		err := k.run(ctx)
+		found = k.found
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("dbcheck: %w", err)
+	}
+	slices.SortStableFunc(found, func(x, y Finding) int {
+		return cmp.Or(-cmp.Compare(x.Severity, y.Severity), cmp.Compare(x.Table, y.Table), cmp.Compare(x.Column, y.Column),
+			cmp.Compare(x.Rule, y.Rule), cmp.Compare(x.Object, y.Object))
+	})
+	return found, nil
+}
+
+// checker is the work of one Run.
+type checker struct {
+	db    *sealeddb.DB
+	q     dbcatalog.Querier
+	rels  []*relation
+	byOID map[string]*relation
+	found []Finding
+}
+
+// run goes through all checks. They are independent of each other, but for the first, which
+// finds the tables.
+func (k *checker) run(ctx context.Context) error {
+	for _, check := range []func(context.Context) error{
+		k.readRelations, k.readColumns, k.server, k.keyTable,
+		k.checks, k.indexes, k.foreignKeys, k.triggers, k.rules, k.functions, k.dependents, k.wholeRows, k.children, k.plaintext,
+	} {
+		if err := check(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *checker) add(f Finding) { k.found = append(k.found, f) }
+
+// on makes a finding about a relation and perhaps a column of it.
+func (k *checker) on(sev Severity, rule string, rel *relation, col *column, object, what, hint string) {
+	f := Finding{Severity: sev, Rule: rule, Table: rel.label, Object: object, What: what, Hint: hint}
+	if col != nil {
+		f.Column = col.name
+	}
+	k.add(f)
+}
+
+// query runs a catalog query with at most one parameter. All columns are text.
+func (k *checker) query(ctx context.Context, query string, param ...string) ([][]string, error) {
+	args := make([]driver.Value, len(param))
+	for i, p := range param {
+		args[i] = p
+	}
+	rows, err := k.q.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]string, len(rows))
+	for i, row := range rows {
+		out[i] = make([]string, len(row))
+		for j := range row {
+			out[i][j] = row.Text(j)
+		}
+	}
+	return out, nil
+}
+
+// server checks the settings of the session.
+func (k *checker) server(ctx context.Context) error {
+	rows, err := k.query(ctx, `SELECT pg_catalog.current_setting('standard_conforming_strings')`)
+	if err != nil {
+		return err
+	}
+	if len(rows) == 1 && rows[0][0] != "on" {
+		k.add(Finding{Severity: SeverityDanger, Rule: "standard-strings", Object: "standard_conforming_strings",
+			What: "it is off, so that string literals mean something else to the server than to the analysis, and statements are refused",
+			Hint: "set it on, which is the default, for the database and the role (ALTER DATABASE … SET, ALTER ROLE … SET)"})
+	}
+	return nil
+}
+
+// keyTable checks that the keyring is there, unless it is elsewhere or is made on first use.
+func (k *checker) keyTable(ctx context.Context) error {
+	if !k.db.KeyTableHere {
+		return nil
+	}
+	name, err := dbcatalog.ParseName(k.db.KeyTable)
+	if err != nil {
+		return err
+	}
+	rows, err := k.query(ctx, `SELECT pg_catalog.to_regclass($1)::pg_catalog.oid::pg_catalog.text`, name.SQL())
+	if err != nil {
+		return err
+	}
+	if len(rows) == 1 && rows[0][0] == "" {
+		k.add(Finding{Severity: SeverityDanger, Rule: "key-table", Table: k.db.KeyTable, What: "the keyring table does not exist",
+			Hint: "create it with what `colseal ddl` prints, or set Config.AutoCreateKeyTable"})
+	}
+	return nil
+}
+
+// sampleSize is how many values of a column are looked at.
+const sampleSize = 10000
+
+// plaintext counts values that are not cells, where no valid CHECK says that there are none.
+func (k *checker) plaintext(ctx context.Context) error {
+	for _, rel := range k.rels {
+		if rel.kind == "v" || rel.kind == "f" {
+			continue
+		}
+		for _, c := range rel.sorted() {
+			if c.checked {
+				continue
+			}
+			if err := k.sample(ctx, c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sample looks at a part of a column's values: the pages of a big table are picked at random.
+func (k *checker) sample(ctx context.Context, c *column) error {
+	cond := "false" // no value of another type is a cell
+	if c.storage != dbcatalog.StorageOther {
+		cond = ddl.Condition(dialect.Postgres, c.col, c.text())
+	}
+	from := c.rel.sql()
+	if c.rel.rows > sampleSize {
+		from += fmt.Sprintf(" TABLESAMPLE SYSTEM (%.6f)", min(100, 2*100*sampleSize/c.rel.rows))
+	}
+	name := dbcatalog.QuoteIdent(c.name)
+	rows, err := k.query(ctx, fmt.Sprintf(`SELECT pg_catalog.count(*)::pg_catalog.text, pg_catalog.count(*) FILTER (WHERE NOT (%[1]s))::pg_catalog.text
+FROM (SELECT %[2]s FROM %[3]s WHERE %[2]s IS NOT NULL LIMIT %[4]d) AS s`, cond, name, from, sampleSize))
+	if dbcatalog.SQLState(err) == "42501" { // insufficient_privilege
+		k.on(SeverityWarning, "unreadable", c.rel, c, "", "its values could not be looked at: this role may not read the table", "run the audit as a role that may SELECT from it")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if len(rows) == 1 && rows[0][1] != "0" {
+		k.on(SeverityDanger, "plaintext", c.rel, c, "", fmt.Sprintf("%s of the %s values looked at are not cells of this column", rows[0][1], rows[0][0]),
+			"seal them; until then, reads need Config.Plaintext = driver.AllowRead")
+	}
+	return nil
+}

@@ -1,0 +1,267 @@
+// Package explain says what Colseal does to a statement: what is sealed, what is opened, what is
+// sent, or why it is refused. It runs nothing.
+package explain
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sealeddb"
+	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/schema"
+)
+
+// Explanation says what happens to one statement. It holds no value: literals are blanked in
+// every text. Its String is for people.
+type Explanation struct {
+	Query   string             // the statement, with comments and the inside of literals blanked
+	Refused *driver.QueryError // why it is refused; nil when it works
+	Sealed  bool               // a sealed column is read or written; false: forwarded exactly as it is
+	Offline bool               // made without the server's catalog: see Notes
+	Sent    string             // what the server gets, literals blanked; "" unless Sealed
+
+	Params   []Param  // the caller's arguments, in order; none unless Sealed
+	Literals []Use    // the literals that are sealed in place: ‹sealed 1› and so on in Sent
+	Results  []Result // the result columns; none unless Sealed
+
+	// Notes are what else to know: what only the server's catalog can tell, and what
+	// differs while a search key is changed.
+	Notes []string
+}
+
+// Param is what happens to one argument. One that stands in several roles is sent several
+// times: as it is, and sealed for each column.
+type Param struct {
+	Name  string // as the statement names it: $1, or :name
+	Plain bool   // it is sent as it is
+	Uses  []Use
+}
+
+// Use is a sealed column for which a value is sealed.
+type Use struct {
+	Column *schema.Column
+	Text   bool // stored as text, not as bytes
+	Array  bool // an array, whose elements are sealed one by one
+}
+
+// Result is what happens to one result column.
+type Result struct {
+	Name    string           // as the server will label it; "" when unknown
+	Columns []*schema.Column // sealed columns whose cells are opened here; none: passed on as it is
+	Array   bool             // an array of cells
+	Unknown bool             // stands for any number of plain columns, which only the catalog knows
+}
+
+// Query says what happens to a statement on a database that was opened through Colseal's
+// driver. It reads the server's catalog over a connection of db, and neither prepares nor runs
+// the statement. A refusal is part of the explanation; an error is about the connection.
+func Query(ctx context.Context, db *sql.DB, query string) (*Explanation, error) {
+	var e *Explanation
+	err := sealeddb.With(ctx, db, func(d *sealeddb.DB, q dbcatalog.Querier) error {
+		session, err := dbcatalog.ReadSession(ctx, q, d.Dialect)
+		if err != nil {
+			return err
+		}
+		x := newExplainer(d.Schema, d.Dialect, d.Plans, query)
+		x.env = sqlplan.Env{Catalog: catalog{q, d.Dialect}, SearchPath: session.Path}
+		x.check = d.Check
+		e, err = x.explain(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("explain: %w", err)
+	}
+	return e, nil
+}
+
+// Offline is [Query] without a database: its notes say what only the catalog can tell. It
+// takes sealed columns to be stored as bytes, and a table's name for the one that the schema
+// registers.
+func Offline(s *schema.Schema, d dialect.Dialect, query string) (*Explanation, error) {
+	x := newExplainer(s, d, sqlplan.Options{}, query)
+	x.offline = true
+	return x.explain(context.Background())
+}
+
+// catalog asks the server each time.
+type catalog struct {
+	q dbcatalog.Querier
+	d dialect.Dialect
+}
+
+// Relation implements sqlplan.Catalog.
+func (c catalog) Relation(ctx context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
+	return dbcatalog.ReadRelation(ctx, c.q, c.d, schemaName, name)
+}
+
+// explainer makes one Explanation. Its planner is its own, so that explaining leaves no mark
+// on the counters and the plans of the program.
+type explainer struct {
+	query   string
+	planner *sqlplan.Planner
+	dialect dialect.Dialect
+	env     sqlplan.Env
+	offline bool
+	check   func(context.Context, *sqlplan.Plan, string) error // refuses what the driver refuses besides; nil: nothing
+}
+
+func newExplainer(s *schema.Schema, d dialect.Dialect, o sqlplan.Options, query string) *explainer {
+	return &explainer{query: query, planner: sqlplan.New(s, d, o), dialect: d}
+}
+
+func (x *explainer) explain(ctx context.Context) (*Explanation, error) {
+	e := &Explanation{Query: x.planner.Blank(x.query), Offline: x.offline}
+	p, err := x.plan(ctx, 1)
+	if err != nil {
+		return e, asRefusal(err, &e.Refused)
+	}
+	e.Sealed = p.Sealed
+	if p.Sealed {
+		e.Sent = x.sent(p)
+		e.Params = x.params(p)
+		for _, l := range p.Literals {
+			e.Literals = append(e.Literals, useOf(&l.Use))
+		}
+		e.Results = results(p)
+	}
+	return e, x.note(ctx, e, p)
+}
+
+func (x *explainer) plan(ctx context.Context, searchKeys int) (*sqlplan.Plan, error) {
+	env := x.env
+	env.SearchKeys = searchKeys
+	p, err := x.planner.Plan(ctx, x.query, &env)
+	if err == nil && x.check != nil {
+		err = x.check(ctx, p, x.query)
+	}
+	return p, err
+}
+
+// asRefusal stores a refusal and returns what is none.
+func asRefusal(err error, to **driver.QueryError) error {
+	if errors.As(err, to) {
+		return nil
+	}
+	return err
+}
+
+// sent is the text that the server gets, with a mark in the place of each sealed literal.
+func (x *explainer) sent(p *sqlplan.Plan) string {
+	const mark = "'s'" // a literal, so that the text can be cut into tokens
+	ends := make([]int, len(p.Literals))
+	var text, out strings.Builder
+	for i, chunk := range p.Chunks {
+		text.WriteString(chunk)
+		if i < len(ends) {
+			text.WriteString(mark)
+			ends[i] = text.Len()
+		}
+	}
+	blank, last := x.planner.Blank(text.String()), 0
+	if blank == "" {
+		return ""
+	}
+	for i, end := range ends {
+		fmt.Fprintf(&out, "%s‹sealed %d›", blank[last:end-len(mark)], i+1)
+		last = end
+	}
+	return out.String() + blank[last:]
+}
+
+func (x *explainer) params(p *sqlplan.Plan) []Param {
+	var out []Param
+	byName := map[string]int{}
+	add := func(name string) int {
+		i, ok := byName[name]
+		if !ok {
+			i = len(out)
+			byName[name] = i
+			out = append(out, Param{Name: name})
+		}
+		return i
+	}
+	if !p.NamedInput {
+		for i := range p.NumInput {
+			add(x.argument(i + 1))
+		}
+	}
+	for _, param := range p.Params {
+		name := param.Name
+		if param.From > 0 {
+			name = x.argument(param.From)
+		} else {
+			name = ":" + name
+		}
+		q := &out[add(name)]
+		if param.Use == nil {
+			q.Plain = true
+			continue
+		}
+		q.Uses = append(q.Uses, useOf(param.Use))
+	}
+	return out
+}
+
+// argument names a positional argument as the dialect's texts do.
+func (x *explainer) argument(n int) string {
+	if x.dialect == dialect.SQLite {
+		return fmt.Sprintf("?%d", n)
+	}
+	return fmt.Sprintf("$%d", n)
+}
+
+func useOf(u *sqlplan.Use) Use {
+	return Use{Column: u.Column, Text: u.Storage == dbcatalog.StorageText, Array: u.Array}
+}
+
+func results(p *sqlplan.Plan) []Result {
+	var out []Result
+	for _, r := range p.Head {
+		out = append(out, Result{Name: r.Name, Columns: r.Columns, Array: r.Array})
+	}
+	if p.Open {
+		out = append(out, Result{Unknown: true})
+	}
+	for _, r := range p.Tail {
+		out = append(out, Result{Name: r.Name, Columns: r.Columns, Array: r.Array})
+	}
+	return out
+}
+
+// note says what the plan does not.
+func (x *explainer) note(ctx context.Context, e *Explanation, p *sqlplan.Plan) error {
+	if p.Search && !x.offline {
+		var refused *driver.QueryError
+		_, err := x.plan(ctx, 2)
+		if err = asRefusal(err, &refused); err != nil {
+			return err
+		}
+		if refused != nil {
+			e.Notes = append(e.Notes, "refused while a change of the search key is under way: "+refused.Reason)
+		}
+	}
+	if !x.offline || !e.Sealed {
+		return nil
+	}
+	for _, r := range e.Results {
+		if r.Unknown {
+			e.Notes = append(e.Notes, "the columns that * yields besides the sealed ones, and their order, are the catalog's to tell")
+			break
+		}
+	}
+	if p.UnlistedInsert {
+		e.Notes = append(e.Notes, "an INSERT without a column list: which value goes to which column is the catalog's to tell, and what stands above is a guess")
+	}
+	taken := "sealed columns are taken for bytea, and defaults and the search path were not looked at"
+	if x.dialect == dialect.SQLite {
+		taken = "sealed columns are taken for BLOB, and defaults were not looked at"
+	}
+	e.Notes = append(e.Notes, "without a database: "+taken)
+	return nil
+}

@@ -1,0 +1,65 @@
+package explain
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/testdiff"
+	"github.com/colseal/colseal/schema"
+)
+
+var update = flag.Bool("update", false, "write testdata/explain.golden anew")
+
+var explainSchema = schema.Must(
+	schema.Columns("users",
+		schema.Column{Name: "email", Mode: schema.Deterministic},
+		schema.Column{Name: "ssn"},
+		schema.Column{Name: "age", Kind: schema.Int}))
+
+// TestExplainGolden holds the text of an explanation for each kind of thing that it can say.
+func TestExplainGolden(t *testing.T) {
+	var b strings.Builder
+	for _, c := range []struct {
+		dialect dialect.Dialect
+		query   string
+	}{
+		{dialect.Postgres, "SELECT id, email, ssn AS s FROM users WHERE email = $1 AND org = $2"},
+		{dialect.Postgres, "SELECT * FROM users WHERE email = ANY($1)"},
+		{dialect.Postgres, "INSERT INTO users (id, email, ssn, age) VALUES (7, 'canary@x', $1, 42) -- canary"},
+		{dialect.Postgres, "INSERT INTO users (email, note) VALUES ($1, $1)"},
+		{dialect.Postgres, "INSERT INTO users VALUES ($1, $2)"},
+		{dialect.Postgres, "SELECT coalesce(email, $1), array_agg(ssn) FROM users GROUP BY 1"},
+		{dialect.Postgres, "SELECT 'canary' FROM orders"},
+		{dialect.Postgres, "SELECT id\nFROM users\n\tWHERE org = 'canary' AND email LIKE 'canary%'"},
+		{dialect.Postgres, "SELECT id FROM users ORDER BY ssn"},
+		{dialect.Postgres, "SELECT FROM FROM users"},
+		{dialect.Postgres, "SELECT 'canary from users"},
+		{dialect.SQLite, "UPDATE users SET email = :mail, ssn = ? WHERE id = ?"},
+	} {
+		e, err := Offline(explainSchema, c.dialect, c.query)
+		if err != nil {
+			t.Fatalf("%s: %v", c.query, err)
+		}
+		b.WriteString(strings.Repeat("=", 80) + "\n" + strings.ReplaceAll(c.query, "canary", "******") + "\n\n" + e.String())
+	}
+	got := b.String()
+	if strings.Contains(got, "canary") {
+		t.Error("an explanation holds a value")
+	}
+	const golden = "testdata/explain.golden"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := testdiff.Lines(string(want), got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

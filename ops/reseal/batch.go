@@ -1,0 +1,429 @@
+package reseal
+
+import (
+	"bytes"
+	"context"
+	"database/sql/driver"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/pgarray"
+	"github.com/colseal/colseal/internal/telemetry"
+)
+
+// storedRow is a row that was read.
+type storedRow struct {
+	key     []driver.Value
+	version driver.Value   // nil: the old cells say enough
+	old     []driver.Value // by column; nil where nothing is to be replaced
+	new     []driver.Value
+	cells   int64 // to be replaced by others
+	plain   int64 // plaintexts to be replaced by cells
+}
+
+// windowPages are read at a time of a table that is read in the order of its pages.
+const windowPages = 128
+
+// resealTable goes through a table once.
+func (r *resealer) resealTable(ctx context.Context, t *table) error {
+	var cols []*column
+	for _, c := range t.cols {
+		if len(c.stale) > 0 || c.plain {
+			cols = append(cols, c)
+		}
+	}
+	if len(cols) == 0 {
+		return nil
+	}
+	limit := r.opts.Batch
+	var after []driver.Value
+	end := min(windowPages, t.pages)
+	for {
+		before := end
+		if end >= t.pages {
+			before = 0 // the table has grown since
+		}
+		rows, err := r.read(ctx, t, cols, after, before, limit)
+		if err != nil {
+			return err
+		}
+		full := len(rows) == limit
+		if len(rows) > 0 {
+			after = rows[len(rows)-1].key
+			blocked, err := r.batch(ctx, t, cols, rows)
+			if err != nil || blocked {
+				return err
+			}
+		}
+		if full {
+			continue
+		}
+		if end >= t.pages {
+			return nil
+		}
+		after = []driver.Value{fmt.Sprintf("(%d,0)", end)} // no row is number 0 of its page
+		end = min(end+windowPages, t.pages)
+	}
+}
+
+func (r *resealer) read(ctx context.Context, t *table, cols []*column, after []driver.Value, end int64, limit int) ([]*storedRow, error) {
+	got, err := r.q.Query(ctx, t.sql.read(cols, after != nil, end, limit), after...)
+	if err != nil {
+		return nil, err
+	}
+	rows, n := make([]*storedRow, len(got)), len(t.keys)
+	for i, values := range got {
+		rows[i] = &storedRow{key: values[:n], version: values[n], old: values[n+1:], new: make([]driver.Value, len(cols))}
+	}
+	return rows, nil
+}
+
+// batch re-seals what is due in some rows. blocked: a foreign key keeps every one of them from
+// being changed before another table is.
+func (r *resealer) batch(ctx context.Context, t *table, cols []*column, rows []*storedRow) (blocked bool, err error) {
+	r.report.Rows += int64(len(rows))
+	if err := r.knowKeys(ctx, cols, rows); err != nil {
+		return false, err
+	}
+	var change []*storedRow
+	for _, row := range rows {
+		if err := r.fill(ctx, cols, row); err != nil {
+			return false, err
+		}
+		if row.cells+row.plain > 0 {
+			change = append(change, row)
+		}
+	}
+	if len(change) > 0 {
+		if blocked, err = r.swap(ctx, t, cols, change); err != nil {
+			return false, err
+		}
+	}
+	r.db.Counts.Sealed(r.sealed)
+	r.sealed = telemetry.Cells{}
+	r.progress.Table = t.label
+	if r.opts.Progress != nil {
+		r.opts.Progress(r.progress)
+	}
+	return blocked, r.pace(ctx)
+}
+
+// knowKeys reads the records of all keys in a batch at once, and unwraps those that will open
+// something side by side.
+func (r *resealer) knowKeys(ctx context.Context, cols []*column, rows []*storedRow) error {
+	var ids, open []uint32
+	for _, row := range rows {
+		for i, c := range cols {
+			if cell, err := storedCell(row.old[i], c.Tag()); err == nil {
+				if h, err := codec.Recognize(cell, c.Tag()); err == nil {
+					ids = append(ids, h.KeyID)
+				}
+			}
+		}
+	}
+	if err := r.keys.know(ctx, ids); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if rec := r.keys.records[id]; rec.ID != 0 && !rec.Destroyed && r.wanted(id) {
+			open = append(open, id)
+		}
+	}
+	r.keys.prefetch(ctx, open)
+	return nil
+}
+
+// fill sets what takes the place of a row's values, and clears what stays.
+func (r *resealer) fill(ctx context.Context, cols []*column, row *storedRow) error {
+	version := row.version
+	row.version = nil
+	for i, c := range cols {
+		old := row.old[i]
+		row.old[i] = nil
+		if old == nil {
+			continue
+		}
+		cell, plain, err := r.value(ctx, c, old)
+		if err != nil && !skipped(err) {
+			return err
+		}
+		switch {
+		case err != nil:
+			r.report.Unreadable++
+			r.progress.Done++
+			r.db.Rejected(ctx, c.Column, err)
+			continue
+		case cell == nil:
+			continue
+		case plain:
+			row.plain++
+			if r.db.Dialect == dialect.Postgres {
+				row.version = version // the row's version vouches for it: a plaintext is not sent
+			} else {
+				row.old[i] = old
+			}
+		default:
+			row.cells++
+			row.old[i] = old
+		}
+		r.progress.Done++
+		r.sealed.Add(c.Suite())
+		if row.new[i] = cell; c.text {
+			row.new[i] = codec.EncodeText(cell)
+		}
+	}
+	return nil
+}
+
+// value returns the cell that takes the place of a stored value; nil if it stays.
+func (r *resealer) value(ctx context.Context, c *column, old driver.Value) (cell []byte, plain bool, err error) {
+	stored, err := storedCell(old, c.Tag())
+	var h codec.Header
+	if err == nil {
+		h, err = codec.Recognize(stored, c.Tag())
+	}
+	if errors.Is(err, codec.ErrNotSealed) {
+		if !r.opts.Plaintext {
+			return nil, false, nil
+		}
+		cell, err = r.keys.seal(ctx, c.Column, old)
+		return cell, true, err
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	state, err := r.keys.judge(ctx, c.Column, h)
+	if err != nil || !r.due(state, h.KeyID) {
+		return nil, false, err
+	}
+	cell, err = r.keys.reseal(ctx, c.Column, h, stored)
+	return cell, false, err
+}
+
+// storedCell returns the bytes of a cell of a column with a tag, stored as bytes or as text.
+func storedCell(v driver.Value, tag uint16) ([]byte, error) {
+	switch v := v.(type) {
+	case []byte:
+		// A driver may give text as []byte. No cell begins like its text form.
+		if !bytes.HasPrefix(v, []byte(textPrefix)) {
+			return v, nil
+		}
+		return codec.DecodeText(v, tag)
+	case string:
+		return codec.DecodeText([]byte(v), tag)
+	}
+	return nil, codec.ErrNotSealed
+}
+
+// swap replaces the values of rows that are still as they were read, and counts.
+func (r *resealer) swap(ctx context.Context, t *table, cols []*column, rows []*storedRow) (blocked bool, err error) {
+	done, err := r.write(ctx, t, cols, rows)
+	switch o := obstacleOf(err); {
+	case err == nil, o == contention:
+		r.tally(rows, done)
+		return false, nil
+	case o == noObstacle:
+		return false, err
+	}
+	// Find out which cells it is about.
+	orphans, cells := r.report.Orphans, int64(0)
+	for _, row := range rows {
+		cells += row.cells + row.plain
+		if err := r.swapOne(ctx, t, cols, row); err != nil {
+			return false, err
+		}
+	}
+	return r.report.Orphans-orphans == cells, nil
+}
+
+// swapOne replaces the values of a row, one by one if it cannot be done at once.
+func (r *resealer) swapOne(ctx context.Context, t *table, cols []*column, row *storedRow) error {
+	one := []*storedRow{row}
+	done, err := r.write(ctx, t, cols, one)
+	o := obstacleOf(err)
+	switch {
+	case err == nil, o == contention:
+		r.tally(one, done)
+		return nil
+	case o == noObstacle:
+		return err
+	}
+	if parts := row.split(); len(parts) > 1 {
+		for _, part := range parts {
+			if err := r.swapOne(ctx, t, cols, part); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if o == duplicate {
+		r.report.Duplicates += row.cells + row.plain
+	} else {
+		r.report.Orphans += row.cells + row.plain
+	}
+	return nil
+}
+
+// split makes a row for each value that is to be replaced.
+func (row *storedRow) split() []*storedRow {
+	var parts []*storedRow
+	for i, v := range row.new {
+		if v == nil {
+			continue
+		}
+		part := &storedRow{key: row.key, old: make([]driver.Value, len(row.old)), new: make([]driver.Value, len(row.new))}
+		part.old[i], part.new[i] = row.old[i], v
+		if row.old[i] == nil || row.cells == 0 {
+			part.version, part.plain = row.version, 1
+		} else {
+			part.cells = 1
+		}
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+// tally counts the rows of which done says that they were written.
+func (r *resealer) tally(rows []*storedRow, done map[int]bool) {
+	for i, row := range rows {
+		if !done[i] {
+			r.report.Lost += row.cells + row.plain
+			continue
+		}
+		r.written++
+		r.report.Resealed += row.cells
+		r.report.Sealed += row.plain
+	}
+}
+
+// write replaces the values of rows in one transaction, and returns which ones it did.
+func (r *resealer) write(ctx context.Context, t *table, cols []*column, rows []*storedRow) (map[int]bool, error) {
+	if r.db.Dialect == dialect.SQLite {
+		return r.writeSQLite(ctx, t, cols, rows)
+	}
+	got, err := r.q.Query(ctx, t.sql.swap(cols), arraysOf(rows)...)
+	if err != nil {
+		return nil, err
+	}
+	done := map[int]bool{}
+	for _, row := range got {
+		done[int(row.Int(0))-1] = true
+	}
+	return done, nil
+}
+
+// arraysOf returns the parameters of rows as array literals, which every driver can send.
+func arraysOf(rows []*storedRow) []driver.Value {
+	var literals [][]byte
+	for i, row := range rows {
+		for j, v := range row.params() {
+			if i == 0 {
+				literals = append(literals, []byte{'{'})
+			} else {
+				literals[j] = append(literals[j], ',')
+			}
+			switch v := v.(type) {
+			case nil:
+				literals[j] = append(literals[j], "NULL"...)
+			case []byte:
+				literals[j] = append(hex.AppendEncode(append(literals[j], `"\\x`...), v), '"')
+			case string:
+				literals[j] = pgarray.AppendElement(literals[j], v)
+			}
+		}
+	}
+	out := make([]driver.Value, len(literals))
+	for j, l := range literals {
+		out[j] = string(append(l, '}'))
+	}
+	return out
+}
+
+func (row *storedRow) params() []driver.Value {
+	p := append(slices.Clone(row.key), row.version)
+	for i := range row.old {
+		p = append(p, row.old[i], row.new[i])
+	}
+	return p
+}
+
+// writeSQLite begins a transaction that writes from its start: one that reads first may find that
+// it cannot.
+func (r *resealer) writeSQLite(ctx context.Context, t *table, cols []*column, rows []*storedRow) (map[int]bool, error) {
+	if _, err := r.q.Exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return nil, err
+	}
+	done := map[int]bool{}
+	text := t.sql.swap(cols)
+	for i, row := range rows {
+		n, err := r.q.Exec(ctx, text, row.params()...)
+		if err != nil {
+			_, rerr := r.q.Exec(context.WithoutCancel(ctx), "ROLLBACK")
+			return nil, errors.Join(err, rerr)
+		}
+		done[i] = n > 0
+	}
+	if _, err := r.q.Exec(ctx, "COMMIT"); err != nil {
+		_, _ = r.q.Exec(context.WithoutCancel(ctx), "ROLLBACK") // it may have ended by the failure
+		return nil, err
+	}
+	return done, nil
+}
+
+// obstacle is what kept an UPDATE from replacing cells, where that is no failure of Run.
+type obstacle uint8
+
+const (
+	noObstacle obstacle = iota
+	contention          // somebody else was in the way
+	duplicate           // a unique index has the value already
+	orphan              // a foreign key holds the cell
+)
+
+// obstacleOf tells it from an error.
+func obstacleOf(err error) obstacle {
+	if err == nil {
+		return noObstacle
+	}
+	if state := dbcatalog.SQLState(err); state != "" {
+		switch state {
+		case "40001", // serialization_failure
+			"40P01", // deadlock_detected
+			"55P03": // lock_not_available
+			return contention
+		case "23505": // unique_violation
+			return duplicate
+		case "23503": // foreign_key_violation
+			return orphan
+		}
+		return noObstacle
+	}
+	if code := dbcatalog.SQLiteCode(err); code != 0 {
+		switch code {
+		case 2067, 1555, 2579: // SQLITE_CONSTRAINT_UNIQUE, _PRIMARYKEY, _ROWID
+			return duplicate
+		case 787: // SQLITE_CONSTRAINT_FOREIGNKEY
+			return orphan
+		}
+		if primary := code & 0xff; primary == 5 || primary == 6 { // SQLITE_BUSY, SQLITE_LOCKED
+			return contention
+		}
+		return noObstacle
+	}
+	// Other drivers of SQLite have the code in a type of their own.
+	for text, o := range map[string]obstacle{
+		"database is locked": contention, "database table is locked": contention,
+		"UNIQUE constraint failed": duplicate, "FOREIGN KEY constraint failed": orphan,
+	} {
+		if strings.Contains(err.Error(), text) {
+			return o
+		}
+	}
+	return noObstacle
+}

@@ -1,0 +1,178 @@
+package reseal
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/keyring"
+)
+
+// KeyUse counts the cells of one column under one data key, or the values that are not cells.
+type KeyUse struct {
+	Table, Column string // as the schema writes them
+	State         State
+	Cells         int64
+	KeyID         uint32          // 0 for StateNotCell
+	Purpose       keyring.Purpose // of the key; "" if it is not known
+	Scope         string
+	Epoch         int64
+}
+
+// State is how cells stand, by their key.
+type State uint8
+
+// The states of cells.
+const (
+	StateCurrent   State = iota + 1 // under the key that seals now
+	StateOld                        // under another key, or in the form of another mode: Run re-seals them
+	StateDestroyed                  // under a key that was destroyed: lost on purpose
+	StateUnknown                    // under a key that the keyring does not have
+	StateNotCell                    // not cells of the column: plaintext, another column's, or damaged
+)
+
+// String returns the state's name: "current", "old", "destroyed", "unknown", "not cells".
+func (s State) String() string {
+	switch s {
+	case StateCurrent:
+		return "current"
+	case StateOld:
+		return "old"
+	case StateDestroyed:
+		return "destroyed"
+	case StateUnknown:
+		return "unknown"
+	case StateNotCell:
+		return "not cells"
+	}
+	return fmt.Sprintf("State(%d)", uint8(s))
+}
+
+// Usage counts which data keys the stored cells of sealed columns are under: "users.email", or
+// "users" for all of a table's; without names, of the whole schema. It does not count NULLs. It
+// reads every row of the tables, and opens nothing.
+func Usage(ctx context.Context, db *sql.DB, columns ...string) ([]KeyUse, error) {
+	var uses []KeyUse
+	err := with(ctx, db, Options{Columns: columns}, func(r *resealer) (err error) {
+		r.keys = newPassKeys(r.db, r.store)
+		uses, _, err = r.count(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reseal: count cells by key: %w", err)
+	}
+	return uses, nil
+}
+
+// count counts the cells of every column, and notes in the columns which ones are to be
+// re-sealed; todo is their number.
+func (r *resealer) count(ctx context.Context) (uses []KeyUse, todo int64, err error) {
+	for _, t := range r.tables {
+		for _, col := range t.cols {
+			of, n, err := r.countColumn(ctx, t, col)
+			if err != nil {
+				return nil, 0, fmt.Errorf("table %s: %w", t.label, err)
+			}
+			uses, todo = append(uses, of...), todo+n
+		}
+	}
+	return uses, todo, nil
+}
+
+func (r *resealer) countColumn(ctx context.Context, t *table, col *column) (uses []KeyUse, todo int64, err error) {
+	groups, err := r.q.Query(ctx, t.sql.heads(col))
+	if err != nil {
+		return nil, 0, err
+	}
+	heads := make([]cellHead, len(groups))
+	var ids []uint32
+	for i, g := range groups {
+		heads[i] = readHead(g.Text(0), col.Tag())
+		if heads[i].cell {
+			ids = append(ids, heads[i].KeyID)
+		}
+	}
+	if err := r.keys.know(ctx, ids); err != nil {
+		return nil, 0, err
+	}
+	col.stale, col.plain = nil, false
+	at := map[KeyUse]int{} // with Cells 0
+	for i, g := range groups {
+		use, due, err := r.use(ctx, t, col, heads[i])
+		if err != nil {
+			return nil, 0, err
+		}
+		cells := g.Int(1)
+		if due {
+			todo += cells
+			if heads[i].cell {
+				col.stale = append(col.stale, g.Text(0))
+			} else {
+				col.plain = true
+			}
+		}
+		j, ok := at[use]
+		if !ok {
+			j = len(uses)
+			at[use], uses = j, append(uses, use)
+		}
+		uses[j].Cells += cells
+	}
+	slices.SortFunc(uses, func(a, b KeyUse) int {
+		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.KeyID, b.KeyID))
+	})
+	return uses, todo, nil
+}
+
+// use says what the cells with a head are, and whether they are to be re-sealed.
+func (r *resealer) use(ctx context.Context, t *table, col *column, h cellHead) (use KeyUse, due bool, err error) {
+	use = KeyUse{Table: t.label, Column: col.Name, State: StateNotCell}
+	if !h.cell {
+		return use, r.opts.Plaintext, nil
+	}
+	state, err := r.keys.judge(ctx, col.Column, h.Header)
+	if err != nil {
+		return use, false, err
+	}
+	rec := r.keys.records[h.KeyID]
+	use.State, use.KeyID, use.Purpose, use.Scope, use.Epoch = state, h.KeyID, rec.Purpose, rec.Scope, rec.Epoch
+	return use, r.due(state, h.KeyID), nil
+}
+
+// due reports whether cells under a key are to be re-sealed.
+func (r *resealer) due(state State, keyID uint32) bool { return state == StateOld && r.wanted(keyID) }
+
+// wanted reports whether the options ask for the cells of a key.
+func (r *resealer) wanted(keyID uint32) bool {
+	return len(r.opts.Keys) == 0 || slices.Contains(r.opts.Keys, keyID)
+}
+
+// cellHead is a head as the statements of a table return it (see headTextSize), read.
+type cellHead struct {
+	codec.Header
+	cell bool // it is one of the column's cells
+}
+
+func readHead(s string, tag uint16) cellHead {
+	var raw []byte
+	var err error
+	if text, ok := strings.CutPrefix(s, textPrefix); ok {
+		// The last digit's lower bits belong to what follows.
+		raw, err = base64.RawURLEncoding.DecodeString(text + "A")
+	} else {
+		raw, err = hex.DecodeString(s)
+	}
+	if err != nil || len(raw) < codec.HeaderSize {
+		return cellHead{}
+	}
+	// A header alone is too short for a cell, which is what Recognize looks for.
+	raw = append(raw[:codec.HeaderSize:codec.HeaderSize], make([]byte, codec.OverheadRandomized)...)
+	h, err := codec.Recognize(raw, tag)
+	return cellHead{Header: h, cell: err == nil}
+}
