@@ -1,0 +1,445 @@
+#!/usr/bin/env python3
+"""Opens Colseal's cells and keyrings. Written from codec/SPEC.md and docs/formats.md alone.
+
+    reader.py vectors DIRECTORY       checks the test vectors
+    reader.py accumulated             prints the hash of the accumulated vectors
+    reader.py database FILE           opens a SQLite database; see there
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import re
+import sqlite3
+import struct
+import sys
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+DOMAIN = b"colseal/v1"
+HEADER = 8
+SHORTEST = {1: 37, 2: 25}
+
+
+class Failed(Exception):
+    """A check of SPEC.md, "Opening", failed."""
+
+    def __init__(self, layer):
+        super().__init__(layer)
+        self.layer = layer
+
+
+# ---------------------------------------------------------------- keys and suites
+
+
+def hkdf(key, info, length=32, salt=b""):
+    """RFC 5869 with SHA-256."""
+    prk = hmac.digest(salt or bytes(32), key, "sha256")
+    out = block = b""
+    counter = 1
+    while len(out) < length:
+        block = hmac.digest(prk, block + info + bytes([counter]), "sha256")
+        out += block
+        counter += 1
+    return out[:length]
+
+
+def derive(data_key, suite, usage, identity):
+    info = DOMAIN + bytes([1, suite, usage]) + struct.pack(">H", len(identity)) + identity
+    return hkdf(data_key, info)
+
+
+def column_tag(identity):
+    return hashlib.sha256(identity).digest()[:2]
+
+
+def associated_data(header, identity):
+    return DOMAIN + header + struct.pack(">H", len(identity)) + identity
+
+
+def ctr(key, iv, data):
+    cipher = Cipher(algorithms.AES(key), modes.CTR(iv)).encryptor()
+    return cipher.update(data) + cipher.finalize()
+
+
+def synthetic_iv(data_key, identity, aad, plaintext):
+    mac_key = derive(data_key, 2, 2, identity)
+    lengths = struct.pack(">I", len(aad)), struct.pack(">I", len(plaintext))
+    return hmac.digest(mac_key, aad + lengths[0] + lengths[1] + plaintext, "sha256")[:16]
+
+
+def seal(data_key, key_id, suite, identity, plaintext, nonce=None):
+    """plaintext is the kind byte and the encoding; nonce is for suite 1."""
+    header = bytes([1, suite]) + column_tag(identity) + struct.pack(">I", key_id)
+    aad = associated_data(header, identity)
+    if suite == 1:
+        return header + nonce + AESGCM(derive(data_key, 1, 1, identity)).encrypt(nonce, plaintext, aad)
+    iv = synthetic_iv(data_key, identity, aad, plaintext)
+    return header + iv + ctr(derive(data_key, 2, 3, identity), iv, plaintext)
+
+
+def open_cell(cell, data_key, key_id, suite, identity, kind):
+    """Returns the encoding."""
+    if len(cell) < HEADER:
+        raise Failed("format")
+    if cell[0] != 1:
+        raise Failed("version")
+    if cell[1] not in SHORTEST:
+        raise Failed("suite")
+    if len(cell) < SHORTEST[cell[1]]:
+        raise Failed("format")
+    if cell[2:4] != column_tag(identity):
+        raise Failed("column")
+    if cell[1] != suite or struct.unpack(">I", cell[4:8])[0] != key_id:
+        raise Failed("key")
+    aad = associated_data(cell[:HEADER], identity)
+    if suite == 1:
+        try:
+            plaintext = AESGCM(derive(data_key, 1, 1, identity)).decrypt(cell[8:20], cell[20:], aad)
+        except InvalidTag:
+            raise Failed("tag") from None
+    else:
+        plaintext = ctr(derive(data_key, 2, 3, identity), cell[8:24], cell[24:])
+        if not hmac.compare_digest(synthetic_iv(data_key, identity, aad, plaintext), cell[8:24]):
+            raise Failed("tag")
+    if plaintext[0] not in KINDS or plaintext[0] != kind:
+        raise Failed("kind")
+    if not canonical(kind, suite, plaintext[1:]):
+        raise Failed("format")
+    return plaintext[1:]
+
+
+# ---------------------------------------------------------------- value encodings
+
+KINDS = {
+    1: "text", 2: "bytes", 3: "int", 4: "float", 5: "bool", 6: "time", 7: "json", 8: "uuid",
+    9: "numeric", 10: "text[]", 11: "int[]", 12: "date", 13: "timestamp",
+}
+LENGTHS = {"int": 8, "float": 8, "bool": 1, "time": 8, "uuid": 16, "date": 4, "timestamp": 8}
+
+
+def canonical(kind, suite, b):
+    name = KINDS[kind]
+    if name in LENGTHS:
+        if len(b) != LENGTHS[name]:
+            return False
+        if name == "float":
+            (f,) = struct.unpack(">d", b)
+            if f != f:
+                return b.hex() == "7ff8000000000000"
+            return suite == 1 or b.hex() != "8000000000000000"
+        return name != "bool" or b[0] <= 1
+    if name == "bytes":
+        return True
+    try:
+        s = b.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    if name == "text":
+        return "\0" not in s
+    if name == "json":
+        json.loads(s)
+        return suite == 1 or not re.search(r"[ \t\n\r]", re.sub(r'"(\\.|[^"\\])*"', "", s))
+    if name == "numeric":
+        return canonical_numeric(suite, s)
+    return write_array(name, read_array(s)) == s
+
+
+def canonical_numeric(suite, s):
+    if s in ("NaN", "Infinity", "-Infinity"):
+        return True
+    m = re.fullmatch(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?", s, re.ASCII)
+    if not m:
+        return False
+    sign, whole, fraction = m[1], m[2], m[3] or ""
+    if sign and not (whole + fraction).strip("0"):
+        return False
+    if suite == 2 and fraction.endswith("0"):
+        return False
+    return len(whole) <= 131072 and len(fraction) <= 16383
+
+
+def read_array(s):
+    """Returns the elements of a canonical array literal, None for NULL; None if it is malformed."""
+    if not (s.startswith("{") and s.endswith("}")):
+        return None
+    body, elements, at = s[1:-1], [], 0
+    token = re.compile(r'"((?:\\.|[^"\\])*)"|([^{},"\\]+)', re.DOTALL)
+    while body:
+        m = token.match(body, at)
+        if not m:
+            return None
+        if m[1] is not None:
+            elements.append(re.sub(r"\\(.)", r"\1", m[1], flags=re.DOTALL))
+        else:
+            elements.append(None if m[2] == "NULL" else m[2])
+        at = m.end()
+        if at == len(body):
+            break
+        if body[at] != ",":
+            return None
+        at += 1
+    return elements
+
+
+def write_array(name, elements):
+    if elements is None:
+        return None
+    out = []
+    for e in elements:
+        if e is None:
+            out.append("NULL")
+        elif name == "int[]":
+            if not re.fullmatch(r"0|-?[1-9][0-9]*", e, re.ASCII) or not -(2**63) <= int(e) < 2**63:
+                return None
+            out.append(e)
+        elif "\0" in e:
+            return None
+        elif e == "" or e.upper() == "NULL" or re.search(r'[{},"\\ \t\n\r\v\f]', e):
+            out.append('"' + re.sub(r'(["\\])', r"\\\1", e) + '"')
+        else:
+            out.append(e)
+    return "{" + ",".join(out) + "}"
+
+
+def decode(kind, b):
+    name = KINDS[kind]
+    if name == "bytes":
+        return b
+    if name in ("int", "time", "timestamp"):
+        (n,) = struct.unpack(">q", b)
+        return n if name == "int" else moment(n, 2**63 - 1, 1_000_000)
+    if name == "date":
+        (n,) = struct.unpack(">i", b)
+        return moment(n, 2**31 - 1, 0)
+    if name == "float":
+        return struct.unpack(">d", b)[0]
+    if name == "bool":
+        return b[0] == 1
+    if name == "uuid":
+        h = b.hex()
+        return "-".join((h[:8], h[8:12], h[12:16], h[16:20], h[20:]))
+    return b.decode("utf-8")
+
+
+def moment(n, infinity, units):
+    """Writes a date (units 0) or a time in ISO style, years BC as 0 and less."""
+    if n == infinity:
+        return "infinity"
+    if n == -infinity - 1:
+        return "-infinity"
+    day, rest = divmod(n, 86400 * units) if units else (n, 0)
+    year, month, date = civil(day)
+    out = f"{year:04d}-{month:02d}-{date:02d}"
+    if not units:
+        return out
+    seconds, fraction = divmod(rest, units)
+    out += f" {seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return out + (f".{fraction:06d}".rstrip("0") if fraction else "")
+
+
+def civil(days):
+    """The Gregorian date of a number of days since 1970-01-01."""
+    era, day = divmod(days + 719468, 146097)  # from 0000-03-01
+    year = (day - day // 1460 + day // 36524 - day // 146096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    date = day - (153 * month + 2) // 5 + 1
+    month += 3 if month < 10 else -9
+    return year + era * 400 + (month <= 2), month, date
+
+
+def cell_of_text(s):
+    """The cell of a textual form."""
+    if not re.fullmatch(r"cs1:[A-Za-z0-9_-]*", s, re.ASCII):
+        raise Failed("format")
+    digits = s[4:]
+    try:
+        cell = base64.urlsafe_b64decode(digits + "=" * (-len(digits) % 4))
+    except ValueError:
+        raise Failed("format") from None
+    if text_of_cell(cell) != s:
+        raise Failed("format")
+    return cell
+
+
+def text_of_cell(cell):
+    return "cs1:" + base64.urlsafe_b64encode(cell).rstrip(b"=").decode()
+
+
+# ---------------------------------------------------------------- wrapped data keys
+
+
+def encryption_context(keyring, row):
+    context = {
+        "colseal:key-id": f"{row['key_id']:08x}",
+        "colseal:purpose": row["purpose"],
+        "colseal:keyring": keyring,
+    }
+    if row["scope"]:
+        context["colseal:scope"] = row["scope"]
+    return context
+
+
+def unwrap(kek_id, wrapped, context, keks):
+    """keks are the contents of KEK files of localkms. Returns the data key."""
+    if not wrapped.startswith(b"CSMK"):
+        return unwrap_local(kek_id, wrapped, context, keks)
+    if wrapped[4] != 1:
+        raise ValueError("several wraps of another version")
+    body, mac = wrapped[:-32], wrapped[-32:]
+    wraps, at = [], 6
+    for _ in range(wrapped[5]):
+        parts = []
+        for _ in range(2):
+            (n,) = struct.unpack(">H", body[at : at + 2])
+            parts.append(body[at + 2 : at + 2 + n])
+            at += 2 + n
+        wraps.append((parts[0].decode(), parts[1]))
+    if at != len(body) or ", ".join(name for name, _ in wraps) != kek_id:
+        raise ValueError("several wraps that do not fit together")
+    for name, blob in wraps:
+        try:
+            data_key = unwrap_local(name, blob, context, keks)
+        except KeyError:
+            continue
+        if not hmac.compare_digest(hmac.digest(hkdf(data_key, b"colseal kms several wraps v1"), body, "sha256"), mac):
+            raise ValueError("several wraps that were altered")
+        return data_key
+    raise KeyError(kek_id)
+
+
+def unwrap_local(kek_id, blob, context, keks):
+    domain = b"colseal localkms v1"
+    for kek in keks:
+        name = hkdf(kek, domain + b" id", 16)
+        if kek_id != "localkms:" + name.hex():
+            continue
+        if len(blob) != 77 or blob[0] != 1 or blob[1:17] != name:
+            raise ValueError("not a key that localkms wrapped under " + kek_id)
+        aad = domain + blob[:17] + struct.pack(">I", len(context))
+        for pair in sorted((k.encode(), v.encode()) for k, v in context.items()):
+            for s in pair:
+                aad += struct.pack(">Q", len(s)) + s
+        return AESGCM(hkdf(kek, domain + b" wrap")).decrypt(blob[17:29], blob[29:], aad)
+    raise KeyError(kek_id)
+
+
+# ---------------------------------------------------------------- commands
+
+
+def read_vector(path):
+    fields = {}
+    with open(path, encoding="utf-8") as f:
+        for line in f.read().split("\n"):
+            if line and not line.startswith("#"):
+                name, _, value = line.partition(":")
+                fields[name] = value.strip()
+    return fields
+
+
+def go_syntax(kind, v):
+    """A value as the vectors write it."""
+    name = KINDS[kind]
+    if name in ("time", "date", "timestamp") and "infinity" not in v:
+        return (v + " 00:00:00" if name == "date" else v) + " +0000 UTC"
+    if isinstance(v, bool):
+        return str(v).lower()
+    if name in ("bytes", "json"):
+        v = v if isinstance(v, bytes) else v.encode()
+        return "[]byte{" + ", ".join(f"0x{b:x}" for b in v) + "}"
+    if isinstance(v, str):
+        return json.dumps(v, ensure_ascii=False)
+    return f"{v:g}" if isinstance(v, float) else str(v)
+
+
+def vectors(directory):
+    names = sorted(n for n in os.listdir(directory) if n.endswith(".txt"))
+    numbers = {name: kind for kind, name in KINDS.items()}
+    layers = {}
+    for name in names:
+        v = read_vector(os.path.join(directory, name))
+        suite = {"randomized": 1, "deterministic": 2}[v["suite"]]
+        data_key, key_id = bytes.fromhex(v["data key"]), int(v["key id"], 16)
+        identity, kind, cell = v["identity"].encode(), numbers[v["kind"]], bytes.fromhex(v["cell"])
+        layers[v["layer"]] = layers.get(v["layer"], 0) + 1
+        try:
+            encoding = open_cell(cell, data_key, key_id, suite, identity, kind)
+        except Failed as e:
+            if e.layer != v["layer"]:
+                sys.exit(f"{name}: layer {e.layer} fails, want {v['layer']}")
+            continue
+        got = {
+            "layer": "none",
+            "encoding": encoding.hex(),
+            "value": go_syntax(kind, decode(kind, encoding)),
+            "aad": associated_data(cell[:HEADER], identity).hex(),
+            "text": text_of_cell(cell_of_text(v["text"])),
+            "cell": seal(data_key, key_id, suite, identity, bytes([kind]) + encoding, cell[8:20]).hex(),
+        }
+        if suite == 1:
+            got["aead key"], got["nonce"] = derive(data_key, 1, 1, identity).hex(), cell[8:20].hex()
+        else:
+            got["mac key"], got["enc key"] = derive(data_key, 2, 2, identity).hex(), derive(data_key, 2, 3, identity).hex()
+            got["iv"] = cell[8:24].hex()
+        for field in {*got, *v} - {"suite", "data key", "key id", "identity", "kind"}:
+            if got.get(field) != v.get(field):
+                sys.exit(f"{name}: {field} is {got.get(field)}, want {v.get(field)}")
+    print(json.dumps(layers, sort_keys=True))
+
+
+def accumulated():
+    stream = hashlib.shake_128(b"colseal/v1 accumulated vectors").digest(10_000 * 400)
+    at = 0
+
+    def take(n):
+        nonlocal at
+        at += n
+        return stream[at - n : at]
+
+    total = hashlib.sha256()
+    for _ in range(10_000):
+        b = take(8)
+        data_key, identity = take(32), take(1 + b[2] % 32).hex().encode()
+        encoding, nonce = take(b[3]), take(12)
+        suite, kind, (key_id,) = 1 + b[0] % 2, 1 + b[1] % 11, struct.unpack(">I", b[4:])
+        total.update(seal(data_key, key_id, suite, identity, bytes([kind]) + encoding, nonce))
+    assert at <= len(stream)
+    print(total.hexdigest())
+
+
+def database(path):
+    """Standard input is JSON: the keyring's name and table, the hexadecimal contents of KEK files,
+    and the columns, each with its table, name, identity and kind. Prints all rows as JSON."""
+    want = json.load(sys.stdin)
+    keks = [bytes.fromhex(k) for k in want["keks"]]
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    db.row_factory = sqlite3.Row
+    data_keys = {}
+    for row in db.execute(f'SELECT * FROM "{want["keyring"]}"'):
+        context = encryption_context(want["keyring"], row)
+        data_keys[row["key_id"]] = unwrap(row["kek_id"], row["wrapped"], context, keks)
+    numbers = {name: kind for kind, name in KINDS.items()}
+    out = []
+    for column in want["columns"]:
+        kind, values = numbers[column["kind"]], []
+        for (cell,) in db.execute(f'SELECT "{column["name"]}" FROM "{column["table"]}" ORDER BY id'):
+            if cell is None:
+                values.append(None)
+                continue
+            if isinstance(cell, str):
+                cell = cell_of_text(cell)
+            (key_id,) = struct.unpack(">I", cell[4:8])
+            encoding = open_cell(cell, data_keys[key_id], key_id, cell[1], column["identity"].encode(), kind)
+            v = decode(kind, encoding)
+            values.append(v.hex() if isinstance(v, bytes) else v)
+        out.append(values)
+    json.dump(out, sys.stdout)
+
+
+if __name__ == "__main__":
+    {"vectors": vectors, "accumulated": accumulated, "database": database}[sys.argv[1]](*sys.argv[2:])
