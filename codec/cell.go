@@ -14,7 +14,7 @@ func (k *Key) Seal(dst []byte, kind Kind, encoding []byte) ([]byte, error) {
 	if err := checkSeal(kind, len(encoding)); err != nil {
 		return nil, err
 	}
-	n, start := len(dst), len(dst)+k.bodyOffset()
+	n, start := len(dst), len(dst)+k.header.Suite.bodyOffset()
 	dst = grow(dst, k.header.Suite.CellSize(len(encoding)))
 	dst = dst[:start+kindSize+len(encoding)]
 	// The encoding first: header and kind could be written over it.
@@ -35,8 +35,8 @@ func checkSeal(kind Kind, n int) error {
 
 // bodyOffset is where, from the start of a cell, sealInPlace expects kind byte and encoding. For suite 1 that is where the nonce
 // will stand: the AEAD moves the text when it writes the nonce before it, and refuses any other overlap.
-func (k *Key) bodyOffset() int {
-	if k.header.Suite == SuiteRandomized {
+func (s Suite) bodyOffset() int {
+	if s == SuiteRandomized {
 		return HeaderSize
 	}
 	return HeaderSize + ivSize

@@ -75,7 +75,7 @@ func likeHeader(b []byte, tags []uint16) bool {
 func likeText(s []byte, tags []uint16) error {
 	s = bytes.TrimPrefix(s, []byte("\ufeff"))
 	s = bytes.TrimLeft(s, " \t\n\v\f\r\"'`")
-	if len(s) >= len(textPrefix) && bytes.EqualFold(s[:len(textPrefix)], []byte(textPrefix)) {
+	if len(s) >= len(TextPrefix) && bytes.EqualFold(s[:len(TextPrefix)], []byte(TextPrefix)) {
 		return fmt.Errorf("%w: the textual form of a cell, altered", ErrFormat)
 	}
 	if digits, prefixed := cutHexPrefix(s); len(digits) >= 2*headSize && (prefixed || len(tags) > 0) {
@@ -84,7 +84,7 @@ func likeText(s []byte, tags []uint16) error {
 			return ErrHexText
 		}
 	}
-	for cut := range len(textPrefix) + 2 { // what is left of the prefix, or was put in its place
+	for cut := range len(TextPrefix) + 2 { // what is left of the prefix, or was put in its place
 		if len(tags) > 0 && likeBase64(s[min(cut, len(s)):], tags) {
 			return fmt.Errorf("%w: the textual form of a cell, its prefix damaged", ErrFormat)
 		}

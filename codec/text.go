@@ -6,20 +6,21 @@ import (
 	"fmt"
 )
 
-// textPrefix starts a cell in a column of type text. The digit is the version of this outer form.
-const textPrefix = "cs1:"
+// TextPrefix starts a cell in a column of type text. The digit is the version of this outer form.
+// TextPrefix begins the text form of every cell.
+const TextPrefix = "cs1:"
 
 // Strict: a cell has one textual form only, so that no altered text opens.
 var textEncoding = base64.RawURLEncoding.Strict()
 
 // EncodeText returns the form in which a cell is stored in a text column: "cs1:" and unpadded base64url.
 func EncodeText(cell []byte) string {
-	return string(AppendText(make([]byte, 0, len(textPrefix)+textEncoding.EncodedLen(len(cell))), cell))
+	return string(AppendText(make([]byte, 0, len(TextPrefix)+textEncoding.EncodedLen(len(cell))), cell))
 }
 
 // AppendText appends what EncodeText returns to dst.
 func AppendText(dst, cell []byte) []byte {
-	return textEncoding.AppendEncode(append(dst, textPrefix...), cell)
+	return textEncoding.AppendEncode(append(dst, TextPrefix...), cell)
 }
 
 // DecodeText returns the cell of a text column's value, in new memory; tags are those of the column's cells, as in [Recognize]. The
@@ -31,16 +32,16 @@ func DecodeText(s []byte, tags ...uint16) ([]byte, error) {
 
 // AppendDecodeText is DecodeText into dst's spare capacity, which must not overlap s.
 func AppendDecodeText(dst, s []byte, tags ...uint16) ([]byte, error) {
-	if !bytes.HasPrefix(s, []byte(textPrefix)) {
+	if !bytes.HasPrefix(s, []byte(TextPrefix)) {
 		if err := likeText(s, tags); err != nil {
 			return nil, err
 		}
 		if likeHeader(s, tags) {
 			return nil, fmt.Errorf("%w: a cell in a text column that is not in the textual form", ErrFormat)
 		}
-		return nil, fmt.Errorf("%w: no %q prefix", ErrNotSealed, textPrefix)
+		return nil, fmt.Errorf("%w: no %q prefix", ErrNotSealed, TextPrefix)
 	}
-	s = s[len(textPrefix):]
+	s = s[len(TextPrefix):]
 	// encoding/base64 skips line ends.
 	if bytes.IndexByte(s, '\n') >= 0 || bytes.IndexByte(s, '\r') >= 0 {
 		return nil, fmt.Errorf("%w: line end in base64url", ErrFormat)

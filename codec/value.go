@@ -26,10 +26,20 @@ func (k *Key) SealValue(kind Kind, v any) ([]byte, error) {
 // dst lacks capacity for [CellSize] bytes, or that was a guess too low. On error the returned slice is nil and what was written beyond
 // len(dst) is wiped.
 func (k *Key) AppendSealed(dst []byte, kind Kind, v any) ([]byte, error) {
-	n, off, size := len(dst), len(dst)+k.bodyOffset(), CellSize(k.header.Suite, kind, v)
+	out, err := AppendUnsealed(dst, k.header.Suite, kind, v)
+	if err == nil {
+		k.SealInPlace(out[len(dst):])
+	}
+	return out, err
+}
+
+// AppendUnsealed appends v to dst as [Key.SealInPlace] takes it: the room of its cell, with kind byte and encoding at their place.
+// The cell's key need not be known yet. It allocates and fails as [Key.AppendSealed] does.
+func AppendUnsealed(dst []byte, suite Suite, kind Kind, v any) ([]byte, error) {
+	n, off, size := len(dst), len(dst)+suite.bodyOffset(), CellSize(suite, kind, v)
 	buf := grow(dst, size)[:off+kindSize]
 	buf[off] = byte(kind)
-	out, err := AppendValue(buf, kind, k.header.Suite, v)
+	out, err := AppendValue(buf, kind, suite, v)
 	if err == nil {
 		err = checkSeal(kind, len(out)-off-kindSize)
 	}
@@ -38,7 +48,14 @@ func (k *Key) AppendSealed(dst []byte, kind Kind, v any) ([]byte, error) {
 		clear(out[min(n, len(out)):])
 		return nil, err
 	}
-	return k.sealInPlace(out, n), nil
+	tail := suite.Overhead() - suite.bodyOffset() - kindSize // what stands behind the text
+	return grow(out, tail)[:len(out)+tail], nil
+}
+
+// SealInPlace makes a cell of what [AppendUnsealed] appended for the suite of k. It allocates nothing.
+func (k *Key) SealInPlace(cell []byte) {
+	text := cell[:len(cell)-k.header.Suite.Overhead()+k.header.Suite.bodyOffset()+kindSize]
+	k.sealInPlace(text, 0)
 }
 
 // CellSize is the length in bytes of the cell of v as kind: exact where the encoding's length does not depend on a conversion, a

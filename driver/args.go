@@ -2,21 +2,16 @@ package driver
 
 import (
 	sqldriver "database/sql/driver"
-	"errors"
 	"fmt"
 	"reflect"
 )
 
-// argChecker does to plain arguments what database/sql would have done with the inner
+// argChecker does to plain arguments what database/sql would have done with the underlying
 // driver in our place: the order of the checkers and the texts of the errors are those
 // of database/sql (convert.go, driverArgsConnLocked).
 type argChecker struct {
-	nvc sqldriver.NamedValueChecker // the inner statement's, else the inner connection's, or nil
-	cc  sqldriver.ColumnConverter   //nolint:staticcheck // the inner statement's, or nil
-	// want is how many arguments the inner statement takes; -1 when it does not know.
-	// Only cc looks at it.
-	want int
-	all  bool // every value is taken as it is
+	nvc sqldriver.NamedValueChecker // the underlying statement's, else the underlying connection's, or nil
+	all bool                        // every value is taken as it is
 }
 
 // one converts one argument in place.
@@ -28,9 +23,6 @@ func (a *argChecker) one(nv *sqldriver.NamedValue) error {
 	if a.nvc != nil {
 		err = a.nvc.CheckNamedValue(nv)
 	}
-	if err == sqldriver.ErrSkip && a.cc != nil {
-		err = a.convertColumn(nv)
-	}
 	if err == sqldriver.ErrSkip {
 		nv.Value, err = sqldriver.DefaultParameterConverter.ConvertValue(nv.Value)
 	}
@@ -40,37 +32,10 @@ func (a *argChecker) one(nv *sqldriver.NamedValue) error {
 	return fmt.Errorf("sql: converting argument %s type: %w", describe(nv), err)
 }
 
-func (a *argChecker) convertColumn(nv *sqldriver.NamedValue) error {
-	index := nv.Ordinal - 1
-	if a.want >= 0 && a.want <= index {
-		return nil
-	}
-	if vr, ok := nv.Value.(sqldriver.Valuer); ok {
-		sv, err := callValuer(vr)
-		if err != nil {
-			return err
-		}
-		if !sqldriver.IsValue(sv) {
-			return fmt.Errorf("non-subset type %T returned from Value", sv)
-		}
-		nv.Value = sv
-	}
-	arg := nv.Value
-	v, err := a.cc.ColumnConverter(index).ConvertValue(arg)
-	if err != nil {
-		return err
-	}
-	if !sqldriver.IsValue(v) {
-		return fmt.Errorf("driver ColumnConverter error converted %T to unsupported type %T", arg, v)
-	}
-	nv.Value = v
-	return nil
-}
-
 // each converts all arguments of a statement. It returns args itself if nothing had to
 // be done, and never changes what args holds.
 func (a *argChecker) each(args []sqldriver.NamedValue) ([]sqldriver.NamedValue, error) {
-	if a.all || (a.nvc == nil && a.cc == nil && areValues(args)) {
+	if a.all || (a.nvc == nil && areValues(args)) {
 		return args, nil
 	}
 	out := make([]sqldriver.NamedValue, 0, len(args))
@@ -100,7 +65,7 @@ func areValues(args []sqldriver.NamedValue) bool {
 	return true
 }
 
-// withoutOptions removes the arguments that the inner driver takes for options
+// withoutOptions removes the arguments that the underlying driver takes for options
 // (driver.ErrRemoveArgument). It is needed only when there are more arguments than the
 // statement has parameters.
 func (a *argChecker) withoutOptions(args []sqldriver.NamedValue) []sqldriver.NamedValue {
@@ -118,7 +83,7 @@ func (a *argChecker) withoutOptions(args []sqldriver.NamedValue) []sqldriver.Nam
 	return out
 }
 
-// isOption asks the inner driver about the type of an argument. It is not shown the value,
+// isOption asks the underlying driver about the type of an argument. It is not shown the value,
 // which may have to be sealed: drivers tell their options by type.
 func (a *argChecker) isOption(nv sqldriver.NamedValue) (option bool) {
 	if nv.Value == nil || sqldriver.IsValue(nv.Value) {
@@ -159,25 +124,4 @@ func callValuer(vr sqldriver.Valuer) (any, error) {
 		return nil, nil
 	}
 	return vr.Value()
-}
-
-// values turns arguments into what the interfaces without names take.
-func values(args []sqldriver.NamedValue) ([]sqldriver.Value, error) {
-	out := make([]sqldriver.Value, len(args))
-	for i, nv := range args {
-		if nv.Name != "" {
-			return nil, errors.New("sql: driver does not support the use of Named Parameters")
-		}
-		out[i] = nv.Value
-	}
-	return out, nil
-}
-
-// named is the inverse of values.
-func named(args []sqldriver.Value) []sqldriver.NamedValue {
-	out := make([]sqldriver.NamedValue, len(args))
-	for i, v := range args {
-		out[i] = sqldriver.NamedValue{Ordinal: i + 1, Value: v}
-	}
-	return out
 }

@@ -14,10 +14,8 @@ import (
 func benchConn(b *testing.B) (*bench, *conn) {
 	b.Helper()
 	w := newBench(b, "full")
-	w.cn.st.plans = newPlanner(w.cn.st.cfg)
-	c := newConn(w.cn.st, &fullConn{legacyConn{bareConn{w.server}}})
-	c.check.nvc = nil
-	return w, c
+	w.with(nil, newMemoKeys(w.keys))
+	return w, w.conn(b)
 }
 
 func BenchmarkPlain(b *testing.B) {
@@ -26,7 +24,7 @@ func BenchmarkPlain(b *testing.B) {
 	args := []sqldriver.NamedValue{{Ordinal: 1, Value: int64(1)}, {Ordinal: 2, Value: "x"}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := c.analyse(ctx, "SELECT id, note, created FROM orders WHERE id = $1 AND note = $2", args, true); err != nil {
+		if _, err := c.prepareCall(ctx, "SELECT id, note, created FROM orders WHERE id = $1 AND note = $2", args, true); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -45,12 +43,11 @@ func BenchmarkSealFive(b *testing.B) {
 	}
 	p.NumInput = len(names)
 	w.plans.plans["s"] = p
-	c.st.plans = w.plans
-	c.session.known = true
-	w.cn.st.ring.ready.Store(&openRing{keySource: newMemoKeys(w.keys)})
+	w.with(w.plans, newMemoKeys(w.keys))
+	c = w.conn(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := c.analyse(ctx, "s", args, false); err != nil {
+		if _, err := c.prepareCall(ctx, "s", args, false); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -58,7 +55,6 @@ func BenchmarkSealFive(b *testing.B) {
 
 func BenchmarkOpenFive(b *testing.B) {
 	w, c := benchConn(b)
-	w.cn.st.ring.ready.Store(&openRing{keySource: newMemoKeys(w.keys)})
 	row := []sqldriver.Value{w.cell(b, "email", "someone@example.com"), w.cell(b, "ssn", "078"), w.cell(b, "age", 42),
 		w.cell(b, "born", "2001-02-03T04:05:06Z"), w.cell(b, "tags", "{a,b}")}
 	names := []string{"email", "ssn", "age", "born", "tags"}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -40,15 +41,15 @@ var (
 	}
 )
 
-func (o *opener) columnType() columnType {
-	t, ok := columnTypes[o.kind()]
+func (r *rows) columnType(o *front.Opener) columnType {
+	t, ok := columnTypes[o.Kind()]
 	if !ok {
 		t = columnType{scan: reflect.TypeFor[any]()}
 	}
-	if o.array {
+	if o.Array() {
 		return columnType{scan: stringType, name: "_" + t.name}
 	}
-	if o.c.st.cfg.Dialect == SQLite {
+	if r.c.db().Config().Dialect == SQLite {
 		t.name = t.lite
 	}
 	return t

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
@@ -89,6 +90,11 @@ type Limits struct {
 	Plans          int // analysed statements kept per database handle
 	StatementBytes int // longest SQL text, in bytes
 	Nesting        int // deepest nesting of parentheses and the like
+}
+
+// options are the limits as the analysis takes them.
+func (l Limits) options() sqlplan.Options {
+	return sqlplan.Options{MaxPlans: l.Plans, MaxBytes: l.StatementBytes, MaxNesting: l.Nesting}
 }
 
 // The dialects, for Config.Dialect.

@@ -2,37 +2,127 @@ package driver
 
 import (
 	"context"
+	"database/sql"
 	sqldriver "database/sql/driver"
 	"errors"
 	"io"
+
+	"github.com/colseal/colseal/internal/front"
 )
 
-// NewConnector wraps a connector, for sql.OpenDB. It opens no connection: the keyring
-// is first read when a key is first needed. Closing the *sql.DB closes what the
-// connector opened, and the inner connector if that is an io.Closer.
-func NewConnector(inner sqldriver.Connector, cfg Config) (sqldriver.Connector, error) {
-	if inner == nil {
-		return nil, errors.New("colseal: NewConnector: the inner connector is nil")
+// Register makes the wrapped driver available to sql.Open under name. As sql.Register does, it panics if the driver is nil or the
+// name is taken. Whatever else is wrong with cfg is reported by sql.Open.
+func Register(name string, cfg Config) {
+	if cfg.Driver == nil {
+		panic("colseal: Register driver is nil")
 	}
-	cfg.Driver = inner.Driver()
-	return newConnector(inner, cfg)
+	sql.Register(name, &wrapped{cfg: cfg})
 }
 
-func newConnector(inner sqldriver.Connector, cfg Config) (*connector, error) {
+// NewConnector wraps a connector, for sql.OpenDB. It opens no connection: the keyring is first read when a key is first needed.
+// Closing the *sql.DB closes what the connector opened, and the underlying connector if that is an io.Closer.
+func NewConnector(underlying sqldriver.Connector, cfg Config) (sqldriver.Connector, error) {
+	if underlying == nil {
+		return nil, errors.New("colseal: NewConnector: the underlying connector is nil")
+	}
+	cfg.Driver = underlying.Driver()
+	return newConnector(underlying, cfg)
+}
+
+// wrapped is a wrapped driver: the one that sql.Open finds, and the one that a database handle's Driver method returns, which
+// knows what the handle's connections share.
+type wrapped struct {
+	cfg Config
+	db  *front.DB // nil for the registered one
+}
+
+// Open implements driver.Driver. The connection owns all that was opened with it.
+func (d *wrapped) Open(dsn string) (sqldriver.Conn, error) {
+	cn, err := d.OpenConnector(dsn)
+	if err != nil {
+		return nil, err
+	}
+	own := cn.(*connector)
+	c, err := own.connect(context.Background())
+	if err != nil {
+		return nil, errors.Join(err, own.Close())
+	}
+	c.owner = own
+	return c.exported(), nil
+}
+
+// OpenConnector implements driver.DriverContext. It opens no connection.
+func (d *wrapped) OpenConnector(dsn string) (sqldriver.Connector, error) {
+	var underlying sqldriver.Connector = dsnConnector{dsn: dsn, driver: d.cfg.Driver}
+	if dc, ok := d.cfg.Driver.(sqldriver.DriverContext); ok {
+		cn, err := dc.OpenConnector(dsn)
+		if err != nil {
+			return nil, err
+		}
+		underlying = cn
+	}
+	return newConnector(underlying, d.cfg)
+}
+
+// dsnConnector is what database/sql makes of a driver without OpenConnector.
+type dsnConnector struct {
+	dsn    string
+	driver sqldriver.Driver
+}
+
+func (c dsnConnector) Connect(context.Context) (sqldriver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c dsnConnector) Driver() sqldriver.Driver                        { return c.driver }
+
+// connector makes wrapped connections, which share one front.DB.
+type connector struct {
+	underlying sqldriver.Connector
+	cfg        Config
+	db         *front.DB
+	resets     bool // see resetsSession
+}
+
+func newConnector(underlying sqldriver.Connector, cfg Config) (*connector, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	return &connector{inner: inner, st: newState(inner, cfg)}, nil
+	cn := &connector{underlying: underlying, cfg: cfg, resets: resetsSession(underlying)}
+	cn.db = front.New(cn.frontConfig())
+	return cn, nil
 }
 
-// connector makes wrapped connections, which share one state.
-type connector struct {
-	inner sqldriver.Connector
-	st    *state
+// frontConfig is what the front needs of the configuration.
+func (cn *connector) frontConfig() front.Config {
+	cfg := &cn.cfg
+	return front.Config{
+		Schema: cfg.Schema, Dialect: cfg.Dialect, AllowPlaintext: cfg.Plaintext == AllowRead,
+		Plans:  cfg.Limits.options(),
+		Logger: cfg.Logger, MeterProvider: cfg.MeterProvider, TracerProvider: cfg.TracerProvider, Attributes: cfg.TelemetryAttributes,
+		KMS: cfg.KMS, Cache: cfg.Keys, KeyTable: cfg.KeyTable, AutoCreateKeyTable: cfg.AutoCreateKeyTable, Connector: cn.underlying, KeyConnector: cfg.KeyConnector,
+		Connect: func(ctx context.Context) (front.Conn, func() error, error) {
+			u, err := cn.dial(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			return u, u.raw().Close, nil
+		},
+	}
 }
 
-// Connect implements driver.Connector. Errors are the inner driver's, as they are.
+// dial opens an underlying connection.
+func (cn *connector) dial(ctx context.Context) (underlying, error) {
+	raw, err := cn.underlying.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	u, err := newUnderlying(raw)
+	if err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	return u, nil
+}
+
+// Connect implements driver.Connector. Errors are the underlying driver's, as they are.
 func (cn *connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 	c, err := cn.connect(ctx)
 	if err != nil {
@@ -42,31 +132,22 @@ func (cn *connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 }
 
 func (cn *connector) connect(ctx context.Context) (*conn, error) {
-	inner, err := cn.inner.Connect(ctx)
+	u, err := cn.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return newConn(cn.st, inner), nil
+	return newConn(cn, u), nil
 }
 
-// Driver implements driver.Connector. The driver that it returns belongs to this
-// connector, so that Stats finds the way back without a global table.
-func (cn *connector) Driver() sqldriver.Driver {
-	return &wrapped{cfg: cn.st.cfg, st: cn.st}
-}
+// Driver implements driver.Connector. The driver that it returns belongs to this connector, so that Stats finds the way back
+// without a global table.
+func (cn *connector) Driver() sqldriver.Driver { return &wrapped{cfg: cn.cfg, db: cn.db} }
 
 // Close implements io.Closer, which sql.DB.Close calls.
 func (cn *connector) Close() error {
-	err := cn.st.close()
-	if cl, ok := cn.inner.(io.Closer); ok {
+	err := cn.db.Close()
+	if cl, ok := cn.underlying.(io.Closer); ok {
 		err = errors.Join(err, cl.Close())
 	}
 	return err
 }
-
-// unclosed hides that a connector is an io.Closer: the keyring's own pool must not
-// close what belongs to the application's.
-type unclosed struct{ inner sqldriver.Connector }
-
-func (u unclosed) Connect(ctx context.Context) (sqldriver.Conn, error) { return u.inner.Connect(ctx) }
-func (u unclosed) Driver() sqldriver.Driver                            { return u.inner.Driver() }

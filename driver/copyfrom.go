@@ -9,7 +9,9 @@ import (
 	"strconv"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/schema"
 )
 
 // CopyFrom writes rows with PostgreSQL's COPY protocol, sealed columns sealed, and
@@ -24,20 +26,17 @@ func CopyFrom(ctx context.Context, conn *sql.Conn, table string, columns []strin
 		if !ok {
 			return errors.New("colseal: CopyFrom: the connection is not one of a driver that was registered with this package")
 		}
-		if c.pg == nil {
-			return fmt.Errorf("colseal: CopyFrom: COPY needs pgx (github.com/jackc/pgx/v5/stdlib) as Config.Driver, the inner connection is a %T", c.inner)
-		}
 		var err error
 		n, err = c.copyFrom(ctx, table, columns, rows)
-		return c.st.refusal(ctx, err)
+		return c.db().Refused(ctx, err)
 	})
 	return n, err
 }
 
 func (c *conn) copyFrom(ctx context.Context, table string, columns []string, rows [][]any) (int64, error) {
-	c.settle()
+	c.session.Sync()
 	rel, uses, err := c.copyPlan(ctx, table, columns)
-	if err != nil && c.outdated(ctx) {
+	if err != nil && c.session.Outdated(ctx) {
 		rel, uses, err = c.copyPlan(ctx, table, columns)
 	}
 	if err != nil {
@@ -48,56 +47,55 @@ func (c *conn) copyFrom(ctx context.Context, table string, columns []string, row
 			return 0, fmt.Errorf("colseal: CopyFrom: row %d has %d values for %d columns", i, len(row), len(columns))
 		}
 	}
-	s := sealer{ctx: ctx, c: c}
+	v := c.session.Seal(ctx, len(columns))
+	defer v.Close()
 	for _, use := range uses {
 		if use != nil {
-			s.count(use.Column, len(rows)) // NULLs too: one pass over the values will do
-			s.room += 64 * len(rows)
+			v.Expect(use.Column, len(rows)) // NULLs too: one pass over the values will do
 		}
 	}
-	if err := s.askKeys(); err != nil {
+	if err := v.FindKeys(nil); err != nil {
 		return 0, err
 	}
 	next := 0
-	n, err := c.pg.copyFrom(ctx, []string{rel.Schema, rel.Name}, columns, func() ([]any, error) {
+	n, err := c.under.copyFrom(ctx, []string{rel.Schema, rel.Name}, columns, func() ([]any, error) {
 		if next == len(rows) {
 			return nil, nil
 		}
 		next++
-		return s.copyRow(uses, rows[next-1], next-1)
+		v.Next()
+		return copyRow(&v, uses, rows[next-1], next-1)
 	})
-	s.tally()
-	if err != nil && staleCatalog(err) {
-		c.st.forgetCatalog("the server says that a table changed")
-	}
+	c.session.NoteError(err)
 	return n, err
 }
 
 // copyPlan returns the table and how to seal each column.
 func (c *conn) copyPlan(ctx context.Context, table string, columns []string) (*dbcatalog.Relation, []*sqlplan.Use, error) {
-	c.catalog.used = c.catalog.used[:0]
 	rel, err := c.relation(ctx, table)
 	if err != nil {
 		return nil, nil, err
 	}
-	uses, err := c.copyUses(rel, columns)
+	uses, err := copyUses(c.db().Config().Schema, rel, columns)
 	return rel, uses, err
 }
 
 // copyRow returns a row with its sealed columns sealed.
-func (s *sealer) copyRow(uses []*sqlplan.Use, row []any, index int) ([]any, error) {
+func copyRow(v *front.Sealing, uses []*sqlplan.Use, row []any, index int) ([]any, error) {
 	out := make([]any, len(row))
 	for i, use := range uses {
 		if use == nil {
 			out[i] = row[i]
-			continue
+		} else if err := collectValue(v, use, row[i]); err != nil {
+			return nil, front.SealError(use.Column, "row "+strconv.Itoa(index), err)
 		}
-		v, err := s.unwrapValue(use.Column.Kind, row[i])
-		if err == nil {
-			out[i], err = s.seal(use, v)
-		}
-		if err != nil {
-			return nil, sealError(use.Column, "row "+strconv.Itoa(index), err)
+	}
+	if err := v.Seal(); err != nil {
+		return nil, err
+	}
+	for i, use := range uses {
+		if use != nil {
+			out[i] = front.Stored(use, v.Take())
 		}
 	}
 	return out, nil
@@ -109,12 +107,7 @@ func (c *conn) relation(ctx context.Context, table string) (*dbcatalog.Relation,
 	if err != nil {
 		return nil, fmt.Errorf("colseal: CopyFrom: %w", err)
 	}
-	if !c.session.known {
-		if err := c.readSession(ctx); err != nil {
-			return nil, err
-		}
-	}
-	rel, err := c.catalog.Relation(ctx, name.Schema, name.Table)
+	rel, err := c.session.Relation(ctx, name.Schema, name.Table)
 	if err != nil {
 		return nil, err
 	}
@@ -125,9 +118,9 @@ func (c *conn) relation(ctx context.Context, table string) (*dbcatalog.Relation,
 }
 
 // copyUses returns how to seal each column; nil for plain ones.
-func (c *conn) copyUses(rel *dbcatalog.Relation, columns []string) ([]*sqlplan.Use, error) {
+func copyUses(sc *schema.Schema, rel *dbcatalog.Relation, columns []string) ([]*sqlplan.Use, error) {
 	uses := make([]*sqlplan.Use, len(columns))
-	table := c.st.cfg.Schema.Lookup(rel.Schema, rel.Name)
+	table := sc.Lookup(rel.Schema, rel.Name)
 	if table == nil {
 		return uses, nil
 	}

@@ -13,8 +13,7 @@ import (
 // a name that the server cuts to that of a sealed column.
 func TestCopyFromRefuses(t *testing.T) {
 	long := strings.Repeat("e", dbcatalog.MaxName)
-	c := &conn{st: &state{cfg: Config{Schema: schema.Must(schema.Columns("users",
-		schema.Column{Name: "email"}, schema.Column{Name: long}))}}}
+	sc := schema.Must(schema.Columns("users", schema.Column{Name: "email"}, schema.Column{Name: long}))
 	relation := func(email, id dbcatalog.Column) *dbcatalog.Relation {
 		email.Name, email.Storage, id.Name = "email", dbcatalog.StorageBytes, "id"
 		return &dbcatalog.Relation{Schema: "public", Name: "users",
@@ -34,7 +33,7 @@ func TestCopyFromRefuses(t *testing.T) {
 		{"longest name", relation(column{}, column{}), []string{"id", long}, false},
 		{"name that is cut", relation(column{}, column{}), []string{"id", long + "x"}, true},
 	} {
-		if _, err := c.copyUses(x.rel, x.columns); errors.Is(err, ErrRefused) != x.refused || !x.refused && err != nil {
+		if _, err := copyUses(sc, x.rel, x.columns); errors.Is(err, ErrRefused) != x.refused || !x.refused && err != nil {
 			t.Errorf("%s: %v", x.name, err)
 		}
 	}

@@ -2,135 +2,35 @@ package driver
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"strings"
 
 	"github.com/colseal/colseal/codec"
-	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keyring"
-	"github.com/colseal/colseal/schema"
 )
 
-// QueryError says why a statement was refused before it was sent, where, and what to
-// write instead. It wraps ErrRefused. Neither its text nor its Query holds a value.
+// QueryError says why a statement was refused before it was sent, where, and what to write instead. It wraps ErrRefused. Neither
+// its text nor its Query holds a value.
 type QueryError = sqlplan.Refusal
 
-// What a caller may branch on with errors.Is. All but ErrRefused are the errors of the
-// packages that make them, under names that need no further import.
+// CellError says which value could not be sealed or opened. It wraps the cause, which is one of the errors below, an error of the
+// key service, or an error of the caller's own driver.Valuer. Its text holds no value.
+type CellError = front.CellError
+
+// What a caller may branch on with errors.Is. All but ErrRefused are the errors of the packages that make them, under names that
+// need no further import.
 var (
 	ErrRefused        = sqlplan.ErrRefused        // the statement was not sent
 	ErrNotSealed      = codec.ErrNotSealed        // a sealed column holds a value that is not a cell
 	ErrAuth           = codec.ErrAuth             // a cell was altered, or belongs elsewhere
 	ErrFormat         = codec.ErrFormat           // a cell cannot be read (ErrNotSealed is one of these)
 	ErrColumnMismatch = codec.ErrColumnMismatch   // a cell of another column (an ErrAuth)
-	ErrKind           = codec.ErrKind             // a cell of another kind than the column is declared to hold
 	ErrValue          = codec.ErrValue            // a value does not fit the column's kind
+	ErrKind           = codec.ErrKind             // a cell of another kind than the column is declared to hold
 	ErrKeyUnavailable = keyring.ErrKeyUnavailable // the key service cannot be reached and no key is cached
 	ErrKeyNotFound    = keyring.ErrKeyNotFound    // a cell names a key that the keyring does not have (an ErrAuth)
 	ErrKeyDestroyed   = keyring.ErrKeyDestroyed   // a cell's key was destroyed
 	ErrNoKeyTable     = keyring.ErrNoKeyTable     // the keyring table is missing; the text prints its DDL
 )
 
-// CellError says which value could not be sealed or opened. It wraps the cause, which
-// is one of the errors above, an error of the key service, or an error of the
-// caller's own driver.Valuer. Its text holds no value.
-type CellError struct {
-	Op     string // "seal", "open" or "find the key of"
-	Table  string // the table of the sealed column
-	Column string // the sealed column
-	Where  string // the argument, literal or result column concerned
-	Err    error
-}
-
-// Error implements error.
-func (e *CellError) Error() string {
-	var b strings.Builder
-	b.WriteString("colseal: cannot ")
-	b.WriteString(e.Op)
-	b.WriteByte(' ')
-	b.WriteString(e.Table)
-	b.WriteByte('.')
-	b.WriteString(e.Column)
-	if e.Where != "" {
-		b.WriteString(" (")
-		b.WriteString(e.Where)
-		b.WriteByte(')')
-	}
-	b.WriteString(": ")
-	b.WriteString(e.Err.Error())
-	if m := mend(e.Err); m != "" {
-		b.WriteString(" — ")
-		b.WriteString(m)
-	}
-	return b.String()
-}
-
-// Unwrap returns the cause.
-func (e *CellError) Unwrap() error { return e.Err }
-
-// unknownKey is the error of a cell whose key is not in the keyring. It is an ErrAuth too: a
-// cell with a forged key id cannot be told from one whose key was lost.
-type unknownKey struct{ err error }
-
-func (e unknownKey) Error() string   { return e.err.Error() }
-func (e unknownKey) Unwrap() []error { return []error{e.err, codec.ErrAuth} }
-
-// mend says what to do about a cause, or nothing when the cause says it itself.
-func mend(err error) string {
-	switch {
-	case errors.As(err, new(unknownKey)):
-		return "if other cells of the column open, this one was altered: restore it from a backup"
-	case errors.Is(err, codec.ErrHexText):
-		return "the column was bytea when its cells were written: make it bytea again with ALTER TABLE ... ALTER COLUMN ... TYPE bytea USING column::bytea"
-	case errors.Is(err, codec.ErrNotSealed):
-		return "the stored value is plaintext: seal the table's old rows, and until then read with Config.Plaintext = driver.AllowRead"
-	case errors.Is(err, codec.ErrColumnMismatch):
-		return "the cell was sealed for another column: if a table or column was renamed, keep its old identity with id= in the tag"
-	case errors.Is(err, codec.ErrAuth):
-		return "the cell was altered or does not belong here: restore it from a backup"
-	case errors.Is(err, codec.ErrKind):
-		return "the column's kind was changed after the cell was sealed: declare the old kind again"
-	case errors.Is(err, codec.ErrValue):
-		return "give a value of the declared kind, or declare another one with kind= in the tag"
-	case errors.Is(err, codec.ErrFormat):
-		return "the cell was damaged, cut or written by a later version"
-	}
-	return ""
-}
-
-// valuerError is the error of a caller's Valuer. Such errors like to quote the value, so
-// that it is there for errors.Is and errors.As, and not in the text: texts are logged, and
-// that of a failed COPY is sent to the server.
-type valuerError struct{ cause error }
-
-func (valuerError) Error() string   { return "its Value method failed; errors.As has its error" }
-func (e valuerError) Unwrap() error { return e.cause }
-
-// Format keeps what is below out of every verb.
-func (e valuerError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
-
-func sealError(col *schema.Column, where string, err error) error {
-	return &CellError{Op: "seal", Table: col.TableName(), Column: col.Name, Where: where, Err: err}
-}
-
-func openError(col *schema.Column, where string, err error) error {
-	return &CellError{Op: "open", Table: col.TableName(), Column: col.Name, Where: where, Err: err}
-}
-
-func keyError(col *schema.Column, err error) error {
-	return &CellError{Op: "find the key of", Table: col.TableName(), Column: col.Name, Err: err}
-}
-
-// staleCatalog reports whether err is the server's way to say that what we, or a
-// prepared statement, believe about a table is out of date.
-func staleCatalog(err error) bool {
-	switch dbcatalog.SQLState(err) {
-	case "0A000", // feature_not_supported: "cached plan must not change result type"
-		"42703", // undefined_column
-		"42P01": // undefined_table
-		return true
-	}
-	return false
-}
+var errNotOurs = errors.New("colseal: the database is not one of a driver that was registered with this package")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
@@ -62,15 +63,15 @@ func (s *fakeServer) calls() []string {
 }
 
 func (s *fakeServer) run(query string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
-	if strings.Contains(query, "current_schemas") {
-		standard := "on"
+	if strings.Contains(query, "current_schemas(true)") {
+		conforming := "on"
 		if s.nonstdStrings {
-			standard = "off"
+			conforming = "off"
 		}
 		s.sessions++
-		return &bareRows{s: s, cols: make([]string, 5), data: [][]sqldriver.Value{{"public", "{pg_catalog,public}", standard, s.temp, "app"}}}, nil
+		return &bareRows{s: s, cols: make([]string, 5), data: [][]sqldriver.Value{{"public", "{pg_catalog,public}", conforming, s.temp, "app"}}}, nil
 	}
-	if strings.Contains(query, "to_regclass") {
+	if strings.Contains(query, "to_regclass($1)") {
 		s.relations++
 		return &bareRows{s: s, cols: make([]string, 10)}, nil
 	}
@@ -81,7 +82,7 @@ func (s *fakeServer) run(query string, args []sqldriver.NamedValue) (sqldriver.R
 	return &bareRows{s: s}, nil
 }
 
-// bareConn has only what every connection must have.
+// bareConn has only what database/sql asks of a connection.
 type bareConn struct{ s *fakeServer }
 
 func (c *bareConn) Prepare(query string) (sqldriver.Stmt, error) {
@@ -94,24 +95,10 @@ func (c *bareConn) Begin() (sqldriver.Tx, error) {
 	return fakeTx{c.s}, nil
 }
 
-// legacyConn adds the interfaces from before contexts.
-type legacyConn struct{ bareConn }
+// leanConn adds the interfaces that are required.
+type leanConn struct{ bareConn }
 
-func (c *legacyConn) Exec(query string, args []sqldriver.Value) (sqldriver.Result, error) {
-	c.s.note("Exec %s", query)
-	_, err := c.s.run(query, named(args))
-	return fakeResult{}, err
-}
-
-func (c *legacyConn) Query(query string, args []sqldriver.Value) (sqldriver.Rows, error) {
-	c.s.note("Query %s", query)
-	return c.s.run(query, named(args))
-}
-
-// fullConn has every optional interface.
-type fullConn struct{ legacyConn }
-
-func (c *fullConn) PrepareContext(_ context.Context, query string) (sqldriver.Stmt, error) {
+func (c *leanConn) PrepareContext(_ context.Context, query string) (sqldriver.Stmt, error) {
 	c.s.note("PrepareContext %s", query)
 	if c.s.onPrepare != nil {
 		c.s.onPrepare()
@@ -119,12 +106,12 @@ func (c *fullConn) PrepareContext(_ context.Context, query string) (sqldriver.St
 	return &fullStmt{bareStmt{s: c.s, query: query}}, nil
 }
 
-func (c *fullConn) BeginTx(_ context.Context, opts sqldriver.TxOptions) (sqldriver.Tx, error) {
+func (c *leanConn) BeginTx(_ context.Context, opts sqldriver.TxOptions) (sqldriver.Tx, error) {
 	c.s.note("BeginTx %d %t", opts.Isolation, opts.ReadOnly)
 	return fakeTx{c.s}, nil
 }
 
-func (c *fullConn) ExecContext(_ context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Result, error) {
+func (c *leanConn) ExecContext(_ context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Result, error) {
 	c.s.note("ExecContext %s", query)
 	if c.s.skip {
 		return nil, sqldriver.ErrSkip
@@ -133,13 +120,17 @@ func (c *fullConn) ExecContext(_ context.Context, query string, args []sqldriver
 	return fakeResult{}, err
 }
 
-func (c *fullConn) QueryContext(_ context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
+func (c *leanConn) QueryContext(_ context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
 	c.s.note("QueryContext %s", query)
 	if c.s.skip {
 		return nil, sqldriver.ErrSkip
 	}
 	return c.s.run(query, args)
 }
+
+// fullConn has every optional interface.
+type fullConn struct{ leanConn }
+
 func (c *fullConn) Ping(context.Context) error         { c.s.note("Ping"); return nil }
 func (c *fullConn) ResetSession(context.Context) error { c.s.note("ResetSession"); return nil }
 func (c *fullConn) IsValid() bool                      { c.s.note("IsValid"); return true }
@@ -159,13 +150,13 @@ func (st *bareStmt) Close() error  { st.s.note("Stmt.Close"); return nil }
 func (st *bareStmt) NumInput() int { return st.s.numInput }
 func (st *bareStmt) Exec(args []sqldriver.Value) (sqldriver.Result, error) {
 	st.s.note("Stmt.Exec")
-	_, err := st.s.run(st.query, named(args))
+	_, err := st.s.run(st.query, ownArgs(args))
 	return fakeResult{}, err
 }
 
 func (st *bareStmt) Query(args []sqldriver.Value) (sqldriver.Rows, error) {
 	st.s.note("Stmt.Query")
-	return st.s.run(st.query, named(args))
+	return st.s.run(st.query, ownArgs(args))
 }
 
 type fullStmt struct{ bareStmt }
@@ -187,25 +178,6 @@ func (st *fullStmt) CheckNamedValue(nv *sqldriver.NamedValue) error {
 	}
 	return st.s.stmtCheck(nv)
 }
-
-// converterConn's statements have ColumnConverter.
-type converterConn struct{ bareConn }
-
-func (c *converterConn) Prepare(query string) (sqldriver.Stmt, error) {
-	return &converterStmt{bareStmt{s: c.s, query: query}}, nil
-}
-
-type converterStmt struct{ bareStmt }
-
-func (st *converterStmt) ColumnConverter(i int) sqldriver.ValueConverter {
-	st.s.note("ColumnConverter %d", i)
-	return upper{}
-}
-
-// upper converts to a text that shows that it was called.
-type upper struct{}
-
-func (upper) ConvertValue(v any) (sqldriver.Value, error) { return fmt.Sprintf("<%v>", v), nil }
 
 type fakeTx struct{ s *fakeServer }
 
@@ -403,21 +375,16 @@ func usersSchema() *schema.Schema {
 	))
 }
 
-// newBench wraps connections of one variant: "bare", "legacy", "full" or "converter".
+// newBench wraps connections of one variant: "full" with every optional interface, "lean" with those that are required.
 func newBench(t testing.TB, variant string, change ...func(*Config)) *bench {
 	t.Helper()
 	b := &bench{server: &fakeServer{numInput: -1}, plans: &handPlanner{plans: map[string]*sqlplan.Plan{}}, keys: newHandKeys(), schema: usersSchema()}
 	b.inner = &fakeConnector{open: func() sqldriver.Conn {
-		bare := bareConn{b.server}
-		switch variant {
-		case "bare":
-			return &bare
-		case "legacy":
-			return &legacyConn{bare}
-		case "converter":
-			return &converterConn{bare}
+		lean := leanConn{bareConn{b.server}}
+		if variant == "lean" {
+			return &lean
 		}
-		return &fullConn{legacyConn{bare}}
+		return &fullConn{lean}
 	}}
 	cfg := Config{Schema: b.schema, KMS: noKMS{}}
 	for _, f := range change {
@@ -428,12 +395,29 @@ func newBench(t testing.TB, variant string, change ...func(*Config)) *bench {
 		t.Fatal(err)
 	}
 	b.cn = cn.(*connector)
-	b.cn.st.plans = b.plans
-	b.cn.st.ring.ready.Store(&openRing{keySource: b.keys})
+	b.with(b.plans, b.keys)
 	b.db = sql.OpenDB(b.cn)
 	b.db.SetMaxOpenConns(1)
 	t.Cleanup(func() { _ = b.db.Close() })
 	return b
+}
+
+// with has the connections made from now on planned and sealed with what is given; nil planner: the real one.
+func (b *bench) with(plans front.Planner, keys front.KeySource) {
+	cfg := b.cn.frontConfig()
+	cfg.Planner, cfg.Keys = plans, keys
+	b.cn.db = front.New(cfg)
+}
+
+// conn returns a connection that converts no arguments.
+func (b *bench) conn(t testing.TB) *conn {
+	t.Helper()
+	c, err := b.cn.connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.check.nvc = nil
+	return c
 }
 
 // col returns a column of the bench's schema.
@@ -451,7 +435,7 @@ func (b *bench) cell(t testing.TB, name string, v any) []byte {
 	if col.Suite() == codec.SuiteDeterministic {
 		id = b.keys.live[0]
 	}
-	key, err := b.keys.key(keyColumn(col), id)
+	key, err := b.keys.key(front.KeyColumn(col), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -480,7 +464,7 @@ func (b *bench) open(t *testing.T, name string, v any) any {
 	if err != nil {
 		t.Fatalf("%s: sent something that is not a cell: %v", name, err)
 	}
-	key, err := b.keys.key(keyColumn(b.col(name)), h.KeyID)
+	key, err := b.keys.key(front.KeyColumn(b.col(name)), h.KeyID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func TestForwarding(t *testing.T) {
 			must(t, c.Close())
 		}},
 	}
-	for _, variant := range []string{"bare", "legacy", "full"} {
+	for _, variant := range []string{"lean", "full"} {
 		for _, op := range ops {
 			t.Run(variant+"/"+op.name, func(t *testing.T) {
 				b := newBench(t, variant)
@@ -99,7 +99,7 @@ func TestForwarding(t *testing.T) {
 
 // Optional interfaces are there only where they may be.
 func TestValidatorOnlyWithInner(t *testing.T) {
-	for variant, want := range map[string]bool{"bare": false, "legacy": false, "full": true} {
+	for variant, want := range map[string]bool{"lean": false, "full": true} {
 		b := newBench(t, variant)
 		c, err := b.cn.Connect(context.Background())
 		if err != nil {
@@ -111,37 +111,32 @@ func TestValidatorOnlyWithInner(t *testing.T) {
 	}
 }
 
-func TestConverterOnlyWithInner(t *testing.T) {
-	for variant, want := range map[string]bool{"bare": false, "full": false, "converter": true} {
-		b := newBench(t, variant)
-		c, _ := b.cn.Connect(context.Background())
-		st, err := c.Prepare("p")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, got := st.(sqldriver.ColumnConverter); got != want {
-			t.Errorf("%s: ColumnConverter %t, want %t", variant, got, want)
-		}
-	}
+// bareStmts prepares statements that lack the interfaces with contexts.
+type bareStmts struct{ leanConn }
+
+func (c *bareStmts) PrepareContext(_ context.Context, query string) (sqldriver.Stmt, error) {
+	return &bareStmt{s: c.s, query: query}, nil
 }
 
-// What no inner connection supports is refused with database/sql's own words.
-func TestBeginWithoutOptions(t *testing.T) {
-	b := newBench(t, "bare")
-	plain := sql.OpenDB(&fakeConnector{open: b.inner.open})
-	defer plain.Close()
-	for _, opts := range []*sql.TxOptions{{Isolation: sql.LevelSerializable}, {ReadOnly: true}} {
-		_, got := b.db.BeginTx(context.Background(), opts)
-		_, want := plain.BeginTx(context.Background(), opts)
-		if got == nil || want == nil || got.Error() != want.Error() {
-			t.Errorf("%+v: %v, want %v", opts, got, want)
-		}
+// A driver from before contexts is refused when it connects, and its statements when they are prepared.
+func TestDriversWithoutContexts(t *testing.T) {
+	b := newBench(t, "full")
+	b.inner.open = func() sqldriver.Conn { return &bareConn{b.server} }
+	if err := b.db.Ping(); err == nil || !strings.Contains(err.Error(), "*driver.bareConn") {
+		t.Errorf("Ping() = %v, want an error that names the type of the connection", err)
+	}
+	if got := b.server.calls(); !slices.Equal(got, []string{"Close"}) {
+		t.Errorf("the connection got %q, want that it is closed", got)
+	}
+	b.inner.open = func() sqldriver.Conn { return &bareStmts{leanConn{bareConn{b.server}}} }
+	if _, err := b.db.Prepare("s"); err == nil || !strings.Contains(err.Error(), "*driver.bareStmt") {
+		t.Errorf("Prepare() = %v, want an error that names the type of the statement", err)
 	}
 }
 
 // ErrSkip of the inner connection makes database/sql prepare, and the plan applies there.
 func TestErrSkip(t *testing.T) {
-	for _, variant := range []string{"bare", "full"} {
+	for _, variant := range []string{"lean", "full"} {
 		t.Run(variant, func(t *testing.T) {
 			b := newBench(t, variant)
 			b.server.skip = true
@@ -188,9 +183,7 @@ func TestPlainArguments(t *testing.T) {
 		{"checker fails", "full", func(*sqldriver.NamedValue) error { return errors.New("no") }, []any{1}},
 		{"checker fails on a name", "full", func(*sqldriver.NamedValue) error { return errors.New("no") }, []any{sql.Named("n", 1)}},
 		{"named", "full", nil, []any{sql.Named("n", 1)}},
-		{"named below legacy", "legacy", nil, []any{sql.Named("n", 1)}},
-		{"bare", "bare", nil, []any{1, inPtr{"v"}}},
-		{"converter", "converter", nil, []any{1, inPtr{"v"}}},
+		{"lean", "lean", nil, []any{1, inPtr{"v"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -229,7 +222,7 @@ func TestPlainArgumentsPassAsTheyAre(t *testing.T) {
 	plan := &sqlplan.Plan{}
 	b.plans.onPlan = func(context.Context, string, *sqlplan.Env) (*sqlplan.Plan, error) { return plan, nil }
 	if n := testing.AllocsPerRun(100, func() {
-		if _, err := own.analyse(ctx, "x", args, false); err != nil {
+		if _, err := own.prepareCall(ctx, "x", args, false); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -269,7 +262,7 @@ func TestStatsAndClose(t *testing.T) {
 		t.Errorf("Stats: %+v %t", s, ok)
 	}
 	other := newBench(t, "full")
-	other.cn.st.ring.ready.Store(nil)
+	other.with(other.plans, nil)
 	if s, ok := Stats(other.db); !ok || s.Hits != 0 {
 		t.Errorf("Stats before the first key: %+v %t", s, ok)
 	}

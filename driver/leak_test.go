@@ -55,7 +55,7 @@ func TestNoErrorHoldsAValue(t *testing.T) {
 		for _, arg := range args {
 			_, err := b.db.Exec("arg", arg)
 			errs = append(errs, err)
-			if errors.As(err, new(*CellError)) && !strings.Contains(err.Error(), "argument $1") {
+			if ce := new(CellError); errors.As(err, &ce) && ce.Op == "seal" && ce.Where != "argument $1" {
 				t.Errorf("%s of %T does not say where: %v", name, arg, err)
 			}
 		}

@@ -11,54 +11,59 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/codec"
-	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/schema"
 )
 
-// This file is the only one that knows pgx. All that it adds to what any driver gets is:
-// pgx's leading options and query rewriters, Go slices for arrays, the transaction status
-// and the settings that the server reports, and COPY.
-
-// pgxConn is a connection of pgx's database/sql driver.
+// pgxConn is a connection of pgx's database/sql driver. What pgx's adds to what any driver gets is: its leading options and query
+// rewriters, Go slices for arrays, the transaction status and the settings that the server reports, and COPY.
 type pgxConn struct {
+	contextConn
 	std *stdlib.Conn
-	// caches says that pgx prepares and caches every statement by its text.
-	caches bool
 }
 
-// asPGX returns nil if inner is not pgx's.
-func asPGX(inner sqldriver.Conn) *pgxConn {
-	std, ok := inner.(*stdlib.Conn)
-	if !ok {
-		return nil
+func (c *pgxConn) raw() sqldriver.Conn { return c.std }
+
+// copies is true: pgx encodes arguments before it returns, and makes a copy of each bytea that it reads.
+func (c *pgxConn) copies() bool { return true }
+
+// TxStatus implements front.Conn.
+func (c *pgxConn) TxStatus() byte { return c.std.Conn().PgConn().TxStatus() }
+
+// Parameter implements front.Conn.
+func (c *pgxConn) Parameter(name string) string { return c.std.Conn().PgConn().ParameterStatus(name) }
+
+// checker has every value taken as it is, as pgx does.
+func (c *pgxConn) checker(sqldriver.Stmt) argChecker { return argChecker{all: true} }
+
+// array returns Go slices, which pgx encodes in every mode.
+func (c *pgxConn) array(storage dbcatalog.Storage, cells [][]byte) any {
+	if storage != dbcatalog.StorageText {
+		return cells
 	}
-	mode := std.Conn().Config().DefaultQueryExecMode
-	return &pgxConn{std: std, caches: mode == pgx.QueryExecModeCacheStatement || mode == pgx.QueryExecModeCacheDescribe}
-}
-
-// inTx reports whether a transaction is open, or failed and not yet rolled back.
-func (c *pgxConn) inTx() bool { return c.std.Conn().PgConn().TxStatus() != 'I' }
-
-// nonstandardStrings reports whether the server said that standard_conforming_strings is
-// off.
-func (c *pgxConn) nonstandardStrings() bool {
-	return c.std.Conn().PgConn().ParameterStatus("standard_conforming_strings") == "off"
-}
-
-// foreignEncoding reports whether the server takes the texts for ones of an encoding in which a
-// byte that is ASCII in UTF-8 can be a part of another character: it would find other strings
-// and names in them than the analysis. Servers have none of these, so that a client asked for it.
-func (c *pgxConn) foreignEncoding() bool {
-	switch c.std.Conn().PgConn().ParameterStatus("client_encoding") {
-	case "BIG5", "GB18030", "GBK", "JOHAB", "SHIFT_JIS_2004", "SJIS", "UHC":
-		return true
+	texts := make([]*string, len(cells))
+	for i, cell := range cells {
+		if cell != nil {
+			t := codec.EncodeText(cell)
+			texts[i] = &t
+		}
 	}
-	return false
+	return texts
 }
 
-// searchPath is the search path that the server reported last; "" before PostgreSQL 18.
-func (c *pgxConn) searchPath() string {
-	return c.std.Conn().PgConn().ParameterStatus("search_path")
+// Query implements dbcatalog.Querier.
+func (c *pgxConn) Query(ctx context.Context, text string, params ...sqldriver.Value) ([]dbcatalog.Row, error) {
+	return ownQuery(ctx, c, text, ownMode(params))
+}
+
+// Exec implements dbcatalog.Querier.
+func (c *pgxConn) Exec(ctx context.Context, text string, params ...sqldriver.Value) (int64, error) {
+	return ownExec(ctx, c, text, ownMode(params))
+}
+
+// ownMode adds the mode for our own statements: one round trip, nothing cached, and independent of the connection's default.
+func ownMode(params []sqldriver.Value) []sqldriver.NamedValue {
+	return prepend([]sqldriver.NamedValue{{Ordinal: 1, Value: pgx.QueryExecModeExec}}, ownArgs(params), nil)
 }
 
 // resetsSession reports whether connections of a connector may run code of the program's
@@ -82,10 +87,9 @@ func resetsSession(cn sqldriver.Connector) bool {
 	return true
 }
 
-// options splits pgx's leading options off, as pgx does (Conn.Query and Conn.Exec). A
-// rewriter is applied here and now, so that what it makes is what is analysed, and what
-// is sent; pgx does not get it.
-func (c *pgxConn) options(ctx context.Context, query string, args []sqldriver.NamedValue, isQuery bool) (
+// split splits pgx's leading options off, as pgx does (Conn.Query and Conn.Exec). A rewriter is applied here and now, so that what it
+// makes is what is analysed, and what is sent; pgx does not get it.
+func (c *pgxConn) split(ctx context.Context, query string, args []sqldriver.NamedValue, isQuery bool) (
 	text string, opts, rest []sqldriver.NamedValue, err error,
 ) {
 	n, rewriters := 0, 0
@@ -141,46 +145,6 @@ func (c *pgxConn) isRewriter(v any) bool {
 	return false
 }
 
-// refuseRewriter refuses pgx's query rewriters where they would reach pgx and make another
-// text of the one that was analysed. pgx takes them from among the leading options only.
-func refuseRewriter(args []sqldriver.NamedValue, where string) error {
-	for i := range args {
-		switch args[i].Value.(type) {
-		case pgx.QueryExecMode, pgx.QueryResultFormats, pgx.QueryResultFormatsByOID:
-		case pgx.QueryRewriter:
-			return &QueryError{
-				Class:  sqlplan.ClassUnsupported,
-				Reason: "a pgx query rewriter with " + where,
-				Hint:   "give the arguments in order, with a statement that is not prepared, or rewrite the text before it is given",
-			}
-		default:
-			return nil
-		}
-	}
-	return nil
-}
-
-// uncached adds the mode that leaves pgx's statement cache alone, unless the caller chose
-// a mode.
-func (c *pgxConn) uncached(opts []sqldriver.NamedValue) []sqldriver.NamedValue {
-	if !c.caches {
-		return opts
-	}
-	for _, o := range opts {
-		if _, ok := o.Value.(pgx.QueryExecMode); ok {
-			return opts
-		}
-	}
-	mode := sqldriver.NamedValue{Ordinal: 1, Value: pgx.QueryExecModeDescribeExec}
-	return append([]sqldriver.NamedValue{mode}, opts...)
-}
-
-// lookup adds the mode for our own catalog queries: one round trip, nothing cached, and
-// independent of the connection's default.
-func (c *pgxConn) lookup(args []sqldriver.NamedValue) []sqldriver.NamedValue {
-	return prepend([]sqldriver.NamedValue{{Ordinal: 1, Value: pgx.QueryExecModeExec}}, args, nil)
-}
-
 // copyFrom runs COPY with rows from next, which returns nil at the end.
 func (c *pgxConn) copyFrom(ctx context.Context, table, columns []string, next func() ([]any, error)) (int64, error) {
 	return c.std.Conn().CopyFrom(ctx, pgx.Identifier(table), columns, pgx.CopyFromFunc(next))
@@ -219,12 +183,11 @@ var arrayOIDs = map[codec.Kind]uint32{
 	schema.Date: pgtype.DateArrayOID, schema.Timestamp: pgtype.TimestampArrayOID,
 }
 
-// scanNative scans the text of a value into a destination that database/sql does not know
-// but pgx does, such as a slice. elements says that the value is an array of the kind.
-func (c *pgxConn) scanNative(kind codec.Kind, elements bool, text string, dest any) error {
+// scan scans into what pgx knows besides: slices, maps and structs.
+func (c *pgxConn) scan(kind codec.Kind, array bool, text string, dest any) (bool, error) {
 	oid := arrayOIDs[kind]
 	switch {
-	case elements:
+	case array:
 	case kind == schema.TextArray:
 		oid = pgtype.TextArrayOID
 	case kind == schema.IntArray:
@@ -238,5 +201,5 @@ func (c *pgxConn) scanNative(kind codec.Kind, elements bool, text string, dest a
 	default:
 		oid = pgtype.TextOID
 	}
-	return c.std.Conn().TypeMap().Scan(oid, pgx.TextFormatCode, []byte(text), dest)
+	return true, c.std.Conn().TypeMap().Scan(oid, pgx.TextFormatCode, []byte(text), dest)
 }

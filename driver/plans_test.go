@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	sqldriver "database/sql/driver"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"reflect"
@@ -190,17 +191,18 @@ func TestLiterals(t *testing.T) {
 		array   bool
 		value   any
 		want    func(b *bench) string
+		param   string // in a prepared statement
 	}{
-		{"bytea", Postgres, dbcatalog.StorageBytes, false, "a", func(b *bench) string { return `'\x` + hexOf(b, "a") + `'::bytea` }},
-		{"text", Postgres, dbcatalog.StorageText, false, "a", func(b *bench) string { return "'" + codec.EncodeText(b.cell(t, "email", "a")) + "'" }},
-		{"blob", SQLite, dbcatalog.StorageBytes, false, "a", func(b *bench) string { return "X'" + hexOf(b, "a") + "'" }},
+		{"bytea", Postgres, dbcatalog.StorageBytes, false, "a", func(b *bench) string { return `'\x` + hexOf(b, "a") + `'::bytea` }, "$1::pg_catalog.bytea"},
+		{"text", Postgres, dbcatalog.StorageText, false, "a", func(b *bench) string { return "'" + codec.EncodeText(b.cell(t, "email", "a")) + "'" }, "$1::pg_catalog.text"},
+		{"blob", SQLite, dbcatalog.StorageBytes, false, "a", func(b *bench) string { return "X'" + hexOf(b, "a") + "'" }, "?1"},
 		{"array", Postgres, dbcatalog.StorageBytes, true, `{a,NULL,"b,c"}`, func(b *bench) string {
 			return `'{"\\x` + hexOf(b, "a") + `",NULL,"\\x` + hexOf(b, "b,c") + `"}'::bytea[]`
-		}},
+		}, "$1::pg_catalog.bytea[]"},
 		{"text array", Postgres, dbcatalog.StorageText, true, `{a}`, func(b *bench) string {
 			return `'{"` + codec.EncodeText(b.cell(t, "email", "a")) + `"}'::text[]`
-		}},
-		{"empty array", Postgres, dbcatalog.StorageBytes, true, `{}`, func(*bench) string { return `'{}'::bytea[]` }},
+		}, "$1::pg_catalog.text[]"},
+		{"empty array", Postgres, dbcatalog.StorageBytes, true, `{}`, func(*bench) string { return `'{}'::bytea[]` }, "$1::pg_catalog.bytea[]"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -218,8 +220,19 @@ func TestLiterals(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.server.lastQuery = ""
-			if _, err := st.Exec(); err != nil || b.server.lastQuery != want {
-				t.Errorf("prepared: sent %s, %v", b.server.lastQuery, err)
+			if _, err := st.Exec(); err != nil || b.server.lastQuery != "VALUES ("+tt.param+", 1)" || len(b.server.lastArgs) != 1 {
+				t.Fatalf("prepared: sent %s with %d arguments, %v", b.server.lastQuery, len(b.server.lastArgs), err)
+			}
+			// Deterministic: the same cells as in the text.
+			var stored string
+			switch v := b.server.lastArgs[0].Value.(type) {
+			case []byte:
+				stored = hex.EncodeToString(v)
+			case string:
+				stored = v
+			}
+			if !strings.Contains(want, stored) || stored == "" {
+				t.Errorf("prepared: the argument is %v, want the cell of %s", b.server.lastArgs[0].Value, want)
 			}
 		})
 	}

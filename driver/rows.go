@@ -6,71 +6,47 @@ import (
 	"errors"
 	"io"
 	"reflect"
-	"strings"
 
-	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
-// openRows returns rows whose sealed columns are opened: the inner rows themselves when
-// the plan says that there are none.
-func (c *conn) openRows(ctx context.Context, inner sqldriver.Rows, p *sqlplan.Plan, query string) (sqldriver.Rows, error) {
+// openRows returns rows whose sealed columns are opened: the underlying rows themselves when the plan says that there are none.
+func (c *conn) openRows(ctx context.Context, under sqldriver.Rows, p *sqlplan.Plan, query string) (sqldriver.Rows, error) {
 	if !p.Sealed || !p.ResultsSealed() {
-		return inner, nil
+		return under, nil
 	}
-	names := inner.Columns()
-	if !describes(p, names, c.st.cfg.Dialect) {
-		fresh, err := c.planAfresh(ctx, query, p.SearchKeys)
+	labels := under.Columns()
+	if !p.Describes(labels, c.db().Config().Dialect) {
+		fresh, err := c.session.PlanResult(ctx, query, p, labels)
 		if err != nil {
-			return nil, errors.Join(c.st.refusal(ctx, err), inner.Close())
-		}
-		if !describes(fresh, names, c.st.cfg.Dialect) {
-			return nil, errors.Join(errResultColumns, inner.Close())
+			return nil, errors.Join(c.db().Refused(ctx, err), under.Close())
 		}
 		p = fresh
 	}
-	r := &rows{c: c, ctx: ctx, inner: inner}
+	r := &rows{c: c, ctx: ctx, under: under}
 	sealed := 0
-	for i := range names {
-		if res := p.Result(i, len(names)); len(res.Columns) > 0 {
+	for i := range labels {
+		if res := p.Result(i, len(labels)); len(res.Columns) > 0 {
 			sealed++
 		}
 	}
-	r.openers = make([]opener, 0, sealed)
-	for i, name := range names {
-		if res := p.Result(i, len(names)); len(res.Columns) > 0 {
-			r.openers = append(r.openers, newOpener(c, i, name, res))
+	r.openers = make([]front.Opener, 0, sealed)
+	for i, label := range labels {
+		if res := p.Result(i, len(labels)); len(res.Columns) > 0 {
+			r.openers = append(r.openers, c.session.NewOpener(i, label, res, c.under.copies()))
 		}
 	}
 	return r, nil
 }
 
-var errResultColumns = errors.New("colseal: the statement was executed, but its result has other columns than its text and the catalog say, " +
-	"so that it is not known which are sealed — name the columns instead of *, and run it again if tables were changed meanwhile")
-
-// describes reports whether a plan fits the columns of a result.
-func describes(p *sqlplan.Plan, names []string, d dialect.Dialect) bool {
-	n := len(names)
-	if width, exact := p.Width(); n < width || (exact && n != width) {
-		return false
-	}
-	for i, name := range names {
-		want := p.Result(i, n).Name
-		// SQLite reports a column as it was declared or as it was written.
-		if want != "" && want != name && (d != SQLite || !strings.EqualFold(want, name)) {
-			return false
-		}
-	}
-	return true
-}
-
 // rows opens sealed columns as they are read. The methods for optional interfaces answer
-// as database/sql does when the inner rows lack one.
+// as database/sql does when the underlying rows lack one.
 type rows struct {
 	c       *conn
 	ctx     context.Context // of the query: database/sql closes the rows when it ends
-	inner   sqldriver.Rows
-	openers []opener          // of the sealed columns, in order
+	under   sqldriver.Rows
+	openers []front.Opener    // of the sealed columns, in order
 	buf     []sqldriver.Value // the current row, where rows are scanned by column (rows_go127.go)
 	further bool              // in a result set after the first
 	read    uint64            // rows
@@ -86,63 +62,58 @@ var (
 )
 
 // Columns implements driver.Rows.
-func (r *rows) Columns() []string { return r.inner.Columns() }
+func (r *rows) Columns() []string { return r.under.Columns() }
 
 // Close implements driver.Rows.
 func (r *rows) Close() error {
-	r.tally()
-	return r.inner.Close()
+	r.c.db().CountRead(r.openers, r.read)
+	r.read = 0
+	return r.under.Close()
 }
 
 // Next implements driver.Rows. After an error dest holds nothing of a sealed column.
 func (r *rows) Next(dest []sqldriver.Value) error {
-	if err := r.inner.Next(dest); err != nil {
+	if err := r.under.Next(dest); err != nil {
 		if err != io.EOF {
-			r.note(err)
+			r.c.session.NoteError(err)
 		}
 		return err
 	}
 	r.read++
 	for i := range r.openers {
 		o := &r.openers[i]
-		if o.index >= len(dest) {
+		at := o.Index()
+		if at >= len(dest) {
 			continue
 		}
-		v, err := o.open(r.ctx, dest[o.index])
+		v, err := o.Open(r.ctx, dest[at])
 		if err != nil {
 			r.blank(dest)
 			return err
 		}
-		dest[o.index] = v
+		dest[at] = v
 	}
 	return nil
 }
 
 func (r *rows) blank(dest []sqldriver.Value) {
 	for i := range r.openers {
-		if at := r.openers[i].index; at < len(dest) {
+		if at := r.openers[i].Index(); at < len(dest) {
 			dest[at] = nil
 		}
 	}
 }
 
-func (r *rows) note(err error) {
-	if staleCatalog(err) {
-		r.c.st.forgetCatalog("the server says that a table changed")
-	}
-	r.c.undone(err)
-}
-
 // HasNextResultSet implements driver.RowsNextResultSet.
 func (r *rows) HasNextResultSet() bool {
-	n, ok := r.inner.(sqldriver.RowsNextResultSet)
+	n, ok := r.under.(sqldriver.RowsNextResultSet)
 	return ok && n.HasNextResultSet()
 }
 
 // NextResultSet implements driver.RowsNextResultSet. A plan describes one result set, so
 // a further one cannot be opened.
 func (r *rows) NextResultSet() error {
-	n, ok := r.inner.(sqldriver.RowsNextResultSet)
+	n, ok := r.under.(sqldriver.RowsNextResultSet)
 	if !ok {
 		return io.EOF
 	}
@@ -153,9 +124,9 @@ func (r *rows) NextResultSet() error {
 }
 
 // sealed returns the opener of a column, or nil.
-func (r *rows) sealed(i int) *opener {
+func (r *rows) sealed(i int) *front.Opener {
 	for at := range r.openers {
-		if r.openers[at].index == i {
+		if r.openers[at].Index() == i {
 			return &r.openers[at]
 		}
 	}
@@ -165,9 +136,9 @@ func (r *rows) sealed(i int) *opener {
 // ColumnTypeScanType implements driver.RowsColumnTypeScanType.
 func (r *rows) ColumnTypeScanType(i int) reflect.Type {
 	if o := r.sealed(i); o != nil {
-		return o.columnType().scan
+		return r.columnType(o).scan
 	}
-	if t, ok := r.inner.(sqldriver.RowsColumnTypeScanType); ok {
+	if t, ok := r.under.(sqldriver.RowsColumnTypeScanType); ok {
 		return t.ColumnTypeScanType(i)
 	}
 	return reflect.TypeFor[any]()
@@ -176,9 +147,9 @@ func (r *rows) ColumnTypeScanType(i int) reflect.Type {
 // ColumnTypeDatabaseTypeName implements driver.RowsColumnTypeDatabaseTypeName.
 func (r *rows) ColumnTypeDatabaseTypeName(i int) string {
 	if o := r.sealed(i); o != nil {
-		return o.columnType().name
+		return r.columnType(o).name
 	}
-	if t, ok := r.inner.(sqldriver.RowsColumnTypeDatabaseTypeName); ok {
+	if t, ok := r.under.(sqldriver.RowsColumnTypeDatabaseTypeName); ok {
 		return t.ColumnTypeDatabaseTypeName(i)
 	}
 	return ""
@@ -187,10 +158,10 @@ func (r *rows) ColumnTypeDatabaseTypeName(i int) string {
 // ColumnTypeLength implements driver.RowsColumnTypeLength.
 func (r *rows) ColumnTypeLength(i int) (int64, bool) {
 	if o := r.sealed(i); o != nil {
-		t := o.columnType()
+		t := r.columnType(o)
 		return t.length, t.length > 0
 	}
-	if t, ok := r.inner.(sqldriver.RowsColumnTypeLength); ok {
+	if t, ok := r.under.(sqldriver.RowsColumnTypeLength); ok {
 		return t.ColumnTypeLength(i)
 	}
 	return 0, false
@@ -199,7 +170,7 @@ func (r *rows) ColumnTypeLength(i int) (int64, bool) {
 // ColumnTypeNullable implements driver.RowsColumnTypeNullable: NULL is stored as NULL, so
 // that the stored column answers for sealed ones too.
 func (r *rows) ColumnTypeNullable(i int) (nullable, ok bool) {
-	if t, ok := r.inner.(sqldriver.RowsColumnTypeNullable); ok {
+	if t, ok := r.under.(sqldriver.RowsColumnTypeNullable); ok {
 		return t.ColumnTypeNullable(i)
 	}
 	return false, false
@@ -210,7 +181,7 @@ func (r *rows) ColumnTypePrecisionScale(i int) (precision, scale int64, ok bool)
 	if r.sealed(i) != nil {
 		return 0, 0, false
 	}
-	if t, ok := r.inner.(sqldriver.RowsColumnTypePrecisionScale); ok {
+	if t, ok := r.under.(sqldriver.RowsColumnTypePrecisionScale); ok {
 		return t.ColumnTypePrecisionScale(i)
 	}
 	return 0, 0, false

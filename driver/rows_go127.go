@@ -10,29 +10,31 @@ import (
 	"io"
 	"reflect"
 	"time"
+
+	"github.com/colseal/colseal/internal/front"
 )
 
 // From Go 1.27 on database/sql scans by column if the rows let it. The methods are there
-// whether the inner rows have them or not: without them below they do what database/sql
+// whether the underlying rows have them or not: without them below they do what database/sql
 // does with Next, except that the error of a failed conversion does not quote plaintext.
 var _ sqldriver.RowsColumnScanner = (*rows)(nil)
 
 // NextRow implements driver.RowsColumnScanner.
 func (r *rows) NextRow() error {
 	var err error
-	if sc, ok := r.inner.(sqldriver.RowsColumnScanner); ok {
+	if sc, ok := r.under.(sqldriver.RowsColumnScanner); ok {
 		err = sc.NextRow()
 	} else {
 		if r.buf == nil {
-			r.buf = make([]sqldriver.Value, len(r.inner.Columns()))
+			r.buf = make([]sqldriver.Value, len(r.under.Columns()))
 		}
-		err = r.inner.Next(r.buf)
+		err = r.under.Next(r.buf)
 	}
 	switch {
 	case err == nil:
 		r.read++
 	case err != io.EOF:
-		r.note(err)
+		r.c.session.NoteError(err)
 	}
 	return err
 }
@@ -41,7 +43,7 @@ func (r *rows) NextRow() error {
 func (r *rows) ScanColumn(scanCtx sqldriver.ScanContext, i int, dest any) error {
 	o := r.sealed(i)
 	if o == nil {
-		if sc, ok := r.inner.(sqldriver.RowsColumnScanner); ok {
+		if sc, ok := r.under.(sqldriver.RowsColumnScanner); ok {
 			return sc.ScanColumn(scanCtx, i, dest)
 		}
 		return sql.ConvertAssign(scanCtx, dest, r.buf[i])
@@ -50,16 +52,16 @@ func (r *rows) ScanColumn(scanCtx sqldriver.ScanContext, i int, dest any) error 
 	if err != nil {
 		return err
 	}
-	v, err := o.open(r.ctx, stored)
+	v, err := o.Open(r.ctx, stored)
 	if err != nil {
 		return err
 	}
-	return o.assign(scanCtx, dest, v)
+	return r.assign(o, scanCtx, dest, v)
 }
 
-// stored returns the value of a sealed column as the inner rows have it.
+// stored returns the value of a sealed column as the underlying rows have it.
 func (r *rows) stored(i int) (any, error) {
-	sc, ok := r.inner.(sqldriver.RowsColumnScanner)
+	sc, ok := r.under.(sqldriver.RowsColumnScanner)
 	if !ok {
 		return r.buf[i], nil
 	}
@@ -82,7 +84,7 @@ func (g *grab) Scan(v any) error {
 
 // assign stores a plaintext. Errors of conversions quote what they convert, so they are
 // replaced, but for those of the caller's own Scanner.
-func (o *opener) assign(scanCtx sqldriver.ScanContext, dest, v any) error {
+func (r *rows) assign(o *front.Opener, scanCtx sqldriver.ScanContext, dest, v any) error {
 	if _, ok := dest.(sql.Scanner); ok {
 		return sql.ConvertAssign(scanCtx, dest, v)
 	}
@@ -91,15 +93,17 @@ func (o *opener) assign(scanCtx sqldriver.ScanContext, dest, v any) error {
 		return sql.ConvertAssign(scanCtx, dest, v) // its error is about dest
 	}
 	var err error
-	if text, ok := asText(v); ok && o.c.pg != nil && nativeDest(t) {
-		err = o.c.pg.scanNative(o.kind(), o.array, text, dest)
-	} else {
+	scanned := false
+	if text, ok := asText(v); ok && nativeDest(t) {
+		scanned, err = r.c.under.scan(o.Kind(), o.Array(), text, dest)
+	}
+	if !scanned {
 		err = sql.ConvertAssign(scanCtx, dest, v)
 	}
 	if err == nil {
 		return nil
 	}
-	return openError(o.cols[0], o.where(), fmt.Errorf("%w into a %s", errScan, t))
+	return front.OpenError(o.Column(), o.Where(), fmt.Errorf("%w into a %s", errScan, t))
 }
 
 var errScan = errors.New("the value cannot be converted")

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -229,28 +229,8 @@ func TestRawForgetsTheCatalog(t *testing.T) {
 	exec(held, 4)
 }
 
-// PostgreSQL 18 tells of each change of the search path.
-func TestReportedSearchPath(t *testing.T) {
-	s := session{known: true, Session: dbcatalog.Session{Setting: "app"}}
-	s.report("")
-	if !s.known || s.reported {
-		t.Error("a server that does not report it")
-	}
-	s.report("app")
-	if !s.known || !s.reported {
-		t.Error("the same path")
-	}
-	gen := s.gen
-	s.report("other")
-	if s.known || s.gen == gen {
-		t.Error("another path was not noticed")
-	}
-	s.known, s.Setting = true, "other"
-	s.report("")
-	if s.known {
-		t.Error("an empty path was not noticed")
-	}
-}
+// otherConnector is a connector that is not known.
+type otherConnector struct{ sqldriver.Connector }
 
 func TestWhoResetsSessions(t *testing.T) {
 	reset := func(context.Context, *pgx.Conn) error { return nil }
@@ -268,7 +248,7 @@ func TestWhoResetsSessions(t *testing.T) {
 		"pool":                    {stdlib.GetPoolConnector(nil), false},
 		"connector, resetting":    {stdlib.GetConnector(pgx.ConnConfig{}, stdlib.OptionResetSession(reset)), true},
 		"pool, resetting":         {stdlib.GetPoolConnector(nil, stdlib.OptionResetSession(reset)), true},
-		"another connector":       {unclosed{stdlib.GetConnector(pgx.ConnConfig{})}, true},
+		"another connector":       {otherConnector{stdlib.GetConnector(pgx.ConnConfig{})}, true},
 		"a connector of a driver": {dsnConnector{}, true},
 	} {
 		if got := resetsSession(tt.cn); got != tt.want {
@@ -277,62 +257,37 @@ func TestWhoResetsSessions(t *testing.T) {
 	}
 }
 
-// An answer that was asked for before a change is not kept after it.
-func TestFactCacheGenerations(t *testing.T) {
-	f := newFactCache()
-	k := factKey{name: "users"}
-	_, _, gen := f.get(k)
-	f.forget()
-	f.put(k, &dbcatalog.Relation{}, gen)
-	if _, ok, _ := f.get(k); ok {
-		t.Error("a fact from before a change was kept")
-	}
-	_, _, gen = f.get(k)
-	f.put(k, nil, gen)
-	if rel, ok, _ := f.get(k); !ok || rel != nil {
-		t.Error("that there is no such table was not kept")
-	}
-	for i := range 2 * maxFacts {
-		f.put(factKey{name: string(rune(i + 1000))}, nil, gen)
-	}
-	if len(f.facts) > maxFacts {
-		t.Errorf("%d facts", len(f.facts))
-	}
-}
-
-// The keyring is opened when a key is first needed, again after a failure, and not after
-// Close.
-func TestRingOpensLazily(t *testing.T) {
+// The keyring is opened when a key is first needed, again after a failure, and not after Close.
+func TestKeyringOpensLazily(t *testing.T) {
 	b := newBench(t, "full")
-	b.cn.st.ring.ready.Store(nil)
+	b.with(b.plans, nil)
 	b.plans.plans["s"] = sealedPlan("s", sqlplan.Param{From: 1, Use: b.use("ssn")})
 	if _, err := b.db.Exec("plain", 1); err != nil {
 		t.Fatal(err)
 	}
-	if b.cn.st.ring.loaded() != nil {
-		t.Error("the keyring was opened for a plain statement")
+	if got := b.server.calls(); slices.ContainsFunc(got, func(call string) bool { return strings.Contains(call, "colseal_keys") }) {
+		t.Errorf("a plain statement opened the keyring: %q", got)
 	}
 	missing := &pgLikeError{state: "42P01"}
 	b.server.onRun = func(string, []sqldriver.NamedValue) (sqldriver.Rows, error) { return nil, missing }
 	var wg sync.WaitGroup
 	for range 4 {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			_, err := b.cn.st.ring.keys(context.Background())
+		wg.Go(func() {
+			_, err := b.cn.db.Keyring(context.Background())
 			if !errors.Is(err, ErrNoKeyTable) || !strings.Contains(err.Error(), "CREATE TABLE") {
-				t.Errorf("without a key table: %v", err)
+				t.Errorf("Keyring() without a key table = %v, want ErrNoKeyTable with the DDL", err)
 			}
-		}()
+		})
 	}
 	wg.Wait()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := b.cn.st.ring.keys(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("with a cancelled context: %v", err)
+	if _, err := b.cn.db.Keyring(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Keyring() with a cancelled context = %v, want context.Canceled", err)
 	}
+	b.server.onRun = nil
 	_ = b.db.Close()
-	if _, err := b.cn.st.ring.use(&openRing{keySource: b.keys}); !errors.Is(err, sql.ErrConnDone) {
-		t.Errorf("a keyring after Close: %v", err)
+	if _, err := b.cn.db.Keyring(context.Background()); !errors.Is(err, sql.ErrConnDone) {
+		t.Errorf("Keyring() after Close = %v, want sql.ErrConnDone", err)
 	}
 }

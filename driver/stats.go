@@ -11,11 +11,8 @@ import (
 // package. Before the first use of a key all counters are zero.
 func Stats(db *sql.DB) (keycache.Stats, bool) {
 	w, ok := db.Driver().(*wrapped)
-	if !ok || w.st == nil {
+	if !ok || w.db == nil {
 		return keycache.Stats{}, false
 	}
-	if keys := w.st.ring.loaded(); keys != nil {
-		return keys.Stats(), true
-	}
-	return keycache.Stats{}, true
+	return w.db.KeyStats(), true
 }

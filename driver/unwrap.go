@@ -4,12 +4,11 @@ import (
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 
 	"github.com/colseal/colseal/codec"
-	"github.com/colseal/colseal/internal/pgarray"
+	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -35,7 +34,7 @@ func unwrapValue(kind codec.Kind, v any) (any, error) {
 		case sqldriver.Valuer:
 			next, err := callValuer(t)
 			if err != nil {
-				return nil, valuerError{err}
+				return nil, front.ValuerError{Cause: err}
 			}
 			v = next
 			continue
@@ -87,8 +86,6 @@ func orNull(elems []any) any {
 	return elems
 }
 
-var errNoArray = fmt.Errorf("%w: the statement takes an array here: give a slice or an array literal", codec.ErrValue)
-
 // unwrapArray reduces an array argument to its elements, nil for NULL ones; nil means
 // that the array itself is NULL. It takes a slice or array of anything, pgx's array
 // types, and an array literal as a string or []byte.
@@ -98,18 +95,18 @@ func unwrapArray(kind codec.Kind, v any) ([]any, error) {
 		case nil:
 			return nil, nil
 		case string:
-			return literalElements(t)
+			return front.ArrayElements(t)
 		case []byte:
 			if t == nil {
 				return nil, nil
 			}
-			return literalElements(string(t))
+			return front.ArrayElements(string(t))
 		case sql.Out, *sql.Out:
 			return nil, fmt.Errorf("%w: an output parameter cannot be sealed", codec.ErrValue)
 		case sqldriver.Valuer:
 			next, err := callValuer(t)
 			if err != nil {
-				return nil, valuerError{err}
+				return nil, front.ValuerError{Cause: err}
 			}
 			v = next
 			continue
@@ -129,7 +126,7 @@ func unwrapArray(kind codec.Kind, v any) ([]any, error) {
 			v = rv.Elem().Interface()
 			continue
 		case reflect.String:
-			return literalElements(rv.String())
+			return front.ArrayElements(rv.String())
 		case reflect.Slice:
 			if rv.IsNil() {
 				return nil, nil
@@ -138,34 +135,20 @@ func unwrapArray(kind codec.Kind, v any) ([]any, error) {
 		case reflect.Array:
 			return unwrapElements(kind, rv)
 		}
-		return nil, errNoArray
+		return nil, front.ErrNoArray
 	}
-	return nil, errNoArray
+	return nil, front.ErrNoArray
 }
 
 func unwrapElements(kind codec.Kind, rv reflect.Value) ([]any, error) {
 	if rv.Type().Elem().Kind() == reflect.Uint8 {
-		return nil, errNoArray
+		return nil, front.ErrNoArray
 	}
 	elems := make([]any, rv.Len())
 	for i := range elems {
 		var err error
 		if elems[i], err = unwrapValue(kind, rv.Index(i).Interface()); err != nil {
 			return nil, err
-		}
-	}
-	return elems, nil
-}
-
-func literalElements(s string) ([]any, error) {
-	parsed, err := pgarray.Parse(s)
-	if err != nil {
-		return nil, errors.Join(errNoArray, err)
-	}
-	elems := make([]any, len(parsed))
-	for i, e := range parsed {
-		if !e.Null {
-			elems[i] = e.Text
 		}
 	}
 	return elems, nil

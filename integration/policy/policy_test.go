@@ -70,7 +70,7 @@ var only = map[string]string{
 	"github.com/pganalyze/pg_query_go":  "", // panics at start beside oliphant
 	"github.com/tink-crypto/tink-go/v2": "bench/...",
 	"github.com/stretchr/testify":       "",
-	"go.opentelemetry.io/otel":          "internal/telemetry driver examples/... integration/...", // keycache and kms tell, they do not know whom
+	"go.opentelemetry.io/otel":          "internal/telemetry internal/front driver examples/... integration/...", // keycache and kms tell, they do not know whom
 }
 
 // testsOnly is what no program may be made to link by importing us.

@@ -38,6 +38,10 @@ func (a *analysis) emit() (*Plan, error) {
 		return &Plan{Effects: a.effects, Statements: e.plan.Statements, Search: e.searches()}, nil
 	}
 	e.plan.Sealed = true
+	e.plan.TextOnly = slices.ContainsFunc(e.file.Statements, func(s sqlparse.Statement) bool {
+		_, ok := s.Stmt.(*sqlparse.Utility)
+		return ok
+	})
 	e.plan.Search = e.searches()
 	if err := e.settleValues(); err != nil {
 		return nil, err

@@ -8,7 +8,11 @@
 package sqlplan
 
 import (
+	"strconv"
+	"strings"
+
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/schema"
 )
@@ -55,6 +59,9 @@ type Plan struct {
 	// UnlistedInsert says that an INSERT into a sealed table has no column list, and that no
 	// catalog was at hand: which value goes to which column is a guess.
 	UnlistedInsert bool
+
+	// TextOnly says that the statement takes no parameters but its own, so that its literals must stay in the text.
+	TextOnly bool
 
 	// Returns says that the statement produces rows.
 	Returns bool
@@ -144,4 +151,28 @@ func (p *Plan) ResultsSealed() bool {
 		}
 	}
 	return false
+}
+
+// Describes reports whether the plan fits the labels of a result.
+func (p *Plan) Describes(labels []string, d dialect.Dialect) bool {
+	n := len(labels)
+	if width, exact := p.Width(); n < width || (exact && n != width) {
+		return false
+	}
+	for i, label := range labels {
+		want := p.Result(i, n).Name
+		// SQLite reports a column as it was declared or as it was written.
+		if want != "" && want != label && (d != dialect.SQLite || !strings.EqualFold(want, label)) {
+			return false
+		}
+	}
+	return true
+}
+
+// Describe names the caller's argument for a parameter.
+func (p *Param) Describe() string {
+	if p.Name != "" {
+		return "argument " + strconv.Quote(p.Name)
+	}
+	return "argument $" + strconv.Itoa(p.From)
 }

@@ -211,7 +211,7 @@ func storedCell(v driver.Value, tag uint16) ([]byte, error) {
 	switch v := v.(type) {
 	case []byte:
 		// A driver may give text as []byte. No cell begins like its text form.
-		if !bytes.HasPrefix(v, []byte(textPrefix)) {
+		if !bytes.HasPrefix(v, []byte(codec.TextPrefix)) {
 			return v, nil
 		}
 		return codec.DecodeText(v, tag)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -70,7 +71,7 @@ func (x postgresStatements) heads(c *column) string {
 		c.sql, tagEnd, x.starts(c))
 	if c.text {
 		head = fmt.Sprintf("CASE WHEN pg_catalog.substr(%[1]s, 1, %[2]d) = '%[3]s' THEN pg_catalog.substr(%[1]s, 1, %[4]d) ELSE '' END",
-			c.sql, len(textPrefix), textPrefix, headTextSize)
+			c.sql, len(codec.TextPrefix), codec.TextPrefix, headTextSize)
 	}
 	return "SELECT " + head + ", pg_catalog.count(*)::pg_catalog.text FROM " + x.t.name + " WHERE " + c.sql + " IS NOT NULL GROUP BY 1 ORDER BY 1"
 }
@@ -92,7 +93,7 @@ func (x postgresStatements) literal(c *column, head string) string {
 
 func (x postgresStatements) plain(c *column) string {
 	if c.text {
-		return fmt.Sprintf("pg_catalog.substr(%s, 1, %d) <> '%s'", c.sql, len(textPrefix), textPrefix)
+		return fmt.Sprintf("pg_catalog.substr(%s, 1, %d) <> '%s'", c.sql, len(codec.TextPrefix), codec.TextPrefix)
 	}
 	return fmt.Sprintf("pg_catalog.substr(%s, 1, %d) NOT IN (%s)", c.sql, tagEnd, x.starts(c))
 }
@@ -189,7 +190,7 @@ func (x sqliteStatements) starts(c *column) string {
 func (x sqliteStatements) head(c *column) string {
 	return fmt.Sprintf("CASE WHEN typeof(%[1]s) = 'blob' AND substr(%[1]s, 1, %[2]d) IN (%[3]s) THEN lower(hex(substr(%[1]s, 1, 8)))"+
 		" WHEN typeof(%[1]s) = 'text' AND substr(%[1]s, 1, %[4]d) = '%[5]s' COLLATE BINARY THEN substr(%[1]s, 1, %[6]d) ELSE '' END",
-		c.sql, tagEnd, x.starts(c), len(textPrefix), textPrefix, headTextSize)
+		c.sql, tagEnd, x.starts(c), len(codec.TextPrefix), codec.TextPrefix, headTextSize)
 }
 
 func (x sqliteStatements) heads(c *column) string {

@@ -190,15 +190,12 @@ func (r *resealer) findSQLiteKeys(ctx context.Context, t *table, rel *dbcatalog.
 	return errNoRowKey
 }
 
-// textPrefix begins the cells that are stored as text.
-var textPrefix = codec.EncodeText(nil)
-
 // The head of a stored value is what tells its key without opening it: of a cell in bytes
 // its header, in hexadecimal digits; of one in text the start that holds the header; ""
 // of anything else. It holds nothing of a plaintext.
-var (
-	headTextSize = len(textPrefix) + 11 // of base64: eight bytes, and two bits of what follows
-	tagEnd       = 4                    // of a header: version, suite and tag come first
+const (
+	headTextSize = len(codec.TextPrefix) + 11 // of base64: eight bytes, and two bits of what follows
+	tagEnd       = 4                          // of a header: version, suite and tag come first
 )
 
 // starts are the first bytes of the column's cells in both suites, since the column may have

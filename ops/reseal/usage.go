@@ -162,7 +162,7 @@ type cellHead struct {
 func readHead(s string, tag uint16) cellHead {
 	var raw []byte
 	var err error
-	if text, ok := strings.CutPrefix(s, textPrefix); ok {
+	if text, ok := strings.CutPrefix(s, codec.TextPrefix); ok {
 		// The last digit's lower bits belong to what follows.
 		raw, err = base64.RawURLEncoding.DecodeString(text + "A")
 	} else {

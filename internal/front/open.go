@@ -1,4 +1,4 @@
-package driver
+package front
 
 import (
 	"context"
@@ -18,15 +18,16 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// opener opens the cells of one result column. It remembers the last key, so that a
+// Opener opens the cells of one result column. It remembers the last key, so that a
 // column whose rows were sealed under one key asks the cache once.
-type opener struct {
-	c     *conn
+type Opener struct {
+	db    *DB
 	index int    // of the result column
 	name  string // its label
 	cols  []*schema.Column
+	tags  []uint16 // of cols
 	array bool
-	// private: the inner driver gives its []byte away, so that a cell may be opened in
+	// private: the driver below gives its []byte away, so that a cell may be opened in
 	// its own memory.
 	private bool
 
@@ -35,15 +36,30 @@ type opener struct {
 	opened telemetry.Cells
 }
 
-func newOpener(c *conn, index int, name string, res sqlplan.Result) opener {
-	return opener{c: c, index: index, name: name, cols: res.Columns, array: res.Array, private: c.pg != nil}
+// NewOpener returns the Opener of result column index, which is labelled name and holds what res says. private says that each
+// []byte of the result belongs to whoever reads it, so that a cell may be opened in its own memory.
+func (s *Session) NewOpener(index int, name string, res sqlplan.Result, private bool) Opener {
+	o := Opener{db: s.db, index: index, name: name, cols: res.Columns, array: res.Array, private: private}
+	for _, col := range o.cols {
+		o.tags = append(o.tags, col.Tag())
+	}
+	return o
 }
 
-// kind is what all columns here hold.
-func (o *opener) kind() codec.Kind { return o.cols[0].Kind }
+// Kind is what all columns here hold.
+func (o *Opener) Kind() codec.Kind { return o.cols[0].Kind }
 
-// open returns the plaintext of a value that the inner driver read. NULL stays NULL.
-func (o *opener) open(ctx context.Context, v any) (any, error) {
+// Index returns the index of the result column.
+func (o *Opener) Index() int { return o.index }
+
+// Array reports whether the column holds arrays of cells.
+func (o *Opener) Array() bool { return o.array }
+
+// Column returns a column that the cells may come from.
+func (o *Opener) Column() *schema.Column { return o.cols[0] }
+
+// Open returns the plaintext of a value as the driver below read it. NULL stays NULL.
+func (o *Opener) Open(ctx context.Context, v any) (any, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -55,14 +71,14 @@ func (o *opener) open(ctx context.Context, v any) (any, error) {
 		out, err = o.openValue(ctx, v, o.private)
 	}
 	if err != nil {
-		o.c.st.rejected(ctx, o.cols[0], err)
+		o.db.Rejected(ctx, o.cols[0], err)
 		return nil, o.fail(err)
 	}
 	return out, nil
 }
 
 // fail names the column, unless the error does.
-func (o *opener) fail(err error) error {
+func (o *Opener) fail(err error) error {
 	var ce *CellError
 	if errors.As(err, &ce) {
 		return err
@@ -71,23 +87,18 @@ func (o *opener) fail(err error) error {
 	if col == nil || errors.Is(err, codec.ErrFormat) || errors.Is(err, codec.ErrColumnMismatch) {
 		col = o.cols[0]
 	}
-	return openError(col, o.where(), err)
+	return OpenError(col, o.Where(), err)
 }
 
 // openValue opens one stored value: the cell as bytes, or its text form. private says
 // that v's memory is ours.
-func (o *opener) openValue(ctx context.Context, v any, private bool) (any, error) {
-	var few [4]uint16
-	tags := few[:0]
-	for _, col := range o.cols {
-		tags = append(tags, col.Tag())
-	}
-	cell, private, err := storedCell(v, private, tags...)
+func (o *Opener) openValue(ctx context.Context, v any, private bool) (any, error) {
+	cell, private, err := StoredCell(v, private, o.tags...)
 	if err != nil {
 		return o.notSealed(ctx, v, err)
 	}
 	if o.key == nil || !o.key.Owns(cell) {
-		h, err := codec.Recognize(cell, tags...)
+		h, err := codec.Recognize(cell, o.tags...)
 		if err != nil {
 			return o.notSealed(ctx, v, err)
 		}
@@ -95,21 +106,19 @@ func (o *opener) openValue(ctx context.Context, v any, private bool) (any, error
 			return nil, err
 		}
 	}
-	out, err := o.key.OpenValue(o.kind(), cell, private)
+	out, err := o.key.OpenValue(o.Kind(), cell, private)
 	if err == nil {
 		o.opened.Add(o.key.Header().Suite)
 	}
 	return out, err
 }
 
-const textPrefix = "cs1:"
-
-// storedCell returns the bytes of a cell of a column with one of tags, and whether their memory may be written to.
-func storedCell(v any, private bool, tags ...uint16) ([]byte, bool, error) {
+// StoredCell returns the bytes of a cell of a column with one of tags, and whether their memory may be written to.
+func StoredCell(v any, private bool, tags ...uint16) ([]byte, bool, error) {
 	switch t := v.(type) {
 	case []byte:
 		// A driver may give text as []byte. No cell begins like its text form.
-		if len(t) < len(textPrefix) || string(t[:len(textPrefix)]) != textPrefix {
+		if len(t) < len(codec.TextPrefix) || string(t[:len(codec.TextPrefix)]) != codec.TextPrefix {
 			return t, private, nil
 		}
 		cell, err := codec.DecodeText(t, tags...)
@@ -122,12 +131,12 @@ func storedCell(v any, private bool, tags ...uint16) ([]byte, bool, error) {
 }
 
 // findKey asks for the key of a header whose tag is one of ours.
-func (o *opener) findKey(ctx context.Context, h codec.Header) error {
+func (o *Opener) findKey(ctx context.Context, h codec.Header) error {
 	for _, col := range o.cols {
 		if col.Tag() != h.Tag {
 			continue
 		}
-		source, err := o.c.st.ring.keys(ctx)
+		source, err := o.db.keys.get(ctx)
 		if err != nil {
 			return keyError(col, err)
 		}
@@ -146,28 +155,29 @@ func (o *opener) findKey(ctx context.Context, h codec.Header) error {
 	return codec.ErrColumnMismatch
 }
 
-func (o *opener) where() string {
+// Where names the result column.
+func (o *Opener) Where() string {
 	return "result column " + strconv.Itoa(o.index) + ", " + strconv.Quote(o.name)
 }
 
 // notSealed is what becomes of a value that is not a cell. Only what is surely no cell
 // can be let through: a damaged one must not pass for plaintext.
-func (o *opener) notSealed(ctx context.Context, v any, err error) (any, error) {
-	if o.c.st.cfg.Plaintext != AllowRead || !errors.Is(err, codec.ErrNotSealed) {
+func (o *Opener) notSealed(ctx context.Context, v any, err error) (any, error) {
+	if !o.db.cfg.AllowPlaintext || !errors.Is(err, codec.ErrNotSealed) {
 		return nil, err
 	}
 	// By way of the encoding, so that the caller gets the declared kind's Go type.
-	enc, encErr := codec.AppendValue(nil, o.kind(), codec.SuiteRandomized, v)
+	enc, encErr := codec.AppendValue(nil, o.Kind(), codec.SuiteRandomized, v)
 	if encErr != nil {
 		return nil, errors.Join(err, encErr)
 	}
 	o.plaintext(ctx)
-	return codec.DecodeValue(o.kind(), enc)
+	return codec.DecodeValue(o.Kind(), enc)
 }
 
 // openArray opens an array of cells, which arrives as an array literal, and returns the
 // literal of the plaintexts.
-func (o *opener) openArray(ctx context.Context, v any) (any, error) {
+func (o *Opener) openArray(ctx context.Context, v any) (any, error) {
 	var literal string
 	switch t := v.(type) {
 	case string:
@@ -194,17 +204,17 @@ func (o *opener) openArray(ctx context.Context, v any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if b, ok := plain.([]byte); ok && o.kind() == schema.Bytes {
+		if b, ok := plain.([]byte); ok && o.Kind() == schema.Bytes {
 			plain = `\x` + hex.EncodeToString(b)
 		}
-		if out, err = appendPlain(out, o.kind(), plain); err != nil {
+		if out, err = appendPlain(out, o.Kind(), plain); err != nil {
 			return nil, err
 		}
 	}
 	return string(append(out, '}')), nil
 }
 
-func (o *opener) openElement(ctx context.Context, text string) (any, error) {
+func (o *Opener) openElement(ctx context.Context, text string) (any, error) {
 	digits, ok := strings.CutPrefix(text, `\x`)
 	if !ok {
 		return o.openValue(ctx, text, false)

@@ -1,4 +1,4 @@
-package driver
+package front
 
 import (
 	"context"
@@ -7,30 +7,32 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/internal/telemetry"
+	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
 )
 
 // startTelemetry has a handle's metrics collected until it is closed.
-func startTelemetry(st *state) *telemetry.Handle {
+func (db *DB) startTelemetry() *telemetry.Handle {
 	return telemetry.Start(telemetry.Config{
-		Meters: st.cfg.MeterProvider, Tracers: st.cfg.TracerProvider,
-		Attributes: st.cfg.TelemetryAttributes, Keyring: st.cfg.KeyTable,
+		Meters: db.cfg.MeterProvider, Tracers: db.cfg.TracerProvider,
+		Attributes: db.cfg.Attributes, Keyring: db.cfg.KeyTable,
 	}, func() telemetry.Snapshot {
-		s := telemetry.Snapshot{Plans: st.plans.Stats()}
-		if keys := st.ring.loaded(); keys != nil {
+		s := telemetry.Snapshot{Plans: db.planner.Stats()}
+		if keys := db.keys.loaded(); keys != nil {
 			s.Open, s.Keys = true, keys.Stats()
 		}
 		return s
 	})
 }
 
-// observed is the configuration with which keys are fetched: requests to KMS are traced.
-func (st *state) observed() Config {
-	cfg := st.cfg
-	cfg.Keys.ObserveKMS = both(cfg.Keys.ObserveKMS, st.tel.ObserveKMS)
+// cacheConfig is the configuration with which keys are fetched: requests to KMS are traced.
+func (db *DB) cacheConfig() keycache.Config {
+	cfg := db.cfg.Cache
+	cfg.ObserveKMS = both(cfg.ObserveKMS, db.tel.ObserveKMS)
 	return cfg
 }
 
@@ -49,14 +51,14 @@ func both(outer, inner kms.Observer) kms.Observer {
 	}
 }
 
-// refusal counts and logs err if it is a refusal, and returns it.
-func (st *state) refusal(ctx context.Context, err error) error {
-	var q *QueryError
+// Refused counts and logs err if it is a refusal, and returns it.
+func (db *DB) Refused(ctx context.Context, err error) error {
+	var q *sqlplan.Refusal
 	if !errors.As(err, &q) {
 		return err
 	}
 	class := string(q.Class)
-	st.tel.Counts.Refused(class)
+	db.tel.Counts.Refused(class)
 	statement := audit.Fingerprint(q.Query)
 	attrs := []slog.Attr{slog.String(audit.Class, class), slog.String(audit.Reason, q.Reason)}
 	if q.Table != "" {
@@ -69,47 +71,40 @@ func (st *state) refusal(ctx context.Context, err error) error {
 		line, position := q.Position()
 		attrs = append(attrs, slog.Int(audit.Line, line), slog.Int(audit.Position, position), slog.String(audit.Statement, statement))
 	}
-	st.log.EmitSparse(ctx, audit.Refused, []string{class, q.Table, q.Column, statement}, attrs...)
+	db.log.EmitSparse(ctx, audit.Refused, []string{class, q.Table, q.Column, statement}, attrs...)
 	return err
 }
 
-// tally adds what a statement sealed to the handle's counts.
-func (s *sealer) tally() {
-	s.c.st.tel.Counts.Sealed(s.sealed)
-	s.sealed = telemetry.Cells{}
-}
-
-// tally adds what was read to the handle's counts.
-func (r *rows) tally() {
+// CountRead adds what was read through openers to the handle's counts, and begins them again.
+func (db *DB) CountRead(openers []Opener, rows uint64) {
 	var opened telemetry.Cells
-	for at := range r.openers {
-		o := &r.openers[at]
+	for at := range openers {
+		o := &openers[at]
 		for i, n := range o.opened {
 			opened[i] += n
 		}
 		o.opened = telemetry.Cells{}
 	}
-	r.c.st.tel.Counts.Opened(opened, r.read)
-	r.read = 0
+	db.tel.Counts.Opened(opened, rows)
 }
 
-// rejected counts a stored value that could not be opened, and logs it if that is the
+// Rejected counts a stored value that could not be opened, and logs it if that is the
 // value's own fault. What is wrong with keys is logged where it is found out.
-func (st *state) rejected(ctx context.Context, col *schema.Column, err error) {
+func (db *DB) Rejected(ctx context.Context, col *schema.Column, err error) {
 	class, damaged := rejection(err)
-	st.tel.Counts.Rejected(class)
+	db.tel.Counts.Rejected(class)
 	if damaged {
 		table, name := col.TableName(), col.Name
-		st.log.EmitSparse(ctx, audit.CellRejected, []string{table, name, class},
+		db.log.EmitSparse(ctx, audit.CellRejected, []string{table, name, class},
 			slog.String(audit.Table, table), slog.String(audit.Column, name), slog.String(audit.ErrorClass, class))
 	}
 }
 
 // plaintext counts and logs a plaintext value that is let through.
-func (o *opener) plaintext(ctx context.Context) {
-	o.c.st.tel.Counts.Plaintext()
+func (o *Opener) plaintext(ctx context.Context) {
+	o.db.tel.Counts.Plaintext()
 	table, column := o.cols[0].TableName(), o.cols[0].Name
-	o.c.st.log.EmitSparse(ctx, audit.PlaintextRead, []string{table, column}, slog.String(audit.Table, table), slog.String(audit.Column, column))
+	o.db.log.EmitSparse(ctx, audit.PlaintextRead, []string{table, column}, slog.String(audit.Table, table), slog.String(audit.Column, column))
 }
 
 // rejections tells why a value did not open, as a short stable word; the finer class

@@ -1,49 +1,12 @@
-package driver
+package front
 
 import (
 	"encoding/hex"
 	"fmt"
-	"reflect"
 	"strings"
 
 	"github.com/colseal/colseal/codec"
-	"github.com/colseal/colseal/schema"
 )
-
-// unwrapValue and unwrapArray are the functions of these names, but for text that is given
-// for a column of bytes: on PostgreSQL it is the text of a bytea, as it would be if the column
-// were not sealed, so that '\x0102' is two bytes.
-
-func (s *sealer) unwrapValue(kind codec.Kind, v any) (any, error) {
-	v, err := unwrapValue(kind, v)
-	if err != nil {
-		return nil, err
-	}
-	return s.bytesOf(kind, v)
-}
-
-func (s *sealer) unwrapArray(kind codec.Kind, v any) ([]any, error) {
-	elems, err := unwrapArray(kind, v)
-	if err != nil || kind != schema.Bytes {
-		return elems, err
-	}
-	for i := range elems { // a slice that unwrapArray made, never the caller's
-		if elems[i], err = s.bytesOf(kind, elems[i]); err != nil {
-			return nil, err
-		}
-	}
-	return elems, nil
-}
-
-func (s *sealer) bytesOf(kind codec.Kind, v any) (any, error) {
-	if kind != schema.Bytes || v == nil || s.c.st.cfg.Dialect != Postgres {
-		return v, nil
-	}
-	if rv := reflect.ValueOf(v); rv.Kind() == reflect.String {
-		return parseBytea(rv.String())
-	}
-	return v, nil
-}
 
 var errBytea = fmt.Errorf("%w: not the text of a bytea: give it as []byte, or as hexadecimal digits after \\x", codec.ErrValue)
 

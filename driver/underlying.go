@@ -1,0 +1,216 @@
+package driver
+
+import (
+	"bytes"
+	"context"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/sqlplan"
+)
+
+// underlying is a connection of the underlying driver, and what that driver does differently from others: pgxConn and plainConn
+// implement it.
+type underlying interface {
+	front.Conn
+
+	raw() sqldriver.Conn
+	contextConn
+
+	// split takes the driver's own options off the front of a statement's arguments. text is what is to be analysed and sent
+	// in place of query.
+	split(ctx context.Context, query string, args []sqldriver.NamedValue, isQuery bool) (text string, opts, rest []sqldriver.NamedValue, err error)
+
+	// checker does to plain arguments what the driver has database/sql do. stmt is nil for a statement that is not prepared.
+	checker(stmt sqldriver.Stmt) argChecker
+
+	// copies reports whether the driver has copied the arguments when it returns, and gives away each []byte of a result.
+	copies() bool
+
+	// array returns the argument for an array of cells; nil cells are NULL.
+	array(storage dbcatalog.Storage, cells [][]byte) any
+
+	copyFrom(ctx context.Context, table, columns []string, next func() ([]any, error)) (int64, error)
+
+	// scan stores the text of a value in a destination that database/sql does not know. ok is false if the driver does not
+	// know it either. array says that the value is an array of the kind.
+	scan(kind codec.Kind, array bool, text string, dest any) (ok bool, err error)
+}
+
+// contextConn are the interfaces that a connection must have. pgx, lib/pq since 1.10 and modernc.org/sqlite have them.
+type contextConn interface {
+	sqldriver.ConnPrepareContext
+	sqldriver.ConnBeginTx
+	sqldriver.ExecerContext
+	sqldriver.QueryerContext
+}
+
+// contextStmt are the interfaces that a prepared statement must have.
+type contextStmt interface {
+	sqldriver.Stmt
+	sqldriver.StmtExecContext
+	sqldriver.StmtQueryContext
+}
+
+func newUnderlying(raw sqldriver.Conn) (underlying, error) {
+	if std, ok := raw.(*stdlib.Conn); ok {
+		return &pgxConn{contextConn: std, std: std}, nil
+	}
+	c, ok := raw.(contextConn)
+	if !ok {
+		return nil, fmt.Errorf("colseal: the underlying driver's connections (%T) lack ExecContext, QueryContext, PrepareContext or BeginTx: "+
+			"use a version of the driver that has them", raw)
+	}
+	return &plainConn{contextConn: c, conn: raw}, nil
+}
+
+// prepare prepares a statement on the underlying connection.
+func prepare(ctx context.Context, u underlying, text string) (contextStmt, error) {
+	st, err := u.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	cs, ok := st.(contextStmt)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("colseal: the underlying driver's statements (%T) lack ExecContext or QueryContext: use a version of the driver that has them", st), st.Close())
+	}
+	return cs, nil
+}
+
+// plainConn is a connection of any driver but pgx's.
+type plainConn struct {
+	contextConn
+	conn sqldriver.Conn
+}
+
+func (c *plainConn) raw() sqldriver.Conn     { return c.conn }
+func (c *plainConn) copies() bool            { return false }
+func (c *plainConn) TxStatus() byte          { return 0 }
+func (c *plainConn) Parameter(string) string { return "" }
+
+func (c *plainConn) split(_ context.Context, query string, args []sqldriver.NamedValue, _ bool) (string, []sqldriver.NamedValue, []sqldriver.NamedValue, error) {
+	// pgx may be below a driver that wraps it.
+	return query, nil, args, refuseRewriter(args, "a driver that is not pgx's own")
+}
+
+func (c *plainConn) checker(stmt sqldriver.Stmt) argChecker {
+	if nvc, ok := stmt.(sqldriver.NamedValueChecker); ok {
+		return argChecker{nvc: nvc}
+	}
+	nvc, _ := c.conn.(sqldriver.NamedValueChecker)
+	return argChecker{nvc: nvc}
+}
+
+func (c *plainConn) array(storage dbcatalog.Storage, cells [][]byte) any {
+	return front.ArrayLiteral(storage, cells)
+}
+
+// Query implements dbcatalog.Querier.
+func (c *plainConn) Query(ctx context.Context, text string, params ...sqldriver.Value) ([]dbcatalog.Row, error) {
+	return ownQuery(ctx, c, text, ownArgs(params))
+}
+
+// Exec implements dbcatalog.Querier.
+func (c *plainConn) Exec(ctx context.Context, text string, params ...sqldriver.Value) (int64, error) {
+	return ownExec(ctx, c, text, ownArgs(params))
+}
+
+func (c *plainConn) copyFrom(context.Context, []string, []string, func() ([]any, error)) (int64, error) {
+	return 0, fmt.Errorf("colseal: CopyFrom: COPY needs pgx (github.com/jackc/pgx/v5/stdlib) as Config.Driver, the underlying connection is a %T", c.conn)
+}
+
+func (c *plainConn) scan(codec.Kind, bool, string, any) (bool, error) { return false, nil }
+
+// ownQuery runs a query of our own and returns all rows, as copies. Its errors are the driver's, as they are.
+func ownQuery(ctx context.Context, c contextConn, text string, args []sqldriver.NamedValue) ([]dbcatalog.Row, error) {
+	rows, err := c.QueryContext(ctx, text, args)
+	if err == sqldriver.ErrSkip {
+		st, perr := c.PrepareContext(ctx, text)
+		if perr != nil {
+			return nil, perr
+		}
+		defer func() { _ = st.Close() }() // all was read, or an error is on its way
+		rows, err = st.(contextStmt).QueryContext(ctx, args)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out, err := readAll(rows)
+	if cerr := rows.Close(); err == nil {
+		err = cerr
+	}
+	return out, err
+}
+
+// ownExec runs a statement of our own and returns how many rows it changed.
+func ownExec(ctx context.Context, c contextConn, text string, args []sqldriver.NamedValue) (int64, error) {
+	res, err := c.ExecContext(ctx, text, args)
+	if err == sqldriver.ErrSkip {
+		st, perr := c.PrepareContext(ctx, text)
+		if perr != nil {
+			return 0, perr
+		}
+		defer func() { _ = st.Close() }() // it has been executed
+		res, err = st.(contextStmt).ExecContext(ctx, args)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func ownArgs(params []sqldriver.Value) []sqldriver.NamedValue {
+	args := make([]sqldriver.NamedValue, len(params))
+	for i, p := range params {
+		args[i] = sqldriver.NamedValue{Ordinal: i + 1, Value: p}
+	}
+	return args
+}
+
+// readAll copies what is left of a result.
+func readAll(rows sqldriver.Rows) ([]dbcatalog.Row, error) {
+	var out []dbcatalog.Row
+	n := len(rows.Columns())
+	for {
+		row := make(dbcatalog.Row, n)
+		if err := rows.Next(row); err != nil {
+			if err == io.EOF {
+				return out, nil
+			}
+			return nil, err
+		}
+		for i, v := range row {
+			if b, ok := v.([]byte); ok {
+				row[i] = bytes.Clone(b) // a driver may use the memory again
+			}
+		}
+		out = append(out, row)
+	}
+}
+
+// refuseRewriter refuses pgx's query rewriters where they would reach pgx and make another statement of the one that was
+// analysed. pgx takes them from among the leading options only.
+func refuseRewriter(args []sqldriver.NamedValue, where string) error {
+	for i := range args {
+		switch args[i].Value.(type) {
+		case pgx.QueryExecMode, pgx.QueryResultFormats, pgx.QueryResultFormatsByOID:
+		case pgx.QueryRewriter:
+			return &QueryError{
+				Class:  sqlplan.ClassUnsupported,
+				Reason: "a pgx query rewriter with " + where,
+				Hint:   "give the arguments in order, with a statement that is not prepared, or rewrite the text before it is given",
+			}
+		default:
+			return nil
+		}
+	}
+	return nil
+}

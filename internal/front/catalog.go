@@ -1,0 +1,163 @@
+package front
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/colseal/colseal/internal/dbcatalog"
+)
+
+// factKey is one name as one kind of session resolves it.
+type factKey struct {
+	path         string // Session.key
+	schema, name string
+}
+
+// maxFacts bounds the facts of one database handle. More tables than that are looked up
+// again now and then.
+const maxFacts = 4096
+
+// factCache holds what the server said about names. It is safe for concurrent use.
+type factCache struct {
+	mu    sync.RWMutex // guards what follows
+	gen   uint64       // counts how often everything was forgotten
+	facts map[factKey]fact
+}
+
+// fact is what the server said about a name; nil: there is no such relation.
+type fact struct {
+	rel     *dbcatalog.Relation
+	checked time.Time // when a refusal had it asked for again; zero if none had
+}
+
+func newFactCache() *factCache { return &factCache{facts: make(map[factKey]fact)} }
+
+// get returns a fact, and the generation to give to put if there is none.
+func (f *factCache) get(k factKey) (rel *dbcatalog.Relation, ok bool, gen uint64) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	known, ok := f.facts[k]
+	return known.rel, ok, f.gen
+}
+
+// put keeps a fact that was asked for in generation gen, unless all were forgotten since.
+func (f *factCache) put(k factKey, rel *dbcatalog.Relation, gen uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if gen != f.gen {
+		return
+	}
+	if len(f.facts) >= maxFacts {
+		clear(f.facts)
+	}
+	f.facts[k] = fact{rel: rel}
+}
+
+func (f *factCache) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gen++
+	clear(f.facts)
+}
+
+func (f *factCache) generation() uint64 {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.gen
+}
+
+// sessionCatalog answers the planner over the connection that the statement is for, so that
+// it sees what the statement will see: the search path, temporary tables, and changes
+// that are not committed.
+type sessionCatalog struct {
+	s    *Session
+	used []factKey // what the last plan was told from memory: see outdated
+}
+
+// Relation implements sqlplan.Catalog.
+func (cat *sessionCatalog) Relation(ctx context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
+	s := cat.s
+	if !s.facts.known {
+		return nil, errSession
+	}
+	key := factKey{path: s.key(), schema: schemaName, name: name}
+	rel, ok, gen := s.db.facts.get(key)
+	if ok {
+		cat.used = append(cat.used, key)
+		return rel, nil
+	}
+	rel, err := cat.ask(ctx, schemaName, name)
+	if err != nil {
+		return nil, err
+	}
+	s.db.facts.put(key, rel, gen)
+	return rel, nil
+}
+
+// ask is Relation without the memory.
+func (cat *sessionCatalog) ask(ctx context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
+	return dbcatalog.ReadRelation(ctx, cat.s.conn, cat.s.db.cfg.Dialect, schemaName, name)
+}
+
+// Relation describes what a name means on this connection, and notes that it was asked for: see Outdated. nil: there is no such
+// relation.
+func (s *Session) Relation(ctx context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
+	s.catalog.used = s.catalog.used[:0]
+	if err := s.Read(ctx); err != nil {
+		return nil, err
+	}
+	return s.catalog.Relation(ctx, schemaName, name)
+}
+
+// Read reads what names mean on this connection, unless that is known.
+func (s *Session) Read(ctx context.Context) error {
+	if s.facts.known {
+		return nil
+	}
+	facts, err := dbcatalog.ReadSession(ctx, s.conn, s.db.cfg.Dialect)
+	if err != nil {
+		return err
+	}
+	s.facts.Session, s.facts.known = facts, true
+	return nil
+}
+
+// checkAgain is how long a fact that a refusal had asked for again is believed, whatever
+// else is refused because of it. A program may repeat a text that is refused at any rate.
+const checkAgain = 5 * time.Second
+
+// Outdated reports whether a fact that the last plan was told from memory is no longer
+// true, and forgets all facts then. Somebody else may have added a column: a text that is
+// forwarded has the server say so, but one that is refused never gets there.
+func (s *Session) Outdated(ctx context.Context) bool {
+	for _, k := range s.catalog.used {
+		known, ok := s.db.facts.check(k, time.Now())
+		if !ok {
+			continue
+		}
+		now, err := s.catalog.ask(ctx, k.schema, k.name)
+		if err != nil {
+			return false // the refusal stands: this connection cannot tell more, in a failed transaction for one
+		}
+		if !reflect.DeepEqual(known, now) {
+			s.db.ForgetCatalog("a statement was refused, and the table is another one")
+			return true
+		}
+	}
+	return false
+}
+
+// check returns a fact that may be asked for again, and notes that it is.
+func (f *factCache) check(k factKey, now time.Time) (rel *dbcatalog.Relation, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	known, ok := f.facts[k]
+	if !ok || !known.checked.IsZero() && now.Sub(known.checked) < checkAgain {
+		return nil, false
+	}
+	known.checked = now
+	f.facts[k] = known
+	return known.rel, true
+}

@@ -1,0 +1,149 @@
+// Package front is what every front of Colseal shares: the database/sql driver today, native pgx next. A front plans each
+// statement over its [Session], seals the statement's values with a [Sealing], sends, and opens the cells of the result with
+// [Opener]s. Nothing here sends a statement of the program's or knows how one arrived.
+package front
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+
+	sqldriver "database/sql/driver"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/internal/telemetry"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/schema"
+)
+
+// Config is what a front gives a [DB]. The driver's Config documents the fields that it hands on.
+type Config struct {
+	Schema             *schema.Schema
+	Dialect            dialect.Dialect
+	AllowPlaintext     bool // a value that is no cell is returned as it is, not an error
+	Plans              sqlplan.Options
+	Logger             *slog.Logger
+	MeterProvider      metric.MeterProvider
+	TracerProvider     trace.TracerProvider
+	Attributes         []attribute.KeyValue
+	KMS                kms.Wrapper
+	Cache              keycache.Config
+	KeyTable           string
+	AutoCreateKeyTable bool
+	Connector          sqldriver.Connector // opens the underlying driver's connections
+	KeyConnector       sqldriver.Connector // opens the keyring's connections. If nil, Connector does
+
+	// Connect opens a connection of the same database beside those of the program, for the facts that a busy one cannot be
+	// asked for.
+	Connect func(ctx context.Context) (conn Conn, closeConn func() error, err error)
+
+	// Planner and Keys are made from the fields above. If set, they stand in for what would be made, in tests.
+	Planner Planner
+	Keys    KeySource
+}
+
+// Planner is the part of *sqlplan.Planner that a front uses.
+type Planner interface {
+	Plan(ctx context.Context, sql string, env *sqlplan.Env) (*sqlplan.Plan, error)
+	Invalidate()
+	Stats() sqlplan.Stats
+}
+
+// DB is what the connections of one database handle share. It is safe for concurrent use.
+type DB struct {
+	cfg     Config
+	planner Planner
+	facts   *factCache
+	keys    *lazyKeys
+
+	// search is any deterministic column, or nil: how many search keys are live is the same for all of them. random is any
+	// randomized one, or nil.
+	search, random *schema.Column
+
+	sessions atomic.Uint64 // numbers the sessions
+
+	log *audit.Log
+	tel *telemetry.Handle
+}
+
+// New returns a DB. It opens no connection.
+func New(cfg Config) *DB {
+	db := &DB{cfg: cfg, planner: cfg.Planner, facts: newFactCache(), log: audit.New(cfg.Logger)}
+	if db.planner == nil {
+		db.planner = sqlplan.New(cfg.Schema, cfg.Dialect, cfg.Plans)
+	}
+	db.tel = db.startTelemetry()
+	db.keys = newLazyKeys(db)
+	for _, t := range cfg.Schema.Tables() {
+		for _, col := range t.Columns() {
+			if col.Mode == schema.Deterministic {
+				db.search = col
+			} else {
+				db.random = col
+			}
+		}
+	}
+	return db
+}
+
+// Close ends telemetry and closes the keys and the keyring's connections.
+func (db *DB) Close() error { return errors.Join(db.tel.Close(), db.keys.close()) }
+
+// Config returns the configuration that the DB was made with.
+func (db *DB) Config() Config { return db.cfg }
+
+// Log returns the log of audit events.
+func (db *DB) Log() *audit.Log { return db.log }
+
+// Counts returns the counters that the metrics read.
+func (db *DB) Counts() *telemetry.Counts { return &db.tel.Counts }
+
+// ForgetCatalog makes every session read the catalog facts again.
+func (db *DB) ForgetCatalog(why string) {
+	db.facts.forget()
+	db.planner.Invalidate()
+	db.log.Emit(context.Background(), audit.CatalogReread, slog.String(audit.Because, why))
+}
+
+// Warm fetches the keys that statements without a scope of their own need, of what the schema has. A failure shows up when a
+// key is needed, if one is.
+func (db *DB) Warm(ctx context.Context) {
+	if db.search == nil && db.random == nil {
+		return
+	}
+	keys, err := db.keys.get(ctx)
+	if err != nil {
+		return
+	}
+	if db.search != nil {
+		_ = keys.Warm(ctx, keyring.PurposeSearch)
+	}
+	if db.random != nil {
+		_ = keys.Warm(ctx, keyring.PurposeData)
+	}
+}
+
+// keyColumns is the keycache's view of a schema: what each data key is expanded for.
+func keyColumns(s *schema.Schema) []keycache.Column {
+	var cols []keycache.Column
+	for _, t := range s.Tables() {
+		for _, col := range t.Columns() {
+			cols = append(cols, KeyColumn(col))
+		}
+	}
+	return cols
+}
+
+// KeyColumn is the keycache's view of a column.
+func KeyColumn(col *schema.Column) keycache.Column {
+	return keycache.Column{Identity: col.Identity(), Suite: col.Suite()}
+}

@@ -1,0 +1,516 @@
+package front
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/pgarray"
+	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/internal/telemetry"
+	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/schema"
+)
+
+// Sealing takes the values of one statement to their cells. The front collects every value, which encodes it into the room of
+// its cell; asks for the keys, once per column with the number of its cells; and has the cells sealed where they stand. Then the
+// cells are there in the order in which their values were collected.
+type Sealing struct {
+	ctx context.Context
+	s   *Session
+
+	expected int // about how many values there will be
+
+	block  []byte // the cells of the statement, which are made and forgotten together
+	cells  []cell
+	spans  []span // one per collected value
+	sealed int    // how many of cells are sealed
+	taken  int    // how many of spans were taken
+
+	keys   []columnKeys
+	counts telemetry.Cells
+}
+
+// cell is where a cell stands in the block; start = end for NULL.
+type cell struct {
+	start, end int
+	column     int // index of its columnKeys
+	key        int // index of its search key
+}
+
+// span is where the cells of one value stand among cells: one, or those of an array's elements. null: the value is NULL.
+type span struct {
+	first, end int
+	null       bool
+}
+
+// columnKeys are the keys of one column for one statement.
+type columnKeys struct {
+	col   *schema.Column
+	cells int
+	data  *codec.Key   // randomized
+	live  []*codec.Key // deterministic
+}
+
+// memory is what one statement after another uses for its Sealing. Whoever uses it takes it away, so that a value's method that
+// comes back to the same connection finds none and makes its own.
+type memory struct {
+	cells []cell
+	spans []span
+	keys  []columnKeys
+}
+
+// maxMemory bounds how many cells' memory a session keeps.
+const maxMemory = 512
+
+// Seal begins the Sealing of a statement with about n values. Its Close must be called.
+func (s *Session) Seal(ctx context.Context, n int) Sealing {
+	m := s.memory
+	s.memory = memory{}
+	return Sealing{ctx: ctx, s: s, expected: n, cells: m.cells[:0], spans: m.spans[:0], keys: m.keys[:0]}
+}
+
+// Close gives the keys back, which are not kept beyond a statement, since they may leave the cache, and counts the cells. Cells
+// stay as they are.
+func (v *Sealing) Close() {
+	clear(v.keys)
+	if cap(v.cells) <= maxMemory && cap(v.spans) <= maxMemory {
+		v.s.memory = memory{v.cells[:0], v.spans[:0], v.keys[:0]}
+	}
+	v.s.db.tel.Counts.Sealed(v.counts)
+}
+
+// ErrStorage is the error of a value for a column that cannot hold a cell.
+var ErrStorage = errors.New("the column's type cannot hold a cell: make it bytea")
+
+// Collect takes a value that codec seals, or nil for NULL.
+func (v *Sealing) Collect(use *sqlplan.Use, value any) error {
+	if use.Storage == dbcatalog.StorageOther {
+		return ErrStorage
+	}
+	first := len(v.cells)
+	if value != nil {
+		if err := v.collect(use, value); err != nil {
+			return err
+		}
+	}
+	v.spans = append(v.spans, span{first: first, end: len(v.cells), null: value == nil})
+	return nil
+}
+
+// CollectArray takes the elements of an array, nil for NULL ones. elems is nil for an array that is NULL.
+func (v *Sealing) CollectArray(use *sqlplan.Use, elems []any) error {
+	if use.Storage == dbcatalog.StorageOther {
+		return ErrStorage
+	}
+	first := len(v.cells)
+	for _, e := range elems {
+		if e == nil {
+			v.cells = append(v.cells, cell{})
+			continue
+		}
+		if err := v.collect(use, e); err != nil {
+			return err
+		}
+	}
+	v.spans = append(v.spans, span{first: first, end: len(v.cells), null: elems == nil})
+	return nil
+}
+
+// collect encodes one value into the block.
+func (v *Sealing) collect(use *sqlplan.Use, value any) error {
+	col := use.Column
+	value, err := v.bytesOf(col.Kind, value)
+	if err != nil {
+		return err
+	}
+	if err := use.Limit.Check(col.Kind, value); err != nil {
+		return err
+	}
+	start := len(v.block)
+	if size := codec.CellSize(col.Suite(), col.Kind, value); cap(v.block)-start < size {
+		more := max(v.expected-len(v.cells), 1)
+		v.block = slices.Grow(v.block, min(max(more*(size+16), start), max(size, maxBlock)))
+	}
+	block, err := codec.AppendUnsealed(v.block, col.Suite(), col.Kind, value)
+	if err != nil {
+		return err
+	}
+	v.block = block
+	v.cells = append(v.cells, cell{start: start, end: len(block), column: v.count(col, 1), key: use.Key})
+	return nil
+}
+
+// maxBlock bounds how far memory is taken ahead of need.
+const maxBlock = 64 << 10
+
+// count notes that so many cells of a column are to be sealed, and returns the index of its columnKeys.
+func (v *Sealing) count(col *schema.Column, cells int) int {
+	for i := range v.keys {
+		if v.keys[i].col == col {
+			v.keys[i].cells += cells
+			return i
+		}
+	}
+	if cap(v.keys) == 0 {
+		v.keys = make([]columnKeys, 0, 4)
+	}
+	v.keys = append(v.keys, columnKeys{col: col, cells: cells})
+	return len(v.keys) - 1
+}
+
+// Expect announces cells of a column whose values are collected only after FindKeys.
+func (v *Sealing) Expect(col *schema.Column, cells int) { v.count(col, cells) }
+
+// FindKeys asks for the keys of the cells that were collected or announced. p is the plan that they are for; nil: none that
+// compares.
+func (v *Sealing) FindKeys(p *sqlplan.Plan) error {
+	if len(v.keys) == 0 {
+		return nil
+	}
+	source, err := v.s.db.keys.get(v.ctx)
+	if err != nil {
+		return keyError(v.keys[0].col, err)
+	}
+	for i := range v.keys {
+		k := &v.keys[i]
+		if err := k.find(v.ctx, source); err != nil {
+			return keyError(k.col, err)
+		}
+		// The statement compares with the cells of as many search keys as there were when it was planned. A search for fewer
+		// than there are would miss rows, and say nothing.
+		if p != nil && p.Search && k.live != nil && len(k.live) != max(p.SearchKeys, 1) {
+			return keyError(k.col, errKeysChanged)
+		}
+	}
+	return nil
+}
+
+func (k *columnKeys) find(ctx context.Context, source KeySource) (err error) {
+	col := KeyColumn(k.col)
+	if col.Suite == codec.SuiteDeterministic {
+		k.live, err = source.SearchKeys(ctx, col)
+		return err
+	}
+	k.data, err = source.Sealer(ctx, col, k.cells)
+	return err
+}
+
+var errKeysChanged = fmt.Errorf("%w: the search keys changed while the statement was made: run it again", keyring.ErrKeyUnavailable)
+
+// KeysChanged reports whether a statement is to be planned again, because it met other search keys than it was planned for. They
+// change once in months, and the next reading of them holds for minutes. try counts from 1.
+func KeysChanged(err error, try int) bool {
+	return err != nil && try < 3 && errors.Is(err, errKeysChanged)
+}
+
+// Seal seals what was collected since it was called last.
+func (v *Sealing) Seal() error {
+	for i := v.sealed; i < len(v.cells); i++ {
+		at := &v.cells[i]
+		if at.start == at.end {
+			continue
+		}
+		k := &v.keys[at.column]
+		key := k.data
+		if key == nil {
+			if at.key >= len(k.live) {
+				return keyError(k.col, errKeysChanged) // a search key was retired between planning and sealing
+			}
+			key = k.live[at.key]
+		}
+		key.SealInPlace(v.block[at.start:at.end:at.end])
+		v.counts.Add(key.Header().Suite)
+	}
+	v.sealed = len(v.cells)
+	return nil
+}
+
+// Wipe clears what was collected, of a statement that is not sent.
+func (v *Sealing) Wipe() { clear(v.block[:cap(v.block)]) }
+
+// Next begins the next row of many: cells of rows before stay as they are.
+func (v *Sealing) Next() {
+	v.block = v.block[len(v.block):]
+	v.cells, v.spans = v.cells[:0], v.spans[:0]
+	v.sealed, v.taken = 0, 0
+}
+
+// Take returns the cells of the next value, in the order in which values were collected, for a use that is no array: nil for
+// NULL.
+func (v *Sealing) Take() []byte {
+	sp := v.take()
+	if sp.null {
+		return nil
+	}
+	return v.cell(sp.first)
+}
+
+// TakeArray returns the cells of the next array; nil for NULL ones, and ok is false for an array that is NULL.
+func (v *Sealing) TakeArray() (cells [][]byte, ok bool) {
+	sp := v.take()
+	if sp.null {
+		return nil, false
+	}
+	cells = make([][]byte, sp.end-sp.first)
+	for i := range cells {
+		cells[i] = v.cell(sp.first + i)
+	}
+	return cells, true
+}
+
+func (v *Sealing) take() span {
+	sp := v.spans[v.taken]
+	v.taken++
+	return sp
+}
+
+func (v *Sealing) cell(i int) []byte {
+	at := v.cells[i]
+	if at.start == at.end {
+		return nil
+	}
+	return v.block[at.start:at.end:at.end]
+}
+
+// bytesOf returns text that is given for a column of bytes as bytes: on PostgreSQL it is the text of a bytea, as it would be if
+// the column were not sealed, so that '\x0102' is two bytes.
+func (v *Sealing) bytesOf(kind codec.Kind, value any) (any, error) {
+	if kind != schema.Bytes || v.s.db.cfg.Dialect != dialect.Postgres {
+		return value, nil
+	}
+	if rv := reflect.ValueOf(value); rv.Kind() == reflect.String {
+		return parseBytea(rv.String())
+	}
+	return value, nil
+}
+
+// LiteralParams says, for each literal of a plan, as which parameter it is sent; 0: in the text. Those of randomized columns are
+// sent as parameters, or all. Parameters are numbered after those of the plan. Equal literals of a deterministic column are one
+// parameter, because the server may have to see that two expressions are the same. It is nil if all stay in the text.
+func LiteralParams(p *sqlplan.Plan, all bool) []int {
+	if p.TextOnly {
+		return nil
+	}
+	var places []int
+	next := len(p.Params)
+	for i := range p.Literals {
+		lit := &p.Literals[i]
+		random := lit.Use.Column.Suite() == codec.SuiteRandomized
+		if !all && !random {
+			continue
+		}
+		if places == nil {
+			places = make([]int, len(p.Literals))
+		}
+		if !random {
+			for j := range i {
+				if p.Literals[j] == *lit {
+					places[i] = places[j]
+					break
+				}
+			}
+		}
+		if places[i] == 0 {
+			next++
+			places[i] = next
+		}
+	}
+	return places
+}
+
+// repeated reports whether literal i is sent as a parameter that an earlier one is sent as.
+func repeated(places []int, i int) bool {
+	return places != nil && places[i] > 0 && slices.Contains(places[:i], places[i])
+}
+
+// CollectLiterals takes the literals of a plan that is sent with literals at places.
+func (v *Sealing) CollectLiterals(p *sqlplan.Plan, places []int) error {
+	for i := range p.Literals {
+		if repeated(places, i) {
+			continue
+		}
+		lit := &p.Literals[i]
+		err := v.collectLiteral(lit)
+		if err != nil {
+			return SealError(lit.Use.Column, "a literal of the statement", err)
+		}
+	}
+	return nil
+}
+
+func (v *Sealing) collectLiteral(lit *sqlplan.Literal) error {
+	if !lit.Use.Array {
+		return v.Collect(&lit.Use, lit.Value)
+	}
+	text, ok := lit.Value.(string)
+	if !ok {
+		return ErrNoArray
+	}
+	elems, err := ArrayElements(text)
+	if err != nil {
+		return err
+	}
+	return v.CollectArray(&lit.Use, elems)
+}
+
+// Statement returns the text to send. Literals are sealed in place, or stand as the parameters that places says; bind is called
+// for each of these, when its cells are the next to take. The literals' values were collected after all others.
+func (v *Sealing) Statement(p *sqlplan.Plan, places []int, bind func(literal int)) string {
+	return v.s.text(p, places, func(b *strings.Builder, i int) {
+		switch {
+		case places == nil || places[i] == 0:
+			v.literal(b, &p.Literals[i].Use)
+		case !repeated(places, i):
+			bind(i)
+		}
+	})
+}
+
+// Parametrized returns the text to prepare, with a parameter in the place of each literal.
+func (s *Session) Parametrized(p *sqlplan.Plan) (string, error) {
+	if len(p.Literals) == 0 {
+		return p.Chunks[0], nil
+	}
+	places := LiteralParams(p, true)
+	if places == nil {
+		return "", &sqlplan.Refusal{Class: sqlplan.ClassUnsupported,
+			Reason: "a statement of this kind that holds values of sealed columns cannot be prepared",
+			Hint:   "execute it without preparing it"}
+	}
+	return s.text(p, places, func(*strings.Builder, int) {}), nil
+}
+
+// text puts a statement together. each is called for every literal, in order, and writes those that stay in the text.
+func (s *Session) text(p *sqlplan.Plan, places []int, each func(b *strings.Builder, literal int)) string {
+	sign := "$"
+	if s.db.cfg.Dialect == dialect.SQLite {
+		sign = "?"
+	}
+	var b strings.Builder
+	for i := range p.Literals {
+		b.WriteString(p.Chunks[i])
+		each(&b, i)
+		if places == nil || places[i] == 0 {
+			continue
+		}
+		b.WriteString(sign)
+		b.WriteString(strconv.Itoa(places[i]))
+		if s.db.cfg.Dialect == dialect.Postgres {
+			b.WriteString(cellType(&p.Literals[i].Use))
+		}
+	}
+	b.WriteString(p.Chunks[len(p.Literals)])
+	return b.String()
+}
+
+// cellType is the cast that gives a parameter the type of the cells.
+func cellType(use *sqlplan.Use) string {
+	t := "::pg_catalog.bytea"
+	if use.Storage == dbcatalog.StorageText {
+		t = "::pg_catalog.text"
+	}
+	if use.Array {
+		t += "[]"
+	}
+	return t
+}
+
+// literal writes the cells of the next value. Base64url, hex digits and the quotes around them need no escaping in any dialect.
+func (v *Sealing) literal(b *strings.Builder, use *sqlplan.Use) {
+	if use.Array {
+		cells, ok := v.TakeArray()
+		if !ok {
+			b.WriteString("NULL")
+			return
+		}
+		b.WriteByte('\'')
+		b.WriteString(ArrayLiteral(use.Storage, cells))
+		b.WriteByte('\'')
+		if use.Storage == dbcatalog.StorageText {
+			b.WriteString("::text[]")
+		} else {
+			b.WriteString("::bytea[]")
+		}
+		return
+	}
+	cell := v.Take()
+	switch {
+	case cell == nil:
+		b.WriteString("NULL")
+	case use.Storage == dbcatalog.StorageText:
+		b.WriteByte('\'')
+		b.WriteString(codec.EncodeText(cell))
+		b.WriteByte('\'')
+	case v.s.db.cfg.Dialect == dialect.SQLite:
+		b.WriteString("X'")
+		b.WriteString(hex.EncodeToString(cell))
+		b.WriteByte('\'')
+	default:
+		b.WriteString(`'\x`)
+		b.WriteString(hex.EncodeToString(cell))
+		b.WriteString("'::bytea")
+	}
+}
+
+// Stored returns a cell as its column stores it: bytes or text. A nil cell is NULL.
+func Stored(use *sqlplan.Use, cell []byte) any {
+	switch {
+	case cell == nil:
+		return nil
+	case use.Storage == dbcatalog.StorageText:
+		return codec.EncodeText(cell)
+	}
+	return cell
+}
+
+// ErrNoArray is the error of a value that is no array where one is needed.
+var ErrNoArray = fmt.Errorf("%w: the statement takes an array here: give a slice or an array literal", codec.ErrValue)
+
+// ArrayElements returns the elements of an array literal, nil for NULL ones.
+func ArrayElements(literal string) ([]any, error) {
+	parsed, err := pgarray.Parse(literal)
+	if err != nil {
+		return nil, errors.Join(ErrNoArray, err)
+	}
+	elems := make([]any, len(parsed))
+	for i, e := range parsed {
+		if !e.Null {
+			elems[i] = e.Text
+		}
+	}
+	return elems, nil
+}
+
+// ArrayLiteral writes cells as PostgreSQL's array literal; nil cells are NULL.
+func ArrayLiteral(storage dbcatalog.Storage, cells [][]byte) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, cell := range cells {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		switch {
+		case cell == nil:
+			b.WriteString("NULL")
+		case storage == dbcatalog.StorageText:
+			b.WriteByte('"')
+			b.WriteString(codec.EncodeText(cell))
+			b.WriteByte('"')
+		default:
+			b.WriteString(`"\\x`)
+			b.WriteString(hex.EncodeToString(cell))
+			b.WriteByte('"')
+		}
+	}
+	b.WriteByte('}')
+	return b.String()
+}

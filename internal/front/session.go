@@ -1,0 +1,337 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sqlplan"
+)
+
+// Conn is what a Session asks of the connection that it belongs to.
+type Conn interface {
+	dbcatalog.Querier
+
+	// TxStatus is the transaction status that the server reported last: 'I', 'T' or 'E'. 0 if the driver does not tell.
+	TxStatus() byte
+
+	// Parameter is what the server reported last for a setting; "" if it does not report it, or the driver does not tell.
+	Parameter(name string) string
+}
+
+// Session plans the statements of one connection. Like its connection it is used by one goroutine at a time.
+type Session struct {
+	db   *DB
+	conn Conn
+	id   uint64 // within db
+
+	// ResetsSession says that code of the program's may change the search path between two uses of the connection.
+	ResetsSession bool
+
+	env     sqlplan.Env // reused for every Plan call
+	catalog sessionCatalog
+	facts   sessionFacts
+	memory  memory
+}
+
+// sessionFacts are what is known of a session.
+type sessionFacts struct {
+	known bool   // the fields below are up to date
+	gen   uint64 // counts how often they were forgotten
+
+	dbcatalog.Session
+	reported bool // PostgreSQL: the server tells of each change of the search path
+
+	inTx bool // the front has a transaction open
+	// pending are the effects of statements that a rollback may undo, or that others will see only after a commit.
+	pending sqlplan.Effects
+}
+
+// NewSession returns the Session of a connection.
+func (db *DB) NewSession(conn Conn) *Session {
+	s := &Session{db: db, conn: conn, id: db.sessions.Add(1)}
+	s.catalog.s = s
+	s.env.Catalog = &s.catalog
+	return s
+}
+
+// DB returns what the session's connections share.
+func (s *Session) DB() *DB { return s.db }
+
+// note takes in the effects of a statement.
+func (f *sessionFacts) note(e sqlplan.Effects) {
+	if e != 0 {
+		f.known = false
+		f.gen++
+	}
+}
+
+// private reports whether the session sees tables that others do not: temporary ones, or changes of its own that are not
+// committed.
+func (f *sessionFacts) private() bool {
+	return f.Temporary || f.pending&sqlplan.ChangesCatalog != 0
+}
+
+// key identifies what the session's names mean: equal for sessions that see the same tables, and its own, anew after each
+// change, for one that does not.
+func (s *Session) key() string {
+	if s.facts.private() {
+		return s.facts.Path + "\x00" + strconv.FormatUint(s.id, 10) + "." + strconv.FormatUint(s.facts.gen, 10)
+	}
+	return s.facts.Path
+}
+
+// report takes in the search path that the server reports, which it does since PostgreSQL 18; "" may mean that it does not. It
+// notices what no statement of ours shows: a function that sets the path, or a callback of the driver below.
+func (f *sessionFacts) report(path string) {
+	f.reported = f.reported || path != ""
+	if f.reported && f.known && path != f.Setting {
+		f.note(sqlplan.ChangesSession)
+	}
+}
+
+// errSession asks for the session's facts: a statement that does not need the catalog is planned without them.
+var errSession = errors.New("colseal: session not read yet")
+
+// Moment is the generation of the catalog facts, and of the session, for which a plan is right. It is taken before the plan is
+// made: what changes while it is being made, or while the server prepares the statement, makes the plan an old one.
+type Moment struct{ facts, session uint64 }
+
+// Moment returns the present one.
+func (s *Session) Moment() Moment {
+	s.Sync()
+	return Moment{s.db.facts.generation(), s.facts.gen}
+}
+
+// Plan returns what to do with a statement on this connection. The error is a refusal, or the connection's.
+func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error) {
+	s.Sync()
+	p, err := s.planFor(ctx, query, 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.CheckStrings(ctx, p, query); err != nil {
+		return nil, err
+	}
+	// A plan that seals nothing may depend on the keys, too: it compares cells.
+	if !p.Search || s.db.search == nil {
+		return p, nil
+	}
+	n, err := s.liveSearchKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if n <= 1 {
+		return p, nil
+	}
+	return s.planFor(ctx, query, n)
+}
+
+// planFor asks the planner, once more if it refused because of facts that are no longer true.
+func (s *Session) planFor(ctx context.Context, query string, searchKeys int) (*sqlplan.Plan, error) {
+	p, err := s.planOnce(ctx, query, searchKeys)
+	if err != nil && errors.Is(err, sqlplan.ErrRefused) && s.Outdated(ctx) {
+		return s.planOnce(ctx, query, searchKeys)
+	}
+	return p, err
+}
+
+// planOnce reads the session's facts if the planner needs the catalog.
+func (s *Session) planOnce(ctx context.Context, query string, searchKeys int) (*sqlplan.Plan, error) {
+	s.catalog.used = s.catalog.used[:0]
+	s.env.SearchKeys = searchKeys
+	s.env.SearchPath = unreadPath
+	if s.facts.known {
+		s.env.SearchPath = s.key()
+	}
+	p, err := s.db.planner.Plan(ctx, query, &s.env)
+	if err == nil || !errors.Is(err, errSession) {
+		return p, err
+	}
+	if err := s.Read(ctx); err != nil {
+		return nil, err
+	}
+	s.env.SearchPath = s.key()
+	return s.db.planner.Plan(ctx, query, &s.env)
+}
+
+// unreadPath stands for the search path of a session that was not read. No plan that used the catalog is ever kept under it,
+// because the catalog answers errSession.
+const unreadPath = "\x00unread"
+
+func (s *Session) liveSearchKeys(ctx context.Context) (int, error) {
+	keys, err := s.db.keys.get(ctx)
+	if err != nil {
+		return 0, keyError(s.db.search, err)
+	}
+	live, err := keys.SearchKeys(ctx, KeyColumn(s.db.search))
+	if err != nil {
+		return 0, keyError(s.db.search, err)
+	}
+	return len(live), nil
+}
+
+// CheckStrings refuses a statement whose string literals the analysis reads differently from the server:
+// standard_conforming_strings is off, and the statement touches a sealed column, or may do so because a backslash made the
+// analysis see other literals than there are.
+func (s *Session) CheckStrings(ctx context.Context, p *sqlplan.Plan, query string) error {
+	if s.db.cfg.Dialect != dialect.Postgres {
+		return nil
+	}
+	off := false
+	switch {
+	case p.Sealed && foreignEncoding(s.conn.Parameter("client_encoding")):
+		return &sqlplan.Refusal{
+			Class:  sqlplan.ClassSession,
+			Reason: "the client_encoding of this connection is one that the analysis does not support",
+			Hint:   "set client_encoding to UTF8 in the connection string",
+		}
+	case s.conn.TxStatus() != 0: // the server tells of each change
+		off = s.conn.Parameter("standard_conforming_strings") == "off"
+	default:
+		if p.Sealed || strings.Contains(query, `\`) {
+			if err := s.Read(ctx); err != nil {
+				return err
+			}
+		}
+		off = s.facts.NonStdText
+	}
+	if !off || (!p.Sealed && !strings.Contains(query, `\`)) {
+		return nil
+	}
+	return &sqlplan.Refusal{
+		Class:  sqlplan.ClassSession,
+		Reason: "standard_conforming_strings is off on this connection, which the analysis does not support",
+		Hint:   "SET standard_conforming_strings = on, which is PostgreSQL's default",
+	}
+}
+
+// foreignEncoding reports whether the server takes statements for ones of an encoding in which a byte that is ASCII in UTF-8 can
+// be a part of another character: it would find other strings and names in them than the analysis. Servers have none of these,
+// so that a client asked for it.
+func foreignEncoding(name string) bool {
+	switch name {
+	case "BIG5", "GB18030", "GBK", "JOHAB", "SHIFT_JIS_2004", "SJIS", "UHC":
+		return true
+	}
+	return false
+}
+
+// Executed takes in what a statement did, or what its error tells.
+func (s *Session) Executed(p *sqlplan.Plan, err error) {
+	s.NoteError(err)
+	if p.Effects == 0 {
+		return
+	}
+	s.facts.note(p.Effects)
+	// A driver that does not tell leaves open whether the statement itself opened a transaction.
+	if s.facts.inTx || s.conn.TxStatus() != 'I' {
+		s.facts.pending |= p.Effects
+	}
+	if p.Effects&sqlplan.ChangesCatalog != 0 {
+		s.db.ForgetCatalog("a statement changed it")
+	}
+}
+
+// NoteError forgets the catalog facts if err is the server's way to say that they are out of date. On SQLite any error may have
+// ended a transaction and undone its temporary tables: by OR ROLLBACK, RAISE(ROLLBACK), an interrupted write, a full disk.
+func (s *Session) NoteError(err error) {
+	switch {
+	case err == nil:
+	case s.db.cfg.Dialect == dialect.SQLite:
+		s.facts.note(sqlplan.ChangesSession)
+	case staleCatalog(err):
+		s.db.ForgetCatalog("the server says that a table changed")
+	}
+}
+
+// Sync takes in what happened to the session besides the statements that went through here: that a transaction ended which a
+// statement began, and that the search path is another one.
+func (s *Session) Sync() {
+	s.facts.report(s.conn.Parameter("search_path"))
+	if s.facts.pending != 0 && !s.facts.inTx && s.conn.TxStatus() == 'I' {
+		s.EndTx()
+	}
+}
+
+// WarmTx fetches the keys that a transaction may need where none could be fetched within it: one that writes on SQLite locks the
+// whole database, and the keyring lives in it.
+func (s *Session) WarmTx(ctx context.Context) {
+	if s.db.cfg.Dialect == dialect.SQLite {
+		s.db.Warm(ctx)
+	}
+}
+
+// BeginTx is called when the front has opened a transaction.
+func (s *Session) BeginTx() { s.facts.inTx = true }
+
+// EndTx is called when no transaction is open any more.
+func (s *Session) EndTx() {
+	s.facts.inTx = false
+	pending := s.facts.pending
+	if pending == 0 {
+		return
+	}
+	s.facts.pending = 0
+	s.facts.note(pending)
+	if pending&sqlplan.ChangesCatalog != 0 {
+		s.db.ForgetCatalog("a transaction that changed it has ended")
+	}
+}
+
+// Reset is called when the connection was taken from its pool again.
+func (s *Session) Reset() {
+	if s.ResetsSession && s.facts.known && !s.facts.reported {
+		s.facts.note(sqlplan.ChangesSession) // a callback may have set the search path
+	}
+}
+
+// Bypassed is called when the program gets the connection below: whatever it does there, nothing that is known of the session,
+// or of the catalog, holds afterwards.
+func (s *Session) Bypassed() {
+	s.facts.note(sqlplan.ChangesSession)
+	s.facts.pending |= sqlplan.ChangesCatalog | sqlplan.ChangesSession
+}
+
+// PlanResult plans a statement that was executed and whose result p does not describe, over a new connection with this one's
+// search path: this one is busy with the result. What that one does not see (temporary tables, changes of this session that are
+// not committed) is known here already, having been sent.
+func (s *Session) PlanResult(ctx context.Context, query string, p *sqlplan.Plan, labels []string) (*sqlplan.Plan, error) {
+	s.db.ForgetCatalog("a result has other columns than expected")
+	// A connector over a pool that is used up would wait for the connection that waits here.
+	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
+	defer cancel()
+	p, err := s.planAfresh(ctx, query, p.SearchKeys)
+	if err != nil {
+		return nil, fmt.Errorf("colseal: the statement was executed, but its result has other columns than expected, and how to read it could not be found out: %s", err)
+	}
+	if !p.Describes(labels, s.db.cfg.Dialect) {
+		return nil, errResultColumns
+	}
+	return p, nil
+}
+
+var errResultColumns = errors.New("colseal: the statement was executed, but its result has other columns than its text and the catalog say, " +
+	"so that it is not known which are sealed — name the columns instead of *, and run it again if tables were changed meanwhile")
+
+// freshTimeout bounds planAfresh, which connects anew.
+const freshTimeout = 10 * time.Second
+
+func (s *Session) planAfresh(ctx context.Context, query string, searchKeys int) (p *sqlplan.Plan, err error) {
+	conn, closeConn, err := s.db.cfg.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closeConn()) }()
+	if s.db.cfg.Dialect == dialect.Postgres && s.facts.Setting != "" {
+		if _, err := conn.Query(ctx, "SELECT pg_catalog.set_config('search_path', $1, false)", s.facts.Setting); err != nil {
+			return nil, err
+		}
+	}
+	return s.db.NewSession(conn).planFor(ctx, query, max(searchKeys, 1))
+}
