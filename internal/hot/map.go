@@ -18,7 +18,8 @@ type Value interface {
 	Recent() bool
 }
 
-// A Map is a map of bounded size. It is safe for concurrent use. Make one with [New].
+// A Map is a map of bounded size. It is safe for concurrent use. Make one with [New] or
+// [NewSized].
 //
 // The LRU list owns capacity. Lookups do not move it, since that would take its
 // lock; they leave a mark on the value instead, and eviction passes over what
@@ -26,19 +27,29 @@ type Value interface {
 type Map[K comparable, V Value] struct {
 	view *xsync.Map[K, V] // changed only under mu
 
-	mu   sync.Mutex // guards lru and the order of changes; nothing blocks under it
-	lru  *simplelru.LRU[K, V]
-	size int
+	mu    sync.Mutex // guards lru, bytes and the order of changes; nothing blocks under it
+	lru   *simplelru.LRU[K, V]
+	bytes int // of the entries that there are
+	size  int
+
+	sizeOf   func(V) int
+	maxBytes int
 }
 
 // New returns an empty map of at most size entries; size is at least 1.
 func New[K comparable, V Value](size int) *Map[K, V] {
+	return NewSized[K](size, 0, func(V) int { return 0 })
+}
+
+// NewSized is New for entries that together take at most maxBytes, too. sizeOf tells how
+// much one takes, which must not change. What takes more by itself is not kept.
+func NewSized[K comparable, V Value](size, maxBytes int, sizeOf func(V) int) *Map[K, V] {
 	size = max(size, 1)
 	lru, err := simplelru.NewLRU[K, V](size+1, nil) // one more, so that only put evicts
 	if err != nil {
 		panic("hot: " + err.Error()) // only for a size below 1
 	}
-	return &Map[K, V]{view: xsync.NewMap[K, V](), lru: lru, size: size}
+	return &Map[K, V]{view: xsync.NewMap[K, V](), lru: lru, size: size, sizeOf: sizeOf, maxBytes: maxBytes}
 }
 
 // Get returns what stands at k, or the zero V. The caller marks the value as used.
@@ -71,18 +82,29 @@ func (m *Map[K, V]) GetOrAdd(k K, v V) (at V, gone []V) {
 }
 
 func (m *Map[K, V]) put(k K, v V) (gone []V) {
-	if old, ok := m.view.LoadAndStore(k, v); ok && old != v {
-		gone = append(gone, old)
-	}
-	m.lru.Add(k, v)
-	for m.lru.Len() > m.size {
-		oldest := m.spare()
-		m.lru.Remove(oldest)
-		if old, ok := m.view.LoadAndDelete(oldest); ok {
+	if old, ok := m.view.LoadAndStore(k, v); ok {
+		m.bytes -= m.sizeOf(old)
+		if old != v {
 			gone = append(gone, old)
 		}
 	}
+	m.bytes += m.sizeOf(v)
+	m.lru.Add(k, v)
+	if m.sizeOf(v) > m.maxBytes {
+		return append(gone, m.evict(k)) // rather than all others
+	}
+	for m.lru.Len() > m.size || m.bytes > m.maxBytes {
+		gone = append(gone, m.evict(m.spare()))
+	}
 	return gone
+}
+
+// evict takes away what stands at k.
+func (m *Map[K, V]) evict(k K) V {
+	m.lru.Remove(k)
+	old, _ := m.view.LoadAndDelete(k)
+	m.bytes -= m.sizeOf(old)
+	return old
 }
 
 // spare picks what to evict: the oldest that was not used lately. Everything may
@@ -106,8 +128,7 @@ func (m *Map[K, V]) Remove(k K, v V) bool {
 	if old, ok := m.view.Load(k); !ok || old != v {
 		return false
 	}
-	m.lru.Remove(k)
-	m.view.Delete(k)
+	m.evict(k)
 	return true
 }
 
@@ -118,5 +139,6 @@ func (m *Map[K, V]) Drain() []V {
 	all := m.lru.Values()
 	m.lru.Purge()
 	m.view.Clear()
+	m.bytes = 0
 	return all
 }

@@ -141,3 +141,29 @@ func BenchmarkAddEvicting(b *testing.B) {
 		})
 	}
 }
+
+// What the entries take together is bounded as well, whatever is put, replaced and taken away.
+func TestBoundedBytes(t *testing.T) {
+	m := NewSized[int](100, 10, func(i *item) int { return i.n })
+	for n := 1; n <= 4; n++ {
+		m.Add(n, &item{n: n})
+	}
+	if m.Len() != 4 || m.bytes != 10 {
+		t.Fatalf("%d entries of %d bytes", m.Len(), m.bytes)
+	}
+	if gone := numbers(m.Add(5, &item{n: 5})); !slices.Equal(gone, []int{1, 2, 3}) || m.bytes != 9 {
+		t.Errorf("evicted %v, and %d bytes are left", gone, m.bytes)
+	}
+	if gone := numbers(m.Add(4, &item{n: 1})); !slices.Equal(gone, []int{4}) || m.bytes != 6 {
+		t.Errorf("replaced %v, and %d bytes are left", gone, m.bytes)
+	}
+	if gone := numbers(m.Add(6, &item{n: 11})); !slices.Equal(gone, []int{11}) || m.Get(6) != nil || m.Len() != 2 {
+		t.Errorf("what is too large drove out %v", gone)
+	}
+	if five := m.Get(5); !m.Remove(5, five) || m.bytes != 1 {
+		t.Errorf("%d bytes are left after a removal", m.bytes)
+	}
+	if m.Drain(); m.bytes != 0 {
+		t.Errorf("%d bytes are left in an empty map", m.bytes)
+	}
+}

@@ -215,20 +215,41 @@ func (e *emission) pieces() []*piece {
 // cut applies the edits, and copies the regions: the plan's chunks are the text between
 // the sealed literals.
 func (e *emission) cut() error {
-	e.plan.Literals = nil
+	pieces := e.pieces()
+	if len(pieces) == 0 {
+		e.plan.Chunks = []string{e.file.Text}
+		return nil
+	}
 	w := &cutter{emission: e}
-	if err := w.write(0, len(e.file.Text), e.pieces()); err != nil {
+	if err := w.write(0, len(e.file.Text), pieces); err != nil {
 		return err
 	}
-	e.plan.Chunks = append(e.plan.Chunks, w.chunk.String())
+	// One string for all chunks, and no more memory than they need: plans are kept.
+	text, from := string(w.text), 0
+	e.plan.Chunks = make([]string, 0, len(w.cuts)+1)
+	for _, at := range w.cuts {
+		e.plan.Chunks = append(e.plan.Chunks, text[from:at])
+		from = at
+	}
+	e.plan.Chunks = append(e.plan.Chunks, text[from:])
+	e.plan.Literals = exact(w.literals)
 	return nil
 }
 
-// cutter writes the chunks of a plan.
+// exact returns a slice without room for more.
+func exact[T any](s []T) []T {
+	if len(s) == cap(s) {
+		return s
+	}
+	return append(make([]T, 0, len(s)), s...)
+}
+
+// cutter writes the text of a plan.
 type cutter struct {
 	*emission
-	chunk strings.Builder
-	size  int
+	text     []byte
+	cuts     []int // where in text the literals stand
+	literals []Literal
 }
 
 // write writes a part of the text with its pieces in place.
@@ -237,7 +258,7 @@ func (w *cutter) write(from, to int, pieces []*piece) error {
 		if p.start < from || p.end > to {
 			return w.refuseRewriting(p.start, nil, "two rewritings of the statement overlap here", "use parameters instead of literals and leave casts out")
 		}
-		w.text(w.file.Text[from:p.start])
+		w.put(w.file.Text[from:p.start])
 		from = p.end
 		if p.edit != nil {
 			w.edit(p.edit)
@@ -247,14 +268,11 @@ func (w *cutter) write(from, to int, pieces []*piece) error {
 			return err
 		}
 	}
-	w.text(w.file.Text[from:to])
+	w.put(w.file.Text[from:to])
 	return nil
 }
 
-func (w *cutter) text(s string) {
-	w.size += len(s)
-	w.chunk.WriteString(s)
-}
+func (w *cutter) put(s string) { w.text = append(w.text, s...) }
 
 // edit writes an edit, as the search key says that is chosen where it stands.
 func (w *cutter) edit(d *edit) {
@@ -269,18 +287,17 @@ func (w *cutter) edit(d *edit) {
 		text = d.texts[min(key, len(d.texts)-1)]
 	}
 	if w.joinsBefore(d, text) {
-		w.text(" ")
+		w.put(" ")
 	}
 	if d.literal != nil {
 		lit := *d.literal
 		lit.Use.under(key)
-		w.plan.Chunks = append(w.plan.Chunks, w.chunk.String())
-		w.plan.Literals = append(w.plan.Literals, lit)
-		w.chunk.Reset()
+		w.cuts = append(w.cuts, len(w.text))
+		w.literals = append(w.literals, lit)
 	}
-	w.text(text)
+	w.put(text)
 	if w.joinsAfter(d, text) {
-		w.text(" ")
+		w.put(" ")
 	}
 }
 
@@ -302,22 +319,22 @@ func (w *cutter) joinsAfter(d *edit, text string) bool {
 // copies writes a region once for each choice of keys.
 func (w *cutter) copies(p *piece) error {
 	dims := p.region.search.dims
-	w.text(p.region.open)
+	w.put(p.region.open)
 	for first := true; ; first = false {
 		if !first {
-			w.text(p.region.joiner)
+			w.put(p.region.joiner)
 		}
 		if err := w.write(p.start, p.end, p.inside); err != nil {
 			return err
 		}
-		if w.size > freeCopied+copiedPerByte*len(w.file.Text) {
+		if len(w.text) > freeCopied+copiedPerByte*len(w.file.Text) {
 			return w.refuseSearchKeys(p.start, nil, "the statement becomes too long when it is written for each of two search keys", "split it, or give the values as one array: = ANY($1)")
 		}
 		if !w.next(dims) {
 			break
 		}
 	}
-	w.text(p.region.close)
+	w.put(p.region.close)
 	return nil
 }
 

@@ -16,6 +16,7 @@ type emission struct {
 	regions []*region // by where they start, outer ones first
 	plan    *Plan
 
+	uses       map[Use]*Use             // one of each: plans are kept
 	castParams map[*sqlparse.Param]bool // the direct operands of casts
 	labelled   map[int]bool             // where outputs got their labels
 }
@@ -61,7 +62,11 @@ func (a *analysis) emit() (*Plan, error) {
 	if err := e.keepTexts(); err != nil {
 		return nil, err
 	}
-	return e.plan, e.cut()
+	if err := e.cut(); err != nil {
+		return nil, err
+	}
+	e.plan.Params, e.plan.Head, e.plan.Tail = exact(e.plan.Params), exact(e.plan.Head), exact(e.plan.Tail)
+	return e.plan, nil
 }
 
 // use returns what a slot is sealed for, or nil.

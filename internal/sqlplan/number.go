@@ -53,7 +53,7 @@ func (e *emission) number() error {
 						taken[n-1] = true
 					}
 					numbers[r] = n
-					e.plan.Params[n-1].Use = s.useOf(key)
+					e.plan.Params[n-1].Use = e.useOf(s, key)
 				}
 				own[key] = n
 			}
@@ -66,12 +66,20 @@ func (e *emission) number() error {
 	return nil
 }
 
-// useOf is use, under one of the search keys.
-func (s *slot) useOf(key int) *Use {
+// useOf is the slot's use, under one of the search keys.
+func (e *emission) useOf(s *slot, key int) *Use {
 	u := s.use()
-	if u != nil {
-		u.under(key)
+	if u == nil {
+		return nil
 	}
+	u.under(key)
+	if known := e.uses[*u]; known != nil {
+		return known
+	}
+	if e.uses == nil {
+		e.uses = map[Use]*Use{}
+	}
+	e.uses[*u] = u
 	return u
 }
 
@@ -134,7 +142,7 @@ func (e *emission) numberSQLite() error {
 			r := roleOf(s, key)
 			n, ok := numbers[r]
 			if !ok {
-				e.plan.Params = append(e.plan.Params, Param{From: s.param.Number, Name: s.param.Name, Use: s.useOf(key)})
+				e.plan.Params = append(e.plan.Params, Param{From: s.param.Number, Name: s.param.Name, Use: e.useOf(s, key)})
 				n = len(e.plan.Params)
 				if s.param.Name != "" {
 					e.plan.Params[n-1].From = 0

@@ -17,7 +17,9 @@ import (
 
 // Options tune a Planner. The zero value is ready to use.
 type Options struct {
-	MaxPlans   int // plans cached, by SQL text; default 4096
+	MaxPlans     int // plans cached, by SQL text; default 4096
+	MaxPlanBytes int // what the cached plans take together, about; default 32 MiB
+
 	MaxBytes   int // longest SQL text that is analysed, in bytes; default 1 MiB
 	MaxNesting int // deepest nesting of parentheses, brackets and CASE; default 500
 }
@@ -58,12 +60,15 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 	if o.MaxPlans <= 0 {
 		o.MaxPlans = 4096
 	}
+	if o.MaxPlanBytes <= 0 {
+		o.MaxPlanBytes = 32 << 20
+	}
 	p := &Planner{
 		dialect: d,
 		limits:  sqlparse.Limits{Bytes: o.MaxBytes, Nesting: o.MaxNesting},
 		tables:  map[string][]*schema.Table{},
 		known:   map[string]bool{},
-		plans:   newPlans(o.MaxPlans),
+		plans:   newPlans(o.MaxPlans, o.MaxPlanBytes),
 	}
 	if s == nil {
 		return p
@@ -104,6 +109,7 @@ func (p *Planner) Plan(ctx context.Context, sql string, env *Env) (*Plan, error)
 		return plan, nil
 	}
 	p.misses.Add(1)
+	sql = strings.Clone(sql) // it is kept, and may be a part of something long
 	plan, usedCatalog, err := p.analyse(ctx, sql, env)
 	if err != nil {
 		p.refused.Add(1)

@@ -2,6 +2,7 @@ package sqlplan
 
 import (
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/colseal/colseal/internal/hot"
 )
@@ -12,14 +13,16 @@ import (
 // nearly every program has no other, so that it is found by one lookup; others stand
 // under the text and what they are for.
 type plans struct {
-	texts    *hot.Map[string, *textPlans]
+	texts    *hot.Map[string, *textPlan]
 	variants *hot.Map[variantKey, *variantPlan]
 }
 
-type textPlans struct {
+// A textPlan is the plan of a text, or its first variant. It does not change.
+type textPlan struct {
 	mark
-	always *Plan // nil: see the variants
-	first  atomic.Pointer[variantPlan]
+	always *Plan        // nil: see first
+	first  *variantPlan // or nil
+	bytes  int
 }
 
 type variantKey struct {
@@ -33,6 +36,7 @@ type variantPlan struct {
 	plan       *Plan
 	generation uint64
 	catalog    bool // the plan used the catalog
+	bytes      int
 }
 
 // mark notes use for [hot.Map].
@@ -47,8 +51,13 @@ func (m *mark) touch() {
 	}
 }
 
-func newPlans(size int) *plans {
-	return &plans{texts: hot.New[string, *textPlans](size), variants: hot.New[variantKey, *variantPlan](size)}
+// newPlans keeps at most size texts and as many further variants, each within a half of
+// bytes.
+func newPlans(size, bytes int) *plans {
+	return &plans{
+		texts:    hot.NewSized[string](size, bytes/2, func(t *textPlan) int { return t.bytes }),
+		variants: hot.NewSized[variantKey](size, bytes/2, func(v *variantPlan) int { return v.bytes }),
+	}
 }
 
 // get returns the plan of a text, or nil.
@@ -62,8 +71,8 @@ func (ps *plans) get(sql string, env *Env, generation uint64) *Plan {
 		return t.always
 	}
 	path, keys := env.SearchPath, max(env.SearchKeys, 1)
-	v := t.first.Load()
-	if v == nil || v.key.keys != keys || v.key.path != path {
+	v := t.first
+	if v.key.keys != keys || v.key.path != path {
 		if v = ps.variants.Get(variantKey{sql, path, keys}); v == nil {
 			return nil
 		}
@@ -77,25 +86,64 @@ func (ps *plans) get(sql string, env *Env, generation uint64) *Plan {
 
 // putAlways keeps a plan that depends on the text alone.
 func (ps *plans) putAlways(sql string, p *Plan) {
-	ps.texts.Add(sql, &textPlans{always: p})
+	ps.texts.Add(sql, &textPlan{always: p, bytes: entryBytes + len(sql) + p.bytes(sql)})
 }
 
 // putVariant keeps a plan that depends on more. It takes the place of the first one if
 // that is for the same, or for a catalog that has changed.
 func (ps *plans) putVariant(v *variantPlan) {
-	t, _ := ps.texts.GetOrAdd(v.key.sql, &textPlans{})
-	if t.always != nil {
-		t = &textPlans{}
-		ps.texts.Add(v.key.sql, t)
-	}
-	first := t.first.Load()
-	if first == nil || first.key == v.key || first.generation < v.generation {
-		if t.first.CompareAndSwap(first, v) {
-			return
-		}
+	v.bytes = entryBytes + len(v.key.sql) + len(v.key.path) + v.plan.bytes(v.key.sql)
+	t := ps.texts.Get(v.key.sql)
+	if t == nil || t.always != nil || t.first.key == v.key || t.first.generation < v.generation {
+		ps.texts.Add(v.key.sql, &textPlan{first: v, bytes: v.bytes})
+		return
 	}
 	ps.variants.Add(v.key, v)
 }
 
 // len returns the number of texts.
 func (ps *plans) len() int { return ps.texts.Len() }
+
+// entryBytes is about what an entry takes besides its plan: in two maps and a list, and for
+// its own fields.
+const entryBytes = 512
+
+// bytes returns about how much memory a plan of a text takes, the text not counted.
+func (p *Plan) bytes(sql string) int {
+	n := int(unsafe.Sizeof(*p))
+	for _, c := range p.Chunks {
+		n += int(unsafe.Sizeof(c))
+		if c != sql {
+			n += len(c)
+		}
+	}
+	for i := range p.Literals {
+		n += int(unsafe.Sizeof(p.Literals[i])) + valueBytes(p.Literals[i].Value)
+	}
+	// The names of columns are the catalog's or the text's, and few uses differ.
+	n += cap(p.Params) * int(unsafe.Sizeof(Param{}))
+	for _, rs := range [2][]Result{p.Head, p.Tail} {
+		n += cap(rs) * int(unsafe.Sizeof(Result{}))
+		for i := range rs {
+			n += cap(rs[i].Columns) * int(unsafe.Sizeof(rs[i].Columns[0]))
+		}
+	}
+	return n
+}
+
+func valueBytes(v any) int {
+	const box = 16
+	switch v := v.(type) {
+	case string:
+		return box + len(v)
+	case []byte:
+		return 2*box + len(v)
+	case []any:
+		n := 2 * box
+		for _, e := range v {
+			n += box + valueBytes(e)
+		}
+		return n
+	}
+	return box
+}

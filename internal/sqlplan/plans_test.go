@@ -1,7 +1,9 @@
 package sqlplan
 
 import (
+	"flag"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/colseal/colseal/internal/dialect"
@@ -9,7 +11,7 @@ import (
 
 // A plan is found under what it was made for, and under nothing else.
 func TestPlanVariants(t *testing.T) {
-	ps := newPlans(100)
+	ps := newPlans(100, 1<<20)
 	const text = "SELECT email FROM users"
 	envs := []*Env{{SearchPath: "a"}, {SearchPath: "b"}, {SearchPath: "a", SearchKeys: 2}, {SearchPath: "c", SearchKeys: 1}}
 	made := make([]*Plan, len(envs))
@@ -50,7 +52,7 @@ func TestPlanVariants(t *testing.T) {
 }
 
 func TestPlansAreBounded(t *testing.T) {
-	ps := newPlans(10)
+	ps := newPlans(10, 1<<20)
 	for i := range 100 {
 		text := fmt.Sprint(i)
 		for _, path := range []string{"a", "b", "c"} {
@@ -59,6 +61,98 @@ func TestPlansAreBounded(t *testing.T) {
 	}
 	if ps.len() != 10 || ps.variants.Len() != 10 {
 		t.Errorf("%d texts and %d variants are kept", ps.len(), ps.variants.Len())
+	}
+}
+
+var full = flag.Bool("full", false, "plan as many texts as the documents speak of")
+
+// heap returns the bytes on the heap.
+func heap() int {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
+
+// batch is an INSERT of n rows of twenty values each, as ORMs make them.
+func batch(n int) string {
+	return "INSERT INTO users(id,email,ssn,note,org) VALUES " + join(4*n, ",", func(i int) string {
+		return fmt.Sprintf("($%d,$%d,$%d,$%d,$%d)", 5*i+1, 5*i+2, 5*i+3, 5*i+4, 5*i+5)
+	})
+}
+
+// What a plan is said to take is about what it takes.
+func TestPlanBytes(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		dialect dialect.Dialect
+		text    func(i int) string
+	}{
+		{"points", dialect.Postgres, func(i int) string {
+			return fmt.Sprintf("SELECT id, email AS e%d /* %d */ FROM users WHERE email=$1 LIMIT %d", i, i, i)
+		}},
+		{"forwarded", dialect.Postgres, func(i int) string { return fmt.Sprintf("SELECT id, total FROM orders WHERE id=$1 LIMIT %d", i) }},
+		{"stars", dialect.Postgres, func(i int) string { return fmt.Sprintf("SELECT w.*, u.* FROM wide w, users u LIMIT %d", i) }},
+		{"batches", dialect.Postgres, func(i int) string { return batch(20 + i) }},
+		{"literals", dialect.Postgres, func(i int) string {
+			return "INSERT INTO users(id,email,ssn) VALUES " + join(100+i, ",", func(j int) string { return fmt.Sprintf("(%d,'mail %d','ssn %d')", i, j, j) })
+		}},
+		{"IN", dialect.Postgres, func(i int) string {
+			return "SELECT id FROM users WHERE email IN (" + join(100+i, ",", numbered("$#")) + ")"
+		}},
+		{"SQLite", dialect.SQLite, func(i int) string {
+			return "SELECT email=:a FROM users WHERE email IN (" + join(100+i, ",", always("?")) + ")"
+		}},
+	} {
+		for keys := 1; keys <= 2; keys++ {
+			const n = 40
+			before := heap()
+			p := New(testSchema, c.dialect, Options{})
+			for i := range n {
+				if _, err := p.Plan(t.Context(), c.text(i), &Env{Catalog: testCatalog, SearchKeys: keys}); err != nil {
+					t.Fatal(c.name, err)
+				}
+			}
+			took, said := heap()-before, 0
+			for _, plan := range p.plans.texts.All() {
+				said += plan.bytes
+			}
+			if said < took*3/4-n*entryBytes || said > took*3/2+n*entryBytes {
+				t.Errorf("%s, %d search keys: plans are said to take %d bytes and take %d", c.name, keys, said, took)
+			}
+			runtime.KeepAlive(p)
+		}
+	}
+}
+
+// The plans of long texts do not fill the memory.
+func TestPlansAreBoundedByBytes(t *testing.T) {
+	limit, texts, batches := 1<<20, 300, 60
+	if *full {
+		limit, texts, batches = 32<<20, 2000, 196
+	}
+	lists := func(i int) string {
+		return "SELECT id FROM users WHERE email IN (" + join(i, ",", numbered("$#")) + ")"
+	}
+	for _, c := range []struct {
+		name string
+		n    int
+		text func(i int) string
+	}{{"growing IN lists", texts, lists}, {"batches", batches, batch}} {
+		before := heap()
+		p := New(testSchema, dialect.Postgres, Options{MaxPlanBytes: limit})
+		for i := 1; i <= c.n; i++ {
+			if _, err := p.Plan(t.Context(), c.text(i), &Env{Catalog: testCatalog}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		took := heap() - before
+		t.Logf("%d %s: %d plans are kept, in %d KiB", c.n, c.name, p.Stats().Plans, took>>10)
+		if took > limit*5/4 || p.Stats().Plans == 0 {
+			t.Errorf("%d %s: %d plans take %d bytes, with a limit of %d", c.n, c.name, p.Stats().Plans, took, limit)
+		}
+		runtime.KeepAlive(p)
 	}
 }
 
