@@ -30,7 +30,7 @@ var mayImport = []struct {
 	{"schema", []string{"codec", "internal/dbcatalog"}},
 	{"kms", nil},
 	{"kms/...", []string{"kms"}},
-	{"internal/audit", []string{"kms"}},
+	{"internal/audit", []string{"kms", "internal/dbcatalog"}},
 	{"internal/audit/...", []string{"internal/audit"}},
 	{"internal/hot", nil},
 	{"internal/sqlparse", nil},

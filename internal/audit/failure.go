@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -27,26 +28,22 @@ func FailureClass(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "timeout"
-	case errors.As(err, new(sqlStater)):
+	case dbcatalog.SQLState(err) != "":
 		return "keyring"
 	}
 	return "other"
 }
 
-type sqlStater interface{ SQLState() string } // *pgconn.PgError and others
-
 func failureText(err error) string {
-	var (
-		ke    *kms.Error
-		state sqlStater
-	)
+	var ke *kms.Error
 	switch {
 	case err == nil:
 		return ""
 	case errors.As(err, &ke):
 		return ke.Error()
-	case errors.As(err, &state):
-		return "SQLSTATE " + state.SQLState()
+	}
+	if state := dbcatalog.SQLState(err); state != "" {
+		return "SQLSTATE " + state
 	}
 	return "an error of type " + fmt.Sprintf("%T", innermost(err))
 }

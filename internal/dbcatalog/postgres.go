@@ -14,16 +14,19 @@ const (
 	CASE WHEN pg_catalog.pg_my_temp_schema() = 0 THEN '' ELSE 'temp' END,
 	current_user::pg_catalog.text`
 
-	// The base type of a domain counts, and a domain's default applies to a column
-	// without one.
-	postgresRelationQuery = `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
-	c.relpersistence::pg_catalog.text, c.relkind::pg_catalog.text,
-	a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod),
-	(WITH RECURSIVE base AS (
+	// PostgresBaseType is an expression for the type of a column a (a row of pg_attribute), and
+	// of a domain for the type that it is made of: the OID that PostgresStorage takes.
+	PostgresBaseType = `(WITH RECURSIVE base AS (
 		SELECT t.oid, t.typbasetype, t.typtype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid
 		UNION ALL
 		SELECT t.oid, t.typbasetype, t.typtype FROM base JOIN pg_catalog.pg_type t ON t.oid = base.typbasetype WHERE base.typtype = 'd'
-	) SELECT base.oid::pg_catalog.text FROM base WHERE base.typtype <> 'd' LIMIT 1),
+	) SELECT base.oid::pg_catalog.text FROM base WHERE base.typtype <> 'd' LIMIT 1)`
+
+	// A domain's default applies to a column without one.
+	postgresRelationQuery = `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
+	c.relpersistence::pg_catalog.text, c.relkind::pg_catalog.text,
+	a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod),
+	` + PostgresBaseType + `,
 	COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), t.typdefault),
 	a.attidentity::pg_catalog.text, a.attgenerated::pg_catalog.text
 FROM pg_catalog.pg_class c

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 )
@@ -27,7 +28,7 @@ func (e *emission) keepLabel(value sqlparse.Expr) {
 		e.labelled = map[int]bool{}
 	}
 	e.labelled[at] = true
-	e.edits = append(e.edits, edit{start: at, end: at, text: " AS " + quoteName(label), label: true})
+	e.edits = append(e.edits, edit{start: at, end: at, text: " AS " + dbcatalog.QuoteIdent(label), label: true})
 }
 
 // shown notes the outputs of a query whose labels are seen outside of it.
@@ -69,7 +70,7 @@ func (e *emission) keepTexts() error {
 			}
 		}
 		if from < to {
-			e.edits = append(e.edits, edit{start: s.end, end: s.end, text: " AS " + quoteName(e.textLabel(s)), label: true})
+			e.edits = append(e.edits, edit{start: s.end, end: s.end, text: " AS " + dbcatalog.QuoteIdent(e.textLabel(s)), label: true})
 		}
 	}
 	return nil

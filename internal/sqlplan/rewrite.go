@@ -124,14 +124,12 @@ func (a *analysis) addColumnList(s *sqlparse.Insert, names []sqlparse.Name) erro
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(quoteName(n.Name))
+		b.WriteString(dbcatalog.QuoteIdent(n.Name))
 	}
 	b.WriteString(") ")
 	a.columns = append(a.columns, edit{start: at, end: at, text: b.String()})
 	return nil
 }
-
-func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // blank returns a text with the inside of its literals blanked, for messages; "" when
 // it cannot be cut into tokens.

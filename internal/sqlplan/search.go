@@ -1,7 +1,6 @@
 package sqlplan
 
 import (
-	"reflect"
 	"slices"
 
 	"github.com/colseal/colseal/internal/sqlparse"
@@ -244,8 +243,8 @@ func (a *analysis) leftStored(of sides) stored {
 	}
 	if s.once == nil {
 		s.once = &searchOnce{
-			repeatable:  a.repeatable(reflect.ValueOf(s.expr)),
-			thenRepeats: s.then == nil || a.queriesRepeat(reflect.ValueOf(s.then)),
+			repeatable:  a.repeatable(s.expr),
+			thenRepeats: s.then == nil || a.queriesRepeat(s.then),
 		}
 	}
 	s.once.expr, s.once.stored = of.left.expr, l
@@ -264,60 +263,36 @@ func (s *search) vary(p sides) {
 
 // repeatable reports whether a part of the tree can be evaluated several times instead of
 // once: it calls no function but those that are known to have no effect.
-func (a *analysis) repeatable(v reflect.Value) bool {
-	a.step(1)
-	switch v.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		return v.IsNil() || a.repeatable(v.Elem())
-	case reflect.Slice:
-		for i := range v.Len() {
-			if !a.repeatable(v.Index(i)) {
-				return false
-			}
-		}
-	case reflect.Struct:
-		switch x := v.Addr().Interface().(type) {
+func (a *analysis) repeatable(tree any) bool {
+	repeats := true
+	sqlparse.Inspect(tree, func(node any) bool {
+		a.step(1)
+		switch n := node.(type) {
 		case *sqlparse.Call:
-			if functions[x.Name] == notUnderstood || !builtin(x) {
-				return false
-			}
+			repeats = repeats && functions[n.Name] != notUnderstood && builtin(n)
 		case *sqlparse.FuncTable, *sqlparse.OpaqueTable, *sqlparse.With:
-			return false
+			repeats = false
 		case *sqlparse.TableName:
-			return len(x.Args) == 0 // TABLESAMPLE
+			repeats = repeats && len(n.Args) == 0 // TABLESAMPLE
+			return false
 		}
-		for i := range v.NumField() {
-			if !a.repeatable(v.Field(i)) {
-				return false
-			}
-		}
-	}
-	return true
+		return repeats
+	})
+	return repeats
 }
 
 // queriesRepeat reports whether every query in a part of the tree is repeatable. What stands
 // after THEN is evaluated in one of the copies only; but PostgreSQL runs a query that does not
 // depend on the row once for all rows, and would run each copy once.
-func (a *analysis) queriesRepeat(v reflect.Value) bool {
-	a.step(1)
-	switch v.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		return v.IsNil() || a.queriesRepeat(v.Elem())
-	case reflect.Slice:
-		for i := range v.Len() {
-			if !a.queriesRepeat(v.Index(i)) {
-				return false
-			}
+func (a *analysis) queriesRepeat(e sqlparse.Expr) bool {
+	repeat := true
+	sqlparse.Inspect(e, func(node any) bool {
+		a.step(1)
+		if q, ok := node.(*sqlparse.Select); ok {
+			repeat = repeat && a.repeatable(q)
+			return false
 		}
-	case reflect.Struct:
-		if q, ok := v.Addr().Interface().(*sqlparse.Select); ok {
-			return a.repeatable(reflect.ValueOf(q))
-		}
-		for i := range v.NumField() {
-			if !a.queriesRepeat(v.Field(i)) {
-				return false
-			}
-		}
-	}
-	return true
+		return repeat
+	})
+	return repeat
 }

@@ -1,7 +1,6 @@
 package sqlplan
 
 import (
-	"reflect"
 	"slices"
 
 	"github.com/colseal/colseal/internal/sqlparse"
@@ -96,38 +95,17 @@ func hintForUtility(what string) string {
 // name of a registered table. It decides what becomes of a text that was refused before
 // the analysis had met a sealed table.
 func (a *analysis) namesSealedTable() bool {
-	for _, s := range a.file.Statements {
-		if a.namesIn(reflect.ValueOf(s.Stmt)) {
-			return true
+	found := false
+	sqlparse.Inspect(a.file.Statements, func(node any) bool {
+		name := ""
+		switch n := node.(type) {
+		case *sqlparse.TableName:
+			name = n.Name
+		case *sqlparse.Call:
+			name = n.Name
 		}
-	}
-	return false
-}
-
-var (
-	tableNameType = reflect.TypeFor[sqlparse.TableName]()
-	callType      = reflect.TypeFor[sqlparse.Call]()
-)
-
-func (a *analysis) namesIn(v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		return !v.IsNil() && a.namesIn(v.Elem())
-	case reflect.Slice:
-		for i := range v.Len() {
-			if a.namesIn(v.Index(i)) {
-				return true
-			}
-		}
-	case reflect.Struct:
-		if (v.Type() == tableNameType || v.Type() == callType) && len(a.p.tables[a.p.fold(v.FieldByName("Name").String())]) > 0 {
-			return true
-		}
-		for i := range v.NumField() {
-			if a.namesIn(v.Field(i)) {
-				return true
-			}
-		}
-	}
-	return false
+		found = found || len(a.p.tables[a.p.fold(name)]) > 0
+		return !found
+	})
+	return found
 }

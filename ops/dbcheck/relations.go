@@ -110,11 +110,7 @@ func (k *checker) registeredKind(rel *relation) {
 
 const columnumnQuery = `SELECT a.attrelid::pg_catalog.text, a.attnum::pg_catalog.text, a.attname::pg_catalog.text,
 	pg_catalog.format_type(a.atttypid, a.atttypmod),
-	(WITH RECURSIVE base AS (
-		SELECT t.oid, t.typbasetype, t.typtype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid
-		UNION ALL
-		SELECT t.oid, t.typbasetype, t.typtype FROM base JOIN pg_catalog.pg_type t ON t.oid = base.typbasetype WHERE base.typtype = 'd'
-	) SELECT base.oid::pg_catalog.text FROM base WHERE base.typtype <> 'd' LIMIT 1),
+	` + dbcatalog.PostgresBaseType + `,
 	a.atttypmod::pg_catalog.text, COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), t.typdefault),
 	a.attidentity::pg_catalog.text, a.attgenerated::pg_catalog.text
 FROM pg_catalog.pg_attribute a

@@ -1,7 +1,6 @@
 package pg
 
 import (
-	"reflect"
 	"strings"
 	"testing"
 
@@ -16,14 +15,14 @@ func checkPositions(t *testing.T, text string, s sqlparse.Statement) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	walk(reflect.ValueOf(s.Stmt), func(n any) {
+	sqlparse.Inspect(s.Stmt, func(n any) bool {
 		p, ok := n.(interface{ Pos() int })
 		if !ok {
-			return
+			return true
 		}
 		if at := p.Pos(); at < s.Start || at >= s.End {
 			t.Errorf("%s: %T at %d, outside its statement", text, n, at)
-			return
+			return true
 		}
 		switch x := n.(type) {
 		case *sqlparse.Param:
@@ -43,6 +42,7 @@ func checkPositions(t *testing.T, text string, s sqlparse.Statement) {
 				t.Errorf("%s: no span of the cast at %d", text, x.Pos())
 			}
 		}
+		return true
 	})
 }
 
@@ -54,33 +54,11 @@ func spannable(e sqlparse.Expr) bool {
 	return false
 }
 
-// walk calls f with every pointer of a tree.
-func walk(v reflect.Value, f func(any)) {
-	switch v.Kind() {
-	case reflect.Interface, reflect.Pointer:
-		if v.IsNil() {
-			return
-		}
-		if v.Kind() == reflect.Pointer {
-			f(v.Interface())
-		}
-		walk(v.Elem(), f)
-	case reflect.Struct:
-		for i := range v.NumField() {
-			walk(v.Field(i), f)
-		}
-	case reflect.Slice:
-		for i := range v.Len() {
-			walk(v.Index(i), f)
-		}
-	}
-}
-
 // checkFound holds for any text what checkPositions holds for texts that were written
 // by hand: what stands at the position of a parameter, a string or a cast of one is
 // that, or is not found at all.
 func checkFound(t *testing.T, text string, tokens []sqlparse.Token, s sqlparse.Statement) {
-	walk(reflect.ValueOf(s.Stmt), func(n any) {
+	sqlparse.Inspect(s.Stmt, func(n any) bool {
 		switch x := n.(type) {
 		case *sqlparse.Param:
 			if text[x.Pos()] != '$' || x.End > len(text) {
@@ -89,7 +67,7 @@ func checkFound(t *testing.T, text string, tokens []sqlparse.Token, s sqlparse.S
 		case *sqlparse.Cast:
 			start, end, ok := Span(tokens, text, x)
 			if !ok {
-				return
+				break
 			}
 			f, err := Parse("SELECT "+text[start:end], sqlparse.Limits{})
 			if err != nil {
@@ -106,5 +84,6 @@ func checkFound(t *testing.T, text string, tokens []sqlparse.Token, s sqlparse.S
 				}
 			}
 		}
+		return true
 	})
 }

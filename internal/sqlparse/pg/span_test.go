@@ -1,7 +1,6 @@
 package pg
 
 import (
-	"reflect"
 	"strings"
 	"testing"
 
@@ -31,34 +30,18 @@ var frames = []string{
 	"SELECT CASE WHEN a THEN $1::§ END", "UPDATE a SET b = $1::§ WHERE c", "SELECT $1::§ -- comment", "SELECT $1::§; SELECT 1",
 }
 
-// findCast returns the first cast in a tree.
-func findCast(v reflect.Value) *sqlparse.Cast {
-	switch v.Kind() {
-	case reflect.Interface, reflect.Pointer:
-		if v.IsNil() {
-			return nil
-		}
-		if c, ok := v.Interface().(*sqlparse.Cast); ok {
+// findCast returns the first cast in a tree, or the one inside it.
+func findCast(tree any) (found *sqlparse.Cast) {
+	sqlparse.Inspect(tree, func(node any) bool {
+		if c, ok := node.(*sqlparse.Cast); ok && found == nil {
+			found = c
 			if inner, ok := c.Arg.(*sqlparse.Cast); ok {
-				return inner
-			}
-			return c
-		}
-		return findCast(v.Elem())
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if c := findCast(v.Field(i)); c != nil {
-				return c
+				found = inner
 			}
 		}
-	case reflect.Slice:
-		for i := range v.Len() {
-			if c := findCast(v.Index(i)); c != nil {
-				return c
-			}
-		}
-	}
-	return nil
+		return found == nil
+	})
+	return found
 }
 
 // parseTokens parses a text that has to be valid, and scans it.
@@ -82,7 +65,7 @@ func TestTypeEnd(t *testing.T) {
 		for _, frame := range frames {
 			text := strings.Replace(frame, "§", typ, 1)
 			f, tokens := parseTokens(t, text)
-			cast := findCast(reflect.ValueOf(f.Statements))
+			cast := findCast(f.Statements)
 			end, ok := TypeEnd(tokens, text, cast.Type.Pos())
 			if !ok {
 				t.Errorf("%s: no type found", text)
@@ -106,7 +89,7 @@ func TestCastSpan(t *testing.T) {
 		for _, frame := range frames {
 			text := strings.Replace(frame, "§", typ, 1)
 			f, tokens := parseTokens(t, text)
-			cast := findCast(reflect.ValueOf(f.Statements))
+			cast := findCast(f.Statements)
 			start, end, ok := Span(tokens, text, cast)
 			if !ok {
 				t.Errorf("%s: no span", text)
