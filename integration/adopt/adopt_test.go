@@ -119,7 +119,9 @@ func (p programModule) run(t *testing.T, args ...string) string {
 // versions reads the versions in go.mod: the build list, but for what no package of the program is in.
 func (p programModule) versions(t *testing.T) map[string]string {
 	t.Helper()
-	var mod struct{ Require []struct{ Path, Version string } }
+	var mod struct {
+		Require []struct{ Path, Version string }
+	}
 	if err := json.Unmarshal([]byte(p.run(t, "mod", "edit", "-json")), &mod); err != nil {
 		t.Fatal(err)
 	}
