@@ -38,7 +38,7 @@ func BenchmarkSealFive(b *testing.B) {
 	args := make([]sqldriver.NamedValue, len(names))
 	values := []any{"someone@example.com", "078-05-1120", "a note of the usual length, sixty-four bytes of plain text, so.", 42, "2001-02-03T04:05:06Z"}
 	for i, name := range names {
-		p.Params = append(p.Params, sqlplan.Param{From: i + 1, Use: w.use(name)})
+		p.Params = append(p.Params, sqlplan.Param{From: int32(i + 1), Use: w.use(name)})
 		args[i] = sqldriver.NamedValue{Ordinal: i + 1, Value: values[i]}
 	}
 	p.NumInput = len(names)

@@ -84,17 +84,25 @@ type Config struct {
 	TelemetryAttributes []attribute.KeyValue
 }
 
-// Limits bounds the SQL analysis. A text beyond a limit is refused. Zero fields take
-// the defaults of the analysis.
+// Limits bounds the SQL analysis of one *sql.DB. Zero fields take the defaults.
 type Limits struct {
-	Plans          int // analysed statements kept per database handle
-	StatementBytes int // longest SQL text, in bytes
-	Nesting        int // deepest nesting of parentheses and the like
+	// Plans is how many analysed statements are kept, by their texts. Default: 4096.
+	Plans int
+	// PlanBytes is about how much memory they take together; those used longest ago are
+	// dropped, and a statement whose plan takes more than half of it is analysed each time.
+	// Default: 32 MiB.
+	PlanBytes int
+	// StatementBytes is the length of the longest SQL text that is analysed. A longer one
+	// that names a sealed table is refused. Default: 1 MiB.
+	StatementBytes int
+	// Nesting is the deepest nesting of parentheses, brackets and CASE that is analysed.
+	// Default: 500.
+	Nesting int
 }
 
 // options are the limits as the analysis takes them.
 func (l Limits) options() sqlplan.Options {
-	return sqlplan.Options{MaxPlans: l.Plans, MaxBytes: l.StatementBytes, MaxNesting: l.Nesting}
+	return sqlplan.Options{MaxPlans: l.Plans, MaxPlanBytes: l.PlanBytes, MaxBytes: l.StatementBytes, MaxNesting: l.Nesting}
 }
 
 // The dialects, for Config.Dialect.

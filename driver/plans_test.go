@@ -24,7 +24,7 @@ import (
 func sealedPlan(text string, params ...sqlplan.Param) *sqlplan.Plan {
 	p := &sqlplan.Plan{Sealed: true, Statements: 1, Chunks: []string{text}, Params: params}
 	for _, param := range params {
-		p.NumInput = max(p.NumInput, param.From)
+		p.NumInput = max(p.NumInput, int(param.From))
 	}
 	return p
 }
@@ -64,7 +64,7 @@ func TestNamedParameters(t *testing.T) {
 	b := newBench(t, "full")
 	b.plans.plans["s"] = &sqlplan.Plan{
 		Sealed: true, Statements: 1, Chunks: []string{"s'"}, NumInput: 2, NamedInput: true,
-		Params: []sqlplan.Param{{Name: "ssn", Use: b.use("ssn")}, {Name: "id"}},
+		Params: []sqlplan.Param{{Name: 1, Use: b.use("ssn")}, {Name: 2}}, Names: []string{"ssn", "id"},
 	}
 	if _, err := b.db.Exec("s", sql.Named("id", 1), sql.Named("ssn", "078")); err != nil {
 		t.Fatal(err)

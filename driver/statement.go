@@ -150,7 +150,7 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.Named
 	}
 	for i := range p.Params {
 		param := &p.Params[i]
-		arg, err := argument(param, args)
+		arg, err := argument(p, param, args)
 		if err != nil {
 			return out, err
 		}
@@ -158,7 +158,7 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.Named
 			out[i].Value = arg.Value
 			err = plainArgument(&out[i], arg, check)
 		} else if err = collectValue(v, param.Use, arg.Value); err != nil {
-			err = front.SealError(param.Use.Column, param.Describe(), err)
+			err = front.SealError(param.Use.Column, p.Describe(param), err)
 		}
 		if err != nil {
 			return out, err
@@ -223,19 +223,20 @@ func plainArgument(out *sqldriver.NamedValue, arg *sqldriver.NamedValue, check *
 }
 
 // argument finds the caller's argument for a parameter.
-func argument(param *sqlplan.Param, args []sqldriver.NamedValue) (*sqldriver.NamedValue, error) {
-	if param.Name == "" {
-		if param.From < 1 || param.From > len(args) {
+func argument(p *sqlplan.Plan, param *sqlplan.Param, args []sqldriver.NamedValue) (*sqldriver.NamedValue, error) {
+	name := p.NameOf(param)
+	if name == "" {
+		if param.From < 1 || int(param.From) > len(args) {
 			return nil, fmt.Errorf("colseal: there is no argument for parameter %d", param.From)
 		}
 		return &args[param.From-1], nil
 	}
 	for i := range args {
-		if args[i].Name == param.Name {
+		if args[i].Name == name {
 			return &args[i], nil
 		}
 	}
-	return nil, fmt.Errorf("colseal: there is no argument named %s: give it with sql.Named", strconv.Quote(param.Name))
+	return nil, fmt.Errorf("colseal: there is no argument named %s: give it with sql.Named", strconv.Quote(name))
 }
 
 // prepend returns opts and rest as one list with the ordinals of its places. When they are what original holds already, it is

@@ -37,7 +37,7 @@ func (o *offline) judge(ctx context.Context, s statement, searchKeys int) error 
 	case !plan.Sealed:
 		plan = &sqlplan.Plan{Chunks: []string{sql}}
 		for i := range s.args {
-			plan.Params = append(plan.Params, sqlplan.Param{From: i + 1})
+			plan.Params = append(plan.Params, sqlplan.Param{From: int32(i + 1)})
 		}
 	}
 	if sent := strings.Join(plan.Chunks, "'cell'"); o.canaries.leaks([]byte(sent)) {

@@ -17,6 +17,7 @@ type emission struct {
 	plan    *Plan
 
 	uses       map[Use]*Use             // one of each: plans are kept
+	names      map[string]int32         // the indices in plan.Names, from 1
 	castParams map[*sqlparse.Param]bool // the direct operands of casts
 	labelled   map[int]bool             // where outputs got their labels
 }

@@ -103,8 +103,8 @@ func coveredParams(p *Planner, plan *Plan) error {
 	used := make([]bool, plan.NumInput)
 	for i, q := range plan.Params {
 		switch {
-		case q.From < 0 || q.From > plan.NumInput || (q.From == 0) == (q.Name == ""):
-			return fmt.Errorf("parameter %d is of argument %d %q of %d", i, q.From, q.Name, plan.NumInput)
+		case q.From < 0 || int(q.From) > plan.NumInput || (q.From == 0) == (q.Name == 0):
+			return fmt.Errorf("parameter %d is of argument %d %d of %d", i, q.From, q.Name, plan.NumInput)
 		case q.From > 0:
 			used[q.From-1] = true
 		}

@@ -31,7 +31,7 @@ func (e *emission) number() error {
 	e.plan.NumInput = top
 	e.plan.Params = make([]Param, top)
 	for i := range e.plan.Params {
-		e.plan.Params[i] = Param{From: i + 1}
+		e.plan.Params[i].From = int32(i + 1)
 	}
 	taken := make([]bool, top)
 	numbers := map[role]int{}
@@ -47,7 +47,7 @@ func (e *emission) number() error {
 				n, ok := numbers[r]
 				if !ok {
 					if n = s.param.Number; taken[n-1] {
-						e.plan.Params = append(e.plan.Params, Param{From: n})
+						e.plan.Params = append(e.plan.Params, Param{From: int32(n)})
 						n = len(e.plan.Params)
 					} else {
 						taken[n-1] = true
@@ -142,12 +142,13 @@ func (e *emission) numberSQLite() error {
 			r := roleOf(s, key)
 			n, ok := numbers[r]
 			if !ok {
-				e.plan.Params = append(e.plan.Params, Param{From: s.param.Number, Name: s.param.Name, Use: e.useOf(s, key)})
-				n = len(e.plan.Params)
+				param := Param{From: int32(s.param.Number), Use: e.useOf(s, key)}
 				if s.param.Name != "" {
-					e.plan.Params[n-1].From = 0
+					param.From, param.Name = 0, e.nameIndex(s.param.Name)
 					e.plan.NamedInput = true
 				}
+				e.plan.Params = append(e.plan.Params, param)
+				n = len(e.plan.Params)
 				numbers[r] = n
 			}
 			texts[key] = "?" + strconv.Itoa(n)
@@ -158,6 +159,20 @@ func (e *emission) numberSQLite() error {
 		}
 	}
 	return nil
+}
+
+// nameIndex returns the index of an argument's name in the plan's, from 1.
+func (e *emission) nameIndex(name string) int32 {
+	i, ok := e.names[name]
+	if !ok {
+		if e.names == nil {
+			e.names = map[string]int32{}
+		}
+		e.plan.Names = append(e.plan.Names, name)
+		i = int32(len(e.plan.Names))
+		e.names[name] = i
+	}
+	return i
 }
 
 // typeName returns the type that the server needs for a sealed value.

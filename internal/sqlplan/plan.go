@@ -40,8 +40,11 @@ type Plan struct {
 	// and Params covers every argument that the text names.
 	Params []Param
 
+	// Names are the names of the caller's arguments, without their prefixes.
+	Names []string
+
 	// NumInput is the number of positional arguments that the caller gives.
-	// NamedInput says that parameters are matched by Param.Name instead.
+	// NamedInput says that parameters are matched by name instead.
 	NumInput   int
 	NamedInput bool
 
@@ -83,11 +86,11 @@ type Use struct {
 	Limit pgvalue.Limit
 }
 
-// Param is one parameter to send.
+// Param is one parameter to send. A batch insert has thousands, in a plan that is kept.
 type Param struct {
-	From int    // 1-based position of the caller's argument; 0 when named
-	Name string // the caller's argument name, without its prefix; "" when positional
-	Use  *Use   // nil: the argument is passed as it is
+	From int32 // 1-based position of the caller's argument; 0 when named
+	Name int32 // 1-based index in Plan.Names; 0 when positional
+	Use  *Use  // nil: the argument is passed as it is; equal ones are shared
 }
 
 // Literal is a constant of the text that is sealed in place.
@@ -169,10 +172,19 @@ func (p *Plan) Describes(labels []string, d dialect.Dialect) bool {
 	return true
 }
 
-// Describe names the caller's argument for a parameter.
-func (p *Param) Describe() string {
-	if p.Name != "" {
-		return "argument " + strconv.Quote(p.Name)
+// NameOf returns the name of the caller's argument for a parameter; "" when it is matched
+// by its position.
+func (p *Plan) NameOf(param *Param) string {
+	if param.Name == 0 {
+		return ""
 	}
-	return "argument $" + strconv.Itoa(p.From)
+	return p.Names[param.Name-1]
+}
+
+// Describe names the caller's argument for a parameter.
+func (p *Plan) Describe(param *Param) string {
+	if name := p.NameOf(param); name != "" {
+		return "argument " + strconv.Quote(name)
+	}
+	return "argument $" + strconv.Itoa(int(param.From))
 }

@@ -110,9 +110,7 @@ func render(p *Plan) string {
 	b.WriteString(" |")
 	for _, q := range p.Params {
 		fmt.Fprintf(&b, " %d", q.From)
-		if q.Name != "" {
-			b.WriteString(q.Name)
-		}
+		b.WriteString(p.NameOf(&q))
 		if q.Use != nil {
 			b.WriteString("=" + renderUse(q.Use))
 		}

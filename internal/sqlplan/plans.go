@@ -106,7 +106,7 @@ func (ps *plans) len() int { return ps.texts.Len() }
 
 // entryBytes is about what an entry takes besides its plan: in two maps and a list, and for
 // its own fields.
-const entryBytes = 512
+const entryBytes = 384
 
 // bytes returns about how much memory a plan of a text takes, the text not counted.
 func (p *Plan) bytes(sql string) int {
@@ -120,7 +120,8 @@ func (p *Plan) bytes(sql string) int {
 	for i := range p.Literals {
 		n += int(unsafe.Sizeof(p.Literals[i])) + valueBytes(p.Literals[i].Value)
 	}
-	// The names of columns are the catalog's or the text's, and few uses differ.
+	// Names are parts of the text or the catalog's, and few uses differ.
+	n += cap(p.Names) * int(unsafe.Sizeof(""))
 	n += cap(p.Params) * int(unsafe.Sizeof(Param{}))
 	for _, rs := range [2][]Result{p.Head, p.Tail} {
 		n += cap(rs) * int(unsafe.Sizeof(Result{}))

@@ -192,11 +192,9 @@ func (x *explainer) params(p *sqlplan.Plan) []Param {
 		}
 	}
 	for _, param := range p.Params {
-		name := param.Name
+		name := ":" + p.NameOf(&param)
 		if param.From > 0 {
-			name = x.argument(param.From)
-		} else {
-			name = ":" + name
+			name = x.argument(int(param.From))
 		}
 		q := &out[add(name)]
 		if param.Use == nil {
