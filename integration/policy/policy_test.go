@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"fmt"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -54,9 +55,9 @@ var mayImport = []struct {
 // library is the root module.
 var library = []string{"codec", "schema", "kms/...", "keyring", "keycache", "driver", "ops/...", "internal/..."}
 
-// testsMayImport says which packages of the other modules tests may import: a module's tests need not do with what
-// its programs do with.
-var testsMayImport = []string{"integration/pgtest/..."}
+// testsMayImport is what tests may import beside the library. Those of the library itself may not: they run without
+// the workspace, too.
+var testsMayImport = map[string]string{"examples": "integration/pgtest/..."}
 
 // only says who alone may import a module of others, tests included.
 var only = map[string]string{
@@ -113,12 +114,19 @@ func refuse(pkg, imported string, test bool) string {
 		if !matches(pkg, rule.pkg) {
 			continue
 		}
-		if ours == pkg || matchesAny(ours, rule.imports) || test && matchesAny(ours, slices.Concat(library, testsMayImport)) {
+		if ours == pkg || matchesAny(ours, rule.imports) || test && (matchesAny(ours, library) || mayTest(pkg, ours)) {
 			return ""
 		}
 		return "it may import of ours only " + strings.Join(rule.imports, ", ")
 	}
 	return "no line of the policy covers the package"
+}
+
+// mayTest reports whether tests of a package may import another module's.
+func mayTest(pkg, ours string) bool {
+	folder, _, _ := strings.Cut(pkg, "/")
+	pattern, ok := testsMayImport[folder]
+	return ok && matches(ours, pattern)
 }
 
 func TestEveryPackageIsCovered(t *testing.T) {
@@ -152,7 +160,14 @@ func TestPolicyRefuses(t *testing.T) {
 		{"internal/sqlparse/pg", "github.com/sqlc-dev/oliphant/ast", false, false},
 		{"internal/sqlparse/lite", "github.com/sqlc-dev/oliphant", false, true},
 		{"driver", module + "/integration/pgxsuite", true, true},
+		{"driver", module + "/integration/pgtest", true, true},
+		{"cmd/colseal", module + "/integration/pgtest", true, true},
+		{"examples/quickstart", module + "/integration/pgtest", true, false},
+		{"examples/quickstart", module + "/integration/pgtest", false, true},
 		{"examples/quickstart", module + "/bench", false, true},
+		{"ops/reseal", module + "/driver", false, false},
+		{"ops/reseal", module + "/ops/dbcheck", false, true},
+		{"driver", module + "/ops/reseal", false, true},
 		{"codec", "golang.org/x/crypto/hkdf", false, true},
 		{"util", module + "/codec", false, true},
 		{"keycache", "go.opentelemetry.io/otel/metric", false, true},
@@ -178,16 +193,65 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-// TestWorkspace compares the modules of go.work, through which .ci/run goes, with those that are there.
-func TestWorkspace(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "go", "work", "edit", "-json", root+"/go.work").Output()
+// requires are the modules that the library needs, its tests included: a program that adopts it gets them.
+var requires = []string{
+	"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-sdk-go-v2/config", "github.com/aws/aws-sdk-go-v2/service/kms", "github.com/aws/smithy-go",
+	"github.com/cenkalti/backoff/v5", "github.com/hashicorp/golang-lru/v2", "github.com/jackc/pgx/v5", "github.com/puzpuzpuz/xsync/v4",
+	"github.com/sony/gobreaker/v2", "github.com/sqlc-dev/meyer", "github.com/sqlc-dev/oliphant",
+	"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace", "golang.org/x/sync", "google.golang.org/protobuf",
+}
+
+func TestLibraryRequires(t *testing.T) {
+	var mod struct {
+		Go, Toolchain string
+		Require       []struct {
+			Path     string
+			Indirect bool
+		}
+	}
+	readJSON(t, &mod, "go", "mod", "edit", "-json", root+"/go.mod")
+	for _, r := range mod.Require {
+		if !r.Indirect && !slices.Contains(requires, r.Path) {
+			t.Errorf("the library requires %s", r.Path)
+		}
+	}
+	// A program's go.mod would get the patch release, and the toolchain.
+	if mod.Go != "1.26" || mod.Toolchain != "" {
+		t.Errorf("go.mod asks for Go %s, toolchain %q, want 1.26 and none", mod.Go, mod.Toolchain)
+	}
+}
+
+// readJSON runs a command and decodes what it prints.
+func readJSON(t *testing.T, v any, name string, args ...string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), name, args...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var work struct{ Use []struct{ DiskPath string } }
-	if err := json.Unmarshal(out, &work); err != nil {
+	if err := json.Unmarshal(out, v); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestGateRunsReadme: the gate runs README's two commands as they stand there.
+func TestGateRunsReadme(t *testing.T) {
+	for file, form := range map[string]string{"README.md": "\n%s\n```\n", ".ci/run": "step \"%[1]s\" %[1]s\n"} {
+		text, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range []string{"go run ./examples/quickstart", "go test work"} {
+			if want := fmt.Sprintf(form, command); !strings.Contains(string(text), want) {
+				t.Errorf("%s does not hold %q", file, want)
+			}
+		}
+	}
+}
+
+// TestWorkspace compares the modules of go.work, through which .ci/run goes, with those that are there.
+func TestWorkspace(t *testing.T) {
+	var work struct{ Use []struct{ DiskPath string } }
+	readJSON(t, &work, "go", "work", "edit", "-json", root+"/go.work")
 	var used []string
 	for _, u := range work.Use {
 		used = append(used, path.Clean(u.DiskPath))
