@@ -48,6 +48,9 @@ func appendArray(dst []byte, kind Kind, v any) ([]byte, error) {
 }
 
 func appendSlice(dst []byte, kind Kind, rv reflect.Value) ([]byte, error) {
+	if nested(rv.Type().Elem()) {
+		return nil, refuse(kind, "an array of more than one dimension")
+	}
 	dst = append(dst, '{')
 	for i := range rv.Len() {
 		if i > 0 {
@@ -66,6 +69,18 @@ func appendSlice(dst []byte, kind Kind, rv reflect.Value) ([]byte, error) {
 		}
 	}
 	return append(dst, '}'), nil
+}
+
+// nested reports whether the elements of a slice are slices themselves, other than of bytes.
+func nested(elem reflect.Type) bool {
+	for elem.Kind() == reflect.Pointer {
+		elem = elem.Elem()
+	}
+	switch elem.Kind() {
+	case reflect.Slice, reflect.Array:
+		return elem.Elem().Kind() != reflect.Uint8 && !elem.Implements(reflect.TypeFor[driver.Valuer]())
+	}
+	return false
 }
 
 func appendElement(dst []byte, kind Kind, in input) ([]byte, error) {

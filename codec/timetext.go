@@ -145,10 +145,22 @@ func decodeMicros(micros int64, loc *time.Location) any {
 // AppendTime appends the text that PostgreSQL writes for a value of [KindTime], [KindDate] or [KindTimestamp] in ISO style: an instant in
 // UTC, and what t's clock and calendar show for the others.
 func AppendTime(dst []byte, kind Kind, t time.Time) []byte {
+	return appendTimeIn(dst, kind, t, time.UTC)
+}
+
+// appendTimeIn is AppendTime with instants in loc.
+func appendTimeIn(dst []byte, kind Kind, t time.Time, loc *time.Location) []byte {
 	layout := "-01-02 15:04:05.999999"
 	switch kind {
 	case KindTime:
-		t, layout = t.UTC(), layout+"-07"
+		t = t.In(loc)
+		_, offset := t.Zone()
+		switch layout += "-07"; {
+		case offset%60 != 0:
+			layout += ":00:00"
+		case offset%3600 != 0:
+			layout += ":00"
+		}
 	case KindDate:
 		layout = "-01-02"
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/big"
 	"reflect"
 	"strings"
 	"testing"
@@ -116,6 +117,8 @@ func TestSealedArgumentValues(t *testing.T) {
 		{"nil bytes", "email", []byte(nil), nil},
 		{"int", "age", int32(7), int64(7)},
 		{"decimal text", "age", "7", int64(7)},
+		{"big integer", "age", big.NewInt(7), int64(7)},
+		{"nil big integer", "age", (*big.Int)(nil), nil},
 		{"time", "born", time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC).Local()},
 		{"JSON from a map", "profile", map[string]int{"a": 1}, []byte(`{"a":1}`)},
 		{"JSON from a struct pointer", "profile", &struct{ A int }{1}, []byte(`{"A":1}`)},

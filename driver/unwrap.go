@@ -5,6 +5,7 @@ import (
 	sqldriver "database/sql/driver"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"reflect"
 
 	"github.com/colseal/colseal/codec"
@@ -25,6 +26,11 @@ func unwrapValue(kind codec.Kind, v any) (any, error) {
 		case string, int64, int, bool, float64:
 			return v, nil
 		case []byte:
+			if t == nil {
+				return nil, nil
+			}
+			return v, nil
+		case *big.Int: // its methods are the pointer's
 			if t == nil {
 				return nil, nil
 			}

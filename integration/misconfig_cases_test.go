@@ -334,7 +334,7 @@ var readTroubles = []trouble{
 			c.Schema = schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn", Kind: schema.Int}))
 		}))
 	}, driver.ErrKind, "driver.ErrKind", "The cell is genuine, and holds a value of the kind that was declared when it was sealed. A field's type was changed, or `kind=` in its tag.",
-		"Declare the former kind again."},
+		"Declare the former kind again, or [convert the cells](values.md#changing-a-columns-kind)."},
 	{"A cell whose key is not in the keyring", func(d *desk) error {
 		_ = d.write(d.open()).Close()
 		d.admin("DELETE FROM colseal_keys")

@@ -12,6 +12,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
@@ -161,7 +162,30 @@ type resealFlags struct {
 	purpose string
 	scope   string
 	keys    []string
+	kind    string
+	zone    string
 	opts    reseal.Options
+}
+
+// convert reads the flags about kinds and time zones.
+func (f *resealFlags) convert(dryRun bool) (err error) {
+	if f.kind != "" {
+		if dryRun {
+			return errors.New("--dry-run and --from-kind exclude each other: a cell's kind is not known before it is opened")
+		}
+		if f.opts.FromKind, err = codec.ParseKind(f.kind); err != nil {
+			return fmt.Errorf("--from-kind: %w", err)
+		}
+		if len(f.opts.Columns) == 0 {
+			return errors.New("--from-kind needs --column: which columns held that kind")
+		}
+	}
+	if f.zone != "" {
+		if f.opts.TimeZone, err = time.LoadLocation(f.zone); err != nil {
+			return fmt.Errorf("--time-zone: %w", err)
+		}
+	}
+	return nil
 }
 
 func newKeysReseal(k *keysFlags) *cobra.Command {
@@ -170,7 +194,8 @@ func newKeysReseal(k *keysFlags) *cobra.Command {
 		Use:   "reseal",
 		Short: "Seal stored cells anew under the keys that seal now",
 		Long: "Seal stored cells anew under the keys that seal now: to finish a change of search keys, after a key was revoked, or,\n" +
-			"with --plaintext, to seal a table for the first time.\n\n" +
+			"with --plaintext, to seal a table for the first time. With --from-kind, to convert the cells of columns whose kind\n" +
+			"was changed: each value is written as text, as PostgreSQL writes it, and sealed as the kind that the schema declares.\n\n" +
 			"It runs beside the programs, in batches, and overwrites nothing that somebody else has just written. Interrupt it as\n" +
 			"you like, and run it again. Each row that changes is an UPDATE: triggers fire. --dry-run counts the cells by key.\n\n" +
 			"The exit status is 1 when cells are left that are not under the keys that seal now.",
@@ -182,6 +207,9 @@ func newKeysReseal(k *keysFlags) *cobra.Command {
 					return err
 				}
 				f.opts.Keys = append(f.opts.Keys, id)
+			}
+			if err := f.convert(k.dryRun); err != nil {
+				return err
 			}
 			return k.with(cmd, !k.dryRun, func(ctx context.Context, o *opened) error { return k.reseal(cmd, o, &f) })
 		},
@@ -195,6 +223,8 @@ func newKeysReseal(k *keysFlags) *cobra.Command {
 	fl.StringSliceVar(&f.keys, "key", nil, "only the cells under these keys")
 	fl.BoolVar(&f.opts.Plaintext, "plaintext", false, "seal values that are not cells, too")
 	fl.StringVar(&f.scope, "scope", "", "the scope to seal plaintext in (default the default one); cells keep theirs")
+	fl.StringVar(&f.kind, "from-kind", "", "convert cells that hold this kind, such as int, to the kind that --column is declared to hold now")
+	fl.StringVar(&f.zone, "time-zone", "", "where instants become dates or timestamps, and they instants, such as Europe/Berlin")
 	fl.IntVar(&f.opts.Batch, "batch", 200, "rows in a transaction")
 	fl.IntVar(&f.opts.RowsPerSecond, "rate", 0, "rows to write in a second at most; 0 for no bound")
 	return cmd
@@ -339,7 +369,7 @@ func notes(r reseal.Report, left leftover) []string {
 		out = append(out, "a newer search key begins to seal in "+span(r.Pending)+": run this again then")
 	}
 	if r.Unreadable > 0 {
-		out = append(out, count(r.Unreadable, "cell")+" did not open: altered, or of another kind than the column's")
+		out = append(out, count(r.Unreadable, "cell")+" did not open: altered, or of another kind than the column's (--from-kind converts), or not a value of the new kind")
 	}
 	if r.Duplicates > 0 {
 		out = append(out, count(r.Duplicates, "cell")+" of values that a unique index has under the other key already: settle which row is to keep the value")

@@ -216,7 +216,7 @@ func TestSQLiteLeavesWhatItMust(t *testing.T) {
 	l := newLite(t, liteTable)
 	fillUsers(t, t.Context(), l.db, 1, 6)
 	fillUsers(t, keyring.WithScope(t.Context(), "gone"), l.db, 7, 2)
-	mustExec(t, l.plain, "UPDATE users SET email = CAST(substr(email, 1, 9) || x'00' || substr(email, 11) AS BLOB) WHERE id = 1") // altered
+	mustExec(t, l.plain, "UPDATE users SET email = CAST(substr(email, 1, 9) || CASE substr(email, 10, 1) WHEN x'00' THEN x'01' ELSE x'00' END || substr(email, 11) AS BLOB) WHERE id = 1") // altered
 	mustExec(t, l.plain, "UPDATE users SET ssn = 'plaintext' WHERE id = 2")
 	mustExec(t, l.plain, "UPDATE users SET born = (SELECT age FROM users WHERE id = 1) WHERE id = 3") // another column's
 	mustExec(t, l.plain, "UPDATE users SET age = CAST(substr(age, 1, 4) || x'00000007' || substr(age, 9) AS BLOB) WHERE id = 4")
@@ -247,6 +247,61 @@ func TestSQLiteLeavesWhatItMust(t *testing.T) {
 	uses, err := reseal.Usage(t.Context(), l.db)
 	if err != nil || !slices.Equal(uses, r.Uses) {
 		t.Errorf("Usage: %v %v", uses, err)
+	}
+}
+
+// The kinds of columns are changed, of one together with its mode, and one cell does not convert.
+func TestSQLiteKindChanged(t *testing.T) {
+	l := newLite(t, liteTable)
+	fillUsers(t, t.Context(), l.db, 1, 4)
+	fillUsers(t, keyring.WithScope(t.Context(), "tenant"), l.db, 5, 2)
+	mustExec(t, l.db, "UPDATE users SET ssn = '12' WHERE id = 2")
+	l.tables = schema.Must(schema.Columns("users",
+		schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn", Kind: schema.Int},
+		schema.Column{Name: "born", Kind: schema.Date}, schema.Column{Name: "age", Kind: schema.Text, Mode: schema.Deterministic}))
+	l.db = l.reopen(t)
+	for _, column := range []string{"ssn", "born", "age"} {
+		if err := l.db.QueryRow("SELECT " + column + " FROM users WHERE id = 2").Scan(new(any)); !errors.Is(err, driver.ErrKind) {
+			t.Errorf("%s before: %v", column, err)
+		}
+	}
+	if r := l.reseal(t, reseal.Options{}); r.Resealed != 0 || r.Unreadable != 6 {
+		t.Errorf("without FromKind: %+v", r)
+	}
+	if _, err := reseal.Run(t.Context(), l.db, reseal.Options{FromKind: schema.Int}); err == nil || !strings.Contains(err.Error(), "needs Columns") {
+		t.Errorf("without Columns: %v", err)
+	}
+
+	// ssn-4 and ssn-6 are no numbers, and stay.
+	if r := l.reseal(t, reseal.Options{Columns: []string{"users.ssn"}, FromKind: schema.Text}); r.Resealed != 1 || r.Unreadable != 2 {
+		t.Errorf("text to int: %+v", r)
+	}
+	if r := l.reseal(t, reseal.Options{Columns: []string{"users.age"}, FromKind: schema.Int}); r.Resealed != 6 || r.Unreadable != 0 || r.Left() != 0 {
+		t.Errorf("int to text: %+v", r)
+	}
+	if r := l.reseal(t, reseal.Options{Columns: []string{"users.born"}, FromKind: schema.Time}); r.Resealed != 0 || r.Unreadable != 6 {
+		t.Errorf("time to date without a time zone: %+v", r)
+	}
+	kolkata := time.FixedZone("", 5*3600+1800)
+	if r := l.reseal(t, reseal.Options{Columns: []string{"users.born"}, FromKind: schema.Time, TimeZone: kolkata}); r.Resealed != 6 || r.Unreadable != 0 {
+		t.Errorf("time to date: %+v", r)
+	}
+	if r := l.reseal(t, reseal.Options{Columns: []string{"users.born", "users.age"}, FromKind: schema.Time}); r.Resealed != 0 || r.Unreadable != 0 {
+		t.Errorf("again: %+v", r)
+	}
+
+	var ssn int64
+	var born time.Time
+	var age string
+	if err := l.reopen(t).QueryRow("SELECT ssn, born, age FROM users WHERE age = '2'").Scan(&ssn, &born, &age); err != nil {
+		t.Fatal(err)
+	}
+	if ssn != 12 || age != "2" || !born.Equal(time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("user 2 is %v, %v, %v", ssn, born, age)
+	}
+	ctx := keyring.WithScope(t.Context(), "tenant")
+	if err := l.db.QueryRowContext(ctx, "SELECT age FROM users WHERE age = '6'").Scan(&age); err != nil {
+		t.Errorf("a converted cell keeps its scope: %v", err)
 	}
 }
 

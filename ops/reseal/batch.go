@@ -202,7 +202,7 @@ func (r *resealer) value(ctx context.Context, c *column, old driver.Value) (cell
 	if err != nil || !r.due(state, h.KeyID) {
 		return nil, false, err
 	}
-	cell, err = r.keys.reseal(ctx, c.Column, h, stored)
+	cell, err = r.keys.reseal(ctx, c.Column, h, stored, state)
 	return cell, false, err
 }
 

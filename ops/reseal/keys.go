@@ -19,6 +19,7 @@ import (
 type passKeys struct {
 	db      *sealeddb.DB
 	store   *keyring.Store
+	opts    *Options
 	cache   *keycache.Cache // nil until a cell is sealed
 	records map[uint32]keyring.Key
 	sealing map[scopePurpose]keyring.Key
@@ -30,9 +31,9 @@ type scopePurpose struct {
 	scope   string
 }
 
-func newPassKeys(db *sealeddb.DB, store *keyring.Store) *passKeys {
+func newPassKeys(db *sealeddb.DB, store *keyring.Store, opts *Options) *passKeys {
 	return &passKeys{
-		db: db, store: store,
+		db: db, store: store, opts: opts,
 		records: map[uint32]keyring.Key{}, sealing: map[scopePurpose]keyring.Key{},
 	}
 }
@@ -136,42 +137,58 @@ func (k *passKeys) sealsNow(ctx context.Context, at scopePurpose) (keyring.Key, 
 	return rec, nil
 }
 
-// reseal returns the cell that takes the place of one. The error is a refusal of the cell's own
-// (see skipped), or something that ends the work.
-func (k *passKeys) reseal(ctx context.Context, col *schema.Column, h codec.Header, cell []byte) ([]byte, error) {
+// reseal returns the cell that takes the place of one in some state; nil if it stays. The error
+// is a refusal of the cell's own (see skipped), or something that ends the work.
+func (k *passKeys) reseal(ctx context.Context, col *schema.Column, h codec.Header, cell []byte, state State) ([]byte, error) {
 	k.openCache()
 	old, err := k.cache.Opener(ctx, keycache.Column{Identity: col.Identity(), Suite: h.Suite}, h.KeyID)
 	if err != nil {
 		return nil, err
 	}
-	plain, err := old.Open(nil, col.Kind, cell)
+	kind := col.Kind
+	encoding, err := old.Open(nil, kind, cell)
+	var other *codec.KindError
+	if errors.As(err, &other) && other.Holds == k.opts.FromKind {
+		kind = other.Holds
+		encoding, err = old.Open(nil, kind, cell)
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer clear(plain)
+	defer clear(encoding)
+	if kind == col.Kind && state != StateOld {
+		return nil, nil
+	}
+	if kind != col.Kind || h.Suite != col.Suite() { // the canonical encoding differs between the suites, too
+		given := encoding
+		if encoding, err = k.session().AppendConverted(nil, col.Kind, col.Suite(), kind, given); err != nil {
+			return nil, err
+		}
+		defer clear(given)
+	}
 	now, err := k.sealer(ctx, col, k.records[h.KeyID].Scope)
 	if err != nil {
 		return nil, err
 	}
-	if h.Suite == col.Suite() {
-		return now.Seal(nil, col.Kind, plain)
-	}
-	// The canonical encoding differs between the suites.
-	v, err := codec.DecodeValue(col.Kind, plain)
-	if err != nil {
-		return nil, err
-	}
-	return now.SealValue(col.Kind, v)
+	return now.Seal(nil, col.Kind, encoding)
 }
+
+// session is how texts without a zone are read.
+func (k *passKeys) session() codec.Session { return codec.Session{TimeZone: k.opts.TimeZone} }
 
 // seal seals a plaintext that was found in a column, in the context's scope.
 func (k *passKeys) seal(ctx context.Context, col *schema.Column, v any) ([]byte, error) {
+	encoding, err := k.session().AppendValue(nil, col.Kind, col.Suite(), v)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(encoding)
 	k.openCache()
 	now, err := k.sealer(ctx, col, keyring.ScopeOf(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return now.SealValue(col.Kind, v)
+	return now.Seal(nil, col.Kind, encoding)
 }
 
 // sealer returns the key for one more cell.

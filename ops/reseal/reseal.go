@@ -15,6 +15,7 @@ import (
 	"github.com/colseal/colseal/internal/sealeddb"
 	"github.com/colseal/colseal/internal/telemetry"
 	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/schema"
 )
 
 // Options says what Run is to do. The zero value re-seals every cell of every registered table
@@ -32,6 +33,16 @@ type Options struct {
 	// instead of being left. It is for the first sealing of a table, whose columns can hold cells
 	// already. See docs/migrating.md.
 	Plaintext bool
+
+	// FromKind, if not zero, is a kind that Columns were declared to hold before, and converts the
+	// cells that hold it: each value is written as text, as PostgreSQL writes it, and the text is
+	// sealed as the kind that the schema declares now. Run opens every cell of Columns to find
+	// them, and needs Columns to be named.
+	FromKind schema.Kind
+
+	// TimeZone is where an instant becomes a date or a timestamp and they become one, by FromKind,
+	// and where Plaintext without a zone is an instant. If nil, such values are left.
+	TimeZone *time.Location
 
 	// Batch is the number of rows that are read and written at a time. If zero, 200.
 	Batch int
@@ -55,11 +66,11 @@ type Progress struct {
 type Report struct {
 	Passes     int           // over the tables
 	Rows       int64         // rows read
-	Resealed   int64         // cells sealed again
+	Resealed   int64         // cells sealed again, converted ones among them
 	Sealed     int64         // plaintext values sealed
 	Lost       int64         // cells that somebody else had just written or locked; a later pass looked again
 	Destroyed  int64         // cells left alone because their key was destroyed
-	Unreadable int64         // cells left alone because they do not open: altered, or their key is unknown
+	Unreadable int64         // cells left alone because they do not open or convert: altered, of another kind, or their key is unknown
 	Duplicates int64         // cells left alone because a unique index has their value under the other key already
 	Orphans    int64         // cells left alone because a foreign key holds them to the cell of another table
 	Pending    time.Duration // not 0: a newer search key begins to seal in this time; call Run again then
@@ -102,6 +113,9 @@ const (
 // of keys.
 func Run(ctx context.Context, db *sql.DB, opts Options) (Report, error) {
 	var report Report
+	if opts.FromKind != 0 && len(opts.Columns) == 0 {
+		return report, errors.New("reseal: FromKind needs Columns: which columns held that kind")
+	}
 	err := with(ctx, db, opts, func(r *resealer) error {
 		r.report = &report
 		return r.run(ctx)
@@ -156,7 +170,7 @@ func with(ctx context.Context, db *sql.DB, opts Options, f func(*resealer) error
 // run makes passes until nothing is left that a further one could change.
 func (r *resealer) run(ctx context.Context) error {
 	for pass := 1; ; pass++ {
-		r.keys = newPassKeys(r.db, r.store)
+		r.keys = newPassKeys(r.db, r.store, &r.opts)
 		done, err := r.pass(ctx, pass)
 		if cerr := r.keys.close(); err == nil {
 			err = cerr

@@ -60,7 +60,7 @@ func (s State) String() string {
 func Usage(ctx context.Context, db *sql.DB, columns ...string) ([]KeyUse, error) {
 	var uses []KeyUse
 	err := with(ctx, db, Options{Columns: columns}, func(r *resealer) (err error) {
-		r.keys = newPassKeys(r.db, r.store)
+		r.keys = newPassKeys(r.db, r.store, &r.opts)
 		uses, _, err = r.count(ctx)
 		return err
 	})
@@ -145,8 +145,11 @@ func (r *resealer) use(ctx context.Context, t *table, col *column, h cellHead) (
 	return use, r.due(state, h.KeyID), nil
 }
 
-// due reports whether cells under a key are to be re-sealed.
-func (r *resealer) due(state State, keyID uint32) bool { return state == StateOld && r.wanted(keyID) }
+// due reports whether cells under a key are to be re-sealed, or to be opened to see of which kind
+// they are.
+func (r *resealer) due(state State, keyID uint32) bool {
+	return r.wanted(keyID) && (state == StateOld || state == StateCurrent && r.opts.FromKind != 0)
+}
 
 // wanted reports whether the options ask for the cells of a key.
 func (r *resealer) wanted(keyID uint32) bool {
