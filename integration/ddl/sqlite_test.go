@@ -11,6 +11,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/backstop"
 	"github.com/colseal/colseal/internal/ddl"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/schema"
@@ -42,8 +43,8 @@ func TestSQLite(t *testing.T) {
 	}
 	for name, statements := range map[string]string{
 		"triggers": "CREATE TABLE users (email, ssn);" + triggers + triggers,
-		"checks": "CREATE TABLE users (email, ssn, CHECK (" + ddl.Condition(dialect.SQLite, email, false) + "), CHECK (" +
-			ddl.Condition(dialect.SQLite, ssn, true) + "))",
+		"checks": "CREATE TABLE users (email, ssn, CHECK (" + backstop.Condition(dialect.SQLite, email, false) + "), CHECK (" +
+			backstop.Condition(dialect.SQLite, ssn, true) + "))",
 	} {
 		t.Run(name, func(t *testing.T) {
 			db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "db"))

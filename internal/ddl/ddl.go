@@ -14,6 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/colseal/colseal/internal/backstop"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/keyring"
@@ -67,7 +68,7 @@ func Write(s *schema.Schema, o Options) (string, error) {
 // replaces the one of the same name.
 func AddCheck(t *schema.Table, c *schema.Column, text, notValid bool) string {
 	name := dbcatalog.QuoteIdent(ConstraintName(c))
-	s := fmt.Sprintf("ALTER TABLE %s\n\tDROP CONSTRAINT IF EXISTS %s,\n\tADD CONSTRAINT %[2]s CHECK (%s)", tableName(t), name, Condition(dialect.Postgres, c, text))
+	s := fmt.Sprintf("ALTER TABLE %s\n\tDROP CONSTRAINT IF EXISTS %s,\n\tADD CONSTRAINT %[2]s CHECK (%s)", tableName(t), name, backstop.Condition(dialect.Postgres, c, text))
 	if !notValid {
 		return s + ";\n"
 	}
@@ -110,8 +111,8 @@ END
 // BLOB.
 func Triggers(t *schema.Table, c *schema.Column, text bool) string {
 	var b strings.Builder
-	cond := strings.ReplaceAll(Condition(dialect.SQLite, c, text), dbcatalog.QuoteIdent(c.Name), "NEW."+dbcatalog.QuoteIdent(c.Name))
-	fmt.Fprintf(&b, "-- In a new table, write instead of the triggers: CONSTRAINT %s CHECK (%s)\n", dbcatalog.QuoteIdent(ConstraintName(c)), Condition(dialect.SQLite, c, text))
+	cond := strings.ReplaceAll(backstop.Condition(dialect.SQLite, c, text), dbcatalog.QuoteIdent(c.Name), "NEW."+dbcatalog.QuoteIdent(c.Name))
+	fmt.Fprintf(&b, "-- In a new table, write instead of the triggers: CONSTRAINT %s CHECK (%s)\n", dbcatalog.QuoteIdent(ConstraintName(c)), backstop.Condition(dialect.SQLite, c, text))
 	for _, event := range []string{"INSERT", "UPDATE OF " + dbcatalog.QuoteIdent(c.Name)} {
 		word, _, _ := strings.Cut(strings.ToLower(event), " ")
 		name := dbcatalog.QuoteIdent(shorten("colseal_" + t.Name + "_" + c.Name + "_" + word))

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/backstop"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/testdiff"
 	"github.com/colseal/colseal/schema"
@@ -89,7 +90,7 @@ func TestTextPattern(t *testing.T) {
 		s := schema.Must(schema.Columns("t", schema.Column{Name: name, Mode: schema.Deterministic}))
 		col := s.Lookup("", "t").Column(name)
 		columns[byte(col.Tag()&3)]++
-		re := regexp.MustCompile(pattern.FindStringSubmatch(Condition(dialect.Postgres, col, true))[1])
+		re := regexp.MustCompile(pattern.FindStringSubmatch(backstop.Condition(dialect.Postgres, col, true))[1])
 		for _, id := range []uint32{1, 0x0fffffff, 0x10000000, 0x7fffffff, 0x80000000, 0xc0000001, 0xffffffff} {
 			head := codec.Header{Suite: col.Suite(), Tag: col.Tag(), KeyID: id}.Append(nil)
 			cell := append(head, bytes.Repeat([]byte{0xfb}, 25-8)...)

@@ -11,8 +11,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/colseal/colseal/internal/backstop"
 	"github.com/colseal/colseal/internal/dbcatalog"
-	"github.com/colseal/colseal/internal/ddl"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sealeddb"
 )
@@ -214,7 +214,7 @@ func (k *checker) plaintext(ctx context.Context) error {
 func (k *checker) sample(ctx context.Context, c *column) error {
 	cond := "false" // no value of another type is a cell
 	if c.storage != dbcatalog.StorageOther {
-		cond = ddl.Condition(dialect.Postgres, c.col, c.text())
+		cond = backstop.Condition(dialect.Postgres, c.col, c.text())
 	}
 	from := c.rel.sql()
 	if c.rel.rows > sampleSize {

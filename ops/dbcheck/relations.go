@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/colseal/colseal/internal/backstop"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/ddl"
 	"github.com/colseal/colseal/internal/pgarray"
@@ -208,7 +209,7 @@ func (k *checker) checks(ctx context.Context) error {
 			c := k.byOID[r[0]].cols[num]
 			switch {
 			case c == nil:
-			case ddl.SameCondition(r[2], c.col, c.text()):
+			case backstop.InCatalog(r[2], c.col, c.text()):
 				valid[c] = max(valid[c], r[3]) // "true" is the greatest
 			case r[1] == ddl.ConstraintName(c.col):
 				// Not this column's cells: reported below as missing, with what replaces it.

@@ -1,4 +1,7 @@
-package ddl
+// Package backstop writes the conditions under which a database takes a value into a sealed
+// column: NULL, or what begins like a cell of that column. They hold no plaintext, and need
+// no key.
+package backstop
 
 import (
 	"encoding/base64"
@@ -79,16 +82,23 @@ func liteText(name string, c *schema.Column) string {
 		name, len(codec.EncodeText(nil))+minText(c.Suite()), len(fixed), fixed, len(fixed)+1, textClass(low, high), len(codec.EncodeText(nil))+1)
 }
 
-// SameCondition reports whether the definition of a CHECK constraint, as pg_get_constraintdef prints it, is
-// [Condition] for PostgreSQL. The server prints types and parentheses of its own, which are passed over.
-func SameCondition(definition string, c *schema.Column, text bool) bool {
+// InCatalog reports whether the definition of a CHECK constraint, as pg_get_constraintdef prints it, is
+// [Condition] for the column.
+func InCatalog(definition string, c *schema.Column, text bool) bool {
 	definition, ok := strings.CutPrefix(definition, "CHECK ")
-	if !ok {
-		return false
-	}
-	definition = strings.TrimSuffix(definition, " NOT VALID")
-	return bare(definition) == bare(Condition(dialect.Postgres, c, text)) ||
-		bare(definition) == bare(strings.ReplaceAll(Condition(dialect.Postgres, c, text), dbcatalog.QuoteIdent(c.Name), c.Name))
+	return ok && same(strings.TrimSuffix(definition, " NOT VALID"), dialect.Postgres, c, text)
+}
+
+// Is reports whether a condition is [Condition] for the column, stored as bytes or as text.
+func Is(cond string, d dialect.Dialect, c *schema.Column) bool {
+	return same(cond, d, c, false) || same(cond, d, c, true)
+}
+
+// same passes over the types and parentheses that the server prints of its own, and over the
+// quotes of the column's name.
+func same(cond string, d dialect.Dialect, c *schema.Column, text bool) bool {
+	want := Condition(d, c, text)
+	return bare(cond) == bare(want) || bare(cond) == bare(strings.ReplaceAll(want, dbcatalog.QuoteIdent(c.Name), c.Name))
 }
 
 var noise = strings.NewReplacer(" ", "", "\n", "", "(", "", ")", "", "::bytea", "", "::text", "", "::character varying", "")
