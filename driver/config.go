@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/kms"
@@ -100,9 +101,13 @@ type Limits struct {
 	Nesting int
 }
 
-// options are the limits as the analysis takes them.
-func (l Limits) options() sqlplan.Options {
-	return sqlplan.Options{MaxPlans: l.Plans, MaxPlanBytes: l.PlanBytes, MaxBytes: l.StatementBytes, MaxNesting: l.Nesting}
+// planOptions are what the analysis takes of the configuration.
+func (c *Config) planOptions() sqlplan.Options {
+	keyTable, _ := dbcatalog.ParseName(c.KeyTable) // a name that is none fails when the keyring is opened
+	return sqlplan.Options{
+		MaxPlans: c.Limits.Plans, MaxPlanBytes: c.Limits.PlanBytes, MaxBytes: c.Limits.StatementBytes, MaxNesting: c.Limits.Nesting,
+		KeyTable: keyTable,
+	}
 }
 
 // The dialects, for Config.Dialect.

@@ -96,7 +96,7 @@ func (cn *connector) frontConfig() front.Config {
 	cfg := &cn.cfg
 	return front.Config{
 		Schema: cfg.Schema, Dialect: cfg.Dialect, AllowPlaintext: cfg.Plaintext == AllowRead,
-		Plans:  cfg.Limits.options(),
+		Plans:  cfg.planOptions(),
 		Logger: cfg.Logger, MeterProvider: cfg.MeterProvider, TracerProvider: cfg.TracerProvider, Attributes: cfg.TelemetryAttributes,
 		KMS: cfg.KMS, Cache: cfg.Keys, KeyTable: cfg.KeyTable, AutoCreateKeyTable: cfg.AutoCreateKeyTable, Connector: cn.underlying, KeyConnector: cfg.KeyConnector,
 		Connect: func(ctx context.Context) (front.Conn, func() error, error) {

@@ -73,7 +73,7 @@ func (s *fakeServer) run(query string, args []sqldriver.NamedValue) (sqldriver.R
 	}
 	if strings.Contains(query, "to_regclass($1)") {
 		s.relations++
-		return &bareRows{s: s, cols: make([]string, 10)}, nil
+		return &bareRows{s: s, cols: make([]string, 11)}, nil
 	}
 	s.lastQuery, s.lastArgs = query, args
 	if s.onRun != nil {

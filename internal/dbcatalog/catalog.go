@@ -87,6 +87,7 @@ type Column struct {
 	Storage   Storage
 	Default   bool // there is a default other than NULL, or it is an identity column
 	Generated bool // GENERATED ALWAYS AS (…)
+	Key       bool // the key of the table's partitions has it, or an expression
 	Hidden    bool // of a virtual table of SQLite: it can be named, but no star yields it
 }
 

@@ -28,7 +28,9 @@ const (
 	a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod),
 	` + PostgresBaseType + `,
 	COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), t.typdefault),
-	a.attidentity::pg_catalog.text, a.attgenerated::pg_catalog.text
+	a.attidentity::pg_catalog.text, a.attgenerated::pg_catalog.text,
+	(SELECT (a.attnum = ANY (p.partattrs::pg_catalog.int2[]) OR 0 = ANY (p.partattrs::pg_catalog.int2[]))::pg_catalog.text
+		FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = c.oid)
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -59,7 +61,7 @@ func readPostgresSession(ctx context.Context, q Querier) (Session, error) {
 }
 
 func readPostgresRelation(ctx context.Context, q Querier, schemaName, name string) (*Relation, error) {
-	rows, err := read(ctx, q, 10, postgresRelationQuery, Name{Schema: schemaName, Table: name}.SQL())
+	rows, err := read(ctx, q, 11, postgresRelationQuery, Name{Schema: schemaName, Table: name}.SQL())
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
@@ -81,6 +83,7 @@ func readPostgresRelation(ctx context.Context, q Querier, schemaName, name strin
 			Storage:   PostgresStorage(row.Text(6)),
 			Default:   !generated && (row.Text(8) != "" || HasDefault(row.Text(7))),
 			Generated: generated,
+			Key:       row.Bool(10),
 		})
 	}
 	return rel, nil

@@ -242,6 +242,8 @@ type Utility struct {
 	What string
 	// Names are the relations that it names.
 	Names []*TableName
+	// Reads: it leaves the rows and the definitions of the relations that it names as they are.
+	Reads bool
 	// Carries: it may carry values or statements into a table, or hide them from
 	// analysis (COPY, DO, PREPARE, CREATE FUNCTION …): refused when a sealed
 	// table is named.
@@ -251,14 +253,24 @@ type Utility struct {
 	// Args are expressions whose value it is given at run time (ATTACH ? AS ?):
 	// every one must be plain.
 	Args []Expr
-	// Defaults are columns given a default that is not NULL, by table name.
-	Defaults []ColumnDefault
+	// Definitions are the expressions that it has the server keep or compute for a table.
+	Definitions []Definition
+	// Computes: it computes Definitions for the rows that are there.
+	Computes bool
 	// Renames are the tables and columns that get another name.
 	Renames []Rename
+	// Schemas are the schemas that it renames or drops with what they contain.
+	Schemas []SchemaChange
 	// Catalog, Session: what it may change for later statements.
 	Catalog, Session bool
+	// Changes are the relations and columns that a name may mean otherwise for the later
+	// statements of the text. When Bounded is false, any name may.
+	Changes []Change
+	Bounded bool
 	// Forbidden is the reason why no connection may run it at all; "" for nearly all.
 	Forbidden string
+	// Everything: it may drop any relation of the database (DROP OWNED).
+	Everything bool
 }
 
 // Kept is a query that a statement keeps, or makes a relation of.
@@ -280,6 +292,30 @@ const (
 	KeptStatement                 // it is executed later: PREPARE
 )
 
+// Definition is an expression that the server keeps with a table, or computes for its rows.
+type Definition struct {
+	At
+	What  string     // "CHECK", "DEFAULT", "an index predicate"
+	Table *TableName // the table whose columns it names
+	// Rows are the names by which it sees rows of the table, where that is not the table's
+	// own: OLD and NEW.
+	Rows []string
+	// Column is the column that gets the value; "" for a condition and for what an index,
+	// statistics or a partition key are made of.
+	Column string
+	// Type is the type that Column gets (ALTER … TYPE); nil elsewhere.
+	Type *Type
+	// Expr is nil for values that the server makes up (identity), for a partition's bounds,
+	// and for a change of type without USING.
+	Expr Expr
+	// Condition: its truth is asked.
+	Condition bool
+	// Bounds: the values of a partition key are written here.
+	Bounds bool
+	// Text is the text of a CHECK, with its parentheses.
+	Text string
+}
+
 // Rename gives a table, or a column of it, another name or another schema.
 type Rename struct {
 	Table    *TableName
@@ -288,9 +324,12 @@ type Rename struct {
 	ToSchema string // of SET SCHEMA, where To is ""
 }
 
-// ColumnDefault is a default in CREATE TABLE or ALTER TABLE.
-type ColumnDefault struct {
-	Table  *TableName
-	Column string
-	At     int
+// SchemaChange renames a schema, or drops it with all that it contains, where To is "".
+type SchemaChange struct{ Name, To string }
+
+// Change is a relation that a name may mean otherwise after a statement, or, with
+// Columns, a relation of which these columns change and no others.
+type Change struct {
+	Table   *TableName
+	Columns []string
 }

@@ -21,9 +21,13 @@ type analysis struct {
 	steps  int // of work done
 	lookAt int // how many of them make another look at the context due
 
-	touched     bool // a sealed table was named
-	forbidden   bool // the refusal does not depend on sealed tables
-	unsettled   bool // an earlier statement of the text may change what names mean
+	touched   bool // a sealed table was named
+	forbidden bool // the refusal does not depend on sealed tables
+	unsettled bool // an earlier statement of the text may change what any name means
+	// rows are what the definition under analysis sees of its table.
+	rows []*item
+	// changes are what earlier statements of the text change, by relation name.
+	changes     map[string]*changes
 	usedCatalog bool
 	effects     Effects
 	// unlistedInsert: see Plan.
@@ -102,12 +106,16 @@ const (
 
 // run analyses every statement of the text and makes the plan.
 func (a *analysis) run() (*Plan, error) {
+	var effects Effects
 	for i := range a.file.Statements {
-		a.unsettled = a.effects != 0
+		a.effects = 0
 		if err := a.statement(a.file.Statements[i].Stmt); err != nil {
 			return a.unless(err)
 		}
+		a.passed(a.file.Statements[i].Stmt)
+		effects |= a.effects
 	}
+	a.effects = effects
 	if !a.touched {
 		return &Plan{Effects: a.effects, Statements: len(a.file.Statements)}, nil
 	}

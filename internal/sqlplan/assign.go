@@ -25,6 +25,9 @@ func (a *analysis) openWrite(own *sqlparse.With, table *sqlparse.TableName, oute
 
 // target resolves the table of a write.
 func (a *analysis) target(tn *sqlparse.TableName) (*writeTarget, error) {
+	if a.isKeyring(tn) {
+		return nil, a.refuseKeyring(tn.Pos())
+	}
 	it, err := a.tableItem(tn)
 	if err != nil {
 		return nil, err

@@ -21,6 +21,7 @@ const (
 	ClassRewriting   Class = "rewriting"   // the text cannot be edited as it is written
 	ClassValue       Class = "value"       // a literal or cast whose value is not computed here, or does not fit
 	ClassSearchKeys  Class = "search_keys" // not while two search keys are live
+	ClassKeyring     Class = "keyring"     // the keyring table would be changed
 )
 
 // refusal makes a refusal. The constructors below call it, one for each class.
@@ -86,4 +87,14 @@ func (a *analysis) refuseValue(pos int, col *schema.Column, reason, hint string)
 
 func (a *analysis) refuseSearchKeys(pos int, col *schema.Column, reason, hint string) *Refusal {
 	return a.refusal(ClassSearchKeys, pos, col, reason, hint)
+}
+
+// refuseKeyring refuses what would change the keyring table. The text need not name a sealed
+// table for that.
+func (a *analysis) refuseKeyring(pos int) *Refusal {
+	a.forbidden = true
+	r := a.refusal(ClassKeyring, pos, nil, "the keyring table, without which no value can be read, would be changed or dropped",
+		"change keys with colseal keys; what an administrator does to the table goes over a connection without Colseal")
+	r.Table = a.p.keyring.Table
+	return r
 }

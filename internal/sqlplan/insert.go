@@ -132,7 +132,7 @@ func (a *analysis) finishInsert(s *sqlparse.Insert, w *writeTarget, names []sqlp
 	if s.Columns != nil || width == 0 { // a query of no columns: there is no list of none
 		return nil
 	}
-	if w.rel == nil {
+	if w.rel == nil || hasGap(w.item.cols) {
 		if a.env.Catalog == nil {
 			return nil
 		}

@@ -38,7 +38,11 @@ func (a *analysis) keep(u *sqlparse.Utility) error {
 	if err != nil {
 		return err
 	}
-	if err := a.nothingSealed(u, slots, checks); err != nil {
+	hint := "define it without the sealed column in a condition, and filter in the queries that use it"
+	if k.Kind == sqlparse.KeptStatement {
+		hint = "prepare the statement with db.Prepare"
+	}
+	if err := a.nothingSealed(u.What, hint, slots, checks); err != nil {
 		return err
 	}
 	// The parameters of a prepared statement are not those of this text.
@@ -62,21 +66,17 @@ func (a *analysis) unopened(outs []output, u *sqlparse.Utility, why, hint string
 	return nil
 }
 
-// nothingSealed refuses what is sealed or compared since the given numbers of slots and
+// nothingSealed refuses what is sealed or compared in what a statement keeps, since the given numbers of slots and
 // checks were noted.
-func (a *analysis) nothingSealed(u *sqlparse.Utility, slots, checks int) error {
-	hint := "define it without the sealed column in a condition, and filter in the queries that use it"
-	if u.Kept.Kind == sqlparse.KeptStatement {
-		hint = "prepare the statement with db.Prepare"
-	}
+func (a *analysis) nothingSealed(what, hint string, slots, checks int) error {
 	for _, s := range a.slots[slots:] {
 		if use := s.use(); use != nil {
-			return a.refusePlaintext(s.pos(), use.Column, u.What+" would keep a value that is sealed now, or take later ones unsealed", hint)
+			return a.refusePlaintext(s.pos(), use.Column, what+" would keep a value that is sealed now, or take later ones unsealed", hint)
 		}
 	}
 	for _, c := range a.checked[checks:] {
 		if t := c.t.root(); t.state == sealed && c.need != single {
-			return a.refuseOperation(c.pos, t.first(), u.What+" would keep a comparison of cells ("+c.what+"), which is wrong when the search key changes", hint)
+			return a.refuseOperation(c.pos, t.first(), what+" would keep a comparison of cells ("+c.what+"), which is wrong when the search key changes", hint)
 		}
 	}
 	return nil

@@ -8,8 +8,8 @@ import (
 	"github.com/colseal/colseal/internal/dialect"
 )
 
-// mentions reports whether a text could name a registered table, or change how texts
-// are read. It looks at bytes only, so that texts that cannot touch a sealed column
+// mentions reports whether a text could name a registered table or the keyring, rename or drop
+// a schema, or change how texts are read. It looks at bytes only, so that texts that cannot touch a sealed column
 // are forwarded whatever else they hold, and errs on the side of true.
 func (p *Planner) mentions(sql string) bool {
 	lower := strings.ToLower(sql)
@@ -21,6 +21,12 @@ func (p *Planner) mentions(sql string) bool {
 	}
 	if len(p.words) > 0 && strings.Contains(lower, "u&") {
 		return true // an identifier may be spelled with escapes
+	}
+	if len(p.words) > 0 && containsName(lower, "schema") && (containsName(lower, "drop") || containsName(lower, "alter")) {
+		return true // a registered table may be inside
+	}
+	if p.keyring.Table != "" && containsName(lower, "owned") && containsName(lower, "drop") {
+		return true
 	}
 	for _, w := range p.words {
 		if containsName(lower, w) {

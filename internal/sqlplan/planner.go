@@ -22,6 +22,8 @@ type Options struct {
 
 	MaxBytes   int // longest SQL text that is analysed, in bytes; default 1 MiB
 	MaxNesting int // deepest nesting of parentheses, brackets and CASE; default 500
+
+	KeyTable dbcatalog.Name // the keyring table, which statements may only read; zero: none is known
 }
 
 // Env is what a plan depends on besides the text and the schema.
@@ -44,9 +46,12 @@ type Planner struct {
 	dialect dialect.Dialect
 	limits  sqlparse.Limits
 	tables  map[string][]*schema.Table // by relation name, as the dialect compares names
-	words   []string                   // what a text must contain to name a table, in lower case
-	long    []string                   // the same of names so long that the server cuts longer ones to them
-	known   map[string]bool            // the registered names of tables and columns, as the dialect compares them
+	keyring dbcatalog.Name
+	// registered are the tables in the order of the schema.
+	registered []*schema.Table
+	words      []string        // what a text must contain to name a table, in lower case
+	long       []string        // the same of names so long that the server cuts longer ones to them
+	known      map[string]bool // the registered names of tables and columns, as the dialect compares them
 
 	plans      *plans
 	generation atomic.Uint64
@@ -68,18 +73,20 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 		limits:  sqlparse.Limits{Bytes: o.MaxBytes, Nesting: o.MaxNesting},
 		tables:  map[string][]*schema.Table{},
 		known:   map[string]bool{},
+		keyring: o.KeyTable,
 		plans:   newPlans(o.MaxPlans, o.MaxPlanBytes),
+	}
+	if o.KeyTable.Table != "" {
+		p.watch(p.fold(o.KeyTable.Table))
 	}
 	if s == nil {
 		return p
 	}
-	for _, t := range s.Tables() {
+	p.registered = s.Tables()
+	for _, t := range p.registered {
 		name := p.fold(t.Name)
 		if len(p.tables[name]) == 0 {
-			p.words = append(p.words, strings.ToLower(name))
-			if d == dialect.Postgres && len(name) >= dbcatalog.MaxName {
-				p.long = append(p.long, strings.ToLower(name))
-			}
+			p.watch(name)
 		}
 		p.tables[name] = append(p.tables[name], t)
 		p.known[name] = true
@@ -88,6 +95,14 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 		}
 	}
 	return p
+}
+
+// watch has texts that may name a relation analysed.
+func (p *Planner) watch(name string) {
+	p.words = append(p.words, strings.ToLower(name))
+	if p.dialect == dialect.Postgres && len(name) >= dbcatalog.MaxName {
+		p.long = append(p.long, strings.ToLower(name))
+	}
 }
 
 // fold returns a name as the dialect compares it. PostgreSQL's are compared as they

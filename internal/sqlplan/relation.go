@@ -21,7 +21,7 @@ func (a *analysis) load(it *item) error {
 	if err != nil {
 		return err
 	}
-	if rel == nil {
+	if rel == nil || a.unsettled || a.changed(tn) != nil {
 		it.open = true
 		it.cols = append(it.cols, output{gap: true})
 		return nil

@@ -27,6 +27,9 @@ type item struct {
 	name   string // alias, or the relation's name; "" for the merged columns of a join
 	schema string // of a relation without an alias
 	cols   []output
+	// kept: a value made of its columns is kept, so that a name that goes through it has to
+	// be that of a column known here.
+	kept bool
 	// unlisted columns can be named, but no star yields them.
 	unlisted []output
 	// open: there are further columns, of unknown names; they are plain.
@@ -160,6 +163,9 @@ func (a *analysis) column(c *sqlparse.Column, sc *scope) (*term, error) {
 	if col := a.find(it, name); col != nil {
 		return a.use(col.t), a.unambiguous(c, it, name)
 	}
+	if it.kept && it.table != nil && !systemColumns[a.p.dialect][name] {
+		return nil, a.refuseUnknown(c.Pos(), nil, "it is not known whether this is a column, or a function of the whole row", "write the column without the table's name")
+	}
 	if it.table != nil && !it.open && !systemColumns[a.p.dialect][name] {
 		// PostgreSQL would take t.f for the function f over the whole row.
 		r := a.refuseName(c.Pos(), nil, "the sealed table has no column of this name", "name a column of the table")
@@ -223,6 +229,11 @@ func (a *analysis) item(c *sqlparse.Column, qualifier []string, sc *scope) (*ite
 
 // unqualified finds a column by its name alone, from the innermost query outward.
 func (a *analysis) unqualified(c *sqlparse.Column, name string, sc *scope) (*term, error) {
+	for _, it := range a.rows { // they are open, so that any name would be that of a column
+		if it.name == name && a.find(it, name) == nil {
+			return a.wholeRow(c, it)
+		}
+	}
 	for s := sc; s != nil; s = s.parent {
 		found, err := a.inScope(c, name, s)
 		if err != nil || found != nil {

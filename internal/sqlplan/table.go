@@ -34,6 +34,9 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 		return it, nil
 	}
 	it.cols, it.unlisted, err = a.tableColumns(tn, table, rel)
+	if c := a.changed(tn); c != nil && err == nil {
+		it.cols = withChanges(it.cols, c)
+	}
 	if err == nil && tn.Alias != nil {
 		it.cols, err = a.renamed(it.cols, tn.Alias.Columns, tn.Pos())
 	}
@@ -105,7 +108,7 @@ func (a *analysis) registered(tn *sqlparse.TableName) (*schema.Table, *dbcatalog
 	if len(candidates) == 0 {
 		return nil, nil, nil
 	}
-	if a.unsettled {
+	if c := a.changed(tn); a.unsettled || c != nil && c.another {
 		r := a.refuseSession(tn.Pos(), nil, "an earlier statement of this text may change which table this is", "send the statements one by one")
 		r.Table = tn.Name
 		return nil, nil, r

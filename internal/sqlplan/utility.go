@@ -20,18 +20,25 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 	if u.Session {
 		a.effects |= ChangesSession
 	}
+	if err := a.keyringKept(u); err != nil {
+		return err
+	}
+	for _, s := range u.Schemas {
+		if err := a.schemaChange(u, s); err != nil {
+			return err
+		}
+	}
+	sealed := a.namesSealed(u.Names)
 	if u.Kept != nil {
-		if slices.ContainsFunc(u.Names, func(n *sqlparse.TableName) bool { return len(a.p.tables[a.p.fold(n.Name)]) > 0 }) {
+		if sealed != nil || slices.ContainsFunc(u.Names, a.isKeyring) {
 			return a.keep(u)
 		}
 		return nil
 	}
-	for _, n := range u.Names {
-		if u.Carries && len(a.p.tables[a.p.fold(n.Name)]) > 0 {
-			r := a.refuseUnsupported(u.Pos(), nil, u.What+" on a sealed table is not analysed", hintForUtility(u.What))
-			r.Table = n.Name
-			return r
-		}
+	if u.Carries && sealed != nil {
+		r := a.refuseUnsupported(u.Pos(), nil, u.What+" on a sealed table is not analysed", hintForUtility(u.What))
+		r.Table = sealed.Name
+		return r
 	}
 	if err := a.plainExprs(u.Args, &scope{}, u.What); err != nil {
 		return err
@@ -41,11 +48,12 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 			return err
 		}
 	}
-	for _, d := range u.Defaults {
-		for _, t := range a.p.tables[a.p.fold(d.Table.Name)] {
-			if c := a.sealedColumn(t, d.Column); c != nil {
-				return a.refusePlaintext(d.At, c, "a default of a sealed column would be stored unsealed", "leave the default NULL and give the value in each INSERT")
-			}
+	if sealed == nil {
+		return nil
+	}
+	for i := range u.Definitions {
+		if err := a.definition(&u.Definitions[i]); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -53,10 +61,7 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 
 // rename refuses to give what is sealed a name under which this schema would not seal it.
 func (a *analysis) rename(r sqlparse.Rename) error {
-	for _, t := range a.p.tables[a.p.fold(r.Table.Name)] {
-		if t.Schema != "" && r.Table.Schema != "" && a.p.fold(t.Schema) != a.p.fold(r.Table.Schema) {
-			continue
-		}
+	for _, t := range a.meant(r.Table) {
 		switch {
 		case r.Column != "":
 			if c := a.sealedColumn(t, r.Column); c != nil {
@@ -91,9 +96,9 @@ func hintForUtility(what string) string {
 	return "run the statement inside it directly; what only an administrator runs, such as a function's definition, can go through another connection"
 }
 
-// namesSealedTable reports whether any relation named anywhere in the text has the
-// name of a registered table. It decides what becomes of a text that was refused before
-// the analysis had met a sealed table.
+// namesSealedTable reports whether any relation named anywhere in the text has the name of a
+// registered table or of the keyring. It decides what becomes of a text that was refused
+// before the analysis had met a sealed table.
 func (a *analysis) namesSealedTable() bool {
 	found := false
 	sqlparse.Inspect(a.file.Statements, func(node any) bool {
@@ -104,7 +109,8 @@ func (a *analysis) namesSealedTable() bool {
 		case *sqlparse.Call:
 			name = n.Name
 		}
-		found = found || len(a.p.tables[a.p.fold(name)]) > 0
+		name = a.p.fold(name)
+		found = found || len(a.p.tables[name]) > 0 || name != "" && name == a.p.fold(a.p.keyring.Table)
 		return !found
 	})
 	return found

@@ -14,6 +14,7 @@ import (
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sealeddb"
 	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -84,7 +85,7 @@ func Query(ctx context.Context, db *sql.DB, query string) (*Explanation, error) 
 // takes sealed columns to be stored as bytes, and a table's name for the one that the schema
 // registers.
 func Offline(s *schema.Schema, d dialect.Dialect, query string) (*Explanation, error) {
-	x := newExplainer(s, d, sqlplan.Options{}, query)
+	x := newExplainer(s, d, sqlplan.Options{KeyTable: dbcatalog.Name{Table: keyring.DefaultTable}}, query)
 	x.offline = true
 	return x.explain(context.Background())
 }

@@ -104,7 +104,7 @@ func Parse(text string, lim sqlparse.Limits) (file *sqlparse.File, err error) {
 		if err != nil {
 			return nil, err
 		}
-		l := &lowerer{params: params, spans: spans}
+		l := &lowerer{text: text, params: params, spans: spans}
 		st := sqlparse.Statement{Stmt: l.stmt(s), Start: s.Pos(), End: s.End()}
 		if len(own) > 0 {
 			st.End = own[len(own)-1].End

@@ -8,6 +8,7 @@ import (
 
 // lowerer turns one statement of the grammar's tree into ours.
 type lowerer struct {
+	text   string
 	params map[int]binding // by byte offset
 	spans  map[sqlparse.Expr]span
 	depth  int

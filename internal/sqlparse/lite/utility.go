@@ -31,9 +31,9 @@ func (l *lowerer) utility(n ast.Stmt) sqlparse.Stmt {
 		// INTO copies cells as they are.
 		return l.expressions(n, &sqlparse.Utility{What: "VACUUM"})
 	case *ast.AnalyzeStmt:
-		return &sqlparse.Utility{At: at(n), What: "ANALYZE", Names: relations(n)}
+		return &sqlparse.Utility{At: at(n), What: "ANALYZE", Names: relations(n), Reads: true}
 	case *ast.ReindexStmt:
-		return &sqlparse.Utility{At: at(n), What: "REINDEX", Names: relations(n)}
+		return &sqlparse.Utility{At: at(n), What: "REINDEX", Names: relations(n), Reads: true}
 	case *ast.BeginStmt:
 		return &sqlparse.Utility{At: at(n), What: "BEGIN"}
 	case *ast.CommitStmt:
@@ -61,22 +61,24 @@ func (l *lowerer) expressions(n ast.Stmt, out *sqlparse.Utility) sqlparse.Stmt {
 // definition lowers the statements that define and drop tables and what belongs
 // to them. Names holds every relation that they name, at any depth.
 func (l *lowerer) definition(n ast.Stmt) sqlparse.Stmt {
-	out := &sqlparse.Utility{At: at(n), Names: relations(n), Args: l.paramsOf(n), Catalog: true}
+	out := &sqlparse.Utility{At: at(n), Names: relations(n), Args: l.paramsOf(n), Catalog: true, Bounded: true}
 	switch n := n.(type) {
 	case *ast.CreateTableStmt:
 		out.What = "CREATE TABLE"
+		out.Reads = true
 		out.Carries = n.Select != nil
 		if n.Select != nil {
 			out.Kept = l.kept(sqlparse.KeptRows, n.Name, nil, n.Select)
 		}
-		for _, c := range n.Columns {
-			columnDef(out, tableName(n.Name, nil), c)
-		}
+		changes(out, n.Name)
+		l.define(out, func() { l.createTable(out, n) })
 	case *ast.CreateIndexStmt:
 		out.What = "CREATE INDEX"
-		out.Carries = n.Where != nil || !columnsOnly(n.Columns)
+		out.Reads = true
+		l.define(out, func() { l.createIndex(out, n) })
 	case *ast.CreateViewStmt:
-		out.What, out.Carries = "CREATE VIEW", true
+		out.What, out.Carries, out.Reads = "CREATE VIEW", true, true
+		changes(out, n.Name)
 		names := make([]*ast.Ident, len(n.Columns))
 		for i, c := range n.Columns {
 			names[i] = c.Name
@@ -87,29 +89,24 @@ func (l *lowerer) definition(n ast.Stmt) sqlparse.Stmt {
 	case *ast.CreateVirtualTableStmt:
 		// The arguments are the module's own language, and may name a table.
 		out.What, out.Carries = "CREATE VIRTUAL TABLE", true
+		changes(out, n.Name)
 		out.Names = append(out.Names, argumentNames(n)...)
 	case *ast.AlterTableStmt:
 		out.What = "ALTER TABLE"
-		if n.Action < ast.AlterRenameTable || n.Action > ast.AlterAddConstraintCheck {
-			unsupported(n.Pos(), "an ALTER TABLE of the kind %d", int(n.Action))
-		}
-		if n.ColumnDef != nil {
-			columnDef(out, tableName(n.Table, nil), n.ColumnDef)
-		}
-		switch n.Action {
-		case ast.AlterRenameTable:
-			out.Renames = []sqlparse.Rename{{Table: tableName(n.Table, nil), To: ident(n.NewName)}}
-		case ast.AlterRenameColumn:
-			out.Renames = []sqlparse.Rename{{Table: tableName(n.Table, nil), Column: ident(n.Column), To: ident(n.NewName)}}
-		}
+		l.define(out, func() { l.alterTable(out, n) })
 	case *ast.DropTableStmt:
 		out.What = "DROP TABLE"
+		changes(out, n.Name)
 	case *ast.DropViewStmt:
 		out.What = "DROP VIEW"
+		changes(out, n.Name)
 	case *ast.DropIndexStmt:
 		out.What = "DROP INDEX"
 	case *ast.DropTriggerStmt:
 		out.What = "DROP TRIGGER"
+	}
+	if out.Carries && out.Kept == nil {
+		out.Reads = false // a query that is not seen may write
 	}
 	if out.Kept != nil {
 		out.Args = nil // they are in it
@@ -117,19 +114,96 @@ func (l *lowerer) definition(n ast.Stmt) sqlparse.Stmt {
 	return out
 }
 
-// columnDef adds what the definition of a column means for its table: a default,
-// or a value computed from other columns. A CHECK carries nothing anywhere.
-func columnDef(out *sqlparse.Utility, table *sqlparse.TableName, n *ast.ColumnDef) {
+// define lowers what a statement defines. If an expression of it cannot be lowered, the
+// statement carries it unseen, and its names decide.
+func (l *lowerer) define(out *sqlparse.Utility, lower func()) {
+	depth := l.depth
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case bail:
+			l.depth, out.Definitions = depth, nil
+			out.Carries, out.Bounded = true, false
+		default:
+			panic(r)
+		}
+	}()
+	lower()
+}
+
+// changes notes a relation that a statement makes or drops.
+func changes(out *sqlparse.Utility, n *ast.QualifiedName) {
+	out.Changes = append(out.Changes, sqlparse.Change{Table: tableName(n, nil)})
+}
+
+func (l *lowerer) createTable(out *sqlparse.Utility, n *ast.CreateTableStmt) {
+	table := tableName(n.Name, nil)
+	for _, c := range n.Columns {
+		l.columnDef(out, table, c)
+	}
+	for _, c := range n.Constraints {
+		switch c.Kind {
+		case ast.TableCheck:
+			l.check(out, table, c.Pos(), c.Expr)
+		case ast.TablePrimaryKey, ast.TableUnique, ast.TableForeignKey:
+		default:
+			unsupported(c.Pos(), "a table constraint of the kind %d", int(c.Kind))
+		}
+	}
+}
+
+func (l *lowerer) createIndex(out *sqlparse.Utility, n *ast.CreateIndexStmt) {
+	table := &sqlparse.TableName{At: at(n.Table), End: n.Table.End(), Schema: ident(n.Name.Schema), Name: ident(n.Table)}
+	for _, term := range n.Columns {
+		if !onlyColumn(term.Expr) {
+			l.add(out, sqlparse.Definition{What: "an index", Table: table}, term.Expr)
+		}
+	}
+	if n.Where != nil {
+		l.add(out, sqlparse.Definition{What: "an index predicate", Condition: true, Table: table}, n.Where)
+	}
+}
+
+func (l *lowerer) alterTable(out *sqlparse.Utility, n *ast.AlterTableStmt) {
+	table := tableName(n.Table, nil)
+	change := func(columns ...string) {
+		out.Changes = append(out.Changes, sqlparse.Change{Table: table, Columns: columns})
+	}
+	switch n.Action {
+	case ast.AlterRenameTable:
+		change()
+		changes(out, &ast.QualifiedName{Span: n.NewName.Span, Name: n.NewName})
+		out.Renames = []sqlparse.Rename{{Table: table, To: ident(n.NewName)}}
+	case ast.AlterRenameColumn:
+		change(ident(n.Column), ident(n.NewName))
+		out.Renames = []sqlparse.Rename{{Table: table, Column: ident(n.Column), To: ident(n.NewName)}}
+	case ast.AlterAddColumn:
+		change(ident(n.ColumnDef.Name))
+		l.columnDef(out, table, n.ColumnDef)
+	case ast.AlterDropColumn:
+		change(ident(n.Column))
+	case ast.AlterAddConstraintCheck:
+		l.check(out, table, n.Pos(), n.Expr)
+	case ast.AlterDropConstraint, ast.AlterDropNotNull, ast.AlterSetNotNull:
+	default:
+		unsupported(n.Pos(), "an ALTER TABLE of the kind %d", int(n.Action))
+	}
+}
+
+// columnDef lowers the definition of a column.
+func (l *lowerer) columnDef(out *sqlparse.Utility, table *sqlparse.TableName, n *ast.ColumnDef) {
 	for _, c := range n.Constraints {
 		switch c.Kind {
 		case ast.ColumnDefault:
 			if lit, ok := unparen(c.Expr).(*ast.Literal); ok && lit.Kind == ast.LitNull {
 				continue
 			}
-			out.Defaults = append(out.Defaults, sqlparse.ColumnDefault{Table: table, Column: ident(n.Name), At: c.Pos()})
+			l.add(out, sqlparse.Definition{At: at(c), What: "DEFAULT", Table: table, Column: ident(n.Name)}, c.Expr)
 		case ast.ColumnGenerated:
-			out.Carries = true
-		case ast.ColumnNull, ast.ColumnNotNull, ast.ColumnPrimaryKey, ast.ColumnUnique, ast.ColumnCheck,
+			l.add(out, sqlparse.Definition{At: at(c), What: "GENERATED", Table: table, Column: ident(n.Name)}, c.Expr)
+		case ast.ColumnCheck:
+			l.check(out, table, c.Pos(), c.Expr)
+		case ast.ColumnNull, ast.ColumnNotNull, ast.ColumnPrimaryKey, ast.ColumnUnique,
 			ast.ColumnCollate, ast.ColumnReferences, ast.ColumnDeferrable:
 		default:
 			unsupported(c.Pos(), "a column constraint of the kind %d", int(c.Kind))
@@ -137,22 +211,31 @@ func columnDef(out *sqlparse.Utility, table *sqlparse.TableName, n *ast.ColumnDe
 	}
 }
 
-// columnsOnly reports whether an index is on columns, not expressions.
-func columnsOnly(list []*ast.OrderingTerm) bool {
-	for _, n := range list {
-		e := unparen(n.Expr)
-		for {
-			c, ok := e.(*ast.CollateExpr)
-			if !ok {
-				break
-			}
-			e = unparen(c.X)
-		}
-		if _, ok := e.(*ast.Ident); !ok {
-			return false
-		}
+func (l *lowerer) check(out *sqlparse.Utility, table *sqlparse.TableName, pos int, e ast.Expr) {
+	text := l.text[e.Pos():e.End()]
+	l.add(out, sqlparse.Definition{At: sqlparse.At(pos), What: "CHECK", Condition: true, Table: table, Text: "(" + text + ")"}, e)
+}
+
+func (l *lowerer) add(out *sqlparse.Utility, d sqlparse.Definition, e ast.Expr) {
+	if d.At == 0 {
+		d.At = at(e)
 	}
-	return true
+	d.Expr = l.expr(e)
+	out.Definitions = append(out.Definitions, d)
+}
+
+// onlyColumn reports whether an element of an index is a column, not an expression.
+func onlyColumn(e ast.Expr) bool {
+	e = unparen(e)
+	for {
+		c, ok := e.(*ast.CollateExpr)
+		if !ok {
+			break
+		}
+		e = unparen(c.X)
+	}
+	_, ok := e.(*ast.Ident)
+	return ok
 }
 
 // visit calls fn for n and all below it. It does not recurse, as chains of

@@ -6,8 +6,8 @@ import (
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
-// The fields of table definitions that hold no expression, or one that the functions
-// below look at.
+// The fields of table definitions. A field with an expression is lowered below; the others
+// hold names, types and options.
 var (
 	createFields = handles[ast.CreateStmt]("Relation", "TableElts", "InhRelations", "Partbound", "Partspec",
 		"OfTypename", "Options", "Oncommit", "Tablespacename", "AccessMethod", "IfNotExists")
@@ -24,14 +24,65 @@ var (
 		"MissingOk", "Recurse")
 	partBoundFields = handles[ast.PartitionBoundSpec]("Strategy", "IsDefault", "Modulus", "Remainder", "Listdatums",
 		"Lowerdatums", "Upperdatums", "Location")
+	partSpecFields = handles[ast.PartitionSpec]("Strategy", "PartParams", "Location")
+	partElemFields = handles[ast.PartitionElem]("Name", "Expr", "Collation", "Opclass", "Location")
+	triggerFields  = handles[ast.CreateTrigStmt]("Replace", "Isconstraint", "Trigname", "Relation", "Funcname", "Args",
+		"Row", "Timing", "Events", "Columns", "WhenClause", "TransitionRels", "Deferrable", "Initdeferred", "Constrrel")
+	indexFields = handles[ast.IndexStmt]("Idxname", "Relation", "AccessMethod", "TableSpace", "IndexParams",
+		"IndexIncludingParams", "Options", "WhereClause", "Unique", "NullsNotDistinct", "Concurrent", "IfNotExists")
+	definedElemFields = handles[ast.IndexElem]("Name", "Expr", "Indexcolname", "Collation", "Opclass", "Opclassopts",
+		"Ordering", "NullsOrdering")
+	policyFields      = handles[ast.CreatePolicyStmt]("PolicyName", "Table", "CmdName", "Permissive", "Roles", "Qual", "WithCheck")
+	alterPolicyFields = handles[ast.AlterPolicyStmt]("PolicyName", "Table", "Roles", "Qual", "WithCheck")
+	statisticsFields  = handles[ast.CreateStatsStmt]("Defnames", "StatTypes", "Exprs", "Relations", "IfNotExists")
 )
 
+// define lowers what a statement defines. If an expression of it cannot be lowered, the
+// statement carries it unseen, and its names decide.
+func (l *lowering) define(u *sqlparse.Utility, lower func()) {
+	depth, before := l.depth, len(u.Definitions)
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case *sqlparse.Error:
+			l.depth, u.Definitions = depth, u.Definitions[:before]
+			u.Carries, u.Bounded = true, false
+		default:
+			panic(r)
+		}
+	}()
+	lower()
+}
+
+// add adds a definition of an expression; none if there is no expression.
+func (l *lowering) add(u *sqlparse.Utility, d sqlparse.Definition, e *ast.Node) {
+	if e == nil {
+		return
+	}
+	d.Expr = l.expr(e)
+	d.At = sqlparse.At(d.Expr.Pos())
+	u.Definitions = append(u.Definitions, d)
+}
+
+// changes notes the relation that a statement makes or changes, as the only one.
+func (l *lowering) changes(u *sqlparse.Utility, r *ast.RangeVar) {
+	u.Bounded = true
+	if r != nil {
+		u.Changes = append(u.Changes, sqlparse.Change{Table: l.tableName(r)})
+	}
+}
+
 func createTable(l *lowering, n *ast.Node, u *sqlparse.Utility) {
-	l.defineTable(n.GetCreateStmt(), u)
+	c := n.GetCreateStmt()
+	u.Reads = len(c.InhRelations) == 0
+	l.changes(u, c.Relation)
+	l.define(u, func() { l.defineTable(c, u) })
 }
 
 func createForeignTable(l *lowering, n *ast.Node, u *sqlparse.Utility) {
-	l.defineTable(n.GetCreateForeignTableStmt().GetBaseStmt(), u)
+	c := n.GetCreateForeignTableStmt().GetBaseStmt()
+	l.changes(u, c.Relation)
+	l.define(u, func() { l.defineTable(c, u) })
 }
 
 func (l *lowering) defineTable(c *ast.CreateStmt, u *sqlparse.Utility) {
@@ -43,21 +94,43 @@ func (l *lowering) defineTable(c *ast.CreateStmt, u *sqlparse.Utility) {
 			l.columnDef(u, table, x.ColumnDef)
 		case *ast.Node_Constraint:
 			l.constraint(u, table, "", x.Constraint)
-		case *ast.Node_TableLikeClause: // copies defaults of columns, which were judged when made
+		case *ast.Node_TableLikeClause: // copies what was judged when it was made
 		default:
 			l.unsupported("a table with %s", kindOf(e))
 		}
 	}
-	l.partBound(u, c.Partbound)
-	for _, p := range c.Partspec.GetPartParams() {
-		if p.GetPartitionElem().GetExpr() != nil {
-			u.Carries = true
+	l.partSpec(u, table, c.Partspec)
+	if c.Partbound != nil {
+		for _, parent := range c.InhRelations {
+			l.partBound(u, l.tableName(parent.GetRangeVar()), c.Partbound)
 		}
 	}
 }
 
-// columnDef records a column's default. A generated column and an identity are given
-// values by the server as well.
+// partSpec lowers PARTITION BY. By HASH, the server compares what is in a column with
+// nothing that is written in a statement.
+func (l *lowering) partSpec(u *sqlparse.Utility, table *sqlparse.TableName, s *ast.PartitionSpec) {
+	if s == nil {
+		return
+	}
+	partSpecFields.check(l, s)
+	for _, n := range s.PartParams {
+		p := n.GetPartitionElem()
+		if p == nil {
+			l.unsupported("a partition key with %s", kindOf(n))
+		}
+		partElemFields.check(l, p)
+		at := l.at(p.Location)
+		d := sqlparse.Definition{What: "PARTITION BY", Table: table}
+		l.add(u, d, p.Expr)
+		if p.Name != "" && s.Strategy != ast.PartitionStrategy_PARTITION_STRATEGY_HASH {
+			d.At, d.Expr = at, &sqlparse.Column{At: at, Parts: []string{p.Name}}
+			u.Definitions = append(u.Definitions, d)
+		}
+	}
+}
+
+// columnDef lowers the definition of a column.
 func (l *lowering) columnDef(u *sqlparse.Utility, table *sqlparse.TableName, d *ast.ColumnDef) {
 	columnDefFields.check(l, d)
 	l.at(d.Location)
@@ -73,106 +146,271 @@ func (l *lowering) columnDef(u *sqlparse.Utility, table *sqlparse.TableName, d *
 	}
 }
 
-// constraint judges a constraint of a column, or of a table when column is "".
+// constraint lowers a constraint of a column, or of a table when column is "".
 func (l *lowering) constraint(u *sqlparse.Utility, table *sqlparse.TableName, column string, c *ast.Constraint) {
 	constraintFields.check(l, c)
-	l.at(c.Location)
+	at := l.at(c.Location)
 	switch c.Contype {
 	case ast.ConstrType_CONSTR_DEFAULT:
 		l.columnDefault(u, table, column, c.RawExpr)
-	case ast.ConstrType_CONSTR_GENERATED, ast.ConstrType_CONSTR_IDENTITY:
-		l.addDefault(u, table, column)
+	case ast.ConstrType_CONSTR_GENERATED:
+		l.add(u, sqlparse.Definition{What: "GENERATED", Table: table, Column: column}, c.RawExpr)
+	case ast.ConstrType_CONSTR_IDENTITY:
+		l.identity(u, table, column)
+	case ast.ConstrType_CONSTR_CHECK:
+		l.add(u, sqlparse.Definition{What: "CHECK", Condition: true, Table: table, Text: l.checkText(int(at))}, c.RawExpr)
 	case ast.ConstrType_CONSTR_EXCLUSION:
-		if c.WhereClause != nil {
-			u.Carries = true
-		}
-		for _, e := range c.Exclusions {
-			for _, item := range e.GetList().GetItems() {
-				u.Carries = u.Carries || item.GetIndexElem().GetExpr() != nil
+		l.add(u, sqlparse.Definition{What: "EXCLUDE", Condition: true, Table: table}, c.WhereClause)
+		for _, n := range c.Exclusions {
+			items := n.GetList().GetItems()
+			if len(items) != 2 {
+				l.unsupported("EXCLUDE in an unknown form")
 			}
+			l.element(u, sqlparse.Definition{What: "EXCLUDE", Table: table}, items[0], true)
 		}
-	case ast.ConstrType_CONSTR_TYPE_UNDEFINED:
+	case ast.ConstrType_CONSTR_NULL, ast.ConstrType_CONSTR_NOTNULL, ast.ConstrType_CONSTR_PRIMARY,
+		ast.ConstrType_CONSTR_UNIQUE, ast.ConstrType_CONSTR_FOREIGN,
+		ast.ConstrType_CONSTR_ATTR_DEFERRABLE, ast.ConstrType_CONSTR_ATTR_NOT_DEFERRABLE,
+		ast.ConstrType_CONSTR_ATTR_DEFERRED, ast.ConstrType_CONSTR_ATTR_IMMEDIATE,
+		ast.ConstrType_CONSTR_ATTR_ENFORCED, ast.ConstrType_CONSTR_ATTR_NOT_ENFORCED:
+	default:
 		l.unsupported("a constraint of an unknown kind")
 	}
 }
 
-// columnDefault records a default unless there is none or it is NULL.
-func (l *lowering) columnDefault(u *sqlparse.Utility, table *sqlparse.TableName, column string, e *ast.Node) {
-	for e.GetTypeCast() != nil {
-		e = e.GetTypeCast().Arg
+// checkText is the text of the CHECK at or behind a position, with its parentheses; "" if it
+// cannot be found.
+func (l *lowering) checkText(pos int) string {
+	tokens, err := scan(l.text)
+	if err != nil {
+		return ""
 	}
-	if e == nil || e.GetAConst().GetIsnull() {
+	r := reader{tokens, l.text}
+	for i := r.find(pos); i < len(tokens); i++ {
+		if !r.is(i, "check") || !r.is(i+1, "(") {
+			continue
+		}
+		end, ok := r.group(i + 1)
+		if !ok {
+			return ""
+		}
+		return l.text[tokens[i+1].Start:tokens[end-1].End]
+	}
+	return ""
+}
+
+// element lowers an element of an index, of statistics or of EXCLUDE. named: a column that is
+// only named counts as an expression.
+func (l *lowering) element(u *sqlparse.Utility, d sqlparse.Definition, n *ast.Node, named bool) {
+	x := n.GetIndexElem()
+	if x == nil {
+		l.unsupported("%s with %s", d.What, kindOf(n))
+	}
+	definedElemFields.check(l, x)
+	l.add(u, d, x.Expr)
+	if x.Name != "" && named {
+		d.At, d.Expr = l.here(), &sqlparse.Column{At: l.here(), Parts: []string{x.Name}}
+		u.Definitions = append(u.Definitions, d)
+	}
+}
+
+// columnDefault lowers a default, unless it is NULL.
+func (l *lowering) columnDefault(u *sqlparse.Utility, table *sqlparse.TableName, column string, e *ast.Node) {
+	bare := e
+	for bare.GetTypeCast() != nil {
+		bare = bare.GetTypeCast().Arg
+	}
+	if bare.GetAConst().GetIsnull() {
 		return
 	}
-	l.addDefault(u, table, column)
+	l.add(u, sqlparse.Definition{What: "DEFAULT", Table: table, Column: column}, e)
 }
 
-func (l *lowering) addDefault(u *sqlparse.Utility, table *sqlparse.TableName, column string) {
-	u.Defaults = append(u.Defaults, sqlparse.ColumnDefault{Table: table, Column: column, At: int(l.here())})
+// identity notes a column of which the server makes up the values.
+func (l *lowering) identity(u *sqlparse.Utility, table *sqlparse.TableName, column string) {
+	u.Definitions = append(u.Definitions, sqlparse.Definition{At: l.here(), What: "GENERATED", Table: table, Column: column})
 }
 
-// partBound: the bounds of a partition are values of its key.
-func (l *lowering) partBound(u *sqlparse.Utility, b *ast.PartitionBoundSpec) {
+// partBound notes the bounds of a partition, which are values of the parent's key.
+func (l *lowering) partBound(u *sqlparse.Utility, parent *sqlparse.TableName, b *ast.PartitionBoundSpec) {
 	if b == nil {
 		return
 	}
 	partBoundFields.check(l, b)
 	if len(b.Listdatums)+len(b.Lowerdatums)+len(b.Upperdatums) > 0 {
-		u.Carries = true
+		u.Definitions = append(u.Definitions, sqlparse.Definition{
+			At: l.at(b.Location), What: "FOR VALUES", Table: parent, Bounds: true,
+		})
 	}
 }
 
 func alterTable(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	a := n.GetAlterTableStmt()
-	alterTableFields.check(l, a)
 	u.What = "ALTER " + objectKind(a.Objtype)
-	table := l.tableName(a.Relation)
-	for _, c := range a.Cmds {
-		cmd := c.GetAlterTableCmd()
-		if cmd == nil {
-			l.unsupported("ALTER TABLE with %s", kindOf(c))
+	u.Bounded, u.Computes = true, true
+	l.define(u, func() {
+		alterTableFields.check(l, a)
+		table := l.tableName(a.Relation)
+		for _, c := range a.Cmds {
+			cmd := c.GetAlterTableCmd()
+			if cmd == nil {
+				l.unsupported("ALTER TABLE with %s", kindOf(c))
+			}
+			alterCmdFields.check(l, cmd)
+			l.alterCmd(u, table, cmd)
 		}
-		alterCmdFields.check(l, cmd)
-		l.alterCmd(u, table, cmd)
-	}
+	})
 }
 
+// alterCmd lowers one command of ALTER TABLE.
 func (l *lowering) alterCmd(u *sqlparse.Utility, table *sqlparse.TableName, c *ast.AlterTableCmd) {
+	changes := func(columns ...string) {
+		u.Changes = append(u.Changes, sqlparse.Change{Table: table, Columns: columns})
+	}
+	u.Bounded = u.Bounded && c.Behavior != ast.DropBehavior_DROP_CASCADE // which reaches other relations
 	switch c.Subtype {
 	case ast.AlterTableType_AT_AddColumn:
-		if d := c.Def.GetColumnDef(); d != nil {
-			l.columnDef(u, table, d)
+		d := c.Def.GetColumnDef()
+		if d == nil {
+			l.unsupported("ADD COLUMN with %s", kindOf(c.Def))
 		}
+		changes(d.Colname)
+		l.columnDef(u, table, d)
 	case ast.AlterTableType_AT_ColumnDefault:
+		changes(c.Name)
 		l.columnDefault(u, table, c.Name, c.Def)
-	case ast.AlterTableType_AT_SetExpression, ast.AlterTableType_AT_AddIdentity, ast.AlterTableType_AT_SetIdentity:
-		l.addDefault(u, table, c.Name)
+	case ast.AlterTableType_AT_SetExpression:
+		changes(c.Name)
+		l.add(u, sqlparse.Definition{What: "SET EXPRESSION", Table: table, Column: c.Name}, c.Def)
+	case ast.AlterTableType_AT_AddIdentity, ast.AlterTableType_AT_SetIdentity:
+		changes(c.Name)
+		l.identity(u, table, c.Name)
+	case ast.AlterTableType_AT_AlterColumnType:
+		changes(c.Name)
+		l.columnType(u, table, c)
+	case ast.AlterTableType_AT_DropColumn, ast.AlterTableType_AT_DropIdentity, ast.AlterTableType_AT_DropExpression:
+		changes(c.Name)
 	case ast.AlterTableType_AT_AddConstraint:
-		if k := c.Def.GetConstraint(); k != nil {
-			l.constraint(u, table, "", k)
+		k := c.Def.GetConstraint()
+		if k == nil {
+			l.unsupported("ADD CONSTRAINT with %s", kindOf(c.Def))
 		}
+		l.constraint(u, table, "", k)
 	case ast.AlterTableType_AT_AttachPartition:
-		l.partBound(u, c.Def.GetPartitionCmd().GetBound())
-	case ast.AlterTableType_ALTER_TABLE_TYPE_UNDEFINED:
+		changes()
+		l.partBound(u, table, c.Def.GetPartitionCmd().GetBound())
+	case ast.AlterTableType_AT_DetachPartition, ast.AlterTableType_AT_DetachPartitionFinalize,
+		ast.AlterTableType_AT_AddInherit, ast.AlterTableType_AT_DropInherit,
+		ast.AlterTableType_AT_AddOf, ast.AlterTableType_AT_DropOf:
+		changes()
+	case ast.AlterTableType_AT_SetNotNull, ast.AlterTableType_AT_DropNotNull, ast.AlterTableType_AT_DropConstraint,
+		ast.AlterTableType_AT_AlterConstraint, ast.AlterTableType_AT_ValidateConstraint, ast.AlterTableType_AT_AddIndexConstraint,
+		ast.AlterTableType_AT_SetStatistics, ast.AlterTableType_AT_SetOptions, ast.AlterTableType_AT_ResetOptions,
+		ast.AlterTableType_AT_SetStorage, ast.AlterTableType_AT_SetCompression, ast.AlterTableType_AT_ChangeOwner,
+		ast.AlterTableType_AT_ClusterOn, ast.AlterTableType_AT_DropCluster, ast.AlterTableType_AT_SetLogged,
+		ast.AlterTableType_AT_SetUnLogged, ast.AlterTableType_AT_DropOids, ast.AlterTableType_AT_SetAccessMethod,
+		ast.AlterTableType_AT_SetTableSpace, ast.AlterTableType_AT_SetRelOptions, ast.AlterTableType_AT_ResetRelOptions,
+		ast.AlterTableType_AT_EnableTrig, ast.AlterTableType_AT_EnableAlwaysTrig, ast.AlterTableType_AT_EnableReplicaTrig,
+		ast.AlterTableType_AT_DisableTrig, ast.AlterTableType_AT_EnableTrigAll, ast.AlterTableType_AT_DisableTrigAll,
+		ast.AlterTableType_AT_EnableTrigUser, ast.AlterTableType_AT_DisableTrigUser,
+		ast.AlterTableType_AT_EnableRule, ast.AlterTableType_AT_EnableAlwaysRule, ast.AlterTableType_AT_EnableReplicaRule,
+		ast.AlterTableType_AT_DisableRule, ast.AlterTableType_AT_ReplicaIdentity,
+		ast.AlterTableType_AT_EnableRowSecurity, ast.AlterTableType_AT_DisableRowSecurity,
+		ast.AlterTableType_AT_ForceRowSecurity, ast.AlterTableType_AT_NoForceRowSecurity,
+		ast.AlterTableType_AT_AlterColumnGenericOptions, ast.AlterTableType_AT_GenericOptions:
+	default: // the others are made by the server, never by the grammar
 		l.unsupported("ALTER TABLE with a command of an unknown kind")
 	}
 }
 
-func createTrigger(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
-	u.Carries = n.GetCreateTrigStmt().WhenClause != nil
+// columnType lowers ALTER COLUMN … TYPE.
+func (l *lowering) columnType(u *sqlparse.Utility, table *sqlparse.TableName, c *ast.AlterTableCmd) {
+	d := c.Def.GetColumnDef()
+	if d == nil {
+		l.unsupported("ALTER COLUMN TYPE with %s", kindOf(c.Def))
+	}
+	columnDefFields.check(l, d)
+	typ := l.typeName(d.TypeName)
+	if schema, _ := l.last(d.TypeName.Names); schema != "" && schema != "pg_catalog" {
+		typ.Name = schema + "." + typ.Name
+	}
+	def := sqlparse.Definition{At: l.at(d.Location), What: "ALTER COLUMN … TYPE", Table: table, Column: c.Name, Type: &typ}
+	if d.RawDefault != nil {
+		def.Expr = l.expr(d.RawDefault)
+	}
+	u.Definitions = append(u.Definitions, def)
 }
 
-// createIndex: an expression or a predicate holds constants.
-func createIndex(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
+// createTrigger lowers the condition of a trigger. What its function does is not seen.
+func createTrigger(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+	t := n.GetCreateTrigStmt()
+	l.define(u, func() {
+		triggerFields.check(l, t)
+		l.add(u, sqlparse.Definition{What: "a trigger's WHEN", Condition: true, Table: l.tableName(t.Relation), Rows: []string{"old", "new"}}, t.WhenClause)
+	})
+}
+
+func createIndex(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	x := n.GetIndexStmt()
-	u.Carries = x.WhereClause != nil
-	for _, p := range x.IndexParams {
-		u.Carries = u.Carries || p.GetIndexElem().GetExpr() != nil
+	u.Computes = true
+	l.define(u, func() {
+		indexFields.check(l, x)
+		table := l.tableName(x.Relation)
+		for _, p := range x.IndexParams {
+			l.element(u, sqlparse.Definition{What: "an index", Table: table}, p, false)
+		}
+		l.add(u, sqlparse.Definition{What: "an index predicate", Condition: true, Table: table}, x.WhereClause)
+	})
+}
+
+func createStatistics(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+	x := n.GetCreateStatsStmt()
+	l.define(u, func() {
+		statisticsFields.check(l, x)
+		for _, e := range x.Exprs {
+			s := e.GetStatsElem()
+			if s == nil || len(x.Relations) != 1 {
+				l.unsupported("CREATE STATISTICS in an unknown form")
+			}
+			l.add(u, sqlparse.Definition{What: "CREATE STATISTICS", Table: l.tableName(x.Relations[0].GetRangeVar())}, s.Expr)
+		}
+	})
+}
+
+func createPolicy(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+	p := n.GetCreatePolicyStmt()
+	l.define(u, func() {
+		policyFields.check(l, p)
+		l.policy(u, p.Table, p.Qual, p.WithCheck)
+	})
+}
+
+func alterPolicy(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+	p := n.GetAlterPolicyStmt()
+	l.define(u, func() {
+		alterPolicyFields.check(l, p)
+		l.policy(u, p.Table, p.Qual, p.WithCheck)
+	})
+}
+
+func (l *lowering) policy(u *sqlparse.Utility, r *ast.RangeVar, conditions ...*ast.Node) {
+	table := l.tableName(r)
+	for _, e := range conditions {
+		l.add(u, sqlparse.Definition{What: "a policy", Condition: true, Table: table}, e)
 	}
 }
 
-func createStatistics(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
-	for _, e := range n.GetCreateStatsStmt().Exprs {
-		u.Carries = u.Carries || e.GetStatsElem().GetExpr() != nil
+// publication lowers the row filters of a publication. It copies cells as they are.
+func publication(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+	objects := n.GetCreatePublicationStmt().GetPubobjects()
+	if a := n.GetAlterPublicationStmt(); a != nil {
+		objects = a.Pubobjects
 	}
+	l.define(u, func() {
+		for _, o := range objects {
+			if t := o.GetPublicationObjSpec().GetPubtable(); t.GetWhereClause() != nil {
+				l.add(u, sqlparse.Definition{What: "a publication's WHERE", Condition: true, Table: l.tableName(t.Relation)}, t.WhereClause)
+			}
+		}
+	})
 }

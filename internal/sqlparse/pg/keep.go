@@ -14,7 +14,8 @@ var (
 )
 
 // createTableAs tells what CREATE TABLE AS makes.
-func createTableAs(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
+func createTableAs(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+	l.changes(u, n.GetCreateTableAsStmt().Into.GetRel())
 	if n.GetCreateTableAsStmt().Objtype == ast.ObjectType_OBJECT_MATVIEW {
 		u.What = "CREATE MATERIALIZED VIEW"
 	}

@@ -20,24 +20,24 @@ func init() {
 		"CreateForeignTableStmt": {what: "CREATE FOREIGN TABLE", catalog: true, more: createForeignTable},
 		"AlterTableStmt":         {what: "ALTER TABLE", catalog: true, more: alterTable},
 		"AlterTableMoveAllStmt":  {what: "ALTER ALL IN TABLESPACE"},
-		"CreateTableAsStmt":      {what: "CREATE TABLE AS", catalog: true, carries: true, more: createTableAs},
-		"RefreshMatViewStmt":     {what: "REFRESH MATERIALIZED VIEW"},
-		"ViewStmt":               {what: "CREATE VIEW", catalog: true, carries: true},
+		"CreateTableAsStmt":      {what: "CREATE TABLE AS", catalog: true, carries: true, reads: true, more: createTableAs},
+		"RefreshMatViewStmt":     {what: "REFRESH MATERIALIZED VIEW", reads: true},
+		"ViewStmt":               {what: "CREATE VIEW", catalog: true, carries: true, reads: true, more: createView},
 		"RuleStmt":               {what: "CREATE RULE", catalog: true, carries: true},
 		"CreateTrigStmt":         {what: "CREATE TRIGGER", more: createTrigger},
-		"CreatePolicyStmt":       {what: "CREATE POLICY", carries: true},
-		"AlterPolicyStmt":        {what: "ALTER POLICY", carries: true},
-		"IndexStmt":              {what: "CREATE INDEX", more: createIndex},
-		"CreateStatsStmt":        {what: "CREATE STATISTICS", more: createStatistics},
-		"AlterStatsStmt":         {what: "ALTER STATISTICS"},
-		"CreateSeqStmt":          {what: "CREATE SEQUENCE", catalog: true, more: ownedBy},
-		"AlterSeqStmt":           {what: "ALTER SEQUENCE", catalog: true, more: ownedBy},
+		"CreatePolicyStmt":       {what: "CREATE POLICY", more: createPolicy},
+		"AlterPolicyStmt":        {what: "ALTER POLICY", more: alterPolicy},
+		"IndexStmt":              {what: "CREATE INDEX", reads: true, more: createIndex},
+		"CreateStatsStmt":        {what: "CREATE STATISTICS", reads: true, more: createStatistics},
+		"AlterStatsStmt":         {what: "ALTER STATISTICS", reads: true},
+		"CreateSeqStmt":          {what: "CREATE SEQUENCE", catalog: true, more: sequence},
+		"AlterSeqStmt":           {what: "ALTER SEQUENCE", catalog: true, more: sequence},
 		"TruncateStmt":           {what: "TRUNCATE"},
-		"LockStmt":               {what: "LOCK TABLE"},
-		"ClusterStmt":            {what: "CLUSTER"},
-		"VacuumStmt":             {what: "VACUUM or ANALYZE"},
-		"ReindexStmt":            {what: "REINDEX"},
-		"CopyStmt":               {what: "COPY", carries: true},
+		"LockStmt":               {what: "LOCK TABLE", reads: true},
+		"ClusterStmt":            {what: "CLUSTER", reads: true},
+		"VacuumStmt":             {what: "VACUUM or ANALYZE", reads: true},
+		"ReindexStmt":            {what: "REINDEX", reads: true},
+		"CopyStmt":               {what: "COPY", carries: true, more: copyTable},
 
 		// Objects of every kind.
 		"DropStmt":               {what: "DROP", catalog: true, more: drop},
@@ -45,8 +45,8 @@ func init() {
 		"AlterObjectSchemaStmt":  {what: "ALTER … SET SCHEMA", catalog: true, more: alterObject},
 		"AlterObjectDependsStmt": {what: "ALTER … DEPENDS ON EXTENSION", more: alterObject},
 		"AlterOwnerStmt":         {what: "ALTER … OWNER TO", more: alterObject},
-		"CommentStmt":            {what: "COMMENT", more: comment},
-		"SecLabelStmt":           {what: "SECURITY LABEL", more: comment},
+		"CommentStmt":            {what: "COMMENT", reads: true, more: comment},
+		"SecLabelStmt":           {what: "SECURITY LABEL", reads: true, more: comment},
 
 		// Sessions and transactions. A rollback takes back what was changed; so does
 		// a COMMIT after an error, and each ends SET LOCAL.
@@ -60,10 +60,10 @@ func init() {
 		"NotifyStmt":         {what: "NOTIFY"},
 		"ListenStmt":         {what: "LISTEN"},
 		"UnlistenStmt":       {what: "UNLISTEN"},
-		"PrepareStmt":        {what: "PREPARE", carries: true},
+		"PrepareStmt":        {what: "PREPARE", carries: true, reads: true},
 		"ExecuteStmt":        {what: "EXECUTE", catalog: true, session: true, more: execute},
 		"DeallocateStmt":     {what: "DEALLOCATE"},
-		"DeclareCursorStmt":  {what: "DECLARE CURSOR", carries: true},
+		"DeclareCursorStmt":  {what: "DECLARE CURSOR", carries: true, reads: true},
 		"FetchStmt":          {what: "FETCH or MOVE"},
 		"ClosePortalStmt":    {what: "CLOSE"},
 
@@ -75,12 +75,12 @@ func init() {
 
 		// Schemas and types: where names are looked up, and what they mean.
 		"CreateSchemaStmt":           {what: "CREATE SCHEMA", catalog: true, more: createSchema},
-		"CompositeTypeStmt":          {what: "CREATE TYPE", catalog: true},
-		"CreateEnumStmt":             {what: "CREATE TYPE", catalog: true},
-		"CreateRangeStmt":            {what: "CREATE TYPE", catalog: true},
-		"AlterEnumStmt":              {what: "ALTER TYPE", catalog: true},
+		"CompositeTypeStmt":          {what: "CREATE TYPE", catalog: true, more: compositeType},
+		"CreateEnumStmt":             {what: "CREATE TYPE", catalog: true, bounded: true},
+		"CreateRangeStmt":            {what: "CREATE TYPE", catalog: true, bounded: true},
+		"AlterEnumStmt":              {what: "ALTER TYPE", catalog: true, bounded: true},
 		"AlterTypeStmt":              {what: "ALTER TYPE", catalog: true},
-		"CreateDomainStmt":           {what: "CREATE DOMAIN", catalog: true},
+		"CreateDomainStmt":           {what: "CREATE DOMAIN", catalog: true, bounded: true},
 		"AlterDomainStmt":            {what: "ALTER DOMAIN", catalog: true},
 		"DefineStmt":                 {what: "CREATE", catalog: true, more: define},
 		"AlterOperatorStmt":          {what: "ALTER OPERATOR", catalog: true},
@@ -110,14 +110,14 @@ func init() {
 		"ImportForeignSchemaStmt": {what: "IMPORT FOREIGN SCHEMA", catalog: true},
 
 		// Roles and rights.
-		"GrantStmt":                  {what: "GRANT or REVOKE", catalog: true, session: true}, // schemas that may not be used are passed over
+		"GrantStmt":                  {what: "GRANT or REVOKE", catalog: true, session: true, reads: true, more: grant},
 		"GrantRoleStmt":              {what: "GRANT or REVOKE", catalog: true, session: true},
 		"AlterDefaultPrivilegesStmt": {what: "ALTER DEFAULT PRIVILEGES"},
 		"CreateRoleStmt":             {what: "CREATE ROLE"},
 		"AlterRoleStmt":              {what: "ALTER ROLE"},
 		"AlterRoleSetStmt":           {what: "ALTER ROLE … SET", more: alterSet},
 		"DropRoleStmt":               {what: "DROP ROLE"},
-		"DropOwnedStmt":              {what: "DROP OWNED", catalog: true},
+		"DropOwnedStmt":              {what: "DROP OWNED", catalog: true, more: dropOwned},
 		"ReassignOwnedStmt":          {what: "REASSIGN OWNED"},
 
 		// The cluster.
@@ -134,8 +134,8 @@ func init() {
 		"AlterEventTrigStmt":           {what: "ALTER EVENT TRIGGER"},
 
 		// Replication: it copies cells as they are, but a filter holds constants.
-		"CreatePublicationStmt":  {what: "CREATE PUBLICATION", more: publication},
-		"AlterPublicationStmt":   {what: "ALTER PUBLICATION", more: publication},
+		"CreatePublicationStmt":  {what: "CREATE PUBLICATION", reads: true, more: publication},
+		"AlterPublicationStmt":   {what: "ALTER PUBLICATION", reads: true, more: publication},
 		"CreateSubscriptionStmt": {what: "CREATE SUBSCRIPTION"},
 		"AlterSubscriptionStmt":  {what: "ALTER SUBSCRIPTION"},
 		"DropSubscriptionStmt":   {what: "DROP SUBSCRIPTION"},
@@ -154,17 +154,39 @@ func define(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
 	u.What += " " + objectKind(n.GetDefineStmt().Kind)
 }
 
+// drop lowers DROP. With CASCADE more goes than is named.
 func drop(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	d := n.GetDropStmt()
 	u.What += " " + objectKind(d.RemoveType)
+	before := len(u.Names)
 	for _, o := range d.Objects {
 		l.object(u, d.RemoveType, o)
+	}
+	cascade := d.Behavior == ast.DropBehavior_DROP_CASCADE
+	switch d.RemoveType {
+	case ast.ObjectType_OBJECT_SCHEMA:
+		for _, o := range d.Objects {
+			if cascade { // it fails otherwise, unless the schema is empty
+				u.Schemas = append(u.Schemas, sqlparse.SchemaChange{Name: o.GetString_().GetSval()})
+			}
+		}
+	case ast.ObjectType_OBJECT_TABLE, ast.ObjectType_OBJECT_VIEW, ast.ObjectType_OBJECT_MATVIEW,
+		ast.ObjectType_OBJECT_FOREIGN_TABLE, ast.ObjectType_OBJECT_SEQUENCE, ast.ObjectType_OBJECT_INDEX:
+		u.Bounded = !cascade
+		for _, name := range u.Names[before:] {
+			u.Changes = append(u.Changes, sqlparse.Change{Table: name})
+		}
+	case ast.ObjectType_OBJECT_TABCONSTRAINT, ast.ObjectType_OBJECT_POLICY, ast.ObjectType_OBJECT_TRIGGER:
+		u.Bounded = !cascade
 	}
 }
 
 func rename(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	r := n.GetRenameStmt()
 	l.object(u, r.RenameType, r.Object)
+	if r.RenameType == ast.ObjectType_OBJECT_SCHEMA {
+		u.Schemas = append(u.Schemas, sqlparse.SchemaChange{Name: r.Subname, To: r.Newname})
+	}
 	if r.Relation == nil {
 		return
 	}
@@ -172,12 +194,15 @@ func rename(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	switch r.RenameType {
 	case ast.ObjectType_OBJECT_TABLE, ast.ObjectType_OBJECT_VIEW, ast.ObjectType_OBJECT_MATVIEW,
 		ast.ObjectType_OBJECT_FOREIGN_TABLE:
-		u.Names = append(u.Names, &sqlparse.TableName{
-			At: l.here(), Schema: r.Relation.Schemaname, Name: r.Newname,
-		})
+		to := &sqlparse.TableName{At: l.here(), Schema: r.Relation.Schemaname, Name: r.Newname}
+		u.Names = append(u.Names, to)
 		u.Renames = append(u.Renames, sqlparse.Rename{Table: table, To: r.Newname})
+		u.Bounded, u.Changes = true, []sqlparse.Change{{Table: table}, {Table: to}}
 	case ast.ObjectType_OBJECT_COLUMN:
 		u.Renames = append(u.Renames, sqlparse.Rename{Table: table, Column: r.Subname, To: r.Newname})
+		u.Bounded, u.Changes = true, []sqlparse.Change{{Table: table, Columns: []string{r.Subname, r.Newname}}}
+	case ast.ObjectType_OBJECT_TABCONSTRAINT, ast.ObjectType_OBJECT_POLICY, ast.ObjectType_OBJECT_TRIGGER:
+		u.Bounded = true
 	}
 }
 
@@ -188,6 +213,7 @@ func alterObject(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 		if r := x.AlterObjectSchemaStmt.Relation; r != nil {
 			table := &sqlparse.TableName{At: l.here(), Schema: r.Schemaname, Name: r.Relname}
 			u.Renames = append(u.Renames, sqlparse.Rename{Table: table, ToSchema: x.AlterObjectSchemaStmt.Newschema})
+			u.Bounded, u.Changes = true, []sqlparse.Change{{Table: table}}
 		}
 	case *ast.Node_AlterObjectDependsStmt:
 		l.object(u, x.AlterObjectDependsStmt.ObjectType, x.AlterObjectDependsStmt.Object)
@@ -213,26 +239,28 @@ func extensionContents(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 // createSchema takes over what the statements inside it are.
 func createSchema(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	schema := n.GetCreateSchemaStmt()
+	u.Bounded = true
 	for _, elt := range schema.SchemaElts {
 		in, ok := l.utility(elt).(*sqlparse.Utility)
 		if !ok {
 			l.unsupported("CREATE SCHEMA with %s", kindOf(elt))
 		}
 		u.Carries = u.Carries || in.Carries
-		u.Defaults = append(u.Defaults, in.Defaults...)
+		u.Definitions = append(u.Definitions, in.Definitions...)
+		u.Changes, u.Bounded = append(u.Changes, in.Changes...), u.Bounded && (in.Bounded || !in.Catalog && !in.Session)
 		if u.Forbidden == "" {
 			u.Forbidden = in.Forbidden
 		}
 	}
-	for i := range u.Defaults { // what it creates stands in the new schema
-		if t := u.Defaults[i].Table; t.Schema == "" {
+	for i := range u.Definitions { // what it creates stands in the new schema
+		if t := u.Definitions[i].Table; t.Schema == "" {
 			t.Schema = schema.Schemaname
 		}
 	}
 }
 
-// ownedBy adds the table of OWNED BY.
-func ownedBy(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+// sequence adds the table of OWNED BY.
+func sequence(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	options := n.GetCreateSeqStmt().GetOptions()
 	if s := n.GetAlterSeqStmt(); s != nil {
 		options = s.Options
@@ -242,16 +270,25 @@ func ownedBy(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 			l.name(u, d.Arg, 1)
 		}
 	}
+	u.Reads = true
+	l.changes(u, n.GetCreateSeqStmt().GetSequence())
 }
 
-func publication(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
-	objects := n.GetCreatePublicationStmt().GetPubobjects()
-	if a := n.GetAlterPublicationStmt(); a != nil {
-		objects = a.Pubobjects
-	}
-	for _, o := range objects {
-		if o.GetPublicationObjSpec().GetPubtable().GetWhereClause() != nil {
-			u.Carries = true
-		}
-	}
+func createView(l *lowering, n *ast.Node, u *sqlparse.Utility) { l.changes(u, n.GetViewStmt().View) }
+
+// compositeType notes the name of a row type, which is that of a relation as well.
+func compositeType(l *lowering, n *ast.Node, u *sqlparse.Utility) {
+	l.changes(u, n.GetCompositeTypeStmt().Typevar)
 }
+
+// copyTable: COPY table TO only reads. A query may write.
+func copyTable(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
+	u.Reads = !n.GetCopyStmt().IsFrom && n.GetCopyStmt().Query == nil
+}
+
+// grant: schemas that may not be used are passed over when names are looked up.
+func grant(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
+	u.Bounded = n.GetGrantStmt().Objtype != ast.ObjectType_OBJECT_SCHEMA
+}
+
+func dropOwned(_ *lowering, _ *ast.Node, u *sqlparse.Utility) { u.Everything = true }

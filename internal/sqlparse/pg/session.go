@@ -26,7 +26,21 @@ func setVariable(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
 		u.What = "RESET"
 	}
 	u.Forbidden = forbidden(s)
+	name := strings.ToLower(s.Name)
+	u.Bounded = harmlessSettings[name] || s.Kind == ast.VariableSetKind_VAR_SET_VALUE && judgedSettings[name]
 }
+
+// harmlessSettings are those that migrations set, of the settings that change no name's meaning.
+var harmlessSettings = map[string]bool{
+	"statement_timeout": true, "lock_timeout": true, "idle_in_transaction_session_timeout": true,
+	"transaction_timeout": true, "client_min_messages": true, "check_function_bodies": true, "xmloption": true,
+	"default_tablespace": true, "default_table_access_method": true, "default_toast_compression": true,
+	"work_mem": true, "maintenance_work_mem": true, "max_parallel_maintenance_workers": true, "synchronous_commit": true,
+	"application_name": true, "jit": true, "row_security": true, "transaction": true,
+}
+
+// judgedSettings are those of which every value that is not forbidden is harmless.
+var judgedSettings = map[string]bool{"standard_conforming_strings": true, "client_encoding": true, "names": true}
 
 // alterSet judges what ALTER ROLE, DATABASE and SYSTEM set for later connections.
 func alterSet(_ *lowering, n *ast.Node, u *sqlparse.Utility) {

@@ -3,6 +3,7 @@ package pg
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/sqlc-dev/oliphant/ast"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -15,6 +16,8 @@ import (
 type rule struct {
 	what                      string
 	catalog, session, carries bool
+	// reads, bounded: see sqlparse.Utility.
+	reads, bounded bool
 	// more adds what depends on the statement; nil for nothing.
 	more func(l *lowering, n *ast.Node, u *sqlparse.Utility)
 	// nameless: its RangeVars do not name relations.
@@ -34,6 +37,7 @@ func (l *lowering) utility(n *ast.Node) sqlparse.Stmt {
 	}
 	u := &sqlparse.Utility{
 		At: l.here(), What: r.what, Catalog: r.catalog, Session: r.session, Carries: r.carries,
+		Reads: r.reads, Bounded: r.bounded,
 	}
 	if !r.nameless {
 		l.relations(n.ProtoReflect(), u)
@@ -43,6 +47,7 @@ func (l *lowering) utility(n *ast.Node) sqlparse.Stmt {
 	}
 	if r.carries {
 		u.Kept = l.kept(n)
+		u.Reads = u.Reads && (!r.reads || u.Kept != nil) // a query that is not seen may write
 	}
 	slices.SortStableFunc(u.Names, func(a, b *sqlparse.TableName) int { return cmp.Compare(a.At, b.At) })
 	return u
@@ -86,7 +91,7 @@ func (l *lowering) explain(x *ast.ExplainStmt) sqlparse.Stmt {
 	if !ok {
 		l.unsupported("an EXPLAIN of %s", kindOf(x.Query))
 	}
-	u.What, u.Carries = "EXPLAIN "+u.What, true
+	u.What, u.Carries, u.Reads = "EXPLAIN "+u.What, true, false
 	return u
 }
 
@@ -129,6 +134,9 @@ func (l *lowering) object(u *sqlparse.Utility, kind ast.ObjectType, n *ast.Node)
 // words adds every word of a text to the names: it may be a program, which the
 // grammar does not show. Words inside its strings count, since it may run them.
 func (l *lowering) words(u *sqlparse.Utility, text string) {
+	if strings.Contains(strings.ToLower(text), "u&") {
+		l.unsupported("a program that may spell names with escapes is not supported")
+	}
 	seen := map[string]bool{}
 	add := func(w string) {
 		if !seen[w] {

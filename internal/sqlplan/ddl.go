@@ -1,0 +1,325 @@
+package sqlplan
+
+import (
+	"github.com/colseal/colseal/internal/backstop"
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
+)
+
+// What a definition says of a table is kept by the server, or computed for all rows at once.
+// It is never rewritten: it is sent as it stands, or refused. So nothing in it may be sealed,
+// be compared as cells, or take a cell elsewhere.
+//
+// The name of the table is not looked up. In a definition it stands for every registered
+// table that it may mean, so that what the server takes it for cannot differ.
+
+// meant returns the registered tables that a name may mean, whatever the search path.
+func (a *analysis) meant(tn *sqlparse.TableName) []*schema.Table {
+	candidates := a.p.tables[a.p.fold(tn.Name)]
+	if tn.Schema == "" {
+		return candidates
+	}
+	if t := pick(candidates, tn.Schema); t != nil {
+		return []*schema.Table{t}
+	}
+	return nil
+}
+
+// namesSealed returns the first of the names that may mean a registered table, or nil.
+func (a *analysis) namesSealed(names []*sqlparse.TableName) *sqlparse.TableName {
+	for _, n := range names {
+		if len(a.meant(n)) > 0 {
+			return n
+		}
+	}
+	return nil
+}
+
+// definition analyses one expression of a definition.
+func (a *analysis) definition(d *sqlparse.Definition) error {
+	tables := a.meant(d.Table)
+	target := a.sealedIn(tables, d.Column)
+	switch {
+	case d.Bounds:
+		return a.bounds(d, tables)
+	case target != nil && d.Type != nil:
+		return a.retype(d, target)
+	case target != nil:
+		return a.refusePlaintext(d.Pos(), target, "a default of a sealed column would be stored unsealed", "leave the default NULL and give the value in each INSERT")
+	case d.Expr == nil || a.isBackstop(d, tables):
+		return nil
+	}
+	slots, nulls, checks := len(a.slots), len(a.nulls), len(a.checked)
+	a.rows = a.rowsOf(d, tables)
+	err := a.defined(d, &scope{items: a.rows})
+	a.rows = nil
+	if err != nil {
+		return a.otherTable(err, d.Table, tables)
+	}
+	if err = a.nothingSealed(d.What, hintForDefinition(d), slots, checks); err != nil {
+		return a.otherTable(err, d.Table, tables)
+	}
+	a.slots, a.nulls = a.slots[:slots], a.nulls[:nulls]
+	return nil
+}
+
+// defined analyses the expression itself.
+func (a *analysis) defined(d *sqlparse.Definition, sc *scope) error {
+	switch {
+	case d.Column != "":
+		t, err := a.infer(d.Expr, sc)
+		if err != nil {
+			return err
+		}
+		return a.store(newPlain(), t, d.Expr.Pos())
+	case d.Condition:
+		return a.condition(d.Expr, sc)
+	}
+	return a.plainExpr(d.Expr, sc, d.What)
+}
+
+// rowsOf returns the items that the names of a definition go through. Every column that is
+// not sealed counts as one of the table: the text may have added it.
+func (a *analysis) rowsOf(d *sqlparse.Definition, tables []*schema.Table) []*item {
+	row := item{name: d.Table.Name, schema: d.Table.Schema, open: true}
+	for _, t := range tables {
+		row.table = t
+		for _, c := range t.Columns() {
+			if name := a.p.fold(c.Name); findOutput(row.cols, name) == nil {
+				row.cols = append(row.cols, output{name: name, t: newSealed(source{c, dbcatalog.StorageBytes})})
+			}
+		}
+	}
+	// PostgreSQL takes t.f for the function f over the whole row. A value that is kept must
+	// not be made so.
+	row.kept = !d.Condition && a.p.dialect == dialect.Postgres
+	if d.Rows == nil {
+		return []*item{&row}
+	}
+	items := make([]*item, len(d.Rows))
+	for i, name := range d.Rows {
+		r := row
+		r.name, r.schema = name, ""
+		items[i] = &r
+	}
+	return items
+}
+
+// sealedIn returns the sealed column of a name in any of the tables, or nil.
+func (a *analysis) sealedIn(tables []*schema.Table, column string) *schema.Column {
+	if column == "" {
+		return nil
+	}
+	for _, t := range tables {
+		if c := a.sealedColumn(t, column); c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// isBackstop reports whether a CHECK is the one that lets the database refuse plaintext, as
+// colseal ddl prints it. Its constants are no values.
+func (a *analysis) isBackstop(d *sqlparse.Definition, tables []*schema.Table) bool {
+	if d.Text == "" {
+		return false
+	}
+	for _, t := range tables {
+		for _, c := range t.Columns() {
+			if backstop.Is(d.Text, a.p.dialect, c) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// retype decides a change of a sealed column's type. To bytea without USING it is harmless:
+// the server has no cast to bytea that it would use by itself, so that either the column is
+// bytea already, or the statement fails.
+func (a *analysis) retype(d *sqlparse.Definition, c *schema.Column) error {
+	if d.Expr == nil && d.Type.Name == "bytea" && !d.Type.Array {
+		return nil
+	}
+	return a.refuseOperation(d.Pos(), c, "a change of a sealed column's type would convert its cells, or store plaintext",
+		`keep it bytea, whatever its values are, and tell an ORM that migrates by itself so (gorm:"type:bytea", bun:"type:bytea"); to store cells in another type, add a column and write the values to it from the program`)
+}
+
+// bounds refuses the bounds of a partition, which are values of the parent's key, unless that
+// has no sealed column.
+func (a *analysis) bounds(d *sqlparse.Definition, tables []*schema.Table) error {
+	if len(tables) == 0 {
+		return nil
+	}
+	var parent *dbcatalog.Relation
+	if !a.unsettled && a.changed(d.Table) == nil {
+		var err error
+		if parent, err = a.relation(d.Table); err != nil {
+			return err
+		}
+	}
+	if parent == nil {
+		r := a.refuseUnknown(d.Pos(), nil, "it is not known whether the bounds of this partition are values of a sealed column", "make the parent by a statement of its own first")
+		r.Table = tables[0].String()
+		return a.otherTable(r, d.Table, tables)
+	}
+	for _, col := range parent.Columns {
+		if c := a.sealedIn(tables, col.Name); c != nil && col.Key {
+			return a.otherTable(a.refusePlaintext(d.Pos(), c, "the bounds of this partition are values of a sealed column", "partition the table by a plain column, or by HASH"), d.Table, tables)
+		}
+	}
+	return nil
+}
+
+// otherTable adds to a refusal how to say that a table is meant that is not registered.
+func (a *analysis) otherTable(err error, tn *sqlparse.TableName, tables []*schema.Table) error {
+	r, ok := err.(*Refusal)
+	if !ok || tn.Schema != "" {
+		return err
+	}
+	for _, t := range tables {
+		if t.Schema == "" {
+			return err
+		}
+	}
+	if len(tables) > 0 {
+		r.Hint += "; if another " + tn.Name + " is meant, write its schema before the name"
+	}
+	return r
+}
+
+func hintForDefinition(d *sqlparse.Definition) string {
+	if d.Text != "" {
+		return "check the values in the program; colseal ddl prints the CHECK that takes nothing but cells"
+	}
+	return "define it without the sealed column, or let it ask only whether that is NULL"
+}
+
+// schemaChange refuses to drop a schema with sealed tables or the keyring in it, or to rename
+// one so that they are sealed no more.
+func (a *analysis) schemaChange(u *sqlparse.Utility, s sqlparse.SchemaChange) error {
+	for _, t := range a.p.registered {
+		concerned, err := a.concerns(t, s)
+		if err != nil {
+			return err
+		}
+		if !concerned {
+			continue
+		}
+		a.forbidden = true
+		r := a.refusePlaintext(u.Pos(), nil, "a table of sealed columns would be written in plaintext under another name",
+			"register it with the new schema first, by schema.WithIdentityTable and its present name; then rename the schema")
+		if s.To == "" {
+			r = a.refuseUnknown(u.Pos(), nil, "a schema that holds a sealed table, or may hold one, would be dropped",
+				"drop its tables one by one first, or drop it over a connection without Colseal")
+		}
+		r.Table = t.String()
+		return r
+	}
+	return a.keyringSchema(u, s)
+}
+
+// concerns reports whether a change of a schema drops a registered table, or takes it to where
+// it is not registered.
+func (a *analysis) concerns(t *schema.Table, s sqlparse.SchemaChange) (bool, error) {
+	switch {
+	case t.Schema != "":
+		return a.p.fold(t.Schema) == a.p.fold(s.Name) && (s.To == "" || !a.sealsAfter(t, sqlparse.Rename{ToSchema: s.To})), nil
+	case s.To != "":
+		return false, nil // it is registered in every schema
+	}
+	return a.holds(s.Name, t.Name)
+}
+
+// holds reports whether a schema has a relation, or may have it where there is no catalog.
+func (a *analysis) holds(schemaName, name string) (bool, error) {
+	if a.env.Catalog == nil || a.unsettled {
+		return true, nil
+	}
+	rel, err := a.relation(&sqlparse.TableName{Schema: schemaName, Name: name})
+	return rel != nil, err
+}
+
+// changes are what earlier statements of the text may have done to a relation.
+type changes struct {
+	another bool     // its name may mean another relation, or its sealed columns changed
+	columns []string // columns, none of them sealed, that it gained, lost or changed
+}
+
+// passed notes what the statement that was just analysed changes for the later ones.
+func (a *analysis) passed(s sqlparse.Stmt) {
+	effects := a.effects
+	u, ok := s.(*sqlparse.Utility)
+	switch {
+	case ok && u.Computes && callsUnknown(u.Definitions):
+		effects |= ChangesSession
+	case ok && u.Bounded:
+		if u.Catalog {
+			effects &^= ChangesCatalog
+		}
+		if u.Session {
+			effects &^= ChangesSession
+		}
+		for _, c := range u.Changes {
+			a.change(c)
+		}
+	}
+	if effects != 0 {
+		a.unsettled = true
+	}
+}
+
+func (a *analysis) change(c sqlparse.Change) {
+	name := a.p.fold(c.Table.Name)
+	known := a.changes[name]
+	if known == nil {
+		known = &changes{}
+		if a.changes == nil {
+			a.changes = map[string]*changes{}
+		}
+		a.changes[name] = known
+	}
+	known.another = known.another || len(c.Columns) == 0
+	for _, column := range c.Columns {
+		known.another = known.another || a.sealedIn(a.p.tables[name], column) != nil
+		known.columns = append(known.columns, a.p.fold(column))
+	}
+}
+
+// changed returns what the text may have done to a relation before; nil for nothing.
+func (a *analysis) changed(tn *sqlparse.TableName) *changes { return a.changes[a.p.fold(tn.Name)] }
+
+// withChanges returns the columns of a registered table that the text changed before. A star
+// yields them in an order that is not known, and maybe others.
+func withChanges(cols []output, c *changes) []output {
+	out := append([]output{{gap: true}}, cols...)
+	for _, name := range c.columns {
+		if findOutput(out, name) == nil {
+			out = append(out, output{name: name, t: newPlain()})
+		}
+	}
+	return append(out, output{gap: true})
+}
+
+// tame are functions that migrations use in defaults and indexes, and that change no setting.
+var tame = map[string]bool{
+	"now": true, "clock_timestamp": true, "statement_timestamp": true, "transaction_timestamp": true, "date_trunc": true,
+	"gen_random_uuid": true, "uuid_generate_v4": true, "uuidv7": true, "random": true, "nextval": true,
+	"lower": true, "upper": true, "md5": true, "length": true, "trim": true, "btrim": true, "replace": true,
+	"to_tsvector": true, "jsonb_build_object": true, "json_build_object": true, "array_length": true, "timezone": true,
+	"current_timestamp": true, "current_date": true, "encode": true, "decode": true, "convert_to": true, "concat": true,
+}
+
+// callsUnknown reports whether definitions call a function that may do anything.
+func callsUnknown(ds []sqlparse.Definition) bool {
+	found := false
+	sqlparse.Inspect(ds, func(node any) bool {
+		if c, ok := node.(*sqlparse.Call); ok && !(builtin(c) && (tame[c.Name] || functions[c.Name] != notUnderstood)) {
+			found = true
+		}
+		return !found
+	})
+	return found
+}
