@@ -23,7 +23,7 @@ const root = "../../"
 // groups are the tables of docs/sql.md, by the name in the comments that they stand between.
 var groups = map[string][]shape{
 	"inserts": inserts, "upserts": upserts, "updates": updates, "predicates": predicates, "reads": reads, "grouping": grouping, "literals": literals,
-	"parameters": rolesOfParameters, "sessions": sessions,
+	"parameters": rolesOfParameters, "definitions": definitions, "sessions": sessions,
 }
 
 var generated = regexp.MustCompile(`(?s)<!-- shapes: (\w+) -->\n.*?<!-- end -->`)
@@ -56,12 +56,17 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// newPlanner makes the analysis that the driver makes.
+func newPlanner(s *schema.Schema, d dialect.Dialect) *sqlplan.Planner {
+	return sqlplan.New(s, d, sqlplan.Options{KeyTable: dbcatalog.Name{Table: "colseal_keys"}})
+}
+
 // table writes one table.
 func table(t *testing.T, shapes []shape) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("| statement | |\n|---|---|\n")
-	planner := sqlplan.New(sealedTables, dialect.Postgres, sqlplan.Options{})
+	planner := newPlanner(sealedTables, dialect.Postgres)
 	last := ""
 	for _, s := range shapes {
 		if s.sql == last { // the same with other values
@@ -163,8 +168,8 @@ var (
 // of SQLite. The last cell of a row says "works" or "refused".
 func TestCheckedTables(t *testing.T) {
 	planners := map[string]*sqlplan.Planner{
-		"postgres": sqlplan.New(sealedTables, dialect.Postgres, sqlplan.Options{}),
-		"sqlite":   sqlplan.New(liteTables, dialect.SQLite, sqlplan.Options{}),
+		"postgres": newPlanner(sealedTables, dialect.Postgres),
+		"sqlite":   newPlanner(liteTables, dialect.SQLite),
 	}
 	for name, least := range map[string]int{"README.md": 15, "docs/sql.md": 8} {
 		text, err := os.ReadFile(root + name)

@@ -165,10 +165,17 @@ func (a *analysis) bounds(d *sqlparse.Definition, tables []*schema.Table) error 
 		r.Table = tables[0].String()
 		return a.otherTable(r, d.Table, tables)
 	}
+	partitioned := false
 	for _, col := range parent.Columns {
+		partitioned = partitioned || col.Key
 		if c := a.sealedIn(tables, col.Name); c != nil && col.Key {
 			return a.otherTable(a.refusePlaintext(d.Pos(), c, "the bounds of this partition are values of a sealed column", "partition the table by a plain column, or by HASH"), d.Table, tables)
 		}
+	}
+	if !partitioned {
+		r := a.refuseStorage(d.Pos(), nil, "the sealed table has no partitions", "create it with PARTITION BY")
+		r.Table = tables[0].String()
+		return a.otherTable(r, d.Table, tables)
 	}
 	return nil
 }

@@ -277,8 +277,11 @@ func (l *lowering) alterCmd(u *sqlparse.Utility, table *sqlparse.TableName, c *a
 		changes(d.Colname)
 		l.columnDef(u, table, d)
 	case ast.AlterTableType_AT_ColumnDefault:
-		changes(c.Name)
+		before := len(u.Definitions)
 		l.columnDefault(u, table, c.Name, c.Def)
+		if len(u.Definitions) > before { // that a default goes does no harm
+			changes(c.Name)
+		}
 	case ast.AlterTableType_AT_SetExpression:
 		changes(c.Name)
 		l.add(u, sqlparse.Definition{What: "SET EXPRESSION", Table: table, Column: c.Name}, c.Def)
