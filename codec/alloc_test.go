@@ -34,7 +34,7 @@ func TestAllocations(t *testing.T) {
 		check("Open, prepared", 0, func() { k.Open(prepared, KindText, cell) })
 		check("OpenInPlace", 0, func() { copy(buf, cell); k.OpenInPlace(KindText, buf) })
 		for kind, v := range values {
-			sealed, err := k.SealValue(kind, v)
+			sealed, err := sealValue(k, kind, v)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -47,7 +47,7 @@ func TestAllocations(t *testing.T) {
 			case KindNumeric, KindTextArray:
 				sealBudget, openBudget = 3, 5
 			}
-			check("SealValue "+kind.String(), sealBudget, func() { k.SealValue(kind, v) })
+			check("SealInPlace "+kind.String(), sealBudget, func() { sealValue(k, kind, v) })
 			check("OpenValue "+kind.String(), openBudget, func() { k.OpenValue(kind, sealed, false) })
 		}
 		mine := make([]byte, len(cell))

@@ -7,7 +7,7 @@ import (
 
 // Seal appends the cell of one value to dst and returns the extended slice. encoding is what [AppendValue] writes for kind and the
 // key's suite; nil and empty are the same here and are sealed. It may overlap dst's spare capacity. Seal allocates only if dst lacks
-// capacity for [Suite.CellSize] bytes.
+// capacity for the cell, which is [Suite.Overhead] longer than the encoding.
 //
 // The error is ErrValue: no such kind, or longer than MaxPlaintext.
 func (k *Key) Seal(dst []byte, kind Kind, encoding []byte) ([]byte, error) {
@@ -15,7 +15,7 @@ func (k *Key) Seal(dst []byte, kind Kind, encoding []byte) ([]byte, error) {
 		return nil, err
 	}
 	n, start := len(dst), len(dst)+k.header.Suite.bodyOffset()
-	dst = grow(dst, k.header.Suite.CellSize(len(encoding)))
+	dst = grow(dst, k.header.Suite.Overhead()+len(encoding))
 	dst = dst[:start+kindSize+len(encoding)]
 	// The encoding first: header and kind could be written over it.
 	copy(dst[start+kindSize:], encoding)

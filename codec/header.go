@@ -50,9 +50,6 @@ func (s Suite) Overhead() int {
 	return 0
 }
 
-// CellSize returns the length in bytes of the cell of a value whose encoding has n bytes.
-func (s Suite) CellSize(n int) int { return s.Overhead() + n }
-
 // String returns "randomized" or "deterministic".
 func (s Suite) String() string {
 	switch s {

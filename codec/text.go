@@ -6,8 +6,7 @@ import (
 	"fmt"
 )
 
-// TextPrefix starts a cell in a column of type text. The digit is the version of this outer form.
-// TextPrefix begins the text form of every cell.
+// TextPrefix begins the textual form of every cell, which is how a column of type text stores it. The digit is the version of this form.
 const TextPrefix = "cs1:"
 
 // Strict: a cell has one textual form only, so that no altered text opens.
@@ -15,23 +14,14 @@ var textEncoding = base64.RawURLEncoding.Strict()
 
 // EncodeText returns the form in which a cell is stored in a text column: "cs1:" and unpadded base64url.
 func EncodeText(cell []byte) string {
-	return string(AppendText(make([]byte, 0, len(TextPrefix)+textEncoding.EncodedLen(len(cell))), cell))
-}
-
-// AppendText appends what EncodeText returns to dst.
-func AppendText(dst, cell []byte) []byte {
-	return textEncoding.AppendEncode(append(dst, TextPrefix...), cell)
+	b := make([]byte, 0, len(TextPrefix)+textEncoding.EncodedLen(len(cell)))
+	return string(textEncoding.AppendEncode(append(b, TextPrefix...), cell))
 }
 
 // DecodeText returns the cell of a text column's value, in new memory; tags are those of the column's cells, as in [Recognize]. The
 // error is ErrNotSealed if the value is not the textual form of a cell, and otherwise as that of Recognize: with it DecodeText
 // refuses what begins like one.
 func DecodeText(s []byte, tags ...uint16) ([]byte, error) {
-	return AppendDecodeText(nil, s, tags...)
-}
-
-// AppendDecodeText is DecodeText into dst's spare capacity, which must not overlap s.
-func AppendDecodeText(dst, s []byte, tags ...uint16) ([]byte, error) {
 	if !bytes.HasPrefix(s, []byte(TextPrefix)) {
 		if err := likeText(s, tags); err != nil {
 			return nil, err
@@ -46,16 +36,13 @@ func AppendDecodeText(dst, s []byte, tags ...uint16) ([]byte, error) {
 	if bytes.IndexByte(s, '\n') >= 0 || bytes.IndexByte(s, '\r') >= 0 {
 		return nil, fmt.Errorf("%w: line end in base64url", ErrFormat)
 	}
-	n := len(dst)
-	size := textEncoding.DecodedLen(len(s))
-	dst = grow(dst, size)[:n+size]
-	m, err := textEncoding.Decode(dst[n:], s)
-	if err != nil {
+	cell := make([]byte, textEncoding.DecodedLen(len(s)))
+	if _, err := textEncoding.Decode(cell, s); err != nil {
 		return nil, fmt.Errorf("%w: not unpadded base64url", ErrFormat)
 	}
 	// Nothing with the prefix is plaintext, whatever it holds.
-	if _, err := ParseHeader(dst[n : n+m]); err != nil {
+	if _, err := ParseHeader(cell); err != nil {
 		return nil, err
 	}
-	return dst[:n+m], nil
+	return cell, nil
 }

@@ -16,30 +16,15 @@ import (
 // canonicalNaN is the one NaN that is sealed, as PostgreSQL holds all NaNs to be equal.
 const canonicalNaN = 0x7ff8000000000000
 
-// SealValue seals v as kind, in one allocation where the encoding's length is known beforehand, and returns the cell. It accepts
-// what [AppendValue] accepts, and returns its errors.
-func (k *Key) SealValue(kind Kind, v any) ([]byte, error) {
-	return k.AppendSealed(nil, kind, v)
-}
-
-// AppendSealed is SealValue into dst's spare capacity: it appends the cell of v and returns the extended slice. It allocates only if
-// dst lacks capacity for [CellSize] bytes, or that was a guess too low. On error the returned slice is nil and what was written beyond
-// len(dst) is wiped.
-func (k *Key) AppendSealed(dst []byte, kind Kind, v any) ([]byte, error) {
-	out, err := AppendUnsealed(dst, k.header.Suite, kind, v)
-	if err == nil {
-		k.SealInPlace(out[len(dst):])
-	}
-	return out, err
-}
-
 // AppendUnsealed appends v to dst as [Key.SealInPlace] takes it: the room of its cell, with kind byte and encoding at their place.
-// The cell's key need not be known yet. It allocates and fails as [Key.AppendSealed] does.
-func AppendUnsealed(dst []byte, suite Suite, kind Kind, v any) ([]byte, error) {
+// The cell's key need not be known yet. It accepts what [AppendValue] accepts, and returns its errors; then the returned slice is nil
+// and what was written beyond len(dst) is wiped. It allocates only if dst lacks capacity for [CellSize] bytes, or that was a guess
+// too low.
+func (s Session) AppendUnsealed(dst []byte, suite Suite, kind Kind, v any) ([]byte, error) {
 	n, off, size := len(dst), len(dst)+suite.bodyOffset(), CellSize(suite, kind, v)
 	buf := grow(dst, size)[:off+kindSize]
 	buf[off] = byte(kind)
-	out, err := AppendValue(buf, kind, suite, v)
+	out, err := s.AppendValue(buf, kind, suite, v)
 	if err == nil {
 		err = checkSeal(kind, len(out)-off-kindSize)
 	}

@@ -439,7 +439,11 @@ func (b *bench) cell(t testing.TB, name string, v any) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cell, err := key.SealValue(col.Kind, v)
+	encoding, err := codec.AppendValue(nil, col.Kind, col.Suite(), v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cell, err := key.Seal(nil, col.Kind, encoding)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,7 +140,7 @@ func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 		more := max(v.expected-len(v.cells), 1)
 		v.block = slices.Grow(v.block, min(max(more*(size+16), start), max(size, maxBlock)))
 	}
-	block, err := codec.AppendUnsealed(v.block, col.Suite(), col.Kind, value)
+	block, err := codec.Session{}.AppendUnsealed(v.block, col.Suite(), col.Kind, value)
 	if err != nil {
 		return err
 	}
