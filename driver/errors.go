@@ -30,6 +30,7 @@ var (
 	ErrKeyUnavailable = keyring.ErrKeyUnavailable // the key service cannot be reached and no key is cached
 	ErrKeyNotFound    = keyring.ErrKeyNotFound    // a cell names a key that the keyring does not have (an ErrAuth)
 	ErrKeyDestroyed   = keyring.ErrKeyDestroyed   // a cell's key was destroyed
+	ErrKeyInvalid     = keyring.ErrKeyInvalid     // a row of the keyring cannot be a key's
 	ErrNoKeyTable     = keyring.ErrNoKeyTable     // the keyring table is missing; the text prints its DDL
 )
 

@@ -146,7 +146,7 @@ var startTroubles = []trouble{
 		defer d.admin(fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", role))
 		return d.insertWith("role", role)
 	}, nil, "", "The program's database user needs the key table as much as your own tables.",
-		"`GRANT SELECT, INSERT, UPDATE (seals_reserved) ON colseal_keys TO` the program's user; an operator's needs [more](keys.md#the-keyring-table)."},
+		"Give the program's user the [grants](keys.md#the-keyring-table) that `colseal ddl` prints; an operator's needs more."},
 	{"The key table is another table", func(d *desk) error {
 		d.admin("CREATE TABLE colseal_keys (id bigint PRIMARY KEY, key bytea)")
 		return insertUser(d.open())

@@ -43,9 +43,9 @@ var ErrClosed = errors.New("keycache: closed")
 type Keyring interface {
 	// Name is the keyring's part of the KMS encryption context.
 	Name() string
-	// Ring returns the newest epochs of a purpose and scope, newest first, and of
-	// the older ones at least every search key that is still searched for.
-	Ring(ctx context.Context, purpose keyring.Purpose, scope string) ([]keyring.Key, error)
+	// Ring returns the newest keys of a purpose and scope, and of the older ones at
+	// least every search key that is still searched for.
+	Ring(ctx context.Context, purpose keyring.Purpose, scope string) (keyring.Ring, error)
 	// Keys returns the keys of the given ids that exist, in any order.
 	Keys(ctx context.Context, ids []uint32) ([]keyring.Key, error)
 	// Insert adds a key of age 0 and reports whether it did: false when the id
@@ -137,6 +137,12 @@ func (c *Cache) explain(op string, rec keyring.Key, err error) error {
 		return err
 	case errors.As(err, new(errGaveUp)):
 		return e
+	case c.reportPanic(err):
+		if errors.Is(err, kms.ErrUnavailable) { // a Wrapper's
+			e.Class = keyring.ErrKeyUnavailable
+		}
+		e.Hint = "this is a fault of Colseal's or of the key service's: report it"
+		return e
 	case errors.Is(err, errWiped):
 		e.Class = keyring.ErrKeyUnavailable
 		return e
@@ -152,7 +158,7 @@ func (c *Cache) explain(op string, rec keyring.Key, err error) error {
 // meanwhile. Everything that is not a definite answer is: an unreachable keyring
 // as much as an unreachable KMS.
 func passing(err error) bool {
-	return errors.Is(err, keyring.ErrKeyUnavailable) || errors.As(err, new(errGaveUp))
+	return errors.Is(err, keyring.ErrKeyUnavailable) || errors.As(err, new(errGaveUp)) || errors.As(err, new(*audit.PanicError))
 }
 
 // reportStale tells, once a minute for all keys together, that keys serve past MaxAge
@@ -167,13 +173,15 @@ func (c *Cache) reportStale(ctx context.Context, l *lease, rec keyring.Key, err 
 func keyAndError(rec keyring.Key, err error) []slog.Attr {
 	attrs := rec.LogValue().Group()
 	var own *keyring.Error
-	if !errors.As(err, &own) || own.Cause != nil {
+	if !errors.As(err, &own) || own.Cause != nil && own.Class != keyring.ErrKeyInvalid {
 		return append(attrs, audit.Failure(err)...)
 	}
 	class := "other"
 	switch own.Class {
 	case keyring.ErrKeyDestroyed:
 		class = "key_destroyed"
+	case keyring.ErrKeyInvalid:
+		class = "key_invalid"
 	case keyring.ErrKeyNotFound:
 		class = "key_missing" // key_not_found is what KMS says of a KEK
 	}
@@ -189,7 +197,26 @@ func (c *Cache) background(work func(context.Context)) bool {
 	}
 	go func() {
 		defer done()
-		work(c.flights.base)
+		c.guard(work)
 	}()
 	return true
+}
+
+// guard runs work in a goroutine of the cache's. A panic is told, and ends no more than
+// the work: a program does not die of a fault in a renewal.
+func (c *Cache) guard(work func(context.Context)) {
+	_, err := guarded(c.flights.base, func(ctx context.Context) (struct{}, error) {
+		work(ctx)
+		return struct{}{}, nil
+	})
+	c.reportPanic(err)
+}
+
+// reportPanic tells of an error that is a panic, and whether it is one.
+func (c *Cache) reportPanic(err error) bool {
+	panicked, ok := errors.AsType[*audit.PanicError](err)
+	if ok {
+		c.log.EmitSparse(context.Background(), audit.Panicked, nil, slog.String(audit.ErrorText, panicked.Error()))
+	}
+	return ok
 }

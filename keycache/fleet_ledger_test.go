@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/colseal/colseal/internal/keytest"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
@@ -30,13 +31,14 @@ func (o office) query(work func(*truth)) error {
 
 func (o office) Name() string { return "fleet_keys" }
 
-func (o office) Ring(_ context.Context, purpose keyring.Purpose, scope string) (recs []keyring.Key, err error) {
-	err = o.query(func(d *truth) {
+func (o office) Ring(_ context.Context, purpose keyring.Purpose, scope string) (keyring.Ring, error) {
+	var recs []keyring.Key
+	err := o.query(func(d *truth) {
 		for _, r := range slices.Backward(d.rings[ringID{purpose, scope}]) {
 			recs = append(recs, d.read(r))
 		}
 	})
-	return recs, err
+	return keytest.RingOf(recs), err
 }
 
 func (o office) Keys(_ context.Context, ids []uint32) (recs []keyring.Key, err error) {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/colseal/colseal/internal/keytest"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
@@ -108,15 +109,16 @@ func (l *life) read(d *truth, r *truthRow) keyring.Key {
 	return rec
 }
 
-func (l *life) Ring(_ context.Context, purpose keyring.Purpose, scope string) (recs []keyring.Key, err error) {
-	err = l.query(func(d *truth) error {
+func (l *life) Ring(_ context.Context, purpose keyring.Purpose, scope string) (keyring.Ring, error) {
+	var recs []keyring.Key
+	err := l.query(func(d *truth) error {
 		rows := d.rings[ringID{purpose, scope}]
 		for _, r := range slices.Backward(rows[max(len(rows)-16, 0):]) {
 			recs = append(recs, l.read(d, r))
 		}
 		return nil
 	})
-	return recs, err
+	return keytest.RingOf(recs), err
 }
 
 func (l *life) Keys(_ context.Context, ids []uint32) (recs []keyring.Key, err error) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -116,7 +117,7 @@ func shareAnew[T any](ctx context.Context, f *flights, name string, work func(co
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
 		defer cancel()
 		defer context.AfterFunc(f.base, cancel)()
-		v, err := work(ctx)
+		v, err := guarded(ctx, work)
 		var gaveUp errGaveUp
 		switch {
 		case err == nil:
@@ -135,6 +136,17 @@ func shareAnew[T any](ctx context.Context, f *flights, name string, work func(co
 	case <-ctx.Done():
 		return none, errGaveUp{ctx.Err()}
 	}
+}
+
+// guarded returns what work returns, or the error of its panic: nobody is there to catch
+// one in a goroutine of the cache's.
+func guarded[T any](ctx context.Context, work func(context.Context) (T, error)) (v T, err error) {
+	defer func() {
+		if caught := audit.Caught(recover()); caught != nil {
+			err = caught
+		}
+	}()
+	return work(ctx)
 }
 
 var errFlightTimeout = fmt.Errorf("%w: gave up after %v", kms.ErrTimeout, flightTimeout)

@@ -159,6 +159,8 @@ func (c *Cache) fetch(ctx context.Context, keyID uint32, read func(context.Conte
 	case rec.Destroyed:
 		err = &keyring.Error{Op: "get", Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Class: keyring.ErrKeyDestroyed,
 			Hint: "what was sealed under it is gone for good"}
+	case rec.Invalid != nil:
+		err = rec.Invalid
 	default:
 		plain, err = c.gate.Unwrap(ctx, rec.Call(c.keyring.Name()), rec.Wrapped)
 	}
@@ -250,16 +252,21 @@ func (c *Cache) attend(e *entry) {
 		return
 	}
 	defer done()
-	renew, ended := e.attention(func() { c.attend(e) })
-	if ended {
-		c.evict(e)
-	}
-	if renew {
-		// Its failure is noted by fetch, in the entry.
-		_, _ = shareAnew(c.flights.base, c.flights, flightName(e.rec.ID), func(ctx context.Context) (*entry, error) {
-			return c.fetch(ctx, e.rec.ID, c.record)
-		})
-	}
+	c.guard(func(ctx context.Context) {
+		renew, ended := e.attention(func() { c.attend(e) })
+		if ended {
+			c.evict(e)
+		}
+		if renew {
+			// Its failure is noted by fetch, in the entry.
+			_, err := shareAnew(ctx, c.flights, flightName(e.rec.ID), func(ctx context.Context) (*entry, error) {
+				return c.fetch(ctx, e.rec.ID, c.record)
+			})
+			if c.reportPanic(err) {
+				e.failed(func() { c.attend(e) })
+			}
+		}
+	})
 }
 
 // Prefetch brings the data keys of the given ids into memory together: one query

@@ -1,6 +1,7 @@
 package keycache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/kms"
 )
 
 // A ring is what this process knows of the keys that seal for one purpose and
@@ -131,13 +133,18 @@ func (c *Cache) attendRing(r *ring) {
 		return
 	}
 	defer done()
-	renew, ended := r.attention(func() { c.attendRing(r) })
-	if ended && c.rings.Remove(r.id, r) {
-		c.dropRing(r)
-	}
-	if renew {
-		_ = c.rereadRing(c.flights.base, r.id) // noted in the ring
-	}
+	c.guard(func(ctx context.Context) {
+		renew, ended := r.attention(func() { c.attendRing(r) })
+		if ended && c.rings.Remove(r.id, r) {
+			c.dropRing(r)
+		}
+		if renew {
+			// Another failure is noted in the ring.
+			if c.reportPanic(c.rereadRing(ctx, r.id)) {
+				r.failed(func() { c.attendRing(r) })
+			}
+		}
+	})
 }
 
 // rereadRing reads a ring whether it is due or not.
@@ -176,24 +183,31 @@ func (c *Cache) readRing(ctx context.Context, id ringID) (*ringState, error) {
 type terms struct{ fresh, hard time.Time }
 
 // assemble is readRing without the publication.
+//
+// Whoever may insert rows can put one in the place of the newest data key. It does not
+// unwrap, so it is passed over, and the next key is made: once for each look at the ring,
+// of which there are keyring.IDTries.
 func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error) {
 	id := r.id
+	var passed *unusable
 	for range keyring.IDTries { // losing an epoch means reading again, and finding it
 		asked, granted := time.Now(), uint64(0)
-		recs, err := c.keyring.Ring(ctx, id.purpose, id.scope)
+		read, err := c.keyring.Ring(ctx, id.purpose, id.scope)
 		if err != nil {
 			return nil, terms{}, err
 		}
-		stopped := r.stopped(recs)
-		verdict := c.judge(id.purpose, recs, r.spent.Load())
-		if verdict.destroyed != nil {
-			return nil, terms{}, keyring.ScopeDestroyed(*verdict.destroyed)
+		c.reportStrays(ctx, read)
+		stopped := r.stopped(read.Keys)
+		verdict := c.judge(id.purpose, read, r.spent.Load(), passed)
+		if verdict.err != nil {
+			c.stop(r, stopped)
+			return nil, terms{}, verdict.err
 		}
 		if verdict.create > 0 {
 			if id.purpose == keyring.PurposeData {
 				granted = c.blocks.first // stored with the key, so reserved with it
 			}
-			made, err := c.create(ctx, id, verdict.create, granted)
+			made, err := c.create(ctx, id, verdict.create, granted, passed)
 			switch {
 			case err == nil && made == nil:
 				continue // another process won
@@ -209,13 +223,47 @@ func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error
 					keyAndError(keyring.Key{Purpose: id.purpose, Scope: id.scope, Epoch: verdict.create}, err)...)
 			}
 		}
-		s, err := c.ringOf(ctx, asked, verdict.live, r.current.Load(), granted)
+		s, bad, err := c.ringOf(ctx, asked, verdict.live, r.current.Load(), granted)
+		if bad != nil && id.purpose == keyring.PurposeData {
+			passed = bad
+			continue
+		}
 		if err != nil {
 			c.stop(r, stopped)
+			return nil, terms{}, err
 		}
-		return s, c.termsOf(id.purpose, asked, verdict.live[0]), err
+		return s, c.termsOf(id.purpose, asked, verdict.live[0]), nil
+	}
+	if passed != nil {
+		c.stop(r, r.stopped(nil))
+		return nil, terms{}, passed.err
 	}
 	return nil, terms{}, errNoFreeID
+}
+
+// unusable is a key of a ring that KMS definitely does not unwrap, or whose row cannot
+// be a key's.
+type unusable struct {
+	key keyring.Key
+	err error
+}
+
+// isUnusable tells whether an error about a key is definite, and not that it was destroyed.
+func isUnusable(err error) bool {
+	return errors.Is(err, kms.ErrInvalidWrapped) || errors.Is(err, kms.ErrDenied) || errors.Is(err, keyring.ErrKeyInvalid)
+}
+
+// reportStrays tells of rows that are no part of their ring, or cannot be keys.
+func (c *Cache) reportStrays(ctx context.Context, read keyring.Ring) {
+	for _, k := range read.Keys {
+		if err := cmp.Or(k.Invalid, k.Stray); err != nil && !k.Retired && !k.Destroyed {
+			c.reportInvalid(ctx, k, err)
+		}
+	}
+}
+
+func (c *Cache) reportInvalid(ctx context.Context, k keyring.Key, err error) {
+	c.log.EmitSparse(ctx, audit.KeyInvalid, []string{string(k.Purpose), k.Scope}, keyAndError(k, err)...)
 }
 
 // stopped reports whether the data key that seals here was retired; or, whatever the purpose,
@@ -241,29 +289,33 @@ func (c *Cache) stop(r *ring, stopped bool) {
 // A verdict on a ring as it was read: the keys that are to serve, and the epoch
 // to create, if any.
 type verdict struct {
-	live      []keyring.Key // data: the one that seals; search: every live one, the one that seals first
-	create    int64         // 0: none
-	must      bool          // …before anything can be sealed; otherwise ahead of need
-	destroyed *keyring.Key
+	live   []keyring.Key // data: the one that seals; search: every live one, the one that seals first
+	create int64         // 0: none
+	must   bool          // …before anything can be sealed; otherwise ahead of need
+	err    error         // neither is possible
 }
 
-// judge decides by the keyring's facts alone; recs are newest first.
-func (c *Cache) judge(purpose keyring.Purpose, recs []keyring.Key, spent uint32) verdict {
-	if len(recs) == 0 {
-		return verdict{create: 1, must: true}
+// judge decides by the keyring's facts alone, and by what is known of a key: that it is
+// spent, or unusable.
+func (c *Cache) judge(purpose keyring.Purpose, read keyring.Ring, spent uint32, passed *unusable) verdict {
+	if tomb, destroyed := read.Tombstone(); destroyed {
+		return verdict{err: keyring.ScopeDestroyed(tomb)}
 	}
-	newest := recs[0]
-	if newest.Destroyed {
-		return verdict{destroyed: &newest}
+	if fault := read.Fault(); fault != nil {
+		return verdict{err: fault}
 	}
-	v := verdict{live: keyring.Sealing(recs)}
-	data := purpose == keyring.PurposeData
+	v := verdict{live: keyring.Sealing(read.Keys)}
+	if len(v.live) == 0 {
+		return verdict{create: read.Next, must: true}
+	}
+	newest := v.live[0]
 	switch {
-	case len(v.live) == 0,
-		data && (newest.ID == spent || newest.Age >= c.cfg.RotateEvery || newest.SealsReserved >= c.cfg.MaxSeals):
-		return verdict{create: newest.Epoch + 1, must: true}
-	case data && (newest.Age >= c.rotateAt() || newest.SealsReserved >= c.cfg.MaxSeals/2 && c.cfg.MaxSeals > 1):
-		v.create = newest.Epoch + 1
+	case purpose != keyring.PurposeData:
+	case passed != nil && newest.ID == passed.key.ID, newest.ID == spent,
+		newest.Age >= c.cfg.RotateEvery, newest.SealsReserved >= c.cfg.MaxSeals:
+		return verdict{create: read.Next, must: true}
+	case newest.Age >= c.rotateAt() || newest.SealsReserved >= c.cfg.MaxSeals/2 && c.cfg.MaxSeals > 1:
+		v.create = read.Next
 	}
 	return v
 }
@@ -297,13 +349,25 @@ func (c *Cache) termsOf(purpose keyring.Purpose, asked time.Time, sealing keyrin
 
 // ringOf has the keys of a ring unwrapped. A key that was in the ring before
 // keeps its budget; one that was just made comes with what its creation granted.
-func (c *Cache) ringOf(ctx context.Context, asked time.Time, live []keyring.Key, before *ringState, granted uint64) (*ringState, error) {
+// A key that is unusable is returned with its error.
+//
+// A search key that is unusable is passed over only if an operator revoked it: the cells
+// under it, if there are any, would be missing from what a search finds.
+func (c *Cache) ringOf(ctx context.Context, asked time.Time, live []keyring.Key, before *ringState, granted uint64) (*ringState, *unusable, error) {
 	s := &ringState{}
 	s.columns.Store(&[]searchKeys{})
+	var bad *unusable
 	for _, rec := range live {
 		e, err := c.entryFor(ctx, rec, new(lookup))
+		if err != nil && isUnusable(err) {
+			c.reportInvalid(ctx, rec, err)
+			bad = &unusable{rec, err}
+			if rec.Purpose == keyring.PurposeSearch && rec.Revoked && !errors.Is(err, kms.ErrDenied) {
+				continue
+			}
+		}
 		if err != nil {
-			return nil, err
+			return nil, bad, err
 		}
 		k := before.find(rec.ID)
 		if k == nil {
@@ -314,7 +378,10 @@ func (c *Cache) ringOf(ctx context.Context, asked time.Time, live []keyring.Key,
 		k.entry.Store(e)
 		s.keys = append(s.keys, k)
 	}
-	return s, nil
+	if len(s.keys) == 0 {
+		return nil, bad, bad.err
+	}
+	return s, nil, nil
 }
 
 func (s *ringState) find(id uint32) *liveKey {
@@ -335,15 +402,23 @@ var errNoFreeID = errors.New("keycache: no free key id was found")
 // puts it into the cache. It returns nil when another process won the epoch:
 // what was made here is wiped, and no cell ever saw it. It runs in a flight.
 //
+// passed is the key in whose place it is made, if there is one. If KMS refused that one,
+// and makes keys under the same KEK, then it is not the row that is wrong: every process
+// would make keys that the others cannot use.
+//
 // A process that dies anywhere in here leaves either no row, and then no cell,
 // or a row that the others find and use.
-func (c *Cache) create(ctx context.Context, id ringID, epoch int64, reserve uint64) (*entry, error) {
+func (c *Cache) create(ctx context.Context, id ringID, epoch int64, reserve uint64, passed *unusable) (*entry, error) {
 	for range keyring.IDTries {
 		asked := time.Now()
 		rec := keyring.Key{ID: keyring.NewID(), Purpose: id.purpose, Scope: id.scope, Epoch: epoch, SealsReserved: reserve}
 		dk, err := c.gate.Generate(ctx, rec.Call(c.keyring.Name()))
 		if err != nil {
 			return nil, err
+		}
+		if passed != nil && errors.Is(passed.err, kms.ErrDenied) && dk.Wrapped.KeyID == passed.key.Wrapped.KeyID {
+			dk.Wipe()
+			return nil, passed.err
 		}
 		rec.Wrapped = dk.Wrapped
 		won, err := c.keyring.Insert(ctx, rec)
@@ -360,11 +435,11 @@ func (c *Cache) create(ctx context.Context, id ringID, epoch int64, reserve uint
 			// It may have been stored all the same; the next look will show.
 			return nil, err
 		}
-		recs, err := c.keyring.Ring(ctx, id.purpose, id.scope)
+		read, err := c.keyring.Ring(ctx, id.purpose, id.scope)
 		if err != nil {
 			return nil, err
 		}
-		if len(recs) > 0 && recs[0].Epoch >= epoch {
+		if read.Next > epoch {
 			return nil, nil
 		}
 		// The id was taken, not the epoch.

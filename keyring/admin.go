@@ -116,6 +116,8 @@ func (a *Admin) live(ring []Key) {
 		switch {
 		case k.Destroyed:
 			k.State = StateDestroyed
+		case (k.Invalid != nil || k.Stray != nil) && !k.Revoked:
+			k.State = StateInvalid
 		case k.Revoked:
 			k.State = StateRevoked
 		case k.Retired:
@@ -135,7 +137,7 @@ func (a *Admin) live(ring []Key) {
 				k.SettledFrom = k.SealsFrom.Add(a.settle())
 			}
 		}
-		if k.Purpose == PurposeData || k.Live() {
+		if k.Stray == nil && k.Invalid == nil && (k.Purpose == PurposeData || k.Live()) {
 			if relieved.IsZero() || k.SealsFrom.Before(relieved) {
 				relieved = k.SealsFrom
 			}
@@ -194,11 +196,11 @@ func (a *Admin) Rotate(ctx context.Context, purpose Purpose, scope string) (Key,
 	}
 	about := Key{Purpose: purpose, Scope: scope}
 	for range IDTries {
-		recs, err := a.keyring.Ring(ctx, purpose, scope)
+		ring, err := a.keyring.Ring(ctx, purpose, scope)
 		if err != nil {
 			return Key{}, Classify("rotate", about, err)
 		}
-		next, err := a.follow(recs, about)
+		next, err := a.follow(ring, about)
 		if err != nil {
 			return Key{}, err
 		}
@@ -217,22 +219,18 @@ func (a *Admin) Rotate(ctx context.Context, purpose Purpose, scope string) (Key,
 	return Key{}, Classify("rotate", about, errNoFreeID)
 }
 
-// follow returns the record of the key to make after those of a ring, newest first;
-// with an id, if it was made already.
-func (a *Admin) follow(recs []Key, about Key) (Key, error) {
+// follow returns the key to make after those of a ring; with an id, if it was made already.
+func (a *Admin) follow(ring Ring, about Key) (Key, error) {
+	if k, destroyed := ring.Tombstone(); destroyed {
+		return Key{}, ScopeDestroyed(k)
+	}
 	next := about
-	next.Epoch = 1
-	if len(recs) == 0 {
-		return next, nil
-	}
-	if recs[0].Destroyed {
-		return Key{}, ScopeDestroyed(recs[0])
-	}
-	next.Epoch = recs[0].Epoch + 1
+	next.Epoch = ring.Next
 	if about.Purpose == PurposeData {
 		return next, nil
 	}
-	live := liveKeys(recs)
+	// An invalid key counts: cells may be under it.
+	live := liveKeys(ring.Keys)
 	switch {
 	case len(live) > 1 && live[0].SealsFor < 0:
 		return live[0], nil

@@ -35,9 +35,12 @@ func (a *Admin) Revoke(ctx context.Context, id uint32, why string) (Key, error) 
 			return k, nil
 		}
 		how := Ending{Kind: EndRevokeData, Settled: settleMargin, By: a.cfg.By, Why: why}
-		if k.Purpose == PurposeSearch {
+		switch {
+		case k.Stray != nil:
+			how.Kind = EndRevokeStray
+		case k.Purpose == PurposeSearch:
 			how.Kind, err = a.revocation(ctx, k)
-		} else {
+		default:
 			err = a.succeed(ctx, k)
 		}
 		if err != nil {
@@ -65,36 +68,36 @@ func (a *Admin) lonely(ctx context.Context, k Key) bool {
 	if !k.Searched() {
 		return false
 	}
-	recs, err := a.keyring.Ring(ctx, k.Purpose, k.Scope)
-	live := liveKeys(recs)
+	ring, err := a.keyring.Ring(ctx, k.Purpose, k.Scope)
+	live := liveKeys(ring.Keys)
 	return err == nil && len(live) == 1 && live[0].ID == k.ID
 }
 
 // succeed sees to it that a newer data key than k exists.
 func (a *Admin) succeed(ctx context.Context, k Key) error {
-	recs, err := a.keyring.Ring(ctx, k.Purpose, k.Scope)
+	ring, err := a.keyring.Ring(ctx, k.Purpose, k.Scope)
 	if err != nil {
 		return err
 	}
-	if len(recs) > 0 && recs[0].Destroyed {
-		return ScopeDestroyed(recs[0])
+	if tomb, destroyed := ring.Tombstone(); destroyed {
+		return ScopeDestroyed(tomb)
 	}
-	if len(recs) > 0 && recs[0].Epoch > k.Epoch && !recs[0].Retired {
+	if newer := Sealing(ring.Keys); len(newer) > 0 && newer[0].Epoch > k.Epoch {
 		return nil
 	}
 	// Whoever makes the epoch, it will be there.
-	_, err = a.make(ctx, Key{Purpose: k.Purpose, Scope: k.Scope, Epoch: recs[0].Epoch + 1}, "revoke "+hexID(k.ID))
+	_, err = a.make(ctx, Key{Purpose: k.Purpose, Scope: k.Scope, Epoch: ring.Next}, "revoke "+hexID(k.ID))
 	return err
 }
 
 // revocation finds out how a search key can be revoked, and makes the one that must
 // follow it.
 func (a *Admin) revocation(ctx context.Context, k Key) (EndingKind, error) {
-	recs, err := a.keyring.Ring(ctx, k.Purpose, k.Scope)
+	ring, err := a.keyring.Ring(ctx, k.Purpose, k.Scope)
 	if err != nil {
 		return 0, err
 	}
-	live := liveKeys(recs)
+	live := liveKeys(ring.Keys)
 	switch {
 	case len(live) > 0 && live[0].Epoch > k.Epoch:
 		return EndRevokeSearch, nil

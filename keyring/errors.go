@@ -20,6 +20,8 @@ var (
 	// ErrKeyDestroyed: the key was destroyed on purpose; what was sealed under
 	// it cannot be opened again.
 	ErrKeyDestroyed = errors.New("keyring: data key destroyed")
+	// ErrKeyInvalid: a row of the keyring cannot be a key's. It does not pass by itself.
+	ErrKeyInvalid = errors.New("keyring: invalid key")
 	// ErrKeyInUse: an operator asked to end a key that is still needed. The
 	// text says what comes first.
 	ErrKeyInUse = errors.New("keyring: key still in use")
@@ -96,6 +98,7 @@ func Classify(op string, k Key, err error) error {
 	case errors.Is(err, kms.ErrDenied):
 		e.Hint = hint(err, "check the KEK's state and policy", "until KMS agrees again nothing is sealed or opened under this key")
 	case errors.Is(err, kms.ErrInvalidWrapped):
+		e.Class = ErrKeyInvalid
 		e.Hint = hint(err, "check that this keyring row is unchanged and that its KEK is the one configured", "")
 	case errors.Is(err, kms.ErrUnavailable):
 		e.Class = ErrKeyUnavailable

@@ -22,7 +22,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -51,6 +50,7 @@ const (
 	StateRetired   State = "retired"   // opens only
 	StateRevoked   State = "revoked"   // opens only, for a cause; a search key is still searched for until it is retired
 	StateDestroyed State = "destroyed" // does nothing any more
+	StateInvalid   State = "invalid"   // not used: Key.Invalid or Key.Stray says why
 )
 
 // A Key is one key of the keyring, wrapped, and where it stands in its life. All
@@ -66,7 +66,7 @@ type Key struct {
 	SealsFor      time.Duration // since when it may seal; negative: not yet
 	Retired       bool          // never seals again, and is not searched for
 	Revoked       bool          // an operator stopped it; it does not seal if another key can
-	Destroyed     bool          // Wrapped.Blob is gone
+	Destroyed     bool          // its scope was destroyed
 	ChangedBy     string        // who last made, revoked, retired or destroyed it; "" for a process on its own
 	ChangedWhy    string        // and why
 
@@ -78,6 +78,16 @@ type Key struct {
 	// followed by the next. Zero: it seals, or will.
 	RetiredAt time.Time
 
+	// Invalid says why the row cannot be a key's; nil for a good one. An invalid key is
+	// not used, and is an error of class ErrKeyInvalid to whoever needs it.
+	Invalid error
+	// Stray says why the row is no part of its ring, which ignores it: a row beyond a gap
+	// in the epochs, or a search key that seals before programs had the time to search for
+	// it. Whoever may insert rows can make such. Nil for all others.
+	Stray error
+
+	placement int // how the row stands to its ring: placed and its like
+
 	// State is set by [Admin] only, which looks at the other keys of the ring too.
 	State State
 	// SettledFrom, set by [Admin] only, is when no process seals under an older search
@@ -85,9 +95,9 @@ type Key struct {
 	SettledFrom time.Time
 }
 
-// Live reports whether the key may seal or be searched for: it is neither retired
-// nor destroyed.
-func (k Key) Live() bool { return !k.Retired && !k.Destroyed }
+// Live reports whether the key may seal or be searched for: it is in its ring, and
+// neither retired nor destroyed.
+func (k Key) Live() bool { return !k.Retired && !k.Destroyed && k.Stray == nil }
 
 // Searched reports whether an equality search looks for the cells of the key.
 func (k Key) Searched() bool { return k.Purpose == PurposeSearch && k.Live() }
@@ -104,26 +114,72 @@ func (k Key) LogValue() slog.Value {
 	return slog.GroupValue(audit.Key(k.ID, string(k.Purpose), k.Scope, k.Epoch, k.Wrapped.KeyID)...)
 }
 
-// Sealing returns the keys of one ring (one purpose and scope) that serve, given its
-// keys newest first. The first one seals. An equality search looks for the cells of
-// all of them.
+// A Ring is the keys of one purpose and scope, as far as they are looked at.
+type Ring struct {
+	Keys []Key // newest first; strays may stand anywhere
+	Next int64 // the epoch of the key that follows
+}
+
+// Tombstone returns a key of the ring if its scope was destroyed.
+func (r Ring) Tombstone() (Key, bool) {
+	for _, k := range r.Keys {
+		if k.Destroyed {
+			return k, true
+		}
+	}
+	return Key{}, false
+}
+
+// Newest returns the newest key of the ring; false if it has none.
+func (r Ring) Newest() (Key, bool) {
+	for _, k := range r.Keys {
+		if k.Stray == nil {
+			return k, true
+		}
+	}
+	return Key{}, false
+}
+
+// Fault returns why the ring can neither serve nor be given its first key, nil if it can:
+// a row stands for a search key that may have sealed cells, and cannot be used. To make
+// another key instead would hide those cells from searches.
+func (r Ring) Fault() error {
+	var fault error
+	for _, k := range r.Keys {
+		if k.Purpose != PurposeSearch || k.Retired || k.Destroyed || k.Revoked {
+			continue
+		}
+		if k.Stray == nil && k.Invalid != nil {
+			return k.Invalid
+		}
+		if k.placement == hasty && len(Sealing(r.Keys)) == 0 {
+			fault = k.Stray
+		}
+	}
+	return fault
+}
+
+// Sealing returns the keys of one ring that serve, given its keys newest first. The
+// first one seals. An equality search looks for the cells of all of them.
 //
 // Of a ring of data keys only the newest serves. Of search keys every live one is
 // searched for, and the newest whose time has come seals: a second search key is
 // given a time to come, by which every process has read the ring and searches for
-// both. Sealing returns nothing if the next key must be made first, or if the ring
+// both. Sealing returns nothing if the next key must be made first, or if the scope
 // was destroyed.
-func Sealing(ring []Key) []Key {
-	if len(ring) == 0 || ring[0].Destroyed {
+func Sealing(keys []Key) []Key {
+	ring := Ring{Keys: keys}
+	newest, ok := ring.Newest()
+	if _, destroyed := ring.Tombstone(); !ok || destroyed {
 		return nil
 	}
-	if ring[0].Purpose != PurposeSearch {
-		if ring[0].Retired {
+	if newest.Purpose != PurposeSearch {
+		if newest.Retired || newest.Invalid != nil {
 			return nil
 		}
-		return ring[:1]
+		return []Key{newest}
 	}
-	live := liveKeys(ring)
+	live := slices.DeleteFunc(liveKeys(keys), func(k Key) bool { return k.Invalid != nil })
 	slices.SortStableFunc(live, func(a, b Key) int {
 		return cmp.Or(-cmp.Compare(a.precedence(), b.precedence()), -cmp.Compare(a.Epoch, b.Epoch))
 	})
@@ -192,8 +248,7 @@ var errScope = errors.New("keyring: scope name is too long or not plain text; us
 
 // CheckScope returns an error if scope cannot be the name of one.
 func CheckScope(scope string) error {
-	control := strings.ContainsFunc(scope, func(r rune) bool { return r < ' ' || r == 0x7f })
-	if len(scope) > maxScope || control || !utf8.ValidString(scope) {
+	if len(scope) > maxScope || !utf8.ValidString(scope) || printable(scope) != scope {
 		return errScope
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 // Every method is one atomic step, and they do what the Store's do.
 type Ledger interface {
 	Name() string
-	Ring(ctx context.Context, purpose Purpose, scope string) ([]Key, error)
+	Ring(ctx context.Context, purpose Purpose, scope string) (Ring, error)
 	Keys(ctx context.Context, ids []uint32) ([]Key, error)
 	Insert(ctx context.Context, k Key) (bool, error)
 	Rings(ctx context.Context, f Filter) ([]Key, error)
@@ -50,6 +50,7 @@ type EndingKind uint8
 const (
 	EndRevokeData   EndingKind = iota // a newer data key exists
 	EndRevokeSearch                   // a newer search key exists; this one is still searched for
+	EndRevokeStray                    // nothing: the key is a stray, and never served
 	EndRevokeNext                     // an older search key exists, and this one has not begun to seal
 	EndRetire                         // a newer key has been sealing for long enough
 )
@@ -88,37 +89,44 @@ func (s *Store) Rings(ctx context.Context, f Filter) ([]Key, error) {
 	}
 	where := ""
 	if len(conditions) > 0 {
-		where = "WHERE " + strings.Join(conditions, " AND ")
+		where = " WHERE " + strings.Join(conditions, " AND ")
 	}
-	return s.query(ctx, where+" ORDER BY k.scope, k.purpose, k.epoch", args...)
+	// Rows with an epoch that no key has are counted apart.
+	destroyed := "CASE WHEN k.scope IN " + s.destroyedScopes("1 = 1") + " THEN 1 ELSE 0 END"
+	return s.query(ctx, "SELECT "+s.rowColumns(destroyed, s.strayColumn("k.place"))+
+		" FROM (SELECT k.*, row_number() OVER (PARTITION BY purpose, scope, epoch > 0 ORDER BY epoch) AS place FROM "+s.table+" k"+where+") k"+
+		" ORDER BY k.scope, k.purpose, k.epoch", args...)
 }
 
 // End stops a key as how says, and reports whether it did: false when the key is not
 // in the condition that how demands. Each kind is one UPDATE whose condition is looked at and
 // acted on together.
 func (s *Store) End(ctx context.Context, id uint32, how Ending) (bool, error) {
-	d := s.dialect
 	other := func(condition string) string {
 		return "EXISTS (SELECT 1 FROM " + s.table + " o WHERE o.purpose = k.purpose AND o.scope = k.scope" +
 			" AND o.retired_at IS NULL AND o.destroyed_at IS NULL AND " + condition + ")"
 	}
+	now := now(s.dialect)
 	var set, where string
 	switch how.Kind {
 	case EndRevokeData:
-		set = "revoked_at = " + now(d) + ", retired_at = COALESCE(retired_at, " + now(d) + ")"
+		set = "revoked_at = " + now + ", retired_at = COALESCE(retired_at, " + now + ")"
 		where = "purpose = 'data' AND revoked_at IS NULL AND " + other("o.epoch > k.epoch")
 	case EndRevokeSearch:
-		set = "revoked_at = " + now(d)
+		set = "revoked_at = " + now
 		where = "purpose = 'search' AND revoked_at IS NULL AND " + other("o.epoch > k.epoch")
 	case EndRevokeNext:
-		set = "revoked_at = " + now(d) + ", retired_at = " + now(d)
+		set = "revoked_at = " + now + ", retired_at = " + now
 		// The margin is for the time until this is committed: who reads the ring in between must not begin to seal.
-		where = "purpose = 'search' AND revoked_at IS NULL AND retired_at IS NULL AND " +
-			fmt.Sprintf("%s < %d AND ", age(d, "seals_from"), -how.Settled.Milliseconds()) +
+		where = "purpose = 'search' AND revoked_at IS NULL AND retired_at IS NULL AND NOT (" + passed(s.dialect, "k.seals_from", -how.Settled) + ") AND " +
 			other("o.epoch < k.epoch AND o.revoked_at IS NULL")
+	case EndRevokeStray:
+		set = "revoked_at = " + now + ", retired_at = COALESCE(retired_at, " + now + ")"
+		where = "revoked_at IS NULL"
 	case EndRetire:
-		set = "retired_at = " + now(d)
-		where = "retired_at IS NULL AND " + other(fmt.Sprintf("o.epoch > k.epoch AND %s >= %d", age(d, "o.seals_from"), how.Settled.Milliseconds()))
+		set = "retired_at = " + now
+		// A search key that follows another one waited before it sealed; see Key.Stray.
+		where = "retired_at IS NULL AND " + other("o.epoch > k.epoch AND (o.purpose = 'data' OR o.seals_from > o.created_at) AND "+passed(s.dialect, "o.seals_from", how.Settled))
 	}
 	n, err := s.update(ctx, "update", "UPDATE "+s.table+" AS k SET "+set+", changed_by = $1, changed_why = $2"+
 		" WHERE key_id = $3 AND destroyed_at IS NULL AND "+where, how.By, how.Why, int64(id))
@@ -162,27 +170,30 @@ func (s *Store) Destroy(ctx context.Context, scope, by, why string) (wiped []uin
 	return wiped, err
 }
 
-// bury puts a tombstone behind the newest key of a ring, unless there is one.
+// bury puts a tombstone behind the newest key of a ring, at the epoch that a process would
+// make next, unless the newest is one.
 func (s *Store) bury(ctx context.Context, tx *sql.Tx, p Purpose, scope, by, why string) error {
+	top := "(SELECT COALESCE(max(epoch), 0) AS epoch FROM (SELECT epoch, row_number() OVER (ORDER BY epoch) AS place FROM " + s.table +
+		" WHERE purpose = $1 AND scope = $2 AND epoch > 0) c WHERE epoch = place)"
 	for range tombstoneTries {
-		_, err := tx.ExecContext(ctx, "INSERT INTO "+s.table+
-			" (key_id, purpose, scope, epoch, kek_id, seals_reserved, destroyed_at, changed_by, changed_why)"+
-			" SELECT CAST($1 AS bigint), CAST($2 AS text), CAST($3 AS text), COALESCE(max(epoch), 0) + 1, '', 0, "+now(s.dialect)+
-			", CAST($4 AS text), CAST($5 AS text) FROM "+s.table+" WHERE purpose = $2 AND scope = $3"+
-			" HAVING COUNT(*) = 0 OR NOT EXISTS (SELECT 1 FROM "+s.table+" t WHERE t.purpose = $2 AND t.scope = $3 AND t.destroyed_at IS NOT NULL"+
-			" AND t.epoch = (SELECT max(epoch) FROM "+s.table+" WHERE purpose = $2 AND scope = $3))"+
-			" ON CONFLICT DO NOTHING", int64(NewID()), string(p), scope, by, why)
-		if err != nil {
-			return err
-		}
 		var closed int64
-		err = tx.QueryRowContext(ctx, "SELECT CASE WHEN destroyed_at IS NULL THEN 0 ELSE 1 END FROM "+s.table+
-			" WHERE purpose = $1 AND scope = $2 ORDER BY epoch DESC LIMIT 1", string(p), scope).Scan(&closed)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		err := tx.QueryRowContext(ctx, "SELECT CASE WHEN EXISTS (SELECT 1 FROM "+s.table+" k JOIN "+top+" t ON k.epoch = t.epoch"+
+			" WHERE k.purpose = $1 AND k.scope = $2 AND k.destroyed_at IS NOT NULL) THEN 1 ELSE 0 END", string(p), scope).Scan(&closed)
+		if err != nil {
 			return err
 		}
 		if closed == 1 {
 			return nil
+		}
+		res, err := tx.ExecContext(ctx, "INSERT INTO "+s.table+
+			" (key_id, purpose, scope, epoch, kek_id, seals_reserved, destroyed_at, changed_by, changed_why)"+
+			" SELECT CAST($3 AS bigint), CAST($1 AS text), CAST($2 AS text), t.epoch + 1, '', 0, "+now(s.dialect)+
+			", CAST($4 AS text), CAST($5 AS text) FROM "+top+" t WHERE TRUE ON CONFLICT DO NOTHING", string(p), scope, int64(NewID()), by, why)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 1 {
+			return err
 		}
 		// Another process made that epoch first: one further.
 	}

@@ -59,11 +59,17 @@ func (a *Admin) Rewrap(ctx context.Context, opts RewrapOptions) (RewrapReport, e
 	r := &rewrapping{Admin: a, opts: opts, report: RewrapReport{Failed: map[uint32]error{}}}
 	var work []Key
 	for _, k := range all {
-		if !k.Destroyed {
+		switch {
+		case k.Destroyed:
+			continue
+		case k.Invalid != nil:
+			r.report.Failed[k.ID] = k.Invalid
+		default:
 			work = append(work, k)
 		}
+		r.report.Total++
 	}
-	r.report.Total = len(work)
+	r.done = len(r.report.Failed)
 	// One at a time until the current KEK is known, which a first answer tells.
 	for len(work) > 0 && r.report.KEK == "" && ctx.Err() == nil {
 		r.one(ctx, work[0])
@@ -115,7 +121,7 @@ const (
 )
 
 func (r *rewrapping) one(ctx context.Context, rec Key) {
-	result, err := r.rewrap(ctx, rec)
+	result, err := r.try(ctx, rec)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch result {
@@ -132,6 +138,16 @@ func (r *rewrapping) one(ctx context.Context, rec Key) {
 	if r.opts.Progress != nil {
 		r.opts.Progress(r.done, r.report.Total)
 	}
+}
+
+// try is rewrap, with a panic as an error: it runs in a goroutine of its own.
+func (r *rewrapping) try(ctx context.Context, rec Key) (result rewrapResult, err error) {
+	defer func() {
+		if caught := audit.Caught(recover()); caught != nil {
+			result, err = rewrapFailed, Classify("rewrap", rec, caught)
+		}
+	}()
+	return r.rewrap(ctx, rec)
 }
 
 // current tells whether a key is under the current KEK, as far as that is known.

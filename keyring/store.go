@@ -3,19 +3,27 @@ package keyring
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
-	"time"
+	"syscall"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 )
 
-// ringDepth is how many epochs of one purpose and scope are looked at. Data keys
-// need the newest; search keys need all that are live, which are two at most, and
-// are read however old they are.
-const ringDepth = 16
+// Of one purpose and scope, ringDepth of the newest epochs are read: data keys need the
+// newest only. Search keys are read as long as they are live, which are two at most, and
+// ringMost with those that somebody else put there. Of rows beyond a gap a few are read,
+// to be reported.
+const (
+	ringDepth  = 16
+	ringMost   = 4096
+	ringStrays = 4
+)
 
 // idsPerQuery bounds one IN list, well under every driver's parameter limit.
 const idsPerQuery = 512
@@ -75,6 +83,17 @@ func (s *Store) DDL() string {
 		return ""
 	}
 	return ddl(s.dialect, s.table)
+}
+
+// Grants returns the statements that give three roles of PostgreSQL what they need of
+// the table: a program, which makes keys and reserves seals, but makes neither a time nor
+// a tombstone; an operator, which [Admin] runs as; and an auditor, which reads. The roles
+// are written as they are. It returns "" for SQLite, which has no roles.
+func (s *Store) Grants(program, operator, auditor string) string {
+	if s.invalid != nil || s.dialect == SQLite {
+		return ""
+	}
+	return grants(s.table, program, operator, auditor)
 }
 
 // Create creates the table if it does not exist. Any number of processes may do
@@ -141,16 +160,38 @@ func (s *Store) explainMissing(missing []tableColumn, err error) error {
 		s.table, strings.Join(names, ", "), addColumns(s.dialect, s.table, missing))
 }
 
-// Ring returns the newest keys of a purpose and scope, newest first, and of the older
-// ones at least every search key that is still searched for.
-func (s *Store) Ring(ctx context.Context, purpose Purpose, scope string) ([]Key, error) {
-	return s.query(ctx, fmt.Sprintf("WHERE k.purpose = $1 AND k.scope = $2 AND"+
-		" (k.epoch > (SELECT max(epoch) FROM %s WHERE purpose = $1 AND scope = $2) - %d"+
-		" OR k.purpose = 'search' AND k.retired_at IS NULL AND k.destroyed_at IS NULL) ORDER BY k.epoch DESC", s.table, ringDepth),
-		string(purpose), scope)
+// Ring returns the newest keys of a purpose and scope, and of the older ones at least
+// every search key that is still searched for.
+//
+// Epochs are consecutive from 1. A row beyond a gap is no part of the ring ([Key.Stray]):
+// whoever may insert rows could otherwise take the last epoch there is.
+func (s *Store) Ring(ctx context.Context, purpose Purpose, scope string) (Ring, error) {
+	query := fmt.Sprintf("WITH chain AS (SELECT epoch, row_number() OVER (ORDER BY epoch) AS place FROM %[1]s"+
+		" WHERE purpose = $1 AND scope = $2 AND epoch > 0),"+
+		" top AS (SELECT COALESCE(max(epoch), 0) AS epoch FROM chain WHERE epoch = place)"+
+		" SELECT %[2]s FROM chain CROSS JOIN top JOIN %[1]s k ON k.purpose = $1 AND k.scope = $2 AND k.epoch = chain.epoch"+
+		" WHERE chain.place > top.epoch - %[3]d AND chain.place <= top.epoch + %[4]d"+
+		" OR k.purpose = 'search' AND k.retired_at IS NULL AND k.destroyed_at IS NULL AND chain.epoch = chain.place"+
+		" ORDER BY CASE WHEN chain.epoch = chain.place THEN 0 ELSE 1 END, k.epoch DESC LIMIT %[5]d",
+		s.table, s.rowColumns("CASE WHEN k.scope IN "+s.destroyedScopes("scope = $2")+" THEN 1 ELSE 0 END", s.strayColumn("chain.place")),
+		ringDepth, ringStrays, ringMost+1)
+	keys, err := s.query(ctx, query, string(purpose), scope)
+	if err != nil {
+		return Ring{}, err
+	}
+	if len(keys) > ringMost {
+		return Ring{}, Key{Purpose: purpose, Scope: scope}.invalid(fmt.Sprintf("more than %d keys are live", ringMost))
+	}
+	ring := Ring{Keys: keys, Next: 1}
+	for _, k := range keys {
+		if k.placement != beyondGap {
+			ring.Next = max(ring.Next, k.Epoch+1)
+		}
+	}
+	return ring, nil
 }
 
-// Keys returns the keys of the given ids that exist, in any order.
+// Keys returns the keys of the given ids that exist, in any order. [Key.Stray] is not set.
 func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Key, error) {
 	var all []Key
 	for len(ids) > 0 {
@@ -159,34 +200,52 @@ func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Key, error) {
 		for i, id := range ids[:n] {
 			marks[i], args[i] = fmt.Sprintf("$%d", i+1), int64(id)
 		}
-		recs, err := s.query(ctx, "WHERE k.key_id IN ("+strings.Join(marks, ", ")+")", args...)
+		among := "key_id IN (" + strings.Join(marks, ", ") + ")"
+		destroyed := "CASE WHEN k.scope IN " + s.destroyedScopes("scope IN (SELECT scope FROM "+s.table+" WHERE "+among+")") + " THEN 1 ELSE 0 END"
+		keys, err := s.query(ctx, "SELECT "+s.rowColumns(destroyed, "0")+" FROM "+s.table+" k WHERE k."+among, args...)
 		if err != nil {
 			return nil, err
 		}
-		all, ids = append(all, recs...), ids[n:]
+		all, ids = append(all, keys...), ids[n:]
 	}
 	return all, nil
 }
 
 // Insert adds a key and reports whether it did: false when its id or its epoch is
-// taken. The times are the database's: of k's durations Insert uses SealsFor alone,
-// and only to begin later than now.
+// taken. The times are the database's, by the defaults of the table: of k's durations
+// Insert uses SealsFor alone, and only to begin later than now. It names no column that
+// the key does not need, so that a program's role needs INSERT on those only.
 func (s *Store) Insert(ctx context.Context, k Key) (bool, error) {
-	n, err := s.update(ctx, "insert into", "INSERT INTO "+s.table+
-		" (key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved, seals_from, changed_by, changed_why)"+
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, "+later(s.dialect, k.SealsFor)+", $8, $9) ON CONFLICT DO NOTHING",
-		int64(k.ID), string(k.Purpose), k.Scope, k.Epoch, k.Wrapped.KeyID, k.Wrapped.Blob, int64(k.SealsReserved),
-		k.ChangedBy, k.ChangedWhy)
+	columns := "key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved"
+	values := "$1, $2, $3, $4, $5, $6, $7"
+	args := []any{int64(k.ID), string(k.Purpose), k.Scope, k.Epoch, k.Wrapped.KeyID, k.Wrapped.Blob, int64(k.SealsReserved)} //nolint:gosec // at most maxSeals
+	if k.ChangedBy != "" || k.ChangedWhy != "" {
+		columns, values, args = columns+", changed_by, changed_why", values+", $8, $9", append(args, k.ChangedBy, k.ChangedWhy)
+	}
+	if k.SealsFor < 0 {
+		columns, values = columns+", seals_from", values+", "+later(s.dialect, k.SealsFor)
+	}
+	// Made twice, the second finds the row of the first, and reports it as another's.
+	var n int64
+	err := s.retried(ctx, "insert into", func(conn *sql.Conn) error {
+		res, err := conn.ExecContext(ctx, "INSERT INTO "+s.table+" ("+columns+") VALUES ("+values+") ON CONFLICT DO NOTHING", args...)
+		if err != nil {
+			return err
+		}
+		n, err = res.RowsAffected()
+		return err
+	})
 	return n == 1, err
 }
 
 // Reserve adds n seals to what is reserved of a key and returns the new sum; false
-// when that would pass limit, or the key is retired or destroyed.
+// when that would pass limit, or the key is retired or destroyed. Should the connection
+// break, more may be reserved than is told of; that costs seals, not safety.
 func (s *Store) Reserve(ctx context.Context, id uint32, n, limit uint64) (sum uint64, ok bool, err error) {
 	if n > limit {
 		return 0, false, nil
 	}
-	err = s.withConn(ctx, "update", func(conn *sql.Conn) error {
+	err = s.retried(ctx, "update", func(conn *sql.Conn) error {
 		var reserved int64
 		err := conn.QueryRowContext(ctx, "UPDATE "+s.table+" SET seals_reserved = seals_reserved + $1"+
 			" WHERE key_id = $2 AND seals_reserved <= $3 AND retired_at IS NULL AND destroyed_at IS NULL"+
@@ -194,7 +253,10 @@ func (s *Store) Reserve(ctx context.Context, id uint32, n, limit uint64) (sum ui
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
-		sum, ok = uint64(reserved), err == nil //nolint:gosec // the table's CHECK bounds it
+		if err == nil && (reserved < 0 || reserved > maxSeals) {
+			return Key{ID: id}.invalid("seals_reserved is not within 0 and 2^32")
+		}
+		sum, ok = uint64(reserved), err == nil //nolint:gosec // bounded
 		return err
 	})
 	return sum, ok, err
@@ -205,62 +267,6 @@ func (s *Store) Release(ctx context.Context, id uint32, n uint64) error {
 	_, err := s.update(ctx, "update", "UPDATE "+s.table+" SET seals_reserved = seals_reserved - $1"+
 		" WHERE key_id = $2 AND seals_reserved >= $3", int64(n), int64(id), int64(n))
 	return err
-}
-
-// query reads keys; where follows the FROM clause, in which the table is k.
-func (s *Store) query(ctx context.Context, where string, args ...any) ([]Key, error) {
-	d := s.dialect
-	return collect(ctx, s, scanKey, "SELECT k.key_id, k.purpose, k.scope, k.epoch, k.kek_id, k.wrapped, k.seals_reserved, "+
-		age(d, "k.created_at")+", "+age(d, "k.seals_from")+", "+
-		millis(d, "k.created_at")+", "+millis(d, "k.seals_from")+", "+millis(d, "k.retired_at")+", "+
-		millis(d, "k.revoked_at")+", "+millis(d, "k.destroyed_at")+", k.changed_by, k.changed_why FROM "+
-		s.table+" k "+where, args...)
-}
-
-// collect reads all rows of a query.
-func collect[T any](ctx context.Context, s *Store, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
-	var all []T
-	err := s.withConn(ctx, "read", func(conn *sql.Conn) error {
-		rows, err := conn.QueryContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }() // its error is rows.Err's
-		for rows.Next() {
-			v, err := scan(rows)
-			if err != nil {
-				return err
-			}
-			all = append(all, v)
-		}
-		return rows.Err()
-	})
-	return all, err
-}
-
-func scanKey(rows *sql.Rows) (Key, error) {
-	var (
-		k                                          Key
-		id, reserved, age, sealsFor, created, from int64
-		retired, revoked, destroyed                sql.NullInt64
-	)
-	err := rows.Scan(&id, &k.Purpose, &k.Scope, &k.Epoch, &k.Wrapped.KeyID, &k.Wrapped.Blob, &reserved, &age, &sealsFor,
-		&created, &from, &retired, &revoked, &destroyed, &k.ChangedBy, &k.ChangedWhy)
-	k.ID, k.SealsReserved = uint32(id), uint64(reserved) //nolint:gosec // the table's CHECKs bound both
-	// A clock that was set back makes a negative age; count it as new.
-	k.Age = time.Duration(max(age, 0)) * time.Millisecond
-	k.SealsFor = time.Duration(sealsFor) * time.Millisecond
-	k.Retired, k.Revoked, k.Destroyed = retired.Valid, revoked.Valid, destroyed.Valid
-	k.CreatedAt, k.SealsFrom = time.UnixMilli(created).UTC(), time.UnixMilli(from).UTC()
-	k.RetiredAt, k.RevokedAt, k.DestroyedAt = timeOf(retired), timeOf(revoked), timeOf(destroyed)
-	return k, err
-}
-
-func timeOf(millis sql.NullInt64) time.Time {
-	if !millis.Valid {
-		return time.Time{}
-	}
-	return time.UnixMilli(millis.Int64).UTC()
 }
 
 func (s *Store) exec(ctx context.Context, op, query string, args ...any) error {
@@ -291,6 +297,30 @@ func (s *Store) withConn(ctx context.Context, op string, f func(*sql.Conn) error
 		}
 	}
 	return err
+}
+
+// deadTries is how often a step is tried whose connection turns out to be dead: the pool
+// may hold a few that the server closed while they were idle.
+const deadTries = 3
+
+// retried is withConn for a step that may be made twice.
+func (s *Store) retried(ctx context.Context, op string, f func(*sql.Conn) error) error {
+	for try := 1; ; try++ {
+		err := s.withConn(ctx, op, f)
+		if try == deadTries || ctx.Err() != nil || !diedIdle(err) {
+			return err
+		}
+	}
+}
+
+// diedIdle reports whether an error is of a connection that the server had closed.
+func diedIdle(err error) bool {
+	switch dbcatalog.SQLState(err) {
+	case "57P01", "57P02", "57P03", "57P05", "08003", "08006": // ended by an administrator, a restart, a time-out
+		return true
+	}
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // opCheck is what Check does, as errors call it.
@@ -326,7 +356,7 @@ func (s *Store) explain(op string, err error) error {
 		return fmt.Errorf("%w: %s does not exist; create it with\n\n%s;\n\nor set AutoCreateKeyTable, or run `colseal keys init`",
 			ErrNoKeyTable, s.table, s.DDL())
 	case state == "42501":
-		return fmt.Errorf("keyring: %s key table %s: %w; grant SELECT, INSERT and UPDATE on it", op, s.table, err)
+		return fmt.Errorf("keyring: %s key table %s: %w; grant what Store.Grants prints, and `colseal ddl`", op, s.table, err)
 	}
 	if s.dialect == SQLite && dbcatalog.SQLiteCode(err)&0xff == sqliteBusy {
 		return fmt.Errorf("keyring: %s key table %s: %w; a transaction that writes keeps the keyring from being "+

@@ -18,7 +18,10 @@ const (
 const DefaultTable = "colseal_keys"
 
 // A tableColumn is one column of the keyring's table, as each dialect defines it.
-type tableColumn struct{ name, postgres, sqlite string }
+type tableColumn struct {
+	name, postgres, sqlite string
+	program                bool // a program names it when it inserts a key
+}
 
 const (
 	sqliteNow = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
@@ -30,6 +33,12 @@ const (
 	checkRevoked = "CHECK (revoked_at IS NULL OR retired_at IS NOT NULL OR purpose = 'search')"
 )
 
+// checkSize is a CHECK for the bytes of a column.
+func checkSize(column, condition string) (postgres, sqlite string) {
+	return fmt.Sprintf("CHECK (octet_length(%s) %s)", column, condition),
+		fmt.Sprintf("CHECK (length(CAST(%s AS BLOB)) %s)", column, condition)
+}
+
 // tableColumns are the keyring's columns. One row is one data key:
 //
 //   - seals_from is when a key may begin to seal: a second search key is first
@@ -38,26 +47,33 @@ const (
 //     for a cause. A revoked search key goes on being searched for until it is
 //     retired too, so that the rows under it are found meanwhile;
 //   - destroyed_at comes with wrapped = NULL and leaves the row as a tombstone,
-//     so that a reader can tell a destroyed key from a lost one;
+//     so that a reader can tell a destroyed key from a lost one. A scope with such a
+//     row is destroyed;
 //   - changed_by and changed_why are the operator's words for the last of these.
 //
-// All times are the database's, so that no process's clock counts.
-var tableColumns = []tableColumn{
-	{"key_id", "bigint      NOT NULL PRIMARY KEY " + checkKeyID, "INTEGER NOT NULL PRIMARY KEY " + checkKeyID},
-	{"purpose", "text        NOT NULL " + checkPurpose, "TEXT    NOT NULL " + checkPurpose},
-	{"scope", "text        NOT NULL", "TEXT    NOT NULL"},
-	{"epoch", "bigint      NOT NULL " + checkEpoch, "INTEGER NOT NULL " + checkEpoch},
-	{"kek_id", "text        NOT NULL", "TEXT    NOT NULL"},
-	{"wrapped", "bytea", "BLOB"},
-	{"seals_reserved", "bigint      NOT NULL " + checkSeals, "INTEGER NOT NULL " + checkSeals},
-	{"created_at", "timestamptz NOT NULL DEFAULT now()", "TEXT    NOT NULL DEFAULT (" + sqliteNow + ")"},
-	{"seals_from", "timestamptz NOT NULL DEFAULT now()", "TEXT    NOT NULL DEFAULT (" + sqliteNow + ")"},
-	{"retired_at", "timestamptz", "TEXT"},
-	{"revoked_at", "timestamptz " + checkRevoked, "TEXT    " + checkRevoked},
-	{"destroyed_at", "timestamptz", "TEXT"},
-	{"changed_by", "text        NOT NULL DEFAULT ''", "TEXT    NOT NULL DEFAULT ''"},
-	{"changed_why", "text        NOT NULL DEFAULT ''", "TEXT    NOT NULL DEFAULT ''"},
-}
+// All times are the database's, so that no process's clock counts. What a program's role
+// may insert does not include them: it makes neither a time nor a tombstone.
+var tableColumns = func() []tableColumn {
+	scope, scopeLite := checkSize("scope", fmt.Sprint("<= ", maxScope))
+	kek, kekLite := checkSize("kek_id", fmt.Sprint("<= ", maxKEK))
+	wrapped, wrappedLite := checkSize("wrapped", fmt.Sprint("BETWEEN 1 AND ", maxWrapped))
+	return []tableColumn{
+		{"key_id", "bigint      NOT NULL PRIMARY KEY " + checkKeyID, "INTEGER NOT NULL PRIMARY KEY " + checkKeyID, true},
+		{"purpose", "text        NOT NULL " + checkPurpose, "TEXT    NOT NULL " + checkPurpose, true},
+		{"scope", "text        NOT NULL " + scope, "TEXT    NOT NULL " + scopeLite, true},
+		{"epoch", "bigint      NOT NULL " + checkEpoch, "INTEGER NOT NULL " + checkEpoch, true},
+		{"kek_id", "text        NOT NULL " + kek, "TEXT    NOT NULL " + kekLite, true},
+		{"wrapped", "bytea       " + wrapped, "BLOB    " + wrappedLite, true},
+		{"seals_reserved", "bigint      NOT NULL " + checkSeals, "INTEGER NOT NULL " + checkSeals, true},
+		{"created_at", "timestamptz NOT NULL DEFAULT now() CHECK (isfinite(created_at))", "TEXT    NOT NULL DEFAULT (" + sqliteNow + ")", false},
+		{"seals_from", "timestamptz NOT NULL DEFAULT now() CHECK (isfinite(seals_from))", "TEXT    NOT NULL DEFAULT (" + sqliteNow + ")", false},
+		{"retired_at", "timestamptz", "TEXT", false},
+		{"revoked_at", "timestamptz " + checkRevoked, "TEXT    " + checkRevoked, false},
+		{"destroyed_at", "timestamptz", "TEXT", false},
+		{"changed_by", "text        NOT NULL DEFAULT ''", "TEXT    NOT NULL DEFAULT ''", false},
+		{"changed_why", "text        NOT NULL DEFAULT ''", "TEXT    NOT NULL DEFAULT ''", false},
+	}
+}()
 
 // tableConstraints: the unique one lets exactly one process make each key.
 var tableConstraints = []string{
@@ -82,6 +98,20 @@ func ddl(d dialect.Dialect, quotedTable string) string {
 		lines = append(lines, "\t"+c)
 	}
 	return "CREATE TABLE IF NOT EXISTS " + quotedTable + " (\n" + strings.Join(lines, ",\n") + "\n)"
+}
+
+// grants are the statements that give the roles of docs/keys.md what they need of the
+// table and no more.
+func grants(quotedTable, program, operator, auditor string) string {
+	var columns []string
+	for _, c := range tableColumns {
+		if c.program {
+			columns = append(columns, c.name)
+		}
+	}
+	return fmt.Sprintf("GRANT SELECT, INSERT (%[2]s), UPDATE (seals_reserved) ON %[1]s TO %[3]s;\n"+
+		"GRANT SELECT, INSERT, UPDATE ON %[1]s TO %[4]s;\nGRANT SELECT ON %[1]s TO %[5]s;\n",
+		quotedTable, strings.Join(columns, ", "), program, operator, auditor)
 }
 
 // addColumns are the statements that add columns to a table which lacks them.
@@ -111,21 +141,30 @@ func now(d dialect.Dialect) string {
 	return "now()"
 }
 
-// millis is an expression for a time in milliseconds since 1970.
+// clock is an expression for the database's time in milliseconds since 1970.
+func clock(d dialect.Dialect) string {
+	if d == SQLite {
+		return millis(d, "'now'")
+	}
+	return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS bigint)"
+}
+
+// millis is an expression for a time in milliseconds since 1970; NULL for one that is
+// infinite, or no time at all.
 func millis(d dialect.Dialect, expr string) string {
 	if d == SQLite {
 		return "CAST(round((julianday(" + expr + ") - 2440587.5) * 86400000) AS INTEGER)"
 	}
-	return "CAST(EXTRACT(EPOCH FROM " + expr + ") * 1000 AS bigint)"
+	return "CASE WHEN isfinite(" + expr + ") THEN CAST(EXTRACT(EPOCH FROM " + expr + ") * 1000 AS bigint) END"
 }
 
-// age is an expression for the milliseconds from the time in column to now, both
-// by the database's clock.
-func age(d dialect.Dialect, column string) string {
-	if d == SQLite {
-		return "CAST(round((julianday('now') - julianday(" + column + ")) * 86400000) AS INTEGER)"
+// passed is a condition: the time in column was at least d ago; in negative d: it is no
+// further than that ahead. It compares, since times that are infinite have no difference.
+func passed(di dialect.Dialect, column string, d time.Duration) string {
+	if di == SQLite {
+		return fmt.Sprintf("julianday(%s) <= julianday('now') - %f", column, d.Hours()/24)
 	}
-	return "CAST(EXTRACT(EPOCH FROM clock_timestamp() - " + column + ") * 1000 AS bigint)"
+	return fmt.Sprintf("%s <= clock_timestamp() - interval '%d milliseconds'", column, d.Milliseconds())
 }
 
 // later is an expression for the time from now by d; now when d is not negative,

@@ -30,6 +30,7 @@ type jsonKey struct {
 	DestroyedAt   *time.Time    `json:"destroyed_at,omitempty"`
 	ChangedBy     string        `json:"changed_by"`
 	ChangedWhy    string        `json:"changed_why"`
+	Invalid       string        `json:"invalid,omitempty"` // why the key is not used
 }
 
 func jsonKeys(keys []keyring.Key) []jsonKey {
@@ -40,6 +41,9 @@ func jsonKeys(keys []keyring.Key) []jsonKey {
 			SealsReserved: k.SealsReserved, CreatedAt: unlessZero(k.CreatedAt), SealsFrom: unlessZero(k.SealsFrom),
 			SettledFrom: unlessZero(k.SettledFrom), RetiredAt: unlessZero(k.RetiredAt), RevokedAt: unlessZero(k.RevokedAt),
 			DestroyedAt: unlessZero(k.DestroyedAt), ChangedBy: k.ChangedBy, ChangedWhy: k.ChangedWhy,
+		}
+		if k.State == keyring.StateInvalid {
+			out[i].Invalid = fault(k)
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -111,6 +112,7 @@ type jsonRing struct {
 	Retired       int        `json:"retired"`
 	Revoked       int        `json:"revoked"`
 	Wiped         int        `json:"wiped"` // keys that were destroyed
+	Invalid       int        `json:"invalid"`
 }
 
 func newKeysStatus(k *keysFlags) *cobra.Command {
@@ -199,7 +201,7 @@ func status(keys []keyring.Key, set settings) *jsonStatus {
 		st.Rings = append(st.Rings, ring)
 		st.Attention = append(st.Attention, attention...)
 		for _, k := range keys[:n] {
-			if k.State != keyring.StateDestroyed {
+			if k.State != keyring.StateDestroyed && k.State != keyring.StateInvalid {
 				keks[k.Wrapped.KeyID]++
 			}
 		}
@@ -224,6 +226,9 @@ func ringStatus(keys []keyring.Key, set settings) (r jsonRing, attention []strin
 			r.Revoked++
 		case keyring.StateDestroyed:
 			r.Wiped++
+		case keyring.StateInvalid:
+			r.Invalid++
+			attention = append(attention, fault(k))
 		}
 		if k.Searched() {
 			searched = append(searched, k)
@@ -240,12 +245,24 @@ func ringStatus(keys []keyring.Key, set settings) (r jsonRing, attention []strin
 			r.RotatesAt, r.SealsShare = &due, float64(k.SealsReserved)/float64(set.maxSeals)
 		}
 	}
+	if len(attention) > maxFaults {
+		attention = append(attention[:maxFaults], fmt.Sprintf("%s: %d more such keys", scopeText(r.Scope), len(attention)-maxFaults))
+	}
 	if len(searched) > 1 {
 		old, next := searched[0], searched[len(searched)-1]
 		attention = append(attention, fmt.Sprintf("%s: the search key is being changed: from %s on `colseal keys reseal --purpose search`, and then `colseal keys retire %s`",
 			scopeText(r.Scope), minute(next.SettledFrom), keyID(old.ID)))
 	}
 	return r, attention
+}
+
+// maxFaults bounds the invalid keys of a ring that are told one by one.
+const maxFaults = 5
+
+// fault says why a key is invalid.
+func fault(k keyring.Key) string {
+	err := cmp.Or(k.Invalid, k.Stray)
+	return strings.TrimPrefix(err.Error(), "keyring: ")
 }
 
 func (st *jsonStatus) print(w io.Writer, asJSON bool) error {
@@ -314,7 +331,7 @@ func (r jsonRing) others() string {
 	for _, c := range []struct {
 		n    int
 		what string
-	}{{r.Retired, "retired"}, {r.Revoked, "revoked"}, {r.Wiped, "destroyed"}} {
+	}{{r.Retired, "retired"}, {r.Revoked, "revoked"}, {r.Wiped, "destroyed"}, {r.Invalid, "invalid"}} {
 		if c.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
 		}

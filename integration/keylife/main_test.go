@@ -49,6 +49,7 @@ const alias = "alias/app"
 type world struct {
 	pg  *pgtest.DB
 	kms *kmstest.Server
+	app role // of programs, once it is needed
 }
 
 func newWorld(t *testing.T, pg *pgtest.DB) *world {

@@ -57,9 +57,9 @@ func TestKilledWhileMakingTheFirstKey(t *testing.T) {
 					t.Errorf("a cell without its key: %v", err)
 				}
 			}
-			recs, err := store.Ring(t.Context(), keyring.PurposeData, "")
-			if err != nil || len(recs) != 1 {
-				t.Errorf("%d keys, %v", len(recs), err)
+			ring, err := store.Ring(t.Context(), keyring.PurposeData, "")
+			if err != nil || len(ring.Keys) != 1 {
+				t.Errorf("%d keys, %v", len(ring.Keys), err)
 			}
 		})
 	}
@@ -129,7 +129,7 @@ type steppedKeyring struct {
 	at func(string)
 }
 
-func (k steppedKeyring) Ring(ctx context.Context, p keyring.Purpose, scope string) ([]keyring.Key, error) {
+func (k steppedKeyring) Ring(ctx context.Context, p keyring.Purpose, scope string) (keyring.Ring, error) {
 	k.at("before ring")
 	defer k.at("after ring")
 	return k.Store.Ring(ctx, p, scope)

@@ -115,7 +115,8 @@ func testStore(t *testing.T, s *store) {
 	insert(sameEpoch, false)
 	insert(next, true)
 
-	recs, err := s.Ring(ctx, keyring.PurposeData, "tenant:42")
+	ring, err := s.Ring(ctx, keyring.PurposeData, "tenant:42")
+	recs := ring.Keys
 	if err != nil || len(recs) != 2 || recs[0].ID != 6 || recs[1].ID != 0xffffffff {
 		t.Fatalf("%+v, %v", recs, err)
 	}
@@ -127,8 +128,8 @@ func testStore(t *testing.T, s *store) {
 	if d := recs[0].SealsFor; d > -59*time.Minute || d < -61*time.Minute {
 		t.Errorf("seals for %v, want about -1h", d)
 	}
-	if recs, err := s.Ring(ctx, keyring.PurposeSearch, "tenant:42"); err != nil || len(recs) != 0 {
-		t.Errorf("%+v, %v", recs, err)
+	if ring, err := s.Ring(ctx, keyring.PurposeSearch, "tenant:42"); err != nil || len(ring.Keys) != 0 || ring.Next != 1 {
+		t.Errorf("%+v, %v", ring, err)
 	}
 	if recs, err := s.Keys(ctx, []uint32{6, 99, 0xffffffff}); err != nil || len(recs) != 2 {
 		t.Errorf("%+v, %v", recs, err)
@@ -168,28 +169,35 @@ func testReserve(t *testing.T, s *store, id uint32) {
 	}
 }
 
-// testEnds retires one key and destroys another as an operator's tool would.
+// testEnds retires one key and then destroys another, as an operator's tool would.
 func testEnds(t *testing.T, s *store) {
 	ctx := t.Context()
-	for _, q := range []string{
-		"UPDATE " + table + " SET retired_at = CURRENT_TIMESTAMP WHERE key_id = 6",
-		"UPDATE " + table + " SET destroyed_at = CURRENT_TIMESTAMP, wrapped = NULL WHERE key_id = 4294967295",
-	} {
+	exec := func(q string) {
+		t.Helper()
 		if _, err := s.db.ExecContext(ctx, q); err != nil {
 			t.Fatal(err)
 		}
 	}
-	recs, err := s.Ring(ctx, keyring.PurposeData, "tenant:42")
-	if err != nil || !recs[0].Retired || recs[0].Destroyed || !recs[1].Destroyed || recs[1].Wrapped.Blob != nil {
-		t.Errorf("%+v, %v", recs, err)
+	ring := func() []keyring.Key {
+		t.Helper()
+		return must[keyring.Ring](t)(s.Ring(ctx, keyring.PurposeData, "tenant:42")).Keys
+	}
+	exec("UPDATE " + table + " SET retired_at = CURRENT_TIMESTAMP WHERE key_id = 6")
+	if keys := ring(); !keys[0].Retired || keys[0].Destroyed {
+		t.Errorf("%+v", keys[0])
+	}
+	if _, err := s.db.ExecContext(ctx, "UPDATE "+table+" SET wrapped = NULL WHERE key_id = 6"); err == nil {
+		t.Error("a wrapped key was removed without its tombstone")
+	}
+	exec("UPDATE " + table + " SET destroyed_at = CURRENT_TIMESTAMP, wrapped = NULL WHERE key_id = 4294967295")
+	// All keys of a scope are destroyed together.
+	if keys := ring(); !keys[0].Destroyed || !keys[1].Destroyed || keys[1].Wrapped.Blob != nil {
+		t.Errorf("%+v", keys)
 	}
 	for _, id := range []uint32{6, 0xffffffff} {
 		if _, ok, err := s.Reserve(ctx, id, 1, 1<<32); ok || err != nil {
 			t.Errorf("reserved of %d: %v, %v", id, ok, err)
 		}
-	}
-	if _, err := s.db.ExecContext(ctx, "UPDATE "+table+" SET wrapped = NULL WHERE key_id = 6"); err == nil {
-		t.Error("a wrapped key was removed without its tombstone")
 	}
 }
 
@@ -246,7 +254,8 @@ func testTogether(t *testing.T, open func() *keyring.Store) {
 			t.Errorf("process %d called KMS %d times for two purposes", i, calls[i])
 		}
 	}
-	recs, err := last.Ring(t.Context(), keyring.PurposeData, "")
+	ring, err := last.Ring(t.Context(), keyring.PurposeData, "")
+	recs := ring.Keys
 	if err != nil || len(recs) != 1 || recs[0].SealsReserved != processes {
 		t.Errorf("%+v, %v: want one key, with as many seals reserved as were used", recs, err)
 	}

@@ -82,6 +82,10 @@ var (
 		KeyID, Purpose, Scope, Epoch, KEK, ErrorClass, ErrorText, Suppressed)
 	KeyDelayed = event("colseal.key.delayed", slog.LevelWarn, "the next key could not be made ahead of time; it is tried again",
 		Purpose, Scope, Epoch, ErrorClass, ErrorText, Suppressed)
+	KeyInvalid = event("colseal.key.invalid", slog.LevelError, "a row of the keyring cannot be a key's, or KMS does not unwrap it; it is passed over, or an error of its scope. Find out who wrote it",
+		KeyID, Purpose, Scope, Epoch, KEK, ErrorClass, ErrorText, Suppressed)
+	Panicked = event("colseal.panic", slog.LevelError, "a panic in the background was caught: a fault of Colseal's or of a key service's, to be reported",
+		ErrorText, Suppressed)
 	KMSRefused = event("colseal.kms.refused", slog.LevelError, "KMS gave a definite no",
 		Op, KeyID, Purpose, Scope, Epoch, KEK, ErrorClass, ErrorText, Suppressed)
 	KMSPaused     = event("colseal.kms.paused", slog.LevelWarn, "after several failures in a row the circuit breaker keeps requests from KMS")

@@ -37,7 +37,8 @@ type Options struct {
 // Write returns the statements for a schema. The same schema and options give the same
 // text. The error is about the name of the key table.
 func Write(s *schema.Schema, o Options) (string, error) {
-	keys := keyring.OpenStore(nil, o.Dialect, o.KeyTable).DDL() // the DDL needs no database
+	store := keyring.OpenStore(nil, o.Dialect, o.KeyTable) // its DDL needs no database
+	keys := store.DDL()
 	if keys == "" {
 		return "", fmt.Errorf("ddl: %q is not a table name; write table or schema.table", o.KeyTable)
 	}
@@ -45,6 +46,12 @@ func Write(s *schema.Schema, o Options) (string, error) {
 	b.WriteString("-- The keyring: one row per data key, wrapped by the key service.\n")
 	b.WriteString(keys)
 	b.WriteString(";\n")
+	if grants := store.Grants("program", "operator", "auditor"); grants != "" {
+		b.WriteString("\n-- What a program needs of it, an operator (colseal keys), and an auditor; name the roles:\n")
+		for line := range strings.Lines(grants) {
+			b.WriteString("-- " + line)
+		}
+	}
 	for _, t := range s.Tables() {
 		if t.ViewOf != "" {
 			continue // a view stores nothing

@@ -76,7 +76,14 @@ func (k *lazyKeys) get(ctx context.Context) (KeySource, error) {
 		return o, nil
 	}
 	for {
-		ch := k.open.DoChan("", func() (any, error) { return k.start(ctx) })
+		ch := k.open.DoChan("", func() (o any, err error) {
+			defer func() { // nobody else catches it in this goroutine
+				if caught := audit.Caught(recover()); caught != nil {
+					err = caught
+				}
+			}()
+			return k.start(ctx)
+		})
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()

@@ -123,7 +123,7 @@ var rejections = []struct {
 	{codec.ErrKind, "kind", true},
 	{codec.ErrFormat, "format", true},
 	{kms.ErrDenied, "key_denied", false},
-	{kms.ErrInvalidWrapped, "key_invalid", false},
+	{keyring.ErrKeyInvalid, "key_invalid", false},
 	{keyring.ErrKeyUnavailable, "key_unavailable", false},
 	{context.Canceled, "canceled", false},
 	{context.DeadlineExceeded, "canceled", false},

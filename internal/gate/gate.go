@@ -177,8 +177,11 @@ func once[T any](ctx context.Context, g *Gate, call kms.Call, f func(context.Con
 	bounded, cancel := context.WithTimeout(ctx, g.timeout)
 	defer cancel()
 	bounded, observed := g.observe.Begin(bounded, call)
-	// Deferred, so that a Wrapper that panics leaves nothing half done.
 	defer func() {
+		// A Wrapper is the program's, and its panic no reason to end the process.
+		if caught := audit.Caught(recover()); caught != nil {
+			err = fmt.Errorf("%w: %w", kms.ErrUnavailable, caught)
+		}
 		allowed(err)
 		g.tally(time.Since(begun), err)
 		observed(kms.Answer{KEK: kekOf(call, v), Err: err})

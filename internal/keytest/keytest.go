@@ -20,15 +20,16 @@ import (
 // KMS is a [kms.Wrapper] whose wrapped keys are only references: what they were wrapped
 // with is looked up, so that a wrong encryption context is noticed.
 type KMS struct {
-	mu       sync.Mutex          // guards all below; Set changes what is exported
-	Fail     error               // if not nil, what every call gives
-	Latency  time.Duration       // of every call
-	Hang     bool                // calls wait until their context ends
-	KEK      string              // names the KEK that wraps; "kek" at first
-	Deny     map[string]bool     // blobs that are not rewrapped
-	wrapped  map[string]wrapping // by blob
-	calls    map[string]int      // by operation
-	byKey    map[string]int      // unwraps by colseal:key-id
+	mu       sync.Mutex              // guards all below; Set changes what is exported
+	Fail     error                   // if not nil, what every call gives
+	Latency  time.Duration           // of every call
+	Hang     bool                    // calls wait until their context ends
+	KEK      string                  // names the KEK that wraps; "kek" at first
+	Deny     map[string]bool         // blobs that are not rewrapped
+	Refuse   func(kms.Wrapped) error // if not nil, why a key is not unwrapped
+	wrapped  map[string]wrapping     // by blob
+	calls    map[string]int          // by operation
+	byKey    map[string]int          // unwraps by colseal:key-id
 	active   int
 	parallel int // most calls at once
 }
@@ -131,6 +132,11 @@ func (f *KMS) Unwrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContex
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.Refuse != nil {
+		if err := f.Refuse(w); err != nil {
+			return nil, err
+		}
+	}
 	k, ok := f.wrapped[string(w.Blob)]
 	if !ok || fmt.Sprint(k.ec) != fmt.Sprint(ec) {
 		return nil, kms.ErrInvalidWrapped
@@ -251,28 +257,42 @@ func (f *Keyring) enter(op string) error {
 	return f.Fail
 }
 
-// read returns a key as it is read now.
-func read(k *keyring.Key) keyring.Key {
+// read returns a key as it is read now. The caller holds mu.
+func (f *Keyring) read(k *keyring.Key) keyring.Key {
 	now := *k
 	now.Age, now.SealsFor = time.Since(k.CreatedAt), time.Since(k.SealsFrom)
+	for _, other := range f.rows {
+		now.Destroyed = now.Destroyed || other.Destroyed && other.Scope == k.Scope
+	}
 	return now
 }
 
 // Ring implements [keyring.Ledger].
-func (f *Keyring) Ring(_ context.Context, purpose keyring.Purpose, scope string) ([]keyring.Key, error) {
+func (f *Keyring) Ring(_ context.Context, purpose keyring.Purpose, scope string) (keyring.Ring, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("ring"); err != nil {
-		return nil, err
+		return keyring.Ring{}, err
 	}
-	var recs []keyring.Key
-	for _, r := range f.rows {
-		if r.Purpose == purpose && r.Scope == scope {
-			recs = append(recs, read(r))
+	var keys []keyring.Key
+	for _, k := range f.rows {
+		if k.Purpose == purpose && k.Scope == scope {
+			keys = append(keys, f.read(k))
 		}
 	}
-	slices.SortFunc(recs, func(a, b keyring.Key) int { return int(b.Epoch - a.Epoch) })
-	return recs, nil
+	return RingOf(keys), nil
+}
+
+// RingOf returns the ring that keys of one purpose and scope are.
+func RingOf(keys []keyring.Key) keyring.Ring {
+	ring := keyring.Ring{Keys: keys, Next: 1}
+	for _, k := range keys {
+		if k.Stray == nil {
+			ring.Next = max(ring.Next, k.Epoch+1)
+		}
+	}
+	slices.SortFunc(ring.Keys, func(a, b keyring.Key) int { return cmp.Compare(b.Epoch, a.Epoch) })
+	return ring
 }
 
 // Keys implements [keyring.Ledger].
@@ -285,7 +305,7 @@ func (f *Keyring) Keys(_ context.Context, ids []uint32) ([]keyring.Key, error) {
 	var recs []keyring.Key
 	for _, id := range ids {
 		if r := f.rows[id]; r != nil {
-			recs = append(recs, read(r))
+			recs = append(recs, f.read(r))
 		}
 	}
 	return recs, nil
@@ -361,7 +381,7 @@ func (f *Keyring) Rings(_ context.Context, filter keyring.Filter) ([]keyring.Key
 	var keys []keyring.Key
 	for _, r := range f.rows {
 		if picked[ring{r.Purpose, r.Scope}] {
-			keys = append(keys, read(r))
+			keys = append(keys, f.read(r))
 		}
 	}
 	slices.SortFunc(keys, func(a, b keyring.Key) int {

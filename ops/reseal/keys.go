@@ -118,15 +118,12 @@ func (k *passKeys) sealsNow(ctx context.Context, at scopePurpose) (keyring.Key, 
 	if rec, ok := k.sealing[at]; ok {
 		return rec, nil
 	}
-	ring, err := k.store.Ring(ctx, at.purpose, at.scope) // newest first
+	ring, err := k.store.Ring(ctx, at.purpose, at.scope)
 	if err != nil {
 		return keyring.Key{}, err
 	}
-	rec := keyring.Key{Epoch: 1}
-	if len(ring) > 0 {
-		rec.Epoch = ring[0].Epoch + 1
-	}
-	for i, serving := range keyring.Sealing(ring) {
+	rec := keyring.Key{Epoch: ring.Next}
+	for i, serving := range keyring.Sealing(ring.Keys) {
 		if serving.SealsFor < 0 {
 			k.pending = max(k.pending, -serving.SealsFor)
 		} else if i == 0 {

@@ -80,16 +80,17 @@ func (k *Keyring) wait() {
 func (k *Keyring) Name() string { return "bench_keys" }
 
 // Ring implements [keycache.Keyring]: the newest eight, as a store would bound it.
-func (k *Keyring) Ring(_ context.Context, purpose keyring.Purpose, scope string) ([]keyring.Key, error) {
+func (k *Keyring) Ring(_ context.Context, purpose keyring.Purpose, scope string) (keyring.Ring, error) {
 	k.wait()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	rows := k.rings[ring{purpose, scope}]
-	recs := make([]keyring.Key, 0, min(len(rows), 8))
+	read := keyring.Ring{Keys: make([]keyring.Key, 0, min(len(rows), 8)), Next: 1}
 	for _, r := range rows[:min(len(rows), 8)] {
-		recs = append(recs, r.read())
+		read.Keys = append(read.Keys, r.read())
+		read.Next = max(read.Next, r.Epoch+1)
 	}
-	return recs, nil
+	return read, nil
 }
 
 // Keys implements [keycache.Keyring].

@@ -83,8 +83,9 @@ func TestKeyring(t *testing.T) {
 			t.Errorf("an %s that is taken was taken again", what)
 		}
 	}
-	recs, _ := k.Ring(ctx, keyring.PurposeData, "a")
-	if len(recs) != 3 || recs[0].ID != 3 || recs[2].ID != 1 || recs[2].Age < 3*time.Hour {
+	ring, _ := k.Ring(ctx, keyring.PurposeData, "a")
+	recs := ring.Keys
+	if ring.Next != 4 || len(recs) != 3 || recs[0].ID != 3 || recs[2].ID != 1 || recs[2].Age < 3*time.Hour {
 		t.Errorf("the ring is %+v", recs)
 	}
 	if recs, _ := k.Keys(ctx, []uint32{2, 9}); len(recs) != 1 || recs[0].ID != 2 {

@@ -2,13 +2,13 @@
 CREATE TABLE IF NOT EXISTS "colseal_keys" (
 	key_id         bigint      NOT NULL PRIMARY KEY CHECK (key_id BETWEEN 1 AND 4294967295),
 	purpose        text        NOT NULL CHECK (purpose IN ('data', 'search')),
-	scope          text        NOT NULL,
+	scope          text        NOT NULL CHECK (octet_length(scope) <= 256),
 	epoch          bigint      NOT NULL CHECK (epoch > 0),
-	kek_id         text        NOT NULL,
-	wrapped        bytea,
+	kek_id         text        NOT NULL CHECK (octet_length(kek_id) <= 8192),
+	wrapped        bytea       CHECK (octet_length(wrapped) BETWEEN 1 AND 131072),
 	seals_reserved bigint      NOT NULL CHECK (seals_reserved BETWEEN 0 AND 4294967296),
-	created_at     timestamptz NOT NULL DEFAULT now(),
-	seals_from     timestamptz NOT NULL DEFAULT now(),
+	created_at     timestamptz NOT NULL DEFAULT now() CHECK (isfinite(created_at)),
+	seals_from     timestamptz NOT NULL DEFAULT now() CHECK (isfinite(seals_from)),
 	retired_at     timestamptz,
 	revoked_at     timestamptz CHECK (revoked_at IS NULL OR retired_at IS NOT NULL OR purpose = 'search'),
 	destroyed_at   timestamptz,
@@ -17,6 +17,11 @@ CREATE TABLE IF NOT EXISTS "colseal_keys" (
 	UNIQUE (purpose, scope, epoch),
 	CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))
 );
+
+-- What a program needs of it, an operator (colseal keys), and an auditor; name the roles:
+-- GRANT SELECT, INSERT (key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved), UPDATE (seals_reserved) ON "colseal_keys" TO program;
+-- GRANT SELECT, INSERT, UPDATE ON "colseal_keys" TO operator;
+-- GRANT SELECT ON "colseal_keys" TO auditor;
 
 -- Table users
 

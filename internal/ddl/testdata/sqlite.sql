@@ -2,10 +2,10 @@
 CREATE TABLE IF NOT EXISTS "colseal_keys" (
 	key_id         INTEGER NOT NULL PRIMARY KEY CHECK (key_id BETWEEN 1 AND 4294967295),
 	purpose        TEXT    NOT NULL CHECK (purpose IN ('data', 'search')),
-	scope          TEXT    NOT NULL,
+	scope          TEXT    NOT NULL CHECK (length(CAST(scope AS BLOB)) <= 256),
 	epoch          INTEGER NOT NULL CHECK (epoch > 0),
-	kek_id         TEXT    NOT NULL,
-	wrapped        BLOB,
+	kek_id         TEXT    NOT NULL CHECK (length(CAST(kek_id AS BLOB)) <= 8192),
+	wrapped        BLOB    CHECK (length(CAST(wrapped AS BLOB)) BETWEEN 1 AND 131072),
 	seals_reserved INTEGER NOT NULL CHECK (seals_reserved BETWEEN 0 AND 4294967296),
 	created_at     TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
 	seals_from     TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
