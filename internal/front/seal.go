@@ -351,13 +351,9 @@ func (v *Sealing) collectLiteral(lit *sqlplan.Literal) error {
 	if !lit.Use.Array {
 		return v.Collect(&lit.Use, lit.Value)
 	}
-	text, ok := lit.Value.(string)
+	elems, ok := lit.Value.([]any)
 	if !ok {
 		return ErrNoArray
-	}
-	elems, err := ArrayElements(text)
-	if err != nil {
-		return err
 	}
 	return v.CollectArray(&lit.Use, elems)
 }
