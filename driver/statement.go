@@ -154,10 +154,16 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.Named
 		if err != nil {
 			return out, err
 		}
-		if param.Use == nil {
+		switch {
+		case param.Use == nil:
 			out[i].Value = arg.Value
 			err = plainArgument(&out[i], arg, check)
-		} else if err = collectValue(v, param.Use, arg.Value); err != nil {
+		case param.Use.Answered():
+			out[i].Value, err = answer(v, param.Use, arg.Value)
+		default:
+			err = collectValue(v, param.Use, arg.Value)
+		}
+		if err != nil && param.Use != nil {
 			err = front.SealError(param.Use.Column, p.Describe(param), err)
 		}
 		if err != nil {
@@ -183,10 +189,19 @@ func collectValue(v *front.Sealing, use *sqlplan.Use, value any) error {
 	return v.Collect(use, value)
 }
 
+// answer returns the answer to what is asked of an argument.
+func answer(v *front.Sealing, use *sqlplan.Use, arg any) (any, error) {
+	value, err := unwrapValue(use.Column.Kind, arg)
+	if err != nil {
+		return nil, err
+	}
+	return v.Answer(use, value)
+}
+
 // bind puts the cells of the arguments into their places.
 func (c *conn) bind(v *front.Sealing, p *sqlplan.Plan, out []sqldriver.NamedValue) {
 	for i := range p.Params {
-		if use := p.Params[i].Use; use != nil {
+		if use := p.Params[i].Use; use != nil && !use.Answered() {
 			out[i].Value = c.cellArgument(v, use)
 		}
 	}

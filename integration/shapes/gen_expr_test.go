@@ -8,7 +8,11 @@ import (
 // expr writes an expression of a class, which has to stand beside a column of it.
 func (g *gen) expr(from []source, c class, depth int) string {
 	if depth > 0 {
-		switch g.n(9) {
+		switch g.n(10) {
+		case 9:
+			if !c.numeric() {
+				return g.given(from, c, depth)
+			}
 		case 4:
 			return fmt.Sprintf("COALESCE(%s, %s)", g.expr(from, c, depth-1), g.expr(from, c, depth-1))
 		case 5:
@@ -35,6 +39,25 @@ func (g *gen) expr(from []source, c class, depth int) string {
 		return col
 	}
 	return g.value(c)
+}
+
+// given writes a value that is left as it is when its parameter is empty.
+func (g *gen) given(from []source, c class, depth int) string {
+	other := "zqcanary-x"
+	if c == plainText {
+		other = "m1"
+	}
+	g.param([]string{"", other, other + "x"}[g.n(3)], c)
+	p := fmt.Sprintf("$%d", len(g.args))
+	switch g.n(4) {
+	case 1:
+		return fmt.Sprintf("COALESCE(NULLIF(%s::text, ''), %s)", p, g.expr(from, c, depth-1))
+	case 2:
+		return fmt.Sprintf("CASE WHEN %s IN ('', '%s') THEN %s ELSE %s::text END", p, other, g.expr(from, c, depth-1), p)
+	case 3:
+		return fmt.Sprintf("CASE WHEN '' = %s::text OR %s IS NULL THEN %s ELSE %s END", p, p, g.expr(from, c, depth-1), p)
+	}
+	return fmt.Sprintf("CASE WHEN %s <> '' THEN %s ELSE %s END", p, p, g.expr(from, c, depth-1))
 }
 
 // tableOf picks a table that has a column of a class.

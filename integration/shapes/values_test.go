@@ -159,6 +159,62 @@ func TestCastParameters(t *testing.T) {
 	})
 }
 
+// TestQuestions compares the answers to comparisons of a parameter that is sealed elsewhere with constants.
+func TestQuestions(t *testing.T) {
+	questions := []struct {
+		kind   string
+		typ    string
+		params []any
+		consts []string
+		order  bool
+	}{
+		{"t", "text", []any{"", "a", "b", nil}, []string{"''", "'a'", "NULL", "'a'::text"}, false},
+		{"i", "bigint", []any{int64(0), int64(70), int64(-1), nil}, []string{"0", "70.0", "-5", "NULL::bigint", "'70'"}, true},
+		{"i", "smallint", []any{int64(7), int64(-32768), nil}, []string{"7", "100"}, true},
+		{"f", "double precision", []any{0.0, 1.5, -2.25, nil}, []string{"0", "1.5", "'NaN'", "'-Infinity'::float8"}, true},
+		{"n", "numeric", []any{"0", "1.50", "-100", "10", "9.99", nil}, []string{"0", "1.5", "9.990", "-2", "100"}, true},
+		{"b", "boolean", []any{true, false, nil}, []string{"TRUE", "'f'"}, true},
+		{"ts", "timestamptz", []any{"2020-01-01 10:00:00+00", nil}, []string{"'2020-01-01T12:00:00+02:00'", "'1970-01-01 00:00+00'", "'infinity'"}, true},
+		{"d", "date", []any{"2020-01-01", nil}, []string{"'2020-01-01'", "'1969-01-01'", "'infinity'"}, true},
+		{"u", "uuid", []any{"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", nil}, []string{"'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'", "'00000000-0000-0000-0000-000000000001'"}, true},
+		{"y", "bytea", []any{[]byte{}, []byte{1, 2}, nil}, []string{`'\x0102'`, "''", `'\xff'::bytea`}, true},
+	}
+	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
+		v := newValues(t, db)
+		for _, q := range questions {
+			ops := []string{"=", "<>", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"}
+			if q.order {
+				ops = append(ops, "<", "<=", ">", ">=")
+			}
+			p := "$1::" + q.typ
+			var asked []string
+			for _, c := range q.consts {
+				for _, op := range ops {
+					asked = append(asked, fmt.Sprintf("%s %s %s", p, op, c), fmt.Sprintf("%s %s %s", c, op, p))
+				}
+				asked = append(asked, fmt.Sprintf("%s IN (%s, %s)", p, c, q.consts[0]), fmt.Sprintf("%s NOT IN (NULL, %s)", p, c))
+			}
+			for _, param := range q.params {
+				for _, what := range asked {
+					if strings.HasPrefix(what, "NULL") && strings.Contains(what, "DISTINCT") || strings.Contains(what, "DISTINCT FROM NULL") {
+						continue // a test for NULL, which needs no answer
+					}
+					s := fmt.Sprintf("UPDATE x SET r%s = $1 WHERE id = 0 RETURNING %s", q.kind, what)
+					if code := v.compare(t, s, []any{param}); code != "" {
+						t.Errorf("%s %v: %s, want that it works", s, param, code)
+					}
+				}
+				for _, c := range q.consts {
+					s := fmt.Sprintf("UPDATE x SET r%s = NULLIF(%s, %s) WHERE id = 0 RETURNING r%[1]s", q.kind, p, c)
+					if code := v.compare(t, s, []any{param}); code != "" && !strings.HasPrefix(c, "NULL") {
+						t.Errorf("%s %v: %s, want that it works", s, param, code)
+					}
+				}
+			}
+		}
+	})
+}
+
 func literalTexts() []string {
 	var all []string
 	for _, line := range valueLiterals {

@@ -14,6 +14,7 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/pgarray"
+	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/internal/telemetry"
 	"github.com/colseal/colseal/keyring"
@@ -96,14 +97,31 @@ func (v *Sealing) Collect(use *sqlplan.Use, value any) error {
 	if use.Storage == dbcatalog.StorageOther {
 		return ErrStorage
 	}
+	value, err := v.bytesOf(use.Column.Kind, value)
+	if err != nil {
+		return err
+	}
+	null, err := use.IsNull(value)
+	if err != nil {
+		return err
+	}
 	first := len(v.cells)
-	if value != nil {
+	if !null {
 		if err := v.collect(use, value); err != nil {
 			return err
 		}
 	}
-	v.spans = append(v.spans, span{first: first, end: len(v.cells), null: value == nil})
+	v.spans = append(v.spans, span{first: first, end: len(v.cells), null: null})
 	return nil
+}
+
+// Answer returns what to send for an argument that is compared, of a value that codec seals, or nil for NULL.
+func (v *Sealing) Answer(use *sqlplan.Use, value any) (any, error) {
+	value, err := v.bytesOf(use.Column.Kind, value)
+	if err != nil {
+		return nil, err
+	}
+	return use.Answer(value)
 }
 
 // CollectArray takes the elements of an array, nil for NULL ones. elems is nil for an array that is NULL.
@@ -117,7 +135,11 @@ func (v *Sealing) CollectArray(use *sqlplan.Use, elems []any) error {
 			v.cells = append(v.cells, cell{})
 			continue
 		}
-		if err := v.collect(use, e); err != nil {
+		value, err := v.bytesOf(use.Column.Kind, e)
+		if err != nil {
+			return err
+		}
+		if err := v.collect(use, value); err != nil {
 			return err
 		}
 	}
@@ -128,10 +150,6 @@ func (v *Sealing) CollectArray(use *sqlplan.Use, elems []any) error {
 // collect encodes one value into the block.
 func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 	col := use.Column
-	value, err := v.bytesOf(col.Kind, value)
-	if err != nil {
-		return err
-	}
 	if err := use.Limit.Check(col.Kind, value); err != nil {
 		return err
 	}
@@ -287,10 +305,15 @@ func (v *Sealing) bytesOf(kind codec.Kind, value any) (any, error) {
 	if kind != schema.Bytes || v.s.db.cfg.Dialect != dialect.Postgres {
 		return value, nil
 	}
-	if rv := reflect.ValueOf(value); rv.Kind() == reflect.String {
-		return parseBytea(rv.String())
+	rv := reflect.ValueOf(value)
+	if rv.Kind() != reflect.String {
+		return value, nil
 	}
-	return value, nil
+	b, err := pgvalue.Bytes(rv.String())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %s", codec.ErrValue, err.Reason, err.Hint)
+	}
+	return b, nil
 }
 
 // LiteralParams says, for each literal of a plan, as which parameter it is sent; 0: in the text. Those of randomized columns are
@@ -313,7 +336,7 @@ func LiteralParams(p *sqlplan.Plan, all bool) []int {
 		}
 		if !random {
 			for j := range i {
-				if p.Literals[j] == *lit {
+				if p.Literals[j].Equal(lit) {
 					places[i] = places[j]
 					break
 				}

@@ -1,6 +1,7 @@
 package pgvalue
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"reflect"
@@ -143,6 +144,57 @@ func TestSQLite(t *testing.T) {
 		got, err := tt.in.AsSQLite(tt.kind, codec.SuiteDeterministic)
 		if (err != nil) != (tt.want == nil) || err == nil && !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%+v.AsSQLite(%v) = %v, %v, want %v", tt.in, tt.kind, got, err, tt.want)
+		}
+	}
+}
+
+func TestCompare(t *testing.T) {
+	// Each list is in order.
+	tests := []struct {
+		kind   codec.Kind
+		values []any
+	}{
+		{codec.KindInt, []any{int64(math.MinInt64), int64(-1), int64(0), int64(1), int64(math.MaxInt64)}},
+		{codec.KindFloat, []any{math.Inf(-1), -1.5, 0.0, 1e-300, 2.0, math.Inf(1), math.NaN()}},
+		{codec.KindNumeric, []any{"-Infinity", "-100", "-2.5", "-2.25", "-2", "0", "0.001", "0.01", "0.9", "1", "1.05", "1.5", "9", "10", "1e20", "Infinity", "NaN"}},
+		{codec.KindBool, []any{false, true}},
+		{codec.KindTime, []any{"-infinity", "1900-01-01 00:00+00", "1970-01-01 00:00+00", "2020-01-01 00:00+00", "infinity"}},
+		{codec.KindTimestamp, []any{"-infinity", "1900-01-01 00:00", "2020-01-01 00:00", "infinity"}},
+		{codec.KindDate, []any{"-infinity", "1900-01-01", "2020-01-01", "infinity"}},
+		{codec.KindUUID, []any{"00000000-0000-0000-0000-000000000001", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"}},
+		{codec.KindBytes, []any{[]byte{}, []byte{1}, []byte{1, 0}, []byte{200}}},
+	}
+	for _, tt := range tests {
+		if !Ordered(tt.kind) {
+			t.Errorf("Ordered(%v) = false, want true", tt.kind)
+		}
+		for i, x := range tt.values {
+			for j, y := range tt.values {
+				a, errA := codec.AppendValue(nil, tt.kind, codec.SuiteDeterministic, x)
+				b, errB := codec.AppendValue(nil, tt.kind, codec.SuiteDeterministic, y)
+				if errA != nil || errB != nil {
+					t.Fatal(errA, errB)
+				}
+				if got := Compare(tt.kind, a, b); got != cmp.Compare(i, j) {
+					t.Errorf("Compare(%v, %v, %v) = %d, want %d", tt.kind, x, y, got, cmp.Compare(i, j))
+				}
+			}
+		}
+	}
+}
+
+// Text for a column of bytes is read as PostgreSQL reads the text of a bytea.
+func TestBytes(t *testing.T) {
+	for in, want := range map[string]string{
+		``: "", `abc`: "abc", `\x`: "", `\x0102`: "\x01\x02", `\xAb cD`: "\xab\xcd", `a\\b`: `a\b`, `\001\377z`: "\x01\xffz", "é": "é",
+	} {
+		if got, err := Bytes(in); err != nil || string(got) != want {
+			t.Errorf("Bytes(%q) = %q, %v, want %q", in, got, err, want)
+		}
+	}
+	for _, in := range []string{`\x0`, `\xzz`, `\`, `\4`, `\400`, `\12`, `\x0 1`, `a\x01`} {
+		if got, err := Bytes(in); err == nil {
+			t.Errorf("Bytes(%q) = %q, want an error", in, got)
 		}
 	}
 }

@@ -82,6 +82,13 @@ const (
 	NotDistinct                  // IS NOT DISTINCT FROM, SQLite's IS
 )
 
+// Order is a comparison by order: Op is <, <=, > or >=.
+type Order struct {
+	At
+	Op          string
+	Left, Right Expr
+}
+
 // Quant is the quantifier of a Compare.
 type Quant uint8
 

@@ -33,11 +33,12 @@ type analysis struct {
 	// unlistedInsert: see Plan.
 	unlistedInsert bool
 
-	slots   []*slot // parameters and literals, in the order met
-	nulls   []*slot // parameters of which only NULL-ness is asked
-	bare    []bareNull
-	casts   []*recast // casts of what may turn out sealed
-	checked []*check  // demands on terms, verified at the end
+	slots     []*slot // parameters and literals, in the order met
+	nulls     []*slot // parameters of which only NULL-ness is asked
+	bare      []bareNull
+	questions []*question // comparisons of parameters with constants
+	casts     []*recast   // casts of what may turn out sealed
+	checked   []*check    // demands on terms, verified at the end
 	// copied are the comparisons to write once per search key.
 	copied  []*search
 	columns []edit          // column lists added to INSERTs
@@ -60,6 +61,10 @@ type slot struct {
 	assigned bool           // a column is assigned just this
 	value    any            // of a literal that is sealed
 	limit    pgvalue.Limit  // that a parameter keeps to
+
+	question *question // that is asked of a parameter
+	ask      *Ask      // the same, when the program answers
+	stands   string    // what stands for a literal of a question
 }
 
 func (s *slot) pos() int {
@@ -78,11 +83,11 @@ type bareNull struct {
 
 // A recast is a cast whose type has to follow when its operand is sealed.
 type recast struct {
-	cast   *sqlparse.Cast
-	t      *term
-	slot   *slot // of a cast whose NULL-ness alone is asked
-	array  bool
-	direct bool // its operand is a slot, which knows the cast
+	cast  *sqlparse.Cast
+	t     *term
+	slot  *slot // of a cast whose NULL-ness alone is asked
+	array bool
+	of    *slot // its operand, if that is one, which knows the cast
 }
 
 // A check is a demand on a term.

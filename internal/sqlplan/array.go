@@ -27,20 +27,19 @@ func (a *analysis) cast(e *sqlparse.Cast, sc *scope) (*term, error) {
 		a.typedHere(c)
 	}
 	if r.state == free {
-		a.casts = append(a.casts, &recast{cast: e, t: t, direct: a.castHere(e)})
+		a.casts = append(a.casts, &recast{cast: e, t: t, of: a.castHere(e)})
 	}
 	return t, nil
 }
 
-// castHere tells the slot that is the operand of a cast of it, and reports whether it is
-// one. It must be the last one met.
-func (a *analysis) castHere(e *sqlparse.Cast) bool {
+// castHere returns the slot that is the operand of a cast, and tells it of the cast; nil if
+// it is none. It must be the last one met.
+func (a *analysis) castHere(e *sqlparse.Cast) *slot {
 	s := a.slotHere(e.Arg)
-	if s == nil {
-		return false
+	if s != nil {
+		s.casts = append(s.casts, castOf(&e.Type))
 	}
-	s.casts = append(s.casts, castOf(&e.Type))
-	return true
+	return s
 }
 
 // slotHere returns the slot that an expression is, with or without casts; nil if it is
@@ -127,7 +126,7 @@ func (a *analysis) element(e sqlparse.Expr, sc *scope, what string) (*term, erro
 		if t.root().state == sealed {
 			return nil, a.plainOnly(t, e.Pos(), "a cast")
 		}
-		a.casts = append(a.casts, &recast{cast: e, t: t, array: true, direct: a.castHere(e)})
+		a.casts = append(a.casts, &recast{cast: e, t: t, array: true, of: a.castHere(e)})
 		return t, nil
 	case *sqlparse.Array:
 		return a.mergeAll(e.Elements, sc, "ARRAY[…]")

@@ -44,6 +44,18 @@ func (a *analysis) compare(c *sqlparse.Compare, sc *scope) error {
 			return a.matchQuery(c.Left, q.Query, sc, what, s)
 		}
 	}
+	op := "="
+	if negated {
+		op = "<>"
+	}
+	// IS DISTINCT FROM NULL is a test for NULL, and no comparison.
+	if _, k := bare(c.Right); k != nil && k.Value == nil && (c.Op == sqlparse.Distinct || c.Op == sqlparse.NotDistinct) {
+		if p, _ := c.Left.(*sqlparse.Param); p != nil && c.Right == sqlparse.Expr(k) {
+			return a.isNull(p, sc)
+		}
+	} else if a.asks(op, c.Left, c.Right) {
+		return nil
+	}
 	return a.match(c.Left, c.Right, sc, c.Pos(), what, s)
 }
 
@@ -59,6 +71,13 @@ func (a *analysis) in(in *sqlparse.In, sc *scope) error {
 	}
 	if row, ok := in.Left.(*sqlparse.Row); ok {
 		return a.inRows(row, in.List, sc, what, s)
+	}
+	op := "="
+	if in.Not {
+		op = "<>"
+	}
+	if a.question(op, in.Left, in.List...) != nil {
+		return nil
 	}
 	left, err := a.infer(in.Left, sc)
 	if err != nil {

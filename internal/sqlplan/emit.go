@@ -16,10 +16,9 @@ type emission struct {
 	regions []*region // by where they start, outer ones first
 	plan    *Plan
 
-	uses       map[Use]*Use             // one of each: plans are kept
-	names      map[string]int32         // the indices in plan.Names, from 1
-	castParams map[*sqlparse.Param]bool // the direct operands of casts
-	labelled   map[int]bool             // where outputs got their labels
+	uses     map[Use]*Use     // one of each: plans are kept
+	names    map[string]int32 // the indices in plan.Names, from 1
+	labelled map[int]bool     // where outputs got their labels
 }
 
 // emit makes the plan.
@@ -79,6 +78,11 @@ func (s *slot) use() *Use {
 	return &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: s.array || t.array, Limit: s.limit}
 }
 
+// answered reports whether a slot is the parameter of a comparison that the program answers.
+func (s *slot) answered() bool {
+	return s.question != nil && s.question.of != nil && !s.question.nullIf
+}
+
 // searches reports whether the plan depends on the number of live search keys.
 func (e *emission) searches() bool {
 	for _, c := range e.checked {
@@ -103,7 +107,7 @@ func (e *emission) settleNulls() {
 	}
 	roles := map[argument]*slot{} // nil: the plain role
 	for _, s := range e.slots {
-		if s.param == nil {
+		if s.param == nil || s.answered() {
 			continue
 		}
 		arg := argumentOf(s.param)

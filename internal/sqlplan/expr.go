@@ -25,6 +25,8 @@ func (a *analysis) infer(e sqlparse.Expr, sc *scope) (*term, error) {
 		return a.cast(e, sc)
 	case *sqlparse.Compare:
 		return newPlain(), a.compare(e, sc)
+	case *sqlparse.Order:
+		return newResult("the operator " + e.Op), a.order(e, sc)
 	case *sqlparse.In:
 		return newPlain(), a.in(e, sc)
 	case *sqlparse.IsNull:
@@ -180,6 +182,10 @@ func (a *analysis) caseExpr(c *sqlparse.Case, sc *scope) (*term, error) {
 
 // nullIf analyses NULLIF, which yields its first operand.
 func (a *analysis) nullIf(n *sqlparse.NullIf, sc *scope) (*term, error) {
+	if q := a.question("=", n.Left, n.Right); q != nil {
+		q.nullIf = true
+		return q.param.t, nil
+	}
 	l, err := a.infer(n.Left, sc)
 	if err != nil {
 		return nil, err
@@ -201,7 +207,7 @@ func (a *analysis) isNull(e sqlparse.Expr, sc *scope) error {
 		if p, ok := e.Arg.(*sqlparse.Param); ok {
 			s := &slot{param: p, t: newFree(), casts: []pgvalue.Cast{castOf(&e.Type)}}
 			a.nulls = append(a.nulls, s)
-			a.casts = append(a.casts, &recast{cast: e, t: s.t, slot: s, array: e.Type.Array, direct: true})
+			a.casts = append(a.casts, &recast{cast: e, t: s.t, slot: s, array: e.Type.Array, of: s})
 			return nil
 		}
 	case *sqlparse.Row:

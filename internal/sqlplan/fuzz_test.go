@@ -108,7 +108,7 @@ func coveredParams(p *Planner, plan *Plan) error {
 		case q.From > 0:
 			used[q.From-1] = true
 		}
-		if q.Use != nil && (q.Use.Column == nil || q.Use.Storage == 0) {
+		if q.Use != nil && !q.Use.Answered() && (q.Use.Column == nil || q.Use.Storage == 0) {
 			return fmt.Errorf("parameter %d is sealed for nothing", i)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/pgvalue"
-	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -15,12 +14,6 @@ import (
 func (e *emission) number() error {
 	if e.p.dialect == dialect.SQLite {
 		return e.numberSQLite()
-	}
-	e.castParams = map[*sqlparse.Param]bool{}
-	for _, c := range e.casts {
-		if p, ok := c.cast.Arg.(*sqlparse.Param); ok {
-			e.castParams[p] = true
-		}
 	}
 	top := 0
 	for _, s := range e.slots {
@@ -35,10 +28,11 @@ func (e *emission) number() error {
 	}
 	taken := make([]bool, top)
 	numbers := map[role]int{}
-	// Plain roles keep their numbers; a sealed role keeps it when it is the only one.
-	for _, plainRoles := range [2]bool{true, false} {
+	// Plain roles keep their numbers; a sealed role keeps it when it is the only one, and
+	// answers are put behind them.
+	for turn := range 3 {
 		for _, s := range e.slots {
-			if s.param == nil || (s.use() == nil) != plainRoles {
+			if s.param == nil || s.turn() != turn {
 				continue
 			}
 			own := make([]int, e.keysAt(s.pos()))
@@ -66,13 +60,29 @@ func (e *emission) number() error {
 	return nil
 }
 
+// turn is when a parameter is numbered.
+func (s *slot) turn() int {
+	switch {
+	case s.use() != nil:
+		return 1
+	case s.ask != nil:
+		return 2
+	}
+	return 0
+}
+
 // useOf is the slot's use, under one of the search keys.
 func (e *emission) useOf(s *slot, key int) *Use {
 	u := s.use()
-	if u == nil {
+	switch {
+	case u != nil:
+		u.under(key)
+	case s.ask != nil:
+		u = &Use{Column: s.question.of.use().Column, Limit: s.limit}
+	default:
 		return nil
 	}
-	u.under(key)
+	u.Ask = s.ask
 	if known := e.uses[*u]; known != nil {
 		return known
 	}
@@ -100,10 +110,11 @@ type role struct {
 	array    bool
 	key      int
 	limit    pgvalue.Limit
+	ask      *Ask
 }
 
 func roleOf(s *slot, key int) role {
-	r := role{number: s.param.Number, name: s.param.Name}
+	r := role{number: s.param.Number, name: s.param.Name, ask: s.ask}
 	if u := s.use(); u != nil {
 		r.key = key
 		r.identity, r.storage, r.array, r.kind, r.limit = u.Column.Identity(), u.Storage, u.Array, u.Column.Kind, u.Limit
@@ -115,8 +126,11 @@ func roleOf(s *slot, key int) role {
 // cannot infer it.
 func (e *emission) renumber(s *slot, numbers []int) {
 	typ := ""
-	if u := s.use(); u != nil && !s.typed && !e.castParams[s.param] {
+	if u := s.use(); len(s.casts) > 0 {
+	} else if u != nil && !s.typed {
 		typ = "::" + e.typeName(u)
+	} else if u == nil && s.ask != nil {
+		typ = "::" + boolName
 	}
 	texts := make([]string, len(numbers))
 	for key, n := range numbers {

@@ -8,6 +8,8 @@
 package sqlplan
 
 import (
+	"reflect"
+
 	"strconv"
 	"strings"
 
@@ -72,7 +74,7 @@ type Plan struct {
 	Effects Effects
 }
 
-// Use is the purpose for which a parameter or literal is sealed.
+// Use is the purpose for which a parameter or literal is sealed, or a parameter compared.
 type Use struct {
 	Column  *schema.Column
 	Storage dbcatalog.Storage
@@ -84,7 +86,13 @@ type Use struct {
 	Key int
 	// Limit is what the value of a parameter has to keep to, because of a cast.
 	Limit pgvalue.Limit
+	// Ask is what the program asks of a parameter instead of sealing it, or before; nil:
+	// nothing.
+	Ask *Ask
 }
+
+// Answered reports whether the answer to a question is sent instead of a cell.
+func (u *Use) Answered() bool { return u.Ask != nil && !u.Ask.NullIf }
 
 // Param is one parameter to send. A batch insert has thousands, in a plan that is kept.
 type Param struct {
@@ -100,6 +108,11 @@ type Literal struct {
 	// plaintext: it must not be printed.
 	Value any
 	Use   Use
+}
+
+// Equal reports whether two literals are sealed in the same way, with the same value.
+func (l *Literal) Equal(m *Literal) bool {
+	return l.Use == m.Use && reflect.DeepEqual(l.Value, m.Value)
 }
 
 // Result describes one result column.

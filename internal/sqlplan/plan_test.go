@@ -128,7 +128,7 @@ func render(p *Plan) string {
 		fmt.Fprintf(&b, " %d", q.From)
 		b.WriteString(p.NameOf(&q))
 		if q.Use != nil {
-			b.WriteString("=" + renderUse(q.Use))
+			b.WriteString(renderParam(q.Use))
 		}
 	}
 	b.WriteString(" |")
@@ -158,6 +158,22 @@ func render(p *Plan) string {
 	return b.String()
 }
 
+func renderParam(u *Use) string {
+	s := ""
+	if !u.Answered() {
+		s = "=" + renderUse(u)
+	}
+	if u.Ask != nil {
+		s += fmt.Sprintf("?%s%d", u.Ask.Op, len(u.Ask.Values))
+	}
+	if u.Answered() {
+		s += limitNames[u.Limit]
+	}
+	return s
+}
+
+var limitNames = [...]string{"", "<int2", "<int4", "<float4"}
+
 func renderUse(u *Use) string {
 	s := u.Column.TableName() + "." + u.Column.Name
 	if u.Array {
@@ -166,9 +182,7 @@ func renderUse(u *Use) string {
 	if u.Storage == dbcatalog.StorageText {
 		s += "(text)"
 	}
-	if u.Limit > 0 {
-		s += [...]string{"", "<int2", "<int4", "<float4"}[u.Limit]
-	}
+	s += limitNames[u.Limit]
 	if u.Key > 0 {
 		s += "#" + strconv.Itoa(u.Key)
 	}

@@ -123,6 +123,13 @@ func (p *Plan) bytes(sql string) int {
 	// Names are parts of the text or the catalog's, and few uses differ.
 	n += cap(p.Names) * int(unsafe.Sizeof(""))
 	n += cap(p.Params) * int(unsafe.Sizeof(Param{}))
+	for i := range p.Params {
+		if u := p.Params[i].Use; u != nil && u.Ask != nil {
+			for _, v := range u.Ask.Values {
+				n += int(unsafe.Sizeof(v)) + len(v)
+			}
+		}
+	}
 	for _, rs := range [2][]Result{p.Head, p.Tail} {
 		n += cap(rs) * int(unsafe.Sizeof(Result{}))
 		for i := range rs {

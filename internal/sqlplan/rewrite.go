@@ -24,7 +24,7 @@ type edit struct {
 func (e *emission) literals() error {
 	for _, s := range e.slots {
 		u := s.use()
-		if u == nil || s.lit == nil {
+		if s.lit == nil || u == nil && s.stands == "" {
 			continue
 		}
 		end, ok := s.lit.End, s.lit.End > 0
@@ -36,7 +36,11 @@ func (e *emission) literals() error {
 			end, ok = pg.ConstEnd(tokens, e.file.Text, s.pos())
 		}
 		if !ok {
-			return e.refuseRewriting(s.pos(), u.Column, "the end of the literal cannot be found", "use a parameter")
+			return e.refuseRewriting(s.pos(), nil, "the end of the literal cannot be found", "use a parameter")
+		}
+		if s.stands != "" {
+			e.edits = append(e.edits, edit{start: s.pos(), end: end, text: s.stands})
+			continue
 		}
 		e.edits = append(e.edits, edit{start: s.pos(), end: end, literal: &Literal{Value: s.value, Use: *u}})
 	}
@@ -48,6 +52,9 @@ func (e *emission) recasts() error {
 	for _, c := range e.casts {
 		t := c.t.root()
 		if t.state != sealed {
+			if err := e.recastAnswer(c); err != nil {
+				return err
+			}
 			continue
 		}
 		array := c.array
@@ -59,22 +66,30 @@ func (e *emission) recasts() error {
 		if c.cast.Type.Array != ofArray {
 			return e.refuseValue(c.cast.Pos(), u.Column, "a cast between an array and a single value", "cast to the type of the value that is given")
 		}
-		if c.cast.Type.At < 0 {
-			return e.refuseRewriting(c.cast.Pos(), u.Column, "this cast of a sealed value cannot be retyped", "leave the cast out")
+		if err := e.retype(c, e.castName(u)); err != nil {
+			return err
 		}
-		end, ok := c.cast.Type.End, c.cast.Type.End > 0
-		if !ok {
-			tokens, err := e.scan()
-			if err != nil {
-				return err
-			}
-			end, ok = pg.TypeEnd(tokens, e.file.Text, c.cast.Type.Pos())
-		}
-		if !ok {
-			return e.refuseRewriting(c.cast.Pos(), u.Column, "the end of the type name cannot be found", "leave the cast out")
-		}
-		e.edits = append(e.edits, edit{start: c.cast.Type.Pos(), end: end, text: e.castName(u)})
 	}
+	return nil
+}
+
+// retype makes a cast one to another type.
+func (e *emission) retype(c *recast, name string) error {
+	if c.cast.Type.At < 0 {
+		return e.refuseRewriting(c.cast.Pos(), c.t.first(), "this cast of a sealed value cannot be retyped", "leave the cast out")
+	}
+	end, ok := c.cast.Type.End, c.cast.Type.End > 0
+	if !ok {
+		tokens, err := e.scan()
+		if err != nil {
+			return err
+		}
+		end, ok = pg.TypeEnd(tokens, e.file.Text, c.cast.Type.Pos())
+	}
+	if !ok {
+		return e.refuseRewriting(c.cast.Pos(), c.t.first(), "the end of the type name cannot be found", "leave the cast out")
+	}
+	e.edits = append(e.edits, edit{start: c.cast.Type.Pos(), end: end, text: name})
 	return nil
 }
 

@@ -24,7 +24,7 @@ func (a *analysis) settleRoles() error {
 	if !slices.ContainsFunc(a.slots, func(s *slot) bool {
 		return s.param != nil && s.t.root().state != sealed && roles[argumentOf(s.param)] != nil
 	}) {
-		return nil
+		return a.answer(roles)
 	}
 	of := map[argument][]*slot{}
 	together := map[*term][]argument{} // the arguments that are sealed as soon as a term is
@@ -43,7 +43,14 @@ func (a *analysis) settleRoles() error {
 		for _, s := range of[todo[0]] {
 			r := s.t.root()
 			switch {
+			case r.state == free && s.question != nil && !s.question.nullIf && !role.array && !role.t.root().array:
+				// It is answered.
 			case r.state == free:
+				if s.question != nil && (role.array || role.t.root().array) {
+					if err := a.compareCells(s.question); err != nil {
+						return err
+					}
+				}
 				if err := a.follow(s, role); err != nil {
 					return err
 				}
@@ -54,12 +61,17 @@ func (a *analysis) settleRoles() error {
 					}
 				}
 			case r.state == plain && r.forced != "":
-				return a.refuseIdentity(s.pos(), role.t.first(), "a parameter that is sealed elsewhere is also an operand of "+r.forced,
-					"the server would see its plaintext there; if it may, give the value a second time, as a parameter of its own")
+				return a.refuseOperand(s, role, r.forced)
 			}
 		}
 	}
-	return nil
+	return a.answer(roles)
+}
+
+// refuseOperand refuses an occurrence of a parameter that is sealed as role.
+func (a *analysis) refuseOperand(s, role *slot, what string) error {
+	return a.refuseIdentity(s.pos(), role.t.first(), "a parameter that is sealed elsewhere is also an operand of "+what,
+		"the server would see its plaintext there; if it may, give the value a second time, as a parameter of its own")
 }
 
 // sealedRoles returns a sealed occurrence of every argument that has one, and these

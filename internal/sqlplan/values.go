@@ -13,9 +13,12 @@ import (
 // what the casts of a parameter ask of its value. A cast of something made of several slots
 // counts for each of them.
 func (e *emission) settleValues() error {
+	if err := e.settleQuestions(); err != nil {
+		return err
+	}
 	around := map[*term][]pgvalue.Cast{}
 	for _, c := range e.casts {
-		if t := c.t.root(); !c.direct && t.state == sealed && !slices.Contains(around[t], castOf(&c.cast.Type)) {
+		if t := c.t.root(); c.of == nil && t.state == sealed && !slices.Contains(around[t], castOf(&c.cast.Type)) {
 			around[t] = append(around[t], castOf(&c.cast.Type))
 		}
 	}

@@ -41,6 +41,7 @@ type Explanation struct {
 type Param struct {
 	Name  string // as the statement names it: $1, or :name
 	Plain bool   // it is sent as it is
+	Asked bool   // the program compares it, and sends whether that is true
 	Uses  []Use
 }
 
@@ -200,6 +201,10 @@ func (x *explainer) params(p *sqlplan.Plan) []Param {
 		q := &out[add(name)]
 		if param.Use == nil {
 			q.Plain = true
+			continue
+		}
+		if param.Use.Answered() {
+			q.Asked = true
 			continue
 		}
 		q.Uses = append(q.Uses, useOf(param.Use))

@@ -119,6 +119,9 @@ func (p Param) describe() string {
 	for _, u := range p.Uses {
 		parts = append(parts, u.String())
 	}
+	if p.Asked {
+		parts = append(parts, "compared in the program, of which the truth is sent")
+	}
 	if len(parts) == 0 {
 		return "not used"
 	}

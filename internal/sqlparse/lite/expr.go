@@ -195,7 +195,9 @@ func (l *lowerer) binary(n *ast.BinaryExpr) sqlparse.Expr {
 			op = sqlparse.NotEqual
 		}
 		return &sqlparse.Compare{At: at(n), End: n.End(), Op: op, Left: l.expr(n.X), Right: l.expr(n.Y)}
-	case ast.OpLt, ast.OpLe, ast.OpGt, ast.OpGe, ast.OpBitAnd, ast.OpBitOr, ast.OpLShift, ast.OpRShift,
+	case ast.OpLt, ast.OpLe, ast.OpGt, ast.OpGe:
+		return &sqlparse.Order{At: at(n), Op: n.Op.String(), Left: l.expr(n.X), Right: l.expr(n.Y)}
+	case ast.OpBitAnd, ast.OpBitOr, ast.OpLShift, ast.OpRShift,
 		ast.OpAdd, ast.OpSub, ast.OpMul, ast.OpDiv, ast.OpMod, ast.OpConcat, ast.OpPtr, ast.OpPtr2:
 		return &sqlparse.Opaque{At: at(n), What: "the operator " + n.Op.String(), Args: l.exprs(n.X, n.Y)}
 	}

@@ -71,10 +71,20 @@ func (l *lowering) equality(list []*ast.Node) (op sqlparse.CompareOp, name strin
 	return 0, name, false
 }
 
+// order tells whether an operator is a comparison by order that the server has for its
+// own types.
+func (l *lowering) order(list []*ast.Node) bool {
+	schema, name := l.last(list)
+	return (schema == "" || schema == "pg_catalog") && slices.Contains([]string{"<", "<=", ">", ">="}, name)
+}
+
 func (l *lowering) binary(at sqlparse.At, x *ast.A_Expr) sqlparse.Expr {
 	op, name, ok := l.equality(x.Name)
 	if ok && x.Lexpr != nil && x.Rexpr != nil {
 		return &sqlparse.Compare{At: at, Op: op, Left: l.expr(x.Lexpr), Right: l.expr(x.Rexpr)}
+	}
+	if x.Lexpr != nil && x.Rexpr != nil && l.order(x.Name) {
+		return &sqlparse.Order{At: at, Op: name, Left: l.expr(x.Lexpr), Right: l.expr(x.Rexpr)}
 	}
 	if c := x.Rexpr.GetAConst(); name == "+" && len(x.Name) == 1 && x.Lexpr == nil && c != nil {
 		if n, is := l.constant(c).(*sqlparse.Const); is && isNumber(n.Value) {

@@ -74,3 +74,4 @@ SELECT CASE email WHEN lower(note) THEN 1 END FROM users
 SELECT NULLIF(u.email,a.email) FROM users u, archive a
 SELECT CASE email WHEN $1 THEN (SELECT nextval('s')) END FROM users
 SELECT CASE email WHEN $1 THEN (SELECT count(*) FROM orders) END FROM users
+SELECT id FROM users WHERE ($1 = '' OR email = $1) AND email IN ($2, CASE WHEN $2 <> 'x' THEN NULLIF($1, 'y') END)

@@ -317,3 +317,19 @@ SELECT k.id FROM (VALUES ($1), ('3')) v(a) JOIN kinds k ON k.i = v.a::int2
 SELECT id FROM kinds WHERE $1::int2 IS NULL OR i = $1::int2
 UPDATE kinds SET i = NULL::int2
 UPDATE users SET email = NULL::point
+UPDATE users SET ssn = CASE WHEN $1 <> '' THEN $1 ELSE ssn END WHERE id = $2
+UPDATE users SET ssn = COALESCE(NULLIF($1,''), ssn), email = COALESCE(NULLIF($2::text, ''::text), email)
+UPDATE users SET ssn = $1 WHERE $1::text IN ('a', NULL, 'b') OR '' = $1 OR $1 IS DISTINCT FROM 'x' OR $1 IS NULL OR $1 IS NOT DISTINCT FROM NULL
+UPDATE kinds SET i = $1, f = $2 WHERE $1 > 0 AND 10 >= $1 AND $2 < 1.5 AND $1::int4 NOT IN (7, 8)
+UPDATE users SET ssn = $1 WHERE $1 < 'm'
+UPDATE users SET ssn = $1 WHERE $1 = 5
+UPDATE kinds SET j = $1 WHERE $1 <> '{}'
+UPDATE kinds SET i = $1 WHERE $1 = 69.6
+UPDATE users SET ssn = $1, note = $2 WHERE $2 <> '' AND $3 = 'x' AND $3 > 'a'
+INSERT INTO kinds(i, f) VALUES ($1, $1) RETURNING $1 = 0
+INSERT INTO users(ssn, note) VALUES ($1, $1) RETURNING $1 = '' AS empty, $1 = '', NULLIF($1, '')
+SELECT id FROM users WHERE $1 = '{}' OR email = ANY($1)
+SELECT id FROM users WHERE NULLIF($1, '') IS NULL OR email = $1
+SELECT note FROM users WHERE note = NULLIF($1, '') AND email = $1
+SELECT CASE WHEN '' = $1::varchar THEN 1 END FROM users WHERE email = $1
+SELECT id FROM users WHERE email = $1 AND $1 = NULL::text

@@ -66,3 +66,7 @@ SELECT id FROM kinds WHERE n = CAST(? AS NUMERIC)
 SELECT id FROM kinds WHERE t = CAST(? AS timestamptz)
 SELECT id FROM users WHERE email = CAST(? AS VARCHAR(3))
 SELECT id FROM users WHERE email = 5
+UPDATE users SET ssn = CASE WHEN ?1 <> '' THEN ?1 ELSE ssn END WHERE id = ?2
+UPDATE users SET ssn = COALESCE(NULLIF(:a,''), ssn) WHERE :a IS NOT 'x' AND CAST(:a AS TEXT) = 'y'
+UPDATE kinds SET i = ?1 WHERE ?1 > 0
+UPDATE kinds SET i = ?1 WHERE ?1 = '0'
