@@ -455,9 +455,9 @@ func (v *Sealing) literal(b *strings.Builder, use *sqlplan.Use) {
 		b.WriteString(ArrayLiteral(use.Storage, cells))
 		b.WriteByte('\'')
 		if use.Storage == dbcatalog.StorageText {
-			b.WriteString("::text[]")
+			b.WriteString("::pg_catalog.text[]")
 		} else {
-			b.WriteString("::bytea[]")
+			b.WriteString("::pg_catalog.bytea[]")
 		}
 		return
 	}
@@ -476,7 +476,7 @@ func (v *Sealing) literal(b *strings.Builder, use *sqlplan.Use) {
 	default:
 		b.WriteString(`'\x`)
 		b.WriteString(hex.EncodeToString(cell))
-		b.WriteString("'::bytea")
+		b.WriteString("'::pg_catalog.bytea")
 	}
 }
 

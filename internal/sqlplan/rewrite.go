@@ -89,6 +89,9 @@ func (e *emission) retype(c *recast, name string) error {
 	if !ok {
 		return e.refuseRewriting(c.cast.Pos(), c.t.first(), "the end of the type name cannot be found", "leave the cast out")
 	}
+	if c.cast.Pos() == c.cast.Type.Pos() {
+		name = "" // date '…', which takes no parameter in the literal's place
+	}
 	e.edits = append(e.edits, edit{start: c.cast.Type.Pos(), end: end, text: name})
 	return nil
 }
