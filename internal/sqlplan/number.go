@@ -191,9 +191,9 @@ func (e *emission) nameIndex(name string) int32 {
 
 // typeName returns the type that the server needs for a sealed value.
 func (e *emission) typeName(u *Use) string {
-	name := "bytea"
+	name := "pg_catalog.bytea"
 	if u.Storage == dbcatalog.StorageText {
-		name = "text"
+		name = "pg_catalog.text"
 	}
 	if u.Array {
 		name += "[]"
