@@ -1,0 +1,4 @@
+DROP TABLE orders;
+DROP TABLE customers;
+DROP FUNCTION touch();
+DROP TYPE plan;

@@ -1,0 +1,2 @@
+DROP TABLE notes;
+ALTER TABLE customers DROP COLUMN plan;
