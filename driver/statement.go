@@ -76,7 +76,7 @@ func (c *conn) prepareCall(ctx context.Context, query string, args []sqldriver.N
 		}
 		if !p.Sealed {
 			rest, err = c.check.each(rest)
-			return call{plan: p, text: query, args: prepend(opts, rest, args)}, err
+			return call{plan: p, text: p.Text(query), args: prepend(opts, rest, args)}, err
 		}
 		if isQuery && p.Statements > 1 {
 			return call{}, severalStatements("queried")

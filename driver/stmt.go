@@ -47,7 +47,7 @@ var (
 
 // prepare prepares the underlying statement by plan p.
 func (s *stmt) prepare(ctx context.Context, p *sqlplan.Plan, at front.Moment) error {
-	text := s.query
+	text := p.Text(s.query)
 	if p.Sealed {
 		if p.Statements > 1 {
 			return severalStatements("prepared")
@@ -77,7 +77,7 @@ func (s *stmt) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p == s.plan || (!p.Sealed && !s.plan.Sealed) {
+	if p == s.plan || (!p.Sealed && !s.plan.Sealed && p.Text(s.query) == s.plan.Text(s.query)) {
 		s.plan, s.at = p, at
 		return nil
 	}

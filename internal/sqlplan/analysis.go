@@ -42,6 +42,7 @@ type analysis struct {
 	// copied are the comparisons to write once per search key.
 	copied  []*search
 	columns []edit          // column lists added to INSERTs
+	names   []edit          // schemas added to the names of registered tables
 	labels  []sqlparse.Expr // outputs without an alias whose labels are seen
 	inner   int             // how many queries of FROM and WITH are around
 	results []output        // of the last statement that returns rows
@@ -122,7 +123,7 @@ func (a *analysis) run() (*Plan, error) {
 	}
 	a.effects = effects
 	if !a.touched {
-		return &Plan{Effects: a.effects, Statements: len(a.file.Statements)}, nil
+		return a.forwarded(), nil
 	}
 	if err := a.settleRoles(); err != nil {
 		return nil, err
@@ -131,6 +132,15 @@ func (a *analysis) run() (*Plan, error) {
 		return nil, err
 	}
 	return a.emit()
+}
+
+// forwarded is the plan of a text that touches nothing sealed.
+func (a *analysis) forwarded() *Plan {
+	p := &Plan{Effects: a.effects, Statements: len(a.file.Statements)}
+	if len(a.names) > 0 {
+		p.Chunks = []string{a.qualified()}
+	}
+	return p
 }
 
 // unless returns an error, unless it is the refusal of a text that can touch nothing sealed.

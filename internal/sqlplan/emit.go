@@ -36,8 +36,11 @@ func (a *analysis) emit() (*Plan, error) {
 	sealedSlots := slices.ContainsFunc(a.slots, func(s *slot) bool { return s.use() != nil })
 	sealedCasts := slices.ContainsFunc(a.casts, func(c *recast) bool { return c.t.root().state == sealed })
 	if !sealedSlots && !sealedCasts && !e.plan.ResultsSealed() && len(e.edits) == 0 {
-		return &Plan{Effects: a.effects, Statements: e.plan.Statements, Search: e.searches()}, nil
+		p := a.forwarded()
+		p.Search = e.searches()
+		return p, nil
 	}
+	e.edits = append(e.edits, a.names...)
 	e.plan.Sealed = true
 	e.plan.TextOnly = slices.ContainsFunc(e.file.Statements, func(s sqlparse.Statement) bool {
 		_, ok := s.Stmt.(*sqlparse.Utility)

@@ -75,8 +75,11 @@ func wellRefused(err error, sql string) error {
 // wellPlanned says why a plan cannot be carried out.
 func wellPlanned(p *Planner, plan *Plan, sql string, keys int) error {
 	if !plan.Sealed {
-		if len(plan.Chunks)+len(plan.Literals)+len(plan.Params)+len(plan.Head)+len(plan.Tail) > 0 {
+		if len(plan.Literals)+len(plan.Params)+len(plan.Head)+len(plan.Tail) > 0 || len(plan.Chunks) > 1 {
 			return fmt.Errorf("it is forwarded, and has parts: %+v", plan)
+		}
+		if !contains(plan.Text(sql), sql) {
+			return fmt.Errorf("it is forwarded as another text: %q", plan.Text(sql))
 		}
 		return nil
 	}
@@ -136,4 +139,14 @@ func chosenKeys(plan *Plan, keys int) error {
 		}
 	}
 	return nil
+}
+
+// contains reports whether text is part with more in between.
+func contains(text, part string) bool {
+	for i := range len(text) {
+		if part != "" && text[i] == part[0] {
+			part = part[1:]
+		}
+	}
+	return part == ""
 }

@@ -22,9 +22,9 @@ import (
 // Plan is what to do with one SQL text. It is immutable and shared between
 // goroutines; callers must not change what it points to.
 type Plan struct {
-	// Sealed says that the text touches a sealed column. When false, the text
-	// and its arguments are forwarded exactly as they are and every field but
-	// Effects and Statements is zero.
+	// Sealed says that the text touches a sealed column. When false, its arguments
+	// are forwarded exactly as they are, so is the text unless there is a chunk, which
+	// then is sent in its place, and every other field but Effects and Statements is zero.
 	Sealed bool
 
 	// Statements is the number of statements in the text. More than one can only
@@ -139,6 +139,14 @@ const (
 	// change, now or when the transaction ends.
 	ChangesSession
 )
+
+// Text returns what is sent for a text that touches nothing sealed.
+func (p *Plan) Text(query string) string {
+	if len(p.Chunks) > 0 {
+		return p.Chunks[0]
+	}
+	return query
+}
 
 // Result returns what is known of result column i of n.
 func (p *Plan) Result(i, n int) Result {

@@ -1,6 +1,7 @@
 package sqlplan
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
@@ -131,11 +132,49 @@ func (a *analysis) registered(tn *sqlparse.TableName) (*schema.Table, *dbcatalog
 		r.Table = candidates[0].Name
 		return nil, nil, r
 	}
+	if err := a.qualify(tn, rel); err != nil {
+		return nil, nil, err
+	}
 	t := pick(candidates, rel.Schema)
 	if t == nil {
 		return nil, nil, nil
 	}
 	return t, rel, nil
+}
+
+// qualify has a name sent with the schema that it was resolved to, whether the table came out sealed or plain: what the server
+// makes of the text then cannot be another table than the one that was analysed, whatever has become of the search path.
+func (a *analysis) qualify(tn *sqlparse.TableName, rel *dbcatalog.Relation) error {
+	if tn.Schema != "" {
+		return nil
+	}
+	at := tn.Pos()
+	if at < 0 || at >= len(a.file.Text) {
+		return a.refuseRewriting(0, nil, "the position of a table's name cannot be found", "write the name with its schema")
+	}
+	if slices.ContainsFunc(a.names, func(e edit) bool { return e.start == at }) {
+		return nil
+	}
+	in := rel.Schema
+	if rel.Temporary && a.p.dialect == dialect.Postgres {
+		in = "pg_temp"
+	}
+	a.names = append(a.names, edit{start: at, end: at, text: dbcatalog.QuoteIdent(in) + "."})
+	return nil
+}
+
+// qualified is the text with the names of registered tables qualified.
+func (a *analysis) qualified() string {
+	slices.SortFunc(a.names, func(x, y edit) int { return x.start - y.start })
+	var b strings.Builder
+	from := 0
+	for _, e := range a.names {
+		b.WriteString(a.file.Text[from:e.start])
+		b.WriteString(e.text)
+		from = e.start
+	}
+	b.WriteString(a.file.Text[from:])
+	return b.String()
 }
 
 // pick returns the registration for a schema: the one that names it, or the one that
