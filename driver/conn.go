@@ -129,7 +129,6 @@ func (c *conn) BeginTx(ctx context.Context, opts sqldriver.TxOptions) (sqldriver
 	if err != nil {
 		return nil, err
 	}
-	c.session.BeginTx()
 	return &tx{c: c, inner: inner}, nil
 }
 

@@ -63,23 +63,28 @@ func (s *fakeServer) calls() []string {
 }
 
 func (s *fakeServer) run(query string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
-	if strings.Contains(query, "current_schemas(true)") {
-		conforming := "on"
-		if s.nonstdStrings {
-			conforming = "off"
-		}
-		s.sessions++
-		return &bareRows{s: s, cols: make([]string, 5), data: [][]sqldriver.Value{{"public", "{pg_catalog,public}", conforming, s.temp, "app"}}}, nil
-	}
 	if strings.Contains(query, "to_regclass($1)") {
 		s.relations++
-		return &bareRows{s: s, cols: make([]string, 11)}, nil
+		return &bareRows{s: s, cols: make([]string, 16), data: [][]sqldriver.Value{append(s.session(), make([]sqldriver.Value, 11)...)}}, nil
+	}
+	if strings.Contains(query, "current_schemas(true)") {
+		s.sessions++
+		return &bareRows{s: s, cols: make([]string, 5), data: [][]sqldriver.Value{s.session()}}, nil
 	}
 	s.lastQuery, s.lastArgs = query, args
 	if s.onRun != nil {
 		return s.onRun(query, args)
 	}
 	return &bareRows{s: s}, nil
+}
+
+// session is what the server says of a session.
+func (s *fakeServer) session() []sqldriver.Value {
+	conforming := "on"
+	if s.nonstdStrings {
+		conforming = "off"
+	}
+	return []sqldriver.Value{"public", "{pg_catalog,public}", conforming, s.temp, "app"}
 }
 
 // bareConn has only what database/sql asks of a connection.

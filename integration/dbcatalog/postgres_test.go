@@ -97,7 +97,7 @@ func testPostgres(t *testing.T, server *pgtest.DB, mode pgx.QueryExecMode) {
 	}
 	show := func(schemaName, name string) string {
 		t.Helper()
-		rel, err := dbcatalog.ReadRelation(t.Context(), q, dialect.Postgres, schemaName, name)
+		rel, _, err := dbcatalog.ReadRelation(t.Context(), q, dialect.Postgres, schemaName, name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -115,8 +115,9 @@ func (r *Relation) Column(name string) *Column {
 func (r *Relation) SQL() string { return Name{Schema: r.Schema, Table: r.Name}.SQL() }
 
 // ReadRelation describes the relation that the server resolves a name to on this
-// connection; nil if there is none. An empty schemaName means its search path.
-func ReadRelation(ctx context.Context, q Querier, d dialect.Dialect, schemaName, name string) (*Relation, error) {
+// connection; nil if there is none. An empty schemaName means its search path. The
+// Session is what the name was resolved under.
+func ReadRelation(ctx context.Context, q Querier, d dialect.Dialect, schemaName, name string) (*Relation, Session, error) {
 	if d == dialect.SQLite {
 		return readSQLiteRelation(ctx, q, schemaName, name)
 	}

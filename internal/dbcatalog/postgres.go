@@ -8,11 +8,13 @@ import (
 // Numbers and booleans are asked for as text, which every driver gives the same way. All
 // names are qualified: the session's search path may hold anything.
 const (
-	postgresSessionQuery = `SELECT pg_catalog.current_setting('search_path'),
-	pg_catalog.current_schemas(true)::pg_catalog.text,
-	pg_catalog.current_setting('standard_conforming_strings'),
-	CASE WHEN pg_catalog.pg_my_temp_schema() = 0 THEN '' ELSE 'temp' END,
-	current_user::pg_catalog.text`
+	postgresSessionColumns = `pg_catalog.current_setting('search_path') AS setting,
+	pg_catalog.current_schemas(true)::pg_catalog.text AS schemas,
+	pg_catalog.current_setting('standard_conforming_strings') AS strings,
+	CASE WHEN pg_catalog.pg_my_temp_schema() = 0 THEN '' ELSE 'temp' END AS temporary,
+	current_user::pg_catalog.text AS user`
+
+	postgresSessionQuery = `SELECT ` + postgresSessionColumns
 
 	// PostgresBaseType is an expression for the type of a column a (a row of pg_attribute), and
 	// of a domain for the type that it is made of: the OID that PostgresStorage takes.
@@ -22,8 +24,9 @@ const (
 		SELECT t.oid, t.typbasetype, t.typtype FROM base JOIN pg_catalog.pg_type t ON t.oid = base.typbasetype WHERE base.typtype = 'd'
 	) SELECT base.oid::pg_catalog.text FROM base WHERE base.typtype <> 'd' LIMIT 1)`
 
-	// A domain's default applies to a column without one.
-	postgresRelationQuery = `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
+	// What the name was resolved under is read in the same query, so that an answer is never
+	// taken for that of another search path. A domain's default applies to a column without one.
+	postgresRelationQuery = `SELECT s.setting, s.schemas, s.strings, s.temporary, s.user, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
 	c.relpersistence::pg_catalog.text, c.relkind::pg_catalog.text,
 	a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod),
 	` + PostgresBaseType + `,
@@ -31,12 +34,12 @@ const (
 	a.attidentity::pg_catalog.text, a.attgenerated::pg_catalog.text,
 	(SELECT (a.attnum = ANY (p.partattrs::pg_catalog.int2[]) OR 0 = ANY (p.partattrs::pg_catalog.int2[]))::pg_catalog.text
 		FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = c.oid)
-FROM pg_catalog.pg_class c
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+FROM (SELECT ` + postgresSessionColumns + `) s
+LEFT JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass($1)
+LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-WHERE c.oid = pg_catalog.to_regclass($1)
 ORDER BY a.attnum`
 )
 
@@ -48,7 +51,11 @@ func readPostgresSession(ctx context.Context, q Querier) (Session, error) {
 	if len(rows) != 1 {
 		return Session{}, errForm
 	}
-	row := rows[0]
+	return postgresSession(rows[0]), nil
+}
+
+// postgresSession reads the session from the first columns of a row.
+func postgresSession(row Row) Session {
 	return Session{
 		Setting: row.Text(0),
 		// The setting and the user belong to it: of the schemas that the setting names, those
@@ -57,15 +64,25 @@ func readPostgresSession(ctx context.Context, q Querier) (Session, error) {
 		Path:       row.Text(1) + "\x00" + row.Text(0) + "\x00" + row.Text(4),
 		NonStdText: row.Text(2) != "on",
 		Temporary:  row.Text(3) != "",
-	}, nil
+	}
 }
 
-func readPostgresRelation(ctx context.Context, q Querier, schemaName, name string) (*Relation, error) {
-	rows, err := read(ctx, q, 11, postgresRelationQuery, Name{Schema: schemaName, Table: name}.SQL())
-	if err != nil || len(rows) == 0 {
-		return nil, err
+func readPostgresRelation(ctx context.Context, q Querier, schemaName, name string) (*Relation, Session, error) {
+	rows, err := read(ctx, q, 16, postgresRelationQuery, Name{Schema: schemaName, Table: name}.SQL())
+	if err != nil {
+		return nil, Session{}, err
+	}
+	if len(rows) == 0 {
+		return nil, Session{}, errForm
+	}
+	s := postgresSession(rows[0])
+	for i := range rows {
+		rows[i] = rows[i][5:]
 	}
 	first := rows[0]
+	if first.Null(0) {
+		return nil, s, nil
+	}
 	kind := first.Text(3)
 	rel := &Relation{
 		Schema: first.Text(0), Name: first.Text(1),
@@ -86,7 +103,7 @@ func readPostgresRelation(ctx context.Context, q Querier, schemaName, name strin
 			Key:       row.Bool(10),
 		})
 	}
-	return rel, nil
+	return rel, s, nil
 }
 
 // PostgresStorage tells from the OID of a base type how a cell is stored in it.

@@ -31,10 +31,14 @@ func readSQLiteSession(ctx context.Context, q Querier) (Session, error) {
 	return Session{Path: rows[0].Text(0), Temporary: rows[0].Int(1) > 0}, nil
 }
 
-func readSQLiteRelation(ctx context.Context, q Querier, schemaName, name string) (*Relation, error) {
+func readSQLiteRelation(ctx context.Context, q Querier, schemaName, name string) (*Relation, Session, error) {
+	s, err := readSQLiteSession(ctx, q)
+	if err != nil {
+		return nil, s, err
+	}
 	tables, err := read(ctx, q, 3, sqliteTableQuery, name, schemaName)
 	if err != nil || len(tables) == 0 {
-		return nil, err
+		return nil, s, err
 	}
 	rel := &Relation{
 		Schema: tables[0].Text(0), Name: tables[0].Text(1),
@@ -43,7 +47,7 @@ func readSQLiteRelation(ctx context.Context, q Querier, schemaName, name string)
 	rel.Temporary = rel.Schema == "temp"
 	columns, err := read(ctx, q, 4, sqliteColumnQuery, rel.Name, rel.Schema)
 	if err != nil {
-		return nil, err
+		return nil, s, err
 	}
 	for _, row := range columns {
 		hidden := row.Int(3) // 1: hidden, of a virtual table; 2 and 3: generated
@@ -57,7 +61,7 @@ func readSQLiteRelation(ctx context.Context, q Querier, schemaName, name string)
 			Hidden:    hidden == 1,
 		})
 	}
-	return rel, nil
+	return rel, s, nil
 }
 
 // sqliteStorage tells from a declared type how a cell is stored. SQLite would store one

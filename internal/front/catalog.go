@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/sqlplan"
 )
 
 // factKey is one name as one kind of session resolves it.
@@ -88,17 +89,23 @@ func (cat *sessionCatalog) Relation(ctx context.Context, schemaName, name string
 		cat.used = append(cat.used, key)
 		return rel, nil
 	}
-	rel, err := cat.ask(ctx, schemaName, name)
+	rel, under, err := dbcatalog.ReadRelation(ctx, s.conn, s.db.cfg.Dialect, schemaName, name)
 	if err != nil {
 		return nil, err
+	}
+	if under != s.facts.Session {
+		s.adopt(under)
+		s.db.facts.put(factKey{path: s.key(), schema: schemaName, name: name}, rel, gen)
+		return nil, errSession
 	}
 	s.db.facts.put(key, rel, gen)
 	return rel, nil
 }
 
-// ask is Relation without the memory.
-func (cat *sessionCatalog) ask(ctx context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
-	return dbcatalog.ReadRelation(ctx, cat.s.conn, cat.s.db.cfg.Dialect, schemaName, name)
+// adopt takes in that the session is another one than was known: something changed it that no statement showed.
+func (s *Session) adopt(now dbcatalog.Session) {
+	s.facts.note(sqlplan.ChangesSession)
+	s.facts.Session, s.facts.known = now, true
 }
 
 // Relation describes what a name means on this connection, and notes that it was asked for: see Outdated. nil: there is no such
@@ -137,7 +144,11 @@ func (s *Session) Outdated(ctx context.Context) bool {
 		if !ok {
 			continue
 		}
-		now, err := s.catalog.ask(ctx, k.schema, k.name)
+		now, under, err := dbcatalog.ReadRelation(ctx, s.conn, s.db.cfg.Dialect, k.schema, k.name)
+		if err == nil && under != s.facts.Session {
+			s.adopt(under)
+			return true
+		}
 		if err != nil {
 			return false // the refusal stands: this connection cannot tell more, in a failed transaction for one
 		}

@@ -47,7 +47,6 @@ type sessionFacts struct {
 	dbcatalog.Session
 	reported bool // PostgreSQL: the server tells of each change of the search path
 
-	inTx bool // the front has a transaction open
 	// pending are the effects of statements that a rollback may undo, or that others will see only after a commit.
 	pending sqlplan.Effects
 }
@@ -96,7 +95,7 @@ func (f *sessionFacts) report(path string) {
 }
 
 // errSession asks for the session's facts: a statement that does not need the catalog is planned without them.
-var errSession = errors.New("colseal: session not read yet")
+var errSession = errors.New("colseal: what names mean on this connection changed while the statement was planned: run it again")
 
 // Moment is the generation of the catalog facts, and of the session, for which a plan is right. It is taken before the plan is
 // made: what changes while it is being made, or while the server prepares the statement, makes the plan an old one.
@@ -117,6 +116,13 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 	}
 	if err := s.CheckStrings(ctx, p, query); err != nil {
 		return nil, err
+	}
+	// The analysis resolves all names of a text as they are now. An end of the transaction within it may give them back another
+	// meaning.
+	if p.Statements > 1 && p.Effects&sqlplan.EndsTransaction != 0 && s.facts.pending != 0 && (p.Sealed || len(p.Chunks) > 0) {
+		return nil, &sqlplan.Refusal{Class: sqlplan.ClassSeveral,
+			Reason: "the end of a transaction among several statements, when earlier ones of it may have changed what names mean",
+			Hint:   "send the statements one by one"}
 	}
 	// A plan that seals nothing may depend on the keys, too: it compares cells.
 	if !p.Search || s.db.search == nil {
@@ -228,12 +234,16 @@ func (s *Session) Executed(p *sqlplan.Plan, err error) {
 	if p.Effects == 0 {
 		return
 	}
-	s.facts.note(p.Effects)
-	// A driver that does not tell leaves open whether the statement itself opened a transaction.
-	if s.facts.inTx || s.conn.TxStatus() != 'I' {
-		s.facts.pending |= p.Effects
+	if p.Effects&sqlplan.EndsTransaction != 0 {
+		s.ended()
 	}
-	if p.Effects&sqlplan.ChangesCatalog != 0 {
+	changes := p.Effects &^ sqlplan.EndsTransaction
+	s.facts.note(changes)
+	// A driver that does not tell leaves open whether the statement itself opened a transaction.
+	if s.conn.TxStatus() != 'I' {
+		s.facts.pending |= changes
+	}
+	if changes&sqlplan.ChangesCatalog != 0 {
 		s.db.ForgetCatalog("a statement changed it")
 	}
 }
@@ -250,11 +260,11 @@ func (s *Session) NoteError(err error) {
 	}
 }
 
-// Sync takes in what happened to the session besides the statements that went through here: that a transaction ended which a
-// statement began, and that the search path is another one.
+// Sync takes in what happened to the session besides the statements that went through here: that a transaction ended, and that
+// the search path is another one.
 func (s *Session) Sync() {
 	s.facts.report(s.conn.Parameter("search_path"))
-	if s.facts.pending != 0 && !s.facts.inTx && s.conn.TxStatus() == 'I' {
+	if s.facts.pending != 0 && s.conn.TxStatus() == 'I' {
 		s.EndTx()
 	}
 }
@@ -267,17 +277,19 @@ func (s *Session) WarmTx(ctx context.Context) {
 	}
 }
 
-// BeginTx is called when the front has opened a transaction.
-func (s *Session) BeginTx() { s.facts.inTx = true }
-
 // EndTx is called when no transaction is open any more.
 func (s *Session) EndTx() {
-	s.facts.inTx = false
+	s.ended()
+	s.facts.pending = 0
+}
+
+// ended takes in that a transaction, or a part of it, has ended. The effects of its statements stay pending until the server, or the
+// front, says that none is open: after COMMIT AND CHAIN, or ROLLBACK TO, another one or the rest of it is.
+func (s *Session) ended() {
 	pending := s.facts.pending
 	if pending == 0 {
 		return
 	}
-	s.facts.pending = 0
 	s.facts.note(pending)
 	if pending&sqlplan.ChangesCatalog != 0 {
 		s.db.ForgetCatalog("a transaction that changed it has ended")

@@ -261,8 +261,9 @@ type Utility struct {
 	Renames []Rename
 	// Schemas are the schemas that it renames or drops with what they contain.
 	Schemas []SchemaChange
-	// Catalog, Session: what it may change for later statements.
-	Catalog, Session bool
+	// Catalog, Session: what it may change for later statements. Ends: it may end a transaction,
+	// or go back in it.
+	Catalog, Session, Ends bool
 	// Changes are the relations and columns that a name may mean otherwise for the later
 	// statements of the text. When Bounded is false, any name may.
 	Changes []Change

@@ -114,7 +114,7 @@ const (
 func (a *analysis) run() (*Plan, error) {
 	var effects Effects
 	for i := range a.file.Statements {
-		a.effects = 0
+		a.effects = a.p.effects(a.file.Statements[i].Stmt)
 		if err := a.statement(a.file.Statements[i].Stmt); err != nil {
 			return a.unless(err)
 		}

@@ -49,7 +49,6 @@ func (a *analysis) call(c *sqlparse.Call, sc *scope) (*term, error) {
 		return a.element(c.Args[0], sc, "unnest")
 	}
 	if c.Name == "set_config" {
-		a.effects |= ChangesSession
 		if len(c.Args) > 0 {
 			if k, ok := c.Args[0].(*sqlparse.Const); ok && k.Value == "standard_conforming_strings" {
 				a.forbidden = true

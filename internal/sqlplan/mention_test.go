@@ -61,36 +61,6 @@ func TestPlansWithoutCatalog(t *testing.T) {
 	}
 }
 
-// What may change tables or the session is noticed in texts that name no sealed table, too.
-func TestEffectsOfOtherTexts(t *testing.T) {
-	p := New(schema.Must(schema.Columns("users", schema.Column{Name: "email"})), dialect.Postgres, Options{})
-	for text, want := range map[string]bool{
-		"SELECT 1":                         false,
-		"SELECT * INTO TEMP orders FROM o": true,
-		"WITH x AS (SELECT 1) SELECT * INTO orders FROM x":               true,
-		"INSERT INTO orders VALUES (1)":                                  false,
-		"WITH x AS (INSERT\nINTO orders VALUES (1) RETURNING 1) TABLE x": false,
-		"MERGE INTO orders USING o ON true WHEN MATCHED THEN DELETE":     false,
-		"EXPLAIN SELECT 1": false,
-		"EXPLAIN ANALYZE CREATE TABLE orders AS SELECT 1": true,
-		"EXPLAIN ANALYZE EXECUTE p":                       true,
-		"SELECT set_config('search_path', 'x', false)":    true,
-		"EXECUTE p":                          true,
-		"EXECUTE users":                      true,
-		"CALL p()":                           true,
-		"CALL users()":                       true,
-		"GRANT USAGE ON SCHEMA app TO users": true,
-	} {
-		plan, err := p.Plan(t.Context(), text, nil)
-		if err != nil {
-			t.Fatal(text, err)
-		}
-		if got := plan.Effects == ChangesCatalog|ChangesSession; got != want || !want && plan.Effects != 0 {
-			t.Errorf("%s: effects %d", text, plan.Effects)
-		}
-	}
-}
-
 // SQLite takes a name in double quotes that it does not find for a string.
 func TestBlankHidesWhatMayBeAString(t *testing.T) {
 	s := schema.Must(schema.Columns("users", schema.Column{Name: "email"}))

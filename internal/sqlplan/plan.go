@@ -138,6 +138,11 @@ const (
 	// ChangesSession: the search path or other settings of this connection may
 	// change, now or when the transaction ends.
 	ChangesSession
+	// EndsTransaction: a transaction, or a part of it, may end: what earlier statements
+	// changed may be undone, or be seen by others.
+	EndsTransaction
+	// CallsUnknown: a function is called that is not known to leave the session alone.
+	CallsUnknown
 )
 
 // Text returns what is sent for a text that touches nothing sealed.

@@ -100,7 +100,6 @@ func (a *analysis) tail(s *sqlparse.Select, outs []output, sc *scope) error {
 	if s.Into == nil {
 		return nil
 	}
-	a.effects |= ChangesCatalog
 	a.into = true
 	return a.makes(s.Into, outs, "SELECT INTO")
 }

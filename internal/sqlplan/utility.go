@@ -14,12 +14,6 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 		a.forbidden = true
 		return a.refuseSession(u.Pos(), nil, u.Forbidden, "leave the setting as it is")
 	}
-	if u.Catalog {
-		a.effects |= ChangesCatalog
-	}
-	if u.Session {
-		a.effects |= ChangesSession
-	}
 	if err := a.keyringKept(u); err != nil {
 		return err
 	}

@@ -99,7 +99,8 @@ type catalog struct {
 
 // Relation implements sqlplan.Catalog.
 func (c catalog) Relation(ctx context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
-	return dbcatalog.ReadRelation(ctx, c.q, c.d, schemaName, name)
+	rel, _, err := dbcatalog.ReadRelation(ctx, c.q, c.d, schemaName, name)
+	return rel, err
 }
 
 // explainer makes one Explanation. Its planner is its own, so that explaining leaves no mark

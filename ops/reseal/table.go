@@ -71,7 +71,7 @@ func (r *resealer) findTables(ctx context.Context) ([]*table, error) {
 }
 
 func (r *resealer) findTable(ctx context.Context, t *schema.Table, cols []*schema.Column) (*table, error) {
-	rel, err := dbcatalog.ReadRelation(ctx, r.q, r.db.Dialect, t.Schema, t.Name)
+	rel, _, err := dbcatalog.ReadRelation(ctx, r.q, r.db.Dialect, t.Schema, t.Name)
 	if err != nil {
 		return nil, err
 	}

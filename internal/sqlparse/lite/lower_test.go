@@ -75,7 +75,7 @@ var utilities = []lowering{
 	{`EXPLAIN QUERY PLAN SELECT 1`,
 		`Explain{Stmt:Select{Targets:[{Expr:1}]}}`},
 	{`BEGIN IMMEDIATE; COMMIT; ROLLBACK TO s; SAVEPOINT s; RELEASE s; END;`,
-		`Utility{What:"BEGIN"}; Utility{What:"COMMIT"}; Utility{What:"ROLLBACK" Catalog}; Utility{What:"SAVEPOINT"}; Utility{What:"RELEASE"}; Utility{What:"COMMIT"}`},
+		`Utility{What:"BEGIN"}; Utility{What:"COMMIT" Ends}; Utility{What:"ROLLBACK" Ends}; Utility{What:"SAVEPOINT"}; Utility{What:"RELEASE"}; Utility{What:"COMMIT" Ends}`},
 	{`CREATE TEMP TABLE IF NOT EXISTS App.T (id INTEGER PRIMARY KEY, e TEXT DEFAULT 'x', n DEFAULT (NULL), c AS (lower(e)), o REFERENCES Orgs(id), CHECK (e <> 'y'))`,
 		`Utility{What:"CREATE TABLE" Names:[app.t orgs] Reads Definitions:[{What:"DEFAULT" Table:app.t Column:"e" Expr:"x"} {What:"GENERATED" Table:app.t Column:"c" Expr:Call{Name:"lower" Args:[e]}} {What:"CHECK" Table:app.t Expr:Compare{Op:1 Left:e Right:"y"} Condition Text:"(e <> 'y')"}] Catalog Changes:[{Table:app.t}] Bounded}`},
 	{`CREATE TABLE t AS SELECT ?, email FROM users`,

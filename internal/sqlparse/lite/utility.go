@@ -37,10 +37,9 @@ func (l *lowerer) utility(n ast.Stmt) sqlparse.Stmt {
 	case *ast.BeginStmt:
 		return &sqlparse.Utility{At: at(n), What: "BEGIN"}
 	case *ast.CommitStmt:
-		return &sqlparse.Utility{At: at(n), What: "COMMIT"}
+		return &sqlparse.Utility{At: at(n), What: "COMMIT", Ends: true}
 	case *ast.RollbackStmt:
-		// It undoes changes of tables too.
-		return &sqlparse.Utility{At: at(n), What: "ROLLBACK", Catalog: true}
+		return &sqlparse.Utility{At: at(n), What: "ROLLBACK", Ends: true}
 	case *ast.SavepointStmt:
 		return &sqlparse.Utility{At: at(n), What: "SAVEPOINT"}
 	case *ast.ReleaseStmt:

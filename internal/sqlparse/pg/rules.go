@@ -37,7 +37,7 @@ func init() {
 		"ClusterStmt":            {what: "CLUSTER", reads: true},
 		"VacuumStmt":             {what: "VACUUM or ANALYZE", reads: true},
 		"ReindexStmt":            {what: "REINDEX", reads: true},
-		"CopyStmt":               {what: "COPY", carries: true, more: copyTable},
+		"CopyStmt":               {what: "COPY", session: true, carries: true, more: copyTable},
 
 		// Objects of every kind.
 		"DropStmt":               {what: "DROP", catalog: true, more: drop},
@@ -56,15 +56,15 @@ func init() {
 		"DiscardStmt":        {what: "DISCARD", session: true, catalog: true},
 		"ConstraintsSetStmt": {what: "SET CONSTRAINTS", nameless: true},
 		"CheckPointStmt":     {what: "CHECKPOINT"},
-		"LoadStmt":           {what: "LOAD"},
+		"LoadStmt":           {what: "LOAD", session: true},
 		"NotifyStmt":         {what: "NOTIFY"},
 		"ListenStmt":         {what: "LISTEN"},
 		"UnlistenStmt":       {what: "UNLISTEN"},
 		"PrepareStmt":        {what: "PREPARE", carries: true, reads: true},
-		"ExecuteStmt":        {what: "EXECUTE", catalog: true, session: true, more: execute},
+		"ExecuteStmt":        {what: "EXECUTE", session: true, more: execute},
 		"DeallocateStmt":     {what: "DEALLOCATE"},
 		"DeclareCursorStmt":  {what: "DECLARE CURSOR", carries: true, reads: true},
-		"FetchStmt":          {what: "FETCH or MOVE"},
+		"FetchStmt":          {what: "FETCH or MOVE", session: true},
 		"ClosePortalStmt":    {what: "CLOSE"},
 
 		// Programs, which may do anything.

@@ -13,9 +13,10 @@ func transaction(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
 	u.What = strings.ReplaceAll(strings.TrimPrefix(t.Kind.String(), "TRANS_STMT_"), "_", " ")
 	switch t.Kind {
 	case ast.TransactionStmtKind_TRANS_STMT_COMMIT, ast.TransactionStmtKind_TRANS_STMT_ROLLBACK,
-		ast.TransactionStmtKind_TRANS_STMT_ROLLBACK_TO, ast.TransactionStmtKind_TRANS_STMT_PREPARE,
-		ast.TransactionStmtKind_TRANS_STMT_COMMIT_PREPARED, ast.TransactionStmtKind_TRANS_STMT_ROLLBACK_PREPARED:
-		u.Catalog, u.Session = true, true
+		ast.TransactionStmtKind_TRANS_STMT_ROLLBACK_TO, ast.TransactionStmtKind_TRANS_STMT_PREPARE:
+		u.Ends = true
+	case ast.TransactionStmtKind_TRANS_STMT_COMMIT_PREPARED, ast.TransactionStmtKind_TRANS_STMT_ROLLBACK_PREPARED:
+		u.Catalog = true
 	}
 }
 

@@ -1,0 +1,86 @@
+package sqlplan
+
+import (
+	_ "embed"
+	"strings"
+	"sync"
+
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sqlparse"
+)
+
+// What is known of a session is believed only after statements that are proven to leave it alone: they were parsed, they are of a
+// kind that changes nothing, and every function in them is known to be harmless. Whatever else a statement is, the session's facts
+// are read again before the next one that names a registered table. Functions that triggers, views, operators and defaults call are
+// beyond a text: what they do to a session makes a fact stale, and names are sent with their schema (see qualify) for that.
+
+// effectsOf returns the effects of a text that names no registered table.
+func (p *Planner) effectsOf(sql string) Effects {
+	file, err := p.parse(sql)
+	if err != nil {
+		return ChangesCatalog | ChangesSession
+	}
+	var e Effects
+	for i := range file.Statements {
+		e |= p.effects(file.Statements[i].Stmt)
+	}
+	return e
+}
+
+// effects returns the effects of one statement.
+func (p *Planner) effects(stmt sqlparse.Stmt) Effects {
+	var e Effects
+	sqlparse.Inspect(stmt, func(node any) bool {
+		switch n := node.(type) {
+		case *sqlparse.Utility:
+			if n.Catalog {
+				e |= ChangesCatalog
+			}
+			if n.Session {
+				e |= ChangesSession
+			}
+			if n.Ends {
+				e |= EndsTransaction
+			}
+		case *sqlparse.Select:
+			if n.Into != nil {
+				e |= ChangesCatalog
+			}
+		case *sqlparse.Update:
+			if n.Table != nil && p.fold(n.Table.Name) == "pg_settings" { // which sets what is updated
+				e |= ChangesSession
+			}
+		case *sqlparse.Call:
+			switch {
+			case p.dialect != dialect.SQLite && n.Name == "set_config":
+				e |= ChangesSession
+			case !p.harmless(n):
+				e |= CallsUnknown
+			}
+		}
+		return true
+	})
+	return e
+}
+
+//go:embed functions.txt
+var functionsText string
+
+var harmlessFunctions = sync.OnceValue(func() map[string]bool {
+	m := map[string]bool{}
+	for line := range strings.Lines(functionsText) {
+		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "#") {
+			m[line] = true
+		}
+	}
+	return m
+})
+
+// harmless reports whether a function is known to leave the session alone. A function of the program's that has the name of one of
+// the server's is taken for that one.
+func (p *Planner) harmless(c *sqlparse.Call) bool {
+	if p.dialect == dialect.SQLite {
+		return !strings.EqualFold(c.Name, "load_extension")
+	}
+	return harmlessFunctions()[c.Name] || strings.HasPrefix(c.Name, "st_")
+}
