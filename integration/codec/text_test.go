@@ -60,7 +60,7 @@ func momentText(r *rand.Rand) string {
 	return s + pick("", "", "", " BC", " AD", " ")
 }
 
-func text(r *rand.Rand, kind codec.Kind) string {
+func textOf(r *rand.Rand, kind codec.Kind) string {
 	words, ok := alphabets[kind]
 	if !ok {
 		if r.IntN(20) == 0 {
@@ -118,8 +118,8 @@ func read(session codec.Session, kind codec.Kind, s string) (string, error) {
 	return fmt.Sprint(v), nil
 }
 
-// same compares a text of the oracle's with one of read's.
-func same(kind codec.Kind, server, ours string) bool {
+// agree compares a text of the oracle's with one of read's.
+func agree(kind codec.Kind, server, ours string) bool {
 	switch kind {
 	case codec.KindFloat:
 		a, err1 := strconv.ParseFloat(server, 64)
@@ -163,13 +163,13 @@ func TestTexts(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, uint64(kind)))
 			texts := make([]string, 3000)
 			for i := range texts {
-				texts[i] = text(r, kind)
+				texts[i] = textOf(r, kind)
 			}
 			accepted, written := 0, 0
 			for i, server := range oracle(t, conn, kind, texts) {
 				ours, err := read(session, kind, texts[i])
 				switch {
-				case err == nil && (server == nil || !same(kind, *server, ours)):
+				case err == nil && (server == nil || !agree(kind, *server, ours)):
 					t.Errorf("%s %q: codec reads %q, PostgreSQL %v", kind, texts[i], ours, show(server))
 				case err == nil:
 					accepted++
@@ -177,7 +177,7 @@ func TestTexts(t *testing.T) {
 				if server == nil || beyond(kind, *server) {
 					continue
 				}
-				if ours, err := read(session, kind, *server); err != nil || !same(kind, *server, ours) {
+				if ours, err := read(session, kind, *server); err != nil || !agree(kind, *server, ours) {
 					t.Errorf("%s: PostgreSQL writes %q, which codec reads as %q, %v", kind, *server, ours, err)
 				}
 				written++

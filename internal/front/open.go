@@ -30,6 +30,7 @@ type Opener struct {
 	// private: the driver below gives its []byte away, so that a cell may be opened in
 	// its own memory.
 	private bool
+	texts   codec.Session // what a plaintext means, if it is let through
 
 	key    *codec.Key // opens the cells with its header, which has the tag of col
 	col    *schema.Column
@@ -42,6 +43,9 @@ func (s *Session) NewOpener(index int, name string, res sqlplan.Result, private 
 	o := Opener{db: s.db, index: index, name: name, cols: res.Columns, array: res.Array, private: private}
 	for _, col := range o.cols {
 		o.tags = append(o.tags, col.Tag())
+	}
+	if s.db.cfg.AllowPlaintext && o.Kind() == schema.Time {
+		o.texts = s.texts()
 	}
 	return o
 }
@@ -167,7 +171,7 @@ func (o *Opener) notSealed(ctx context.Context, v any, err error) (any, error) {
 		return nil, err
 	}
 	// By way of the encoding, so that the caller gets the declared kind's Go type.
-	enc, encErr := codec.AppendValue(nil, o.Kind(), codec.SuiteRandomized, v)
+	enc, encErr := o.texts.AppendValue(nil, o.Kind(), codec.SuiteRandomized, v)
 	if encErr != nil {
 		return nil, errors.Join(err, encErr)
 	}

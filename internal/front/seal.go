@@ -158,7 +158,11 @@ func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 		more := max(v.expected-len(v.cells), 1)
 		v.block = slices.Grow(v.block, min(max(more*(size+16), start), max(size, maxBlock)))
 	}
-	block, err := codec.Session{}.AppendUnsealed(v.block, col.Suite(), col.Kind, value)
+	var texts codec.Session
+	if col.Kind == schema.Time {
+		texts = v.s.texts()
+	}
+	block, err := texts.AppendUnsealed(v.block, col.Suite(), col.Kind, value)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ type Session struct {
 	catalog sessionCatalog
 	facts   sessionFacts
 	memory  memory
+	zone    zone // the last one that was asked for
 }
 
 // sessionFacts are what is known of a session.

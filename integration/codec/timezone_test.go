@@ -1,0 +1,103 @@
+package codec
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/kms/localkms"
+	"github.com/colseal/colseal/schema"
+)
+
+// TestTimeZone: the text of an instant without a zone is sealed as what it is in a plain column at that moment, in every way in which a
+// session's TimeZone changes. Where this program does not know the zone, it is refused.
+func TestTimeZone(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		if _, err := pg.Admin.Exec("CREATE TABLE visits (id int PRIMARY KEY, at bytea, plain timestamptz)"); err != nil {
+			t.Fatal(err)
+		}
+		kek, err := localkms.Open(filepath.Join(t.TempDir(), "kek"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+			t.Run(mode.String(), func(t *testing.T) {
+				cfg, err := pgx.ParseConfig(pg.DSN())
+				if err != nil {
+					t.Fatal(err)
+				}
+				cfg.DefaultQueryExecMode = mode
+				cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{KMS: kek, AutoCreateKeyTable: true,
+					Schema: schema.Must(schema.Columns("visits", schema.Column{Name: "at", Kind: schema.Time, Mode: schema.Deterministic}))})
+				if err != nil {
+					t.Fatal(err)
+				}
+				db := sql.OpenDB(cn)
+				defer func() {
+					if err := db.Close(); err != nil {
+						t.Error(err)
+					}
+				}()
+				conn, err := db.Conn(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = conn.Close() }()
+				exec := func(query string) {
+					t.Helper()
+					if _, err := conn.ExecContext(t.Context(), query); err != nil {
+						t.Fatalf("%s: %v", query, err)
+					}
+				}
+				same(t, conn, "as the server has it")
+				for _, setting := range []string{"Asia/Tokyo", "America/New_York", "europe/berlin", "UTC"} {
+					exec("SET TIME ZONE '" + setting + "'")
+					same(t, conn, setting)
+				}
+				exec("SELECT set_config('TimeZone', 'Asia/Kolkata', false)")
+				same(t, conn, "by a function")
+				exec("BEGIN")
+				exec("SET LOCAL TimeZone = 'Asia/Tokyo'")
+				same(t, conn, "in a transaction")
+				exec("ROLLBACK")
+				same(t, conn, "after it")
+				exec("SET TIME ZONE INTERVAL '+09:30' HOUR TO MINUTE")
+				if err := insert(t.Context(), conn); !errors.Is(err, driver.ErrValue) {
+					t.Errorf("in a zone without a name: %v", err)
+				}
+			})
+		}
+	})
+}
+
+const text = "2024-07-01 12:00"
+
+func insert(ctx context.Context, conn *sql.Conn) error {
+	if _, err := conn.ExecContext(ctx, "DELETE FROM visits"); err != nil {
+		return err
+	}
+	_, err := conn.ExecContext(ctx, "INSERT INTO visits (id, at, plain) VALUES (1, $1, $2)", text, text)
+	return err
+}
+
+func same(t *testing.T, conn *sql.Conn, what string) {
+	t.Helper()
+	if err := insert(t.Context(), conn); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	var at, plain time.Time
+	if err := conn.QueryRowContext(t.Context(), "SELECT at, plain FROM visits WHERE at = $1", text).Scan(&at, &plain); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if !at.Equal(plain) || at.Location() != plain.Location() {
+		t.Errorf("%s: sealed as %v, and plain it is %v", what, at, plain)
+	}
+}
