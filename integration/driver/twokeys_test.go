@@ -45,11 +45,11 @@ func TestSQLiteTwoSearchKeys(t *testing.T) {
 	if _, err := admin.Rotate(t.Context(), keyring.PurposeSearch, ""); err != nil {
 		t.Fatal(err)
 	}
-	exec(raw, "UPDATE colseal_keys SET seals_from = '2001-01-01T00:00:00.000Z' WHERE purpose = 'search' AND epoch = 2")
+	exec(raw, "UPDATE colseal_keys SET seals_from = '2001-01-01T02:00:00.000Z', created_at = '2001-01-01T00:00:00.000Z' WHERE purpose = 'search' AND epoch = 2")
 	second := open()
 	exec(second, "UPDATE users SET email='a' WHERE id=4")
 	exec(second, "UPDATE users SET email=? WHERE email=? AND id=2", "b", "b")
-	exec(raw, "UPDATE colseal_keys SET seals_from = '2999-01-01T00:00:00.000Z' WHERE purpose = 'search' AND epoch = 2")
+	exec(raw, "UPDATE colseal_keys SET seals_from = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+1 day') WHERE purpose = 'search' AND epoch = 2")
 
 	var cells int
 	if err := raw.QueryRow("SELECT count(DISTINCT email) FROM users").Scan(&cells); err != nil || cells != 3 {

@@ -47,7 +47,7 @@ func (w *world) newest(t *testing.T, purpose keyring.Purpose, scope string) keyr
 // settle lets the time pass that a search key needs. No program may be running that has not read the keyring since.
 func (w *world) settle(t *testing.T) {
 	t.Helper()
-	w.exec(t, "UPDATE colseal_keys SET seals_from = seals_from - interval '1 day' WHERE purpose = 'search'")
+	w.exec(t, "UPDATE colseal_keys SET seals_from = seals_from - interval '1 day', created_at = created_at - interval '1 day' WHERE purpose = 'search'")
 }
 
 // TestLifeOfKeys goes through all that docs/keys.md tells, by one operator, with a program before and after each step.
@@ -87,7 +87,7 @@ func TestLifeOfKeys(t *testing.T) {
 		if _, err := a.Retire(ctx, old.ID, ""); !errors.Is(err, keyring.ErrKeyInUse) {
 			t.Fatalf("retired: %v", err)
 		}
-		w.exec(t, "UPDATE colseal_keys SET seals_from = now() WHERE key_id = $1", int64(next.ID))
+		w.exec(t, "UPDATE colseal_keys SET seals_from = now(), created_at = now() - interval '2 hours' WHERE key_id = $1", int64(next.ID))
 		step("retired revoked active", "searched active")
 		if _, err := a.Retire(ctx, old.ID, ""); !errors.Is(err, keyring.ErrKeyInUse) {
 			t.Fatalf("retired: %v", err)

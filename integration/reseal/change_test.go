@@ -42,7 +42,7 @@ func TestChangeUnderLoad(t *testing.T) {
 		}
 		// The programs of this test know a change sooner than those that Rotate reckons with.
 		sealsFrom := func(from string) {
-			mustExec(t, pg.Admin, "UPDATE colseal_keys SET seals_from = clock_timestamp() + $1::interval WHERE key_id = $2", from, int64(next.ID))
+			mustExec(t, pg.Admin, "UPDATE colseal_keys SET seals_from = clock_timestamp() + $1::interval, created_at = clock_timestamp() + $1::interval - interval '2 hours' WHERE key_id = $2", from, int64(next.ID))
 		}
 		sealsFrom("10 minutes")
 		l.during("with two keys, of which the old one seals", func(db *sql.DB) bool { return errors.Is(l.group(db), driver.ErrRefused) })

@@ -73,7 +73,7 @@ func (p *twoKeys) rotate(t *testing.T) {
 // sealsFrom sets when the second search key begins to seal.
 func (p *twoKeys) sealsFrom(t *testing.T, admin *sql.DB, when string) {
 	t.Helper()
-	exec(t, admin, "UPDATE colseal_keys SET seals_from = "+when+" WHERE purpose = 'search' AND epoch = 2")
+	exec(t, admin, "UPDATE colseal_keys SET seals_from = "+when+", created_at = "+when+" - interval '2 hours' WHERE purpose = 'search' AND epoch = 2")
 }
 
 // reseal writes the values of the rows with even ids, which first reads, again. target is
