@@ -41,11 +41,11 @@ func adviseCache(w io.Writer, cfg sim.Config, hitRate, cost float64) error {
 		}
 		return results[0], nil
 	}
+	cfg.Budget = 1_000_000 // there are some twenty trials
 	var shorter, last *sim.Result
 	for _, age := range adviseAges {
 		c := cfg
 		c.Cache.MaxAge, c.Cache.MaxEntries = age, cfg.Scopes*(cfg.Epochs+2) // room for all
-		c.Warmup = max(cfg.Warmup, age)
 		var err error
 		if last, err = try(c); err != nil {
 			return err
@@ -96,7 +96,7 @@ func tooLittle(shorter, fewer *sim.Result) table.Table {
 // than the noise of a simulation.
 func fewest(best *sim.Result, try trial, meets func(*sim.Result) bool) (fit, fewer *sim.Result, err error) {
 	fails, fits := 0, best.Config.Cache.MaxEntries
-	if most := int(best.LiveMax); most > 0 && most < fits {
+	if most := best.LiveMax; most > 0 && most < fits {
 		fits = most // more was never held
 	}
 	for fits-fails > 1 {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/colseal/colseal/bench/internal/sim"
 	"github.com/colseal/colseal/bench/internal/table"
-	"github.com/colseal/colseal/bench/internal/world"
 )
 
 // cacheOptions are the flags of the cache command beyond the configuration's own.
@@ -32,8 +31,9 @@ func cacheCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cache",
 		Short: "Simulate the key cache: hit rate, KMS requests and their price, latency",
-		Long: `Runs the real key cache on a virtual clock, against a modelled workload, keyring and
-KMS. Without --sweep or --advise it simulates one configuration.
+		Long: `Simulates the key cache under a modelled workload, with a keyring and KMS. Without --sweep
+or --advise it simulates one configuration, in some seconds. Where a month has too many
+misses and renewals for that, a part of it is simulated and stands for the whole.
 
 --sweep prints tables: a month, cache sizes, workloads, MaxAge, an outage.
 --advise finds the smallest settings that meet --hit-rate or --cost for the workload.
@@ -81,6 +81,7 @@ func describe(r *sim.Result) table.Table {
 			days(c.Duration), c.Processes, c.Scopes, c.Cache.MaxEntries, short(c.Cache.MaxAge), days(c.Cache.RotateEvery)),
 		Columns: []string{"what", "value"},
 	}
+	t.Add("share of the time that was simulated, for the whole", fmt.Sprintf("%.3g %%", 100*r.Simulated))
 	t.Add("lookups", r.Ops)
 	t.Add("hit rate", percent(r.HitRate))
 	t.Add("lookups that waited", fmt.Sprintf("%d, half of them longer than %s", r.Waited, millis(r.Wait)))
@@ -90,7 +91,7 @@ func describe(r *sim.Result) table.Table {
 	t.Add("KMS requests per million lookups", fmt.Sprintf("%.0f", r.KMSPerMillion))
 	t.Add("KMS requests per month", fmt.Sprintf("%.0f", r.KMSPerMonth))
 	t.Add("their price per month", fmt.Sprintf("%.2f (at %v for 10,000)", r.CostPerMonth, c.Price))
-	t.Add("keys live in a process, median / most", fmt.Sprintf("%.0f / %.0f", r.Live, r.LiveMax))
+	t.Add("keys live in a process, median / most", fmt.Sprintf("%d / %d", r.Live, r.LiveMax))
 	t.Add("data keys in the keyring", r.Keys)
 	t.Add("renewed in the background / evicted / rotated", fmt.Sprintf("%d / %d / %d", r.Refreshes, r.Evictions, r.Rotations))
 	t.Add("served past MaxAge in an outage", r.StaleHits)
@@ -200,19 +201,19 @@ func (o *cacheOptions) complete(cfg *sim.Config) error {
 	return cfg.Check()
 }
 
-func parseOutage(text string) (world.Outage, error) {
+func parseOutage(text string) (sim.Outage, error) {
 	parts := strings.Split(text, ",")
 	bad := fmt.Errorf("outage %q: want start,length or start,length,hang, such as 10h,45m", text)
 	if len(parts) < 2 || len(parts) > 3 || len(parts) == 3 && parts[2] != "hang" {
-		return world.Outage{}, bad
+		return sim.Outage{}, bad
 	}
 	start, err := time.ParseDuration(parts[0])
 	if err != nil {
-		return world.Outage{}, bad
+		return sim.Outage{}, bad
 	}
 	length, err := time.ParseDuration(parts[1])
 	if err != nil {
-		return world.Outage{}, bad
+		return sim.Outage{}, bad
 	}
-	return world.Outage{Start: start, For: length, Hang: len(parts) == 3}, nil
+	return sim.Outage{Start: start, For: length, Hang: len(parts) == 3}, nil
 }

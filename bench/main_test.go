@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/bench/internal/sim"
-	"github.com/colseal/colseal/bench/internal/world"
 )
 
 // A bar is drawn on terminals only.
@@ -41,7 +40,7 @@ func TestShort(t *testing.T) {
 
 func TestParseOutage(t *testing.T) {
 	got, err := parseOutage("10h,45m,hang")
-	if want := (world.Outage{Start: 10 * time.Hour, For: 45 * time.Minute, Hang: true}); err != nil || got != want {
+	if want := (sim.Outage{Start: 10 * time.Hour, For: 45 * time.Minute, Hang: true}); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	for _, bad := range []string{"", "1h", "x,1h", "1h,x", "1h,1h,slow", "1h,1h,hang,1"} {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/colseal/colseal/bench/internal/sim"
 	"github.com/colseal/colseal/bench/internal/table"
-	"github.com/colseal/colseal/bench/internal/world"
 )
 
 // A sweep is a table of simulations that differ in one or two settings.
@@ -43,7 +42,7 @@ func sweepCache(w io.Writer) error {
 		for i, r := range results {
 			s.Add(s.names[i], percent(r.HitRate), fmt.Sprintf("%.0f", r.KMSPerMillion), fmt.Sprintf("%.0f", r.KMSPerMonth),
 				fmt.Sprintf("$%.2f", r.CostPerMonth), millis(r.P50), millis(r.P99), millis(r.P999), millis(r.Max),
-				percent(float64(r.Failed)/float64(max(r.Ops, 1))), fmt.Sprintf("%.0f", r.Live), r.Rotations)
+				percent(float64(r.Failed)/float64(max(r.Ops, 1))), r.Live, r.Rotations)
 		}
 		if err := s.Print(w); err != nil {
 			return err
@@ -131,7 +130,7 @@ func sweepMaxAge() sweep {
 	for _, n := range []int{1, 4, 16} {
 		for _, age := range []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour, 4 * time.Hour, 12 * time.Hour} {
 			cfg.Processes, cfg.Rate, cfg.Cache.MaxAge = n, 20, age
-			cfg.Duration, cfg.Warmup = 2*time.Hour+4*age, 20*time.Minute+age
+			cfg.Duration = 30 * 24 * time.Hour
 			s.add(fmt.Sprintf("%d, %s", n, short(age)), cfg)
 		}
 	}
@@ -142,7 +141,7 @@ func sweepMaxAge() sweep {
 // than the others.
 func sweepOutage() sweep {
 	cfg := sim.Defaults()
-	cfg.Duration, cfg.Outages = 2*time.Hour, []world.Outage{{Start: 30 * time.Minute, For: 45 * time.Minute}}
+	cfg.Duration, cfg.Outages = 2*time.Hour, []sim.Outage{{Start: 30 * time.Minute, For: 45 * time.Minute}}
 	s := sweep{Table: table.Table{Columns: []string{"MaxStale"}, Title: "Two hours with KMS away from minute 30 to 75, MaxAge 10m"}}
 	for _, stale := range []time.Duration{-1, 20 * time.Minute, time.Hour} {
 		name := "none"

@@ -2,137 +2,117 @@ package sim
 
 import (
 	"math"
-	"math/rand/v2"
-	"sync/atomic"
 	"time"
 )
 
-// An alias draws from a discrete distribution in constant time (Walker, Vose).
-type alias struct {
-	keep  []float64
-	other []int
+// zipf returns the shares of n ranks, the k-th in proportion to k^-s.
+func zipf(n int, s float64) []float64 {
+	shares, sum := make([]float64, n), 0.0
+	for i := range shares {
+		shares[i] = math.Pow(float64(i+1), -s)
+		sum += shares[i]
+	}
+	for i := range shares {
+		shares[i] /= sum
+	}
+	return shares
 }
 
-// zipf returns the distribution over n ranks, the k-th in proportion to k^-s.
-func zipf(n int, s float64) *alias {
-	weights, sum := make([]float64, n), 0.0
-	for i := range weights {
-		weights[i] = math.Pow(float64(i+1), -s)
-		sum += weights[i]
+// readRate is how often a second one process opens a cell of a key, bursts apart.
+func (r *run) readRate(key int) float64 {
+	if len(r.cfg.Trace) > 0 {
+		return 0
 	}
-	a := &alias{keep: make([]float64, n), other: make([]int, n)}
-	var small, large []int
-	for i := range weights {
-		weights[i] *= float64(n) / sum
-		if weights[i] < 1 {
-			small = append(small, i)
-		} else {
-			large = append(large, i)
-		}
-	}
-	for len(small) > 0 && len(large) > 0 {
-		s, l := small[len(small)-1], large[len(large)-1]
-		small = small[:len(small)-1]
-		a.keep[s], a.other[s] = weights[s], l
-		if weights[l] -= 1 - weights[s]; weights[l] < 1 {
-			large = large[:len(large)-1]
-			small = append(small, l)
-		}
-	}
-	for _, i := range append(small, large...) {
-		a.keep[i], a.other[i] = 1, i
-	}
-	return a
-}
-
-func (a *alias) draw(r *rand.Rand) int {
-	i := r.IntN(len(a.keep))
-	if r.Float64() < a.keep[i] {
-		return i
-	}
-	return a.other[i]
-}
-
-// keys are the data keys that there are to open cells of, by scope: newest last.
-// Rotation adds to them while the workload draws.
-type keys struct {
-	index map[string]int
-	of    []atomic.Pointer[[]uint32]
-}
-
-func newKeys(names []string) *keys {
-	k := &keys{index: make(map[string]int, len(names)), of: make([]atomic.Pointer[[]uint32], len(names))}
-	for i, n := range names {
-		k.index[n] = i
-	}
-	return k
-}
-
-// add is called by the keyring, which sees to it that it is not called twice at once.
-func (k *keys) add(scope string, id uint32) {
-	p := &k.of[k.index[scope]]
-	var next []uint32
-	if old := p.Load(); old != nil {
-		next = append(next, *old...)
-	}
-	next = append(next, id)
-	p.Store(&next)
-}
-
-// all returns every key there is.
-func (k *keys) all() []uint32 {
-	var ids []uint32
-	for i := range k.of {
-		ids = append(ids, *k.of[i].Load()...)
-	}
-	return ids
-}
-
-// An op is one operation: sealing in a scope, or opening a cell of a key.
-type op struct {
-	at    time.Duration // since the run began
-	write bool
-	scope int
-	key   uint32
-}
-
-// A source yields operations in the order of time; false when there are no more.
-type source func() (op, bool)
-
-// random is the workload of the configuration, for one process.
-func (c *Config) random(r *rand.Rand, popularity *alias, keys *keys) source {
-	at, rate := time.Duration(0), c.Rate/float64(c.Processes)
-	return func() (op, bool) {
-		now := rate
-		if c.BurstFactor > 0 && c.BurstEvery > 0 && at%c.BurstEvery < c.BurstFor {
-			now *= c.BurstFactor
-		}
-		at += time.Duration(r.ExpFloat64() / now * float64(time.Second))
-		o := op{at: at, scope: popularity.draw(r)}
-		if o.write = r.Float64() < c.Writes; !o.write {
-			ids := *keys.of[o.scope].Load()
-			newest := len(ids) - 1
-			if newest > 0 && r.Float64() < c.Old {
-				newest = r.IntN(newest)
-			}
-			o.key = ids[newest]
-		}
-		return o, at < c.Warmup+c.Duration
+	scope := r.keys[key].scope
+	rate := r.cfg.Rate / float64(r.cfg.Processes) * (1 - r.cfg.Writes) * r.shares[scope]
+	switch older := len(r.scopes[scope]) - 1; {
+	case older == 0:
+		return rate
+	case key == r.newest(scope):
+		return rate * (1 - r.cfg.Old)
+	default:
+		return rate * r.cfg.Old / float64(older)
 	}
 }
 
-// replay is one process's part of the trace: each access falls to one process, and
-// the trace begins again when it is over.
-func (c *Config) replay(process int, keys *keys) source {
-	length := c.Trace[len(c.Trace)-1].At + time.Duration(float64(time.Second)/c.Rate)
+// writeRate is how often a second one process seals for a tenant, bursts apart.
+func (r *run) writeRate(scope int) float64 {
+	if len(r.cfg.Trace) > 0 {
+		return 0
+	}
+	return r.cfg.Rate / float64(r.cfg.Processes) * r.cfg.Writes * r.shares[scope]
+}
+
+// load returns the seconds that have passed by a time, where a second of a burst counts as
+// many times as the burst has the rate. Lookups come evenly by it.
+func (r *run) load(at time.Duration) float64 {
+	c := r.cfg
+	if c.BurstEvery <= 0 || c.BurstFactor <= 0 {
+		return at.Seconds()
+	}
+	bursts := at/c.BurstEvery*c.BurstFor + min(at%c.BurstEvery, c.BurstFor)
+	return at.Seconds() + (c.BurstFactor-1)*bursts.Seconds()
+}
+
+// nextLookup draws when the next lookup of a rate comes after now, or after from if that is later.
+func (r *run) nextLookup(from time.Duration, rate float64) time.Duration {
+	c := r.cfg
+	from = max(from, r.now)
+	wait := r.random.ExpFloat64() / rate
+	if c.BurstEvery <= 0 || c.BurstFactor <= 0 {
+		return from + time.Duration(min(wait, maxWait)*float64(time.Second))
+	}
+	period := r.load(c.BurstEvery)
+	periods, rest := math.Modf((r.load(from) + min(wait, maxWait)) / period)
+	rest *= period
+	if burst := c.BurstFor.Seconds() * c.BurstFactor; rest < burst {
+		rest /= c.BurstFactor
+	} else {
+		rest += c.BurstFor.Seconds() - burst
+	}
+	return max(from, time.Duration(periods)*c.BurstEvery+time.Duration(rest*float64(time.Second)))
+}
+
+// maxWait keeps times within a Duration: some ten years, in seconds.
+const maxWait = 3e8
+
+// A source yields lookups in the order of time; false when there are no more.
+type source func() (Access, bool)
+
+// replay is one process's part of the trace: each access falls to one process, and the trace
+// begins again when it is over.
+func (c *Config) replay(process int) source {
+	length := c.traceLength()
 	i, lap := process, time.Duration(0)
-	return func() (op, bool) {
+	return func() (Access, bool) {
 		for i >= len(c.Trace) {
 			i, lap = i-len(c.Trace), lap+length
 		}
 		a := c.Trace[i]
 		i += c.Processes
-		o := op{at: lap + a.At, scope: a.Key, key: (*keys.of[a.Key].Load())[0]}
-		return o, o.at < c.Warmup+c.Duration
+		a.At += lap
+		return a, true
 	}
+}
+
+func (c *Config) traceLength() time.Duration {
+	if len(c.Trace) == 0 {
+		return 0
+	}
+	return c.Trace[len(c.Trace)-1].At + time.Duration(float64(time.Second)/c.Rate)
+}
+
+// lapse returns by how much time must lapse if so much of it can be simulated. Bursts, scans
+// and traces are simulated whole.
+func (c *Config) lapse(parts []part, affords time.Duration) float64 {
+	var total time.Duration
+	for _, p := range parts {
+		if !p.outage {
+			total += p.length
+		}
+	}
+	if period := max(c.BurstEvery, c.ScanEvery, c.traceLength()); period > 0 {
+		affords = (affords/period + 1) * period
+	}
+	return max(1, float64(total)/float64(max(affords, 1)))
 }
