@@ -86,7 +86,7 @@ func sweepEntries() (sizes int, s sweep) {
 		for _, n := range []int{16, 32, 64, 128, 256, 512, 1024} {
 			cfg := sim.Defaults()
 			cfg.Processes, cfg.Scopes, cfg.Epochs, cfg.Writes = 1, 1000, 1, 0
-			cfg.Duration, cfg.Zipf, cfg.Cache.MaxEntries = time.Hour, exponent, n
+			cfg.Duration, cfg.Zipf, cfg.Cache.MaxEntries = 6*time.Hour, exponent, n
 			name := "uniform"
 			if exponent > 0 {
 				name = fmt.Sprintf("Zipf %v", exponent)
@@ -104,7 +104,7 @@ func sweepEntries() (sizes int, s sweep) {
 func sweepWorkloads() sweep {
 	base := sim.Defaults()
 	base.Processes, base.Scopes, base.Epochs = 1, 1000, 1
-	base.Duration, base.Cache.MaxEntries = 2*time.Hour, 256
+	base.Duration, base.Cache.MaxEntries = 12*time.Hour, 256
 	s := sweep{Table: table.Table{Columns: []string{"workload"},
 		Title: fmt.Sprintf("Workloads: 1 process, 1,000 tenants with one data key each, %v lookups/s, MaxEntries %d, MaxAge %s",
 			base.Rate, base.Cache.MaxEntries, short(base.Cache.MaxAge)),
@@ -130,7 +130,6 @@ func sweepMaxAge() sweep {
 	for _, n := range []int{1, 4, 16} {
 		for _, age := range []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour, 4 * time.Hour, 12 * time.Hour} {
 			cfg.Processes, cfg.Rate, cfg.Cache.MaxAge = n, 20, age
-			cfg.Duration = 30 * 24 * time.Hour
 			s.add(fmt.Sprintf("%d, %s", n, short(age)), cfg)
 		}
 	}
