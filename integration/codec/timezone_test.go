@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/driver"
@@ -100,4 +102,61 @@ func same(t *testing.T, conn *sql.Conn, what string) {
 	if !at.Equal(plain) || at.Location() != plain.Location() {
 		t.Errorf("%s: sealed as %v, and plain it is %v", what, at, plain)
 	}
+}
+
+// TestPgtype: pgtype's dates and times go in and come out, infinite ones too, as through plain columns.
+func TestPgtype(t *testing.T) {
+	type moments struct {
+		D  pgtype.Date        `db:"d" seal:"deterministic"`
+		TS pgtype.Timestamp   `db:"ts" seal:"deterministic"`
+		TZ pgtype.Timestamptz `db:"tz" seal:"deterministic"`
+	}
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		for _, statement := range []string{"CREATE TABLE moments (id int PRIMARY KEY, d bytea, ts bytea, tz bytea)", "CREATE TABLE twins (id int PRIMARY KEY, d date, ts timestamp, tz timestamptz)"} {
+			if _, err := pg.Admin.Exec(statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		kek, err := localkms.Open(filepath.Join(t.TempDir(), "kek"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := pgx.ParseConfig(pg.DSN())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{KMS: kek, AutoCreateKeyTable: true, Schema: schema.Must(schema.Model("moments", moments{}))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		db := sql.OpenDB(cn)
+		defer func() {
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		at := time.Date(1984, 3, 9, 23, 30, 0, 123456789, time.FixedZone("", -5*3600))
+		for i, m := range []moments{
+			{pgtype.Date{Time: at, Valid: true}, pgtype.Timestamp{Time: at, Valid: true}, pgtype.Timestamptz{Time: at, Valid: true}},
+			{pgtype.Date{InfinityModifier: pgtype.Infinity, Valid: true}, pgtype.Timestamp{InfinityModifier: pgtype.NegativeInfinity, Valid: true}, pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}},
+			{},
+		} {
+			var got, want moments
+			for table, to := range map[string]*moments{"moments": &got, "twins": &want} {
+				if _, err := db.Exec("INSERT INTO "+table+" (id, d, ts, tz) VALUES ($1, $2, $3, $4)", i, m.D, m.TS, m.TZ); err != nil {
+					t.Fatalf("%s %v: %v", table, m, err)
+				}
+				if err := db.QueryRow("SELECT d, ts, tz FROM "+table+" WHERE id = $1", i).Scan(&to.D, &to.TS, &to.TZ); err != nil {
+					t.Fatalf("%s %v: %v", table, m, err)
+				}
+				n := 0
+				if err := db.QueryRow("SELECT count(*) FROM "+table+" WHERE d = $1 AND ts = $2 AND tz = $3", m.D, m.TS, m.TZ).Scan(&n); err != nil || (n == 1) != m.D.Valid {
+					t.Errorf("%s: found %d of %v, %v", table, n, m, err)
+				}
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%v comes back as %v, from a plain table as %v", m, got, want)
+			}
+		}
+	})
 }
