@@ -9,7 +9,7 @@ import (
 // key's suite; nil and empty are the same here and are sealed. It may overlap dst's spare capacity. Seal allocates only if dst lacks
 // capacity for the cell, which is [Suite.Overhead] longer than the encoding.
 //
-// The error is ErrValue: no such kind, or longer than MaxPlaintext.
+// The error is ErrValue: no such kind, or longer than maxPlaintext.
 func (k *Key) Seal(dst []byte, kind Kind, encoding []byte) ([]byte, error) {
 	if err := checkSeal(kind, len(encoding)); err != nil {
 		return nil, err
@@ -27,8 +27,8 @@ func checkSeal(kind Kind, n int) error {
 	if !kind.Valid() {
 		return refuse(kind, "no such kind")
 	}
-	if n > MaxPlaintext {
-		return refuse(kind, fmt.Sprintf("its encoding has %d bytes, at most %d can be sealed", n, MaxPlaintext))
+	if n > maxPlaintext {
+		return refuse(kind, fmt.Sprintf("its encoding has %d bytes, at most %d can be sealed", n, maxPlaintext))
 	}
 	return nil
 }

@@ -158,8 +158,8 @@ func TestSealRefuses(t *testing.T) {
 		}
 	}
 	// By length only: a value of 1 GiB has no place in a test.
-	if checkSeal(KindText, MaxPlaintext) != nil || !errors.Is(checkSeal(KindText, MaxPlaintext+1), ErrValue) {
-		t.Error("MaxPlaintext is not the limit")
+	if checkSeal(KindText, maxPlaintext) != nil || !errors.Is(checkSeal(KindText, maxPlaintext+1), ErrValue) {
+		t.Error("maxPlaintext is not the limit")
 	}
 }
 

@@ -155,7 +155,7 @@ func FuzzDecodeValue(f *testing.F) {
 		if err != nil && (!errors.Is(err, ErrFormat) || v != nil) {
 			t.Fatalf("%#v, %v", v, err)
 		}
-		if inPlace, err2 := DecodeInPlace(Kind(kind), b); (err == nil) != (err2 == nil) || fmt.Sprintf("%#v", inPlace) != fmt.Sprintf("%#v", v) {
+		if inPlace, err2 := decodeInPlace(Kind(kind), b); (err == nil) != (err2 == nil) || fmt.Sprintf("%#v", inPlace) != fmt.Sprintf("%#v", v) {
 			t.Fatalf("in place %#v, %v; else %#v, %v", inPlace, err2, v, err)
 		}
 		for _, suite := range suites {

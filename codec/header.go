@@ -19,9 +19,9 @@ const (
 	// HeaderSize is the length of a cell's header in bytes.
 	HeaderSize = 8
 
-	// MaxPlaintext is the length in bytes of the longest value encoding that can be sealed. Its cell is just short of
+	// maxPlaintext is the length in bytes of the longest value encoding that can be sealed. Its cell is just short of
 	// 1 GiB, the longest field that PostgreSQL stores.
-	MaxPlaintext = 1<<30 - 128
+	maxPlaintext = 1<<30 - 128
 
 	version = 1
 
@@ -30,9 +30,9 @@ const (
 	ivSize    = 16 // suite 2
 	kindSize  = 1
 
-	// OverheadRandomized and OverheadDeterministic are how many bytes a cell is longer than its value's encoding.
-	OverheadRandomized    = HeaderSize + nonceSize + kindSize + tagSize
-	OverheadDeterministic = HeaderSize + ivSize + kindSize
+	// overheadRandomized and overheadDeterministic are how many bytes a cell is longer than its value's encoding.
+	overheadRandomized    = HeaderSize + nonceSize + kindSize + tagSize
+	overheadDeterministic = HeaderSize + ivSize + kindSize
 )
 
 // Valid reports whether s is a suite of this version.
@@ -43,9 +43,9 @@ func (s Suite) Valid() bool { return s == SuiteRandomized || s == SuiteDetermini
 func (s Suite) Overhead() int {
 	switch s {
 	case SuiteRandomized:
-		return OverheadRandomized
+		return overheadRandomized
 	case SuiteDeterministic:
-		return OverheadDeterministic
+		return overheadDeterministic
 	}
 	return 0
 }

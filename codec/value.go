@@ -82,7 +82,7 @@ func (k *Key) OpenValue(kind Kind, cell []byte, inPlace bool) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return DecodeInPlace(kind, encoding)
+		return decodeInPlace(kind, encoding)
 	case kind.small() && len(cell) <= smallBuffer:
 		buf := smallBuffers.Get().(*[smallBuffer]byte)
 		defer smallBuffers.Put(buf)
@@ -97,7 +97,7 @@ func (k *Key) OpenValue(kind Kind, cell []byte, inPlace bool) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return DecodeInPlace(kind, encoding)
+		return decodeInPlace(kind, encoding)
 	}
 }
 
@@ -205,8 +205,8 @@ func DecodeValue(kind Kind, encoding []byte) (any, error) {
 	return decodeFixed(kind, encoding)
 }
 
-// DecodeInPlace is DecodeValue, but a string or []byte that it returns shares the memory of encoding, which must never change again.
-func DecodeInPlace(kind Kind, encoding []byte) (any, error) {
+// decodeInPlace is DecodeValue, but a string or []byte that it returns shares the memory of encoding, which must never change again.
+func decodeInPlace(kind Kind, encoding []byte) (any, error) {
 	switch kind {
 	case KindBytes, KindJSON:
 		return encoding, nil

@@ -124,7 +124,7 @@ func (jc jsonColumn) column(b *builder, t *Table) (Column, bool) {
 	c := Column{Name: jc.Name, JoinGroup: jc.JoinGroup, table: t.String()}
 	before := len(b.errs)
 	var ok bool
-	if c.Mode, ok = ParseMode(jc.Mode); !ok {
+	if c.Mode, ok = parseMode(jc.Mode); !ok {
 		b.failColumn(&c, fmt.Sprintf("unknown mode %q", jc.Mode), didYouMean(jc.Mode, modeNames))
 	}
 	var err error

@@ -84,8 +84,8 @@ func (m Mode) String() string {
 	return "Mode(" + strconv.Itoa(int(m)) + ")"
 }
 
-// ParseMode is the inverse of [Mode.String].
-func ParseMode(name string) (Mode, bool) {
+// parseMode is the inverse of [Mode.String].
+func parseMode(name string) (Mode, bool) {
 	for _, m := range []Mode{Randomized, Deterministic} {
 		if m.String() == name {
 			return m, true

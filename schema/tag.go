@@ -42,7 +42,7 @@ func parseSealTag(s string) (sealTag, *tagError) {
 	parts := strings.Split(s, ",")
 	var t sealTag
 	var ok bool
-	if t.mode, ok = ParseMode(parts[0]); !ok {
+	if t.mode, ok = parseMode(parts[0]); !ok {
 		return sealTag{}, modeError(s, parts[0])
 	}
 	var seen []string
@@ -105,7 +105,7 @@ func optionError(part, key string) *tagError {
 	if trimmed := strings.TrimSpace(key); trimmed != key && slices.Contains(tagOptions, trimmed) {
 		return &tagError{fmt.Sprintf("unknown option %q", key), "remove the blanks"}
 	}
-	if _, ok := ParseMode(part); ok {
+	if _, ok := parseMode(part); ok {
 		return &tagError{fmt.Sprintf("the mode %s stands among the options", part), "give one mode, and give it first"}
 	}
 	if _, err := codec.ParseKind(part); err == nil {

@@ -18,12 +18,12 @@ import (
 // SQLSTATE of a database's. Any other error is told by its type alone: the text of a
 // driver's may hold parts of a DSN.
 func Failure(err error) []slog.Attr {
-	return []slog.Attr{slog.String(ErrorClass, FailureClass(err)), slog.String(ErrorText, failureText(err))}
+	return []slog.Attr{slog.String(ErrorClass, failureClass(err)), slog.String(ErrorText, failureText(err))}
 }
 
-// FailureClass returns a short stable word for an error: one of kms.ErrorClass, "keyring"
+// failureClass returns a short stable word for an error: one of kms.ErrorClass, "keyring"
 // for a database's, or "other".
-func FailureClass(err error) string {
+func failureClass(err error) string {
 	if class := kms.ErrorClass(err); class != "other" {
 		return class
 	}

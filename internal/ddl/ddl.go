@@ -61,10 +61,10 @@ func Write(s *schema.Schema, o Options) (string, error) {
 			fmt.Fprintf(&b, "\n-- %s.%s: %s %s, identity %q, tag %04x\n", t, c.Name, c.Mode, c.Kind.String(), c.Identity(), c.Tag())
 			text := o.Text != nil && o.Text(c)
 			if o.Dialect == dialect.SQLite {
-				b.WriteString(Triggers(t, c, text))
+				b.WriteString(triggers(t, c, text))
 				continue
 			}
-			b.WriteString(ChangeType(t, c, text))
+			b.WriteString(changeType(t, c, text))
 			b.WriteString(AddCheck(t, c, text, o.NotValid))
 		}
 	}
@@ -84,10 +84,10 @@ func AddCheck(t *schema.Table, c *schema.Column, text, notValid bool) string {
 		fmt.Sprintf("-- ALTER TABLE %s VALIDATE CONSTRAINT %s;\n", tableName(t), name)
 }
 
-// ChangeType returns the statement that gives a column the type that holds cells. It does nothing
+// changeType returns the statement that gives a column the type that holds cells. It does nothing
 // when the column has the type, and fails when the column holds a value: that is plaintext, and no
 // cast seals it.
-func ChangeType(t *schema.Table, c *schema.Column, text bool) string {
+func changeType(t *schema.Table, c *schema.Column, text bool) string {
 	typ, accepted := "bytea", "'bytea'::regtype"
 	if text {
 		typ, accepted = "text", "'text'::regtype, 'varchar'::regtype"
@@ -113,10 +113,10 @@ END
 	return fmt.Sprintf("-- WARNING: values that the column holds already must be sealed first: docs/migrating.md.\nDO %s%s%[1]s;\n", tag, body)
 }
 
-// Triggers returns the statements that make SQLite refuse what is not a cell. SQLite cannot add
+// triggers returns the statements that make SQLite refuse what is not a cell. SQLite cannot add
 // a CHECK to a table that exists; its column types need no change, because any column holds a
 // BLOB.
-func Triggers(t *schema.Table, c *schema.Column, text bool) string {
+func triggers(t *schema.Table, c *schema.Column, text bool) string {
 	var b strings.Builder
 	cond := strings.ReplaceAll(backstop.Condition(dialect.SQLite, c, text), dbcatalog.QuoteIdent(c.Name), "NEW."+dbcatalog.QuoteIdent(c.Name))
 	fmt.Fprintf(&b, "-- In a new table, write instead of the triggers: CONSTRAINT %s CHECK (%s)\n", dbcatalog.QuoteIdent(ConstraintName(c)), backstop.Condition(dialect.SQLite, c, text))

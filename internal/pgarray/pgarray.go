@@ -16,14 +16,12 @@ type Element struct {
 	Null bool
 }
 
-// ErrLiteral is the error for what is not the literal of a one-dimensional array. It
-// holds nothing of the literal.
-var ErrLiteral = errors.New("not the literal of a one-dimensional array")
+var errLiteral = errors.New("not the literal of a one-dimensional array")
 
 const space = " \t\n\r\v\f"
 
-// Parse returns the elements of a literal; of an empty array, an empty slice. The error is
-// ErrLiteral.
+// Parse returns the elements of a literal; of an empty array, an empty slice. The error holds
+// nothing of the literal.
 func Parse(s string) ([]Element, error) {
 	elems := []Element{}
 	for e, err := range Elements(s) {
@@ -35,12 +33,12 @@ func Parse(s string) ([]Element, error) {
 	return elems, nil
 }
 
-// Elements yields the elements of a literal. The error is ErrLiteral and is yielded last,
-// possibly after elements that could be read.
+// Elements yields the elements of a literal. An error is yielded last,
+// possibly after elements that could be read. It holds nothing of the literal.
 func Elements(s string) iter.Seq2[Element, error] {
 	return func(yield func(Element, error) bool) {
 		if readAll(s, yield) {
-			yield(Element{}, ErrLiteral)
+			yield(Element{}, errLiteral)
 		}
 	}
 }

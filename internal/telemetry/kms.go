@@ -13,13 +13,13 @@ import (
 	"github.com/colseal/colseal/kms"
 )
 
-// SpanPrefix begins the name of every span; the operation follows.
-const SpanPrefix = "colseal.kms."
+// spanPrefix begins the name of every span; the operation follows.
+const spanPrefix = "colseal.kms."
 
 // ObserveKMS is a kms.Observer: a span and a duration for each request.
 func (h *Handle) ObserveKMS(ctx context.Context, call kms.Call) (context.Context, func(kms.Answer)) {
 	begun := time.Now()
-	ctx, span := h.tracer.Start(ctx, SpanPrefix+call.Op, trace.WithSpanKind(trace.SpanKindClient))
+	ctx, span := h.tracer.Start(ctx, spanPrefix+call.Op, trace.WithSpanKind(trace.SpanKindClient))
 	if span.IsRecording() {
 		span.SetAttributes(h.attrs.ToSlice()...)
 		span.SetAttributes(keyKeyID.String(fmt.Sprintf("%08x", call.KeyID)), keyPurpose.String(string(call.Purpose)),

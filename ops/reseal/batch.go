@@ -1,7 +1,6 @@
 package reseal
 
 import (
-	"bytes"
 	"context"
 	"database/sql/driver"
 	"encoding/hex"
@@ -13,6 +12,7 @@ import (
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/pgarray"
 	"github.com/colseal/colseal/internal/telemetry"
 )
@@ -120,7 +120,7 @@ func (r *resealer) knowKeys(ctx context.Context, cols []*column, rows []*storedR
 	var ids, open []uint32
 	for _, row := range rows {
 		for i, c := range cols {
-			if cell, err := storedCell(row.old[i], c.Tag()); err == nil {
+			if cell, _, err := front.StoredCell(row.old[i], false, c.Tag()); err == nil {
 				if h, err := codec.Recognize(cell, c.Tag()); err == nil {
 					ids = append(ids, h.KeyID)
 				}
@@ -183,7 +183,7 @@ func (r *resealer) fill(ctx context.Context, cols []*column, row *storedRow) err
 
 // value returns the cell that takes the place of a stored value; nil if it stays.
 func (r *resealer) value(ctx context.Context, c *column, old driver.Value) (cell []byte, plain bool, err error) {
-	stored, err := storedCell(old, c.Tag())
+	stored, _, err := front.StoredCell(old, false, c.Tag())
 	var h codec.Header
 	if err == nil {
 		h, err = codec.Recognize(stored, c.Tag())
@@ -204,21 +204,6 @@ func (r *resealer) value(ctx context.Context, c *column, old driver.Value) (cell
 	}
 	cell, err = r.keys.reseal(ctx, c.Column, h, stored, state)
 	return cell, false, err
-}
-
-// storedCell returns the bytes of a cell of a column with a tag, stored as bytes or as text.
-func storedCell(v driver.Value, tag uint16) ([]byte, error) {
-	switch v := v.(type) {
-	case []byte:
-		// A driver may give text as []byte. No cell begins like its text form.
-		if !bytes.HasPrefix(v, []byte(codec.TextPrefix)) {
-			return v, nil
-		}
-		return codec.DecodeText(v, tag)
-	case string:
-		return codec.DecodeText([]byte(v), tag)
-	}
-	return nil, codec.ErrNotSealed
 }
 
 // swap replaces the values of rows that are still as they were read, and counts.

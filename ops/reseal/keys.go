@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/sealeddb"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
@@ -192,9 +193,9 @@ func (k *passKeys) seal(ctx context.Context, col *schema.Column, v any) ([]byte,
 func (k *passKeys) sealer(ctx context.Context, col *schema.Column, scope string) (*codec.Key, error) {
 	ctx = keyring.WithScope(ctx, scope)
 	if col.Mode != schema.Deterministic {
-		return k.cache.Sealer(ctx, keyColumn(col), 1)
+		return k.cache.Sealer(ctx, front.KeyColumn(col), 1)
 	}
-	live, err := k.cache.SearchKeys(ctx, keyColumn(col))
+	live, err := k.cache.SearchKeys(ctx, front.KeyColumn(col))
 	if err != nil {
 		return nil, err
 	}
@@ -205,8 +206,4 @@ func (k *passKeys) sealer(ctx context.Context, col *schema.Column, scope string)
 func skipped(err error) bool {
 	return errors.Is(err, codec.ErrAuth) || errors.Is(err, codec.ErrFormat) || errors.Is(err, codec.ErrKind) || errors.Is(err, codec.ErrValue) ||
 		errors.Is(err, keyring.ErrKeyNotFound) || errors.Is(err, keyring.ErrKeyDestroyed)
-}
-
-func keyColumn(col *schema.Column) keycache.Column {
-	return keycache.Column{Identity: col.Identity(), Suite: col.Suite()}
 }
