@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/sealeddb"
 )
 
 // conn wraps one connection. Like every driver connection it is used by one goroutine at a time.
@@ -57,13 +58,16 @@ func (c *conn) exported() sqldriver.Conn {
 	return c
 }
 
-// unwrapConn returns the *conn behind what sql.Conn.Raw hands out.
+// unwrapConn returns the *conn behind what sql.Conn.Raw hands out, which may be wrapped again, for tracing for example.
 func unwrapConn(driverConn any) (*conn, bool) {
-	switch c := driverConn.(type) {
-	case *conn:
-		return c, true
-	case validConn:
-		return c.conn, true
+	for driverConn != nil {
+		switch c := driverConn.(type) {
+		case *conn:
+			return c, true
+		case validConn:
+			return c.conn, true
+		}
+		driverConn = sealeddb.Below(driverConn)
 	}
 	return nil, false
 }

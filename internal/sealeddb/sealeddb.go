@@ -54,23 +54,28 @@ type Opener interface {
 }
 
 // Of returns the database behind what sql.Conn.Raw hands out; false if that is not a
-// connection of Colseal's driver. It looks below wrappers, as tools for tracing are, that
-// show the connection they wrap by a method Raw or WrappedConn.
+// connection of Colseal's driver. It looks below wrappers.
 func Of(driverConn any) (*DB, dbcatalog.Querier, bool) {
 	for driverConn != nil {
-		switch c := driverConn.(type) {
-		case Opener:
+		if c, ok := driverConn.(Opener); ok {
 			db, q := c.SealedDB()
 			return db, q, true
-		case interface{ Raw() driver.Conn }:
-			driverConn = c.Raw()
-		case interface{ WrappedConn() driver.Conn }:
-			driverConn = c.WrappedConn()
-		default:
-			return nil, nil, false
 		}
+		driverConn = Below(driverConn)
 	}
 	return nil, nil, false
+}
+
+// Below returns the connection that a wrapper shows by a method Raw or WrappedConn, as
+// wrappers for tracing do; nil if driverConn is not one.
+func Below(driverConn any) any {
+	switch c := driverConn.(type) {
+	case interface{ Raw() driver.Conn }:
+		return c.Raw()
+	case interface{ WrappedConn() driver.Conn }:
+		return c.WrappedConn()
+	}
+	return nil
 }
 
 var errNotOurs = errors.New("not a database handle of a driver that was registered with Colseal")
