@@ -8,7 +8,7 @@ type Class string
 
 // The classes of refusals.
 const (
-	ClassUnreadable  Class = "unreadable"  // the text cannot be parsed, or is too long or too deep
+	ClassUnreadable  Class = "unreadable"  // the text cannot be parsed, or is too long, too deep or too costly to analyse
 	ClassUnsupported Class = "unsupported" // a kind of statement or expression that is not analysed
 	ClassOperation   Class = "operation"   // the database would have to compute with a sealed value
 	ClassMode        Class = "mode"        // equality was asked of a randomized column
