@@ -123,6 +123,8 @@ var grouping = []shape{
 	{name: "distinct", sql: `SELECT DISTINCT email FROM archive`},
 	{name: "distinct random", sql: `SELECT DISTINCT ssn FROM users`, want: refused},
 	{name: "distinct on", sql: `SELECT DISTINCT ON (email) email, memo FROM archive WHERE id > 1`},
+	{name: "distinct on a plain column", sql: `SELECT DISTINCT ON (memo) memo, ssn, email FROM archive ORDER BY memo, id`},
+	{name: "distinct on a random column", sql: `SELECT DISTINCT ON (ssn) memo, ssn FROM archive`, want: refused},
 	{name: "partition by", sql: `SELECT id, count(*) OVER (PARTITION BY email), row_number() OVER w FROM archive WINDOW w AS (PARTITION BY email ORDER BY id) ORDER BY id`},
 	{name: "partition by random", sql: `SELECT count(*) OVER (PARTITION BY ssn) FROM users`, want: refused},
 	{name: "count distinct", sql: `SELECT count(DISTINCT email), count(DISTINCT id) FROM archive`},

@@ -18,7 +18,7 @@ type Select struct {
 
 	Values [][]Expr
 
-	Distinct   bool
+	Distinct   bool // DISTINCT without ON
 	DistinctOn []Expr
 	Targets    []Target
 	From       []Table

@@ -72,8 +72,7 @@ func (l *lowering) setOperation(out *sqlparse.Select, s *ast.SelectStmt) {
 
 func (l *lowering) plainSelect(out *sqlparse.Select, s *ast.SelectStmt) {
 	if len(s.DistinctClause) > 0 {
-		out.Distinct = true
-		if s.DistinctClause[0].GetNode() != nil { // a lone empty node: no ON
+		if out.Distinct = s.DistinctClause[0].GetNode() == nil; !out.Distinct { // a lone empty node: no ON
 			out.DistinctOn = l.exprs(s.DistinctClause)
 		}
 	}

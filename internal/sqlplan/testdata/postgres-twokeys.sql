@@ -75,3 +75,4 @@ SELECT NULLIF(u.email,a.email) FROM users u, archive a
 SELECT CASE email WHEN $1 THEN (SELECT nextval('s')) END FROM users
 SELECT CASE email WHEN $1 THEN (SELECT count(*) FROM orders) END FROM users
 SELECT id FROM users WHERE ($1 = '' OR email = $1) AND email IN ($2, CASE WHEN $2 <> 'x' THEN NULLIF($1, 'y') END)
+SELECT DISTINCT ON (id) id, ssn, email FROM users ORDER BY id

@@ -333,3 +333,6 @@ SELECT id FROM users WHERE NULLIF($1, '') IS NULL OR email = $1
 SELECT note FROM users WHERE note = NULLIF($1, '') AND email = $1
 SELECT CASE WHEN '' = $1::varchar THEN 1 END FROM users WHERE email = $1
 SELECT id FROM users WHERE email = $1 AND $1 = NULL::text
+SELECT DISTINCT ON (id) id, ssn FROM users ORDER BY id
+SELECT DISTINCT ON (ssn) id, ssn FROM users
+SELECT DISTINCT ON (1) email, ssn FROM users
