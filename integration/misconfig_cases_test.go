@@ -203,7 +203,7 @@ var schemaTroubles = []trouble{
 	{"A column that the table does not have", func(d *desk) error {
 		d.admin("ALTER TABLE users RENAME COLUMN ssn TO social")
 		return insertUser(d.open())
-	}, driver.ErrRefused, "driver.ErrRefused", "The schema, the statement and the table do not agree on the column's name.",
+	}, driver.ErrRefused, "driver.ErrRefused", "The schema, the statement and the table do not agree on the column's name. Statements that do not need the column work, so that a release may run before its migration; an INSERT without a column list needs all.",
 		"Name the column as it is now, with `db:` or `name=`. If a column with cells was renamed, keep them readable with `id=` and the former name: " +
 			"`seal:\"random,name=social,id=users.ssn\"`."},
 	{"A sealed column of a type that holds no cells", func(d *desk) error {

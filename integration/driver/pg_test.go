@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -330,6 +331,47 @@ func TestPGColumnAddedElsewhere(t *testing.T) {
 	mustExec(t, server.Admin, "ALTER TABLE users ADD COLUMN email bytea")
 	if n, err := driver.CopyFrom(t.Context(), conn, "users", []string{"id", "email"}, rows); n != 1 || err != nil {
 		t.Error(n, err)
+	}
+}
+
+// A column that is missing stops only the statements that need it: before the migration of a
+// new release, and after a column was dropped.
+func TestPGColumnMissing(t *testing.T) {
+	server := pgtest.New(t)
+	mustExec(t, server.Admin, "CREATE TABLE users (id int PRIMARY KEY, email bytea, note text)")
+	db := openPG(t, server, newMemKMS(t), pgx.QueryExecModeCacheStatement)
+	works := func() {
+		t.Helper()
+		mustExec(t, db, "INSERT INTO users (id, email) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET email = EXCLUDED.email RETURNING *", "a@x")
+		mustExec(t, db, "UPDATE users SET note = $1 WHERE email = $2", "n", "a@x")
+		var id int
+		var email, note any
+		if err := db.QueryRow("SELECT * FROM users WHERE email = 'a@x'").Scan(&id, &email, &note); err != nil || email != "a@x" || note != "n" {
+			t.Error(email, note, err)
+		}
+		mustExec(t, db, "DELETE FROM users WHERE id = 1")
+	}
+	needs := []string{
+		"INSERT INTO users VALUES (2, 'b@x', 'secret')", "UPDATE users SET ssn = 'secret'", "INSERT INTO users (id, ssn) VALUES (2, 'secret')",
+		"SELECT ssn FROM users", "SELECT id FROM users u WHERE EXISTS (SELECT 1 FROM users v WHERE ssn = 'secret')",
+	}
+	works()
+	for _, q := range needs {
+		if _, err := db.Exec(q); !errors.Is(err, driver.ErrRefused) {
+			t.Errorf("%s: %v, want a refusal", q, err)
+		}
+	}
+	mustExec(t, server.Admin, "ALTER TABLE users ADD COLUMN ssn bytea")
+	time.Sleep(5100 * time.Millisecond) // the table is not asked for at every refusal
+	mustExec(t, db, "INSERT INTO users (id, ssn) VALUES (2, 'secret')")
+	var ssn string
+	if err := db.QueryRow("SELECT ssn FROM users WHERE id = 2").Scan(&ssn); err != nil || ssn != "secret" {
+		t.Error(ssn, err)
+	}
+	mustExec(t, server.Admin, "ALTER TABLE users DROP COLUMN ssn")
+	works()
+	if _, err := db.Exec("UPDATE users SET ssn = 'secret'"); err == nil {
+		t.Error("a column was updated that is not there")
 	}
 }
 

@@ -257,7 +257,11 @@ func (a *analysis) verify() error {
 		}
 	}
 	for _, s := range a.slots {
-		if t := s.t.root(); t.state == sealed && t.identities() > 1 {
+		t := s.t.root()
+		if t.state == sealed && t.missing() != nil {
+			return a.refuseMissing(s.pos(), t.missing())
+		}
+		if t.state == sealed && t.identities() > 1 {
 			return a.refuseIdentity(s.pos(), t.first(), "it is not clear for which of two sealed columns this value has to be sealed", "write the value in a statement or a branch of its own")
 		}
 	}

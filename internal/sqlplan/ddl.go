@@ -300,10 +300,10 @@ func (a *analysis) changed(tn *sqlparse.TableName) *changes { return a.changes[a
 
 // withChanges returns the columns of a registered table that the text changed before. A star
 // yields them in an order that is not known, and maybe others.
-func withChanges(cols []output, c *changes) []output {
+func withChanges(cols, unlisted []output, c *changes) []output {
 	out := append([]output{{gap: true}}, cols...)
 	for _, name := range c.columns {
-		if findOutput(out, name) == nil {
+		if findOutput(out, name) == nil && findOutput(unlisted, name) == nil {
 			out = append(out, output{name: name, t: newPlain()})
 		}
 	}

@@ -106,6 +106,9 @@ func (a *analysis) mergeWhen(m sqlparse.MergeWhen, w *writeTarget, sc *scope) er
 	names := m.Columns
 	if names == nil {
 		names = a.allColumns(w)
+		if err := a.noneMissing(w, m.Pos()); err != nil && m.Values != nil {
+			return err
+		}
 	}
 	if err := a.insertRow(w, names, m.Values, sc, m.Pos()); err != nil {
 		return err

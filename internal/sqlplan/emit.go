@@ -158,6 +158,9 @@ func (e *emission) results() error {
 			r.Name = o.name
 		}
 		if t := o.t.root(); t.state == sealed {
+			if col := t.missing(); col != nil {
+				return e.refuseMissing(0, col)
+			}
 			e.keepLabel(o.unnamed)
 			r.Array = t.array
 			for _, s := range t.cols {

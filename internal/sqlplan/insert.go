@@ -41,6 +41,11 @@ func (a *analysis) insertSource(s *sqlparse.Insert, w *writeTarget, sc *scope) e
 	if s.Source == nil {
 		return a.defaultsExcept(w, nil, s.Pos())
 	}
+	if s.Columns == nil {
+		if err := a.noneMissing(w, s.Pos()); err != nil {
+			return err
+		}
+	}
 	if src := s.Source; src.Values != nil && src.With == nil && src.OrderBy == nil && src.Limit == nil {
 		width := len(s.Source.Values[0])
 		for _, row := range s.Source.Values {

@@ -58,6 +58,7 @@ var testCatalog = fakeCatalog{
 	"public.made":    relation("made", "id bigint", "up bigint generated", "mail bytea", "tag text", "rank float hidden"),
 	"public.kinds":   relation("kinds", "id bigint", "i bytea", "f bytea", "n bytea", "b bytea", "t bytea", "u bytea", "j bytea", "y bytea"),
 	"public.wide":    relation("wide", append(strings.Split(join(1599, ",", numbered("c# bigint")), ","), "secret bytea")...),
+	"public.halves":  relation("halves", "id bigint", "mail bytea", "note text"),
 	"public.broken":  relation("broken", "id bigint", "n integer"),
 	"other.users": func() *dbcatalog.Relation {
 		r := relation("users", "id bigint", "email bytea", "ssn bytea")
@@ -104,6 +105,8 @@ var testSchema = schema.Must(
 		schema.Column{Name: "u", Kind: schema.UUID, Mode: schema.Deterministic},
 		schema.Column{Name: "j", Kind: schema.JSON},
 		schema.Column{Name: "y", Kind: schema.Bytes, Mode: schema.Deterministic}),
+	schema.Columns("halves", schema.Column{Name: "mail", Mode: schema.Deterministic},
+		schema.Column{Name: "ssn"}, schema.Column{Name: "phone", Mode: schema.Deterministic}),
 	schema.Columns("missing", schema.Column{Name: "x"}),
 	schema.Columns("events", schema.Column{Name: "mail"}),
 	schema.Columns("bad", schema.Column{Name: "mail", Mode: schema.Deterministic}),

@@ -36,7 +36,7 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 	}
 	it.cols, it.unlisted, err = a.tableColumns(tn, table, rel)
 	if c := a.changed(tn); c != nil && err == nil {
-		it.cols = withChanges(it.cols, c)
+		it.cols = withChanges(it.cols, it.unlisted, c)
 	}
 	if err == nil && tn.Alias != nil {
 		it.cols, err = a.renamed(it.cols, tn.Alias.Columns, tn.Pos())
@@ -44,8 +44,9 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 	return it, err
 }
 
-// tableColumns lists the columns of a registered table, those that no star yields apart,
-// and refuses a table whose sealed columns cannot hold cells.
+// tableColumns lists the columns of a registered table, and apart from them those that can
+// be named but that no star yields. It refuses a table whose sealed columns cannot hold
+// cells.
 func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel *dbcatalog.Relation) (cols, unlisted []output, err error) {
 	cols = make([]output, 0, len(rel.Columns))
 	a.step(outputSteps * len(rel.Columns))
@@ -71,12 +72,42 @@ func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel
 	if found < len(table.Columns()) && !rel.View {
 		for _, c := range table.Columns() {
 			if a.relColumn(rel, c.Name) == nil {
-				return nil, nil, a.refuseStorage(tn.Pos(), c, "the table on the server has no such column",
-					"add the column, or correct the name in the struct's tag (name=…, db:\"…\")")
+				unlisted = append(unlisted, output{name: a.p.fold(c.Name), t: newSealed(source{c, missing})})
 			}
 		}
 	}
 	return cols, unlisted, nil
+}
+
+// missing is the storage of a registered column that the table lacks: before a migration, or
+// after one. Statements that do not need it work.
+const missing dbcatalog.Storage = 0
+
+func (t *term) missing() *schema.Column {
+	for _, s := range t.cols {
+		if s.storage == missing {
+			return s.col
+		}
+	}
+	return nil
+}
+
+func (a *analysis) refuseMissing(pos int, col *schema.Column) error {
+	return a.refuseStorage(pos, col, "the table on the server has no such column",
+		"add the column, or correct the name in the struct's tag (name=…, db:\"…\")")
+}
+
+// noneMissing refuses an INSERT without a column list into a table that lacks a registered
+// column: that may have got another name, and its value would be stored unsealed.
+func (a *analysis) noneMissing(w *writeTarget, pos int) error {
+	for _, o := range w.item.unlisted {
+		if o.t.missing() != nil {
+			r := a.refuseStorage(pos, o.t.missing(), "the table on the server has no such column, so that it is not known which value is for it",
+				"write the column list, or add the column")
+			return r
+		}
+	}
+	return nil
 }
 
 // sealedColumn returns the registered column of a name, as the dialect compares names.

@@ -140,7 +140,7 @@ func joinable(a, b *term) *conflict {
 	case x.col.Kind != y.col.Kind:
 		return &conflict{class: ClassIdentity, col: x.col, reason: "two sealed columns of different kinds meet (" +
 			x.col.TableName() + "." + x.col.Name + " and " + y.col.TableName() + "." + y.col.Name + ")"}
-	case x.storage != y.storage:
+	case x.storage != y.storage && x.storage != missing && y.storage != missing:
 		return &conflict{class: ClassIdentity, col: x.col, reason: "two sealed columns with different storage types meet (" +
 			x.col.TableName() + "." + x.col.Name + " and " + y.col.TableName() + "." + y.col.Name + ")"}
 	}

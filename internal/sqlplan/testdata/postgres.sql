@@ -336,3 +336,16 @@ SELECT id FROM users WHERE email = $1 AND $1 = NULL::text
 SELECT DISTINCT ON (id) id, ssn FROM users ORDER BY id
 SELECT DISTINCT ON (ssn) id, ssn FROM users
 SELECT DISTINCT ON (1) email, ssn FROM users
+SELECT * FROM halves WHERE mail = $1
+UPDATE halves SET mail = $1, note = $2 RETURNING *
+INSERT INTO halves(id, mail) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET mail = EXCLUDED.mail RETURNING *
+INSERT INTO halves VALUES ($1, $2)
+SELECT ssn FROM halves
+SELECT id FROM halves h WHERE h.phone = 'x'
+UPDATE halves SET ssn = $1
+UPDATE halves SET ssn = ssn WHERE phone IS NULL
+SELECT id FROM users u WHERE EXISTS (SELECT 1 FROM halves WHERE ssn = 'x')
+SELECT h.id FROM halves h JOIN users u ON h.phone = u.email
+DELETE FROM halves WHERE id = $1
+MERGE INTO halves h USING users u ON h.id = u.id WHEN NOT MATCHED THEN INSERT VALUES (1, 'x')
+ALTER TABLE halves ADD COLUMN ssn bytea; UPDATE halves SET ssn = 'x'
