@@ -14,6 +14,7 @@ const (
 	defaultRotateEvery = 30 * 24 * time.Hour
 	defaultMaxSeals    = 1 << 31
 	defaultMaxEntries  = 1024
+	defaultStaleWait   = 250 * time.Millisecond
 	defaultKMSTimeout  = 5 * time.Second
 	defaultKMSParallel = 16
 
@@ -46,6 +47,11 @@ type Config struct {
 	// Default 1 hour; negative means not at all.
 	MaxStale time.Duration
 
+	// StaleWait is how long a lookup waits for KMS and the keyring when its key is
+	// past MaxAge and may serve stale. Then the key serves, and the asking goes on in
+	// the background. Default 250 milliseconds.
+	StaleWait time.Duration
+
 	// MaxEntries bounds the data keys held in memory, and the scopes. One more
 	// evicts one that was not used lately. A data key takes 1.8 KB for each
 	// randomized column of the schema, a search key 0.9 KB for each deterministic
@@ -70,6 +76,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.RotateEvery = orDefault(c.RotateEvery, defaultRotateEvery)
 	c.MaxAge = orDefault(c.MaxAge, keyring.DefaultMaxAge)
+	c.StaleWait = orDefault(c.StaleWait, defaultStaleWait)
 	c.KMSTimeout = orDefault(c.KMSTimeout, defaultKMSTimeout)
 	c.MaxEntries = orDefault(c.MaxEntries, defaultMaxEntries)
 	c.KMSParallel = orDefault(c.KMSParallel, defaultKMSParallel)

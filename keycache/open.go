@@ -79,10 +79,9 @@ func (c *Cache) entry(ctx context.Context, keyID uint32, how *lookup) (*entry, e
 	how.waited = true
 	wait := ctx
 	if e != nil && e.state() == leaseDue {
-		// This one may serve stale if KMS does not answer; then why wait for all
-		// the retries.
+		// This one may serve stale if KMS does not answer; then why wait for it.
 		var cancel context.CancelFunc
-		wait, cancel = context.WithTimeout(ctx, c.cfg.KMSTimeout)
+		wait, cancel = context.WithTimeout(ctx, c.cfg.StaleWait)
 		defer cancel()
 	}
 	fetched, err := share(wait, c.flights, flightName(keyID), func(ctx context.Context) (*entry, error) {
@@ -95,7 +94,7 @@ func (c *Cache) entry(ctx context.Context, keyID uint32, how *lookup) (*entry, e
 		return fetched, nil
 	}
 	if wait.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: no answer within %v", kms.ErrTimeout, c.cfg.KMSTimeout)
+		err = c.noAnswer()
 	}
 	if e != nil && ctx.Err() == nil && (passing(err) || errors.Is(err, kms.ErrTimeout)) {
 		e.failed(func() { c.attend(e) })
@@ -104,6 +103,11 @@ func (c *Cache) entry(ctx context.Context, keyID uint32, how *lookup) (*entry, e
 		}
 	}
 	return nil, c.explain("get", keyring.Key{ID: keyID}, err)
+}
+
+// noAnswer is the error of a wait that StaleWait ended.
+func (c *Cache) noAnswer() error {
+	return fmt.Errorf("%w: no answer within %v", kms.ErrTimeout, c.cfg.StaleWait)
 }
 
 // entryFor is entry for a key of a ring, which must be that ring's. Whoever can

@@ -108,7 +108,13 @@ func (c *Cache) state(ctx context.Context, id ringID, how *lookup) (*ringState, 
 		return s, nil
 	}
 	how.waited = true
-	s, err := share(ctx, c.flights, id.flightName(), func(ctx context.Context) (*ringState, error) {
+	wait := ctx
+	if r.current.Load() != nil && r.state() == leaseDue { // as in entry
+		var cancel context.CancelFunc
+		wait, cancel = context.WithTimeout(ctx, c.cfg.StaleWait)
+		defer cancel()
+	}
+	s, err := share(wait, c.flights, id.flightName(), func(ctx context.Context) (*ringState, error) {
 		if s := r.current.Load(); s != nil && r.state() == leaseFresh {
 			return s, nil // it was read between the look and this flight
 		}
@@ -117,7 +123,10 @@ func (c *Cache) state(ctx context.Context, id ringID, how *lookup) (*ringState, 
 	if err == nil {
 		return s, nil
 	}
-	if s := r.current.Load(); s != nil && ctx.Err() == nil && passing(err) {
+	if wait.Err() != nil && ctx.Err() == nil {
+		err = c.noAnswer()
+	}
+	if s := r.current.Load(); s != nil && ctx.Err() == nil && (passing(err) || errors.Is(err, kms.ErrTimeout)) {
 		r.failed(func() { c.attendRing(r) })
 		if r.serves(how) {
 			return s, nil

@@ -121,6 +121,10 @@ func (w *Wrapper) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext)
 		return kms.DataKey{}, op.notKMS(fmt.Sprintf("the answer holds a plaintext of %d bytes (%d are right), a wrapped key of %d bytes and key id %q",
 			len(out.Plaintext), kms.DataKeySize, len(out.CiphertextBlob), aws.ToString(out.KeyId)))
 	}
+	if !w.trusts(*out.KeyId) {
+		clear(out.Plaintext)
+		return kms.DataKey{}, op.distrusted(*out.KeyId)
+	}
 	return kms.DataKey{
 		Plaintext: out.Plaintext,
 		Wrapped:   kms.Wrapped{KeyID: *out.KeyId, Blob: out.CiphertextBlob},
@@ -185,15 +189,24 @@ func (w *Wrapper) Wrap(ctx context.Context, plaintext []byte, ec kms.EncryptionC
 	if err != nil {
 		return kms.Wrapped{}, w.classify(ctx, op, err)
 	}
-	return op.wrapped(out.KeyId, out.CiphertextBlob)
+	return w.wrapped(op, out.KeyId, out.CiphertextBlob)
 }
 
 // wrapped is a wrapped key as KMS answered it.
-func (op operation) wrapped(keyID *string, blob []byte) (kms.Wrapped, error) {
+func (w *Wrapper) wrapped(op operation, keyID *string, blob []byte) (kms.Wrapped, error) {
 	if aws.ToString(keyID) == "" || len(blob) == 0 {
 		return kms.Wrapped{}, op.notKMS(fmt.Sprintf("the answer holds a wrapped key of %d bytes and key id %q", len(blob), aws.ToString(keyID)))
 	}
+	if !w.trusts(*keyID) {
+		return kms.Wrapped{}, op.distrusted(*keyID)
+	}
 	return kms.Wrapped{KeyID: *keyID, Blob: blob}, nil
+}
+
+// distrusted refuses an answer under a key that is not trusted: an alias was moved there.
+func (op operation) distrusted(keyID string) error {
+	return op.fail(kms.ErrDenied, nil, "KMS used the key "+oneLine(keyID)+", which is not among the trusted keys",
+		"if it is yours, add it to awskms.WithTrustedKeys; if not, find out who moved the alias")
 }
 
 // Matches implements [kms.Matcher]: a key of another Region cannot be asked for in the
@@ -229,7 +242,7 @@ func (w *Wrapper) Rewrap(ctx context.Context, wrapped kms.Wrapped, ec kms.Encryp
 	if err != nil {
 		return kms.Wrapped{}, w.classify(ctx, op, err)
 	}
-	return op.wrapped(out.KeyId, out.CiphertextBlob)
+	return w.wrapped(op, out.KeyId, out.CiphertextBlob)
 }
 
 // Check asks KMS whether the key that New was given exists, is enabled, and is a

@@ -160,7 +160,7 @@ func TestTrustedKeys(t *testing.T) {
 				opts = append(opts, awskms.WithTrustedKeys(c.trust...))
 			}
 			w := awskms.New(s.Client(t), c.key, opts...)
-			k := generate(t, w)
+			k := generate(t, awskms.New(s.Client(t), c.key))
 			s.Reset()
 			_, err1 := w.Unwrap(t.Context(), k.Wrapped, ec)
 			_, err2 := w.Rewrap(t.Context(), k.Wrapped, ec)
@@ -173,6 +173,26 @@ func TestTrustedKeys(t *testing.T) {
 				t.Error("KMS was asked")
 			}
 		})
+	}
+}
+
+// An alias that is moved to a key that is not trusted has KMS answer under that key.
+func TestTrustedKeysOfAnswers(t *testing.T) {
+	s := kmstest.Start(t)
+	mine, theirs := s.CreateKey(kmstest.Alias("alias/app")), s.CreateKey()
+	w := awskms.New(s.Client(t), "alias/app", awskms.WithTrustedKeys(mine))
+	k := generate(t, w)
+	s.SetAlias("alias/app", theirs)
+	dk, generated := w.GenerateDataKey(t.Context(), ec)
+	_, rewrapped := w.Rewrap(t.Context(), k.Wrapped, ec)
+	_, wrapped := w.Wrap(t.Context(), k.Plaintext, ec)
+	for op, err := range map[string]error{"generate": generated, "rewrap": rewrapped, "wrap": wrapped} {
+		if !errors.Is(err, kms.ErrDenied) || !strings.Contains(err.Error(), theirs) {
+			t.Errorf("%s: %v", op, err)
+		}
+	}
+	if dk.Plaintext != nil {
+		t.Error("a key was handed out")
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -48,11 +50,17 @@ var classes = map[string]error{
 	"ServiceUnavailableException":         kms.ErrUnavailable,
 	"ServiceException":                    kms.ErrUnavailable,
 	"UnknownError":                        kms.ErrUnavailable, // the SDK's word for an answer that is not KMS's
-	"ExpiredTokenException":               kms.ErrDenied,
-	"InvalidClientTokenId":                kms.ErrDenied,
-	"UnrecognizedClientException":         kms.ErrDenied,
-	"InvalidSignatureException":           kms.ErrDenied,
-	"MissingAuthenticationTokenException": kms.ErrDenied,
+	// About the credentials or the clock of this process, which KMS did not get to
+	// hold against the key: new credentials mend it.
+	"ExpiredTokenException":               kms.ErrUnavailable,
+	"InvalidClientTokenId":                kms.ErrUnavailable,
+	"UnrecognizedClientException":         kms.ErrUnavailable,
+	"InvalidSignatureException":           kms.ErrUnavailable,
+	"IncompleteSignature":                 kms.ErrUnavailable,
+	"SignatureDoesNotMatch":               kms.ErrUnavailable,
+	"MissingAuthenticationTokenException": kms.ErrUnavailable,
+	"MissingAuthenticationToken":          kms.ErrUnavailable,
+	"RequestExpired":                      kms.ErrUnavailable,
 }
 
 // stateClass refines the answers about a key that is not in the state Enabled. KMS
@@ -236,5 +244,10 @@ func oneLine(s string) string {
 	if len(s) > limit {
 		s = s[:limit] + "…"
 	}
-	return strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "?")
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?' // an escape sequence, say, on its way to a terminal
+		}
+		return r
+	}, strings.Join(strings.Fields(s), " "))
 }

@@ -56,9 +56,11 @@ func TestErrorCodes(t *testing.T) {
 		{"RequestTimeout", "", 408, kms.ErrTimeout, ""},
 		{"SomethingNew", "", 500, kms.ErrUnavailable, ""},
 		{"SomethingNew", "", 400, kms.ErrDenied, ""},
-		{"ExpiredTokenException", "", 0, kms.ErrDenied, "check the AWS credentials"},
-		{"UnrecognizedClientException", "", 0, kms.ErrDenied, "check the AWS credentials"},
-		{"InvalidSignatureException", "", 0, kms.ErrDenied, "the clock"},
+		{"ExpiredTokenException", "", 0, kms.ErrUnavailable, "check the AWS credentials"},
+		{"MissingAuthenticationTokenException", "", 0, kms.ErrUnavailable, "check the AWS credentials"},
+		{"AccessDeniedException", "not \x1b[2J for you", 0, kms.ErrDenied, "not ?[2J for you"},
+		{"UnrecognizedClientException", "", 0, kms.ErrUnavailable, "check the AWS credentials"},
+		{"InvalidSignatureException", "", 0, kms.ErrUnavailable, "the clock"},
 	} {
 		t.Run(c.code+" "+c.message, func(t *testing.T) {
 			defer s.Inject(kmstest.Fault{Code: c.code, Message: c.message, Status: c.status})()
