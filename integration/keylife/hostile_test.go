@@ -13,6 +13,7 @@ import (
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"
 )
@@ -327,6 +328,50 @@ func TestDestroyedStaysDestroyed(t *testing.T) {
 		for _, k := range w.keys(t, keyring.Filter{}) {
 			if k.Scope == attacked && k.Wrapped.Blob != nil {
 				t.Errorf("a wrapped key is left: %+v", k)
+			}
+		}
+	})
+}
+
+// TestDeadKeyringConnections: connections of the keyring's that the server closed while they
+// were idle are nobody's error.
+func TestDeadKeyringConnections(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := newWorld(t, pg)
+		db := must[*sql.DB](t)(sql.Open("pgx", pg.DSN()))
+		defer func() { _ = db.Close() }()
+		store := keyring.OpenStore(db, keyring.Postgres, "")
+		a := keyring.NewAdmin(store, awskms.New(w.kms.Client(t), alias), keyring.AdminConfig{})
+		id := must[keyring.Key](t)(a.Rotate(t.Context(), keyring.PurposeData, "")).ID
+		for name, step := range map[string]func() error{
+			"ring": func() error { _, err := store.Ring(t.Context(), keyring.PurposeData, ""); return err },
+			"keys": func() error { _, err := store.Keys(t.Context(), []uint32{id}); return err },
+			"list": func() error { _, err := a.Keys(t.Context(), keyring.Filter{}); return err },
+			"reserve": func() error {
+				_, ok, err := store.Reserve(t.Context(), id, 1, 1000)
+				if !ok && err == nil {
+					err = errors.New("nothing was reserved")
+				}
+				return err
+			},
+			"insert": func() error {
+				_, err := store.Insert(t.Context(), keyring.Key{ID: 9, Purpose: keyring.PurposeData, Scope: "x", Epoch: 1,
+					Wrapped: kms.Wrapped{KeyID: "x", Blob: []byte("x")}})
+				return err
+			},
+		} {
+			// Two idle connections, as many as a pool keeps.
+			one, two := must[*sql.Conn](t)(db.Conn(t.Context())), must[*sql.Conn](t)(db.Conn(t.Context()))
+			if err := errors.Join(one.PingContext(t.Context()), two.PingContext(t.Context()), one.Close(), two.Close()); err != nil {
+				t.Fatal(err)
+			}
+			var killed int
+			if err := pg.Admin.QueryRow("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity" +
+				" WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle'").Scan(&killed); err != nil || killed < 2 {
+				t.Fatal(killed, err)
+			}
+			if err := step(); err != nil {
+				t.Errorf("%s: %v", name, err)
 			}
 		}
 	})
