@@ -41,10 +41,17 @@ type DB struct {
 	Name    string  // the database's name
 	Admin   *sql.DB // a superuser's pool on the database, over plain pgx; closed when the test ends
 	dsn     string
+	server  *server
 }
 
 // DSN is the address of the database, for pgx and every driver over it, with a superuser's name.
 func (d *DB) DSN() string { return d.dsn }
+
+// Twin makes another database on the same server.
+func Twin(tb testing.TB, d *DB, opts ...Option) *DB {
+	tb.Helper()
+	return d.server.newDB(tb, opts)
+}
 
 // Option changes what Each and New make.
 type Option func(*options)
@@ -155,7 +162,7 @@ func (s *server) newDB(tb testing.TB, opts []Option) *DB {
 		tb.Fatalf("pgtest: %v", err)
 	}
 	tb.Cleanup(func() { admin.Close() })
-	return &DB{Version: s.version, Name: name, Admin: admin, dsn: dsn}
+	return &DB{Version: s.version, Name: name, Admin: admin, dsn: dsn, server: s}
 }
 
 func (s *server) drop(tb testing.TB, quoted string) {

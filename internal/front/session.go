@@ -38,6 +38,8 @@ type Session struct {
 	facts   sessionFacts
 	memory  memory
 	zone    zone // the last one that was asked for
+
+	prepared string // the key under which names stand in what SQL prepared; "" for nothing
 }
 
 // sessionFacts are what is known of a session.
@@ -117,6 +119,16 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 	}
 	if err := s.CheckStrings(ctx, p, query); err != nil {
 		return nil, err
+	}
+	if p.Effects&sqlplan.Executes != 0 && s.prepared != "" {
+		if err := s.Read(ctx); err != nil {
+			return nil, err
+		}
+		if s.key() != s.prepared {
+			return nil, &sqlplan.Refusal{Class: sqlplan.ClassSession,
+				Reason: "EXECUTE of what may have been prepared when names meant other tables",
+				Hint:   "execute the statement itself, with parameters, or set the search path as it was at the PREPARE"}
+		}
 	}
 	// The analysis resolves all names of a text as they are now. An end of the transaction within it may give them back another
 	// meaning.
@@ -238,7 +250,14 @@ func (s *Session) Executed(p *sqlplan.Plan, err error) {
 	if p.Effects&sqlplan.EndsTransaction != 0 {
 		s.ended()
 	}
-	changes := p.Effects &^ sqlplan.EndsTransaction
+	if p.Effects&sqlplan.Prepares != 0 {
+		if s.prepared != "" && s.prepared != s.key() {
+			s.prepared = "\x00several"
+		} else {
+			s.prepared = s.key()
+		}
+	}
+	changes := p.Effects &^ (sqlplan.EndsTransaction | sqlplan.Prepares | sqlplan.Executes)
 	s.facts.note(changes)
 	// A driver that does not tell leaves open whether the statement itself opened a transaction.
 	if s.conn.TxStatus() != 'I' {

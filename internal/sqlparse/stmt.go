@@ -264,6 +264,8 @@ type Utility struct {
 	// Catalog, Session: what it may change for later statements. Ends: it may end a transaction,
 	// or go back in it.
 	Catalog, Session, Ends bool
+	// Runs: it executes a statement that was prepared by SQL (EXECUTE).
+	Runs bool
 	// Changes are the relations and columns that a name may mean otherwise for the later
 	// statements of the text. When Bounded is false, any name may.
 	Changes []Change

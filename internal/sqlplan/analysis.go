@@ -122,6 +122,9 @@ func (a *analysis) run() (*Plan, error) {
 		effects |= a.effects
 	}
 	a.effects = effects
+	if !a.touched && len(a.names) == 0 {
+		a.effects &^= Prepares
+	}
 	if !a.touched {
 		return a.forwarded(), nil
 	}

@@ -273,7 +273,7 @@ func (a *analysis) passed(s sqlparse.Stmt) {
 			a.change(c)
 		}
 	}
-	if effects&^(CallsUnknown|EndsTransaction) != 0 {
+	if effects&^settled != 0 {
 		a.unsettled = true
 	}
 }

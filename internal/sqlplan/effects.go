@@ -14,6 +14,9 @@ import (
 // are read again before the next one that names a registered table. Functions that triggers, views, operators and defaults call are
 // beyond a text: what they do to a session makes a fact stale, and names are sent with their schema (see qualify) for that.
 
+// settled are the effects that leave names as they are.
+const settled = EndsTransaction | CallsUnknown | Prepares | Executes
+
 // effectsOf returns the effects of a text that names no registered table.
 func (p *Planner) effectsOf(sql string) Effects {
 	file, err := p.parse(sql)
@@ -24,7 +27,7 @@ func (p *Planner) effectsOf(sql string) Effects {
 	for i := range file.Statements {
 		e |= p.effects(file.Statements[i].Stmt)
 	}
-	return e
+	return e &^ Prepares
 }
 
 // effects returns the effects of one statement.
@@ -41,6 +44,12 @@ func (p *Planner) effects(stmt sqlparse.Stmt) Effects {
 			}
 			if n.Ends {
 				e |= EndsTransaction
+			}
+			if n.Runs {
+				e |= Executes
+			}
+			if n.Kept != nil && n.Kept.Kind == sqlparse.KeptStatement {
+				e |= Prepares
 			}
 		case *sqlparse.Select:
 			if n.Into != nil {

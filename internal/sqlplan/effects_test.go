@@ -53,9 +53,10 @@ func TestEffectsOfOtherTexts(t *testing.T) {
 		{"SET search_path = x", session},
 		{"SET LOCAL search_path = x", session},
 		{"RESET ALL", session},
-		{"EXPLAIN ANALYZE EXECUTE p", session},
-		{"EXECUTE p", session},
-		{"EXECUTE users", session},
+		{"EXPLAIN ANALYZE EXECUTE p", session | Executes},
+		{"EXECUTE p", session | Executes},
+		{"EXECUTE users", session | Executes},
+		{"PREPARE p AS SELECT 1", none},
 		{"COPY (SELECT set_config('search_path', 'x', false)) TO STDOUT", session},
 		{"LOAD 'x'", session},
 
@@ -96,6 +97,7 @@ func TestEffectsBesideSealedTables(t *testing.T) {
 		"SELECT email FROM users": 0,
 		"SELECT id FROM users WHERE set_config('search_path','other',false) <> 'x' AND email = $1": ChangesSession,
 		"SELECT email, mine(id) FROM users": CallsUnknown,
+		"PREPARE p AS SELECT id FROM users": Prepares,
 	} {
 		plan, err := p.Plan(t.Context(), text, env)
 		if err != nil {

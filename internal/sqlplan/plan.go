@@ -143,6 +143,10 @@ const (
 	EndsTransaction
 	// CallsUnknown: a function is called that is not known to leave the session alone.
 	CallsUnknown
+	// Prepares: a statement that names a registered table is prepared by SQL, its names as they
+	// mean now. Executes: one that was prepared is executed.
+	Prepares
+	Executes
 )
 
 // Text returns what is sent for a text that touches nothing sealed.

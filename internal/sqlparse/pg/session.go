@@ -103,6 +103,7 @@ var executeFields = handles[ast.ExecuteStmt]("Name", "Params")
 // execute lowers EXECUTE. The statement that it runs was judged by its PREPARE.
 func execute(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	executeFields.check(l, n.GetExecuteStmt())
+	u.Runs = true
 	u.Args = l.exprs(n.GetExecuteStmt().Params)
 }
 
