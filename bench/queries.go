@@ -22,7 +22,10 @@ func queriesCommand() *cobra.Command {
 short blocks in a new random order in every round, and compares blocks of the same
 round. Without --dsn it starts PostgreSQL in a container. With --dsn it makes a schema
 named colseal_bench on that server and drops it in the end. The user must be allowed
-to create the schema and the extension pgcrypto.`,
+to create the schema and the extension pgcrypto.
+
+--replayed has the server's answers replayed from memory, without system calls: what
+is timed then is the program's side alone, which drowns in noise otherwise.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			const steps = 1000
@@ -51,6 +54,7 @@ to create the schema and the extension pgcrypto.`,
 	f.DurationVar(&o.Limit, "limit", 30*time.Second, "no further rounds of a case after this time")
 	f.IntSliceVar(&o.Conns, "conns", []int{1, 8}, "numbers of connections")
 	f.StringVar(&o.Only, "only", "", "only the cases whose name holds this text")
+	f.BoolVar(&o.Replayed, "replayed", false, "replay the server's answers, over one connection")
 	return cmd
 }
 

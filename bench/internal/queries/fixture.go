@@ -72,8 +72,10 @@ func values() (name, email, phone string) {
 
 // A fixture is the tables, and pools of a number of connections on them.
 type fixture struct {
-	conns int
-	pools struct{ plain, again, untagged, cipher, sealed, raw, pgp *sql.DB }
+	conns    int
+	dir      string // of the KEK
+	replayed bool
+	pools    struct{ plain, again, untagged, cipher, sealed, raw, pgp *sql.DB }
 
 	nextID  atomic.Int64
 	failure atomic.Pointer[error] // the first of a timed loop
@@ -96,12 +98,21 @@ func sealedColumns() []schema.Column {
 	return all
 }
 
+// fixtureOptions say how a fixture's connections are made.
+type fixtureOptions struct {
+	durable  bool // commits wait for the disk
+	replayed bool // answers come from memory
+}
+
 // newFixture opens the pools. The KEK is in dir, so that fixtures of one dir read
 // each other's cells.
-func newFixture(dsn, dir string, conns int, durable bool) (*fixture, error) {
-	cfg, err := config(dsn, durable)
+func newFixture(dsn, dir string, conns int, o fixtureOptions) (*fixture, error) {
+	cfg, err := config(dsn, o.durable)
 	if err != nil {
 		return nil, err
+	}
+	if o.replayed {
+		cfg.DialFunc = replaying(cfg.DialFunc)
 	}
 	tables, err := schema.New(sealedSchema...)
 	if err != nil {
@@ -118,7 +129,7 @@ func newFixture(dsn, dir string, conns int, durable bool) (*fixture, error) {
 		}
 		return limited(sql.OpenDB(cn), conns), nil
 	}
-	f := &fixture{conns: conns}
+	f := &fixture{conns: conns, dir: dir, replayed: o.replayed}
 	f.nextID.Store(2 * storedRows)
 	for _, p := range []**sql.DB{&f.pools.plain, &f.pools.again, &f.pools.cipher, &f.pools.raw, &f.pools.pgp} {
 		*p = plain(cfg, conns)

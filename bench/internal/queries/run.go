@@ -19,6 +19,10 @@ type Options struct {
 	Limit  time.Duration // of one case with one number of connections; at least ten rounds are made
 	Conns  []int         // numbers of connections, each with as many goroutines
 	Only   string        // measure only cases whose name holds this
+
+	// Replayed has the server's answers replayed, which shows the program's side alone. It is
+	// measured with one connection, and where the server makes no difference.
+	Replayed bool
 }
 
 // A Result is one way to run the statements of one case.
@@ -56,7 +60,7 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 		return nil, err
 	}
 	defer remove()
-	setUp, err := newFixture(dsn, dir, 2, false)
+	setUp, err := newFixture(dsn, dir, 2, fixtureOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +76,10 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 		return nil, err
 	}
 	selected := o.cases()
+	if o.Replayed {
+		o.Conns = []int{1}
+		out.Server += ", its answers replayed"
+	}
 	total, done := 0.0, 0.0
 	for _, c := range selected {
 		total += float64(len(c.conns(o.Conns)))
@@ -92,7 +100,7 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 func (o Options) cases() []testCase {
 	var selected []testCase
 	for _, c := range cases {
-		if strings.Contains(c.name, o.Only) {
+		if strings.Contains(c.name, o.Only) && !(o.Replayed && (c.durable || c.tenfold)) {
 			selected = append(selected, c)
 		}
 	}
@@ -115,7 +123,7 @@ func (f *fixture) describe(ctx context.Context) (string, error) {
 }
 
 func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Options, progress func(float64)) (results []Result, err error) {
-	f, err := newFixture(dsn, dir, conns, c.durable)
+	f, err := newFixture(dsn, dir, conns, fixtureOptions{durable: c.durable, replayed: o.Replayed})
 	if err != nil {
 		return nil, err
 	}
