@@ -18,6 +18,7 @@ type builder struct {
 	tables     []*Table
 	registered map[relation]*Table // views included
 	views      []pendingView
+	plain      []*Table
 	models     map[reflect.Type]bool
 	owners     []pendingOwner
 	errs       []error

@@ -17,12 +17,18 @@ const jsonVersion = 1
 type jsonSchema struct {
 	Version int         `json:"version"`
 	Tables  []jsonTable `json:"tables"`
+	Plain   []jsonPlain `json:"plain,omitempty"`
 }
 
 type jsonRelation struct {
 	Schema string `json:"schema,omitempty"`
 	Name   string `json:"name"`
 }
+
+// jsonPlain is a table that Plain excludes.
+type jsonPlain struct{ jsonRelation }
+
+func (t jsonPlain) addTo(b *builder) { Plain(relationText(t.Schema, t.Name)).addTo(b) }
 
 type jsonTable struct {
 	jsonRelation
@@ -48,7 +54,8 @@ type jsonColumn struct {
 //	  {"name":"user_names","view_of":{"schema":"app","name":"users"}}]}
 //
 // Names are those of the catalog, without quotes. schema is absent when the
-// table was registered without one, join_group when there is none. identity is
+// table was registered without one, join_group when there is none; plain has the
+// tables that [Plain] excludes. identity is
 // always written, so that a reader needs no rule for it; tag is four hex digits.
 func (s *Schema) MarshalJSON() ([]byte, error) {
 	out := jsonSchema{Version: jsonVersion, Tables: []jsonTable{}}
@@ -68,6 +75,9 @@ func (s *Schema) MarshalJSON() ([]byte, error) {
 				Identity: c.identity, JoinGroup: c.JoinGroup, Tag: fmt.Sprintf("%04x", c.tag)})
 		}
 		out.Tables = append(out.Tables, jt)
+	}
+	for _, t := range s.Excluded() {
+		out.Plain = append(out.Plain, jsonPlain{jsonRelation{t.Schema, t.Name}})
 	}
 	return json.Marshal(out)
 }
@@ -91,6 +101,9 @@ func ParseJSON(data []byte) (*Schema, error) {
 	sources := make([]Source, len(in.Tables))
 	for i, t := range in.Tables {
 		sources[i] = t
+	}
+	for _, t := range in.Plain {
+		sources = append(sources, t)
 	}
 	return New(sources...)
 }

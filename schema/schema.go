@@ -13,6 +13,7 @@ import (
 type Schema struct {
 	tables []*Table            // sorted by schema, then name
 	byName map[string][]*Table // relation name to its registrations, in the order of tables
+	plain  []*Table            // excluded by Plain; without columns
 }
 
 // Table is one registered table or view.
@@ -43,6 +44,11 @@ func (s *Schema) Lookup(schemaName, table string) *Table {
 	if s == nil {
 		return nil
 	}
+	for _, t := range s.plain {
+		if t.Schema == schemaName && t.Name == table {
+			return nil
+		}
+	}
 	var found *Table
 	for _, t := range s.byName[table] {
 		switch {
@@ -53,6 +59,15 @@ func (s *Schema) Lookup(schemaName, table string) *Table {
 		}
 	}
 	return found
+}
+
+// Excluded returns the tables that [Plain] excludes. They have no columns, and
+// Tables does not have them. The slice is the caller's.
+func (s *Schema) Excluded() []*Table {
+	if s == nil {
+		return nil
+	}
+	return slices.Clone(s.plain)
 }
 
 // LookupAll returns every registration with a relation name, in any schema,

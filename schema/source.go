@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Source is one part of a schema: a [Model], a [View] or [Columns]. Mistakes
+// Source is one part of a schema: a [Model], a [View], [Columns] or [Plain]. Mistakes
 // in a source are reported by [New].
 type Source interface {
 	addTo(b *builder)
@@ -24,12 +24,15 @@ func New(sources ...Source) (*Schema, error) {
 		src.addTo(b)
 	}
 	b.resolveViews()
+	b.checkPlain()
 	b.checkOwners()
 	b.checkIdentities()
 	if len(b.errs) > 0 {
 		return nil, errors.Join(b.errs...)
 	}
-	return newSchema(b.tables), nil
+	s := newSchema(b.tables)
+	s.plain = b.plain
+	return s, nil
 }
 
 // Must is [New] for package-level variables: it panics with New's error.
@@ -42,7 +45,9 @@ func Must(sources ...Source) *Schema {
 }
 
 // Columns declares the sealed columns of a table without a struct. The table's
-// name is written as in SQL: users, app.users, "Users".
+// name is written as in SQL: users, app.users, "Users". Without a schema it means
+// the tables of that name in every schema but those that [Plain] excludes, and
+// their columns have one identity: a cell of one opens in the other.
 func Columns(table string, cols ...Column) Source {
 	return columnsSource{table: table, cols: cols}
 }
@@ -61,6 +66,34 @@ func (s columnsSource) addTo(b *builder) {
 		b.fail(t, origin{}, "it has no sealed columns", "give Columns at least one Column")
 	}
 	b.addTable(t, s.cols)
+}
+
+// Plain excludes a table from a registration that names no schema: with Model("users", …)
+// and Plain("other.users"), users is sealed in every schema but other. The name is written
+// with its schema, and as in SQL.
+func Plain(table string) Source { return plainSource{table: table} }
+
+type plainSource struct{ table string }
+
+func (s plainSource) addTo(b *builder) {
+	t := b.newTable(s.table, origin{})
+	switch {
+	case t == nil:
+	case t.Schema == "":
+		b.fail(t, origin{}, "Plain names no schema", "write the schema before the name, as in other.users")
+	default:
+		b.plain = append(b.plain, t)
+	}
+}
+
+// checkPlain reports exclusions from nothing.
+func (b *builder) checkPlain() {
+	for _, t := range b.plain {
+		if b.registered[relation{"", t.Name}] == nil {
+			b.fail(t, origin{}, "Plain excludes it, and no table of this name is registered without a schema",
+				"remove it: a table that is not registered is plain")
+		}
+	}
 }
 
 // View declares a view that exposes all sealed columns of table under the same

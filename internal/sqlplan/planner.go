@@ -94,6 +94,9 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 			p.known[p.fold(c.Name)] = true
 		}
 	}
+	for _, t := range s.Excluded() {
+		p.tables[p.fold(t.Name)] = append(p.tables[p.fold(t.Name)], t)
+	}
 	return p
 }
 

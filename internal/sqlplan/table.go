@@ -215,6 +215,9 @@ func pick(candidates []*schema.Table, schemaName string) *schema.Table {
 	for _, t := range candidates {
 		switch t.Schema {
 		case schemaName:
+			if len(t.Columns()) == 0 {
+				return nil // schema.Plain
+			}
 			return t
 		case "":
 			general = t
