@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"testing"
@@ -166,6 +167,9 @@ func FuzzDecodeValue(f *testing.F) {
 				t.Fatalf("%s: %x is canonical and does not decode: %v", Kind(kind), b, err)
 			}
 			again, err := AppendValue(nil, Kind(kind), suite, v)
+			if Kind(kind) == KindTime && !canonicalMicros(int64(binary.BigEndian.Uint64(b))) {
+				continue // opens, and is not sealed any more
+			}
 			if Kind(kind) != KindJSON && (err != nil || !bytes.Equal(again, b)) {
 				t.Fatalf("%s, %s: %x became %x, %v", Kind(kind), suite, b, again, err)
 			}

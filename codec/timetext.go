@@ -120,6 +120,14 @@ func appendMicros(dst []byte, kind Kind, seconds, micros int64) ([]byte, error) 
 func appendInt32(dst []byte, i int32) []byte { return binary.BigEndian.AppendUint32(dst, uint32(i)) }
 func appendInt64(dst []byte, i int64) []byte { return binary.BigEndian.AppendUint64(dst, uint64(i)) }
 
+func canonicalDate(day int32) bool {
+	return day == pastDay || day == futureDay || day >= minDay && day <= maxDay
+}
+
+func canonicalMicros(micros int64) bool {
+	return micros == pastMicros || micros == futureMicros || micros >= minSeconds*1_000_000 && micros < endSeconds*1_000_000
+}
+
 // decodeDate returns midnight in UTC, as pgx does; infinity is a string, as it is from pgx's stdlib.
 func decodeDate(day int32) any {
 	switch day {

@@ -256,10 +256,12 @@ func canonical(kind Kind, suite Suite, b []byte) bool {
 		return validText(b)
 	case KindBytes:
 		return true
-	case KindInt, KindTime, KindTimestamp:
+	case KindInt, KindTime: // a time of any year: earlier versions sealed those beyond PostgreSQL's range, too
 		return len(b) == 8
 	case KindDate:
-		return len(b) == 4
+		return len(b) == 4 && canonicalDate(int32(binary.BigEndian.Uint32(b)))
+	case KindTimestamp:
+		return len(b) == 8 && canonicalMicros(int64(binary.BigEndian.Uint64(b)))
 	case KindFloat:
 		return canonicalFloat(suite, b)
 	case KindBool:

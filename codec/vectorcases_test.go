@@ -249,6 +249,8 @@ func authenticCases(t testing.TB) []vectorCase {
 	add("time-length", "format", "Authentic, but a time has 8 bytes.", KindTime, "", KindTime)
 	add("date-length", "format", "Authentic, but a date has 4 bytes.", KindDate, "\x00\x00\x00\x00\x00\x00\x00\x00", KindDate)
 	add("timestamp-length", "format", "Authentic, but a timestamp has 8 bytes.", KindTimestamp, "\x00\x00\x00\x00", KindTimestamp)
+	add("date-range", "format", "Authentic, but a day before 4714-11-24 BC.", KindDate, "\xff\xda\xc2\x73", KindDate)
+	add("timestamp-range", "format", "Authentic, but in the year 294247.", KindTimestamp, "\x7f\xff\xff\x47\x95\xdb\x40\x00", KindTimestamp)
 	add("uuid-length", "format", "Authentic, but a UUID has 16 bytes.", KindUUID, "f81d4fae", KindUUID)
 	add("numeric-plus", "format", "Authentic, but a numeric has no plus.", KindNumeric, "+1", KindNumeric)
 	add("numeric-zero", "format", "Authentic, but zero has no sign.", KindNumeric, "-0.0", KindNumeric)

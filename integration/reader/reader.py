@@ -119,6 +119,8 @@ KINDS = {
     1: "text", 2: "bytes", 3: "int", 4: "float", 5: "bool", 6: "time", 7: "json", 8: "uuid",
     9: "numeric", 10: "text[]", 11: "int[]", 12: "date", 13: "timestamp",
 }
+# Days to 5874897-12-31 and microseconds to the end of 294246, both from 4714-11-24 BC.
+RANGES = {"date": (-2440588, 2145042906), "timestamp": (-2440588 * 86400_000_000, 106751982 * 86400_000_000)}
 LENGTHS = {"int": 8, "float": 8, "bool": 1, "time": 8, "uuid": 16, "date": 4, "timestamp": 8}
 
 
@@ -132,6 +134,9 @@ def canonical(kind, suite, b):
             if f != f:
                 return b.hex() == "7ff8000000000000"
             return suite == 1 or b.hex() != "8000000000000000"
+        if name in RANGES:
+            n, (least, end) = int.from_bytes(b, "big", signed=True), RANGES[name]
+            return least <= n < end or n in (-(2 ** (8 * len(b) - 1)), 2 ** (8 * len(b) - 1) - 1)
         return name != "bool" or b[0] <= 1
     if name == "bytes":
         return True
