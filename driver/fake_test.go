@@ -240,12 +240,19 @@ func (r *fullRows) ColumnTypePrecisionScale(int) (p, s int64, ok bool) { return 
 // fakeConnector opens connections of one variant.
 type fakeConnector struct {
 	open   func() sqldriver.Conn
+	fail   error // of Connect
 	closed int
 }
 
-func (c *fakeConnector) Connect(context.Context) (sqldriver.Conn, error) { return c.open(), nil }
-func (c *fakeConnector) Driver() sqldriver.Driver                        { return fakeDriver{c} }
-func (c *fakeConnector) Close() error                                    { c.closed++; return nil }
+func (c *fakeConnector) Connect(context.Context) (sqldriver.Conn, error) {
+	if c.fail != nil {
+		return nil, c.fail
+	}
+	return c.open(), nil
+}
+
+func (c *fakeConnector) Driver() sqldriver.Driver { return fakeDriver{c} }
+func (c *fakeConnector) Close() error             { c.closed++; return nil }
 
 // fakeDriver has no OpenConnector.
 type fakeDriver struct{ c *fakeConnector }

@@ -20,7 +20,8 @@ func (c *conn) openRows(ctx context.Context, under sqldriver.Rows, p *sqlplan.Pl
 	if !p.Describes(labels, c.db().Config().Dialect) {
 		fresh, err := c.session.PlanResult(ctx, query, p, labels)
 		if err != nil {
-			return nil, errors.Join(c.db().Refused(ctx, err), under.Close())
+			_ = under.Close() // its error may be driver.ErrBadConn, for which the statement would be executed again
+			return nil, c.db().Refused(ctx, err)
 		}
 		p = fresh
 	}

@@ -399,3 +399,22 @@ func TestInnerMemoryIsNotWritten(t *testing.T) {
 		t.Error("the inner driver's memory was written to")
 	}
 }
+
+// After a statement was executed no error is driver.ErrBadConn: database/sql would execute it again.
+func TestExecutedOnce(t *testing.T) {
+	b := newBench(t, "full")
+	b.plans.plans["q"] = b.result("email")
+	runs := 0
+	b.server.onRun = func(string, []sqldriver.NamedValue) (sqldriver.Rows, error) {
+		runs++
+		b.inner.fail = sqldriver.ErrBadConn // a second connection cannot be had
+		return &bareRows{s: b.server, cols: []string{"another", "column"}}, nil
+	}
+	_, err := b.db.Query("q")
+	if err == nil || errors.Is(err, sqldriver.ErrBadConn) || !strings.Contains(err.Error(), "was executed") {
+		t.Errorf("Query() = %v, want an error that says that the statement was executed", err)
+	}
+	if runs != 1 {
+		t.Errorf("the statement was executed %d times", runs)
+	}
+}
