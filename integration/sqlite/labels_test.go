@@ -67,6 +67,12 @@ func TestLabels(t *testing.T) {
 	p.expect(t, works, "SELECT note COLLATE NOCASE, 'x' || note FROM users WHERE email = ?", "zqcanary-a")
 	p.expect(t, works, "SELECT note FROM (SELECT note COLLATE NOCASE FROM users WHERE email = ?)", "zqcanary-a")
 
+	// Names are sent with their schemas, whatever the tables hold.
+	p.expect(t, works, "SELECT (SELECT count(*) FROM users), (SELECT id FROM users WHERE email = ?) FROM orders", "zqcanary-a")
+	p.expect(t, works, "CREATE TEMP TABLE users (id INTEGER, email TEXT)")
+	p.expect(t, works, "SELECT EXISTS(SELECT 1 FROM users), (SELECT count(*) FROM users) FROM orders")
+	p.expect(t, works, "DROP TABLE temp.users")
+
 	// A label that holds a value cannot be kept.
 	p.expect(t, refused, "SELECT email = 'zqcanary-a' FROM users")
 	p.expect(t, refused, "SELECT EXISTS(SELECT 1 FROM users WHERE email='zqcanary-a')")

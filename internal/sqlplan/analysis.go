@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlparse"
@@ -43,6 +44,7 @@ type analysis struct {
 	copied  []*search
 	columns []edit          // column lists added to INSERTs
 	names   []edit          // schemas added to the names of registered tables
+	namedAt map[int]bool    // where they stand
 	labels  []sqlparse.Expr // outputs without an alias whose labels are seen
 	inner   int             // how many queries of FROM and WITH are around
 	results []output        // of the last statement that returns rows
@@ -126,7 +128,7 @@ func (a *analysis) run() (*Plan, error) {
 		a.effects &^= Prepares
 	}
 	if !a.touched {
-		return a.forwarded(), nil
+		return a.forwarded()
 	}
 	if err := a.settleRoles(); err != nil {
 		return nil, err
@@ -138,12 +140,16 @@ func (a *analysis) run() (*Plan, error) {
 }
 
 // forwarded is the plan of a text that touches nothing sealed.
-func (a *analysis) forwarded() *Plan {
+func (a *analysis) forwarded() (*Plan, error) {
 	p := &Plan{Effects: a.effects, Statements: len(a.file.Statements)}
-	if len(a.names) > 0 {
-		p.Chunks = []string{a.qualified()}
+	if len(a.names) == 0 {
+		return p, nil
 	}
-	return p
+	e := &emission{analysis: a, plan: p, edits: slices.Clone(a.names)}
+	if err := e.keepTexts(); err != nil {
+		return nil, err
+	}
+	return p, e.cut()
 }
 
 // unless returns an error, unless it is the refusal of a text that can touch nothing sealed.

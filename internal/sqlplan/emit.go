@@ -36,9 +36,11 @@ func (a *analysis) emit() (*Plan, error) {
 	sealedSlots := slices.ContainsFunc(a.slots, func(s *slot) bool { return s.use() != nil })
 	sealedCasts := slices.ContainsFunc(a.casts, func(c *recast) bool { return c.t.root().state == sealed })
 	if !sealedSlots && !sealedCasts && !e.plan.ResultsSealed() && len(e.edits) == 0 {
-		p := a.forwarded()
-		p.Search = e.searches()
-		return p, nil
+		p, err := a.forwarded()
+		if err == nil {
+			p.Search = e.searches()
+		}
+		return p, err
 	}
 	e.edits = append(e.edits, a.names...)
 	e.plan.Sealed = true

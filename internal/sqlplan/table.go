@@ -1,7 +1,6 @@
 package sqlplan
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
@@ -183,29 +182,19 @@ func (a *analysis) qualify(tn *sqlparse.TableName, rel *dbcatalog.Relation) erro
 	if at < 0 || at >= len(a.file.Text) {
 		return a.refuseRewriting(0, nil, "the position of a table's name cannot be found", "write the name with its schema")
 	}
-	if slices.ContainsFunc(a.names, func(e edit) bool { return e.start == at }) {
+	if a.namedAt[at] {
 		return nil
 	}
+	if a.namedAt == nil {
+		a.namedAt = map[int]bool{}
+	}
+	a.namedAt[at] = true
 	in := rel.Schema
 	if rel.Temporary && a.p.dialect == dialect.Postgres {
 		in = "pg_temp"
 	}
 	a.names = append(a.names, edit{start: at, end: at, text: dbcatalog.QuoteIdent(in) + "."})
 	return nil
-}
-
-// qualified is the text with the names of registered tables qualified.
-func (a *analysis) qualified() string {
-	slices.SortFunc(a.names, func(x, y edit) int { return x.start - y.start })
-	var b strings.Builder
-	from := 0
-	for _, e := range a.names {
-		b.WriteString(a.file.Text[from:e.start])
-		b.WriteString(e.text)
-		from = e.start
-	}
-	b.WriteString(a.file.Text[from:])
-	return b.String()
 }
 
 // pick returns the registration for a schema: the one that names it, or the one that
