@@ -22,7 +22,7 @@ func TestExplainLive(t *testing.T) {
 			return strings.Join(strings.Fields(e.String()), " ")
 		}
 		for query, wants := range map[string][]string{
-			"INSERT INTO users VALUES ($1, $2, $3)":            {`INSERT INTO users ("id","email","ssn")`, "$1 sent as it is", "$3 sealed for users.ssn (random, text), as text"},
+			"INSERT INTO users VALUES ($1, $2, $3)":            {`INSERT INTO "public".users ("id","email","ssn")`, "$1 sent as it is", "$3 sealed for users.ssn (random, text), as text"},
 			"SELECT * FROM users":                              {"result 1 id as it is", "result 5 note as it is", "result 2 email opened: users.email"},
 			"SELECT id FROM users WHERE email = $1":            {"WORKS", "$1 sealed for users.email"},
 			"SELECT id FROM users WHERE ssn = $1":              {"REFUSED", "needs a deterministic column"},

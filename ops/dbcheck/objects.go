@@ -84,15 +84,15 @@ func (k *checker) sealed(oid, num string) *column {
 }
 
 func (k *checker) foreignKey(name string, from, to *column, fromTable, toTable string) {
-	const mend = "give both columns one join= group, or drop the foreign key"
+	const hint = "give both columns one join= group, or drop the foreign key"
 	switch {
 	case from == nil && to == nil:
 	case from == nil:
-		k.on(SeverityDanger, "foreign-key", to.rel, to, name, "it is referenced from a plain column of "+fromTable+", which never equals a cell", mend)
+		k.on(SeverityDanger, "foreign-key", to.rel, to, name, "it is referenced from a plain column of "+fromTable+", which never equals a cell", hint)
 	case to == nil:
-		k.on(SeverityDanger, "foreign-key", from.rel, from, name, "it references a plain column of "+toTable+", which never equals a cell", mend)
+		k.on(SeverityDanger, "foreign-key", from.rel, from, name, "it references a plain column of "+toTable+", which never equals a cell", hint)
 	case from.col.Identity() != to.col.Identity() || from.col.Mode != schema.Deterministic:
-		k.on(SeverityDanger, "foreign-key", from.rel, from, name, "it references "+to.rel.label+"."+to.name+", whose cells are never equal to its own", mend)
+		k.on(SeverityDanger, "foreign-key", from.rel, from, name, "it references "+to.rel.label+"."+to.name+", whose cells are never equal to its own", hint)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-var update = flag.Bool("update", false, "write testdata/explain.golden anew")
+var update = flag.Bool("update", false, "rewrite testdata/explain.golden")
 
 var explainSchema = schema.Must(
 	schema.Columns("users",

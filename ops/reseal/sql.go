@@ -29,7 +29,7 @@ type statements interface {
 const maxHeads = 256
 
 // condition is what a row with something to do in cols meets: of each column, that its head is among those to be
-// sealed anew, or is none. An empty one is met by all.
+// re-sealed, or is none. An empty one is met by all.
 func condition(cols []*column, head func(*column) string, literal func(*column, string) string, plain func(*column) string) string {
 	var or []string
 	for _, c := range cols {
