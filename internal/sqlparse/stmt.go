@@ -308,15 +308,25 @@ type Definition struct {
 	Column string
 	// Type is the type that Column gets (ALTER … TYPE); nil elsewhere.
 	Type *Type
-	// Expr is nil for values that the server makes up (identity), for a partition's bounds,
-	// and for a change of type without USING.
+	// Expr is nil for values that the server makes up (identity), for keys, for a partition's
+	// bounds, and for a change of type without USING.
 	Expr Expr
 	// Condition: its truth is asked.
 	Condition bool
+	// Keys are the columns that UNIQUE, PRIMARY KEY and FOREIGN KEY compare; References is
+	// what those of a FOREIGN KEY are compared with.
+	Keys       []string
+	References *Reference
 	// Bounds: the values of a partition key are written here.
 	Bounds bool
 	// Text is the text of a CHECK, with its parentheses.
 	Text string
+}
+
+// Reference is what a FOREIGN KEY refers to. Columns is nil for the primary key.
+type Reference struct {
+	Table   *TableName
+	Columns []string
 }
 
 // Rename gives a table, or a column of it, another name or another schema.

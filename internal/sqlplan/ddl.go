@@ -37,13 +37,16 @@ func (a *analysis) namesSealed(names []*sqlparse.TableName) *sqlparse.TableName 
 	return nil
 }
 
-// definition analyses one expression of a definition.
-func (a *analysis) definition(d *sqlparse.Definition) error {
+// definition analyses one expression of a definition. computes says that it is computed for
+// rows that are there.
+func (a *analysis) definition(d *sqlparse.Definition, computes bool) error {
 	tables := a.meant(d.Table)
 	target := a.sealedIn(tables, d.Column)
 	switch {
 	case d.Bounds:
 		return a.bounds(d, tables)
+	case d.Keys != nil:
+		return a.keys(d, tables, computes)
 	case target != nil && d.Type != nil:
 		return a.retype(d, target)
 	case target != nil:
@@ -120,6 +123,57 @@ func (a *analysis) sealedIn(tables []*schema.Table, column string) *schema.Colum
 	return nil
 }
 
+// keys analyses the columns of a UNIQUE, a PRIMARY KEY, or a FOREIGN KEY: the server compares
+// their cells. Those of rows that are there may be under two search keys.
+func (a *analysis) keys(d *sqlparse.Definition, tables []*schema.Table, computes bool) error {
+	for i, name := range d.Keys {
+		c := a.sealedIn(tables, name)
+		switch {
+		case d.References != nil:
+			if err := a.foreignKey(d, i, c); err != nil {
+				return err
+			}
+		case c != nil && c.Mode != schema.Deterministic:
+			return a.refuseMode(d.Pos(), c, d.What+" needs a deterministic column",
+				`cells of a randomized column are all different; tag the column seal:"deterministic", or leave it out`)
+		case c != nil && computes:
+			a.touched = true
+			a.demand(termOf(c), unique, d.Pos(), d.What)
+		}
+	}
+	return nil
+}
+
+// foreignKey analyses one column of a FOREIGN KEY; c is nil for one that is not sealed.
+func (a *analysis) foreignKey(d *sqlparse.Definition, i int, c *schema.Column) error {
+	to := d.References
+	if to.Columns == nil && c != nil {
+		return a.refuseUnknown(d.Pos(), c, "it is not known which column a sealed column refers to", "write the column: REFERENCES "+to.Table.Name+" (column)")
+	}
+	if i >= len(to.Columns) {
+		return nil
+	}
+	other := a.sealedIn(a.meant(to.Table), to.Columns[i])
+	if c == nil && other == nil {
+		return nil
+	}
+	a.touched = true
+	t, err := a.unify(termOf(c), termOf(other), d.Pos(), d.What)
+	if err != nil {
+		return err
+	}
+	a.demand(t, unique, d.Pos(), d.What)
+	return nil
+}
+
+// termOf is the term of a sealed column; nil is a plain one.
+func termOf(c *schema.Column) *term {
+	if c == nil {
+		return newPlain()
+	}
+	return newSealed(source{c, dbcatalog.StorageBytes})
+}
+
 // isBackstop reports whether a CHECK is the one that lets the database refuse plaintext, as
 // colseal ddl prints it. Its constants are no values.
 func (a *analysis) isBackstop(d *sqlparse.Definition, tables []*schema.Table) bool {
@@ -140,7 +194,8 @@ func (a *analysis) isBackstop(d *sqlparse.Definition, tables []*schema.Table) bo
 // the server has no cast to bytea that it would use by itself, so that either the column is
 // bytea already, or the statement fails.
 func (a *analysis) retype(d *sqlparse.Definition, c *schema.Column) error {
-	if d.Expr == nil && d.Type.Name == "bytea" && !d.Type.Array {
+	typ := d.Type
+	if d.Expr == nil && typ.Name == "bytea" && (typ.Schema == "" || typ.Schema == "pg_catalog") && !typ.Array {
 		return nil
 	}
 	return a.refuseOperation(d.Pos(), c, "a change of a sealed column's type would convert its cells, or store plaintext",

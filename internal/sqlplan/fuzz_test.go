@@ -21,7 +21,7 @@ const longest = 10 * time.Second
 // plans that cannot be carried out.
 func FuzzPlan(f *testing.F) {
 	seeds := 0
-	for _, name := range []string{"postgres", "sqlite", "postgres-twokeys", "sqlite-twokeys"} {
+	for _, name := range []string{"postgres", "sqlite", "postgres-ddl", "sqlite-ddl", "postgres-twokeys", "sqlite-twokeys"} {
 		text, err := os.ReadFile("testdata/" + name + ".sql")
 		if err != nil {
 			f.Fatal(err)

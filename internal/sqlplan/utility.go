@@ -46,7 +46,7 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 		return nil
 	}
 	for i := range u.Definitions {
-		if err := a.definition(&u.Definitions[i]); err != nil {
+		if err := a.definition(&u.Definitions[i], u.Computes); err != nil {
 			return err
 		}
 	}

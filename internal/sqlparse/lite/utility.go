@@ -73,7 +73,7 @@ func (l *lowerer) definition(n ast.Stmt) sqlparse.Stmt {
 		l.define(out, func() { l.createTable(out, n) })
 	case *ast.CreateIndexStmt:
 		out.What = "CREATE INDEX"
-		out.Reads = true
+		out.Reads, out.Computes = true, true
 		l.define(out, func() { l.createIndex(out, n) })
 	case *ast.CreateViewStmt:
 		out.What, out.Carries, out.Reads = "CREATE VIEW", true, true
@@ -144,7 +144,12 @@ func (l *lowerer) createTable(out *sqlparse.Utility, n *ast.CreateTableStmt) {
 		switch c.Kind {
 		case ast.TableCheck:
 			l.check(out, table, c.Pos(), c.Expr)
-		case ast.TablePrimaryKey, ast.TableUnique, ast.TableForeignKey:
+		case ast.TablePrimaryKey:
+			keys(out, sqlparse.Definition{At: at(c), What: "PRIMARY KEY", Table: table}, columnsOf(c.Columns))
+		case ast.TableUnique:
+			keys(out, sqlparse.Definition{At: at(c), What: "UNIQUE", Table: table}, columnsOf(c.Columns))
+		case ast.TableForeignKey:
+			foreignKey(out, table, indexedColumns(c.FKColumns), c.References)
 		default:
 			unsupported(c.Pos(), "a table constraint of the kind %d", int(c.Kind))
 		}
@@ -154,9 +159,12 @@ func (l *lowerer) createTable(out *sqlparse.Utility, n *ast.CreateTableStmt) {
 func (l *lowerer) createIndex(out *sqlparse.Utility, n *ast.CreateIndexStmt) {
 	table := &sqlparse.TableName{At: at(n.Table), End: n.Table.End(), Schema: ident(n.Name.Schema), Name: ident(n.Table)}
 	for _, term := range n.Columns {
-		if !onlyColumn(term.Expr) {
+		if onlyColumn(term.Expr) == nil {
 			l.add(out, sqlparse.Definition{What: "an index", Table: table}, term.Expr)
 		}
+	}
+	if n.Unique {
+		keys(out, sqlparse.Definition{At: at(n), What: "a unique index", Table: table}, columnsOf(n.Columns))
 	}
 	if n.Where != nil {
 		l.add(out, sqlparse.Definition{What: "an index predicate", Condition: true, Table: table}, n.Where)
@@ -202,8 +210,19 @@ func (l *lowerer) columnDef(out *sqlparse.Utility, table *sqlparse.TableName, n 
 			l.add(out, sqlparse.Definition{At: at(c), What: "GENERATED", Table: table, Column: ident(n.Name)}, c.Expr)
 		case ast.ColumnCheck:
 			l.check(out, table, c.Pos(), c.Expr)
-		case ast.ColumnNull, ast.ColumnNotNull, ast.ColumnPrimaryKey, ast.ColumnUnique,
-			ast.ColumnCollate, ast.ColumnReferences, ast.ColumnDeferrable:
+		case ast.ColumnPrimaryKey:
+			keys(out, sqlparse.Definition{At: at(c), What: "PRIMARY KEY", Table: table}, []string{ident(n.Name)})
+		case ast.ColumnUnique:
+			keys(out, sqlparse.Definition{At: at(c), What: "UNIQUE", Table: table}, []string{ident(n.Name)})
+		case ast.ColumnReferences:
+			foreignKey(out, table, []string{ident(n.Name)}, c.References)
+		case ast.ColumnCollate:
+			if !binary(c.Collation) { // then other values than equal ones are equal
+				out.Definitions = append(out.Definitions, sqlparse.Definition{
+					At: at(c), What: "COLLATE", Table: table, Expr: &sqlparse.Column{At: at(n.Name), Parts: []string{ident(n.Name)}},
+				})
+			}
+		case ast.ColumnNull, ast.ColumnNotNull, ast.ColumnDeferrable:
 		default:
 			unsupported(c.Pos(), "a column constraint of the kind %d", int(c.Kind))
 		}
@@ -223,18 +242,55 @@ func (l *lowerer) add(out *sqlparse.Utility, d sqlparse.Definition, e ast.Expr) 
 	out.Definitions = append(out.Definitions, d)
 }
 
-// onlyColumn reports whether an element of an index is a column, not an expression.
-func onlyColumn(e ast.Expr) bool {
+// keys notes the columns that a key compares.
+func keys(out *sqlparse.Utility, d sqlparse.Definition, columns []string) {
+	if d.Keys = columns; columns != nil {
+		out.Definitions = append(out.Definitions, d)
+	}
+}
+
+func foreignKey(out *sqlparse.Utility, table *sqlparse.TableName, columns []string, to *ast.ForeignKeyClause) {
+	// The other table is in the database of this one.
+	other := &sqlparse.TableName{At: at(to.Table), End: to.Table.End(), Schema: table.Schema, Name: ident(to.Table)}
+	keys(out, sqlparse.Definition{
+		At: at(to), What: "FOREIGN KEY", Table: table, References: &sqlparse.Reference{Table: other, Columns: indexedColumns(to.Columns)},
+	}, columns)
+}
+
+func indexedColumns(list []*ast.IndexedColumn) []string {
+	var out []string
+	for _, c := range list {
+		out = append(out, ident(c.Name))
+	}
+	return out
+}
+
+// columnsOf returns the elements of an index that are columns.
+func columnsOf(list []*ast.OrderingTerm) []string {
+	var out []string
+	for _, term := range list {
+		if c := onlyColumn(term.Expr); c != nil {
+			out = append(out, ident(c))
+		}
+	}
+	return out
+}
+
+// binary reports whether a collation compares bytes.
+func binary(collation *ast.Ident) bool { return ident(collation) == "binary" }
+
+// onlyColumn returns the column that an element of an index is; nil for an expression.
+func onlyColumn(e ast.Expr) *ast.Ident {
 	e = unparen(e)
 	for {
 		c, ok := e.(*ast.CollateExpr)
-		if !ok {
+		if !ok || !binary(c.Name) {
 			break
 		}
 		e = unparen(c.X)
 	}
-	_, ok := e.(*ast.Ident)
-	return ok
+	c, _ := e.(*ast.Ident)
+	return c
 }
 
 // visit calls fn for n and all below it. It does not recurse, as chains of

@@ -168,13 +168,29 @@ func (l *lowering) constraint(u *sqlparse.Utility, table *sqlparse.TableName, co
 			}
 			l.element(u, sqlparse.Definition{What: "EXCLUDE", Table: table}, items[0], true)
 		}
-	case ast.ConstrType_CONSTR_NULL, ast.ConstrType_CONSTR_NOTNULL, ast.ConstrType_CONSTR_PRIMARY,
-		ast.ConstrType_CONSTR_UNIQUE, ast.ConstrType_CONSTR_FOREIGN,
+	case ast.ConstrType_CONSTR_PRIMARY:
+		l.keys(u, sqlparse.Definition{At: at, What: "PRIMARY KEY", Table: table}, column, c.Keys)
+	case ast.ConstrType_CONSTR_UNIQUE:
+		l.keys(u, sqlparse.Definition{At: at, What: "UNIQUE", Table: table}, column, c.Keys)
+	case ast.ConstrType_CONSTR_FOREIGN:
+		to := &sqlparse.Reference{Table: l.tableName(c.Pktable), Columns: l.names(c.PkAttrs)}
+		l.keys(u, sqlparse.Definition{At: at, What: "FOREIGN KEY", Table: table, References: to}, column, c.FkAttrs)
+	case ast.ConstrType_CONSTR_NULL, ast.ConstrType_CONSTR_NOTNULL,
 		ast.ConstrType_CONSTR_ATTR_DEFERRABLE, ast.ConstrType_CONSTR_ATTR_NOT_DEFERRABLE,
 		ast.ConstrType_CONSTR_ATTR_DEFERRED, ast.ConstrType_CONSTR_ATTR_IMMEDIATE,
 		ast.ConstrType_CONSTR_ATTR_ENFORCED, ast.ConstrType_CONSTR_ATTR_NOT_ENFORCED:
 	default:
 		l.unsupported("a constraint of an unknown kind")
+	}
+}
+
+// keys lowers the columns of a key: those that are named, or the column that has the constraint.
+func (l *lowering) keys(u *sqlparse.Utility, d sqlparse.Definition, column string, named []*ast.Node) {
+	if d.Keys = l.names(named); d.Keys == nil && column != "" {
+		d.Keys = []string{column}
+	}
+	if d.Keys != nil { // they are an index's otherwise
+		u.Definitions = append(u.Definitions, d)
 	}
 }
 
@@ -334,9 +350,6 @@ func (l *lowering) columnType(u *sqlparse.Utility, table *sqlparse.TableName, c 
 	}
 	columnDefFields.check(l, d)
 	typ := l.typeName(d.TypeName)
-	if schema, _ := l.last(d.TypeName.Names); schema != "" && schema != "pg_catalog" {
-		typ.Name = schema + "." + typ.Name
-	}
 	def := sqlparse.Definition{At: l.at(d.Location), What: "ALTER COLUMN … TYPE", Table: table, Column: c.Name, Type: &typ}
 	if d.RawDefault != nil {
 		def.Expr = l.expr(d.RawDefault)
@@ -359,8 +372,15 @@ func createIndex(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	l.define(u, func() {
 		indexFields.check(l, x)
 		table := l.tableName(x.Relation)
+		keys := sqlparse.Definition{At: table.At, What: "a unique index", Table: table}
 		for _, p := range x.IndexParams {
 			l.element(u, sqlparse.Definition{What: "an index", Table: table}, p, false)
+			if name := p.GetIndexElem().GetName(); name != "" && x.Unique {
+				keys.Keys = append(keys.Keys, name)
+			}
+		}
+		if keys.Keys != nil {
+			u.Definitions = append(u.Definitions, keys)
 		}
 		l.add(u, sqlparse.Definition{What: "an index predicate", Condition: true, Table: table}, x.WhereClause)
 	})

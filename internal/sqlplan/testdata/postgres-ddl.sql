@@ -178,3 +178,17 @@ SELECT email INTO archive FROM users; SELECT id FROM archive
 # Names of a program's text
 DO $$ BEGIN DELETE FROM U&"\0075sers"; END $$
 DO $$ BEGIN DELETE FROM users; END $$
+# Keys
+CREATE UNIQUE INDEX ON users (ssn)
+CREATE UNIQUE INDEX ON users (email, org)
+ALTER TABLE users ADD UNIQUE (ssn)
+ALTER TABLE users ADD CONSTRAINT u UNIQUE (email)
+CREATE TABLE users (id bigint PRIMARY KEY, ssn bytea UNIQUE)
+CREATE TABLE users (id bigint, ssn bytea, PRIMARY KEY (id, ssn))
+ALTER TABLE users ADD UNIQUE USING INDEX i
+ALTER TABLE users ADD FOREIGN KEY (email) REFERENCES archive (email)
+ALTER TABLE users ADD FOREIGN KEY (email) REFERENCES leads (email)
+ALTER TABLE users ADD FOREIGN KEY (email) REFERENCES orders
+ALTER TABLE users ADD FOREIGN KEY (note) REFERENCES leads (email)
+ALTER TABLE orders ADD FOREIGN KEY (user_id) REFERENCES users
+CREATE TABLE y (id bigint, mail bytea REFERENCES users (email))

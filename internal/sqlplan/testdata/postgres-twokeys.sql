@@ -76,3 +76,6 @@ SELECT CASE email WHEN $1 THEN (SELECT nextval('s')) END FROM users
 SELECT CASE email WHEN $1 THEN (SELECT count(*) FROM orders) END FROM users
 SELECT id FROM users WHERE ($1 = '' OR email = $1) AND email IN ($2, CASE WHEN $2 <> 'x' THEN NULLIF($1, 'y') END)
 SELECT DISTINCT ON (id) id, ssn, email FROM users ORDER BY id
+CREATE UNIQUE INDEX ON users (email)
+CREATE INDEX ON users (email)
+CREATE TABLE users (id bigint PRIMARY KEY, email bytea UNIQUE)
