@@ -313,11 +313,7 @@ type changes struct {
 // passed notes what the statement that was just analysed changes for the later ones.
 func (a *analysis) passed(s sqlparse.Stmt) {
 	effects := a.effects
-	u, ok := s.(*sqlparse.Utility)
-	switch {
-	case ok && u.Computes && callsUnknown(u.Definitions):
-		effects |= ChangesSession
-	case ok && u.Bounded:
+	if u, ok := s.(*sqlparse.Utility); ok && u.Bounded {
 		if u.Catalog {
 			effects &^= ChangesCatalog
 		}
@@ -363,25 +359,4 @@ func withChanges(cols, unlisted []output, c *changes) []output {
 		}
 	}
 	return append(out, output{gap: true})
-}
-
-// tame are functions that migrations use in defaults and indexes, and that change no setting.
-var tame = map[string]bool{
-	"now": true, "clock_timestamp": true, "statement_timestamp": true, "transaction_timestamp": true, "date_trunc": true,
-	"gen_random_uuid": true, "uuid_generate_v4": true, "uuidv7": true, "random": true, "nextval": true,
-	"lower": true, "upper": true, "md5": true, "length": true, "trim": true, "btrim": true, "replace": true,
-	"to_tsvector": true, "jsonb_build_object": true, "json_build_object": true, "array_length": true, "timezone": true,
-	"current_timestamp": true, "current_date": true, "encode": true, "decode": true, "convert_to": true, "concat": true,
-}
-
-// callsUnknown reports whether definitions call a function that may do anything.
-func callsUnknown(ds []sqlparse.Definition) bool {
-	found := false
-	sqlparse.Inspect(ds, func(node any) bool {
-		if c, ok := node.(*sqlparse.Call); ok && !(builtin(c) && (tame[c.Name] || functions[c.Name] != notUnderstood)) {
-			found = true
-		}
-		return !found
-	})
-	return found
 }
