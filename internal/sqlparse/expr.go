@@ -208,6 +208,9 @@ type Opaque struct {
 // Grouping is the What of GROUPING(…), which does not look at the values of its operands.
 const Grouping = "GROUPING"
 
+// OperatorClass is the What of an operator class or a collation of an index.
+const OperatorClass = "an operator class or collation"
+
 // AllFields is the What of (row).*, which stands for several values in a list.
 const AllFields = "all fields of a row"
 

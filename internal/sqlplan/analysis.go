@@ -235,6 +235,8 @@ func (a *analysis) plainOnly(t *term, pos int, what string) error {
 
 func hintFor(what string) string {
 	switch what {
+	case sqlparse.OperatorClass:
+		return "the column holds bytes, or text whose order means nothing: leave it out"
 	case "ORDER BY", "LIKE", "ILIKE", "SIMILAR TO", "BETWEEN":
 		return "the database holds only ciphertext, which has no order and no parts; fetch the rows by a plain or deterministic column and do this in the program"
 	}

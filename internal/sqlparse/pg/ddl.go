@@ -224,8 +224,8 @@ func (l *lowering) element(u *sqlparse.Utility, d sqlparse.Definition, n *ast.No
 	}
 	definedElemFields.check(l, x)
 	l.add(u, d, x.Expr)
-	if x.Name != "" && named {
-		d.At, d.Expr = l.here(), &sqlparse.Column{At: l.here(), Parts: []string{x.Name}}
+	if x.Name != "" && (named || len(x.Opclass) > 0 || len(x.Collation) > 0) {
+		d.At, d.Expr = l.here(), ofType(l.here(), &sqlparse.Column{At: l.here(), Parts: []string{x.Name}}, x)
 		u.Definitions = append(u.Definitions, d)
 	}
 }

@@ -160,10 +160,20 @@ func (l *lowering) indexElem(at sqlparse.At, n *ast.Node) sqlparse.Expr {
 		l.unsupported("ON CONFLICT with %s", kindOf(n))
 	}
 	indexElemFields.check(l, e)
+	var x sqlparse.Expr = &sqlparse.Column{At: at, Parts: []string{e.Name}}
 	if e.Expr != nil {
-		return l.expr(e.Expr)
+		x = l.expr(e.Expr)
 	}
-	return &sqlparse.Column{At: at, Parts: []string{e.Name}}
+	return ofType(at, x, e)
+}
+
+// ofType is an element of an index that has a collation or an operator class, which is one of
+// the type of the plaintext.
+func ofType(at sqlparse.At, x sqlparse.Expr, e *ast.IndexElem) sqlparse.Expr {
+	if len(e.Opclass) == 0 && len(e.Collation) == 0 {
+		return x
+	}
+	return &sqlparse.Opaque{At: at, What: sqlparse.OperatorClass, Args: []sqlparse.Expr{x}}
 }
 
 var (

@@ -349,3 +349,9 @@ SELECT h.id FROM halves h JOIN users u ON h.phone = u.email
 DELETE FROM halves WHERE id = $1
 MERGE INTO halves h USING users u ON h.id = u.id WHEN NOT MATCHED THEN INSERT VALUES (1, 'x')
 ALTER TABLE halves ADD COLUMN ssn bytea; UPDATE halves SET ssn = 'x'
+INSERT INTO users(id, email) VALUES (1, $1) ON CONFLICT (email text_ops) DO NOTHING
+INSERT INTO users(id, email) VALUES (1, $1) ON CONFLICT (id int8_ops) DO NOTHING
+INSERT INTO users(id, email) VALUES (1, $1) ON CONFLICT (email COLLATE "C") DO NOTHING
+CREATE INDEX ON users (email text_pattern_ops)
+CREATE INDEX ON users (note text_pattern_ops, email)
+CREATE INDEX ON users (email COLLATE "C")
