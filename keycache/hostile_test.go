@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,11 +136,11 @@ func TestStraysAreTold(t *testing.T) {
 // panicking is a keyring that panics when it is told to.
 type panicking struct {
 	*keytest.Keyring
-	on bool
+	on atomic.Bool
 }
 
 func (p *panicking) Ring(ctx context.Context, purpose keyring.Purpose, scope string) (keyring.Ring, error) {
-	if p.on {
+	if p.on.Load() {
 		var none []int
 		_ = none[len(scope)] // as a fault of Colseal's would
 	}
@@ -147,7 +148,7 @@ func (p *panicking) Ring(ctx context.Context, purpose keyring.Purpose, scope str
 }
 
 func (p *panicking) Keys(ctx context.Context, ids []uint32) ([]keyring.Key, error) {
-	if p.on {
+	if p.on.Load() {
 		panic("with a secret")
 	}
 	return p.Keyring.Keys(ctx, ids)
@@ -162,7 +163,7 @@ func TestPanicsEndNothing(t *testing.T) {
 		c := New(k, w, Config{Logger: logger}, random, deterministic)
 		defer c.Close()
 		cell := sealOne(t, c, t.Context(), random)
-		k.on = true
+		k.on.Store(true)
 		for range 30 {
 			time.Sleep(time.Minute)
 			_ = sealOne(t, c, t.Context(), random)
@@ -181,7 +182,7 @@ func TestPanicsEndNothing(t *testing.T) {
 		if err := c.Prefetch(t.Context(), []uint32{1, 2, 3}); err == nil {
 			t.Error("prefetched")
 		}
-		k.on = false
+		k.on.Store(false)
 		time.Sleep(renewRetryMax)
 		_ = sealOne(t, c, keyring.WithScope(t.Context(), "new"), random)
 	})
