@@ -29,7 +29,7 @@ func TestNewestKeyThatDoesNotUnwrapIsPassedOver(t *testing.T) {
 		k.Put(garbage(1, keyring.PurposeData, 2))
 		c2 := New(k, w, Config{})
 		defer c2.Close()
-		time.Sleep(keyring.DefaultMaxAge)
+		time.Sleep(keyring.DefaultMaxAge + time.Hour)
 		a, b := sealOne(t, c, t.Context(), random), sealOne(t, c2, t.Context(), random)
 		if keyID(t, a) != keyID(t, b) || keyID(t, a) == keyID(t, first) || k.Row(keyID(t, a)).Epoch != 3 {
 			t.Errorf("sealed under epochs %d and %d, want 3", k.Row(keyID(t, a)).Epoch, k.Row(keyID(t, b)).Epoch)
