@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -84,3 +85,12 @@ func views() *schema.Schema {
 	var tables = schema.Must(schema.Model("users", User{}), schema.View("active_users", "users"))
 	return tables
 }
+
+// appointment has the three kinds that a time.Time can be.
+type appointment struct {
+	Born  time.Time `seal:"random,kind=date"`      // the date in the value's own Location
+	Meets time.Time `seal:"random,kind=timestamp"` // what a clock shows there
+	Seen  time.Time `seal:"random"`                // the instant, wherever the clock is
+}
+
+var appointments = schema.Must(schema.Model("appointments", appointment{}))
