@@ -12,7 +12,7 @@ import (
 // The model's figures are within 1 % of the real cache's. Each setting runs for long enough that chance makes less of a
 // difference.
 func TestModelAgainstRealCache(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		t.Skip("the real cache takes a hundred microseconds for each miss")
 	}
 	outage := Outage{Start: 30 * time.Minute, For: 45 * time.Minute}
@@ -97,7 +97,7 @@ func simulate(t *testing.T, cfg Config) *Result {
 
 // A small budget of events lets time lapse, which changes no figure by more than 1 %.
 func TestLapse(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		t.Skip("simulates days without a lapse")
 	}
 	for name, change := range map[string]func(*Config){

@@ -50,7 +50,7 @@ func (r *run) load(at time.Duration) float64 {
 	if c.BurstEvery <= 0 || c.BurstFactor <= 0 {
 		return at.Seconds()
 	}
-	bursts := at/c.BurstEvery*c.BurstFor + min(at%c.BurstEvery, c.BurstFor)
+	bursts := time.Duration(int64(at/c.BurstEvery))*c.BurstFor + min(at%c.BurstEvery, c.BurstFor)
 	return at.Seconds() + (c.BurstFactor-1)*bursts.Seconds()
 }
 
@@ -70,7 +70,7 @@ func (r *run) nextLookup(from time.Duration, rate float64) time.Duration {
 	} else {
 		rest += c.BurstFor.Seconds() - burst
 	}
-	return max(from, time.Duration(periods)*c.BurstEvery+time.Duration(rest*float64(time.Second)))
+	return max(from, time.Duration(int64(periods))*c.BurstEvery+time.Duration(rest*float64(time.Second)))
 }
 
 // maxWait keeps times within a Duration: some ten years, in seconds.
