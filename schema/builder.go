@@ -26,8 +26,9 @@ type builder struct {
 
 // pendingView waits until all tables are known.
 type pendingView struct {
-	view *Table
-	of   string
+	view    *Table
+	of      string
+	renamed []Renamed
 }
 
 // fail records a mistake about a table or a field of its model.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dbcatalog"
 )
 
 // resolveViews gives each view the columns of what it stands on. A view may
@@ -28,7 +29,7 @@ func (b *builder) resolveViews() {
 			case !done[under]:
 				next = append(next, v)
 			default:
-				v.view.ViewOf, v.view.columns = under.String(), under.columns
+				v.view.ViewOf, v.view.columns = under.String(), b.renamedColumns(v, under)
 				b.tables = append(b.tables, v.view)
 				done[v.view], progress = true, true
 			}
@@ -38,6 +39,37 @@ func (b *builder) resolveViews() {
 	for _, v := range left {
 		b.fail(v.view, origin{}, "it is a view of "+v.of+", which leads to no table", "let View name a table with sealed columns")
 	}
+}
+
+// renamedColumns returns the columns of a view: those of the relation beneath it, or copies
+// with the view's names.
+func (b *builder) renamedColumns(v pendingView, under *Table) []*Column {
+	if len(v.renamed) == 0 {
+		return under.columns
+	}
+	names := map[string]string{}
+	for _, r := range v.renamed {
+		if under.Column(r.Column) == nil || dbcatalog.CheckName(r.As) != nil || names[r.Column] != "" {
+			b.fail(v.view, origin{}, fmt.Sprintf("it renames column %q to %q, which cannot be", r.Column, r.As),
+				"name each sealed column of "+under.String()+" once, and both names as the catalog has them")
+		}
+		names[r.Column] = r.As
+	}
+	seen := map[string]bool{}
+	out := make([]*Column, len(under.columns))
+	for i, c := range under.columns {
+		as := *c
+		as.table = v.view.String()
+		if name := names[c.Name]; name != "" {
+			as.Name = name
+		}
+		if seen[as.Name] {
+			b.fail(v.view, origin{}, fmt.Sprintf("two of its columns are named %q", as.Name), "give each its own name")
+		}
+		seen[as.Name] = true
+		out[i] = &as
+	}
+	return out
 }
 
 // findRelation finds what a view stands on: the same name, or, for a name

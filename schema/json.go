@@ -33,7 +33,14 @@ func (t jsonPlain) addTo(b *builder) { Plain(relationText(t.Schema, t.Name)).add
 type jsonTable struct {
 	jsonRelation
 	ViewOf  *jsonRelation `json:"view_of,omitempty"`
+	Renamed []jsonRenamed `json:"renamed,omitempty"`
 	Columns []jsonColumn  `json:"columns,omitempty"`
+}
+
+// jsonRenamed is a column of a view under another name than that of the relation beneath.
+type jsonRenamed struct {
+	Column string `json:"column"`
+	As     string `json:"as"`
 }
 
 type jsonColumn struct {
@@ -67,6 +74,12 @@ func (s *Schema) MarshalJSON() ([]byte, error) {
 				return nil, err
 			}
 			jt.ViewOf = &jsonRelation{schemaName, name}
+			under := s.Lookup(schemaName, name)
+			for i, c := range t.columns {
+				if below := under.columns[i].Name; below != c.Name {
+					jt.Renamed = append(jt.Renamed, jsonRenamed{below, c.Name})
+				}
+			}
 			out.Tables = append(out.Tables, jt)
 			continue
 		}
@@ -118,7 +131,11 @@ func (t jsonTable) addTo(b *builder) {
 		b.fail(table, origin{}, "it has both view_of and columns", "a view has the columns of its table: remove one of the two")
 		return
 	case t.ViewOf != nil:
-		b.views = append(b.views, pendingView{view: table, of: relationText(t.ViewOf.Schema, t.ViewOf.Name)})
+		v := pendingView{view: table, of: relationText(t.ViewOf.Schema, t.ViewOf.Name)}
+		for _, r := range t.Renamed {
+			v.renamed = append(v.renamed, Renamed{Column: r.Column, As: r.As})
+		}
+		b.views = append(b.views, v)
 		return
 	case len(t.Columns) == 0:
 		b.fail(table, origin{}, "it has no sealed columns", "give it at least one, or remove the table")

@@ -110,8 +110,8 @@ func newSchema(tables []*Table) *Schema {
 }
 
 // Columns returns the sealed columns in the order of their declaration. A
-// view's columns are those of the table beneath it: the same pointers. The
-// slice is the caller's.
+// view's columns are those of the table beneath it: the same pointers, or
+// copies with other names if it renames any. The slice is the caller's.
 func (t *Table) Columns() []*Column { return slices.Clone(t.columns) }
 
 // Column returns the sealed column of that name (case-sensitive), or nil.

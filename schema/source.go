@@ -96,17 +96,24 @@ func (b *builder) checkPlain() {
 	}
 }
 
-// View declares a view that exposes all sealed columns of table under the same
-// names. The table is a Model, Columns or View in the same New; the view's
-// columns have the identities of the table's.
-func View(view, table string) Source {
-	return viewSource{view: view, table: table}
+// View declares a view that exposes all sealed columns of table, under the same
+// names but for those that a [Renamed] names. The table is a Model, Columns or
+// View in the same New; the view's columns have the identities of the table's.
+func View(view, table string, renamed ...Renamed) Source {
+	return viewSource{view: view, table: table, renamed: renamed}
 }
 
-type viewSource struct{ view, table string }
+// Renamed is a column that a view shows under another name: CREATE VIEW v AS
+// SELECT ssn AS s has {Column: "ssn", As: "s"}. Names are those of the catalog.
+type Renamed struct{ Column, As string }
+
+type viewSource struct {
+	view, table string
+	renamed     []Renamed
+}
 
 func (s viewSource) addTo(b *builder) {
 	if t := b.newTable(s.view, origin{}); t != nil {
-		b.views = append(b.views, pendingView{view: t, of: s.table})
+		b.views = append(b.views, pendingView{view: t, of: s.table, renamed: s.renamed})
 	}
 }

@@ -59,7 +59,12 @@ var testCatalog = fakeCatalog{
 	"public.kinds":   relation("kinds", "id bigint", "i bytea", "f bytea", "n bytea", "b bytea", "t bytea", "u bytea", "j bytea", "y bytea"),
 	"public.wide":    relation("wide", append(strings.Split(join(1599, ",", numbered("c# bigint")), ","), "secret bytea")...),
 	"public.halves":  relation("halves", "id bigint", "mail bytea", "note text"),
-	"public.broken":  relation("broken", "id bigint", "n integer"),
+	"public.renamed": func() *dbcatalog.Relation {
+		r := relation("renamed", "id bigint", "s bytea")
+		r.View = true
+		return r
+	}(),
+	"public.broken": relation("broken", "id bigint", "n integer"),
 	"other.users": func() *dbcatalog.Relation {
 		r := relation("users", "id bigint", "email bytea", "ssn bytea")
 		r.Schema = "other"
@@ -112,6 +117,7 @@ var testSchema = schema.Must(
 	schema.Columns("bad", schema.Column{Name: "mail", Mode: schema.Deterministic}),
 	schema.Columns("app.acct", schema.Column{Name: "mail", Mode: schema.Deterministic}),
 	schema.View("user_view", "users"),
+	schema.View("renamed", "users", schema.Renamed{Column: "ssn", As: "s"}),
 )
 
 func render(p *Plan) string {

@@ -355,3 +355,9 @@ INSERT INTO users(id, email) VALUES (1, $1) ON CONFLICT (email COLLATE "C") DO N
 CREATE INDEX ON users (email text_pattern_ops)
 CREATE INDEX ON users (note text_pattern_ops, email)
 CREATE INDEX ON users (email COLLATE "C")
+SELECT s FROM renamed
+UPDATE renamed SET s = $1 WHERE id = $2
+SELECT r.s, u.ssn FROM renamed r JOIN users u USING (id)
+UPDATE users SET ssn = r.s FROM renamed r WHERE r.id = users.id
+CREATE VIEW renamed AS SELECT id, ssn AS s FROM users
+SELECT id FROM renamed WHERE s = $1
