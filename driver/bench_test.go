@@ -31,7 +31,7 @@ func BenchmarkPlain(b *testing.B) {
 }
 
 func BenchmarkSealFive(b *testing.B) {
-	w, c := benchConn(b)
+	w := newBench(b, "full")
 	ctx := context.Background()
 	names := []string{"email", "ssn", "ssn", "age", "born"}
 	p := sealedPlan("s")
@@ -44,7 +44,7 @@ func BenchmarkSealFive(b *testing.B) {
 	p.NumInput = len(names)
 	w.plans.plans["s"] = p
 	w.with(w.plans, newMemoKeys(w.keys))
-	c = w.conn(b)
+	c := w.conn(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := c.prepareCall(ctx, "s", args, false); err != nil {

@@ -1,8 +1,6 @@
 package driver
 
 import (
-	"errors"
-
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/sqlplan"
@@ -33,5 +31,3 @@ var (
 	ErrKeyInvalid     = keyring.ErrKeyInvalid     // a row of the keyring cannot be a key's
 	ErrNoKeyTable     = keyring.ErrNoKeyTable     // the keyring table is missing; the text prints its DDL
 )
-
-var errNotOurs = errors.New("colseal: the database is not one of a driver that was registered with this package")

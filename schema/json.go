@@ -133,7 +133,7 @@ func (t jsonTable) addTo(b *builder) {
 	case t.ViewOf != nil:
 		v := pendingView{view: table, of: relationText(t.ViewOf.Schema, t.ViewOf.Name)}
 		for _, r := range t.Renamed {
-			v.renamed = append(v.renamed, Renamed{Column: r.Column, As: r.As})
+			v.renamed = append(v.renamed, Renamed(r))
 		}
 		b.views = append(b.views, v)
 		return

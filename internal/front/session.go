@@ -340,7 +340,7 @@ func (s *Session) PlanResult(ctx context.Context, query string, p *sqlplan.Plan,
 	defer cancel()
 	p, err := s.planAfresh(ctx, query, p.SearchKeys)
 	if err != nil {
-		return nil, fmt.Errorf("colseal: the statement was executed, but its result has other columns than expected, and how to read it could not be found out: %s", err)
+		return nil, fmt.Errorf("colseal: the statement was executed, but its result has other columns than expected, and how to read it could not be found out: %s", err.Error()) // not wrapped: it may be driver.ErrBadConn
 	}
 	if !p.Describes(labels, s.db.cfg.Dialect) {
 		return nil, errResultColumns

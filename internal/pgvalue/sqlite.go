@@ -23,7 +23,7 @@ func sqliteAffinity(name string) string {
 		return "text"
 	case has("blob"):
 		return "blob"
-	case has("real", "floa", "doub"):
+	case has("real", "floa", "doub"): //nolint:misspell // the first letters of double
 		return "real"
 	}
 	return "numeric"

@@ -22,12 +22,12 @@ func (h *Handle) ObserveKMS(ctx context.Context, call kms.Call) (context.Context
 	ctx, span := h.tracer.Start(ctx, spanPrefix+call.Op, trace.WithSpanKind(trace.SpanKindClient))
 	if span.IsRecording() {
 		span.SetAttributes(h.attrs.ToSlice()...)
-		span.SetAttributes(keyKeyID.String(fmt.Sprintf("%08x", call.KeyID)), keyPurpose.String(string(call.Purpose)),
+		span.SetAttributes(keyKeyID.String(fmt.Sprintf("%08x", call.KeyID)), keyPurpose.String(call.Purpose),
 			keyEpoch.Int64(call.Epoch))
 	}
 	return ctx, func(answer kms.Answer) {
 		took := time.Since(begun)
-		attrs := []attribute.KeyValue{keyOperation.String(call.Op), keyPurpose.String(string(call.Purpose))}
+		attrs := []attribute.KeyValue{keyOperation.String(call.Op), keyPurpose.String(call.Purpose)}
 		// The class alone: an error's text is for people who may read logs.
 		class := kms.ErrorClass(answer.Err)
 		if class != "" {
