@@ -112,7 +112,7 @@ func (c *Config) lapse(parts []part, affords time.Duration) float64 {
 		}
 	}
 	if period := max(c.BurstEvery, c.ScanEvery, c.traceLength()); period > 0 {
-		affords = (affords/period + 1) * period
+		affords = affords.Truncate(period) + period
 	}
 	return max(1, float64(total)/float64(max(affords, 1)))
 }
