@@ -81,7 +81,7 @@ func copyPgx(t *testing.T) suite {
 		t.Fatal(err)
 	}
 	goMod := goOutput(t, "env", "GOMOD")
-	version := goOutput(t, "list", "-m", "-f", "{{.GoVersion}}")
+	version := goOutput(t, "list", "-m", "-f", "{{.GoVersion}}", "github.com/colseal/colseal/integration")
 	// In a workspace both modules are at hand as they are, and the sums of both count.
 	work := fmt.Sprintf("go %s\n\nuse (\n\t./pgx\n\t%s\n)\n", version, filepath.Dir(goMod))
 	if err := os.WriteFile(filepath.Join(dir, "go.work"), []byte(work), 0o644); err != nil {

@@ -62,7 +62,7 @@ var bugs = []bug{
 		},
 		suite:  "sqlite",
 		tests:  "TestRandom",
-		caught: `plaintext was sent: (?s:.*)INSERT INTO archive \("id","up".*`,
+		caught: `plaintext was sent: (?s:.*)INSERT INTO "main"\.archive \("id","up".*`,
 	},
 	{
 		name:   "an error of SQLite is taken to undo nothing",
