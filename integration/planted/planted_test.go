@@ -65,6 +65,22 @@ var bugs = []bug{
 		caught: `plaintext was sent: (?s:.*)INSERT INTO "main"\.archive \("id","up".*`,
 	},
 	{
+		name:   "a name is sent without the schema that it was resolved to",
+		file:   "sqlplan/table.go",
+		change: []string{`text: dbcatalog.QuoteIdent(in) + "."})`, `text: ""}); _ = in`},
+		suite:  "sessions",
+		tests:  "TestStaleFactsDoNotLeak",
+		caught: `sent in plaintext: .*`,
+	},
+	{
+		name:   "what a cursor does at FETCH is not looked for",
+		file:   "sqlparse/pg/rules.go",
+		change: []string{`{what: "FETCH or MOVE", session: true`, `{what: "FETCH or MOVE"`},
+		suite:  "sessions",
+		tests:  "TestExamples",
+		caught: `a_cursor_acts_at_FETCH`,
+	},
+	{
 		name:   "an error of SQLite is taken to undo nothing",
 		file:   "front/session.go",
 		change: []string{"case s.db.cfg.Dialect == dialect.SQLite:\n\t\ts.facts.note(sqlplan.ChangesSession)\n", "case s.db.cfg.Dialect == dialect.SQLite:\n"},

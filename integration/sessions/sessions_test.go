@@ -103,6 +103,39 @@ func TestExamples(t *testing.T) {
 	})
 }
 
+// What a trigger does to the session is not seen. What is known of the session is stale then, and must not leak: the statement
+// reaches the table that was analysed.
+func TestStaleFactsDoNotLeak(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, sealed *pgtest.DB) {
+		w := newWorld(t, sealed, pgtest.Twin(t, sealed))
+		if _, err := sealed.Admin.Exec(`CREATE TABLE public.log (path text);
+			CREATE FUNCTION public.onlog() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM set_config(''search_path'', NEW.path, false); RETURN NEW; END';
+			CREATE TRIGGER t BEFORE INSERT ON public.log FOR EACH ROW EXECUTE FUNCTION public.onlog()`); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := w.sealed.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer discard(conn)
+		for _, s := range []step{
+			exec(a, "SET search_path = other, public"), query(a, all), exec(a, "INSERT INTO public.log VALUES ('public')"),
+			exec(a, "INSERT INTO users(id, email) VALUES (1, $1)", "canary-1"), exec(a, "INSERT INTO users(id, email) VALUES (2, 'canary-2')"),
+		} {
+			if _, err := s.run(t.Context(), conn); err != nil {
+				t.Fatal(s, err)
+			}
+		}
+		if leaks := w.tap.take(); leaks != nil {
+			t.Errorf("sent in plaintext: %q", leaks)
+		}
+		var n int
+		if err := sealed.Admin.QueryRow("SELECT count(*) FROM public.users").Scan(&n); err != nil || n != 0 {
+			t.Errorf("public.users holds %d rows (%v), want them in other.users, which was analysed", n, err)
+		}
+	})
+}
+
 // generator makes sequences.
 type generator struct {
 	*rand.Rand
