@@ -10,7 +10,7 @@ func (g *gen) expr(from []source, c class, depth int) string {
 	if depth > 0 {
 		switch g.n(10) {
 		case 9:
-			if !c.numeric() {
+			if !c.numeric() && !g.direct {
 				return g.given(from, c, depth)
 			}
 		case 4:
@@ -151,7 +151,7 @@ func (g *gen) array(from []source, c class, col string) string {
 	op := g.pick("= ANY", "<> ALL")
 	switch g.n(4) {
 	case 1:
-		if !c.numeric() {
+		if !c.numeric() && !g.direct {
 			list := []string{"zqcanary-a", "zqcanary-b", "", "zqcanary-x"}[g.n(4):]
 			if c == plainText {
 				list = []string{"note a", "m1", ""}[g.n(3):]

@@ -7,7 +7,7 @@ import (
 
 // top writes a whole statement.
 func (g *gen) top() string {
-	switch g.n(20) {
+	switch g.n(21) {
 	case 5, 6:
 		return g.insert()
 	case 7, 8:
@@ -32,6 +32,8 @@ func (g *gen) top() string {
 		return g.arrays()
 	case 19:
 		return g.unnested()
+	case 20:
+		return g.definition()
 	}
 	return g.plainSelect()
 }

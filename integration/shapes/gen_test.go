@@ -12,6 +12,7 @@ type statement struct {
 	sql    string
 	args   []any
 	writes bool // it may change a table
+	direct bool // it is executed, not queried
 }
 
 // GoString is what a failed run prints.
@@ -26,7 +27,7 @@ func statements(version, shard int) *rapid.Generator[statement] {
 			g.n(2)
 		}
 		sql := g.top()
-		return statement{sql, g.args, g.writes}
+		return statement{sql, g.args, g.writes, g.direct}
 	})
 }
 
@@ -40,6 +41,7 @@ type gen struct {
 	hot     []string // the numbers of parameters that hold canaries of text and have met a sealed column
 	names   int
 	writes  bool
+	direct  bool // no value is a parameter
 }
 
 // class is what a column holds.
@@ -122,13 +124,13 @@ func (g *gen) value(c class) string {
 	}
 	switch c {
 	case number:
-		if g.now(4) {
+		if g.now(4) && !g.direct {
 			return g.param(int64(g.n(9)), c)
 		}
 		return fmt.Sprint(g.n(9))
 	case phone:
 		n := bigPhone + int64(g.n(4))
-		if g.n(2) == 1 {
+		if g.n(2) == 1 && !g.direct {
 			return g.param(n, c)
 		}
 		return fmt.Sprint(n)
@@ -148,7 +150,7 @@ func (g *gen) null(c class) string {
 }
 
 func (g *gen) text(s string, c class) string {
-	if g.n(2) == 1 {
+	if g.n(2) == 1 && !g.direct {
 		return g.param(s, c)
 	}
 	q := strings.ReplaceAll(s, "'", "''")

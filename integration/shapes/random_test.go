@@ -145,6 +145,7 @@ var kinds = map[string]*regexp.Regexp{
 	"comparisons of lists": regexp.MustCompile(`(ANY|ALL)\(`),
 	"arrays":               regexp.MustCompile(`ARRAY\[|array_agg|unnest`),
 	"subqueries":           regexp.MustCompile(`EXISTS|\(SELECT`),
+	"definitions":          regexp.MustCompile(`^(ALTER|CREATE)`),
 	"parameters":           regexp.MustCompile(`\$\d`),
 }
 
@@ -190,7 +191,10 @@ func (s *shares) report(t *testing.T, seed uint64, least int) {
 // judge runs a statement on both sides at once and says what became of it.
 func (p *pair) judge(s statement) (v verdict, detail string) {
 	by := readOnly
-	if s.writes {
+	switch {
+	case s.direct:
+		by = executed
+	case s.writes:
 		by = queried
 	}
 	args := p.in(s.args)
