@@ -193,7 +193,7 @@ func (g *generator) step() step {
 	case 14:
 		return exec(conn, fmt.Sprintf("PREPARE q AS INSERT INTO users(id, email) VALUES (%d, $1)", id))
 	case 15:
-		return exec(conn, pick(g, "EXECUTE q('"+g.value()+"')", "DEALLOCATE ALL"))
+		return exec(conn, pick(g, "EXECUTE q('"+g.value()+"')", "DEALLOCATE q"))
 	case 16:
 		return exec(conn, fmt.Sprintf("INSERT INTO users(id, email) VALUES (%d, '%s')", id, g.value()))
 	case 17, 18:
