@@ -195,7 +195,7 @@ func (a *Admin) Rotate(ctx context.Context, purpose Purpose, scope string) (Key,
 		return Key{}, err
 	}
 	about := Key{Purpose: purpose, Scope: scope}
-	for range IDTries {
+	for range rotateTries {
 		ring, err := a.keyring.Ring(ctx, purpose, scope)
 		if err != nil {
 			return Key{}, Classify("rotate", about, err)
@@ -218,6 +218,9 @@ func (a *Admin) Rotate(ctx context.Context, purpose Purpose, scope string) (Key,
 	}
 	return Key{}, Classify("rotate", about, errNoFreeID)
 }
+
+// rotateTries bounds how often an operator may lose the next epoch to another: each loss is somebody's success.
+const rotateTries = 4 * IDTries
 
 // follow returns the key to make after those of a ring; with an id, if it was made already.
 func (a *Admin) follow(ring Ring, about Key) (Key, error) {
