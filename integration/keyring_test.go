@@ -12,9 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,7 +22,6 @@ import (
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/mortal"
 	"github.com/colseal/colseal/integration/pgtest"
-	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/awskms"
 	"github.com/colseal/colseal/kms/kmstest"
 	"github.com/colseal/colseal/schema"
@@ -46,22 +43,12 @@ const (
 func writeLetters() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	dieAt, err := strconv.ParseInt(os.Getenv("LETTERS_DIE_AT"), 10, 64)
+	life, pg, w, err := mortal.Open(ctx)
 	if err != nil {
 		return err
 	}
-	life := mortal.New(dieAt)
-	w, err := kms.Open(ctx, os.Getenv("LETTERS_KMS"))
-	if err != nil {
-		return err
-	}
-	pg, err := pgx.ParseConfig(os.Getenv("LETTERS_DSN"))
-	if err != nil {
-		return err
-	}
-	pg.DialFunc = life.Dial(pg.DialFunc)
 	cn, err := driver.NewConnector(stdlib.GetConnector(*pg),
-		driver.Config{Schema: letters, KMS: life.KMS(w), AutoCreateKeyTable: true})
+		driver.Config{Schema: letters, KMS: w, AutoCreateKeyTable: true})
 	if err != nil {
 		return err
 	}
@@ -79,7 +66,7 @@ func writeLetters() error {
 	if err := db.Close(); err != nil {
 		return err
 	}
-	fmt.Println("steps", life.Steps())
+	life.Report()
 	return nil
 }
 
@@ -98,9 +85,8 @@ func startLetters(t *testing.T, pg *pgtest.DB, srv *kmstest.Server, writer strin
 	t.Cleanup(cancel)
 	p := &process{cmd: exec.CommandContext(ctx, os.Args[0])}
 	p.cmd.Stderr = &p.stderr
-	p.cmd.Env = append(os.Environ(), childEnv+"=letters", "LETTERS_DSN="+pg.DSN(), "LETTERS_WRITER="+writer,
-		"LETTERS_KMS=awskms:///"+alias+"?region="+kmstest.DefaultRegion+"&endpoint="+srv.URL(),
-		"LETTERS_DIE_AT="+strconv.FormatInt(dieAt, 10), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
+	p.cmd.Env = append(mortal.Env(pg.DSN(), "awskms:///"+alias+"?region="+kmstest.DefaultRegion+"&endpoint="+srv.URL(), dieAt),
+		childEnv+"=letters", "LETTERS_WRITER="+writer)
 	var err error
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -125,12 +111,9 @@ func (p *process) end(t *testing.T) (steps int64) {
 	t.Helper()
 	_ = p.stdin.Close()
 	said, _ := io.ReadAll(p.stdout)
-	err := p.cmd.Wait()
-	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
-		return 0
-	}
-	if _, scanErr := fmt.Sscanf(string(said), "steps %d\n", &steps); err != nil || scanErr != nil {
-		t.Fatalf("the process ended with %v, said %q\n%s", err, said, &p.stderr)
+	steps, err := mortal.Ended(p.cmd, said, p.cmd.Wait())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &p.stderr)
 	}
 	return steps
 }

@@ -27,11 +27,11 @@ const shortAge = 300 * time.Millisecond
 func program(does string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	w, err := kms.Open(ctx, os.Getenv("OPERATOR_KMS"))
+	_, pg, w, err := mortal.Open(ctx)
 	if err != nil {
 		return err
 	}
-	db, err := openLetters(os.Getenv("OPERATOR_DSN"), driver.Config{KMS: w, Keys: keycache.Config{MaxAge: shortAge}}, mortal.New(0))
+	db, err := openLetters(pg.ConnString(), driver.Config{KMS: w, Keys: keycache.Config{MaxAge: shortAge}}, mortal.New(0))
 	if err != nil {
 		return err
 	}
@@ -67,8 +67,7 @@ func (w *world) startProgram(t *testing.T, does string) (said func() string) {
 	works := &until{word: "works\n", seen: make(chan struct{})}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, works
-	cmd.Env = append(os.Environ(), childEnv+"=1", "OPERATOR_DSN="+w.pg.DSN(), "OPERATOR_DOES=program "+does,
-		"OPERATOR_KMS="+w.kmsURL(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
+	cmd.Env = append(mortal.Env(w.pg.DSN(), w.kmsURL(), 0), childEnv+"=1", "OPERATOR_DOES=program "+does)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -9,16 +9,13 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/integration/mortal"
 	"github.com/colseal/colseal/keyring"
-	"github.com/colseal/colseal/kms"
 )
 
 // operate is an operator's process: it does one thing to the keys and dies at a given step of that, a step being a
@@ -29,31 +26,22 @@ func operate() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	dieAt, err := strconv.ParseInt(os.Getenv("OPERATOR_DIES_AT"), 10, 64)
+	life, pg, w, err := mortal.Open(ctx)
 	if err != nil {
 		return err
 	}
-	w, err := kms.Open(ctx, os.Getenv("OPERATOR_KMS"))
-	if err != nil {
-		return err
-	}
-	pg, err := pgx.ParseConfig(os.Getenv("OPERATOR_DSN"))
-	if err != nil {
-		return err
-	}
-	life := mortal.New(0)
-	pg.DialFunc = life.Dial(pg.DialFunc)
+	dieAt := life.Restart(0)
 	db := sql.OpenDB(stdlib.GetConnector(*pg))
 	defer func() { _ = db.Close() }()
 	if err := db.PingContext(ctx); err != nil {
 		return err
 	}
 	life.Restart(dieAt) // connecting changes nothing
-	a := keyring.NewAdmin(keyring.OpenStore(db, keyring.Postgres, ""), life.KMS(w), keyring.AdminConfig{By: "ann"})
+	a := keyring.NewAdmin(keyring.OpenStore(db, keyring.Postgres, ""), w, keyring.AdminConfig{By: "ann"})
 	if err := doTo(ctx, a, os.Getenv("OPERATOR_DOES")); err != nil {
 		return err
 	}
-	fmt.Println("steps", life.Steps())
+	life.Report()
 	return nil
 }
 
@@ -87,14 +75,10 @@ func (w *world) operator(t *testing.T, does string, diesAt int64) (steps int64) 
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	cmd.Env = append(os.Environ(), childEnv+"=1", "OPERATOR_DSN="+w.pg.DSN(), "OPERATOR_DOES="+does,
-		"OPERATOR_KMS="+w.kmsURL(), "OPERATOR_DIES_AT="+strconv.FormatInt(diesAt, 10), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
+	cmd.Env = append(mortal.Env(w.pg.DSN(), w.kmsURL(), diesAt), childEnv+"=1", "OPERATOR_DOES="+does)
 	said, err := cmd.Output()
-	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
-		return 0
-	}
-	if _, scanErr := fmt.Sscanf(string(said), "steps %d\n", &steps); err != nil || scanErr != nil {
-		t.Fatalf("%s: the operator's process ended with %v, said %q\n%s", does, err, said, &stderr)
+	if steps, err = mortal.Ended(cmd, said, err); err != nil {
+		t.Fatalf("%s: %v\n%s", does, err, &stderr)
 	}
 	return steps
 }

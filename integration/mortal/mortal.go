@@ -24,10 +24,11 @@ func New(dieAt int64) *Life {
 	return l
 }
 
-// Restart forgets the steps so far; none may be under way.
-func (l *Life) Restart(dieAt int64) {
+// Restart forgets the steps so far and sets the one at which it ends. It returns the one set before. No step may be
+// under way.
+func (l *Life) Restart(dieAt int64) (before int64) {
 	l.steps.Store(0)
-	l.dieAt.Store(dieAt)
+	return l.dieAt.Swap(dieAt)
 }
 
 // Steps returns how many there were.

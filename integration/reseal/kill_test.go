@@ -13,18 +13,14 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/mortal"
 	"github.com/colseal/colseal/integration/pgtest"
-	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/ops/reseal"
 )
 
@@ -33,21 +29,11 @@ import (
 func resealAndDie() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	dieAt, err := strconv.ParseInt(os.Getenv("RESEAL_DIE_AT"), 10, 64)
+	life, pg, w, err := mortal.Open(ctx)
 	if err != nil {
 		return err
 	}
-	w, err := kms.Open(ctx, os.Getenv("RESEAL_KMS"))
-	if err != nil {
-		return err
-	}
-	pg, err := pgx.ParseConfig(os.Getenv("RESEAL_DSN"))
-	if err != nil {
-		return err
-	}
-	life := mortal.New(dieAt)
-	pg.DialFunc = life.Dial(pg.DialFunc)
-	cn, err := driver.NewConnector(stdlib.GetConnector(*pg), driver.Config{Schema: people, KMS: life.KMS(w)})
+	cn, err := driver.NewConnector(stdlib.GetConnector(*pg), driver.Config{Schema: people, KMS: w})
 	if err != nil {
 		return err
 	}
@@ -62,7 +48,7 @@ func resealAndDie() error {
 	if err := db.Close(); err != nil {
 		return err
 	}
-	fmt.Println("steps", life.Steps())
+	life.Report()
 	return nil
 }
 
@@ -74,7 +60,7 @@ func (w *world) killed(t *testing.T, dieAt int64) (steps int64) {
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	cmd.Env = append(os.Environ(), childEnv+"=1", "RESEAL_DSN="+w.pg.DSN(), "RESEAL_KMS="+w.kmsURL, "RESEAL_DIE_AT="+strconv.FormatInt(dieAt, 10))
+	cmd.Env = append(mortal.Env(w.pg.DSN(), w.kmsURL, dieAt), childEnv+"=1")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -93,12 +79,8 @@ func (w *world) killed(t *testing.T, dieAt int64) (steps int64) {
 	}
 	_ = stdin.Close()
 	said, _ := io.ReadAll(stdout)
-	err = cmd.Wait()
-	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
-		return 0
-	}
-	if _, scanErr := fmt.Sscanf(string(said), "steps %d\n", &steps); err != nil || scanErr != nil {
-		t.Fatalf("the process ended with %v, said %q\n%s", err, said, &stderr)
+	if steps, err = mortal.Ended(cmd, said, cmd.Wait()); err != nil {
+		t.Fatalf("%v\n%s", err, &stderr)
 	}
 	return steps
 }
