@@ -110,7 +110,7 @@ func (a *Admin) live(ring []Key) {
 	)
 	for i := len(ring) - 1; i >= 0; i-- {
 		k := &ring[i]
-		if isRelieved && k.RetiredAt.IsZero() {
+		if isRelieved && k.RetiredAt.IsZero() && !k.Recovered {
 			k.RetiredAt = relieved
 		}
 		switch {
@@ -120,6 +120,8 @@ func (a *Admin) live(ring []Key) {
 			k.State = StateInvalid
 		case k.Revoked:
 			k.State = StateRevoked
+		case k.Recovered:
+			k.State = StateRecovered
 		case k.Retired:
 			k.State = StateRetired
 		case k.Purpose == PurposeSearch && k.SealsFor < 0:
@@ -137,7 +139,7 @@ func (a *Admin) live(ring []Key) {
 				k.SettledFrom = k.SealsFrom.Add(a.settle())
 			}
 		}
-		if k.Stray == nil && k.Invalid == nil && (k.Purpose == PurposeData || k.Live()) {
+		if k.Stray == nil && k.Invalid == nil && !k.Recovered && (k.Purpose == PurposeData || k.Live()) {
 			if relieved.IsZero() || k.SealsFrom.Before(relieved) {
 				relieved = k.SealsFrom
 			}

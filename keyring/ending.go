@@ -36,7 +36,7 @@ func (a *Admin) Revoke(ctx context.Context, id uint32, why string) (Key, error) 
 		}
 		how := Ending{Kind: EndRevokeData, Settled: settleMargin, By: a.cfg.By, Why: why}
 		switch {
-		case k.Stray != nil:
+		case k.Stray != nil, k.Recovered:
 			how.Kind = EndRevokeStray
 		case k.Purpose == PurposeSearch:
 			how.Kind, err = a.revocation(ctx, k)

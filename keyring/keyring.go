@@ -48,6 +48,7 @@ const (
 	StateActive    State = "active"    // seals, and opens
 	StateSearched  State = "searched"  // a search key that no longer seals, and is still searched for until it is retired
 	StateRetired   State = "retired"   // opens only
+	StateRecovered State = "recovered" // opens only: its row was gone, and a process that held it stored it again
 	StateRevoked   State = "revoked"   // opens only, for a cause; a search key is still searched for until it is retired
 	StateDestroyed State = "destroyed" // does nothing any more
 	StateInvalid   State = "invalid"   // not used: Key.Invalid or Key.Stray says why
@@ -67,6 +68,7 @@ type Key struct {
 	Retired       bool          // never seals again, and is not searched for
 	Revoked       bool          // an operator stopped it; it does not seal if another key can
 	Destroyed     bool          // its scope was destroyed
+	Recovered     bool          // its row was gone and was stored again, see [Recover]; Retired goes with it
 	ChangedBy     string        // who last made, revoked, retired or destroyed it; "" for a process on its own
 	ChangedWhy    string        // and why
 
@@ -130,10 +132,10 @@ func (r Ring) Tombstone() (Key, bool) {
 	return Key{}, false
 }
 
-// Newest returns the newest key of the ring; false if it has none.
+// Newest returns the newest key of the ring, but for recovered ones; false if it has none.
 func (r Ring) Newest() (Key, bool) {
 	for _, k := range r.Keys {
-		if k.Stray == nil {
+		if k.Stray == nil && !k.Recovered {
 			return k, true
 		}
 	}

@@ -50,7 +50,7 @@ type EndingKind uint8
 const (
 	EndRevokeData   EndingKind = iota // a newer data key exists
 	EndRevokeSearch                   // a newer search key exists; this one is still searched for
-	EndRevokeStray                    // nothing: the key is a stray, and never served
+	EndRevokeStray                    // nothing: the key is a stray or was recovered, and does not serve
 	EndRevokeNext                     // an older search key exists, and this one has not begun to seal
 	EndRetire                         // a newer key has been sealing for long enough
 )
@@ -104,7 +104,7 @@ func (s *Store) Rings(ctx context.Context, f Filter) ([]Key, error) {
 func (s *Store) End(ctx context.Context, id uint32, how Ending) (bool, error) {
 	other := func(condition string) string {
 		return "EXISTS (SELECT 1 FROM " + s.table + " o WHERE o.purpose = k.purpose AND o.scope = k.scope" +
-			" AND o.retired_at IS NULL AND o.destroyed_at IS NULL AND " + condition + ")"
+			" AND o.retired_at IS NULL AND o.destroyed_at IS NULL AND NOT o.recovered AND " + condition + ")"
 	}
 	now := now(s.dialect)
 	var set, where string
@@ -129,7 +129,7 @@ func (s *Store) End(ctx context.Context, id uint32, how Ending) (bool, error) {
 		where = "retired_at IS NULL AND " + other("o.epoch > k.epoch AND (o.purpose = 'data' OR o.seals_from > o.created_at) AND "+passed(s.dialect, "o.seals_from", how.Settled))
 	}
 	n, err := s.update(ctx, "update", "UPDATE "+s.table+" AS k SET "+set+", changed_by = $1, changed_why = $2"+
-		" WHERE key_id = $3 AND destroyed_at IS NULL AND "+where, how.By, how.Why, int64(id))
+		" WHERE key_id = $3 AND destroyed_at IS NULL AND "+where+" AND "+durable(s.dialect), how.By, how.Why, int64(id))
 	return n == 1, err
 }
 
@@ -137,7 +137,7 @@ func (s *Store) End(ctx context.Context, id uint32, how Ending) (bool, error) {
 // whether old was there.
 func (s *Store) Swap(ctx context.Context, id uint32, old []byte, next kms.Wrapped) (bool, error) {
 	n, err := s.update(ctx, "update", "UPDATE "+s.table+" SET kek_id = $1, wrapped = $2"+
-		" WHERE key_id = $3 AND wrapped = $4 AND destroyed_at IS NULL", next.KeyID, next.Blob, int64(id), old)
+		" WHERE key_id = $3 AND wrapped = $4 AND destroyed_at IS NULL AND "+durable(s.dialect), next.KeyID, next.Blob, int64(id), old)
 	return n == 1, err
 }
 
@@ -157,6 +157,9 @@ func (s *Store) Destroy(ctx context.Context, scope, by, why string) (wiped []uin
 			return err
 		}
 		defer func() { _ = tx.Rollback() }() // nothing after a Commit
+		if _, err := tx.ExecContext(ctx, "SELECT "+durable(s.dialect)); err != nil {
+			return err
+		}
 		for _, p := range []Purpose{PurposeData, PurposeSearch} {
 			if err := s.bury(ctx, tx, p, scope, by, why); err != nil {
 				return err

@@ -23,6 +23,8 @@ const (
 
 	// Times further from the database's present than that are nobody's. They also
 	// keep a time.Duration from overflowing.
+	clockSlack = time.Minute // what clocks are corrected by
+
 	maxPast   = 200 * 365 * 24 * time.Hour
 	maxFuture = 366 * 24 * time.Hour
 )
@@ -43,7 +45,7 @@ func (s *Store) rowColumns(destroyed, stray string) string {
 		fmt.Sprintf("CASE WHEN %s <= %d THEN k.wrapped END", size, maxWrapped), size, "k.seals_reserved",
 		clock(d), millis(d, "k.created_at"), millis(d, "k.seals_from"),
 		is("k.retired_at"), millis(d, "k.retired_at"), is("k.revoked_at"), millis(d, "k.revoked_at"),
-		is("k.destroyed_at"), millis(d, "k.destroyed_at"), destroyed, stray,
+		is("k.destroyed_at"), millis(d, "k.destroyed_at"), "CASE WHEN k.recovered THEN 1 ELSE 0 END", destroyed, stray,
 		fmt.Sprintf("substr(k.changed_by, 1, %d)", maxWords), fmt.Sprintf("substr(k.changed_why, 1, %d)", maxWords),
 	}, ", ")
 }
@@ -58,8 +60,8 @@ const (
 // strayColumn is the expression for a row's placement. placeColumn is the row's number in
 // its ring, by epoch.
 func (s *Store) strayColumn(placeColumn string) string {
-	return fmt.Sprintf("CASE WHEN k.epoch <> %s THEN %d WHEN k.purpose = 'search' AND k.seals_from <= k.created_at AND EXISTS"+
-		" (SELECT 1 FROM %s o WHERE o.purpose = k.purpose AND o.scope = k.scope AND o.epoch < k.epoch AND o.destroyed_at IS NULL"+
+	return fmt.Sprintf("CASE WHEN k.epoch <> %s THEN %d WHEN k.purpose = 'search' AND NOT k.recovered AND k.seals_from <= k.created_at AND EXISTS"+
+		" (SELECT 1 FROM %s o WHERE o.purpose = k.purpose AND o.scope = k.scope AND o.epoch < k.epoch AND o.destroyed_at IS NULL AND NOT o.recovered"+
 		" AND (o.retired_at IS NULL OR o.retired_at > k.created_at)) THEN %d ELSE %d END",
 		placeColumn, beyondGap, s.table, hasty, placed)
 }
@@ -77,7 +79,8 @@ type row struct {
 	id, purpose, scope, epoch, kek, wrapped, size, reserved any
 	clock, created, from                                    any
 	retired, retiredAt, revoked, revokedAt                  any
-	destroyed, destroyedAt, scopeDestroyed, stray           any
+	destroyed, destroyedAt, recovered                       any
+	scopeDestroyed, stray                                   any
 	by, why                                                 any
 }
 
@@ -85,7 +88,7 @@ func scanKey(rows *sql.Rows) (Key, error) {
 	var r row
 	err := rows.Scan(&r.id, &r.purpose, &r.scope, &r.epoch, &r.kek, &r.wrapped, &r.size, &r.reserved,
 		&r.clock, &r.created, &r.from, &r.retired, &r.retiredAt, &r.revoked, &r.revokedAt,
-		&r.destroyed, &r.destroyedAt, &r.scopeDestroyed, &r.stray, &r.by, &r.why)
+		&r.destroyed, &r.destroyedAt, &r.recovered, &r.scopeDestroyed, &r.stray, &r.by, &r.why)
 	if err != nil {
 		return Key{}, err
 	}
@@ -103,6 +106,7 @@ func (r *row) key() Key {
 		SealsReserved: uint64(v.integer("seals_reserved", r.reserved, 0, maxSeals)), //nolint:gosec // not negative
 		Retired:       isOne(r.retired),
 		Revoked:       isOne(r.revoked),
+		Recovered:     isOne(r.recovered),
 		Destroyed:     isOne(r.destroyed) || isOne(r.scopeDestroyed),
 		ChangedBy:     printable(asText(r.by)),
 		ChangedWhy:    printable(asText(r.why)),
@@ -126,15 +130,20 @@ func (r *row) key() Key {
 		}
 		k.Wrapped.Blob = v.blob(r.wrapped, r.size)
 	}
-	// A data key that was revoked never seals, whatever else its row says.
-	k.Retired = k.Retired || k.Revoked && k.Purpose == PurposeData
+	// A data key that was revoked never seals, whatever else its row says; nor does one that
+	// was recovered: nobody knows what others reserved of it.
+	k.Retired = k.Retired || k.Recovered || k.Revoked && k.Purpose == PurposeData
 	now, ok := r.clock.(int64)
 	if !ok {
 		v.fail("the database does not tell its time")
 	}
 	k.CreatedAt, k.Age = v.time("created_at", r.created, now)
 	k.SealsFrom, k.SealsFor = v.time("seals_from", r.from, now)
-	// A clock that was set back makes a negative age; count it as new.
+	// A clock that was set back makes a negative age. By a little, the key counts as new.
+	// By more, nobody knows its age, so that it counts as too old to seal.
+	if k.Age < -clockSlack {
+		k.Age = maxPast
+	}
 	k.Age = max(k.Age, 0)
 	for _, end := range []struct {
 		column string

@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
@@ -25,6 +26,10 @@ const (
 	ringStrays = 4
 )
 
+// answerTimeout bounds each step that a program waits for: a keyring that hangs is as one that
+// cannot be reached.
+const answerTimeout = 2 * time.Second
+
 // idsPerQuery bounds one IN list, well under every driver's parameter limit.
 const idsPerQuery = 512
 
@@ -36,7 +41,9 @@ const (
 )
 
 // Store is the keyring in a table of a PostgreSQL or SQLite database. Every method
-// is one atomic step, durable when it returns. A Store is safe for concurrent use,
+// is one atomic step, durable when it returns, whatever the role's synchronous_commit says.
+// Those that a program waits for (Ring, Keys, Insert, Reserve, Release) take two seconds at
+// most; on SQLite, the time to wait for another connection's transaction more. A Store is safe for concurrent use,
 // from many processes.
 //
 // It uses a *sql.DB of its own, on the driver below Colseal's: a pool of a few
@@ -49,6 +56,8 @@ type Store struct {
 	// busyTimeout is how many milliseconds SQLite waits for another connection's
 	// transaction.
 	busyTimeout int
+	// answers bounds each step that a program waits for.
+	answers time.Duration
 	invalid     error // why the table's name cannot be used; given by every method
 }
 
@@ -68,7 +77,11 @@ func OpenStore(db *sql.DB, d dialect.Dialect, table string) *Store {
 	if err != nil {
 		return &Store{invalid: fmt.Errorf("keyring: %w", err)}
 	}
-	return &Store{db: db, dialect: d, table: name.SQL(), name: name.Table, busyTimeout: sqliteBusyTimeout}
+	s := &Store{db: db, dialect: d, table: name.SQL(), name: name.Table, busyTimeout: sqliteBusyTimeout, answers: answerTimeout}
+	if d == SQLite {
+		s.answers += sqliteBusyTimeout * time.Millisecond
+	}
+	return s
 }
 
 // Name is the keyring's name in the KMS encryption context.
@@ -175,7 +188,11 @@ func (s *Store) Ring(ctx context.Context, purpose Purpose, scope string) (Ring, 
 		" ORDER BY CASE WHEN chain.epoch = chain.place THEN 0 ELSE 1 END, k.epoch DESC LIMIT %[5]d",
 		s.table, s.rowColumns("CASE WHEN k.scope IN "+s.destroyedScopes("scope = $2")+" THEN 1 ELSE 0 END", s.strayColumn("chain.place")),
 		ringDepth, ringStrays, ringMost+1)
-	keys, err := s.query(ctx, query, string(purpose), scope)
+	var keys []Key
+	err := s.answer(ctx, "read", func(ctx context.Context) (err error) {
+		keys, err = s.query(ctx, query, string(purpose), scope)
+		return err
+	})
 	if err != nil {
 		return Ring{}, err
 	}
@@ -202,7 +219,11 @@ func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Key, error) {
 		}
 		among := "key_id IN (" + strings.Join(marks, ", ") + ")"
 		destroyed := "CASE WHEN k.scope IN " + s.destroyedScopes("scope IN (SELECT scope FROM "+s.table+" WHERE "+among+")") + " THEN 1 ELSE 0 END"
-		keys, err := s.query(ctx, "SELECT "+s.rowColumns(destroyed, "0")+" FROM "+s.table+" k WHERE k."+among, args...)
+		var keys []Key
+		err := s.answer(ctx, "read", func(ctx context.Context) (err error) {
+			keys, err = s.query(ctx, "SELECT "+s.rowColumns(destroyed, "0")+" FROM "+s.table+" k WHERE k."+among, args...)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -217,55 +238,85 @@ func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Key, error) {
 // the key does not need, so that a program's role needs INSERT on those only.
 func (s *Store) Insert(ctx context.Context, k Key) (bool, error) {
 	columns := "key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved"
-	values := "$1, $2, $3, $4, $5, $6, $7"
+	bytes := "bytea"
+	if s.dialect == SQLite {
+		bytes = "BLOB"
+	}
+	values := "CAST($1 AS bigint), CAST($2 AS text), CAST($3 AS text), CAST($4 AS bigint), CAST($5 AS text), CAST($6 AS " + bytes + "), CAST($7 AS bigint)"
 	args := []any{int64(k.ID), string(k.Purpose), k.Scope, k.Epoch, k.Wrapped.KeyID, k.Wrapped.Blob, int64(k.SealsReserved)} //nolint:gosec // at most maxSeals
 	if k.ChangedBy != "" || k.ChangedWhy != "" {
-		columns, values, args = columns+", changed_by, changed_why", values+", $8, $9", append(args, k.ChangedBy, k.ChangedWhy)
+		columns, values, args = columns+", changed_by, changed_why", values+", CAST($8 AS text), CAST($9 AS text)", append(args, k.ChangedBy, k.ChangedWhy)
 	}
 	if k.SealsFor < 0 {
 		columns, values = columns+", seals_from", values+", "+later(s.dialect, k.SealsFor)
 	}
+	if k.Recovered {
+		columns, values = columns+", recovered", values+", TRUE"
+	}
 	// Made twice, the second finds the row of the first, and reports it as another's.
 	var n int64
-	err := s.retried(ctx, "insert into", func(conn *sql.Conn) error {
-		res, err := conn.ExecContext(ctx, "INSERT INTO "+s.table+" ("+columns+") VALUES ("+values+") ON CONFLICT DO NOTHING", args...)
-		if err != nil {
+	err := s.answer(ctx, "insert into", func(ctx context.Context) error {
+		return s.retried(ctx, "insert into", func(conn *sql.Conn) error {
+			res, err := conn.ExecContext(ctx, "INSERT INTO "+s.table+" ("+columns+") SELECT "+values+" WHERE "+durable(s.dialect)+
+				" ON CONFLICT DO NOTHING", args...)
+			if err != nil {
+				return err
+			}
+			n, err = res.RowsAffected()
 			return err
-		}
-		n, err = res.RowsAffected()
-		return err
+		})
 	})
 	return n == 1, err
 }
 
 // Reserve adds n seals to what is reserved of a key and returns the new sum; false
-// when that would pass limit, or the key is retired or destroyed. Should the connection
+// when that would pass limit, or the key is retired, destroyed or not there. Should the connection
 // break, more may be reserved than is told of; that costs seals, not safety.
 func (s *Store) Reserve(ctx context.Context, id uint32, n, limit uint64) (sum uint64, ok bool, err error) {
 	if n > limit {
 		return 0, false, nil
 	}
-	err = s.retried(ctx, "update", func(conn *sql.Conn) error {
-		var reserved int64
-		err := conn.QueryRowContext(ctx, "UPDATE "+s.table+" SET seals_reserved = seals_reserved + $1"+
-			" WHERE key_id = $2 AND seals_reserved <= $3 AND retired_at IS NULL AND destroyed_at IS NULL"+
-			" RETURNING seals_reserved", int64(n), int64(id), int64(limit-n)).Scan(&reserved)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		if err == nil && (reserved < 0 || reserved > maxSeals) {
-			return Key{ID: id}.invalid("seals_reserved is not within 0 and 2^32")
-		}
-		sum, ok = uint64(reserved), err == nil //nolint:gosec // bounded
-		return err
+	err = s.answer(ctx, "update", func(ctx context.Context) error {
+		return s.retried(ctx, "update", func(conn *sql.Conn) (err error) {
+			sum, ok, err = s.reserve(ctx, conn, id, n, limit)
+			return err
+		})
 	})
 	return sum, ok, err
 }
 
+func (s *Store) reserve(ctx context.Context, conn *sql.Conn, id uint32, n, limit uint64) (sum uint64, ok bool, err error) {
+	var reserved int64
+	err = conn.QueryRowContext(ctx, "UPDATE "+s.table+" SET seals_reserved = seals_reserved + $1"+
+		" WHERE key_id = $2 AND seals_reserved <= $3 AND retired_at IS NULL AND destroyed_at IS NULL AND NOT recovered"+
+		" RETURNING seals_reserved", int64(n), int64(id), int64(limit-n)).Scan(&reserved) //nolint:gosec // at most maxSeals
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return 0, false, nil
+	case err != nil:
+		return 0, false, err
+	case reserved < 0 || reserved > maxSeals:
+		return 0, false, Key{ID: id}.invalid("seals_reserved is not within 0 and 2^32")
+	}
+	return uint64(reserved), true, nil
+}
+
 // Release gives back n reserved seals that will never be used.
 func (s *Store) Release(ctx context.Context, id uint32, n uint64) error {
-	_, err := s.update(ctx, "update", "UPDATE "+s.table+" SET seals_reserved = seals_reserved - $1"+
-		" WHERE key_id = $2 AND seals_reserved >= $3", int64(n), int64(id), int64(n))
+	return s.answer(ctx, "update", func(ctx context.Context) error {
+		return s.exec(ctx, "update", "UPDATE "+s.table+" SET seals_reserved = seals_reserved - $1"+
+			" WHERE key_id = $2 AND seals_reserved >= $3", int64(n), int64(id), int64(n)) //nolint:gosec // at most maxSeals
+	})
+}
+
+// answer runs a step that a program waits for.
+func (s *Store) answer(ctx context.Context, op string, step func(context.Context) error) error {
+	bounded, cancel := context.WithTimeout(ctx, s.answers)
+	defer cancel()
+	err := step(bounded)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("keyring: %s key table %s: no answer within %v: %w", op, s.table, s.answers, context.DeadlineExceeded)
+	}
 	return err
 }
 
@@ -338,7 +389,8 @@ func (s *Store) onConn(ctx context.Context, op string, f func(*sql.Conn) error) 
 	}
 	defer func() { _ = conn.Close() }() // back to the pool
 	if s.dialect == SQLite {
-		if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", s.busyTimeout)); err != nil {
+		// A commit of the keyring's is on disk, whatever the other connections' synchronous says.
+		if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d; PRAGMA synchronous = FULL", s.busyTimeout)); err != nil {
 			return s.explain(op, err)
 		}
 	}

@@ -49,6 +49,8 @@ func checkSize(column, condition string) (postgres, sqlite string) {
 //   - destroyed_at comes with wrapped = NULL and leaves the row as a tombstone,
 //     so that a reader can tell a destroyed key from a lost one. A scope with such a
 //     row is destroyed;
+//   - recovered says that the row was gone, and a process that held the key stored it
+//     again: it opens, and neither seals nor is searched for;
 //   - changed_by and changed_why are the operator's words for the last of these.
 //
 // All times are the database's, so that no process's clock counts. What a program's role
@@ -65,6 +67,7 @@ var tableColumns = func() []tableColumn {
 		{"kek_id", "text        NOT NULL " + kek, "TEXT    NOT NULL " + kekLite, true},
 		{"wrapped", "bytea       " + wrapped, "BLOB    " + wrappedLite, true},
 		{"seals_reserved", "bigint      NOT NULL " + checkSeals, "INTEGER NOT NULL " + checkSeals, true},
+		{"recovered", "boolean     NOT NULL DEFAULT false", "INTEGER NOT NULL DEFAULT 0", true},
 		{"created_at", "timestamptz NOT NULL DEFAULT now() CHECK (isfinite(created_at))", "TEXT    NOT NULL DEFAULT (" + sqliteNow + ")", false},
 		{"seals_from", "timestamptz NOT NULL DEFAULT now() CHECK (isfinite(seals_from))", "TEXT    NOT NULL DEFAULT (" + sqliteNow + ")", false},
 		{"retired_at", "timestamptz", "TEXT", false},
@@ -127,7 +130,7 @@ func addColumns(d dialect.Dialect, quotedTable string, missing []tableColumn) st
 // laterColumn tells whether a column can be added to a table that holds keys.
 func laterColumn(c tableColumn) bool {
 	switch c.name {
-	case "revoked_at", "retired_at", "changed_by", "changed_why":
+	case "revoked_at", "retired_at", "changed_by", "changed_why", "recovered":
 		return true
 	}
 	return false
@@ -156,6 +159,17 @@ func millis(d dialect.Dialect, expr string) string {
 		return "CAST(round((julianday(" + expr + ") - 2440587.5) * 86400000) AS INTEGER)"
 	}
 	return "CASE WHEN isfinite(" + expr + ") THEN CAST(EXTRACT(EPOCH FROM " + expr + ") * 1000 AS bigint) END"
+}
+
+// durable is a condition that is always true. In a statement that writes it sees to it that
+// the server answers the commit only once it is on disk there, and on the synchronous standbys if there
+// are any, whatever the role's synchronous_commit says: a cell must not outlive its key.
+func durable(d dialect.Dialect) string {
+	if d == SQLite {
+		return "TRUE" // see onConn
+	}
+	return "pg_catalog.set_config('synchronous_commit', CASE pg_catalog.current_setting('synchronous_commit')" +
+		" WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true) IS NOT NULL"
 }
 
 // passed is a condition: the time in column was at least d ago; in negative d: it is no

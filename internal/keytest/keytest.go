@@ -261,6 +261,7 @@ func (f *Keyring) enter(op string) error {
 func (f *Keyring) read(k *keyring.Key) keyring.Key {
 	now := *k
 	now.Age, now.SealsFor = time.Since(k.CreatedAt), time.Since(k.SealsFrom)
+	now.Retired = now.Retired || now.Recovered
 	for _, other := range f.rows {
 		now.Destroyed = now.Destroyed || other.Destroyed && other.Scope == k.Scope
 	}
@@ -340,7 +341,7 @@ func (f *Keyring) Reserve(_ context.Context, id uint32, n, limit uint64) (uint64
 		return 0, false, err
 	}
 	r := f.rows[id]
-	if r == nil || r.Retired || r.Destroyed || r.SealsReserved+n > limit {
+	if r == nil || r.Retired || r.Recovered || r.Destroyed || r.SealsReserved+n > limit {
 		return 0, false, nil
 	}
 	r.SealsReserved += n
@@ -413,7 +414,7 @@ func (f *Keyring) End(_ context.Context, id uint32, how keyring.Ending) (bool, e
 	}
 	if !slices.ContainsFunc(f.others(r), func(o *keyring.Key) bool {
 		switch {
-		case o.Retired || o.Destroyed:
+		case o.Retired || o.Recovered || o.Destroyed:
 			return false
 		case how.Kind == keyring.EndRevokeNext:
 			return o.Epoch < r.Epoch && !o.Revoked && now.Before(r.SealsFrom.Add(-how.Settled))

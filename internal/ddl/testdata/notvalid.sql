@@ -7,6 +7,7 @@ CREATE TABLE IF NOT EXISTS "app"."keys" (
 	kek_id         text        NOT NULL CHECK (octet_length(kek_id) <= 8192),
 	wrapped        bytea       CHECK (octet_length(wrapped) BETWEEN 1 AND 131072),
 	seals_reserved bigint      NOT NULL CHECK (seals_reserved BETWEEN 0 AND 4294967296),
+	recovered      boolean     NOT NULL DEFAULT false,
 	created_at     timestamptz NOT NULL DEFAULT now() CHECK (isfinite(created_at)),
 	seals_from     timestamptz NOT NULL DEFAULT now() CHECK (isfinite(seals_from)),
 	retired_at     timestamptz,
@@ -19,7 +20,7 @@ CREATE TABLE IF NOT EXISTS "app"."keys" (
 );
 
 -- What a program needs of it, an operator (colseal keys), and an auditor; name the roles:
--- GRANT SELECT, INSERT (key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved), UPDATE (seals_reserved) ON "app"."keys" TO program;
+-- GRANT SELECT, INSERT (key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved, recovered), UPDATE (seals_reserved) ON "app"."keys" TO program;
 -- GRANT SELECT, INSERT, UPDATE ON "app"."keys" TO operator;
 -- GRANT SELECT ON "app"."keys" TO auditor;
 

@@ -7,6 +7,7 @@ CREATE TABLE IF NOT EXISTS "colseal_keys" (
 	kek_id         TEXT    NOT NULL CHECK (length(CAST(kek_id AS BLOB)) <= 8192),
 	wrapped        BLOB    CHECK (length(CAST(wrapped AS BLOB)) BETWEEN 1 AND 131072),
 	seals_reserved INTEGER NOT NULL CHECK (seals_reserved BETWEEN 0 AND 4294967296),
+	recovered      INTEGER NOT NULL DEFAULT 0,
 	created_at     TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
 	seals_from     TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
 	retired_at     TEXT,

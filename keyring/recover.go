@@ -1,0 +1,49 @@
+package keyring
+
+import "context"
+
+// A Recoverer is what [Recover] needs of a keyring: a [Store], or one in memory for tests.
+type Recoverer interface {
+	Ring(ctx context.Context, purpose Purpose, scope string) (Ring, error)
+	Keys(ctx context.Context, ids []uint32) ([]Key, error)
+	Insert(ctx context.Context, k Key) (bool, error)
+}
+
+// Recover stores a key whose row is gone, by its wrapped form, and returns the row. A keyring
+// loses rows when a standby without them takes over, or when the database is restored to an
+// earlier time; what was sealed under their keys is lost with them. stored is false if the row
+// is there.
+//
+// The key takes the epoch that is next. It opens, and neither seals nor is searched for: nobody
+// knows how much was sealed under it, and by now another key may do both. Only a search key
+// that nobody stopped, in a scope that has none, goes on as it was, since to make another would
+// hide its cells from searches.
+//
+// A scope that was destroyed stays so: [ErrKeyDestroyed]. The epoch is one that a tombstone
+// would take, so that of the two only one is stored.
+func Recover(ctx context.Context, keyring Recoverer, k Key) (row Key, stored bool, err error) {
+	for range rotateTries {
+		there, err := keyring.Keys(ctx, []uint32{k.ID})
+		if err != nil {
+			return Key{}, false, err
+		}
+		if len(there) > 0 {
+			return there[0], false, nil
+		}
+		ring, err := keyring.Ring(ctx, k.Purpose, k.Scope)
+		if err != nil {
+			return Key{}, false, err
+		}
+		if tomb, destroyed := ring.Tombstone(); destroyed {
+			return Key{}, false, ScopeDestroyed(tomb)
+		}
+		row = Key{ID: k.ID, Purpose: k.Purpose, Scope: k.Scope, Epoch: ring.Next, Wrapped: k.Wrapped, SealsReserved: k.SealsReserved}
+		goesOn := k.Purpose == PurposeSearch && !k.Retired && !k.Revoked && len(Sealing(ring.Keys)) == 0 && ring.Fault() == nil
+		row.Recovered, row.Retired = !goesOn, !goesOn
+		if stored, err = keyring.Insert(ctx, row); err != nil || stored {
+			return row, stored, err
+		}
+		// Another process made that epoch, or stored the key.
+	}
+	return Key{}, false, errNoFreeID
+}
