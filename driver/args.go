@@ -114,14 +114,3 @@ func describe(nv *sqldriver.NamedValue) string {
 	}
 	return fmt.Sprintf("with name %q", nv.Name)
 }
-
-var valuerType = reflect.TypeFor[sqldriver.Valuer]()
-
-// callValuer calls Value, except on a nil pointer whose type gets the method from its
-// element: that is NULL, as in database/sql.
-func callValuer(vr sqldriver.Valuer) (any, error) {
-	if rv := reflect.ValueOf(vr); rv.Kind() == reflect.Pointer && rv.IsNil() && rv.Type().Elem().Implements(valuerType) {
-		return nil, nil
-	}
-	return vr.Value()
-}

@@ -115,7 +115,7 @@ func (cn *connector) dial(ctx context.Context) (underlying, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := newUnderlying(raw)
+	u, err := newUnderlying(raw, cn.cfg.Dialect)
 	if err != nil {
 		return nil, errors.Join(err, raw.Close())
 	}

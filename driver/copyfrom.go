@@ -64,7 +64,7 @@ func (c *conn) copyFrom(ctx context.Context, table string, columns []string, row
 		}
 		next++
 		v.Next()
-		return copyRow(&v, uses, rows[next-1], next-1)
+		return c.copyRow(&v, uses, rows[next-1], next-1)
 	})
 	c.session.NoteError(err)
 	return n, err
@@ -81,12 +81,12 @@ func (c *conn) copyPlan(ctx context.Context, table string, columns []string) (*d
 }
 
 // copyRow returns a row with its sealed columns sealed.
-func copyRow(v *front.Sealing, uses []*sqlplan.Use, row []any, index int) ([]any, error) {
+func (c *conn) copyRow(v *front.Sealing, uses []*sqlplan.Use, row []any, index int) ([]any, error) {
 	out := make([]any, len(row))
 	for i, use := range uses {
 		if use == nil {
 			out[i] = row[i]
-		} else if err := collectValue(v, use, row[i]); err != nil {
+		} else if err := c.collectValue(v, use, row[i]); err != nil {
 			return nil, front.SealError(use.Column, "row "+strconv.Itoa(index), err)
 		}
 	}

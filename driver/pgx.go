@@ -12,6 +12,7 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/pgxvalue"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -35,6 +36,14 @@ func (c *pgxConn) Parameter(name string) string { return c.std.Conn().PgConn().P
 
 // checker has every value taken as it is, as pgx does.
 func (c *pgxConn) checker(sqldriver.Stmt) argChecker { return argChecker{all: true} }
+
+func (c *pgxConn) value(kind codec.Kind, arg any) (any, error) {
+	return pgxvalue.Value(c.std.Conn().TypeMap(), kind, arg)
+}
+
+func (c *pgxConn) elements(kind codec.Kind, arg any) ([]any, error) {
+	return pgxvalue.Elements(c.std.Conn().TypeMap(), kind, arg)
+}
 
 // array returns Go slices, which pgx encodes in every mode.
 func (c *pgxConn) array(storage dbcatalog.Storage, cells [][]byte) any {
@@ -148,31 +157,6 @@ func (c *pgxConn) isRewriter(v any) bool {
 // copyFrom runs COPY with rows from next, which returns nil at the end.
 func (c *pgxConn) copyFrom(ctx context.Context, table, columns []string, next func() ([]any, error)) (int64, error) {
 	return c.std.Conn().CopyFrom(ctx, pgx.Identifier(table), columns, pgx.CopyFromFunc(next))
-}
-
-// pgxElements returns the elements of one of pgx's array types that are no Go slices;
-// ok is false if v is none. A NULL array has nil elements.
-func pgxElements(v any) (elems []any, ok bool, err error) {
-	a, ok := v.(pgtype.ArrayGetter)
-	if !ok {
-		return nil, false, nil
-	}
-	dims := a.Dimensions()
-	if dims == nil {
-		return nil, true, nil
-	}
-	if len(dims) > 1 {
-		return nil, true, fmt.Errorf("%w: an array of %d dimensions", codec.ErrValue, len(dims))
-	}
-	n := 0
-	for _, d := range dims {
-		n = int(d.Length)
-	}
-	elems = make([]any, n)
-	for i := range elems {
-		elems[i] = a.Index(i)
-	}
-	return elems, true, nil
 }
 
 // arrayOIDs are the types of an array of each kind's values.

@@ -159,9 +159,9 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.Named
 			out[i].Value = arg.Value
 			err = plainArgument(&out[i], arg, check)
 		case param.Use.Answered():
-			out[i].Value, err = answer(v, param.Use, arg.Value)
+			out[i].Value, err = c.answer(v, param.Use, arg.Value)
 		default:
-			err = collectValue(v, param.Use, arg.Value)
+			err = c.collectValue(v, param.Use, arg.Value)
 		}
 		if err != nil && param.Use != nil {
 			err = front.SealError(param.Use.Column, p.Describe(param), err)
@@ -174,15 +174,15 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.Named
 }
 
 // collectValue reduces an argument to what the codec seals, and hands it to v.
-func collectValue(v *front.Sealing, use *sqlplan.Use, value any) error {
+func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any) error {
 	if use.Array {
-		elems, err := unwrapArray(use.Column.Kind, value)
+		elems, err := c.under.elements(use.Column.Kind, arg)
 		if err != nil {
 			return err
 		}
 		return v.CollectArray(use, elems)
 	}
-	value, err := unwrapValue(use.Column.Kind, value)
+	value, err := c.under.value(use.Column.Kind, arg)
 	if err != nil {
 		return err
 	}
@@ -190,8 +190,8 @@ func collectValue(v *front.Sealing, use *sqlplan.Use, value any) error {
 }
 
 // answer returns the answer to what is asked of an argument.
-func answer(v *front.Sealing, use *sqlplan.Use, arg any) (any, error) {
-	value, err := unwrapValue(use.Column.Kind, arg)
+func (c *conn) answer(v *front.Sealing, use *sqlplan.Use, arg any) (any, error) {
+	value, err := c.under.value(use.Column.Kind, arg)
 	if err != nil {
 		return nil, err
 	}

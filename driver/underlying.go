@@ -7,14 +7,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/pgxvalue"
 	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/schema"
 )
 
 // underlying is a connection of the underlying driver, and what that driver does differently from others: pgxConn and plainConn
@@ -31,6 +37,11 @@ type underlying interface {
 
 	// checker does to plain arguments what the driver has database/sql do. stmt is nil for a statement that is not prepared.
 	checker(stmt sqldriver.Stmt) argChecker
+
+	// value and elements return what the driver would send for an argument to a plain column of kind, as package codec takes
+	// it: nil for NULL; and the elements of an array of such values, nil for NULL ones.
+	value(kind codec.Kind, arg any) (any, error)
+	elements(kind codec.Kind, arg any) ([]any, error)
 
 	// copies reports whether the driver has copied the arguments when it returns, and gives away each []byte of a result.
 	copies() bool
@@ -60,7 +71,7 @@ type contextStmt interface {
 	sqldriver.StmtQueryContext
 }
 
-func newUnderlying(raw sqldriver.Conn) (underlying, error) {
+func newUnderlying(raw sqldriver.Conn, d dialect.Dialect) (underlying, error) {
 	if std, ok := raw.(*stdlib.Conn); ok {
 		return &pgxConn{contextConn: std, std: std}, nil
 	}
@@ -69,7 +80,7 @@ func newUnderlying(raw sqldriver.Conn) (underlying, error) {
 		return nil, fmt.Errorf("colseal: the underlying driver's connections (%T) lack ExecContext, QueryContext, PrepareContext or BeginTx: "+
 			"use a version of the driver that has them", raw)
 	}
-	return &plainConn{contextConn: c, conn: raw}, nil
+	return &plainConn{contextConn: c, conn: raw, dialect: d}, nil
 }
 
 // prepare prepares a statement on the underlying connection.
@@ -88,7 +99,9 @@ func prepare(ctx context.Context, u underlying, text string) (contextStmt, error
 // plainConn is a connection of any driver but pgx's.
 type plainConn struct {
 	contextConn
-	conn sqldriver.Conn
+	conn    sqldriver.Conn
+	dialect dialect.Dialect
+	typeMap *pgtype.Map // made when it is needed
 }
 
 func (c *plainConn) raw() sqldriver.Conn     { return c.conn }
@@ -107,6 +120,83 @@ func (c *plainConn) checker(stmt sqldriver.Stmt) argChecker {
 	}
 	nvc, _ := c.conn.(sqldriver.NamedValueChecker)
 	return argChecker{nvc: nvc}
+}
+
+// value has an argument converted as database/sql converts it. It takes Go types that database/sql does not, as pgx does: the driver
+// may be one that wraps pgx's. The driver itself is not asked, for it must not see the value.
+func (c *plainConn) value(kind codec.Kind, arg any) (any, error) {
+	v, ok, err := convert(kind, arg)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return pgxvalue.Value(c.types(), kind, arg)
+	case c.dialect == dialect.Postgres && (kind == schema.Text || kind == schema.JSON):
+		return textOf(v), nil
+	}
+	return v, nil
+}
+
+func (c *plainConn) elements(kind codec.Kind, arg any) ([]any, error) {
+	v, _, err := convert(kind, arg)
+	if err != nil {
+		return nil, err
+	}
+	switch t := v.(type) {
+	case nil:
+		return pgxvalue.Elements(c.types(), kind, arg)
+	case string:
+		return front.ArrayElements(t)
+	case []byte:
+		return front.ArrayElements(string(t))
+	}
+	return nil, front.ErrNoArray
+}
+
+// convert converts an argument to a driver.Value or an int; nil is NULL. ok is false for a type that database/sql does not convert.
+func convert(kind codec.Kind, arg any) (v any, ok bool, err error) {
+	switch t := arg.(type) {
+	case nil, string, int64, int, float64, bool, time.Time:
+		return arg, true, nil
+	case []byte:
+		if t == nil {
+			return nil, true, nil
+		}
+		return arg, true, nil
+	}
+	v, err = sqldriver.DefaultParameterConverter.ConvertValue(arg)
+	if err != nil {
+		if _, valuer := arg.(sqldriver.Valuer); valuer {
+			return nil, false, pgxvalue.NewError(kind, arg, err)
+		}
+		return nil, false, nil
+	}
+	if b, is := v.([]byte); is && b == nil {
+		v = nil
+	}
+	return v, true, nil
+}
+
+// textOf returns the text that a driver which sends all arguments as text, such as lib/pq, sends for a number or bool.
+func textOf(v any) any {
+	switch t := v.(type) {
+	case int:
+		return strconv.Itoa(t)
+	case int64:
+		return strconv.FormatInt(t, 10)
+	case float64:
+		return strconv.FormatFloat(t, 'f', -1, 64)
+	case bool:
+		return strconv.FormatBool(t)
+	}
+	return v
+}
+
+func (c *plainConn) types() *pgtype.Map {
+	if c.typeMap == nil {
+		c.typeMap = pgtype.NewMap()
+	}
+	return c.typeMap
 }
 
 func (c *plainConn) array(storage dbcatalog.Storage, cells [][]byte) any {

@@ -45,7 +45,7 @@ var mayImport = []struct {
 	{"internal/front", []string{"codec", "schema", "kms", "keyring", "keycache", "internal/..."}},
 	{"internal/...", []string{"codec", "schema", "kms", "keyring", "keycache", "internal/..."}},
 	{"driver", []string{"codec", "schema", "kms", "keyring", "keycache", "internal/sqlplan", "internal/backstop", "internal/ddl", "internal/audit", "internal/telemetry",
-		"internal/front", "internal/sealeddb", "internal/dialect", "internal/dbcatalog", "internal/pgarray"}},
+		"internal/front", "internal/pgxvalue", "internal/sealeddb", "internal/dialect", "internal/dbcatalog", "internal/pgarray"}},
 	{"ops/...", []string{"codec", "schema", "kms", "keyring", "keycache", "driver", "internal/..."}},
 	{"cmd/...", slices.Concat(library, []string{"cmd/..."})},
 	{"bench/...", slices.Concat(library, []string{"bench/..."})},

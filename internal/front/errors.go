@@ -2,8 +2,6 @@ package front
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"strings"
 
 	"github.com/colseal/colseal/codec"
@@ -77,17 +75,6 @@ func mend(err error) string {
 	}
 	return ""
 }
-
-// ValuerError is the error of a caller's Valuer. Such errors like to quote the value, so
-// that it is there for errors.Is and errors.As, and not in the text: texts are logged, and
-// that of a failed COPY is sent to the server.
-type ValuerError struct{ Cause error }
-
-func (ValuerError) Error() string   { return "its Value method failed; errors.As has its error" }
-func (e ValuerError) Unwrap() error { return e.Cause }
-
-// Format keeps what is below out of every verb.
-func (e ValuerError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
 
 // SealError, OpenError and keyError say what failed for a column.
 func SealError(col *schema.Column, where string, err error) error {
