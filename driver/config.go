@@ -12,6 +12,7 @@ import (
 
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/kms"
@@ -101,15 +102,6 @@ type Limits struct {
 	Nesting int
 }
 
-// planOptions are what the analysis takes of the configuration.
-func (c *Config) planOptions() sqlplan.Options {
-	keyTable, _ := dbcatalog.ParseName(c.KeyTable) // a name that is none fails when the keyring is opened
-	return sqlplan.Options{
-		MaxPlans: c.Limits.Plans, MaxPlanBytes: c.Limits.PlanBytes, MaxBytes: c.Limits.StatementBytes, MaxNesting: c.Limits.Nesting,
-		KeyTable: keyTable,
-	}
-}
-
 // The dialects, for Config.Dialect.
 const (
 	Postgres = dialect.Postgres
@@ -129,29 +121,39 @@ const (
 	AllowRead
 )
 
-// withDefaults returns cfg completed, or what is wrong with it.
-func (cfg Config) withDefaults() (Config, error) {
+// Front returns the part of the configuration that does not depend on how the program reaches its database, completed with the
+// defaults, or what is wrong with it. Its type keeps it from anybody outside this module.
+func (c Config) Front() (front.Config, error) {
 	var errs []error
-	if cfg.Schema == nil {
+	if c.Schema == nil {
 		errs = append(errs, errors.New("Config.Schema is nil: name the sealed columns with schema.New"))
 	}
-	if cfg.KMS == nil {
+	if c.KMS == nil {
 		errs = append(errs, errors.New("Config.KMS is nil: give an awskms or localkms wrapper"))
 	}
-	if cfg.Dialect > SQLite {
-		errs = append(errs, fmt.Errorf("Config.Dialect is %s: use driver.Postgres or driver.SQLite", cfg.Dialect))
+	if c.Dialect > SQLite {
+		errs = append(errs, fmt.Errorf("Config.Dialect is %s: use driver.Postgres or driver.SQLite", c.Dialect))
 	}
-	if cfg.Plaintext > AllowRead {
-		errs = append(errs, fmt.Errorf("Config.Plaintext is %d: use driver.Reject or driver.AllowRead", cfg.Plaintext))
+	if c.Plaintext > AllowRead {
+		errs = append(errs, fmt.Errorf("Config.Plaintext is %d: use driver.Reject or driver.AllowRead", c.Plaintext))
 	}
 	if len(errs) > 0 {
-		return Config{}, fmt.Errorf("colseal: %w", errors.Join(errs...))
+		return front.Config{}, fmt.Errorf("colseal: %w", errors.Join(errs...))
 	}
-	if cfg.KeyTable == "" {
-		cfg.KeyTable = DefaultKeyTable
+	if c.KeyTable == "" {
+		c.KeyTable = DefaultKeyTable
 	}
-	if cfg.Keys.Logger == nil {
-		cfg.Keys.Logger = cfg.Logger
+	if c.Keys.Logger == nil {
+		c.Keys.Logger = c.Logger
 	}
-	return cfg, nil
+	keyTable, _ := dbcatalog.ParseName(c.KeyTable) // a name that is none fails when the keyring is opened
+	return front.Config{
+		Schema: c.Schema, Dialect: c.Dialect, AllowPlaintext: c.Plaintext == AllowRead,
+		Plans: sqlplan.Options{
+			MaxPlans: c.Limits.Plans, MaxPlanBytes: c.Limits.PlanBytes, MaxBytes: c.Limits.StatementBytes, MaxNesting: c.Limits.Nesting,
+			KeyTable: keyTable,
+		},
+		Logger: c.Logger, MeterProvider: c.MeterProvider, TracerProvider: c.TracerProvider, Attributes: c.TelemetryAttributes,
+		KMS: c.KMS, Cache: c.Keys, KeyTable: c.KeyTable, AutoCreateKeyTable: c.AutoCreateKeyTable, KeyConnector: c.KeyConnector,
+	}, nil
 }

@@ -82,31 +82,21 @@ type connector struct {
 }
 
 func newConnector(underlying sqldriver.Connector, cfg Config) (*connector, error) {
-	cfg, err := cfg.withDefaults()
+	shared, err := cfg.Front()
 	if err != nil {
 		return nil, err
 	}
 	cn := &connector{underlying: underlying, cfg: cfg, resets: resetsSession(underlying)}
-	cn.db = front.New(cn.frontConfig())
-	return cn, nil
-}
-
-// frontConfig is what the front needs of the configuration.
-func (cn *connector) frontConfig() front.Config {
-	cfg := &cn.cfg
-	return front.Config{
-		Schema: cfg.Schema, Dialect: cfg.Dialect, AllowPlaintext: cfg.Plaintext == AllowRead,
-		Plans:  cfg.planOptions(),
-		Logger: cfg.Logger, MeterProvider: cfg.MeterProvider, TracerProvider: cfg.TracerProvider, Attributes: cfg.TelemetryAttributes,
-		KMS: cfg.KMS, Cache: cfg.Keys, KeyTable: cfg.KeyTable, AutoCreateKeyTable: cfg.AutoCreateKeyTable, Connector: cn.underlying, KeyConnector: cfg.KeyConnector,
-		Connect: func(ctx context.Context) (front.Conn, func() error, error) {
-			u, err := cn.dial(ctx)
-			if err != nil {
-				return nil, nil, err
-			}
-			return u, u.raw().Close, nil
-		},
+	shared.Connector = underlying
+	shared.Connect = func(ctx context.Context) (front.Conn, func() error, error) {
+		u, err := cn.dial(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		return u, u.raw().Close, nil
 	}
+	cn.db = front.New(shared)
+	return cn, nil
 }
 
 // dial opens an underlying connection.

@@ -416,7 +416,7 @@ func newBench(t testing.TB, variant string, change ...func(*Config)) *bench {
 
 // with has the connections made from now on planned and sealed with what is given; nil planner: the real one.
 func (b *bench) with(plans front.Planner, keys front.KeySource) {
-	cfg := b.cn.frontConfig()
+	cfg := b.cn.db.Config()
 	cfg.Planner, cfg.Keys = plans, keys
 	b.cn.db = front.New(cfg)
 }

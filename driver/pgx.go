@@ -12,6 +12,7 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/pgxvalue"
 	"github.com/colseal/colseal/schema"
 )
@@ -47,17 +48,7 @@ func (c *pgxConn) elements(kind codec.Kind, arg any) ([]any, error) {
 
 // array returns Go slices, which pgx encodes in every mode.
 func (c *pgxConn) array(storage dbcatalog.Storage, cells [][]byte) any {
-	if storage != dbcatalog.StorageText {
-		return cells
-	}
-	texts := make([]*string, len(cells))
-	for i, cell := range cells {
-		if cell != nil {
-			t := codec.EncodeText(cell)
-			texts[i] = &t
-		}
-	}
-	return texts
+	return front.ArrayArgument(storage, cells)
 }
 
 // Query implements dbcatalog.Querier.

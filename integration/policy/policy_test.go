@@ -46,6 +46,7 @@ var mayImport = []struct {
 	{"internal/...", []string{"codec", "schema", "kms", "keyring", "keycache", "internal/..."}},
 	{"driver", []string{"codec", "schema", "kms", "keyring", "keycache", "internal/sqlplan", "internal/backstop", "internal/ddl", "internal/audit", "internal/telemetry",
 		"internal/front", "internal/pgxvalue", "internal/sealeddb", "internal/dialect", "internal/dbcatalog", "internal/pgarray"}},
+	{"pgxseal", []string{"codec", "schema", "keycache", "driver", "internal/sqlplan", "internal/front", "internal/pgxvalue", "internal/dbcatalog"}},
 	{"ops/...", []string{"codec", "schema", "kms", "keyring", "keycache", "driver", "internal/..."}},
 	{"cmd/...", slices.Concat(library, []string{"cmd/..."})},
 	{"bench/...", slices.Concat(library, []string{"bench/..."})},
@@ -54,7 +55,7 @@ var mayImport = []struct {
 }
 
 // library is the root module.
-var library = []string{"codec", "schema", "kms/...", "keyring", "keycache", "driver", "ops/...", "internal/..."}
+var library = []string{"codec", "schema", "kms/...", "keyring", "keycache", "driver", "pgxseal", "ops/...", "internal/..."}
 
 // testsMayImport is what tests may import beside the library. Those of the library itself may not: they run without
 // the workspace, too.
@@ -79,7 +80,7 @@ var only = map[string]string{
 var testsOnly = []string{"go.opentelemetry.io/otel/sdk"}
 
 // folders are the top level's.
-var folders = []string{".ci", "bench", "cmd", "codec", "docs", "driver", "examples", "integration", "internal", "keycache", "keyring", "kms", "ops", "schema"}
+var folders = []string{".ci", "bench", "cmd", "codec", "docs", "driver", "examples", "integration", "internal", "keycache", "keyring", "kms", "ops", "pgxseal", "schema"}
 
 func TestImports(t *testing.T) {
 	files := goFiles(t)

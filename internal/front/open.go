@@ -97,24 +97,70 @@ func (o *Opener) fail(err error) error {
 // openValue opens one stored value: the cell as bytes, or its text form. private says
 // that v's memory is ours.
 func (o *Opener) openValue(ctx context.Context, v any, private bool) (any, error) {
-	cell, private, err := StoredCell(v, private, o.tags...)
+	cell, private, err := o.cell(ctx, v, private)
 	if err != nil {
-		return o.notSealed(ctx, v, err)
-	}
-	if o.key == nil || !o.key.Owns(cell) {
-		h, err := codec.Recognize(cell, o.tags...)
+		enc, err := o.plaintextOf(ctx, v, err)
 		if err != nil {
-			return o.notSealed(ctx, v, err)
-		}
-		if err := o.findKey(ctx, h); err != nil {
 			return nil, err
 		}
+		return codec.DecodeValue(o.Kind(), enc)
 	}
 	out, err := o.key.OpenValue(o.Kind(), cell, private)
 	if err == nil {
 		o.opened.Add(o.key.Header().Suite)
 	}
 	return out, err
+}
+
+// Encoding returns the canonical encoding of the plaintext of a stored value, which is not NULL, in the memory of stored: the cell as
+// bytes, or its text form.
+func (o *Opener) Encoding(ctx context.Context, stored []byte) ([]byte, error) {
+	enc, err := o.encoding(ctx, stored)
+	if err != nil {
+		o.db.Rejected(ctx, o.cols[0], err)
+		return nil, o.fail(err)
+	}
+	return enc, nil
+}
+
+func (o *Opener) encoding(ctx context.Context, stored []byte) ([]byte, error) {
+	cell, _, err := o.cell(ctx, stored, true)
+	if err != nil {
+		return o.plaintextOf(ctx, stored, err)
+	}
+	enc, err := o.key.OpenInPlace(o.Kind(), cell)
+	if err == nil {
+		o.opened.Add(o.key.Header().Suite)
+	}
+	return enc, err
+}
+
+// ArrayText returns the array literal of the plaintexts of stored values, nil for NULL ones, as Encoding takes them.
+func (o *Opener) ArrayText(ctx context.Context, stored [][]byte) (string, error) {
+	text, err := o.arrayText(ctx, stored)
+	if err != nil {
+		o.db.Rejected(ctx, o.cols[0], err)
+		return "", o.fail(err)
+	}
+	return text, nil
+}
+
+// cell returns the cell of a stored value and makes o.key its key. An error may be the one of plaintext.
+func (o *Opener) cell(ctx context.Context, v any, private bool) ([]byte, bool, error) {
+	cell, private, err := StoredCell(v, private, o.tags...)
+	if err != nil {
+		return nil, false, err
+	}
+	if o.key == nil || !o.key.Owns(cell) {
+		h, err := codec.Recognize(cell, o.tags...)
+		if err != nil {
+			return nil, false, err
+		}
+		if err := o.findKey(ctx, h); err != nil {
+			return nil, false, err
+		}
+	}
+	return cell, private, nil
 }
 
 // StoredCell returns the bytes of a cell of a column with one of tags, and whether their memory may be written to.
@@ -164,9 +210,9 @@ func (o *Opener) Where() string {
 	return "result column " + strconv.Itoa(o.index) + ", " + strconv.Quote(o.name)
 }
 
-// notSealed is what becomes of a value that is not a cell. Only what is surely no cell
+// plaintextOf returns the canonical encoding of a value that is not a cell, or err, which says so. Only what is surely no cell
 // can be let through: a damaged one must not pass for plaintext.
-func (o *Opener) notSealed(ctx context.Context, v any, err error) (any, error) {
+func (o *Opener) plaintextOf(ctx context.Context, v any, err error) ([]byte, error) {
 	if !o.db.cfg.AllowPlaintext || !errors.Is(err, codec.ErrNotSealed) {
 		return nil, err
 	}
@@ -176,7 +222,7 @@ func (o *Opener) notSealed(ctx context.Context, v any, err error) (any, error) {
 		return nil, errors.Join(err, encErr)
 	}
 	o.plaintext(ctx)
-	return codec.DecodeValue(o.Kind(), enc)
+	return enc, nil
 }
 
 // openArray opens an array of cells, which arrives as an array literal, and returns the
@@ -195,39 +241,47 @@ func (o *Opener) openArray(ctx context.Context, v any) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", codec.ErrFormat, err)
 	}
-	out := []byte{'{'}
+	stored := make([][]byte, len(elems))
 	for i, e := range elems {
+		if e.Null {
+			continue
+		}
+		stored[i] = []byte(e.Text)
+		if digits, ok := strings.CutPrefix(e.Text, `\x`); ok {
+			if stored[i], err = hex.DecodeString(digits); err != nil {
+				return nil, fmt.Errorf("%w: not hexadecimal", codec.ErrFormat)
+			}
+		}
+	}
+	text, err := o.arrayText(ctx, stored)
+	if err != nil {
+		return nil, err
+	}
+	return text, nil
+}
+
+func (o *Opener) arrayText(ctx context.Context, stored [][]byte) (string, error) {
+	out := []byte{'{'}
+	for i, s := range stored {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		if e.Null {
+		if s == nil {
 			out = append(out, "NULL"...)
 			continue
 		}
-		plain, err := o.openElement(ctx, e.Text)
+		plain, err := o.openValue(ctx, s, true)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
 		if b, ok := plain.([]byte); ok && o.Kind() == schema.Bytes {
 			plain = `\x` + hex.EncodeToString(b)
 		}
 		if out, err = appendPlain(out, o.Kind(), plain); err != nil {
-			return nil, err
+			return "", err
 		}
 	}
 	return string(append(out, '}')), nil
-}
-
-func (o *Opener) openElement(ctx context.Context, text string) (any, error) {
-	digits, ok := strings.CutPrefix(text, `\x`)
-	if !ok {
-		return o.openValue(ctx, text, false)
-	}
-	cell, err := hex.DecodeString(digits)
-	if err != nil {
-		return nil, fmt.Errorf("%w: not hexadecimal", codec.ErrFormat)
-	}
-	return o.openValue(ctx, cell, true)
 }
 
 // appendPlain writes a plaintext as PostgreSQL writes an element of its type.

@@ -28,7 +28,9 @@ type Sealing struct {
 	ctx context.Context
 	s   *Session
 
-	expected int // about how many values there will be
+	expected   int           // about how many values there will be
+	texts      codec.Session // what texts mean, if it is known
+	textsKnown bool
 
 	block  []byte // the cells of the statement, which are made and forgotten together
 	cells  []cell
@@ -158,8 +160,8 @@ func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 		more := max(v.expected-len(v.cells), 1)
 		v.block = slices.Grow(v.block, min(max(more*(size+16), start), max(size, maxBlock)))
 	}
-	var texts codec.Session
-	if col.Kind == schema.Time {
+	texts := v.texts
+	if col.Kind == schema.Time && !v.textsKnown {
 		texts = v.s.texts()
 	}
 	block, err := texts.AppendUnsealed(v.block, col.Suite(), col.Kind, value)
@@ -189,8 +191,14 @@ func (v *Sealing) count(col *schema.Column, cells int) int {
 	return len(v.keys) - 1
 }
 
-// Expect announces cells of a column whose values are collected only after FindKeys.
-func (v *Sealing) Expect(col *schema.Column, cells int) { v.count(col, cells) }
+// Expect announces cells of a column whose values are collected only after FindKeys, maybe while the connection is busy in another
+// goroutine: what is known of the session is asked for now.
+func (v *Sealing) Expect(col *schema.Column, cells int) {
+	v.count(col, cells)
+	if col.Kind == schema.Time && !v.textsKnown {
+		v.texts, v.textsKnown = v.s.texts(), true
+	}
+}
 
 // FindKeys asks for the keys of the cells that were collected or announced. p is the plan that they are for; nil: none that
 // compares.
@@ -511,6 +519,21 @@ func ArrayElements(literal string) ([]any, error) {
 		}
 	}
 	return elems, nil
+}
+
+// ArrayArgument returns the Go slice that pgx sends for an array of cells, in every mode; nil cells are NULL.
+func ArrayArgument(storage dbcatalog.Storage, cells [][]byte) any {
+	if storage != dbcatalog.StorageText {
+		return cells
+	}
+	texts := make([]*string, len(cells))
+	for i, cell := range cells {
+		if cell != nil {
+			t := codec.EncodeText(cell)
+			texts[i] = &t
+		}
+	}
+	return texts
 }
 
 // ArrayLiteral writes cells as PostgreSQL's array literal; nil cells are NULL.

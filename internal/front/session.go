@@ -132,7 +132,7 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 	}
 	// The analysis resolves all names of a text as they are now. An end of the transaction within it may give them back another
 	// meaning.
-	if p.Statements > 1 && p.Effects&sqlplan.EndsTransaction != 0 && s.facts.pending != 0 && (p.Sealed || len(p.Chunks) > 0) {
+	if p.Statements > 1 && p.DependsOnNames() && s.undoes(p.Effects) {
 		return nil, &sqlplan.Refusal{Class: sqlplan.ClassSeveral,
 			Reason: "the end of a transaction among several statements, when earlier ones of it may have changed what names mean",
 			Hint:   "send the statements one by one"}
@@ -149,6 +149,16 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 		return p, nil
 	}
 	return s.planFor(ctx, query, n)
+}
+
+// undoes reports whether effects may undo earlier ones that may have changed what names mean.
+func (s *Session) undoes(e sqlplan.Effects) bool {
+	return e&sqlplan.EndsTransaction != 0 && s.facts.pending != 0
+}
+
+// Unsettles reports whether a statement may change what names mean in later ones that are planned before it is executed.
+func (s *Session) Unsettles(p *sqlplan.Plan) bool {
+	return p.Effects&(sqlplan.ChangesCatalog|sqlplan.ChangesSession) != 0 || s.undoes(p.Effects)
 }
 
 // planFor asks the planner, once more if it refused because of facts that are no longer true.
@@ -288,6 +298,9 @@ func (s *Session) Sync() {
 		s.EndTx()
 	}
 }
+
+// Idle reports whether the server says that no transaction is open.
+func (s *Session) Idle() bool { return s.conn.TxStatus() == 'I' }
 
 // WarmTx fetches the keys that a transaction may need where none could be fetched within it: one that writes on SQLite locks the
 // whole database, and the keyring lives in it.

@@ -157,6 +157,9 @@ func (p *Plan) Text(query string) string {
 	return query
 }
 
+// DependsOnNames reports whether the plan depends on what the name of a registered table means.
+func (p *Plan) DependsOnNames() bool { return p.Sealed || len(p.Chunks) > 0 }
+
 // Result returns what is known of result column i of n.
 func (p *Plan) Result(i, n int) Result {
 	if i < len(p.Head) {

@@ -1,0 +1,88 @@
+package front
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/schema"
+)
+
+// Registers reports whether a table or view of that name is registered, in any schema, or is the keyring table's.
+func (db *DB) Registers(name string) bool {
+	if name == db.cfg.Plans.KeyTable.Table || len(db.cfg.Schema.LookupAll(name)) > 0 {
+		return true
+	}
+	for _, t := range db.cfg.Schema.Tables() {
+		if dbcatalog.ClipName(t.Name) == name {
+			return true
+		}
+	}
+	return false
+}
+
+// CopyPlan returns the table that a COPY into name, which is as the catalog has it, means here, and how to seal each column that it
+// lists: nil for plain ones.
+func (s *Session) CopyPlan(ctx context.Context, name dbcatalog.Name, columns []string) (*dbcatalog.Relation, []*sqlplan.Use, error) {
+	s.Sync()
+	rel, uses, err := s.copyPlan(ctx, name, columns)
+	if err != nil && s.Outdated(ctx) {
+		return s.copyPlan(ctx, name, columns)
+	}
+	return rel, uses, err
+}
+
+func (s *Session) copyPlan(ctx context.Context, name dbcatalog.Name, columns []string) (*dbcatalog.Relation, []*sqlplan.Use, error) {
+	rel, err := s.Relation(ctx, name.Schema, name.Table)
+	if err != nil {
+		return nil, nil, err
+	}
+	if rel == nil {
+		return nil, nil, fmt.Errorf("colseal: CopyFrom: there is no table %s on this connection", name.SQL())
+	}
+	if keys := s.db.cfg.Plans.KeyTable; rel.Name == keys.Table && (keys.Schema == "" || rel.Schema == keys.Schema) {
+		return nil, nil, &sqlplan.Refusal{Table: rel.Name, Class: sqlplan.ClassKeyring, Reason: "COPY into the keyring table", Hint: "change keys with colseal keys"}
+	}
+	uses, err := copyUses(s.db.cfg.Schema, rel, columns)
+	return rel, uses, err
+}
+
+// copyUses returns how to seal each column; nil for plain ones.
+func copyUses(sc *schema.Schema, rel *dbcatalog.Relation, columns []string) ([]*sqlplan.Use, error) {
+	uses := make([]*sqlplan.Use, len(columns))
+	table := sc.Lookup(rel.Schema, rel.Name)
+	if table == nil {
+		for _, t := range sc.Tables() {
+			if t.Name != rel.Name && dbcatalog.ClipName(t.Name) == rel.Name {
+				return nil, &sqlplan.Refusal{Table: t.String(), Class: sqlplan.ClassName, Reason: "COPY into a table that is registered under a name longer than PostgreSQL keeps names", Hint: "register it under the name that it has in the catalog"}
+			}
+		}
+		return uses, nil
+	}
+	for _, at := range rel.Columns {
+		if table.Column(at.Name) != nil && (at.Default || at.Generated) && !slices.Contains(columns, at.Name) {
+			return nil, &sqlplan.Refusal{Table: table.String(), Column: at.Name, Class: sqlplan.ClassPlaintext, Reason: "the column's default would be stored unsealed", Hint: "drop the default and give the value in each row"}
+		}
+	}
+	for i, name := range columns {
+		if len(name) > dbcatalog.MaxName {
+			return nil, &sqlplan.Refusal{Table: table.String(), Class: sqlplan.ClassName, Reason: "COPY into a column whose name is longer than PostgreSQL keeps names, so that it is not known which one it means", Hint: "write the name as it is in the table"}
+		}
+		col := table.Column(name)
+		if col == nil {
+			continue
+		}
+		at := rel.Column(name)
+		if at == nil || at.Storage == dbcatalog.StorageOther {
+			reason := "COPY into a sealed column that the table does not have"
+			if at != nil {
+				reason = "COPY into a sealed column of type " + at.Type + ", which cannot hold a cell"
+			}
+			return nil, &sqlplan.Refusal{Table: table.String(), Column: name, Class: sqlplan.ClassStorage, Reason: reason, Hint: "make it bytea"}
+		}
+		uses[i] = &sqlplan.Use{Column: col, Storage: at.Storage}
+	}
+	return uses, nil
+}

@@ -1,0 +1,180 @@
+package pgxseal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/sqlplan"
+)
+
+// SendBatch sends a batch, as pgx.Conn.SendBatch does. All of its statements are analysed and sealed before any is sent: if one is
+// refused, none is sent, and all methods of the results return why.
+//
+// Names in a batch mean what they mean before it. A statement that names a registered table is refused after one, in the same batch,
+// that may change that: DDL, SET search_path, or the end of a transaction that did such a thing.
+//
+// The batch's queries are changed: as pgx says, a batch is sent once.
+func (c *Conn) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	return c.c.sendBatch(ctx, b, c.c.raw.SendBatch)
+}
+
+// sendBatch has a batch sent by send.
+func (c *conn) sendBatch(ctx context.Context, b *pgx.Batch, send func(context.Context, *pgx.Batch) pgx.BatchResults) pgx.BatchResults {
+	if len(b.QueuedQueries) == 0 {
+		return send(ctx, b)
+	}
+	commit, err := c.planControl(ctx, commitQuery(b))
+	if err != nil {
+		return pgx.FailedBatchResults(b, err)
+	}
+	s := &batch{c: c, ctx: ctx, calls: make([]call, len(b.QueuedQueries))}
+	unsettled := false
+	for i, q := range b.QueuedQueries {
+		cl, err := c.queuedCall(ctx, q)
+		if err == nil && unsettled && cl.plan.DependsOnNames() {
+			err = &driver.QueryError{
+				Class:  sqlplan.ClassSeveral,
+				Reason: "a statement of a batch that names a registered table, when an earlier one of the batch may change which table that is",
+				Hint:   "send the earlier one by itself, before the batch",
+			}
+		}
+		if err != nil {
+			return pgx.FailedBatchResults(b, c.db().Refused(ctx, err))
+		}
+		s.calls[i] = cl
+		unsettled = unsettled || c.session.Unsettles(cl.plan)
+	}
+	for i, q := range b.QueuedQueries {
+		q.SQL, q.Arguments = s.calls[i].text, s.calls[i].args
+		if fn := q.Fn; fn != nil {
+			q.Fn = func(raw pgx.BatchResults) error { return fn(&batchResults{batch: s, raw: raw, next: i}) }
+		}
+	}
+	raw := send(ctx, b)
+	if tx := raw.Tx(); tx != nil {
+		s.tx = &Tx{c: c, raw: tx, commit: commit}
+	}
+	return &batchResults{batch: s, raw: raw}
+}
+
+// queuedCall makes a call of a statement of a batch, whose only options are query rewriters.
+func (c *conn) queuedCall(ctx context.Context, q *pgx.QueuedQuery) (call, error) {
+	query, args := q.SQL, q.Arguments
+	var rewriter pgx.QueryRewriter
+	for len(args) > 0 {
+		r, ok := args[0].(pgx.QueryRewriter)
+		if !ok {
+			break
+		}
+		rewriter, args = r, args[1:]
+	}
+	opts := options{formats: formats{text: isTextMode(c.mode)}}
+	if rewriter != nil {
+		opts.rewritten = true
+		var err error
+		if query, args, err = rewriter.RewriteQuery(ctx, c.raw, query, args); err != nil {
+			return call{}, fmt.Errorf("rewrite query failed: %w", err)
+		}
+	}
+	return c.callOf(ctx, query, q.Arguments, opts, args, queued)
+}
+
+// commitQuery is the statement that commits the transaction that a batch begins; "" if it is COMMIT, or there is none. Only pgx
+// knows it.
+func commitQuery(b *pgx.Batch) string {
+	o := reflect.ValueOf(b).Elem().FieldByIndex(batchTx)
+	if o.IsNil() {
+		return ""
+	}
+	return o.Elem().FieldByIndex(commitText).String()
+}
+
+var (
+	batchTx    = fieldIndex[pgx.Batch]("txOptions", reflect.TypeFor[*pgx.TxOptions]())
+	commitText = fieldIndex[pgx.TxOptions]("CommitQuery", reflect.TypeFor[string]())
+)
+
+// fieldIndex returns where a field of T is; nil if there is none of that type.
+func fieldIndex[T any](name string, typ reflect.Type) []int {
+	f, ok := reflect.TypeFor[T]().FieldByName(name)
+	if !ok || f.Type != typ {
+		return nil
+	}
+	return f.Index
+}
+
+// batch is what is known of a batch that was sent.
+type batch struct {
+	c      *conn
+	ctx    context.Context
+	calls  []call
+	tx     *Tx // that the batch began; nil for none
+	closed bool
+	err    error // of Close
+}
+
+// batchResults are the results of a batch, whose rows are opened, from the next query on.
+type batchResults struct {
+	*batch
+	raw  pgx.BatchResults
+	next int
+}
+
+// Exec implements pgx.BatchResults.
+func (r *batchResults) Exec() (pgconn.CommandTag, error) {
+	r.next++
+	return r.raw.Exec()
+}
+
+// Query implements pgx.BatchResults.
+func (r *batchResults) Query() (pgx.Rows, error) {
+	i := r.next
+	r.next++
+	rows, err := r.raw.Query()
+	if err != nil {
+		return rows, err
+	}
+	if i >= len(r.calls) {
+		rows.Close()
+		return errRows{errUnknownResult}, errUnknownResult
+	}
+	return r.c.openRows(r.ctx, rows, &r.calls[i]), nil
+}
+
+var errUnknownResult = errors.New("colseal: a result that is of no query of the batch: queue one statement per query")
+
+// QueryRow implements pgx.BatchResults.
+func (r *batchResults) QueryRow() pgx.Row {
+	rows, _ := r.Query() // they have the error
+	return row{rows}
+}
+
+// Close implements pgx.BatchResults.
+func (r *batchResults) Close() error {
+	if r.closed {
+		return r.err
+	}
+	r.closed = true
+	r.err = r.raw.Close()
+	for i := range r.calls {
+		r.c.session.Executed(r.calls[i].plan, r.err)
+	}
+	if r.tx != nil && r.c.session.Idle() {
+		r.tx.closed = true
+	}
+	return r.err
+}
+
+// Tx implements pgx.BatchResults.
+func (r *batchResults) Tx() pgx.Tx {
+	if r.tx == nil {
+		return nil
+	}
+	return r.tx
+}

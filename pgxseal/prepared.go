@@ -1,0 +1,204 @@
+package pgxseal
+
+import (
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/sqlplan"
+)
+
+// prepared is a statement that the program prepared under a name and that touches a sealed table, or whose text depends on what names
+// mean. It keeps the plan that it was prepared by, and is prepared again when that is no longer the right one.
+type prepared struct {
+	name, query string
+	text        string // that was prepared
+	plan        *sqlplan.Plan
+	at          front.Moment
+	description *pgconn.StatementDescription // as the program sees it
+}
+
+// prepare prepares a statement. Literals for sealed columns become parameters, so that they are sealed at each execution.
+func (c *conn) prepare(ctx context.Context, name, query string) (*pgconn.StatementDescription, error) {
+	st := c.prepared[name]
+	if st != nil && st.query == query {
+		if err := c.renew(ctx, st); err != nil {
+			return nil, c.db().Refused(ctx, err)
+		}
+		return st.description, nil
+	}
+	at := c.session.Moment()
+	p, err := c.session.Plan(ctx, query)
+	if err != nil {
+		return nil, c.db().Refused(ctx, err)
+	}
+	if !p.Sealed && p.Text(query) == query {
+		sd, err := c.raw.Prepare(ctx, name, query)
+		c.session.NoteError(err)
+		return sd, err
+	}
+	st = &prepared{name: name, query: query}
+	if err := c.prepareBy(ctx, st, p, at); err != nil {
+		return nil, c.db().Refused(ctx, err)
+	}
+	if name != "" {
+		if c.prepared == nil {
+			c.prepared = map[string]*prepared{}
+		}
+		c.prepared[name] = st
+	}
+	return st.description, nil
+}
+
+// prepareBy prepares a statement by plan p.
+func (c *conn) prepareBy(ctx context.Context, st *prepared, p *sqlplan.Plan, at front.Moment) error {
+	text := p.Text(st.query)
+	if p.Sealed {
+		if p.Statements > 1 {
+			return severalStatements("prepared")
+		}
+		var err error
+		if text, err = c.session.Parametrized(p); err != nil {
+			return err
+		}
+	}
+	raw, err := c.raw.Prepare(ctx, c.sentName(st, text), text)
+	if err != nil {
+		c.session.NoteError(err)
+		return err
+	}
+	st.text, st.plan, st.at = text, p, at
+	st.description, err = c.describe(ctx, st, raw)
+	return err
+}
+
+// sentName is the name that pgx gets. For a statement that is named by its own text pgx makes a name up.
+func (c *conn) sentName(st *prepared, text string) string {
+	if st.name == st.query {
+		return text
+	}
+	return st.name
+}
+
+// describe returns a statement's description as that of the plain columns.
+func (c *conn) describe(ctx context.Context, st *prepared, raw *pgconn.StatementDescription) (*pgconn.StatementDescription, error) {
+	p := st.plan
+	sd := &pgconn.StatementDescription{Name: raw.Name, SQL: st.query, ParamOIDs: raw.ParamOIDs, Fields: raw.Fields}
+	if !p.Sealed {
+		return sd, nil
+	}
+	sd.ParamOIDs = make([]uint32, p.NumInput)
+	for i := range p.Params {
+		param := &p.Params[i]
+		if at := int(param.From) - 1; at >= 0 && at < len(sd.ParamOIDs) && (param.Use != nil || sd.ParamOIDs[at] == 0) {
+			sd.ParamOIDs[at] = parameterOID(param, raw.ParamOIDs[i])
+		}
+	}
+	if p.ResultsSealed() {
+		labels := labelsOf(raw.Fields)
+		if !p.Describes(labels, driver.Postgres) {
+			fresh, err := c.session.PlanResult(ctx, st.query, p, labels)
+			if err != nil {
+				return nil, err
+			}
+			p = fresh
+		}
+		sd.Fields = slices.Clone(raw.Fields)
+		for i := range sd.Fields {
+			if res := p.Result(i, len(sd.Fields)); len(res.Columns) > 0 {
+				relabel(&sd.Fields[i], typeOf(res.Columns[0].Kind, res.Array))
+			}
+		}
+	}
+	return sd, nil
+}
+
+// parameterOID is the type of a parameter of the plain statement.
+func parameterOID(param *sqlplan.Param, sent uint32) uint32 {
+	if param.Use == nil {
+		return sent
+	}
+	return typeOf(param.Use.Column.Kind, param.Use.Array)
+}
+
+// renew makes sure that a statement's plan still holds.
+func (c *conn) renew(ctx context.Context, st *prepared) error {
+	at := c.session.Moment()
+	if !st.plan.Search && st.at == at {
+		return nil
+	}
+	p, err := c.session.Plan(ctx, st.query)
+	if err != nil {
+		return err
+	}
+	if p == st.plan || (!p.Sealed && !st.plan.Sealed && p.Text(st.query) == st.text) {
+		st.plan, st.at = p, at
+		return nil
+	}
+	if err := c.raw.Deallocate(ctx, c.sentName(st, st.text)); err != nil {
+		return err
+	}
+	return c.prepareBy(ctx, st, p, at)
+}
+
+// callPrepared makes a call of a statement that was prepared under a name.
+func (c *conn) callPrepared(ctx context.Context, st *prepared, opts options, args []any) (call, error) {
+	for try := 1; ; try++ {
+		if err := c.renew(ctx, st); err != nil {
+			return call{}, err
+		}
+		cl := call{plan: st.plan, query: st.query, text: c.sentName(st, st.text), formats: opts.formats}
+		if !st.plan.Sealed {
+			cl.args = guarded(slices.Concat(opts.list, args), len(opts.list))
+			return cl, nil
+		}
+		var err error
+		_, cl.args, err = c.seal(ctx, st.plan, opts, args, literals{asParams: true})
+		if !front.KeysChanged(err, try) {
+			return cl, err
+		}
+	}
+}
+
+// deallocate releases a prepared statement.
+func (c *conn) deallocate(ctx context.Context, name string) error {
+	st := c.prepared[name]
+	if st == nil {
+		return c.raw.Deallocate(ctx, name)
+	}
+	err := c.raw.Deallocate(ctx, c.sentName(st, st.text))
+	if err == nil {
+		delete(c.prepared, name)
+	}
+	return err
+}
+
+// deallocateAll releases all prepared statements.
+func (c *conn) deallocateAll(ctx context.Context) error {
+	c.prepared = nil
+	return c.raw.DeallocateAll(ctx)
+}
+
+// checkName refuses a text, of a statement that touches nothing sealed, which is the name of one that does: one that was prepared past
+// this package.
+func (c *conn) checkName(ctx context.Context, text string) error {
+	sd := preparedOn(c.raw)[text]
+	if sd == nil || sd.SQL == text {
+		return nil
+	}
+	if st := c.prepared[text]; st != nil {
+		return nil
+	}
+	p, err := c.session.Plan(ctx, sd.SQL)
+	if err != nil || p.Sealed {
+		return &driver.QueryError{
+			Class:  sqlplan.ClassUnsupported,
+			Reason: "a prepared statement of a sealed table that was not prepared through Colseal",
+			Hint:   "prepare it with the Prepare method of pgxseal's Conn or Tx, or execute its text: pgx caches prepared statements by text",
+		}
+	}
+	return nil
+}

@@ -1,0 +1,428 @@
+package pgxseal
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/sqlplan"
+)
+
+// openRows returns rows whose sealed columns are opened: pgx's own when the statement touches nothing sealed and changes nothing that
+// names mean.
+func (c *conn) openRows(ctx context.Context, raw pgx.Rows, cl *call) pgx.Rows {
+	p := cl.plan
+	if !p.Sealed && p.Effects == 0 && len(p.Chunks) == 0 {
+		return raw
+	}
+	return &rows{c: c, ctx: ctx, raw: raw, plan: p, query: cl.query, formats: cl.formats, sealed: p.Sealed && p.ResultsSealed()}
+}
+
+// rows opens sealed columns as they are read, and takes in what the statement did when they are closed.
+type rows struct {
+	c       *conn
+	ctx     context.Context // of the query: keys of cells are asked for in it
+	raw     pgx.Rows
+	plan    *sqlplan.Plan
+	query   string
+	formats formats
+	sealed  bool // there are sealed columns
+
+	described bool // the fields below are there
+	openers   []front.Opener
+	targets   []int16                   // the format of each opener's column
+	fields    []pgconn.FieldDescription // as those of plain columns
+	values    [][]byte                  // the current row
+
+	err    error
+	closed bool
+	read   uint64 // rows
+}
+
+var _ pgx.Rows = (*rows)(nil)
+
+// describe finds out which columns are sealed. pgx knows them when the statement was sent, unless that failed.
+func (r *rows) describe() error {
+	fields := r.raw.FieldDescriptions()
+	if r.described || len(fields) == 0 {
+		return nil
+	}
+	labels := labelsOf(fields)
+	p := r.plan
+	if !p.Describes(labels, driver.Postgres) {
+		fresh, err := r.c.session.PlanResult(r.ctx, r.query, p, labels)
+		if err != nil {
+			return r.c.db().Refused(r.ctx, err)
+		}
+		p = fresh
+	}
+	r.fields = append(make([]pgconn.FieldDescription, 0, len(fields)), fields...)
+	for i := range fields {
+		res := p.Result(i, len(fields))
+		if len(res.Columns) == 0 {
+			continue
+		}
+		oid := typeOf(res.Columns[0].Kind, res.Array)
+		format := r.formats.of(r.raw.TypeMap(), i, oid)
+		relabel(&r.fields[i], oid)
+		r.fields[i].Format = format
+		r.openers = append(r.openers, r.c.session.NewOpener(i, labels[i], res, true))
+		r.targets = append(r.targets, format)
+	}
+	r.described = true
+	return nil
+}
+
+func labelsOf(fields []pgconn.FieldDescription) []string {
+	labels := make([]string, len(fields))
+	for i := range fields {
+		labels[i] = fields[i].Name
+	}
+	return labels
+}
+
+// Close implements pgx.Rows.
+func (r *rows) Close() {
+	if r.closed {
+		return
+	}
+	r.closed = true
+	r.raw.Close()
+	clear(r.values)
+	r.values = nil
+	err := r.raw.Err()
+	if r.err == nil {
+		r.err = err
+	}
+	r.c.db().CountRead(r.openers, r.read)
+	r.c.session.Executed(r.plan, err)
+}
+
+// fail closes the rows with an error.
+func (r *rows) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+	r.Close()
+}
+
+// Err implements pgx.Rows.
+func (r *rows) Err() error {
+	if r.err != nil {
+		return r.err
+	}
+	return r.raw.Err()
+}
+
+// CommandTag implements pgx.Rows.
+func (r *rows) CommandTag() pgconn.CommandTag { return r.raw.CommandTag() }
+
+// FieldDescriptions implements pgx.Rows.
+func (r *rows) FieldDescriptions() []pgconn.FieldDescription {
+	if !r.sealed {
+		return r.raw.FieldDescriptions()
+	}
+	if !r.described && !r.closed {
+		if err := r.describe(); err != nil {
+			r.fail(err)
+		}
+	}
+	return r.fields
+}
+
+// Next implements pgx.Rows.
+func (r *rows) Next() bool {
+	if r.closed {
+		return false
+	}
+	if !r.raw.Next() {
+		r.Close()
+		return false
+	}
+	if !r.sealed {
+		return true
+	}
+	if err := r.open(); err != nil {
+		r.fail(err)
+		return false
+	}
+	return true
+}
+
+// open opens the cells of the current row.
+func (r *rows) open() error {
+	if !r.described {
+		if err := r.describe(); err != nil {
+			return err
+		}
+	}
+	r.read++
+	stored := r.raw.RawValues()
+	if len(stored) != len(r.fields) {
+		return fmt.Errorf("number of field descriptions must equal number of values, got %d and %d", len(r.fields), len(stored))
+	}
+	r.values = append(r.values[:0], stored...)
+	fields := r.raw.FieldDescriptions()
+	for i := range r.openers {
+		o := &r.openers[i]
+		at := o.Index()
+		if stored[at] == nil {
+			continue
+		}
+		r.values[at] = nil
+		v, err := r.openValue(o, &fields[at], r.targets[i], stored[at])
+		if err != nil {
+			return err
+		}
+		r.values[at] = v
+	}
+	return nil
+}
+
+// openValue returns the plain form of a stored value, which may use its memory.
+func (r *rows) openValue(o *front.Opener, fd *pgconn.FieldDescription, format int16, stored []byte) ([]byte, error) {
+	m := r.raw.TypeMap()
+	if o.Array() {
+		var cells [][]byte
+		cells, err := storedArray(m, fd, stored)
+		if err != nil {
+			return nil, driverFormat(o, err)
+		}
+		text, err := o.ArrayText(r.ctx, cells)
+		if err != nil || format == pgx.TextFormatCode {
+			return []byte(text), err
+		}
+		return binaryOf(m, typeOf(o.Kind(), true), []byte(text))
+	}
+	if fd.DataTypeOID == pgtype.ByteaOID && fd.Format == pgx.TextFormatCode {
+		var err error
+		if stored, err = byteaOf(m, stored); err != nil {
+			return nil, driverFormat(o, err)
+		}
+	}
+	enc, err := o.Encoding(r.ctx, stored)
+	if err != nil {
+		return nil, err
+	}
+	out, err := wire(m, o.Kind(), format, enc)
+	if err != nil {
+		return nil, driverFormat(o, err)
+	}
+	if out == nil { // which would be NULL
+		out = []byte{}
+	}
+	return out, nil
+}
+
+func driverFormat(o *front.Opener, err error) error {
+	return front.OpenError(o.Column(), o.Where(), fmt.Errorf("%w: %w", codec.ErrFormat, err))
+}
+
+// byteaOf decodes the text of a bytea.
+func byteaOf(m *pgtype.Map, text []byte) ([]byte, error) {
+	if len(text) >= 2 && text[0] == '\\' && text[1] == 'x' {
+		n, err := hex.Decode(text, text[2:])
+		if err != nil {
+			return nil, errForm
+		}
+		return text[:n], nil
+	}
+	var b []byte
+	if err := m.Scan(pgtype.ByteaOID, pgx.TextFormatCode, text, &b); err != nil {
+		return nil, errForm
+	}
+	return b, nil
+}
+
+// storedArray returns the elements of an array of stored values, nil for NULL ones.
+func storedArray(m *pgtype.Map, fd *pgconn.FieldDescription, stored []byte) ([][]byte, error) {
+	if fd.DataTypeOID == pgtype.ByteaArrayOID {
+		var a pgtype.Array[[]byte]
+		if err := m.Scan(fd.DataTypeOID, fd.Format, stored, &a); err != nil || len(a.Dims) > 1 {
+			return nil, errForm
+		}
+		return a.Elements, nil
+	}
+	var a pgtype.Array[*string]
+	if err := m.Scan(fd.DataTypeOID, fd.Format, stored, &a); err != nil || len(a.Dims) > 1 {
+		return nil, errForm
+	}
+	cells := make([][]byte, len(a.Elements))
+	for i, e := range a.Elements {
+		if e != nil {
+			cells[i] = []byte(*e)
+		}
+	}
+	return cells, nil
+}
+
+// Scan implements pgx.Rows.
+func (r *rows) Scan(dest ...any) error {
+	if !r.sealed {
+		return r.raw.Scan(dest...)
+	}
+	if len(dest) == 1 {
+		if rc, ok := dest[0].(pgx.RowScanner); ok {
+			err := rc.ScanRow(r)
+			if err != nil {
+				r.fail(err)
+			}
+			return err
+		}
+	}
+	err := r.scan(dest)
+	if err != nil {
+		r.fail(err)
+	}
+	return err
+}
+
+func (r *rows) scan(dest []any) error {
+	if len(r.fields) != len(r.values) {
+		return fmt.Errorf("number of field descriptions must equal number of values, got %d and %d", len(r.fields), len(r.values))
+	}
+	if len(r.fields) != len(dest) {
+		return fmt.Errorf("number of field descriptions must equal number of destinations, got %d and %d", len(r.fields), len(dest))
+	}
+	m := r.raw.TypeMap()
+	for i, d := range dest {
+		if d == nil {
+			continue
+		}
+		fd := &r.fields[i]
+		if err := m.Scan(fd.DataTypeOID, fd.Format, r.values[i], d); err != nil {
+			if o := r.opener(i); o != nil {
+				err = scanError{cause: err, what: fmt.Sprintf("a sealed %s does not fit into %T", o.Kind(), d)}
+			}
+			return pgx.ScanArgError{ColumnIndex: i, FieldName: fd.Name, Err: err}
+		}
+	}
+	return nil
+}
+
+// opener returns the opener of a column, or nil.
+func (r *rows) opener(i int) *front.Opener {
+	for at := range r.openers {
+		if r.openers[at].Index() == i {
+			return &r.openers[at]
+		}
+	}
+	return nil
+}
+
+// scanError is the error of a conversion of plaintext, which likes to quote it: it is there for errors.Is and errors.As, and not in the
+// text.
+type scanError struct {
+	cause error
+	what  string
+}
+
+func (e scanError) Error() string { return e.what }
+func (e scanError) Unwrap() error { return e.cause }
+
+// Format keeps what is below out of every verb.
+func (e scanError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.what) }
+
+var errClosed = errors.New("rows is closed")
+
+// Values implements pgx.Rows.
+func (r *rows) Values() ([]any, error) {
+	if !r.sealed {
+		return r.raw.Values()
+	}
+	if r.closed {
+		return nil, errClosed
+	}
+	m := r.raw.TypeMap()
+	values := make([]any, len(r.values))
+	for i, v := range r.values {
+		if v == nil {
+			continue
+		}
+		fd := &r.fields[i]
+		var err error
+		if t, ok := m.TypeForOID(fd.DataTypeOID); ok {
+			values[i], err = t.Codec.DecodeValue(m, fd.DataTypeOID, fd.Format, v)
+		} else if fd.Format == pgx.TextFormatCode {
+			values[i] = string(v)
+		} else {
+			values[i] = append([]byte{}, v...)
+		}
+		if err != nil {
+			if o := r.opener(i); o != nil {
+				err = scanError{cause: err, what: fmt.Sprintf("a sealed %s cannot be decoded", o.Kind())}
+			}
+			r.fail(err)
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+// RawValues implements pgx.Rows. Those of sealed columns are values of the plain columns' types.
+func (r *rows) RawValues() [][]byte {
+	if !r.sealed {
+		return r.raw.RawValues()
+	}
+	return r.values
+}
+
+// Conn implements pgx.Rows. What is returned is a bypass: see [Conn.Raw].
+func (r *rows) Conn() *pgx.Conn {
+	r.c.session.Bypassed()
+	return r.raw.Conn()
+}
+
+// TypeMap implements pgx.Rows.
+func (r *rows) TypeMap() *pgtype.Map { return r.raw.TypeMap() }
+
+// errRows are the rows of a statement that was not sent.
+type errRows struct{ err error }
+
+func (errRows) Close()                                       {}
+func (e errRows) Err() error                                 { return e.err }
+func (errRows) CommandTag() pgconn.CommandTag                { return pgconn.CommandTag{} }
+func (errRows) FieldDescriptions() []pgconn.FieldDescription { return nil }
+func (errRows) Next() bool                                   { return false }
+func (e errRows) Scan(...any) error                          { return e.err }
+func (e errRows) Values() ([]any, error)                     { return nil, e.err }
+func (errRows) RawValues() [][]byte                          { return nil }
+func (errRows) Conn() *pgx.Conn                              { return nil }
+func (errRows) TypeMap() *pgtype.Map                         { return nil }
+
+// row is the first row of rows, as pgx.Conn.QueryRow returns it.
+type row struct{ rows pgx.Rows }
+
+// Scan implements pgx.Row.
+func (r row) Scan(dest ...any) error {
+	if err := r.rows.Err(); err != nil {
+		return err
+	}
+	for _, d := range dest {
+		if _, ok := d.(*pgtype.DriverBytes); ok {
+			r.rows.Close()
+			return errors.New("cannot scan into *pgtype.DriverBytes from QueryRow")
+		}
+	}
+	if !r.rows.Next() {
+		if err := r.rows.Err(); err != nil {
+			return err
+		}
+		return pgx.ErrNoRows
+	}
+	err := r.rows.Scan(dest...)
+	r.rows.Close()
+	if err := r.rows.Err(); err != nil {
+		return err
+	}
+	return err
+}

@@ -1,0 +1,337 @@
+package pgxseal
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/pgxvalue"
+	"github.com/colseal/colseal/internal/sqlplan"
+)
+
+// conn is what is known of one connection of pgx's. It is used by one goroutine at a time, as that connection is.
+//
+// The way of a statement and its arguments to the server is the one of package driver: plan, collect, keys, seal, send.
+type conn struct {
+	raw     *pgx.Conn
+	session *front.Session
+	mode    pgx.QueryExecMode // the connection's default
+
+	prepared map[string]*prepared // by name
+}
+
+func newConn(db *front.DB, raw *pgx.Conn) *conn {
+	return &conn{raw: raw, session: db.NewSession(link{raw}), mode: raw.Config().DefaultQueryExecMode}
+}
+
+func (c *conn) db() *front.DB { return c.session.DB() }
+
+// call is a statement ready for pgx.
+type call struct {
+	plan    *sqlplan.Plan
+	query   string // what was planned
+	text    string // what is sent, or the name of a prepared statement
+	args    []any  // options first
+	formats formats
+}
+
+// options are what stands before the arguments of a statement.
+type options struct {
+	list      []any // without query rewriters
+	rewritten bool  // there were some
+	formats   formats
+}
+
+func (c *conn) exec(ctx context.Context, query string, args []any) (pgconn.CommandTag, error) {
+	cl, err := c.prepareCall(ctx, query, args, executed)
+	if err != nil {
+		return pgconn.CommandTag{}, c.db().Refused(ctx, err)
+	}
+	tag, err := c.raw.Exec(ctx, cl.text, cl.args...)
+	c.session.Executed(cl.plan, err)
+	return tag, err
+}
+
+func (c *conn) query(ctx context.Context, query string, args []any) (pgx.Rows, error) {
+	cl, err := c.prepareCall(ctx, query, args, queried)
+	if err != nil {
+		err = c.db().Refused(ctx, err)
+		return errRows{err}, err
+	}
+	raw, err := c.raw.Query(ctx, cl.text, cl.args...)
+	if err != nil {
+		c.session.Executed(cl.plan, err)
+		return raw, err
+	}
+	return c.openRows(ctx, raw, &cl), nil
+}
+
+// prepareCall makes a call of a statement.
+func (c *conn) prepareCall(ctx context.Context, query string, args []any, w way) (call, error) {
+	query, opts, rest, err := c.split(ctx, query, args, w == queried)
+	if err != nil {
+		return call{}, err
+	}
+	return c.callOf(ctx, query, args, opts, rest, w)
+}
+
+// way is how a statement is sent.
+type way string
+
+const (
+	executed way = "executed"
+	queried  way = "queried"
+	queued   way = "queued in a batch"
+)
+
+// callOf makes a call of a statement whose options were split off its arguments. given are both.
+func (c *conn) callOf(ctx context.Context, query string, given []any, opts options, rest []any, w way) (call, error) {
+	if st := c.prepared[query]; st != nil {
+		opts.formats.text = false // whatever mode is asked for
+		return c.callPrepared(ctx, st, opts, rest)
+	}
+	for try := 1; ; try++ {
+		p, err := c.session.Plan(ctx, query)
+		if err != nil {
+			return call{}, err
+		}
+		if !p.Sealed {
+			if err := c.checkName(ctx, query); err != nil {
+				return call{}, err
+			}
+			if opts.rewritten {
+				given = guarded(slices.Concat(opts.list, rest), len(opts.list))
+			}
+			return call{plan: p, query: query, text: p.Text(query), args: given}, nil
+		}
+		if w != executed && p.Statements > 1 {
+			return call{}, severalStatements(string(w))
+		}
+		// pgx executes a statement without arguments by the simple protocol, which caches no text.
+		text, sealed, err := c.seal(ctx, p, opts, rest, literals{inText: w == executed && len(rest) == 0})
+		if err == nil {
+			return call{plan: p, query: query, text: text, args: sealed, formats: opts.formats}, nil
+		}
+		if !front.KeysChanged(err, try) {
+			return call{}, err
+		}
+	}
+}
+
+// split splits the options off the front of a statement's arguments, as pgx does (Conn.Query and Conn.Exec). A rewriter is applied here
+// and now, so that what it makes is what is analysed, and what is sent; pgx does not get it.
+func (c *conn) split(ctx context.Context, query string, args []any, isQuery bool) (string, options, []any, error) {
+	opts := options{formats: formats{text: isTextMode(c.mode)}}
+	var rewriter pgx.QueryRewriter
+	n, rewriters := 0, 0
+scan:
+	for ; n < len(args); n++ {
+		switch v := args[n].(type) {
+		case pgx.QueryExecMode:
+			opts.formats.text = isTextMode(v)
+		case pgx.QueryResultFormats:
+			if !isQuery {
+				break scan
+			}
+			opts.formats.byIndex = v
+		case pgx.QueryResultFormatsByOID:
+			if !isQuery {
+				break scan
+			}
+			opts.formats.byOID = v
+		case pgx.QueryRewriter:
+			rewriter = v
+			rewriters++
+		default:
+			break scan
+		}
+	}
+	opts.list = args[:n:n]
+	rest := args[n:]
+	if rewriter == nil {
+		return query, opts, rest, nil
+	}
+	opts.rewritten = true
+	opts.list = make([]any, 0, n-rewriters)
+	for _, o := range args[:n] {
+		if isOption(o) {
+			opts.list = append(opts.list, o)
+		}
+	}
+	query, rest, err := rewriter.RewriteQuery(ctx, c.raw, query, rest)
+	if err != nil {
+		return "", options{}, nil, fmt.Errorf("rewrite query failed: %w", err)
+	}
+	return query, opts, rest, nil
+}
+
+// isTextMode reports whether pgx asks for results as text in a mode.
+func isTextMode(m pgx.QueryExecMode) bool {
+	return m == pgx.QueryExecModeExec || m == pgx.QueryExecModeSimpleProtocol
+}
+
+// isOption reports whether pgx takes a leading argument for an option that is no rewriter.
+func isOption(v any) bool {
+	switch v.(type) {
+	case pgx.QueryExecMode, pgx.QueryResultFormats, pgx.QueryResultFormatsByOID:
+		return true
+	}
+	return false
+}
+
+// guarded returns a list of n options and arguments with which pgx takes no argument for an option. The list is the caller's.
+func guarded(list []any, n int) []any {
+	if len(list) == n {
+		return list
+	}
+	if _, rewriter := list[n].(pgx.QueryRewriter); rewriter || isOption(list[n]) {
+		return append(list[:n:n], asIs(list[n:]))
+	}
+	return list
+}
+
+// asIs is a rewriter that gives arguments of which the first looks like an option.
+type asIs []any
+
+// RewriteQuery implements pgx.QueryRewriter.
+func (a asIs) RewriteQuery(_ context.Context, _ *pgx.Conn, query string, _ []any) (string, []any, error) {
+	return query, a, nil
+}
+
+// literals says what becomes of a statement's literals for sealed columns.
+type literals struct {
+	inText   bool // all stay in the text
+	asParams bool // all are parameters, and the text is not wanted
+}
+
+// seal takes the values of a statement from plan to cells, and returns the text and the arguments to send. It never changes args
+// or what its values point to. A literal of a randomized column is sent as a parameter beside others, so that the text is the same
+// each time.
+func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, opts options, args []any, lits literals) (string, []any, error) {
+	var places []int
+	if len(p.Literals) > 0 && !lits.inText {
+		places = front.LiteralParams(p, lits.asParams)
+	}
+	v := c.session.Seal(ctx, len(p.Params)+len(p.Literals))
+	defer v.Close()
+	out, err := c.collect(&v, p, opts, args, places)
+	if err == nil {
+		err = v.CollectLiterals(p, places)
+	}
+	if err == nil {
+		err = v.FindKeys(p)
+	}
+	if err == nil {
+		err = v.Seal()
+	}
+	if err != nil {
+		v.Wipe()
+		return "", nil, err
+	}
+	sent := out[len(opts.list):]
+	for i := range p.Params {
+		if use := p.Params[i].Use; use != nil && !use.Answered() {
+			sent[i] = cellArgument(&v, use)
+		}
+	}
+	text := p.Chunks[0]
+	if len(p.Literals) > 0 {
+		text = v.Statement(p, places, func(i int) { sent[places[i]-1] = cellArgument(&v, &p.Literals[i].Use) })
+	}
+	return text, guarded(out, len(opts.list)), nil
+}
+
+// collect hands the arguments for sealed columns to v, and returns the options and the list of all arguments to send, in which theirs
+// are missing yet.
+func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, opts options, args []any, places []int) ([]any, error) {
+	if p.NamedInput || len(args) != p.NumInput {
+		return nil, fmt.Errorf("expected %d arguments, got %d", p.NumInput, len(args))
+	}
+	n := len(p.Params)
+	for _, at := range places {
+		n = max(n, at)
+	}
+	out := append(make([]any, 0, len(opts.list)+n), opts.list...)[:len(opts.list)+n]
+	sent := out[len(opts.list):]
+	for i := range p.Params {
+		param := &p.Params[i]
+		if param.From < 1 || int(param.From) > len(args) {
+			return nil, fmt.Errorf("colseal: there is no argument for parameter %d", param.From)
+		}
+		arg := args[param.From-1]
+		var err error
+		switch {
+		case param.Use == nil:
+			sent[i] = arg
+		case param.Use.Answered():
+			sent[i], err = c.answer(v, param.Use, arg, opts.formats.text)
+		default:
+			err = c.collectValue(v, param.Use, arg, opts.formats.text)
+		}
+		if err != nil {
+			return nil, front.SealError(param.Use.Column, p.Describe(param), err)
+		}
+	}
+	return out, nil
+}
+
+// collectValue reduces an argument to what the codec seals, and hands it to v. asText: pgx would send it as text.
+func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
+	if use.Array {
+		elements := pgxvalue.Elements
+		if asText {
+			elements = pgxvalue.TextElements
+		}
+		elems, err := elements(c.raw.TypeMap(), use.Column.Kind, arg)
+		if err != nil {
+			return err
+		}
+		return v.CollectArray(use, elems)
+	}
+	value, err := c.value(use, arg, asText)
+	if err != nil {
+		return err
+	}
+	return v.Collect(use, value)
+}
+
+// answer returns the answer to what is asked of an argument.
+func (c *conn) answer(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) (any, error) {
+	value, err := c.value(use, arg, asText)
+	if err != nil {
+		return nil, err
+	}
+	return v.Answer(use, value)
+}
+
+func (c *conn) value(use *sqlplan.Use, arg any, asText bool) (any, error) {
+	if asText {
+		return pgxvalue.TextValue(c.raw.TypeMap(), use.Column.Kind, arg)
+	}
+	return pgxvalue.Value(c.raw.TypeMap(), use.Column.Kind, arg)
+}
+
+// cellArgument is the argument for the next value of v.
+func cellArgument(v *front.Sealing, use *sqlplan.Use) any {
+	if use.Array {
+		cells, ok := v.TakeArray()
+		if !ok {
+			return nil
+		}
+		return front.ArrayArgument(use.Storage, cells)
+	}
+	return front.Stored(use, v.Take())
+}
+
+func severalStatements(what string) error {
+	return &driver.QueryError{
+		Class:  sqlplan.ClassSeveral,
+		Reason: "several statements in one text that touches a sealed table can only be executed, not " + what,
+		Hint:   "send them one by one",
+	}
+}

@@ -1,0 +1,194 @@
+package pgxseal
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/schema"
+)
+
+// plainTypes are the types of plain columns of each kind, and of arrays of their values.
+var plainTypes = [...]struct{ value, array uint32 }{
+	schema.Text:      {pgtype.TextOID, pgtype.TextArrayOID},
+	schema.Bytes:     {pgtype.ByteaOID, pgtype.ByteaArrayOID},
+	schema.Int:       {pgtype.Int8OID, pgtype.Int8ArrayOID},
+	schema.Float:     {pgtype.Float8OID, pgtype.Float8ArrayOID},
+	schema.Bool:      {pgtype.BoolOID, pgtype.BoolArrayOID},
+	schema.Time:      {pgtype.TimestamptzOID, pgtype.TimestamptzArrayOID},
+	schema.JSON:      {pgtype.JSONBOID, pgtype.JSONBArrayOID},
+	schema.UUID:      {pgtype.UUIDOID, pgtype.UUIDArrayOID},
+	schema.Numeric:   {pgtype.NumericOID, pgtype.NumericArrayOID},
+	schema.TextArray: {pgtype.TextArrayOID, pgtype.TextArrayOID},
+	schema.IntArray:  {pgtype.Int8ArrayOID, pgtype.Int8ArrayOID},
+	schema.Date:      {pgtype.DateOID, pgtype.DateArrayOID},
+	schema.Timestamp: {pgtype.TimestampOID, pgtype.TimestampArrayOID},
+}
+
+// typeOf returns the type of the plain column, or of an array of its values.
+func typeOf(kind codec.Kind, array bool) uint32 {
+	if int(kind) >= len(plainTypes) {
+		return pgtype.UnknownOID
+	}
+	if array {
+		return plainTypes[kind].array
+	}
+	return plainTypes[kind].value
+}
+
+// relabel makes the description of a column of cells that of the plain column.
+func relabel(fd *pgconn.FieldDescription, oid uint32) {
+	fd.DataTypeOID, fd.TypeModifier = oid, -1
+	fd.DataTypeSize = -1
+	switch oid {
+	case pgtype.Int8OID, pgtype.Float8OID, pgtype.TimestamptzOID, pgtype.TimestampOID:
+		fd.DataTypeSize = 8
+	case pgtype.DateOID:
+		fd.DataTypeSize = 4
+	case pgtype.BoolOID:
+		fd.DataTypeSize = 1
+	case pgtype.UUIDOID:
+		fd.DataTypeSize = 16
+	}
+}
+
+// formats are the formats in which a call asks for results.
+type formats struct {
+	text    bool // its mode asks for text
+	byIndex pgx.QueryResultFormats
+	byOID   pgx.QueryResultFormatsByOID
+}
+
+// of returns the format of result column i of a type: what pgx would ask the server for.
+func (f *formats) of(m *pgtype.Map, i int, oid uint32) int16 {
+	switch {
+	case f.text:
+		return pgx.TextFormatCode
+	case f.byOID != nil:
+		return f.byOID[oid]
+	case len(f.byIndex) == 1:
+		return f.byIndex[0]
+	case i < len(f.byIndex):
+		return f.byIndex[i]
+	case len(f.byIndex) > 0:
+		return pgx.TextFormatCode
+	}
+	return m.FormatCodeForOID(oid)
+}
+
+// encodingFormat is the format that the canonical encoding of a kind has, or has but for an epoch.
+func encodingFormat(kind codec.Kind) int16 {
+	switch kind {
+	case schema.JSON, schema.Numeric, schema.TextArray, schema.IntArray:
+		return pgx.TextFormatCode
+	}
+	return pgx.BinaryFormatCode
+}
+
+// PostgreSQL counts from 2000-01-01, canonical encodings from 1970-01-01.
+const (
+	epochDays   = 10957
+	epochMicros = epochDays * 24 * 60 * 60 * 1_000_000
+)
+
+var errForm = errors.New("not a value of this type")
+
+// wire returns the form that the server would send for the plain value with encoding enc, whose memory it may use.
+func wire(m *pgtype.Map, kind codec.Kind, format int16, enc []byte) ([]byte, error) {
+	if kind == schema.Text || format == encodingFormat(kind) {
+		return sinceEpoch(kind, enc)
+	}
+	if format == pgx.BinaryFormatCode {
+		return binaryOf(m, typeOf(kind, false), enc)
+	}
+	v, err := codec.DecodeValue(kind, enc)
+	if err != nil {
+		return nil, err
+	}
+	switch t := v.(type) {
+	case string: // a UUID, or infinity
+		return []byte(t), nil
+	case []byte:
+		return hex.AppendEncode([]byte(`\x`), t), nil
+	case int64:
+		return strconv.AppendInt(nil, t, 10), nil
+	case float64:
+		return appendFloat(nil, t), nil
+	case bool:
+		if t {
+			return []byte("t"), nil
+		}
+		return []byte("f"), nil
+	case time.Time:
+		return codec.AppendTime(nil, kind, t), nil
+	}
+	return nil, fmt.Errorf("%w: %s as text", codec.ErrFormat, kind)
+}
+
+// sinceEpoch turns the encoding of a date or time, in place, into PostgreSQL's binary form. Others have that form.
+func sinceEpoch(kind codec.Kind, enc []byte) ([]byte, error) {
+	switch kind {
+	case schema.Time, schema.Timestamp:
+		if len(enc) != 8 {
+			return nil, errForm
+		}
+		if n := int64(binary.BigEndian.Uint64(enc)); n != math.MaxInt64 && n != math.MinInt64 {
+			binary.BigEndian.PutUint64(enc, uint64(n-epochMicros))
+		}
+	case schema.Date:
+		if len(enc) != 4 {
+			return nil, errForm
+		}
+		if n := int32(binary.BigEndian.Uint32(enc)); n != math.MaxInt32 && n != math.MinInt32 {
+			binary.BigEndian.PutUint32(enc, uint32(n-epochDays))
+		}
+	}
+	return enc, nil
+}
+
+// binaryOf turns the text of a value into the binary form.
+func binaryOf(m *pgtype.Map, oid uint32, text []byte) ([]byte, error) {
+	var v any
+	switch oid {
+	case pgtype.JSONBOID:
+		return append([]byte{1}, text...), nil
+	case pgtype.NumericOID:
+		v = new(pgtype.Numeric)
+	default:
+		v = new(pgtype.Array[any])
+	}
+	if err := m.Scan(oid, pgx.TextFormatCode, text, v); err != nil {
+		return nil, errForm
+	}
+	out, err := m.Encode(oid, pgx.BinaryFormatCode, v, make([]byte, 0, len(text)+16))
+	if err != nil {
+		return nil, errForm
+	}
+	return out, nil
+}
+
+// appendFloat writes a float8 as PostgreSQL does.
+func appendFloat(dst []byte, f float64) []byte {
+	switch {
+	case math.IsNaN(f):
+		return append(dst, "NaN"...)
+	case math.IsInf(f, 1):
+		return append(dst, "Infinity"...)
+	case math.IsInf(f, -1):
+		return append(dst, "-Infinity"...)
+	}
+	format := byte('f')
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-4 || abs >= 1e15) {
+		format = 'e'
+	}
+	return strconv.AppendFloat(dst, f, format, -1, 64)
+}
