@@ -60,11 +60,17 @@ type Config struct {
 	// the first use of a key fails instead, with an error that prints the DDL.
 	AutoCreateKeyTable bool
 
-	// KeyConnector opens the connections over which the keyring is read and
-	// written. Default: the wrapped connector itself, which is right unless its
-	// connections are few and all taken (a pgxpool of size one) or do not share a
-	// database (SQLite's ":memory:").
+	// KeyConnector opens the connections over which the keyring is read and written, if
+	// it is in another database. Default: the wrapped connector; above a pgxpool
+	// (stdlib.GetPoolConnector) one that makes connections of its own as the pool does.
+	// What the program does to a connection for each request (stdlib.OptionResetSession)
+	// is not done to these.
 	KeyConnector sqldriver.Connector
+
+	// KeyConns is how many connections the keyring may have at once, beside those of the
+	// program. One is enough; and where the server gives none, the program's are used while they
+	// wait for a key. One that is idle for a minute is closed. Default: 2; SQLite has 1.
+	KeyConns int
 
 	// Limits bounds what the SQL analysis may cost.
 	Limits Limits
@@ -154,6 +160,6 @@ func (c Config) Front() (front.Config, error) {
 			KeyTable: keyTable,
 		},
 		Logger: c.Logger, MeterProvider: c.MeterProvider, TracerProvider: c.TracerProvider, Attributes: c.TelemetryAttributes,
-		KMS: c.KMS, Cache: c.Keys, KeyTable: c.KeyTable, AutoCreateKeyTable: c.AutoCreateKeyTable, KeyConnector: c.KeyConnector,
+		KMS: c.KMS, Cache: c.Keys, KeyTable: c.KeyTable, AutoCreateKeyTable: c.AutoCreateKeyTable, KeyConnector: c.KeyConnector, KeyConns: c.KeyConns,
 	}, nil
 }

@@ -128,7 +128,7 @@ func (c *conn) Begin() (sqldriver.Tx, error) {
 // BeginTx implements driver.ConnBeginTx.
 func (c *conn) BeginTx(ctx context.Context, opts sqldriver.TxOptions) (sqldriver.Tx, error) {
 	c.session.Sync()
-	c.session.WarmTx(ctx)
+	c.session.WarmTx(ctx, opts.ReadOnly)
 	inner, err := c.under.BeginTx(ctx, opts)
 	if err != nil {
 		return nil, err

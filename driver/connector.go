@@ -87,9 +87,12 @@ func newConnector(underlying sqldriver.Connector, cfg Config) (*connector, error
 		return nil, err
 	}
 	cn := &connector{underlying: underlying, cfg: cfg, resets: resetsSession(underlying)}
-	shared.Connector = underlying
+	shared.Connector = direct(underlying)
+	if shared.KeyConnector != nil {
+		shared.KeyConnector = direct(shared.KeyConnector)
+	}
 	shared.Connect = func(ctx context.Context) (front.Conn, func() error, error) {
-		u, err := cn.dial(ctx)
+		u, err := cn.dial(ctx, shared.Connector)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -100,8 +103,8 @@ func newConnector(underlying sqldriver.Connector, cfg Config) (*connector, error
 }
 
 // dial opens an underlying connection.
-func (cn *connector) dial(ctx context.Context) (underlying, error) {
-	raw, err := cn.underlying.Connect(ctx)
+func (cn *connector) dial(ctx context.Context, by sqldriver.Connector) (underlying, error) {
+	raw, err := by.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +125,7 @@ func (cn *connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 }
 
 func (cn *connector) connect(ctx context.Context) (*conn, error) {
-	u, err := cn.dial(ctx)
+	u, err := cn.dial(ctx, cn.underlying)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,14 @@ const sealTries = 16
 // An n of more than half of MaxSeals gives [keyring.ErrBudget]: no key may have as much
 // left.
 func (c *Cache) Sealer(ctx context.Context, col Column, n int) (*codec.Key, error) {
+	if k := c.HeldSealer(ctx, col, n); k != nil {
+		return k, nil
+	}
+	return c.sealSlow(ctx, ringID{keyring.PurposeData, keyring.ScopeOf(ctx)}, col, uint64(max(n, 0))) //nolint:gosec // not negative
+}
+
+// HeldSealer is Sealer if that has to wait for nothing; else it returns nil.
+func (c *Cache) HeldSealer(ctx context.Context, col Column, n int) *codec.Key {
 	seals := uint64(max(n, 0)) //nolint:gosec // not negative
 	id := ringID{keyring.PurposeData, keyring.ScopeOf(ctx)}
 	if r := c.ringNow(id); r != nil && r.hit() {
@@ -32,11 +40,11 @@ func (c *Cache) Sealer(ctx context.Context, col Column, n int) (*codec.Key, erro
 			if key := e.key(col); key != nil && e.hit() && k.budget.take(seals) {
 				c.hits.Add(1)
 				c.taken(r, k, seals)
-				return key, nil
+				return key
 			}
 		}
 	}
-	return c.sealSlow(ctx, id, col, seals)
+	return nil
 }
 
 func (c *Cache) taken(r *ring, k *liveKey, seals uint64) {
@@ -125,13 +133,10 @@ func (c *Cache) keyOf(ctx context.Context, k *liveKey, col Column, how *lookup) 
 // a need: while one is open, nothing else can write, the keyring included.
 func (c *Cache) Warm(ctx context.Context, purposes ...keyring.Purpose) error {
 	for _, p := range purposes {
-		id := ringID{p, keyring.ScopeOf(ctx)}
-		r := c.rings.Get(id)
-		if r != nil && r.hit() {
-			if s := r.current.Load(); s != nil && (p == keyring.PurposeSearch || s.keys[0].budget.left.Load() > 0) {
-				continue
-			}
+		if c.Held(ctx, p) {
+			continue
 		}
+		id := ringID{p, keyring.ScopeOf(ctx)}
 		s, err := c.state(ctx, id, new(lookup))
 		if err != nil {
 			return err
@@ -145,6 +150,16 @@ func (c *Cache) Warm(ctx context.Context, purposes ...keyring.Purpose) error {
 	return nil
 }
 
+// Held reports whether [Cache.Warm] has to wait for nothing.
+func (c *Cache) Held(ctx context.Context, p keyring.Purpose) bool {
+	r := c.ringNow(ringID{p, keyring.ScopeOf(ctx)})
+	if r == nil || !r.hit() {
+		return false
+	}
+	s := r.current.Load()
+	return s != nil && (p == keyring.PurposeSearch || s.keys[0].budget.left.Load() > 0)
+}
+
 // SearchKeys returns the keys of col, a deterministic column, in ctx's scope: an
 // equality search matches the cells of all of them, and the first one seals.
 // There is one, but for the time in which a second is made live and the rows are
@@ -152,16 +167,24 @@ func (c *Cache) Warm(ctx context.Context, purposes ...keyring.Purpose) error {
 //
 // The slice is shared: callers do not change it.
 func (c *Cache) SearchKeys(ctx context.Context, col Column) ([]*codec.Key, error) {
+	if keys := c.HeldSearchKeys(ctx, col); keys != nil {
+		return keys, nil
+	}
+	return c.searchSlow(ctx, ringID{keyring.PurposeSearch, keyring.ScopeOf(ctx)}, col)
+}
+
+// HeldSearchKeys is SearchKeys if that has to wait for nothing; else it returns nil.
+func (c *Cache) HeldSearchKeys(ctx context.Context, col Column) []*codec.Key {
 	id := ringID{keyring.PurposeSearch, keyring.ScopeOf(ctx)}
 	if r := c.ringNow(id); r != nil && r.hit() {
 		if s := r.current.Load(); s != nil {
 			if keys := s.column(col); keys != nil && s.hit() {
 				c.hits.Add(1)
-				return keys, nil
+				return keys
 			}
 		}
 	}
-	return c.searchSlow(ctx, id, col)
+	return nil
 }
 
 func (s *ringState) column(col Column) []*codec.Key {

@@ -146,7 +146,9 @@ func (s *Store) Swap(ctx context.Context, id uint32, old []byte, next kms.Wrappe
 // process would make next, and waits for one that is making it. Nobody can add a key
 // after that, so that what is wiped then is all there is.
 func (s *Store) Destroy(ctx context.Context, scope, by, why string) (wiped []uint32, err error) {
-	err = s.withConn(ctx, "update", func(conn *sql.Conn) error {
+	own := *s
+	own.loans = nil // it takes several statements
+	err = own.withConn(ctx, "update", func(ctx context.Context, conn *sql.Conn) error {
 		// SQLite knows one level only.
 		opts := &sql.TxOptions{Isolation: sql.LevelReadCommitted}
 		if s.dialect == SQLite {

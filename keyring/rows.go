@@ -261,7 +261,7 @@ func (s *Store) query(ctx context.Context, query string, args ...any) ([]Key, er
 // collect reads all rows of a query.
 func collect[T any](ctx context.Context, s *Store, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
 	var all []T
-	err := s.retried(ctx, "read", func(conn *sql.Conn) error {
+	err := s.retried(ctx, opRead, func(ctx context.Context, conn *sql.Conn) error {
 		all = nil // of a first try
 		rows, err := conn.QueryContext(ctx, query, args...)
 		if err != nil {

@@ -57,8 +57,10 @@ type Store struct {
 	// transaction.
 	busyTimeout int
 	// answers bounds each step that a program waits for.
-	answers time.Duration
-	invalid     error // why the table's name cannot be used; given by every method
+	answers  time.Duration
+	invalid  error  // why the table's name cannot be used; given by every method
+	resolved bool   // table names a schema
+	loans    *Loans // connections that are lent; nil: none
 }
 
 // OpenStore returns the keyring in the given table: "table", "schema.table", or
@@ -77,7 +79,8 @@ func OpenStore(db *sql.DB, d dialect.Dialect, table string) *Store {
 	if err != nil {
 		return &Store{invalid: fmt.Errorf("keyring: %w", err)}
 	}
-	s := &Store{db: db, dialect: d, table: name.SQL(), name: name.Table, busyTimeout: sqliteBusyTimeout, answers: answerTimeout}
+	s := &Store{db: db, dialect: d, table: name.SQL(), name: name.Table, busyTimeout: sqliteBusyTimeout, answers: answerTimeout,
+		resolved: name.Schema != ""}
 	if d == SQLite {
 		s.answers += sqliteBusyTimeout * time.Millisecond
 	}
@@ -129,21 +132,61 @@ func (s *Store) Create(ctx context.Context) error {
 // otherwise an error that says what is wrong: of missing columns, which, and the
 // statements that add them.
 func (s *Store) Check(ctx context.Context) error {
+	if s.invalid != nil {
+		return s.invalid
+	}
 	names := make([]string, len(tableColumns))
 	for i, c := range tableColumns {
 		names[i] = c.name
 	}
-	err := s.exec(ctx, opCheck, "SELECT "+strings.Join(names, ", ")+" FROM "+s.table+" WHERE 1 = 0")
-	if err == nil || errors.Is(err, ErrNoKeyTable) || s.invalid != nil {
+	err := s.look(ctx, strings.Join(names, ", "))
+	if err == nil || errors.Is(err, ErrNoKeyTable) {
 		return err
 	}
 	var missing []tableColumn
 	for _, c := range tableColumns {
-		if missesColumn(s.exec(ctx, opCheck, "SELECT "+c.name+" FROM "+s.table+" WHERE 1 = 0"), c.name) {
+		if missesColumn(s.look(ctx, c.name), c.name) {
 			missing = append(missing, c)
 		}
 	}
 	return s.explainMissing(missing, err)
+}
+
+// look selects columns of no row.
+func (s *Store) look(ctx context.Context, columns string) error {
+	return s.answer(ctx, opCheck, func(ctx context.Context) error {
+		return s.retried(ctx, opCheck, func(ctx context.Context, conn *sql.Conn) error {
+			_, err := conn.ExecContext(ctx, "SELECT "+columns+" FROM "+s.table+" WHERE 1 = 0")
+			return err
+		})
+	})
+}
+
+// Resolve returns the Store with its table's name fixed to the schema in which a connection of the
+// keyring's finds it now: what later connections have for a search path does not matter. The table must be there.
+func (s *Store) Resolve(ctx context.Context) (*Store, error) {
+	if s.invalid != nil || s.resolved || s.dialect == SQLite {
+		return s, s.invalid
+	}
+	var schema, kind, persistence string
+	err := s.answer(ctx, opRead, func(ctx context.Context) error {
+		return s.retried(ctx, opRead, func(ctx context.Context, conn *sql.Conn) error {
+			return conn.QueryRowContext(ctx, "SELECT n.nspname::text, c.relkind::text, c.relpersistence::text"+
+				" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"+
+				" WHERE c.oid = pg_catalog.to_regclass(CAST($1 AS text))", s.table).Scan(&schema, &kind, &persistence)
+		})
+	})
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, s.noTable()
+	case err != nil:
+		return nil, err
+	case kind != "r" || persistence == "t":
+		return nil, fmt.Errorf("keyring: %s is not a table that stays; name another one in Config.KeyTable", s.table)
+	}
+	fixed := *s
+	fixed.table, fixed.resolved = dbcatalog.Name{Schema: schema, Table: s.name}.SQL(), true
+	return &fixed, nil
 }
 
 // missesColumn tells whether a statement failed because there is no such column; of
@@ -256,7 +299,7 @@ func (s *Store) Insert(ctx context.Context, k Key) (bool, error) {
 	// Made twice, the second finds the row of the first, and reports it as another's.
 	var n int64
 	err := s.answer(ctx, "insert into", func(ctx context.Context) error {
-		return s.retried(ctx, "insert into", func(conn *sql.Conn) error {
+		return s.retried(ctx, "insert into", func(ctx context.Context, conn *sql.Conn) error {
 			res, err := conn.ExecContext(ctx, "INSERT INTO "+s.table+" ("+columns+") SELECT "+values+" WHERE "+durable(s.dialect)+
 				" ON CONFLICT DO NOTHING", args...)
 			if err != nil {
@@ -277,7 +320,7 @@ func (s *Store) Reserve(ctx context.Context, id uint32, n, limit uint64) (sum ui
 		return 0, false, nil
 	}
 	err = s.answer(ctx, "update", func(ctx context.Context) error {
-		return s.retried(ctx, "update", func(conn *sql.Conn) (err error) {
+		return s.retried(ctx, "update", func(ctx context.Context, conn *sql.Conn) (err error) {
 			sum, ok, err = s.reserve(ctx, conn, id, n, limit)
 			return err
 		})
@@ -327,7 +370,7 @@ func (s *Store) exec(ctx context.Context, op, query string, args ...any) error {
 
 func (s *Store) update(ctx context.Context, op, query string, args ...any) (int64, error) {
 	var n int64
-	err := s.withConn(ctx, op, func(conn *sql.Conn) error {
+	err := s.withConn(ctx, op, func(ctx context.Context, conn *sql.Conn) error {
 		res, err := conn.ExecContext(ctx, query, args...)
 		if err != nil {
 			return err
@@ -340,7 +383,7 @@ func (s *Store) update(ctx context.Context, op, query string, args ...any) (int6
 
 // withConn runs f on one connection. If the table has not the columns that f names,
 // it says which are missing and what to do: it may be another table altogether.
-func (s *Store) withConn(ctx context.Context, op string, f func(*sql.Conn) error) error {
+func (s *Store) withConn(ctx context.Context, op string, f func(context.Context, *sql.Conn) error) error {
 	err := s.onConn(ctx, op, f)
 	if op != opCheck && missesColumn(err, "") {
 		if told := s.Check(ctx); told != nil {
@@ -355,7 +398,7 @@ func (s *Store) withConn(ctx context.Context, op string, f func(*sql.Conn) error
 const deadTries = 3
 
 // retried is withConn for a step that may be made twice.
-func (s *Store) retried(ctx context.Context, op string, f func(*sql.Conn) error) error {
+func (s *Store) retried(ctx context.Context, op string, f func(context.Context, *sql.Conn) error) error {
 	for try := 1; ; try++ {
 		err := s.withConn(ctx, op, f)
 		if try == deadTries || ctx.Err() != nil || !diedIdle(err) {
@@ -374,27 +417,35 @@ func diedIdle(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// opCheck is what Check does, as errors call it.
-const opCheck = "check"
+// What steps do that only read, as errors call it.
+const (
+	opCheck = "check"
+	opRead  = "read"
+)
 
-// onConn runs f on one connection. SQLite refuses at once when another connection
-// writes, unless told to wait.
-func (s *Store) onConn(ctx context.Context, op string, f func(*sql.Conn) error) error {
+// onConn runs f on one connection.
+func (s *Store) onConn(ctx context.Context, op string, f func(context.Context, *sql.Conn) error) error {
 	if s.invalid != nil {
 		return s.invalid
 	}
+	return s.explain(op, s.onAny(ctx, step{writes: op != opRead && op != opCheck, run: f}))
+}
+
+// onOwn runs a step on a connection of the keyring's pool. SQLite refuses at once when another connection
+// writes, unless told to wait.
+func (s *Store) onOwn(ctx context.Context, st step) error {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
-		return s.explain(op, err)
+		return noConn{err}
 	}
 	defer func() { _ = conn.Close() }() // back to the pool
 	if s.dialect == SQLite {
 		// A commit of the keyring's is on disk, whatever the other connections' synchronous says.
 		if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d; PRAGMA synchronous = FULL", s.busyTimeout)); err != nil {
-			return s.explain(op, err)
+			return err
 		}
 	}
-	return s.explain(op, f(conn))
+	return st.run(ctx, conn)
 }
 
 // explain turns a database's error into one that says what to do.
@@ -405,8 +456,7 @@ func (s *Store) explain(op string, err error) error {
 		return nil
 	case state == "42P01",
 		s.dialect == SQLite && strings.Contains(err.Error(), "no such table"):
-		return fmt.Errorf("%w: %s does not exist; create it with\n\n%s;\n\nor set AutoCreateKeyTable, or run `colseal keys init`",
-			ErrNoKeyTable, s.table, s.DDL())
+		return s.noTable()
 	case state == "42501":
 		return fmt.Errorf("keyring: %s key table %s: %w; grant what Store.Grants prints, and `colseal ddl`", op, s.table, err)
 	}
@@ -415,4 +465,9 @@ func (s *Store) explain(op string, err error) error {
 			"written: end it, or call Warm before it begins", op, s.table, err)
 	}
 	return fmt.Errorf("keyring: %s key table %s: %w", op, s.table, err)
+}
+
+func (s *Store) noTable() error {
+	return fmt.Errorf("%w: %s does not exist; create it with\n\n%s;\n\nor set AutoCreateKeyTable, or run `colseal keys init`",
+		ErrNoKeyTable, s.table, s.DDL())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 	"errors"
+	"io"
 	"reflect"
 	"unsafe"
 
@@ -52,6 +53,65 @@ func (l link) Query(ctx context.Context, text string, params ...sqldriver.Value)
 func (l link) Exec(ctx context.Context, text string, params ...sqldriver.Value) (int64, error) {
 	tag, err := l.raw.Exec(ctx, text, ownArgs(params)...)
 	return tag.RowsAffected(), err
+}
+
+var _ front.Spare = link{}
+
+// QueryContext implements driver.QueryerContext, for the keyring.
+func (l link) QueryContext(ctx context.Context, text string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
+	rows, err := l.raw.Query(ctx, text, ownArgs(valuesOf(args))...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := &readRows{columns: make([]string, len(rows.FieldDescriptions()))}
+	for rows.Next() {
+		row, err := rows.Values()
+		if err != nil {
+			return nil, err
+		}
+		for i, v := range row {
+			if row[i], err = sqldriver.DefaultParameterConverter.ConvertValue(v); err != nil {
+				return nil, err
+			}
+		}
+		out.rows = append(out.rows, row)
+	}
+	return out, rows.Err()
+}
+
+// ExecContext implements driver.ExecerContext, for the keyring.
+func (l link) ExecContext(ctx context.Context, text string, args []sqldriver.NamedValue) (sqldriver.Result, error) {
+	n, err := l.Exec(ctx, text, valuesOf(args)...)
+	return sqldriver.RowsAffected(n), err
+}
+
+func valuesOf(args []sqldriver.NamedValue) []sqldriver.Value {
+	values := make([]sqldriver.Value, len(args))
+	for i, a := range args {
+		values[i] = a.Value
+	}
+	return values
+}
+
+// readRows are rows in memory.
+type readRows struct {
+	columns []string
+	rows    [][]any
+}
+
+func (r *readRows) Columns() []string { return r.columns }
+func (r *readRows) Close() error      { return nil }
+
+func (r *readRows) Next(dest []sqldriver.Value) error {
+	if len(r.rows) == 0 {
+		return io.EOF
+	}
+	for i := range dest {
+		dest[i] = r.rows[0][i]
+	}
+	r.rows = r.rows[1:]
+	return nil
 }
 
 func ownArgs(params []sqldriver.Value) []any {

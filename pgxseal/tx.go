@@ -33,6 +33,7 @@ func (c *conn) begin(ctx context.Context, o pgx.TxOptions) (*Tx, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.session.WarmTx(ctx, o.AccessMode == pgx.ReadOnly)
 	raw, err := c.raw.BeginTx(ctx, o)
 	if begin != nil {
 		c.session.Executed(begin, err)

@@ -13,21 +13,24 @@ import (
 	"time"
 )
 
-// removeCluster stops the server of a cluster, if it runs, and deletes the cluster's directory.
+// removeCluster stops the server of a cluster, or the PgBouncer, whose directory this is, if it runs, and deletes the directory.
 func removeCluster(dir string) error {
-	text, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
-	if err == nil {
+	for _, name := range []string{filepath.Join("data", "postmaster.pid"), bouncerPID} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			continue
+		}
 		first, _, _ := strings.Cut(string(text), "\n")
 		pid, err := strconv.Atoi(first)
 		if err != nil || pid <= 1 {
-			return fmt.Errorf("cluster %s: its postmaster.pid cannot be read", dir)
+			return fmt.Errorf("cluster %s: its %s cannot be read", dir, name)
 		}
 		stopServer(pid)
 	}
 	return os.RemoveAll(dir)
 }
 
-// stopServer ends a postmaster: at once and without a checkpoint, and by force if it does not listen.
+// stopServer ends a postmaster or a PgBouncer: at once and without a checkpoint, and by force if it does not listen.
 func stopServer(pid int) {
 	signals := []syscall.Signal{syscall.SIGQUIT, syscall.SIGKILL}
 	tick := time.NewTicker(20 * time.Millisecond)

@@ -28,7 +28,7 @@ const janitorEnv = "COLSEAL_PGTEST_JANITOR"
 // ward is one thing to remove. Exactly one field is set.
 type ward struct {
 	Container string `json:",omitempty"` // a container's name
-	Cluster   string `json:",omitempty"` // a cluster's directory
+	Cluster   string `json:",omitempty"` // the directory of a cluster, or of a PgBouncer
 }
 
 var janitor struct {

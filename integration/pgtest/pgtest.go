@@ -53,6 +53,27 @@ func Twin(tb testing.TB, d *DB, opts ...Option) *DB {
 	return d.server.newDB(tb, opts)
 }
 
+// Pooled returns an address of the database behind a PgBouncer that pools transactions: pool connections to the server serve all
+// clients. Without a program pgbouncer on the machine the test is skipped, or fails in CI.
+func (d *DB) Pooled(tb testing.TB, pool int) string {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	address, err := startBouncer(ctx, d.server, pool)
+	if err == nil {
+		address, err = withDatabase(address, d.Name)
+	}
+	switch {
+	case err == nil:
+		return address
+	case inCI():
+		tb.Fatalf("pgtest: PgBouncer: %v", err)
+	}
+	sayLoudly(fmt.Sprintf("\n*** %s DID NOT RUN: %v ***\n", tb.Name(), err))
+	tb.Skipf("pgtest: PgBouncer: %v", err)
+	return ""
+}
+
 // Option changes what Each and New make.
 type Option func(*options)
 

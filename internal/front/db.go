@@ -20,7 +20,6 @@ import (
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/internal/telemetry"
 	"github.com/colseal/colseal/keycache"
-	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
 )
@@ -41,6 +40,7 @@ type Config struct {
 	AutoCreateKeyTable bool
 	Connector          sqldriver.Connector // opens the underlying driver's connections
 	KeyConnector       sqldriver.Connector // opens the keyring's connections. If nil, Connector does
+	KeyConns           int                 // how many the keyring may have at once. If zero, 2
 
 	// Connect opens a connection of the same database beside those of the program, for the facts that a busy one cannot be
 	// asked for.
@@ -69,7 +69,8 @@ type DB struct {
 	// randomized one, or nil.
 	search, random *schema.Column
 
-	sessions atomic.Uint64 // numbers the sessions
+	sessions  atomic.Uint64 // numbers the sessions
+	warmAgain atomic.Int64  // when transactions may wait for keys again; Unix time in nanoseconds
 
 	log *audit.Log
 	tel *telemetry.Handle
@@ -112,24 +113,6 @@ func (db *DB) ForgetCatalog(why string) {
 	db.facts.forget()
 	db.planner.Invalidate()
 	db.log.Emit(context.Background(), audit.CatalogReread, slog.String(audit.Because, why))
-}
-
-// Warm fetches the keys that statements without a scope of their own need, of what the schema has. A failure shows up when a
-// key is needed, if one is.
-func (db *DB) Warm(ctx context.Context) {
-	if db.search == nil && db.random == nil {
-		return
-	}
-	keys, err := db.keys.get(ctx)
-	if err != nil {
-		return
-	}
-	if db.search != nil {
-		_ = keys.Warm(ctx, keyring.PurposeSearch)
-	}
-	if db.random != nil {
-		_ = keys.Warm(ctx, keyring.PurposeData)
-	}
 }
 
 // keyColumns is the keycache's view of a schema: what each data key is expanded for.

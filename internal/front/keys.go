@@ -1,6 +1,7 @@
 package front
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	sqldriver "database/sql/driver"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
 )
@@ -42,6 +44,7 @@ type lazyKeys struct {
 	db    *DB
 	open  singleflight.Group
 	ready atomic.Pointer[openKeys]
+	loans *keyring.Loans // of the sessions that wait
 
 	mu     sync.Mutex // guards closed, and the change of ready that goes with it
 	closed bool
@@ -50,12 +53,13 @@ type lazyKeys struct {
 // openKeys is a keyring in use.
 type openKeys struct {
 	KeySource
-	store *keyring.Store // nil, as pool, if the configuration brought the keys
+	cache *keycache.Cache // it is KeySource; nil, as what follows, if the configuration brought the keys
+	store *keyring.Store
 	pool  *sql.DB
 }
 
 func newLazyKeys(db *DB) *lazyKeys {
-	k := &lazyKeys{db: db}
+	k := &lazyKeys{db: db, loans: keyring.NewLoans()}
 	if db.cfg.Keys != nil {
 		k.ready.Store(&openKeys{KeySource: db.cfg.Keys})
 	}
@@ -71,7 +75,7 @@ func (k *lazyKeys) loaded() KeySource {
 }
 
 // get returns the key cache, opened if need be.
-func (k *lazyKeys) get(ctx context.Context) (KeySource, error) {
+func (k *lazyKeys) get(ctx context.Context) (*openKeys, error) {
 	if o := k.ready.Load(); o != nil {
 		return o, nil
 	}
@@ -106,11 +110,11 @@ func isContextError(err error) bool {
 
 // Keyring returns the durable keyring, for what works on the keys themselves.
 func (db *DB) Keyring(ctx context.Context) (*keyring.Store, error) {
-	source, err := db.keys.get(ctx)
+	o, err := db.keys.get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if o, ok := source.(*openKeys); ok && o.store != nil {
+	if o.store != nil {
 		return o.store, nil
 	}
 	return nil, errors.New("colseal: the keys of this database handle are in no keyring table")
@@ -129,17 +133,40 @@ func (k *lazyKeys) start(ctx context.Context) (*openKeys, error) {
 	if o := k.ready.Load(); o != nil {
 		return o, nil
 	}
+	k.mu.Lock()
+	closed := k.closed
+	k.mu.Unlock()
+	if closed {
+		return nil, sql.ErrConnDone
+	}
 	cfg := &k.db.cfg
 	connector := cfg.KeyConnector
 	if connector == nil {
 		connector = cfg.Connector
 	}
-	pool := sql.OpenDB(unclosed{connector})
-	pool.SetMaxOpenConns(keyringMaxConns)
-	pool.SetMaxIdleConns(keyringMaxIdle)
-	pool.SetConnMaxIdleTime(keyringIdleTime)
+	pool := sql.OpenDB(keyConnector{connector})
+	if cfg.Dialect == dialect.SQLite {
+		pool.SetMaxOpenConns(1) // of a database in memory each connection would have its own, which ends with it
+	} else {
+		pool.SetMaxOpenConns(cmp.Or(max(cfg.KeyConns, 0), keyringMaxConns))
+		pool.SetMaxIdleConns(keyringMaxIdle)
+		pool.SetConnMaxIdleTime(keyringIdleTime)
+	}
+	store, err := k.openStore(ctx, pool)
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	cache := k.db.NewCache(store)
+	return k.use(&openKeys{KeySource: cache, cache: cache, store: store, pool: pool})
+}
 
+// openStore makes sure that the keyring is there, and fixes where.
+func (k *lazyKeys) openStore(ctx context.Context, pool *sql.DB) (*keyring.Store, error) {
+	cfg := &k.db.cfg
 	store := keyring.OpenStore(pool, cfg.Dialect, cfg.KeyTable)
+	if k.lends() {
+		store.Borrow(k.loans)
+	}
 	err := store.Check(ctx)
 	if errors.Is(err, keyring.ErrNoKeyTable) && cfg.AutoCreateKeyTable {
 		if err = store.Create(ctx); err == nil {
@@ -147,9 +174,54 @@ func (k *lazyKeys) start(ctx context.Context) (*openKeys, error) {
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, pool.Close())
+		return nil, err
 	}
-	return k.use(&openKeys{KeySource: k.db.NewCache(store), store: store, pool: pool})
+	return store.Resolve(ctx)
+}
+
+// lends reports whether the program's connections can be lent to the keyring: they are to its database.
+func (k *lazyKeys) lends() bool {
+	return k.db.cfg.Dialect == dialect.Postgres && k.db.cfg.KeyConnector == nil
+}
+
+// Spare is a Conn that can be lent to the keyring.
+type Spare interface {
+	Conn
+	keyring.Spare
+}
+
+// waiting runs a lookup that has to wait for the keyring, and lends it the session's connection meanwhile. The lookup does not use
+// the session.
+func (s *Session) waiting(ctx context.Context, lookup func() error) error {
+	spare, ok := s.conn.(Spare)
+	if !ok || !s.db.keys.lends() {
+		return lookup()
+	}
+	done := make(chan struct{})
+	var err error
+	go func() {
+		defer close(done)
+		defer func() { // nobody else catches it in this goroutine
+			if caught := audit.Caught(recover()); caught != nil {
+				err = caught
+			}
+		}()
+		err = lookup()
+	}()
+	s.db.keys.loans.Lend(ctx, spare, done)
+	return err
+}
+
+// openedKeys returns the key cache, opened if need be.
+func (s *Session) openedKeys(ctx context.Context) (o *openKeys, err error) {
+	if o := s.db.keys.ready.Load(); o != nil {
+		return o, nil
+	}
+	err = s.waiting(ctx, func() (err error) {
+		o, err = s.db.keys.get(ctx)
+		return err
+	})
+	return o, err
 }
 
 // NewCache makes a cache of plaintext keys that knows nothing yet, as the handle's own is made. The caller closes it.
@@ -192,10 +264,51 @@ func (k *lazyKeys) close() error {
 	return o.close()
 }
 
-// unclosed hides that a connector is an io.Closer: the keyring's own pool must not close what belongs to the application's.
-type unclosed struct{ underlying sqldriver.Connector }
+// keyConnector opens the keyring's connections. It is no io.Closer: the keyring's pool must not close what belongs to the program.
+type keyConnector struct{ underlying sqldriver.Connector }
 
-func (u unclosed) Connect(ctx context.Context) (sqldriver.Conn, error) {
-	return u.underlying.Connect(ctx)
+func (k keyConnector) Connect(ctx context.Context) (sqldriver.Conn, error) {
+	raw, err := k.underlying.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, ok := raw.(contextConn)
+	if !ok {
+		return nil, errors.Join(errNoContext, raw.Close())
+	}
+	return keyConn{contextConn: c, raw: raw}, nil
 }
-func (u unclosed) Driver() sqldriver.Driver { return u.underlying.Driver() }
+
+func (k keyConnector) Driver() sqldriver.Driver { return k.underlying.Driver() }
+
+var errNoContext = errors.New("colseal: the connections of the keyring's driver lack ExecContext, QueryContext, PrepareContext or BeginTx: " +
+	"use a version of the driver that has them")
+
+type contextConn interface {
+	sqldriver.Conn
+	sqldriver.ConnPrepareContext
+	sqldriver.ConnBeginTx
+	sqldriver.ExecerContext
+	sqldriver.QueryerContext
+}
+
+// keyConn is a connection of the keyring's. It has no ResetSession: a callback of the program's, which sets a session up for the
+// request that uses it, does not concern the keyring.
+type keyConn struct {
+	contextConn
+	raw sqldriver.Conn
+}
+
+// CheckNamedValue implements driver.NamedValueChecker.
+func (c keyConn) CheckNamedValue(v *sqldriver.NamedValue) error {
+	if nvc, ok := c.raw.(sqldriver.NamedValueChecker); ok {
+		return nvc.CheckNamedValue(v)
+	}
+	return sqldriver.ErrSkip
+}
+
+// IsValid implements driver.Validator.
+func (c keyConn) IsValid() bool {
+	v, ok := c.raw.(sqldriver.Validator)
+	return !ok || v.IsValid()
+}

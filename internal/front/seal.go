@@ -17,6 +17,7 @@ import (
 	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/internal/telemetry"
+	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
@@ -206,13 +207,13 @@ func (v *Sealing) FindKeys(p *sqlplan.Plan) error {
 	if len(v.keys) == 0 {
 		return nil
 	}
-	source, err := v.s.db.keys.get(v.ctx)
+	source, err := v.s.openedKeys(v.ctx)
 	if err != nil {
 		return keyError(v.keys[0].col, err)
 	}
 	for i := range v.keys {
 		k := &v.keys[i]
-		if err := k.find(v.ctx, source); err != nil {
+		if err := k.find(v.ctx, v.s, source); err != nil {
 			return keyError(k.col, err)
 		}
 		// The statement compares with the cells of as many search keys as there were when it was planned. A search for fewer
@@ -224,7 +225,29 @@ func (v *Sealing) FindKeys(p *sqlplan.Plan) error {
 	return nil
 }
 
-func (k *columnKeys) find(ctx context.Context, source KeySource) (err error) {
+// find asks for the keys. While it waits, the session's connection is lent.
+func (k *columnKeys) find(ctx context.Context, s *Session, source *openKeys) error {
+	if source.cache == nil {
+		return k.ask(ctx, source)
+	}
+	if k.held(ctx, source.cache) {
+		return nil
+	}
+	return s.waiting(ctx, func() error { return k.ask(ctx, source) })
+}
+
+// held is ask for keys that are in memory.
+func (k *columnKeys) held(ctx context.Context, c *keycache.Cache) bool {
+	col := KeyColumn(k.col)
+	if col.Suite == codec.SuiteDeterministic {
+		k.live = c.HeldSearchKeys(ctx, col)
+		return k.live != nil
+	}
+	k.data = c.HeldSealer(ctx, col, k.cells)
+	return k.data != nil
+}
+
+func (k *columnKeys) ask(ctx context.Context, source KeySource) (err error) {
 	col := KeyColumn(k.col)
 	if col.Suite == codec.SuiteDeterministic {
 		k.live, err = source.SearchKeys(ctx, col)

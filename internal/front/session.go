@@ -11,6 +11,7 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/keyring"
 )
 
 // Conn is what a Session asks of the connection that it belongs to.
@@ -194,15 +195,15 @@ func (s *Session) planOnce(ctx context.Context, query string, searchKeys int) (*
 const unreadPath = "\x00unread"
 
 func (s *Session) liveSearchKeys(ctx context.Context) (int, error) {
-	keys, err := s.db.keys.get(ctx)
+	k := columnKeys{col: s.db.search}
+	source, err := s.openedKeys(ctx)
+	if err == nil {
+		err = k.find(ctx, s, source)
+	}
 	if err != nil {
 		return 0, keyError(s.db.search, err)
 	}
-	live, err := keys.SearchKeys(ctx, KeyColumn(s.db.search))
-	if err != nil {
-		return 0, keyError(s.db.search, err)
-	}
-	return len(live), nil
+	return len(k.live), nil
 }
 
 // CheckStrings refuses a statement whose string literals the analysis reads differently from the server:
@@ -302,12 +303,53 @@ func (s *Session) Sync() {
 // Idle reports whether the server says that no transaction is open.
 func (s *Session) Idle() bool { return s.conn.TxStatus() == 'I' }
 
-// WarmTx fetches the keys that a transaction may need where none could be fetched within it: one that writes on SQLite locks the
-// whole database, and the keyring lives in it.
-func (s *Session) WarmTx(ctx context.Context) {
-	if s.db.cfg.Dialect == dialect.SQLite {
-		s.db.Warm(ctx)
+// WarmTx fetches the keys that a transaction may need, of ctx's scope and for what the schema has. Within it none may be to be had: on
+// SQLite one that writes locks the whole database, and the keyring lives in it; on PostgreSQL transactions may hold all the connections
+// that there are, as behind a pooler. A failure shows up when a key is needed, if one is.
+func (s *Session) WarmTx(ctx context.Context, readOnly bool) {
+	db := s.db
+	if readOnly || db.search == nil && db.random == nil {
+		return
 	}
+	if o := db.keys.ready.Load(); o != nil && o.cache != nil && db.warm(ctx, o) || db.cfg.Dialect == dialect.Postgres && !db.mayWarm() {
+		return
+	}
+	if db.cfg.Dialect != dialect.Postgres {
+		_ = db.fetchKeys(ctx)
+		return
+	}
+	// A transaction that needs no key must not wait for KMS for long, nor each one.
+	bounded, cancel := context.WithTimeout(ctx, warmTime)
+	defer cancel()
+	err := s.waiting(ctx, func() error { return db.fetchKeys(bounded) })
+	if ctx.Err() == nil && (bounded.Err() != nil || errors.Is(err, keyring.ErrKeyUnavailable)) {
+		db.warmAgain.Store(time.Now().Add(warmPause).UnixNano())
+	}
+}
+
+// How long a transaction's beginning waits for keys, and after a failure none does.
+const (
+	warmTime  = 3 * time.Second
+	warmPause = 10 * time.Second
+)
+
+func (db *DB) mayWarm() bool { return time.Now().UnixNano() >= db.warmAgain.Load() }
+
+// warm reports whether the keys that seal in ctx's scope are in memory.
+func (db *DB) warm(ctx context.Context, o *openKeys) bool {
+	return (db.search == nil || o.cache.Held(ctx, keyring.PurposeSearch)) && (db.random == nil || o.cache.Held(ctx, keyring.PurposeData))
+}
+
+// fetchKeys makes sure that they are.
+func (db *DB) fetchKeys(ctx context.Context) error {
+	o, err := db.keys.get(ctx)
+	if err == nil && db.search != nil {
+		err = o.Warm(ctx, keyring.PurposeSearch)
+	}
+	if err == nil && db.random != nil {
+		err = o.Warm(ctx, keyring.PurposeData)
+	}
+	return err
 }
 
 // EndTx is called when no transaction is open any more.
