@@ -22,8 +22,13 @@ var registry struct {
 // shipped are the implementations that come with Colseal, so that Open can name
 // the import that is missing.
 var shipped = map[string]string{
+	"agekms":   "github.com/colseal/colseal/kms/agekms",
 	"awskms":   "github.com/colseal/colseal/kms/awskms",
+	"azurekv":  "github.com/colseal/colseal/kms/azurekv",
+	"gcpkms":   "github.com/colseal/colseal/kms/gcpkms",
 	"localkms": "github.com/colseal/colseal/kms/localkms",
+	"pkcs11":   "github.com/colseal/colseal/kms/pkcs11",
+	"transit":  "github.com/colseal/colseal/kms/transit",
 }
 
 // Register makes an implementation available to [Open] under a URL scheme. An
@@ -86,6 +91,6 @@ func unknownScheme(scheme string) error {
 	if known == "" {
 		known = "none"
 	}
-	return fmt.Errorf("kms: scheme %q is not registered (registered: %s); import the package that implements it: Colseal has %q and %q",
-		scheme, known, shipped["awskms"], shipped["localkms"])
+	return fmt.Errorf("kms: scheme %q is not registered (registered: %s); import the package that implements it: Colseal has %s",
+		scheme, known, strings.Join(slices.Sorted(maps.Keys(shipped)), ", "))
 }

@@ -42,6 +42,7 @@ import (
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
+	"github.com/colseal/colseal/internal/kmswrap"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -205,7 +206,7 @@ func (w *Wrapper) wrapped(op operation, keyID *string, blob []byte) (kms.Wrapped
 
 // distrusted refuses an answer under a key that is not trusted: an alias was moved there.
 func (op operation) distrusted(keyID string) error {
-	return op.fail(kms.ErrDenied, nil, "KMS used the key "+oneLine(keyID)+", which is not among the trusted keys",
+	return op.fail(kms.ErrDenied, nil, "KMS used the key "+kmswrap.OneLine(keyID)+", which is not among the trusted keys",
 		"if it is yours, add it to awskms.WithTrustedKeys; if not, find out who moved the alias")
 }
 

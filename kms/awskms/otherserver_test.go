@@ -35,6 +35,7 @@ func (s *terseKMS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var in struct {
+		KeyId, SourceKeyId                                                       string
 		CiphertextBlob, Plaintext                                                []byte
 		EncryptionContext, SourceEncryptionContext, DestinationEncryptionContext map[string]string
 	}
@@ -55,14 +56,14 @@ func (s *terseKMS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"KeyId":"k1","Plaintext":%q,"CiphertextBlob":%q}`, base64.StdEncoding.EncodeToString(plain), s.wrap(plain, in.EncryptionContext))
 	case "TrentService.Decrypt":
 		k, ok := s.keys[string(in.CiphertextBlob)]
-		if !ok || k.ec != fmt.Sprint(in.EncryptionContext) {
+		if !ok || in.KeyId != "k1" || k.ec != fmt.Sprint(in.EncryptionContext) {
 			invalidCiphertext(w)
 			return
 		}
 		_, _ = fmt.Fprintf(w, `{"Plaintext":%q}`, base64.StdEncoding.EncodeToString(k.plain))
 	case "TrentService.ReEncrypt":
 		k, ok := s.keys[string(in.CiphertextBlob)]
-		if !ok || k.ec != fmt.Sprint(in.SourceEncryptionContext) {
+		if !ok || in.SourceKeyId != "k1" || k.ec != fmt.Sprint(in.SourceEncryptionContext) {
 			invalidCiphertext(w)
 			return
 		}

@@ -174,6 +174,14 @@ func conformForeign(t *testing.T, w kms.Wrapper) {
 	} {
 		t.Run(name, func(t *testing.T) { conformRefused(t, w, bad, conformEC, k.Plaintext) })
 	}
+	// A service may answer that there is no such key.
+	other := kms.Wrapped{KeyID: k.Wrapped.KeyID + "0", Blob: k.Wrapped.Blob}
+	if got, err := w.Unwrap(t.Context(), other, conformEC); err == nil {
+		t.Errorf("Unwrap under the name of another key: %d bytes", len(got))
+	}
+	if _, err := w.Rewrap(t.Context(), other, conformEC); err == nil {
+		t.Error("Rewrap under the name of another key")
+	}
 }
 
 func conformRewrap(t *testing.T, w kms.Wrapper) {

@@ -30,15 +30,14 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"path/filepath"
 	"slices"
 
+	"github.com/colseal/colseal/internal/kmswrap"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -144,7 +143,7 @@ func (k *kek) name() string { return "localkms:" + hex.EncodeToString(k.id[:]) }
 
 // GenerateDataKey implements [kms.Wrapper].
 func (w *Wrapper) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext) (kms.DataKey, error) {
-	if err := ctxErr(ctx, "generate data key", w.current.path); err != nil {
+	if err := kmswrap.ContextError(ctx, "generate data key", w.current.path); err != nil {
 		return kms.DataKey{}, err
 	}
 	plaintext := make([]byte, kms.DataKeySize)
@@ -155,7 +154,7 @@ func (w *Wrapper) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext)
 // Wrap implements [kms.Importer].
 func (w *Wrapper) Wrap(ctx context.Context, plaintext []byte, ec kms.EncryptionContext) (kms.Wrapped, error) {
 	const op = "wrap data key"
-	if err := ctxErr(ctx, op, w.current.path); err != nil {
+	if err := kmswrap.ContextError(ctx, op, w.current.path); err != nil {
 		return kms.Wrapped{}, err
 	}
 	if len(plaintext) != kms.DataKeySize {
@@ -187,7 +186,7 @@ func (w *Wrapper) Rewrap(ctx context.Context, wrapped kms.Wrapped, ec kms.Encryp
 // Check reports whether the KEK file still is what Open read: there, with tight
 // permissions, and with the same KEK.
 func (w *Wrapper) Check(ctx context.Context) error {
-	if err := ctxErr(ctx, "check key", w.current.path); err != nil {
+	if err := kmswrap.ContextError(ctx, "check key", w.current.path); err != nil {
 		return err
 	}
 	k, err := loadKEK(w.current.path, false)
@@ -201,7 +200,7 @@ func (w *Wrapper) Check(ctx context.Context) error {
 }
 
 func (w *Wrapper) unwrap(ctx context.Context, op string, wrapped kms.Wrapped, ec kms.EncryptionContext) ([]byte, error) {
-	if err := ctxErr(ctx, op, w.current.path); err != nil {
+	if err := kmswrap.ContextError(ctx, op, w.current.path); err != nil {
 		return nil, err
 	}
 	invalid := func(reason, mend string) error {
@@ -236,26 +235,9 @@ func (k *kek) wrap(plaintext []byte, ec kms.EncryptionContext) kms.Wrapped {
 	return kms.Wrapped{KeyID: k.name(), Blob: blob}
 }
 
-// aad encodes what is authenticated with a data key. Names are sorted, and every
-// string carries its length, so no two contexts have the same encoding.
+// aad returns what is authenticated with a data key.
 func aad(header []byte, ec kms.EncryptionContext) []byte {
-	b := append([]byte(domain), header...)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(ec)))
-	for _, name := range slices.Sorted(maps.Keys(ec)) {
-		for _, s := range []string{name, ec[name]} {
-			b = binary.BigEndian.AppendUint64(b, uint64(len(s)))
-			b = append(b, s...)
-		}
-	}
-	return b
-}
-
-func ctxErr(ctx context.Context, op, path string) error {
-	err := ctx.Err()
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fail(op, path, kms.ErrTimeout, err, "the caller's deadline passed", "")
-	}
-	return err
+	return kmswrap.AppendContext(append([]byte(domain), header...), ec)
 }
 
 func fail(op, path string, class, cause error, reason, mend string) error {

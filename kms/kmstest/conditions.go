@@ -1,0 +1,132 @@
+package kmstest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/colseal/colseal/kms"
+)
+
+// A Condition is what a test server of a key service can be put into for [Conditions].
+type Condition string
+
+// The conditions of a key service, and what an implementation makes of each.
+const (
+	Healthy            Condition = "healthy"
+	AccessDenied       Condition = "access denied"         // ErrDenied: the caller may not use the key
+	KeyDisabled        Condition = "key disabled"          // ErrDenied
+	KeyDestroyed       Condition = "key destroyed"         // ErrDenied
+	KeyMissing         Condition = "key missing"           // ErrDenied: there is no such key
+	CredentialsExpired Condition = "credentials expired"   // ErrUnavailable: new credentials mend it
+	Throttling         Condition = "throttling"            // ErrThrottled
+	ServerError        Condition = "server error"          // ErrUnavailable
+	Hanging            Condition = "hanging"               // ErrTimeout: no answer
+	Unreachable        Condition = "unreachable"           // ErrUnavailable: connections are cut
+	AnswerOfOtherKey   Condition = "answer of another key" // not nil: the answer names another key
+	AnswerTooShort     Condition = "short answer"          // not nil: the plaintext is too short
+	AnswerHuge         Condition = "huge answer"           // not nil: the answer does not end
+	AnswerMalformed    Condition = "malformed answer"      // ErrUnavailable: it is not the service's
+	AnswerCorrupt      Condition = "corrupt answer"        // not nil: its checksum is wrong
+	KeyRotated         Condition = "key rotated"           // nil: a new version wraps, old ones unwrap
+)
+
+var conditions = []struct {
+	in   Condition
+	want error // the class of all calls; nil is any error
+}{
+	{AccessDenied, kms.ErrDenied}, {KeyDisabled, kms.ErrDenied}, {KeyDestroyed, kms.ErrDenied}, {KeyMissing, kms.ErrDenied},
+	{CredentialsExpired, kms.ErrUnavailable}, {Throttling, kms.ErrThrottled}, {ServerError, kms.ErrUnavailable},
+	{Hanging, kms.ErrTimeout}, {Unreachable, kms.ErrUnavailable},
+	{AnswerOfOtherKey, nil}, {AnswerTooShort, nil}, {AnswerHuge, nil}, {AnswerMalformed, kms.ErrUnavailable}, {AnswerCorrupt, nil},
+}
+
+// Conditions checks what an implementation makes of each condition of its service. set puts the service into one; it
+// returns false where the service has no such condition, which is then left out. w must answer within a second when
+// its service does not.
+func Conditions(t *testing.T, w kms.Wrapper, set func(Condition) bool) {
+	t.Helper()
+	reset := func() {
+		if !set(Healthy) {
+			t.Fatal("the service cannot be made healthy")
+		}
+	}
+	reset()
+	k := conformNew(t, w, conformEC)
+	for _, c := range conditions {
+		t.Run(string(c.in), func(t *testing.T) {
+			defer reset()
+			if !set(c.in) {
+				t.Skip("this service has no such condition")
+			}
+			began := time.Now()
+			got, unwrap := w.Unwrap(t.Context(), k.Wrapped, conformEC)
+			if got != nil {
+				t.Errorf("Unwrap returned %d bytes", len(got))
+			}
+			requireClass(t, "Unwrap", unwrap, c.want, k.Plaintext)
+			_, rewrap := w.Rewrap(t.Context(), k.Wrapped, conformEC)
+			requireClass(t, "Rewrap", rewrap, c.want, k.Plaintext)
+			if c.in != AnswerTooShort { // no plaintext is in that answer
+				made, generate := w.GenerateDataKey(t.Context(), conformEC)
+				if made.Plaintext != nil {
+					t.Error("GenerateDataKey returned a plaintext")
+				}
+				requireClass(t, "GenerateDataKey", generate, c.want, k.Plaintext)
+			}
+			if d := time.Since(began); d > 10*time.Second {
+				t.Errorf("three calls took %v", d)
+			}
+			reset()
+			if _, err := w.Unwrap(t.Context(), k.Wrapped, conformEC); err != nil {
+				t.Errorf("Unwrap of a service that is healthy again: %v", err)
+			}
+		})
+	}
+	t.Run("caller's deadline", func(t *testing.T) {
+		defer reset()
+		if !set(Hanging) {
+			t.Skip("this service cannot hang")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		_, err := w.Unwrap(ctx, k.Wrapped, conformEC)
+		requireClass(t, "Unwrap", err, kms.ErrTimeout, k.Plaintext)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Unwrap: %v, want context.DeadlineExceeded", err)
+		}
+	})
+	t.Run(string(KeyRotated), func(t *testing.T) {
+		if !set(KeyRotated) {
+			t.Skip("this service does not rotate")
+		}
+		fresh := conformNew(t, w, conformEC)
+		for name, wrapped := range map[string]kms.Wrapped{"old": k.Wrapped, "new": fresh.Wrapped} {
+			if _, err := w.Unwrap(t.Context(), wrapped, conformEC); err != nil {
+				t.Errorf("Unwrap under the %s version: %v", name, err)
+			}
+		}
+		re, err := w.Rewrap(t.Context(), k.Wrapped, conformEC)
+		if err != nil {
+			t.Fatalf("Rewrap: %v", err)
+		}
+		if re.KeyID != fresh.Wrapped.KeyID {
+			t.Errorf("Rewrap gave key id %q, want that of new keys, %q", re.KeyID, fresh.Wrapped.KeyID)
+		}
+	})
+}
+
+func requireClass(t *testing.T, op string, err, want error, plaintext []byte) {
+	t.Helper()
+	RequireNoKey(t, err, plaintext)
+	classes := 0
+	for _, class := range []error{kms.ErrDenied, kms.ErrUnavailable, kms.ErrInvalidWrapped} {
+		if errors.Is(err, class) {
+			classes++
+		}
+	}
+	if classes != 1 || want != nil && !errors.Is(err, want) {
+		t.Errorf("%s: %v, want one class, %v", op, err, want)
+	}
+}
