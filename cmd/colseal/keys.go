@@ -28,8 +28,13 @@ import (
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
+	_ "github.com/colseal/colseal/kms/agekms"
 	_ "github.com/colseal/colseal/kms/awskms"
+	_ "github.com/colseal/colseal/kms/azurekv"
+	_ "github.com/colseal/colseal/kms/gcpkms"
 	_ "github.com/colseal/colseal/kms/localkms"
+	_ "github.com/colseal/colseal/kms/pkcs11"
+	_ "github.com/colseal/colseal/kms/transit"
 )
 
 // kmsEnv is read where --kms is not given.

@@ -28,8 +28,8 @@ import (
 
 	"filippo.io/age"
 
-	"github.com/colseal/colseal/internal/kmswrap"
 	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/kms/envelope"
 )
 
 // maxFile is the longest age file that is opened: some hundred recipients.
@@ -39,7 +39,7 @@ func init() { kms.Register("agekms", openURL) }
 
 // New returns a Wrapper that wraps for all recipients and unwraps with any of the identities. Recipients are lines as
 // in a recipients file of age, such as "age1…". It needs at least one; without identities it cannot unwrap.
-func New(recipients []string, identities ...age.Identity) (*kmswrap.Wrapper, error) {
+func New(recipients []string, identities ...age.Identity) (*envelope.Wrapper, error) {
 	parsed, err := age.ParseRecipients(strings.NewReader(strings.Join(recipients, "\n")))
 	if err != nil {
 		// The parser's error may repeat what was given, such as an identity.
@@ -54,7 +54,7 @@ func New(recipients []string, identities ...age.Identity) (*kmswrap.Wrapper, err
 	slices.Sort(names)
 	sum := sha256.Sum256([]byte(strings.Join(slices.Compact(names), "\n")))
 	s := &service{recipients: parsed, identities: slices.Clone(identities), keyID: prefix + hex.EncodeToString(sum[:16])}
-	return kmswrap.New(s, kmswrap.Config{Domain: "colseal agekms v1", Timeout: time.Minute, Envelope: true, MaxBlob: maxFile}), nil
+	return envelope.New(s, envelope.Config{Domain: "colseal agekms v1", Timeout: time.Minute, Double: true, MaxBlob: maxFile}), nil
 }
 
 // openURL opens agekms:///PATH/recipients.txt, where identities=PATH may name files of identities.
@@ -104,18 +104,18 @@ type service struct {
 	keyID      string
 }
 
-// KeyID implements [kmswrap.Service].
+// KeyID implements [envelope.Service].
 func (s *service) KeyID() string { return s.keyID }
 
-// Matches implements [kmswrap.Service]. Without an identity nothing can be unwrapped.
+// Matches implements [envelope.Service]. Without an identity nothing can be unwrapped.
 func (s *service) Matches(w kms.Wrapped) bool {
 	return len(s.identities) > 0 && strings.HasPrefix(w.KeyID, prefix)
 }
 
-// Check implements [kmswrap.Service].
+// Check implements [envelope.Service].
 func (s *service) Check(context.Context) error { return nil }
 
-// Encrypt implements [kmswrap.Service].
+// Encrypt implements [envelope.Service].
 func (s *service) Encrypt(_ context.Context, plaintext, _ []byte) (kms.Wrapped, error) {
 	var b bytes.Buffer
 	w, err := age.Encrypt(&b, s.recipients...)
@@ -126,12 +126,12 @@ func (s *service) Encrypt(_ context.Context, plaintext, _ []byte) (kms.Wrapped, 
 		err = w.Close()
 	}
 	if err != nil {
-		return kms.Wrapped{}, &kms.Error{Class: kms.ErrDenied, Reason: kmswrap.OneLine(err.Error()), Mend: "check the recipients"}
+		return kms.Wrapped{}, &kms.Error{Class: kms.ErrDenied, Reason: envelope.OneLine(err.Error()), Mend: "check the recipients"}
 	}
 	return kms.Wrapped{KeyID: s.keyID, Blob: b.Bytes()}, nil
 }
 
-// Decrypt implements [kmswrap.Service].
+// Decrypt implements [envelope.Service].
 func (s *service) Decrypt(_ context.Context, w kms.Wrapped, _ []byte) ([]byte, error) {
 	r, err := age.Decrypt(bytes.NewReader(w.Blob), s.identities...)
 	if err != nil {

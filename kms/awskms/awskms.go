@@ -42,8 +42,8 @@ import (
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
-	"github.com/colseal/colseal/internal/kmswrap"
 	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/kms/envelope"
 )
 
 // DefaultTimeout bounds each call, the SDK's retries included, unless
@@ -206,16 +206,17 @@ func (w *Wrapper) wrapped(op operation, keyID *string, blob []byte) (kms.Wrapped
 
 // distrusted refuses an answer under a key that is not trusted: an alias was moved there.
 func (op operation) distrusted(keyID string) error {
-	return op.fail(kms.ErrDenied, nil, "KMS used the key "+kmswrap.OneLine(keyID)+", which is not among the trusted keys",
+	return op.fail(kms.ErrDenied, nil, "KMS used the key "+envelope.OneLine(keyID)+", which is not among the trusted keys",
 		"if it is yours, add it to awskms.WithTrustedKeys; if not, find out who moved the alias")
 }
 
 // Matches implements [kms.Matcher]: a key of another Region cannot be asked for in the
 // client's, unless it is a multi-Region key; and the ids of other key services are no
-// ARNs. An id without a colon may be that of a server that speaks KMS's protocol.
+// ARNs. An id without a colon or slash may be that of a server that speaks KMS's
+// protocol.
 func (w *Wrapper) Matches(wrapped kms.Wrapped) bool {
 	if _, ok := parseKeyARN(wrapped.KeyID); !ok {
-		return !strings.Contains(wrapped.KeyID, ":")
+		return !strings.ContainsAny(wrapped.KeyID, ":/")
 	}
 	return w.otherRegion(wrapped.KeyID) == ""
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"github.com/colseal/colseal/internal/kmswrap"
 	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/kms/envelope"
 )
 
 // operation is one call as its errors describe it.
@@ -104,11 +104,11 @@ func (w *Wrapper) classify(ctx context.Context, op operation, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return op.fail(kms.ErrTimeout, nil, "", "check the network path to the endpoint, or allow more time")
 	case errors.As(err, &netErr) && netErr.Timeout():
-		return op.fail(kms.ErrTimeout, netErr, kmswrap.OneLine(netErr.Error()), "check the network path to the endpoint")
+		return op.fail(kms.ErrTimeout, netErr, envelope.OneLine(netErr.Error()), "check the network path to the endpoint")
 	}
 	var send *smithyhttp.RequestSendError
 	if errors.As(err, &send) {
-		return op.fail(kms.ErrUnavailable, send.Err, kmswrap.OneLine(send.Err.Error()), "check the endpoint, the Region and the network path to it")
+		return op.fail(kms.ErrUnavailable, send.Err, envelope.OneLine(send.Err.Error()), "check the endpoint, the Region and the network path to it")
 	}
 	var parse *smithy.DeserializationError
 	var answer *smithyhttp.ResponseError
@@ -123,7 +123,7 @@ func (w *Wrapper) classify(ctx context.Context, op operation, err error) error {
 		return op.notKMS("the answer cannot be read")
 	}
 	// Nothing was sent: no credentials, no Region, no endpoint.
-	return op.fail(kms.ErrUnavailable, err, kmswrap.OneLine(err.Error()), "check the AWS credentials, Region and endpoint of this process")
+	return op.fail(kms.ErrUnavailable, err, envelope.OneLine(err.Error()), "check the AWS credentials, Region and endpoint of this process")
 }
 
 func (w *Wrapper) classifyAPI(op operation, err error, apiErr smithy.APIError) error {
@@ -145,13 +145,13 @@ func (w *Wrapper) classifyAPI(op operation, err error, apiErr smithy.APIError) e
 	}
 	reason := code
 	if message != "" {
-		reason = kmswrap.OneLine(code + ": " + message)
+		reason = envelope.OneLine(code + ": " + message)
 	}
 	if code == "UnknownError" {
 		reason = fmt.Sprintf("HTTP status %d with an answer that is not KMS's", status)
 	}
 	if request != "" {
-		reason += " (request id " + kmswrap.OneLine(request) + ")"
+		reason += " (request id " + envelope.OneLine(request) + ")"
 	}
 	return op.fail(class, apiErr, reason, w.mend(op, class, code))
 }
@@ -226,7 +226,7 @@ func (op operation) checkMetadata(m *types.KeyMetadata) error {
 }
 
 func (op operation) fail(class, cause error, reason, mend string) error {
-	return &kms.Error{Op: op.name, KeyID: kmswrap.OneLine(op.keyID), Class: class, Reason: reason, Mend: mend, Cause: cause}
+	return &kms.Error{Op: op.name, KeyID: envelope.OneLine(op.keyID), Class: class, Reason: reason, Mend: mend, Cause: cause}
 }
 
 const notKMSMend = "check that the endpoint is KMS"

@@ -21,8 +21,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys"
 
-	"github.com/colseal/colseal/internal/kmswrap"
 	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/kms/envelope"
 )
 
 // DefaultTimeout bounds each request.
@@ -48,7 +48,7 @@ type Config struct {
 func init() { kms.Register("azurekv", openURL) }
 
 // New returns a Wrapper. It makes no request.
-func New(cfg Config) (*kmswrap.Wrapper, error) {
+func New(cfg Config) (*envelope.Wrapper, error) {
 	u, err := url.Parse(cfg.VaultURL)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
 		return nil, errors.New("azurekv: Config.VaultURL is no URL such as https://app.vault.azure.net")
@@ -81,7 +81,7 @@ func New(cfg Config) (*kmswrap.Wrapper, error) {
 		return nil, fmt.Errorf("azurekv: %w", err)
 	}
 	s := &service{client: client, key: cfg.Key, algorithm: cfg.Algorithm, keyID: base + "/keys/" + cfg.Key}
-	return kmswrap.New(s, kmswrap.Config{Domain: "colseal azurekv v1", Timeout: cfg.Timeout, Envelope: true, MaxBlob: 1024}), nil
+	return envelope.New(s, envelope.Config{Domain: "colseal azurekv v1", Timeout: cfg.Timeout, Double: true, MaxBlob: 1024}), nil
 }
 
 // openURL opens azurekv://VAULT-HOST/KEY with the default credential of the Azure SDK.
@@ -124,10 +124,10 @@ type service struct {
 	keyID     string // without the version
 }
 
-// KeyID implements [kmswrap.Service].
+// KeyID implements [envelope.Service].
 func (s *service) KeyID() string { return s.keyID }
 
-// Matches implements [kmswrap.Service].
+// Matches implements [envelope.Service].
 func (s *service) Matches(w kms.Wrapped) bool { return s.version(w.KeyID) != "" }
 
 // version returns the version in the id of a version of this key, and "" for any other id.
@@ -139,7 +139,7 @@ func (s *service) version(id string) string {
 	return version
 }
 
-// Encrypt implements [kmswrap.Service].
+// Encrypt implements [envelope.Service].
 func (s *service) Encrypt(ctx context.Context, plaintext, _ []byte) (kms.Wrapped, error) {
 	r, err := s.client.WrapKey(ctx, s.key, "", azkeys.KeyOperationParameters{Algorithm: &s.algorithm, Value: plaintext}, nil)
 	if err != nil {
@@ -151,7 +151,7 @@ func (s *service) Encrypt(ctx context.Context, plaintext, _ []byte) (kms.Wrapped
 	return kms.Wrapped{KeyID: string(*r.KID), Blob: r.Result}, nil
 }
 
-// Decrypt implements [kmswrap.Service].
+// Decrypt implements [envelope.Service].
 func (s *service) Decrypt(ctx context.Context, w kms.Wrapped, _ []byte) ([]byte, error) {
 	r, err := s.client.UnwrapKey(ctx, s.key, s.version(w.KeyID), azkeys.KeyOperationParameters{Algorithm: &s.algorithm, Value: w.Blob}, nil)
 	if err != nil {
@@ -164,7 +164,7 @@ func (s *service) Decrypt(ctx context.Context, w kms.Wrapped, _ []byte) ([]byte,
 	return r.Result, nil
 }
 
-// Check implements [kmswrap.Service].
+// Check implements [envelope.Service].
 func (s *service) Check(ctx context.Context) error {
 	r, err := s.client.GetKey(ctx, s.key, "", nil)
 	if err != nil {
@@ -185,10 +185,10 @@ func refused(err, bad error) error {
 	case errors.As(err, &credential):
 		return &kms.Error{Class: kms.ErrUnavailable, Reason: "the program's credential was not accepted", Mend: "check the identity of this program and the identity service"}
 	case !errors.As(err, &answer):
-		return &kms.Error{Class: kms.ErrUnavailable, Reason: kmswrap.TransportReason(err), Mend: "check the URL of the vault and the network path to it"}
+		return &kms.Error{Class: kms.ErrUnavailable, Reason: envelope.TransportReason(err), Mend: "check the URL of the vault and the network path to it"}
 	}
 	inner := innerCode(answer.RawResponse)
-	e := &kms.Error{Class: kms.ErrUnavailable, Reason: kmswrap.OneLine(fmt.Sprintf("HTTP status %d %s %s", answer.StatusCode, answer.ErrorCode, inner))}
+	e := &kms.Error{Class: kms.ErrUnavailable, Reason: envelope.OneLine(fmt.Sprintf("HTTP status %d %s %s", answer.StatusCode, answer.ErrorCode, inner))}
 	switch {
 	case answer.StatusCode == http.StatusUnauthorized:
 		e.Mend = "check the identity of this program"

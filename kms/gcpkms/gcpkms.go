@@ -25,8 +25,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"github.com/colseal/colseal/internal/kmswrap"
 	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/kms/envelope"
 )
 
 // DefaultTimeout bounds each request.
@@ -46,7 +46,7 @@ func init() { kms.Register("gcpkms", openURL) }
 var keyName = regexp.MustCompile(`^projects/[^/\s]+/locations/[^/\s]+/keyRings/[\w-]+/cryptoKeys/[\w-]+$`)
 
 // New returns a Wrapper on a client, which stays the caller's to close. It makes no request.
-func New(client *gcp.KeyManagementClient, cfg Config) (*kmswrap.Wrapper, error) {
+func New(client *gcp.KeyManagementClient, cfg Config) (*envelope.Wrapper, error) {
 	if client == nil {
 		return nil, errors.New("gcpkms: the client is nil")
 	}
@@ -56,7 +56,7 @@ func New(client *gcp.KeyManagementClient, cfg Config) (*kmswrap.Wrapper, error) 
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = DefaultTimeout
 	}
-	return kmswrap.New(&service{client, cfg.Key}, kmswrap.Config{Domain: "colseal gcpkms v1", Timeout: cfg.Timeout, MaxBlob: 4096}), nil
+	return envelope.New(&service{client, cfg.Key}, envelope.Config{Domain: "colseal gcpkms v1", Timeout: cfg.Timeout, MaxBlob: 4096}), nil
 }
 
 // openURL opens gcpkms:///projects/P/locations/L/keyRings/R/cryptoKeys/K with the application default credentials. The
@@ -100,10 +100,10 @@ type service struct {
 	key    string
 }
 
-// KeyID implements [kmswrap.Service].
+// KeyID implements [envelope.Service].
 func (s *service) KeyID() string { return s.key }
 
-// Matches implements [kmswrap.Service]. The version that wrapped is named in the ciphertext.
+// Matches implements [envelope.Service]. The version that wrapped is named in the ciphertext.
 func (s *service) Matches(w kms.Wrapped) bool { return w.KeyID == s.key }
 
 // once leaves it to the caller to try again.
@@ -113,7 +113,7 @@ func checksum(b []byte) *wrapperspb.Int64Value {
 	return wrapperspb.Int64(int64(crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))))
 }
 
-// Encrypt implements [kmswrap.Service].
+// Encrypt implements [envelope.Service].
 func (s *service) Encrypt(ctx context.Context, plaintext, aad []byte) (kms.Wrapped, error) {
 	r, err := s.client.Encrypt(ctx, &kmspb.EncryptRequest{Name: s.key, Plaintext: plaintext, PlaintextCrc32C: checksum(plaintext),
 		AdditionalAuthenticatedData: aad, AdditionalAuthenticatedDataCrc32C: checksum(aad)}, once)
@@ -131,7 +131,7 @@ func (s *service) Encrypt(ctx context.Context, plaintext, aad []byte) (kms.Wrapp
 	return kms.Wrapped{KeyID: s.key, Blob: r.Ciphertext}, nil
 }
 
-// Decrypt implements [kmswrap.Service].
+// Decrypt implements [envelope.Service].
 func (s *service) Decrypt(ctx context.Context, w kms.Wrapped, aad []byte) ([]byte, error) {
 	r, err := s.client.Decrypt(ctx, &kmspb.DecryptRequest{Name: s.key, Ciphertext: w.Blob, CiphertextCrc32C: checksum(w.Blob),
 		AdditionalAuthenticatedData: aad, AdditionalAuthenticatedDataCrc32C: checksum(aad)}, once)
@@ -149,7 +149,7 @@ func corrupt() error {
 	return &kms.Error{Class: kms.ErrUnavailable, Reason: "a checksum is wrong or missing, so the request or the answer was damaged on its way"}
 }
 
-// Check implements [kmswrap.Service].
+// Check implements [envelope.Service].
 func (s *service) Check(ctx context.Context) error {
 	key, err := s.client.GetCryptoKey(ctx, &kmspb.GetCryptoKeyRequest{Name: s.key}, once)
 	if err != nil {
@@ -175,9 +175,9 @@ var violations = map[string]error{
 func refused(err, bad error) error {
 	st, ok := status.FromError(err)
 	if !ok {
-		return &kms.Error{Class: kms.ErrUnavailable, Reason: kmswrap.TransportReason(err), Mend: "check the credentials of this program and the network path to the service"}
+		return &kms.Error{Class: kms.ErrUnavailable, Reason: envelope.TransportReason(err), Mend: "check the credentials of this program and the network path to the service"}
 	}
-	e := &kms.Error{Class: kms.ErrUnavailable, Reason: kmswrap.OneLine(st.Code().String())}
+	e := &kms.Error{Class: kms.ErrUnavailable, Reason: envelope.OneLine(st.Code().String())}
 	switch st.Code() {
 	case codes.PermissionDenied:
 		e.Class, e.Mend = kms.ErrDenied, "give the program the role roles/cloudkms.cryptoKeyEncrypterDecrypter on the key"
@@ -202,7 +202,7 @@ func refused(err, bad error) error {
 				if class := violations[v.Type]; class != nil {
 					e.Class = class
 				}
-				e.Reason += kmswrap.OneLine(" " + v.Type)
+				e.Reason += envelope.OneLine(" " + v.Type)
 			}
 		}
 	}

@@ -5,14 +5,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/colseal/colseal/internal/kmswrap"
 	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/kms/envelope"
 	"github.com/colseal/colseal/kms/gcpkms"
 	"github.com/colseal/colseal/kms/gcpkms/gcptest"
 	"github.com/colseal/colseal/kms/kmstest"
 )
 
-func start(t *testing.T) (*gcptest.Server, *kmswrap.Wrapper) {
+func start(t *testing.T) (*gcptest.Server, *envelope.Wrapper) {
 	t.Helper()
 	srv, err := gcptest.New()
 	if err != nil {

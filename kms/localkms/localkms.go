@@ -37,8 +37,8 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/colseal/colseal/internal/kmswrap"
 	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/kms/envelope"
 )
 
 const (
@@ -143,7 +143,7 @@ func (k *kek) name() string { return "localkms:" + hex.EncodeToString(k.id[:]) }
 
 // GenerateDataKey implements [kms.Wrapper].
 func (w *Wrapper) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext) (kms.DataKey, error) {
-	if err := kmswrap.ContextError(ctx, "generate data key", w.current.path); err != nil {
+	if err := envelope.ContextError(ctx, "generate data key", w.current.path); err != nil {
 		return kms.DataKey{}, err
 	}
 	plaintext := make([]byte, kms.DataKeySize)
@@ -154,7 +154,7 @@ func (w *Wrapper) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext)
 // Wrap implements [kms.Importer].
 func (w *Wrapper) Wrap(ctx context.Context, plaintext []byte, ec kms.EncryptionContext) (kms.Wrapped, error) {
 	const op = "wrap data key"
-	if err := kmswrap.ContextError(ctx, op, w.current.path); err != nil {
+	if err := envelope.ContextError(ctx, op, w.current.path); err != nil {
 		return kms.Wrapped{}, err
 	}
 	if len(plaintext) != kms.DataKeySize {
@@ -186,7 +186,7 @@ func (w *Wrapper) Rewrap(ctx context.Context, wrapped kms.Wrapped, ec kms.Encryp
 // Check reports whether the KEK file still is what Open read: there, with tight
 // permissions, and with the same KEK.
 func (w *Wrapper) Check(ctx context.Context) error {
-	if err := kmswrap.ContextError(ctx, "check key", w.current.path); err != nil {
+	if err := envelope.ContextError(ctx, "check key", w.current.path); err != nil {
 		return err
 	}
 	k, err := loadKEK(w.current.path, false)
@@ -200,7 +200,7 @@ func (w *Wrapper) Check(ctx context.Context) error {
 }
 
 func (w *Wrapper) unwrap(ctx context.Context, op string, wrapped kms.Wrapped, ec kms.EncryptionContext) ([]byte, error) {
-	if err := kmswrap.ContextError(ctx, op, w.current.path); err != nil {
+	if err := envelope.ContextError(ctx, op, w.current.path); err != nil {
 		return nil, err
 	}
 	invalid := func(reason, mend string) error {
@@ -237,7 +237,7 @@ func (k *kek) wrap(plaintext []byte, ec kms.EncryptionContext) kms.Wrapped {
 
 // aad returns what is authenticated with a data key.
 func aad(header []byte, ec kms.EncryptionContext) []byte {
-	return kmswrap.AppendContext(append([]byte(domain), header...), ec)
+	return envelope.AppendContext(append([]byte(domain), header...), ec)
 }
 
 func fail(op, path string, class, cause error, reason, mend string) error {

@@ -17,8 +17,8 @@ import (
 
 	"github.com/miekg/pkcs11"
 
-	"github.com/colseal/colseal/internal/kmswrap"
 	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/kms/envelope"
 )
 
 const (
@@ -54,7 +54,7 @@ func init() { kms.Register("pkcs11", openURL) }
 
 // A Wrapper is a [kms.Wrapper] on a token.
 type Wrapper struct {
-	*kmswrap.Wrapper
+	*envelope.Wrapper
 	service *service
 }
 
@@ -86,7 +86,7 @@ func Open(cfg Config) (*Wrapper, error) {
 		s.close()
 		return nil, fmt.Errorf("pkcs11: token %q: %w", cfg.Token, err)
 	}
-	return &Wrapper{kmswrap.New(s, kmswrap.Config{Domain: "colseal pkcs11 v1", Timeout: cfg.Timeout, MaxBlob: nonceSize + kms.DataKeySize + tagBits/8}), s}, nil
+	return &Wrapper{envelope.New(s, envelope.Config{Domain: "colseal pkcs11 v1", Timeout: cfg.Timeout, MaxBlob: nonceSize + kms.DataKeySize + tagBits/8}), s}, nil
 }
 
 // openURL opens a PKCS #11 URI (RFC 7512), pkcs11:token=T;object=K;id=%01?module-path=/PATH&pin-source=/PATH. Without
@@ -319,10 +319,10 @@ func (s *service) name() string {
 	return "pkcs11:token=" + url.PathEscape(s.cfg.Token) + ";object=" + url.PathEscape(s.cfg.Key)
 }
 
-// KeyID implements [kmswrap.Service].
+// KeyID implements [envelope.Service].
 func (s *service) KeyID() string { return s.name() + ";id=" + hex.EncodeToString(s.cfg.ID) }
 
-// Matches implements [kmswrap.Service].
+// Matches implements [envelope.Service].
 func (s *service) Matches(w kms.Wrapped) bool { return s.id(w.KeyID) != nil }
 
 // id returns the CKA_ID in a key id; nil if that is of another key.
@@ -335,7 +335,7 @@ func (s *service) id(keyID string) []byte {
 	return id
 }
 
-// Check implements [kmswrap.Service].
+// Check implements [envelope.Service].
 func (s *service) Check(ctx context.Context) error {
 	_, err := s.use(ctx, s.cfg.ID, func(session pkcs11.SessionHandle, key pkcs11.ObjectHandle) ([]byte, error) {
 		got, err := s.module.GetAttributeValue(session, key, []*pkcs11.Attribute{
@@ -350,7 +350,7 @@ func (s *service) Check(ctx context.Context) error {
 	return err
 }
 
-// Encrypt implements [kmswrap.Service].
+// Encrypt implements [envelope.Service].
 func (s *service) Encrypt(ctx context.Context, plaintext, aad []byte) (kms.Wrapped, error) {
 	plaintext = bytes.Clone(plaintext) // the module may go on after the caller has given up
 	nonce := make([]byte, nonceSize)
@@ -370,7 +370,7 @@ func (s *service) Encrypt(ctx context.Context, plaintext, aad []byte) (kms.Wrapp
 	return kms.Wrapped{KeyID: s.KeyID(), Blob: append(nonce, sealed...)}, nil
 }
 
-// Decrypt implements [kmswrap.Service].
+// Decrypt implements [envelope.Service].
 func (s *service) Decrypt(ctx context.Context, w kms.Wrapped, aad []byte) ([]byte, error) {
 	if len(w.Blob) != nonceSize+kms.DataKeySize+tagBits/8 {
 		return nil, &kms.Error{Class: kms.ErrInvalidWrapped, Reason: fmt.Sprintf("it has %d bytes", len(w.Blob))}

@@ -24,8 +24,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/colseal/colseal/internal/kmswrap"
 	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/kms/envelope"
 )
 
 const (
@@ -57,7 +57,7 @@ type Config struct {
 func init() { kms.Register("transit", openURL) }
 
 // New returns a Wrapper. It makes no request.
-func New(cfg Config) (*kmswrap.Wrapper, error) {
+func New(cfg Config) (*envelope.Wrapper, error) {
 	u, err := url.Parse(cfg.Address)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" {
 		return nil, errors.New("transit: Config.Address is no URL such as https://vault.example:8200")
@@ -85,7 +85,7 @@ func New(cfg Config) (*kmswrap.Wrapper, error) {
 	// The header with the token would go along to any other host.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	s := &service{cfg: cfg, base: strings.TrimRight(cfg.Address, "/") + "/v1/", client: client}
-	return kmswrap.New(s, kmswrap.Config{Domain: "colseal transit v1", Timeout: cfg.Timeout, Envelope: true, MaxBlob: maxCiphertext}), nil
+	return envelope.New(s, envelope.Config{Domain: "colseal transit v1", Timeout: cfg.Timeout, Double: true, MaxBlob: maxCiphertext}), nil
 }
 
 func loopback(host string) bool {
@@ -158,17 +158,17 @@ type service struct {
 	client *http.Client
 }
 
-// KeyID implements [kmswrap.Service].
+// KeyID implements [envelope.Service].
 func (s *service) KeyID() string { return "transit:" + s.cfg.Mount + "/" + s.cfg.Key }
 
-// Matches implements [kmswrap.Service].
+// Matches implements [envelope.Service].
 func (s *service) Matches(w kms.Wrapped) bool {
 	version, ok := strings.CutPrefix(w.KeyID, s.KeyID()+":v")
 	_, err := strconv.ParseUint(version, 10, 32)
 	return ok && err == nil
 }
 
-// Encrypt implements [kmswrap.Service].
+// Encrypt implements [envelope.Service].
 func (s *service) Encrypt(ctx context.Context, plaintext, _ []byte) (kms.Wrapped, error) {
 	var answer struct{ Ciphertext string }
 	if err := s.do(ctx, http.MethodPost, s.cfg.Mount+"/encrypt/"+s.cfg.Key,
@@ -191,7 +191,7 @@ func cutCiphertext(text string) (version string, body []byte, ok bool) {
 	return version, body, ok && ok2 && err == nil && err2 == nil && strings.HasPrefix(version, "v")
 }
 
-// Decrypt implements [kmswrap.Service].
+// Decrypt implements [envelope.Service].
 func (s *service) Decrypt(ctx context.Context, w kms.Wrapped, _ []byte) ([]byte, error) {
 	version := strings.TrimPrefix(w.KeyID, s.KeyID()+":")
 	var answer struct{ Plaintext []byte }
@@ -200,7 +200,7 @@ func (s *service) Decrypt(ctx context.Context, w kms.Wrapped, _ []byte) ([]byte,
 	return answer.Plaintext, err
 }
 
-// Check implements [kmswrap.Service].
+// Check implements [envelope.Service].
 func (s *service) Check(ctx context.Context) error {
 	var key struct {
 		Derived            bool
@@ -267,7 +267,7 @@ func (s *service) send(ctx context.Context, method, path string, in any) (status
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return 0, nil, &kms.Error{Class: kms.ErrUnavailable, Reason: kmswrap.TransportReason(err), Mend: "check the address of the server and the network path to it"}
+		return 0, nil, &kms.Error{Class: kms.ErrUnavailable, Reason: envelope.TransportReason(err), Mend: "check the address of the server and the network path to it"}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
@@ -283,7 +283,7 @@ func (s *service) send(ctx context.Context, method, path string, in any) (status
 func (s *service) refused(ctx context.Context, method string, status int, body []byte) error {
 	var answer struct{ Errors []string }
 	_ = json.Unmarshal(body, &answer)
-	reason := kmswrap.OneLine(fmt.Sprintf("HTTP status %d: %s", status, strings.Join(answer.Errors, "; ")))
+	reason := envelope.OneLine(fmt.Sprintf("HTTP status %d: %s", status, strings.Join(answer.Errors, "; ")))
 	says := func(words string) bool { return strings.Contains(reason, words) }
 	switch {
 	case status == http.StatusForbidden && s.tokenIsBad(ctx):

@@ -1,7 +1,6 @@
 package transit_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -12,18 +11,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/colseal/colseal/internal/kmswrap"
 	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/kms/envelope"
 	"github.com/colseal/colseal/kms/kmstest"
 	"github.com/colseal/colseal/kms/transit"
 	"github.com/colseal/colseal/kms/transit/transittest"
 )
 
-func token(context.Context) (string, error) { return transittest.Token, nil }
-
-func newWrapper(t *testing.T, address string) *kmswrap.Wrapper {
+func newWrapper(t *testing.T, address string) *envelope.Wrapper {
 	t.Helper()
-	w, err := transit.New(transit.Config{Address: address, Key: "app", Token: token, Timeout: 500 * time.Millisecond})
+	w, err := transit.New(transit.Config{Address: address, Key: "app", Token: transittest.GiveToken, Timeout: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,10 +78,10 @@ func TestOpen(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	for name, cfg := range map[string]transit.Config{
-		"no address":    {Key: "app", Token: token},
-		"no encryption": {Address: "http://vault.example:8200", Key: "app", Token: token},
-		"no key":        {Address: "https://vault.example", Token: token},
-		"a path as key": {Address: "https://vault.example", Key: "../app", Token: token},
+		"no address":    {Key: "app", Token: transittest.GiveToken},
+		"no encryption": {Address: "http://vault.example:8200", Key: "app", Token: transittest.GiveToken},
+		"no key":        {Address: "https://vault.example", Token: transittest.GiveToken},
+		"a path as key": {Address: "https://vault.example", Key: "../app", Token: transittest.GiveToken},
 		"no token":      {Address: "https://vault.example", Key: "app"},
 	} {
 		if w, err := transit.New(cfg); err == nil {

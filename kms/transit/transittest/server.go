@@ -2,6 +2,7 @@
 package transittest
 
 import (
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -19,6 +20,9 @@ import (
 
 // Token is what the server accepts.
 const Token = "hvs.test"
+
+// GiveToken returns Token, as Config.Token does.
+func GiveToken(context.Context) (string, error) { return Token, nil }
 
 // A Server has one key, transit/app. It is safe for concurrent use.
 type Server struct {

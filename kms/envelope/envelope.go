@@ -1,14 +1,16 @@
-// Package kmswrap makes a [kms.Wrapper] of a key service that encrypts and decrypts short byte strings.
+// Package envelope makes a [kms.Wrapper] of a key service that encrypts and decrypts short byte strings.
 //
 // Data keys are made in this process and encrypted by the service, bound to their encryption context. A service with
-// associated data binds it by that. For one without, [Config.Envelope] puts a second envelope around the data key:
+// associated data binds it by that. For one without, [Config.Double] puts a second envelope around the data key:
 //
 //	[version 1][length of W, 2 bytes big-endian][W][nonce 12][ciphertext 32][tag 16]
 //
 // W is a random 32-byte key as the service encrypted it. The data key is encrypted with AES-256-GCM under that key.
-// The associated data, of the envelope or of the service, is the domain string, for an envelope everything before the
-// nonce, and the encryption context as [AppendContext] encodes it.
-package kmswrap
+// The associated data is the domain string, everything before the nonce, the encryption context as [AppendContext]
+// encodes it, and the id of the key encryption key. Associated data of a service is the domain string and the context.
+//
+// Errors hold text of a service only by way of [OneLine], and of a failed request only by way of [TransportReason].
+package envelope
 
 import (
 	"context"
@@ -29,8 +31,8 @@ import (
 	"github.com/colseal/colseal/kms"
 )
 
-// A Service encrypts with one key encryption key and decrypts with it or with those that it knew earlier. Its methods
-// are safe for concurrent use. They return errors of type [*kms.Error] with the class, the reason and the hint set;
+// A Service encrypts with one key encryption key, and decrypts with that and with its earlier versions. Its methods
+// are safe for concurrent use and do not try again what failed: callers do. They return errors of type [*kms.Error] with the class, the reason and the hint set;
 // Wrapper fills in the rest, and deals with contexts that have ended.
 type Service interface {
 	// KeyID names the key encryption key for people.
@@ -47,13 +49,13 @@ type Service interface {
 
 // Config says how a Wrapper works.
 type Config struct {
-	Domain   string        // separates this service's associated data from that of others
-	Timeout  time.Duration // bounds each call of the service
-	Envelope bool          // put a second envelope around the data key
-	MaxBlob  int           // longer blobs are refused without asking the service
+	Domain  string        // separates this service's associated data from that of others
+	Timeout time.Duration // bounds each call of the service
+	Double  bool          // put a second envelope around the data key
+	MaxBlob int           // longer blobs are refused without asking the service
 }
 
-// Wrapper is a [kms.Wrapper] on a Service.
+// Wrapper is a [kms.Wrapper] on a Service. It is safe for concurrent use.
 type Wrapper struct {
 	service Service
 	cfg     Config
@@ -123,7 +125,7 @@ func (w *Wrapper) wrap(ctx context.Context, op string, plaintext []byte, ec kms.
 	if len(plaintext) != kms.DataKeySize {
 		return kms.Wrapped{}, w.fail(op, kms.ErrDenied, fmt.Sprintf("%d bytes are no data key", len(plaintext)))
 	}
-	if !w.cfg.Envelope {
+	if !w.cfg.Double {
 		return w.encrypt(ctx, op, plaintext, AppendContext([]byte(w.cfg.Domain), ec))
 	}
 	k := make([]byte, 32)
@@ -154,7 +156,7 @@ func (w *Wrapper) unwrap(ctx context.Context, op string, wrapped kms.Wrapped, ec
 	if wrapped.KeyID == "" || len(wrapped.Blob) == 0 || !w.service.Matches(wrapped) {
 		return nil, w.fail(op, kms.ErrInvalidWrapped, fmt.Sprintf("key id %q is not of this key service", wrapped.KeyID))
 	}
-	if !w.cfg.Envelope {
+	if !w.cfg.Double {
 		return w.decrypt(ctx, op, wrapped, AppendContext([]byte(w.cfg.Domain), ec))
 	}
 	b := wrapped.Blob
