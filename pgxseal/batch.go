@@ -2,7 +2,6 @@ package pgxseal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 
@@ -34,7 +33,7 @@ func (c *conn) sendBatch(ctx context.Context, b *pgx.Batch, send func(context.Co
 		return pgx.FailedBatchResults(b, err)
 	}
 	s := &batch{c: c, ctx: ctx, calls: make([]call, len(b.QueuedQueries))}
-	unsettled := false
+	unsettled, sealed, several := false, false, false
 	for i, q := range b.QueuedQueries {
 		cl, err := c.queuedCall(ctx, q)
 		if err == nil && unsettled && cl.plan.DependsOnNames() {
@@ -49,6 +48,11 @@ func (c *conn) sendBatch(ctx context.Context, b *pgx.Batch, send func(context.Co
 		}
 		s.calls[i] = cl
 		unsettled = unsettled || c.session.Unsettles(cl.plan)
+		sealed, several = sealed || cl.plan.Sealed, several || cl.plan.Statements != 1
+	}
+	// Which result is of which query would not be known.
+	if sealed && several && c.mode == pgx.QueryExecModeSimpleProtocol {
+		return pgx.FailedBatchResults(b, c.db().Refused(ctx, severalStatements(string(queued))))
 	}
 	for i, q := range b.QueuedQueries {
 		q.SQL, q.Arguments = s.calls[i].text, s.calls[i].args
@@ -140,14 +144,11 @@ func (r *batchResults) Query() (pgx.Rows, error) {
 	if err != nil {
 		return rows, err
 	}
-	if i >= len(r.calls) {
-		rows.Close()
-		return errRows{errUnknownResult}, errUnknownResult
+	if i >= len(r.calls) { // of a text of several statements, in a batch that touches nothing sealed
+		return rows, nil
 	}
 	return r.c.openRows(r.ctx, rows, &r.calls[i]), nil
 }
-
-var errUnknownResult = errors.New("colseal: a result that is of no query of the batch: queue one statement per query")
 
 // QueryRow implements pgx.BatchResults.
 func (r *batchResults) QueryRow() pgx.Row {

@@ -404,12 +404,12 @@ type row struct{ rows pgx.Rows }
 
 // Scan implements pgx.Row.
 func (r row) Scan(dest ...any) error {
+	defer r.rows.Close() // a destination's method may panic
 	if err := r.rows.Err(); err != nil {
 		return err
 	}
 	for _, d := range dest {
 		if _, ok := d.(*pgtype.DriverBytes); ok {
-			r.rows.Close()
 			return errors.New("cannot scan into *pgtype.DriverBytes from QueryRow")
 		}
 	}

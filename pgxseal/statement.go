@@ -331,7 +331,7 @@ func cellArgument(v *front.Sealing, use *sqlplan.Use) any {
 func severalStatements(what string) error {
 	return &driver.QueryError{
 		Class:  sqlplan.ClassSeveral,
-		Reason: "several statements in one text that touches a sealed table can only be executed, not " + what,
+		Reason: "several statements in one text, where a sealed table is touched, can only be executed, not " + what,
 		Hint:   "send them one by one",
 	}
 }

@@ -17,17 +17,17 @@ import (
 // settled are the effects that leave names as they are.
 const settled = EndsTransaction | CallsUnknown | Prepares | Executes
 
-// effectsOf returns the effects of a text that names no registered table.
-func (p *Planner) effectsOf(sql string) Effects {
+// forward returns the plan of a text that names no registered table.
+func (p *Planner) forward(sql string) *Plan {
 	file, err := p.parse(sql)
 	if err != nil {
-		return ChangesCatalog | ChangesSession
+		return &Plan{Effects: ChangesCatalog | ChangesSession}
 	}
 	var e Effects
 	for i := range file.Statements {
 		e |= p.effects(file.Statements[i].Stmt)
 	}
-	return e &^ Prepares
+	return &Plan{Effects: e &^ Prepares, Statements: len(file.Statements)}
 }
 
 // effects returns the effects of one statement.

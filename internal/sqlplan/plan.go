@@ -27,8 +27,8 @@ type Plan struct {
 	// then is sent in its place, and every other field but Effects and Statements is zero.
 	Sealed bool
 
-	// Statements is the number of statements in the text. More than one can only
-	// be executed, not queried or prepared, when Sealed.
+	// Statements is the number of statements in the text; 0 if it cannot be parsed. More
+	// than one can only be executed, not queried or prepared, when Sealed.
 	Statements int
 
 	// Chunks is the text to send, cut at the literals that have to be sealed:

@@ -158,7 +158,7 @@ func (p *Planner) Stats() Stats {
 // analyse makes a plan without looking at the cache.
 func (p *Planner) analyse(ctx context.Context, sql string, env *Env) (plan *Plan, usedCatalog bool, err error) {
 	if !p.mentions(sql) {
-		return &Plan{Effects: p.effectsOf(sql)}, false, nil
+		return p.forward(sql), false, nil
 	}
 	if env == nil {
 		env = &Env{}
