@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/kms"
@@ -38,6 +39,33 @@ func TestConformance(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The conditions of AWS KMS that kmstest has. A disabled key and what answers hold are in the tests of errors.
+func TestConditions(t *testing.T) {
+	s := kmstest.Start(t)
+	key := s.CreateKey()
+	w := awskms.New(s.Client(t), key, awskms.WithTimeout(500*time.Millisecond))
+	faults := map[kmstest.Condition]kmstest.Fault{
+		kmstest.AccessDenied:       {Code: "AccessDeniedException"},
+		kmstest.KeyDisabled:        {Code: "DisabledException"},
+		kmstest.KeyDestroyed:       {Code: "KMSInvalidStateException", Message: key + " is pending deletion."},
+		kmstest.KeyMissing:         {Code: "NotFoundException"},
+		kmstest.CredentialsExpired: {Code: "ExpiredTokenException"},
+		kmstest.Throttling:         {Code: "ThrottlingException"},
+		kmstest.ServerError:        {Code: "KMSInternalException"},
+		kmstest.Hanging:            {Outage: kmstest.Unanswered},
+		kmstest.Unreachable:        {Outage: kmstest.Refused},
+		kmstest.AnswerMalformed:    {Outage: kmstest.Failing},
+		kmstest.Healthy:            {},
+	}
+	lift := func() {}
+	kmstest.Conditions(t, w, func(c kmstest.Condition) bool {
+		lift()
+		f, ok := faults[c]
+		lift = s.Inject(f)
+		return ok
+	})
 }
 
 func generate(t *testing.T, w kms.Wrapper) kms.DataKey {
