@@ -15,9 +15,11 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/backstop"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/schema"
 )
 
 // KeySource is the part of *keycache.Cache that a front uses.
@@ -169,7 +171,7 @@ func (k *lazyKeys) openStore(ctx context.Context, pool *sql.DB) (*keyring.Store,
 	}
 	err := store.Check(ctx)
 	if errors.Is(err, keyring.ErrNoKeyTable) && cfg.AutoCreateKeyTable {
-		if err = store.Create(ctx); err == nil {
+		if err = store.CreateFresh(ctx, cellColumns(cfg.Schema, cfg.Dialect)); err == nil {
 			k.db.log.Emit(ctx, audit.KeyringCreated, slog.String(audit.Table, cfg.KeyTable))
 		}
 	}
@@ -177,6 +179,21 @@ func (k *lazyKeys) openStore(ctx context.Context, pool *sql.DB) (*keyring.Store,
 		return nil, err
 	}
 	return store.Resolve(ctx)
+}
+
+// cellColumns are the columns of a schema's tables, and how cells are told in them.
+func cellColumns(s *schema.Schema, d dialect.Dialect) []keyring.CellColumn {
+	var cols []keyring.CellColumn
+	for _, t := range s.Tables() {
+		if t.ViewOf != "" {
+			continue // a view stores nothing
+		}
+		for _, c := range t.Columns() {
+			cols = append(cols, keyring.CellColumn{Schema: t.Schema, Table: t.Name, Column: c.Name,
+				Bytes: backstop.Condition(d, c, false), Text: backstop.Condition(d, c, true)})
+		}
+	}
+	return cols
 }
 
 // lends reports whether the program's connections can be lent to the keyring: they are to its database.

@@ -1,0 +1,255 @@
+package keyconns
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/pgxseal"
+)
+
+// oneConnection makes a role with the documented grants that may have one connection, and returns its address.
+func oneConnection(t *testing.T, pg *pgtest.DB) string {
+	t.Helper()
+	role := "one_" + pg.Name[len(pg.Name)-10:]
+	exec(t, pg.Admin, "CREATE ROLE "+role+" LOGIN PASSWORD 'x' CONNECTION LIMIT 1")
+	t.Cleanup(func() {
+		_, _ = pg.Admin.Exec("DROP OWNED BY " + role)
+		_, _ = pg.Admin.Exec("DROP ROLE " + role)
+	})
+	grants := keyring.OpenStore(nil, keyring.Postgres, "").Grants(role, role, role)
+	first, _, _ := strings.Cut(grants, ";") // the program's
+	exec(t, pg.Admin, first)
+	exec(t, pg.Admin, "GRANT SELECT, INSERT, UPDATE ON users TO "+role)
+	u, err := url.Parse(pg.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword(role, "x")
+	return u.String()
+}
+
+// A role that may have one connection seals, searches and opens, in transactions too: keys are made, read and reserved over the
+// connection that waits for them.
+func TestOneConnection(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := prepare(t, pg)
+		dsn := oneConnection(t, pg)
+		for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+			t.Run(strings.ReplaceAll(mode.String(), " ", "_"), func(t *testing.T) {
+				for range 2 { // the second program finds the keys
+					db := open(t, direct(t, dsn, mode), w)
+					db.SetMaxOpenConns(1)
+					for _, scope := range []string{"", "tenant:" + mode.String()} {
+						ctx := keyring.WithScope(t.Context(), scope)
+						began := time.Now()
+						roundTrip(t, ctx, db)
+						tx, err := db.BeginTx(ctx, nil)
+						if err != nil {
+							t.Fatal(err)
+						}
+						roundTrip(t, ctx, tx)
+						if err := tx.Commit(); err != nil {
+							t.Fatal(err)
+						}
+						if d := time.Since(began); d > 5*time.Second {
+							t.Errorf("took %v", d)
+						}
+					}
+					if err := db.Close(); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		t.Run("pgx", func(t *testing.T) {
+			conn, err := pgxseal.Connect(t.Context(), dsn, driver.Config{Schema: users, KMS: w})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close(t.Context())
+			ctx := keyring.WithScope(t.Context(), "tenant:pgx")
+			tx, err := conn.Begin(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tx.Exec(ctx, "INSERT INTO users (email, ssn) VALUES ($1, $2)", "pgx@x", "secret"); err != nil {
+				t.Fatal(err)
+			}
+			var ssn string
+			if err := tx.QueryRow(ctx, "SELECT ssn FROM users WHERE email = $1", "pgx@x").Scan(&ssn); err != nil || ssn != "secret" {
+				t.Errorf("%q, %v", ssn, err)
+			}
+			if err := tx.Commit(ctx); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n := count(t, pg.Admin, "SELECT count(*) FROM colseal_keys"); n != 2*5 {
+			t.Errorf("%d keys of 5 scopes, of which each has two", n)
+		}
+	})
+}
+
+type queries interface {
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}
+
+func roundTrip(t *testing.T, ctx context.Context, db queries) {
+	t.Helper()
+	email := fmt.Sprintf("%d@x", time.Now().UnixNano())
+	if _, err := db.ExecContext(ctx, "INSERT INTO users (email, ssn) VALUES ($1, $2)", email, "secret"); err != nil {
+		t.Fatal(err)
+	}
+	var ssn string
+	if err := db.QueryRowContext(ctx, "SELECT ssn FROM users WHERE email = $1", email).Scan(&ssn); err != nil || ssn != "secret" {
+		t.Fatalf("%q, %v", ssn, err)
+	}
+}
+
+// What a transaction lends its connection for leaves no trace in it, and shows only what is committed.
+func TestLentInTransaction(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := prepare(t, pg)
+		dsn := oneConnection(t, pg)
+		seed := open(t, direct(t, pg.DSN(), pgx.QueryExecModeExec), w)
+		for _, scope := range []string{"a", "b", "c", "d"} {
+			roundTrip(t, keyring.WithScope(t.Context(), scope), seed)
+		}
+		exec(t, pg.Admin, `CREATE SCHEMA evil;
+			CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS 'SELECT NULL::timestamptz';
+			CREATE FUNCTION evil.octet_length(bytea) RETURNS int LANGUAGE sql AS 'SELECT 0';
+			GRANT USAGE ON SCHEMA evil TO PUBLIC; CREATE TABLE evil.colseal_keys (LIKE public.colseal_keys); GRANT ALL ON evil.colseal_keys TO PUBLIC`)
+
+		program := func(t *testing.T) *sql.DB {
+			db := open(t, direct(t, dsn, pgx.QueryExecModeExec), w)
+			db.SetMaxOpenConns(1)
+			for db.PingContext(t.Context()) != nil { // the one before is not gone yet
+				if t.Context().Err() != nil {
+					t.Fatal("there is no connection to be had")
+				}
+			}
+			return db
+		}
+		// search looks for something in a scope whose keys are not in memory.
+		search := func(tx *sql.Tx, scope string) error {
+			ctx, cancel := context.WithTimeout(keyring.WithScope(t.Context(), scope), limit)
+			defer cancel()
+			var n int
+			return tx.QueryRowContext(ctx, "SELECT count(*) FROM public.users WHERE email = $1", "nobody@x").Scan(&n)
+		}
+		settings := func(t *testing.T, tx *sql.Tx) string {
+			t.Helper()
+			var s string
+			if err := tx.QueryRowContext(t.Context(), "SELECT current_setting('search_path') || ',' || current_setting('statement_timeout') || ',' || current_setting('lock_timeout') || ',' || current_user").Scan(&s); err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		begin := func(t *testing.T, opts *sql.TxOptions, first string) *sql.Tx {
+			t.Helper()
+			tx, err := program(t).BeginTx(t.Context(), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = tx.Rollback() })
+			exec(t, tx, first)
+			return tx
+		}
+		t.Run("leaves no trace", func(t *testing.T) {
+			tx := begin(t, nil, "SET LOCAL search_path = evil, pg_catalog, public")
+			exec(t, tx, "SET LOCAL statement_timeout = '7s'")
+			exec(t, tx, "SAVEPOINT mine")
+			before := settings(t, tx)
+			for _, scope := range []string{"a", "b"} {
+				if err := search(tx, scope); err != nil {
+					t.Error(err)
+				}
+			}
+			if after := settings(t, tx); after != before {
+				t.Errorf("settings were %s and are %s", before, after)
+			}
+			exec(t, tx, "ROLLBACK TO SAVEPOINT mine")
+			var locks int
+			if err := tx.QueryRowContext(t.Context(), "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'public.colseal_keys'::regclass").Scan(&locks); err != nil || locks > 0 {
+				t.Errorf("%d locks on the keyring, %v", locks, err)
+			}
+			if err := tx.Commit(); err != nil {
+				t.Error(err)
+			}
+		})
+		// These do not get the keys, say so soon, and the transaction goes on.
+		for name, c := range map[string]struct {
+			opts         *sql.TxOptions
+			first, scope string
+		}{
+			"repeatable read":   {&sql.TxOptions{Isolation: sql.LevelRepeatableRead}, "SELECT 1", "c"},
+			"keyring changed":   {nil, "SELECT touch()", "c"},
+			"keys must be made": {nil, "SELECT 1", "new"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				exec(t, pg.Admin, `CREATE OR REPLACE FUNCTION touch() RETURNS void LANGUAGE sql SECURITY DEFINER AS
+					'UPDATE public.colseal_keys SET changed_why = changed_why WHERE scope = ''c'''`)
+				tx := begin(t, c.opts, c.first)
+				began := time.Now()
+				ctx := keyring.WithScope(t.Context(), c.scope)
+				_, err := tx.ExecContext(ctx, "INSERT INTO public.users (email) VALUES ($1)", "x@x")
+				if !errors.Is(err, driver.ErrKeyUnavailable) {
+					t.Errorf("got %v", err)
+				}
+				if d := time.Since(began); d > 6*time.Second {
+					t.Errorf("it took %v to say so", d)
+				}
+				exec(t, tx, "SELECT 1")
+				exec(t, tx, "INSERT INTO public.users (email) VALUES ($1)", "y@x")
+				if err := tx.Commit(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		t.Run("aborted", func(t *testing.T) {
+			tx := begin(t, nil, "SELECT 1")
+			_, _ = tx.ExecContext(t.Context(), "SELECT 1/0")
+			ctx, cancel := context.WithTimeout(keyring.WithScope(t.Context(), "d"), limit)
+			defer cancel()
+			_, err := tx.ExecContext(ctx, "INSERT INTO public.users (email) VALUES ($1)", "x@x")
+			var pgErr *pgconn.PgError
+			if !errors.Is(err, driver.ErrKeyUnavailable) && !(errors.As(err, &pgErr) && pgErr.Code == "25P02") {
+				t.Errorf("got %v", err)
+			}
+		})
+		t.Run("keyring locked", func(t *testing.T) {
+			tx := begin(t, nil, "SELECT 1")
+			lock, err := pg.Admin.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			exec(t, lock, "LOCK TABLE colseal_keys")
+			err = search(tx, "d")
+			if !errors.Is(err, driver.ErrKeyUnavailable) {
+				t.Errorf("got %v", err)
+			}
+			if err := lock.Rollback(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2100 * time.Millisecond) // failures are remembered
+			if err := search(tx, "d"); err != nil {
+				t.Error(err)
+			}
+			if err := tx.Commit(); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+}

@@ -1,0 +1,102 @@
+package front
+
+import (
+	"context"
+	"database/sql/driver"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/keytest"
+	"github.com/colseal/colseal/schema"
+)
+
+// The keyring holds no connection to a server while it is idle, and keeps its only one to SQLite, whose database may be in memory.
+func TestIdleConnections(t *testing.T) {
+	for d, want := range map[dialect.Dialect]int64{dialect.Postgres: 0, dialect.SQLite: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			cn := &counting{}
+			db := New(Config{Schema: schema.Must(schema.Columns("users", schema.Column{Name: "email"})), Dialect: d, KMS: keytest.NewKMS(),
+				Connector: cn, KeyTable: "colseal_keys"})
+			defer func() { _ = db.Close() }()
+			store, err := db.Keyring(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if _, err := store.Keys(t.Context(), []uint32{1}); err != nil {
+					t.Fatal(err)
+				}
+				if n := cn.open.Load(); n != 1 {
+					t.Errorf("dialect %v: %d connections in use, want 1", d, n)
+				}
+				time.Sleep(3 * keyringIdleTime)
+				synctest.Wait()
+				if n := cn.open.Load(); n != want {
+					t.Errorf("dialect %v: %d connections when idle, want %d", d, n, want)
+				}
+			}
+			if d == dialect.SQLite && cn.opened.Load() != 1 {
+				t.Errorf("%d connections were opened", cn.opened.Load())
+			}
+		})
+	}
+}
+
+// counting opens connections to nothing, and counts them.
+type counting struct{ open, opened atomic.Int64 }
+
+func (c *counting) Driver() driver.Driver { return nil }
+
+func (c *counting) Connect(context.Context) (driver.Conn, error) {
+	c.open.Add(1)
+	c.opened.Add(1)
+	return &countedConn{c}, nil
+}
+
+type countedConn struct{ of *counting }
+
+func (c *countedConn) Close() error {
+	c.of.open.Add(-1)
+	return nil
+}
+
+func (c *countedConn) Begin() (driver.Tx, error) { return nil, io.EOF }
+func (c *countedConn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) {
+	return nil, io.EOF
+}
+func (c *countedConn) Prepare(string) (driver.Stmt, error) { return nil, io.EOF }
+func (c *countedConn) PrepareContext(context.Context, string) (driver.Stmt, error) {
+	return nil, io.EOF
+}
+func (c *countedConn) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+	return driver.RowsAffected(0), nil
+}
+
+func (c *countedConn) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
+	if strings.Contains(query, "relkind") {
+		return &listed{columns: 3, rows: [][]driver.Value{{"public", "r", "p"}}}, nil
+	}
+	return &listed{}, nil
+}
+
+type listed struct {
+	columns int
+	rows    [][]driver.Value
+}
+
+func (l *listed) Columns() []string { return make([]string, l.columns) }
+func (l *listed) Close() error      { return nil }
+
+func (l *listed) Next(dest []driver.Value) error {
+	if len(l.rows) == 0 {
+		return io.EOF
+	}
+	copy(dest, l.rows[0])
+	l.rows = l.rows[1:]
+	return nil
+}
