@@ -81,12 +81,46 @@ const readBack = `
 	UNION ALL SELECT 'contacts', id, NULL, NULL, email, NULL, NULL, NULL FROM contacts
 	UNION ALL SELECT 'other.users', id, NULL, NULL, concat(email, note), NULL, NULL, NULL FROM other.users`
 
+// front is what a program uses.
+type front string
+
+const (
+	databaseSQL front = "driver"  // database/sql, and package driver
+	nativePgx   front = "pgxseal" // pgx itself, and package pgxseal
+)
+
+var fronts = []front{databaseSQL, nativePgx}
+
 // side is one of the two databases of a comparison, over one connection.
 type side struct {
-	db       *sql.DB
+	front    front
+	db       *sql.DB // of databaseSQL
+	readBack *sql.Stmt
+	native   native // of nativePgx
 	tap      *tap
 	text     *strings.Replacer // what the tests write to what this side is sent
-	readBack *sql.Stmt
+}
+
+// connect opens a side's connection. c is nil for the twin's.
+func (s *side) connect(t *testing.T, dsn, database string, c *driver.Config, settings map[string]string) {
+	t.Helper()
+	if s.front == nativePgx {
+		s.native, s.tap = openNative(t, dsn, database, c, settings)
+		return
+	}
+	s.db, s.tap = open(t, dsn, database, c, settings)
+}
+
+// exec executes statements of the test's own.
+func (s *side) exec(t *testing.T, q string) {
+	t.Helper()
+	if s.front == nativePgx {
+		if _, err := s.native.Exec(t.Context(), q); err != nil {
+			t.Fatalf("%s: %v", q, err)
+		}
+		return
+	}
+	exec(t, s.db, q)
 }
 
 // pair is a database with sealed tables and its plaintext twin.
@@ -97,14 +131,14 @@ type pair struct {
 
 // newPair makes both. The twin is another connection, to which temporary tables hide the sealed ones: they are in no
 // file and in no write-ahead log. Nor is the connection logged. So the wiretap can look into everything the server has.
-func newPair(t *testing.T, db *pgtest.DB, storage string) *pair {
+func newPair(t *testing.T, db *pgtest.DB, f front, storage string) *pair {
 	t.Helper()
 	exec(t, db.Admin, fmt.Sprintf(ddl, storage, storage)+plainDDL)
-	return newPairOf(t, db, db.Name, newCanaries())
+	return newPairOf(t, db, f, db.Name, newCanaries())
 }
 
 // newShard is newPair in one of several databases, of which the first is the test's.
-func newShard(t *testing.T, db *pgtest.DB, shard int, storage string, c *canaries) *pair {
+func newShard(t *testing.T, db *pgtest.DB, f front, shard int, storage string, c *canaries) *pair {
 	t.Helper()
 	name := db.Name
 	if shard > 0 {
@@ -113,7 +147,7 @@ func newShard(t *testing.T, db *pgtest.DB, shard int, storage string, c *canarie
 	}
 	admin, _ := open(t, db.DSN(), name, nil, nil)
 	exec(t, admin, fmt.Sprintf(ddl, storage, storage)+plainDDL)
-	return newPairOf(t, db, name, c)
+	return newPairOf(t, db, f, name, c)
 }
 
 func createDatabase(t *testing.T, db *pgtest.DB, name string) {
@@ -129,38 +163,41 @@ var (
 )
 
 // newPairOf makes a pair of a database that has the tables.
-func newPairOf(t *testing.T, db *pgtest.DB, name string, c *canaries) *pair {
+func newPairOf(t *testing.T, db *pgtest.DB, f front, name string, c *canaries) *pair {
 	t.Helper()
 	w, err := localkms.Open(filepath.Join(t.TempDir(), "kek"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pair{canaries: c, sealed: newSealed(t, db, name, c, w), twin: newTwin(t, db, name, c)}
+	p := &pair{canaries: c, sealed: newSealed(t, db, f, name, c, w), twin: newTwin(t, db, f, name, c)}
 	p.fill(t)
 	return p
 }
 
 // newSealed opens the sealed side.
-func newSealed(t *testing.T, db *pgtest.DB, name string, c *canaries, w kms.Wrapper) side {
+func newSealed(t *testing.T, db *pgtest.DB, f front, name string, c *canaries, w kms.Wrapper) side {
 	t.Helper()
-	s := side{text: c.text}
-	s.db, s.tap = open(t, db.DSN(), name, &driver.Config{Schema: sealedTables, KMS: w, AutoCreateKeyTable: true}, logged)
+	s := side{front: f, text: c.text}
+	s.connect(t, db.DSN(), name, &driver.Config{Schema: sealedTables, KMS: w, AutoCreateKeyTable: true}, logged)
 	s.prepare(t)
 	return s
 }
 
 // newTwin makes the twin of the tables of a database.
-func newTwin(t *testing.T, db *pgtest.DB, name string, c *canaries) side {
+func newTwin(t *testing.T, db *pgtest.DB, f front, name string, c *canaries) side {
 	t.Helper()
-	s := side{text: strings.NewReplacer(mark, c.mark, digits, fmt.Sprint(c.phone)[:len(digits)], "public.", "pg_temp.")}
-	s.db, s.tap = open(t, db.DSN(), name, nil, unlogged)
-	exec(t, s.db, strings.ReplaceAll(fmt.Sprintf(ddl, "text", "bigint"), "CREATE TABLE", "CREATE TEMPORARY TABLE"))
+	s := side{front: f, text: strings.NewReplacer(mark, c.mark, digits, fmt.Sprint(c.phone)[:len(digits)], "public.", "pg_temp.")}
+	s.connect(t, db.DSN(), name, nil, unlogged)
+	s.exec(t, strings.ReplaceAll(fmt.Sprintf(ddl, "text", "bigint"), "CREATE TABLE", "CREATE TEMPORARY TABLE"))
 	s.prepare(t)
 	return s
 }
 
 func (s *side) prepare(t *testing.T) {
 	t.Helper()
+	if s.front == nativePgx {
+		return // by pgx, at the first use
+	}
 	var err error
 	if s.readBack, err = s.db.Prepare(readBack); err != nil {
 		t.Fatal(err)
@@ -171,8 +208,8 @@ func (s *side) prepare(t *testing.T) {
 func (p *pair) fill(t *testing.T) {
 	t.Helper()
 	for _, q := range rows {
-		exec(t, p.sealed.db, p.text.Replace(q))
-		exec(t, p.twin.db, p.text.Replace(q))
+		p.sealed.exec(t, p.text.Replace(q))
+		p.twin.exec(t, p.text.Replace(q))
 	}
 	if p.leaks(p.sealed.tap.take()) {
 		t.Fatal("the rows of the set-up leak")
@@ -183,6 +220,23 @@ func (p *pair) fill(t *testing.T) {
 }
 
 func open(t *testing.T, dsn, database string, c *driver.Config, settings map[string]string) (*sql.DB, *tap) {
+	t.Helper()
+	cfg, heard := connConfig(t, dsn, database, settings)
+	connector := stdlib.GetConnector(*cfg)
+	if c != nil {
+		var err error
+		if connector, err = driver.NewConnector(connector, *c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(1) // temporary tables are of one connection
+	t.Cleanup(func() { _ = db.Close() })
+	return db, heard
+}
+
+// connConfig is the configuration of a connection, and what hears all that it sends.
+func connConfig(t *testing.T, dsn, database string, settings map[string]string) (*pgx.ConnConfig, *tap) {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
@@ -201,16 +255,7 @@ func open(t *testing.T, dsn, database string, c *driver.Config, settings map[str
 		}
 		return tappedConn{nc, heard}, nil
 	}
-	connector := stdlib.GetConnector(*cfg)
-	if c != nil {
-		if connector, err = driver.NewConnector(connector, *c); err != nil {
-			t.Fatal(err)
-		}
-	}
-	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(1) // temporary tables are of one connection
-	t.Cleanup(func() { _ = db.Close() })
-	return db, heard
+	return cfg, heard
 }
 
 func exec(t *testing.T, db *sql.DB, q string) {
@@ -241,6 +286,9 @@ const (
 // run runs a statement. args have the run's canaries.
 func (s side) run(query string, args []any, by how) (o outcome) {
 	query = s.text.Replace(query)
+	if s.front == nativePgx {
+		return s.runNative(query, args, by)
+	}
 	if by == readOnly {
 		s.tap.take()
 		o.rows, o.err = read(s.db, query, args...)

@@ -68,10 +68,10 @@ func TestRandom(t *testing.T) {
 		t.Run("statements", func(t *testing.T) {
 			var all sync.WaitGroup // more at once than t.Parallel allows: most of the time is spent waiting
 			for shard := range shards {
-				storage := []string{"bytea", "text"}[shard%2]
+				storage, f := []string{"bytea", "text"}[shard%2], fronts[shard/2%2]
 				all.Go(func() {
-					t.Run(fmt.Sprint(shard, " ", storage), func(t *testing.T) {
-						newShard(t, db, shard, storage, c).random(t, seed, statements(db.Version, shard), s)
+					t.Run(fmt.Sprint(shard, " ", f, " ", storage), func(t *testing.T) {
+						newShard(t, db, f, shard, storage, c).random(t, seed, statements(db.Version, shard), s)
 					})
 				})
 			}

@@ -40,19 +40,18 @@ const (
 
 func TestShapes(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
-		for storage, typ := range storages {
-			t.Run(storage, func(t *testing.T) {
-				if storage == "text" {
-					exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA IF EXISTS other CASCADE")
-				}
-				p := newPair(t, db, typ)
-				for _, s := range allShapes() {
-					if db.Version >= s.since {
-						t.Run(s.name, func(t *testing.T) { p.check(t, s) })
+		for _, f := range fronts {
+			for storage, typ := range storages {
+				t.Run(string(f)+"/"+storage, func(t *testing.T) {
+					p := newPair(t, db, f, typ)
+					for _, s := range allShapes() {
+						if db.Version >= s.since {
+							t.Run(s.name, func(t *testing.T) { p.check(t, s) })
+						}
 					}
-				}
-			})
-			exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA other CASCADE")
+				})
+				exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA other CASCADE")
+			}
 		}
 	})
 }
@@ -96,12 +95,15 @@ func allShapes() []shape {
 // What the server has in its log, its tables and its files is a witness that is independent of the tap.
 func TestWiretap(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
-		p := newPair(t, db, "bytea")
-		for _, s := range allShapes() {
-			if !s.open && db.Version >= s.since {
-				p.sealed.run(s.sql, p.in(s.args), s.how())
+		for _, f := range fronts {
+			p := newPair(t, db, f, "bytea")
+			for _, s := range allShapes() {
+				if !s.open && db.Version >= s.since {
+					p.sealed.run(s.sql, p.in(s.args), s.how())
+				}
 			}
+			wiretap.Check(t, db.Admin, p.wanted()...)
+			exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA other CASCADE")
 		}
-		wiretap.Check(t, db.Admin, p.wanted()...)
 	}, pgtest.Logged())
 }

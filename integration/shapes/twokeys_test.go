@@ -25,7 +25,7 @@ type twoKeys struct {
 	kms kms.Wrapper
 }
 
-func newTwoKeys(t *testing.T, db *pgtest.DB, storage string) *twoKeys {
+func newTwoKeys(t *testing.T, db *pgtest.DB, f front, storage string) *twoKeys {
 	t.Helper()
 	w, err := localkms.Open(filepath.Join(t.TempDir(), "kek"))
 	if err != nil {
@@ -33,13 +33,13 @@ func newTwoKeys(t *testing.T, db *pgtest.DB, storage string) *twoKeys {
 	}
 	exec(t, db.Admin, fmt.Sprintf(ddl, storage, storage)+plainDDL)
 	p := &twoKeys{pair: pair{canaries: newCanaries()}, db: db, kms: w}
-	p.twin = newTwin(t, db, db.Name, p.canaries)
-	p.connect(t)
+	p.twin = newTwin(t, db, f, db.Name, p.canaries)
+	p.connect(t, databaseSQL)
 	p.fill(t)
 	first := p.sealed.db
 	p.rotate(t)
 	p.sealsFrom(t, db.Admin, "now() - interval '1 hour'")
-	p.connect(t)
+	p.connect(t, databaseSQL)
 	for _, q := range []string{"users SET email", "archive SET email", "leads SET email", "leads SET phone"} {
 		p.reseal(t, first, q)
 	}
@@ -47,13 +47,14 @@ func newTwoKeys(t *testing.T, db *pgtest.DB, storage string) *twoKeys {
 	if err := db.Admin.QueryRow("SELECT count(*) FROM colseal_keys WHERE purpose = 'search' AND retired_at IS NULL").Scan(&ids); err != nil || ids != 2 {
 		t.Fatal("live search keys: ", ids, err)
 	}
+	p.connect(t, f)
 	return p
 }
 
 // connect makes the sealed side a new process, which reads the keyring as it is now.
-func (p *twoKeys) connect(t *testing.T) {
+func (p *twoKeys) connect(t *testing.T, f front) {
 	t.Helper()
-	p.sealed = newSealed(t, p.db, p.db.Name, p.canaries, p.kms)
+	p.sealed = newSealed(t, p.db, f, p.db.Name, p.canaries, p.kms)
 }
 
 // rotate makes a second search key live.
@@ -120,19 +121,26 @@ func TestTwoSearchKeys(t *testing.T) {
 		if db.Version >= 17 {
 			storage = "text"
 		}
-		p := newTwoKeys(t, db, storage)
-		for _, s := range allShapes() {
-			if db.Version >= s.since {
-				t.Run(s.name, func(t *testing.T) { p.checkMeanwhile(t, s) })
-			}
-		}
-		// The second key is searched for before it seals.
-		p.sealsFrom(t, db.Admin, "now() + interval '1 hour'")
-		p.connect(t)
-		for _, s := range slices.Concat(predicates, rolesOfParameters) {
-			t.Run("next: "+s.name, func(t *testing.T) { p.checkMeanwhile(t, s) })
+		for _, f := range fronts {
+			t.Run(string(f), func(t *testing.T) { shapesOfTwoKeys(t, db, f, storage) })
+			exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA other CASCADE")
 		}
 	})
+}
+
+func shapesOfTwoKeys(t *testing.T, db *pgtest.DB, f front, storage string) {
+	p := newTwoKeys(t, db, f, storage)
+	for _, s := range allShapes() {
+		if db.Version >= s.since {
+			t.Run(s.name, func(t *testing.T) { p.checkMeanwhile(t, s) })
+		}
+	}
+	// The second key is searched for before it seals.
+	p.sealsFrom(t, db.Admin, "now() + interval '1 hour'")
+	p.connect(t, f)
+	for _, s := range slices.Concat(predicates, rolesOfParameters) {
+		t.Run("next: "+s.name, func(t *testing.T) { p.checkMeanwhile(t, s) })
+	}
 }
 
 func (p *twoKeys) checkMeanwhile(t *testing.T, s shape) {
@@ -165,7 +173,7 @@ func TestTwoSearchKeysRandom(t *testing.T) {
 		t.Fatal(err)
 	}
 	db := pgtest.New(t)
-	p := newTwoKeys(t, db, "bytea")
+	p := newTwoKeys(t, db, databaseSQL, "bytea")
 	// A unique column does not see that two cells hold the same.
 	exec(t, p.twin.db, "ALTER TABLE pg_temp.users DROP CONSTRAINT users_email_key")
 	exec(t, p.sealed.db, "ALTER TABLE users DROP CONSTRAINT users_email_key")
@@ -182,7 +190,7 @@ func TestTwoSearchKeysRandom(t *testing.T) {
 
 // The ways to run a statement make no difference.
 func TestTwoSearchKeysModes(t *testing.T) {
-	p := newTwoKeys(t, pgtest.New(t), "bytea")
+	p := newTwoKeys(t, pgtest.New(t), databaseSQL, "bytea")
 	const byEmail = "SELECT id FROM users WHERE email IN ($1,$2) AND email <> ALL($3) ORDER BY id"
 	want := []string{"id=1|", "id=2|"}
 	check := func(name string, query string, args ...any) {
