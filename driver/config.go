@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -71,6 +72,13 @@ type Config struct {
 	// program. One is enough; and where the server gives none, the program's are used while they
 	// wait for a key. One that is idle for a minute is closed. Default: 2; SQLite has 1.
 	KeyConns int
+
+	// CatalogMaxAge is how old may be what is known of views, partitions, inheritance children and
+	// functions that stand for sealed tables. They are looked for before the first statement, before
+	// the next one after DDL that this process sends, and in the background, over a connection of
+	// its own, when statements come after CatalogMaxAge. Until then one that somebody else made goes
+	// unnoticed. Default: one minute. Negative: what others make is never looked for.
+	CatalogMaxAge time.Duration
 
 	// Limits bounds what the SQL analysis may cost.
 	Limits Limits
@@ -159,7 +167,8 @@ func (c Config) Front() (front.Config, error) {
 			MaxPlans: c.Limits.Plans, MaxPlanBytes: c.Limits.PlanBytes, MaxBytes: c.Limits.StatementBytes, MaxNesting: c.Limits.Nesting,
 			KeyTable: keyTable,
 		},
-		Logger: c.Logger, MeterProvider: c.MeterProvider, TracerProvider: c.TracerProvider, Attributes: c.TelemetryAttributes,
+		CatalogMaxAge: c.CatalogMaxAge,
+		Logger:        c.Logger, MeterProvider: c.MeterProvider, TracerProvider: c.TracerProvider, Attributes: c.TelemetryAttributes,
 		KMS: c.KMS, Cache: c.Keys, KeyTable: c.KeyTable, AutoCreateKeyTable: c.AutoCreateKeyTable, KeyConnector: c.KeyConnector, KeyConns: c.KeyConns,
 	}, nil
 }

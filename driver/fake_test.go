@@ -65,7 +65,7 @@ func (s *fakeServer) calls() []string {
 func (s *fakeServer) run(query string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
 	if strings.Contains(query, "to_regclass($1)") {
 		s.relations++
-		return &bareRows{s: s, cols: make([]string, 16), data: [][]sqldriver.Value{append(s.session(), make([]sqldriver.Value, 11)...)}}, nil
+		return &bareRows{s: s, cols: make([]string, 18), data: [][]sqldriver.Value{append(s.session(), make([]sqldriver.Value, 13)...)}}, nil
 	}
 	if strings.Contains(query, "current_schemas(true)") {
 		s.sessions++
@@ -126,11 +126,28 @@ func (c *leanConn) ExecContext(_ context.Context, query string, args []sqldriver
 }
 
 func (c *leanConn) QueryContext(_ context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
+	if rows := survey(query); rows != nil {
+		rows.s = c.s
+		return rows, nil
+	}
 	c.s.note("QueryContext %s", query)
 	if c.s.skip {
 		return nil, sqldriver.ErrSkip
 	}
 	return c.s.run(query, args)
+}
+
+// survey answers the queries for what depends on sealed tables, of which there is nothing.
+func survey(query string) *bareRows {
+	switch {
+	case strings.Contains(query, "WITH RECURSIVE listed"):
+		return &bareRows{cols: make([]string, 7)}
+	case strings.Contains(query, "pg_language"):
+		return &bareRows{cols: make([]string, 4)}
+	case strings.Contains(query, "transaction_isolation"):
+		return &bareRows{cols: make([]string, 1), data: [][]sqldriver.Value{{"read committed"}}}
+	}
+	return nil
 }
 
 // fullConn has every optional interface.
@@ -288,6 +305,18 @@ func (p *handPlanner) Plan(ctx context.Context, sql string, env *sqlplan.Env) (*
 }
 
 func (p *handPlanner) Stats() sqlplan.Stats { return sqlplan.Stats{} }
+
+func (p *handPlanner) Survey(context.Context, dbcatalog.Querier) (*sqlplan.Known, error) {
+	return p.Known(), nil
+}
+
+func (p *handPlanner) Learn(*sqlplan.Known) bool { return false }
+
+func (p *handPlanner) Known() *sqlplan.Known { return &sqlplan.Known{} }
+
+func (p *handPlanner) SealedColumns(*sqlplan.Known, *dbcatalog.Relation) ([]*schema.Column, error) {
+	return usersSchema().Lookup("", "users").Columns(), nil
+}
 
 func (p *handPlanner) Invalidate() {
 	p.mu.Lock()

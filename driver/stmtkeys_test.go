@@ -22,7 +22,7 @@ func TestPreparedWhileTheCatalogChanged(t *testing.T) {
 	b.server.onPrepare = func() {
 		b.server.onPrepare = nil
 		b.plans.plans["s"] = sealedPlan("second", sqlplan.Param{From: 1, Use: b.use("ssn")})
-		b.cn.db.ForgetCatalog("another connection changed it")
+		b.cn.db.CatalogChanged("another connection changed it")
 	}
 	st, err := b.db.Prepare("s")
 	if err != nil {

@@ -361,6 +361,16 @@ var refusedTroubles = []trouble{
 	{"A value that a function makes", func(d *desk) error {
 		return run(d.open(), "UPDATE users SET email = lower($1) WHERE id = 1", "Erika@example.org")
 	}, driver.ErrRefused, "driver.ErrRefused", "The value would come into being in the database, in plaintext.", "Make it in the program."},
+	{"A view that cannot be read through", func(d *desk) error {
+		d.admin("CREATE VIEW domains AS SELECT id, split_part(encode(email, 'escape'), '@', 2) AS domain FROM users")
+		return run(d.open(), "SELECT domain FROM domains")
+	}, driver.ErrRefused, "driver.ErrRefused", "The view computes with a sealed column, casts it, or compares it with a constant: the database would do that with ciphertext.",
+		"Query the table, and compute in the program; or let the view select the column as it is. [Views](sql.md#views-partitions-children-functions) that do need no registration."},
+	{"A function that names a sealed table", func(d *desk) error {
+		d.admin("CREATE FUNCTION user_count() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM users'")
+		return run(d.open(), "SELECT user_count()")
+	}, driver.ErrRefused, "driver.ErrRefused", "What the function does with the table is not analysed: it may compare its arguments with cells, or store them in plaintext.",
+		"Do it in the program. If the function leaves the sealed columns alone, say so: `schema.Functions(\"it counts rows\", \"user_count\")` in `schema.New`."},
 	{"A named query of sqlx", func(d *desk) error {
 		_, err := sqlx.NewDb(d.open(), "pgx-colseal").NamedExec("UPDATE users SET ssn = :ssn WHERE id = :id", user{ID: 1})
 		return err

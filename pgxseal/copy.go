@@ -19,7 +19,10 @@ func (c *Conn) CopyFrom(ctx context.Context, tableName pgx.Identifier, columnNam
 }
 
 func (c *conn) copyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
-	name, ok := c.registered(table)
+	name, ok, err := c.registered(ctx, table)
+	if err != nil {
+		return 0, err
+	}
 	if !ok {
 		n, err := c.raw.CopyFrom(ctx, table, columns, src)
 		c.session.NoteError(err)
@@ -39,20 +42,21 @@ func (c *conn) copyFrom(ctx context.Context, table pgx.Identifier, columns []str
 	return n, err
 }
 
-// registered returns the name of a table as the server takes it; ok is false if no table is registered, in any schema, by that name.
-func (c *conn) registered(table pgx.Identifier) (name dbcatalog.Name, ok bool) {
+// registered returns the name of a table as the server takes it; ok is false if no table is registered, in any schema, by that name, and none of that name stands for one.
+func (c *conn) registered(ctx context.Context, table pgx.Identifier) (name dbcatalog.Name, ok bool, err error) {
 	parts := make([]string, len(table))
 	for i, part := range table {
 		parts[i] = dbcatalog.ClipName(strings.ReplaceAll(part, "\x00", "")) // as pgx writes it
 	}
 	if len(parts) == 0 {
-		return name, false
+		return name, false, nil
 	}
 	name.Table = parts[len(parts)-1]
 	if len(parts) > 1 {
 		name.Schema = parts[len(parts)-2]
 	}
-	return name, c.db().Registers(name.Table)
+	ok, err = c.session.Registers(ctx, name.Table)
+	return name, ok, err
 }
 
 // copySource seals the rows of another source, each in one block. Only one goroutine uses it at a time, which is pgx's.

@@ -19,6 +19,7 @@ type builder struct {
 	registered map[relation]*Table // views included
 	views      []pendingView
 	plain      []*Table
+	functions  []Function
 	models     map[reflect.Type]bool
 	owners     []pendingOwner
 	errs       []error

@@ -18,6 +18,8 @@ type jsonSchema struct {
 	Version int         `json:"version"`
 	Tables  []jsonTable `json:"tables"`
 	Plain   []jsonPlain `json:"plain,omitempty"`
+
+	Functions []jsonFunction `json:"functions,omitempty"`
 }
 
 type jsonRelation struct {
@@ -29,6 +31,16 @@ type jsonRelation struct {
 type jsonPlain struct{ jsonRelation }
 
 func (t jsonPlain) addTo(b *builder) { Plain(relationText(t.Schema, t.Name)).addTo(b) }
+
+// jsonFunction is a function that Functions lists.
+type jsonFunction struct {
+	jsonRelation
+	Reason string `json:"reason"`
+}
+
+func (f jsonFunction) addTo(b *builder) {
+	Functions(f.Reason, relationText(f.Schema, f.Name)).addTo(b)
+}
 
 type jsonTable struct {
 	jsonRelation
@@ -62,8 +74,7 @@ type jsonColumn struct {
 //
 // Names are those of the catalog, without quotes. schema is absent when the
 // table was registered without one, join_group when there is none; plain has the
-// tables that [Plain] excludes. identity is
-// always written, so that a reader needs no rule for it; tag is four hex digits.
+// tables that [Plain] excludes, functions those that [Functions] lists. identity is always written, so that a reader needs no rule for it; tag is four hex digits.
 func (s *Schema) MarshalJSON() ([]byte, error) {
 	out := jsonSchema{Version: jsonVersion, Tables: []jsonTable{}}
 	for _, t := range s.Tables() {
@@ -92,6 +103,9 @@ func (s *Schema) MarshalJSON() ([]byte, error) {
 	for _, t := range s.Excluded() {
 		out.Plain = append(out.Plain, jsonPlain{jsonRelation{t.Schema, t.Name}})
 	}
+	for _, f := range s.Functions() {
+		out.Functions = append(out.Functions, jsonFunction{jsonRelation{f.Schema, f.Name}, f.Reason})
+	}
 	return json.Marshal(out)
 }
 
@@ -117,6 +131,9 @@ func ParseJSON(data []byte) (*Schema, error) {
 	}
 	for _, t := range in.Plain {
 		sources = append(sources, t)
+	}
+	for _, f := range in.Functions {
+		sources = append(sources, f)
 	}
 	return New(sources...)
 }

@@ -14,6 +14,8 @@ type Schema struct {
 	tables []*Table            // sorted by schema, then name
 	byName map[string][]*Table // relation name to its registrations, in the order of tables
 	plain  []*Table            // excluded by Plain; without columns
+
+	functions []Function
 }
 
 // Table is one registered table or view.
@@ -68,6 +70,15 @@ func (s *Schema) Excluded() []*Table {
 		return nil
 	}
 	return slices.Clone(s.plain)
+}
+
+// Functions returns the functions that [Functions] lists. The slice is the
+// caller's.
+func (s *Schema) Functions() []Function {
+	if s == nil {
+		return nil
+	}
+	return slices.Clone(s.functions)
 }
 
 // LookupAll returns every registration with a relation name, in any schema,

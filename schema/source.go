@@ -3,10 +3,11 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
-// Source is one part of a schema: a [Model], a [View], [Columns] or [Plain]. Mistakes
-// in a source are reported by [New].
+// Source is one part of a schema: a [Model], a [View], [Columns], [Plain] or
+// [Functions]. Mistakes in a source are reported by [New].
 type Source interface {
 	addTo(b *builder)
 }
@@ -31,7 +32,7 @@ func New(sources ...Source) (*Schema, error) {
 		return nil, errors.Join(b.errs...)
 	}
 	s := newSchema(b.tables)
-	s.plain = b.plain
+	s.plain, s.functions = b.plain, b.functions
 	return s, nil
 }
 
@@ -115,5 +116,42 @@ type viewSource struct {
 func (s viewSource) addTo(b *builder) {
 	if t := b.newTable(s.view, origin{}); t != nil {
 		b.views = append(b.views, pendingView{view: t, of: s.table, renamed: s.renamed})
+	}
+}
+
+// Functions lists functions and procedures of the database that statements may
+// call although their bodies name a sealed table: a statement that calls another
+// one is refused. reason says why they are harmless: that they neither read nor
+// write the sealed columns, say. It is for people. A name without a schema means
+// the functions of that name in every schema; all of one name are meant, whatever
+// their arguments are.
+func Functions(reason string, names ...string) Source {
+	return functionsSource{reason: reason, names: names}
+}
+
+// Function is a function or procedure that [Functions] lists.
+type Function struct {
+	Schema string // "" for any
+	Name   string // as the catalog has it, without quotes
+	Reason string
+}
+
+type functionsSource struct {
+	reason string
+	names  []string
+}
+
+func (s functionsSource) addTo(b *builder) {
+	if strings.TrimSpace(s.reason) == "" || len(s.names) == 0 {
+		b.errs = append(b.errs, &FieldError{Reason: "Functions lacks a reason, or names", Mend: "say why the functions are harmless, and name them"})
+		return
+	}
+	for _, name := range s.names {
+		schemaName, rel, err := parseRelation(name)
+		if err != nil {
+			b.errs = append(b.errs, &FieldError{Reason: fmt.Sprintf("Functions lists %q: %v", name, err), Mend: "write the name as SQL does, without arguments: app.user_count"})
+			continue
+		}
+		b.functions = append(b.functions, Function{Schema: schemaName, Name: rel, Reason: s.reason})
 	}
 }

@@ -163,7 +163,7 @@ func (g *gen) item(outer []source, depth int) (string, []source) {
 		q := g.setOperation(1)
 		return "(" + q + ") AS " + alias + "(email)", []source{{alias, []column{{"email", mail}}, false}}
 	}
-	t := baseNames[g.n(len(baseNames))]
+	t := g.table(baseNames...)
 	return t + " AS " + alias, []source{{alias, base[t], true}}
 }
 
@@ -278,7 +278,7 @@ func (g *gen) recursive() string {
 
 // arrays writes a query with arrays of columns in its outputs.
 func (g *gen) arrays() string {
-	t := g.pick("users", "archive", "leads", "orders")
+	t := g.table("users", "archive", "leads", "orders")
 	in := []source{{g.name(), base[t], true}}
 	c := g.class(in)
 	col := g.column(in, c)

@@ -21,8 +21,13 @@ func (s statement) GoString() string { return fmt.Sprintf("%s\n  %#v", s.sql, s.
 // statements draws statements for a server version. The first of several choices is the simplest, so that a
 // statement that fails shrinks to one that a person can read. Shards draw different ones from the same seed.
 func statements(version, shard int) *rapid.Generator[statement] {
+	return statementsOver(version, shard, true)
+}
+
+// statementsOver is statements with views, partitions and children that only a database knows, or without.
+func statementsOver(version, shard int, dependents bool) *rapid.Generator[statement] {
 	return rapid.Custom(func(t *rapid.T) statement {
-		g := &gen{t: t, version: version}
+		g := &gen{t: t, version: version, dependents: dependents}
 		for range (version-15)*shards + shard {
 			g.n(2)
 		}
@@ -42,6 +47,8 @@ type gen struct {
 	names   int
 	writes  bool
 	direct  bool // no value is a parameter
+
+	dependents bool // views, partitions and children are named
 }
 
 // class is what a column holds.
@@ -55,9 +62,10 @@ const (
 	phone  // sealed, deterministic, a number
 	secret // sealed, randomized: users.ssn
 	other  // sealed, randomized: archive.ssn
+	parted // sealed, randomized: parts.ssn
 )
 
-func (c class) random() bool  { return c == secret || c == other }
+func (c class) random() bool  { return c == secret || c == other || c == parted }
 func (c class) sealed() bool  { return c >= mail }
 func (c class) numeric() bool { return c == number || c == phone }
 
@@ -80,7 +88,39 @@ var base = map[string][]column{
 	"orders":    {{"id", number}, {"user_id", number}, {"memo", plainText}},
 	"contacts":  {{"id", number}, {"email", plainText}},
 	"user_view": {{"id", number}, {"email", mail}, {"note", plainText}},
+
+	"mails":      {{"id", number}, {"mail", mail}, {"secret", secret}, {"remark", plainText}, {"org", number}},
+	"mails_of":   {{"id", number}, {"email", mail}, {"secret", secret}, {"remark", plainText}},
+	"pairs":      {{"id", number}, {"email", mail}, {"ssn", other}, {"memo", plainText}},
+	"both_mails": {{"id", number}, {"email", mail}},
+	"firsts":     {{"id", number}, {"e", mail}, {"n", number}},
+	"orders_of":  {{"id", number}, {"user_id", number}, {"memo", plainText}},
+	"shouts":     {{"id", number}, {"email", mail}, {"note", plainText}},
+	"parts_1":    {{"id", number}, {"email", mail}, {"ssn", parted}, {"note", plainText}},
+	"parts_22":   {{"id", number}, {"email", mail}, {"ssn", parted}, {"note", plainText}},
+	"kin":        {{"id", number}, {"email", mail}, {"ssn", other}, {"memo", plainText}, {"extra", plainText}},
 }
+
+var (
+	dependentNames = []string{"mails", "parts_1", "kin", "mails_of", "pairs", "both_mails", "firsts", "orders_of", "shouts", "parts_22"}
+	writableNames  = []string{"mails", "parts_1", "kin", "mails_of", "parts_22", "orders_of"}
+)
+
+// table picks one of names, or one that only the database knows.
+func (g *gen) table(names ...string) string { return g.orDependent(names, dependentNames) }
+
+// target is table for a write.
+func (g *gen) target(names ...string) string { return g.orDependent(names, writableNames) }
+
+func (g *gen) orDependent(names, dependents []string) string {
+	if g.dependents && g.now(5) {
+		return dependents[g.n(len(dependents))]
+	}
+	return names[g.n(len(names))]
+}
+
+// overUsers reports whether a table is users, whose email is unique, or a view of it.
+func overUsers(t string) bool { return t == "users" || t == "mails" || t == "mails_of" }
 
 var baseNames = []string{"users", "archive", "leads", "users", "user_view", "orders", "contacts"}
 

@@ -23,10 +23,10 @@ func (g *gen) returning(cols []column, prefix string) string {
 
 func (g *gen) insert() string {
 	g.writes = true
-	t := g.pick("users", "archive", "leads", "orders")
+	t := g.target("users", "archive", "leads", "orders")
 	cols := base[t]
 	list := "(" + names(cols) + ")"
-	if t != "orders" && g.now(3) {
+	if t != "orders" && t != "orders_of" && t != "mails_of" && g.now(3) {
 		list = ""
 	}
 	if g.now(3) {
@@ -59,11 +59,11 @@ func names(cols []column) string {
 // insertQuery writes an INSERT of what a query yields. The ids of the new rows are no others'.
 func (g *gen) insertQuery(t, list string) string {
 	cols := base[t]
-	from := g.pick("users", "archive", "leads", "orders")
+	from := g.table("users", "archive", "leads", "orders")
 	in := []source{{"s", base[from], true}}
 	outs := []string{"s.id + 100"}
 	for _, c := range cols[1:] {
-		if t == "users" && c.class == mail { // which is unique
+		if overUsers(t) && c.class == mail { // which is unique
 			outs = append(outs, g.null(c.class))
 			continue
 		}
@@ -116,7 +116,7 @@ func (g *gen) sets(t string, see []source) string {
 
 func (g *gen) update() string {
 	g.writes = true
-	t := g.pick("users", "archive", "leads", "orders")
+	t := g.target("users", "archive", "leads", "orders")
 	cols := base[t]
 	see := []source{{"tgt", cols, true}}
 	switch g.n(5) {
@@ -129,7 +129,7 @@ func (g *gen) update() string {
 		return fmt.Sprintf("UPDATE %s AS tgt SET %s = v.b FROM (VALUES (%d, %s), (9, %s)) AS v(a, b) WHERE v.a = tgt.id%s", t, c.name, 1+g.n(4), g.value(c.class), g.value(c.class), g.returning(cols, "tgt."))
 	}
 	where := fmt.Sprintf("tgt.id = %d", 1+g.n(5))
-	if t != "users" || g.now(3) {
+	if !overUsers(t) || g.now(3) {
 		where = g.cond(see, 1)
 	}
 	return fmt.Sprintf("UPDATE %s AS tgt SET %s WHERE %s%s", t, g.sets(t, see), where, g.returning(cols, "tgt."))
@@ -137,7 +137,7 @@ func (g *gen) update() string {
 
 func (g *gen) delete() string {
 	g.writes = true
-	t := g.pick("users", "archive", "leads")
+	t := g.target("users", "archive", "leads")
 	see := []source{{"tgt", base[t], true}}
 	using := ""
 	if g.now(3) {

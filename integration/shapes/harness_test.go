@@ -34,6 +34,24 @@ CREATE TABLE leads (id bigint PRIMARY KEY, email %[1]s, phone %[2]s);
 CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint, total numeric, memo text);
 CREATE TABLE contacts (id bigint PRIMARY KEY, email text);
 CREATE VIEW user_view AS SELECT id, email, note FROM users;
+CREATE TABLE parts (id bigint, email %[1]s, ssn %[1]s, note text, part int DEFAULT 1) PARTITION BY LIST (part);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1);
+CREATE TABLE parts_2 PARTITION OF parts FOR VALUES IN (2) PARTITION BY LIST (part);
+CREATE TABLE parts_22 PARTITION OF parts_2 FOR VALUES IN (2);
+CREATE TABLE kin (extra text) INHERITS (archive);
+` + views
+
+// views are made by somebody else: the schema does not know of them.
+const views = `
+CREATE VIEW mails AS SELECT id, email AS mail, ssn AS secret, note AS remark, org FROM users WHERE org IS NULL OR org < 90 WITH CASCADED CHECK OPTION;
+CREATE VIEW mails_of AS SELECT m.mail AS email, m.remark, m.id, m.secret FROM mails m WHERE m.remark <> 'note b' WITH LOCAL CHECK OPTION;
+CREATE VIEW pairs AS SELECT u.id, u.email, a.ssn, a.memo FROM users u JOIN archive a ON a.email = u.email;
+CREATE VIEW both_mails AS SELECT id, email FROM users UNION ALL SELECT id, email FROM archive;
+CREATE VIEW firsts(id, e, n) AS SELECT min(id), email, count(*) FROM archive GROUP BY email;
+CREATE VIEW orders_of AS SELECT o.id, o.user_id, o.memo FROM orders o WHERE o.user_id IN (SELECT u.id FROM users u WHERE u.email IS NOT NULL);
+CREATE VIEW shouts AS SELECT id, upper(note) AS note, email FROM users;
+CREATE VIEW lowered AS SELECT id, lower(email::text) AS email FROM users;
+CREATE VIEW one_mail AS SELECT id, email FROM users WHERE email = 'no cell';
 `
 
 // plainDDL makes a table that is as plain on the sealed side as on the twin's, and the same one.
@@ -53,6 +71,9 @@ var sealedTables = schema.Must(
 	schema.Columns("leads",
 		schema.Column{Name: "email", Mode: schema.Deterministic},
 		schema.Column{Name: "phone", Mode: schema.Deterministic, Kind: schema.Int}),
+	schema.Columns("parts",
+		schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
+		schema.Column{Name: "ssn"}),
 	schema.View("user_view", "public.users"),
 )
 
@@ -68,6 +89,8 @@ var rows = []string{
 		(1,'zqcanary-a','zqcanary-s1','m1'), (2,'zqcanary-a','zqcanary-s9','m2'), (7,'zqcanary-x',NULL,NULL), (8,NULL,'zqcanary-s2','m1')`,
 	`INSERT INTO leads(id, email, phone) VALUES
 		(1,'zqcanary-a',104046000000001), (2,'zqcanary-b',104046000000002), (3,NULL,NULL), (4,'zqcanary-a',104046000000001)`,
+	`INSERT INTO parts(id, email, ssn, note, part) VALUES (1,'zqcanary-a','zqcanary-s1','note a',1), (2,'zqcanary-b',NULL,'note b',2), (3,'zqcanary-a',NULL,NULL,2)`,
+	`INSERT INTO kin(id, email, ssn, memo, extra) VALUES (21,'zqcanary-b','zqcanary-s4','m1','k'), (22,NULL,NULL,NULL,NULL)`,
 	`INSERT INTO orders VALUES (1,1,9.50,'o1'), (2,1,3,'o2'), (3,2,7,NULL), (4,9,1,'o1')`,
 	`INSERT INTO contacts VALUES (1,'plain-a'), (2,'plain-b')`,
 }
@@ -77,6 +100,8 @@ const readBack = `
 	SELECT 'users' AS t, id, email, ssn, note, org, NULL::bigint AS n, NULL::bigint AS phone FROM users
 	UNION ALL SELECT 'archive', id, email, ssn, memo, NULL, NULL, NULL FROM archive
 	UNION ALL SELECT 'leads', id, email, NULL, NULL, NULL, NULL, phone FROM leads
+	UNION ALL SELECT 'kin', id, email, ssn, extra, NULL, NULL, NULL FROM kin
+	UNION ALL SELECT 'parts', id, email, ssn, note, part, NULL, NULL FROM parts
 	UNION ALL SELECT 'orders', id, NULL, NULL, concat(memo, total), user_id, NULL, NULL FROM orders
 	UNION ALL SELECT 'contacts', id, NULL, NULL, email, NULL, NULL, NULL FROM contacts
 	UNION ALL SELECT 'other.users', id, NULL, NULL, concat(email, note), NULL, NULL, NULL FROM other.users`

@@ -147,6 +147,9 @@ var kinds = map[string]*regexp.Regexp{
 	"subqueries":           regexp.MustCompile(`EXISTS|\(SELECT`),
 	"definitions":          regexp.MustCompile(`^(ALTER|CREATE)`),
 	"parameters":           regexp.MustCompile(`\$\d`),
+	"reads of views":       regexp.MustCompile(`(FROM|JOIN) (mails|mails_of|pairs|both_mails|firsts|orders_of|shouts) `),
+	"writes to views":      regexp.MustCompile(`(INTO|UPDATE|DELETE FROM) (mails|mails_of|orders_of)\b`),
+	"children":             regexp.MustCompile(`(INTO|UPDATE|FROM|JOIN) (parts_1|parts_22|kin)\b`),
 }
 
 // add counts one more.

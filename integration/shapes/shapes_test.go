@@ -86,7 +86,7 @@ func (s shape) how() how {
 
 func allShapes() []shape {
 	var all []shape
-	for _, group := range [][]shape{inserts, upserts, updates, predicates, reads, grouping, literals, rolesOfParameters, definitions, sessions} {
+	for _, group := range [][]shape{inserts, upserts, updates, predicates, reads, grouping, literals, rolesOfParameters, definitions, sessions, dependents} {
 		all = append(all, group...)
 	}
 	return all

@@ -77,6 +77,8 @@ type Relation struct {
 	Schema, Name string
 	Temporary    bool
 	View         bool
+	Definition   string   // of a view: its query, names as this session takes them; for SQLite, CREATE VIEW
+	Updatable    bool     // of a view: the server itself takes a write to it for one to the relation beneath
 	Columns      []Column // live columns, in attribute order, hidden ones included
 }
 
@@ -122,6 +124,18 @@ func ReadRelation(ctx context.Context, q Querier, d dialect.Dialect, schemaName,
 		return readSQLiteRelation(ctx, q, schemaName, name)
 	}
 	return readPostgresRelation(ctx, q, schemaName, name)
+}
+
+// Live answers what names mean by asking the server each time.
+type Live struct {
+	Querier
+	Dialect dialect.Dialect
+}
+
+// Relation is [ReadRelation] without the session.
+func (l Live) Relation(ctx context.Context, schemaName, name string) (*Relation, error) {
+	rel, _, err := ReadRelation(ctx, l.Querier, l.Dialect, schemaName, name)
+	return rel, err
 }
 
 // Session is what names mean on a connection.

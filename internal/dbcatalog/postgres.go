@@ -26,6 +26,8 @@ const (
 
 	// What the name was resolved under is read in the same query, so that an answer is never
 	// taken for that of another search path. A domain's default applies to a column without one.
+	// A view's definition stands with its first column. 28 are INSERT, UPDATE and DELETE; the
+	// server counts a view whose rules do them as updatable, too. 64 is INSTEAD OF.
 	postgresRelationQuery = `SELECT s.setting, s.schemas, s.strings, s.temporary, s.user, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
 	c.relpersistence::pg_catalog.text, c.relkind::pg_catalog.text,
 	a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod),
@@ -33,7 +35,11 @@ const (
 	COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), t.typdefault),
 	a.attidentity::pg_catalog.text, a.attgenerated::pg_catalog.text,
 	(SELECT (a.attnum = ANY (p.partattrs::pg_catalog.int2[]) OR 0 = ANY (p.partattrs::pg_catalog.int2[]))::pg_catalog.text
-		FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = c.oid)
+		FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = c.oid),
+	CASE WHEN c.relkind IN ('v', 'm') AND a.attnum = 1 THEN pg_catalog.pg_get_viewdef(c.oid) END,
+	CASE WHEN c.relkind = 'v' AND a.attnum = 1 THEN (pg_catalog.pg_relation_is_updatable(c.oid, false) & 28 = 28
+		AND NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1')
+		AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND g.tgtype & 64 <> 0))::pg_catalog.text END
 FROM (SELECT ` + postgresSessionColumns + `) s
 LEFT JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass($1)
 LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -68,7 +74,7 @@ func postgresSession(row Row) Session {
 }
 
 func readPostgresRelation(ctx context.Context, q Querier, schemaName, name string) (*Relation, Session, error) {
-	rows, err := read(ctx, q, 16, postgresRelationQuery, Name{Schema: schemaName, Table: name}.SQL())
+	rows, err := read(ctx, q, 18, postgresRelationQuery, Name{Schema: schemaName, Table: name}.SQL())
 	if err != nil {
 		return nil, Session{}, err
 	}
@@ -86,8 +92,9 @@ func readPostgresRelation(ctx context.Context, q Querier, schemaName, name strin
 	kind := first.Text(3)
 	rel := &Relation{
 		Schema: first.Text(0), Name: first.Text(1),
-		Temporary: first.Text(2) == "t",
-		View:      kind == "v" || kind == "m",
+		Temporary:  first.Text(2) == "t",
+		View:       kind == "v" || kind == "m",
+		Definition: first.Text(11), Updatable: first.Bool(12),
 	}
 	for _, row := range rows {
 		if row.Null(4) {

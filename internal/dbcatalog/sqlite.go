@@ -45,6 +45,15 @@ func readSQLiteRelation(ctx context.Context, q Querier, schemaName, name string)
 		View: tables[0].Text(2) == "view",
 	}
 	rel.Temporary = rel.Schema == "temp"
+	if rel.View {
+		views, err := read(ctx, q, 1, `SELECT sql FROM `+QuoteIdent(rel.Schema)+`.sqlite_master WHERE type = 'view' AND name = ?1`, rel.Name)
+		if err != nil {
+			return nil, s, err
+		}
+		if len(views) == 1 {
+			rel.Definition = views[0].Text(0)
+		}
+	}
 	columns, err := read(ctx, q, 4, sqliteColumnQuery, rel.Name, rel.Schema)
 	if err != nil {
 		return nil, s, err

@@ -112,6 +112,9 @@ func (s *Session) adopt(now dbcatalog.Session) {
 // relation.
 func (s *Session) Relation(ctx context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
 	s.catalog.used = s.catalog.used[:0]
+	if err := s.survey(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.Read(ctx); err != nil {
 		return nil, err
 	}
@@ -153,7 +156,7 @@ func (s *Session) Outdated(ctx context.Context) bool {
 			return false // the refusal stands: this connection cannot tell more, in a failed transaction for one
 		}
 		if !reflect.DeepEqual(known, now) {
-			s.db.ForgetCatalog("a statement was refused, and the table is another one")
+			s.db.forgetFacts("a statement was refused, and the table is another one")
 			return true
 		}
 	}

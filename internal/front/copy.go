@@ -2,7 +2,6 @@ package front
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
@@ -10,8 +9,16 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// Registers reports whether a table or view of that name is registered, in any schema, or is the keyring table's.
-func (db *DB) Registers(name string) bool {
+// Registers reports whether a table or view of that name is registered, in any schema, stands for one that is, or is the keyring
+// table's.
+func (s *Session) Registers(ctx context.Context, name string) (bool, error) {
+	if err := s.survey(ctx); err != nil {
+		return false, err
+	}
+	return s.known().Names(name) || s.db.registers(name), nil
+}
+
+func (db *DB) registers(name string) bool {
 	if name == db.cfg.Plans.KeyTable.Table || len(db.cfg.Schema.LookupAll(name)) > 0 {
 		return true
 	}
@@ -40,20 +47,37 @@ func (s *Session) copyPlan(ctx context.Context, name dbcatalog.Name, columns []s
 		return nil, nil, err
 	}
 	if rel == nil {
-		return nil, nil, fmt.Errorf("colseal: CopyFrom: there is no table %s on this connection", name.SQL())
+		return nil, nil, &sqlplan.Refusal{Table: name.Table, Class: sqlplan.ClassStorage, Reason: "COPY into a table that the server does not have (for this connection's search path)",
+			Hint: "create it first, or correct the name"}
 	}
 	if keys := s.db.cfg.Plans.KeyTable; rel.Name == keys.Table && (keys.Schema == "" || rel.Schema == keys.Schema) {
 		return nil, nil, &sqlplan.Refusal{Table: rel.Name, Class: sqlplan.ClassKeyring, Reason: "COPY into the keyring table", Hint: "change keys with colseal keys"}
 	}
-	uses, err := copyUses(s.db.cfg.Schema, rel, columns)
+	sealed, err := s.sealedColumns(rel)
+	if err != nil {
+		return nil, nil, err
+	}
+	uses, err := copyUses(s.db.cfg.Schema, sealed, rel, columns)
 	return rel, uses, err
 }
 
+// sealedColumns returns the sealed columns of a relation that rows are copied into; none if it is plain.
+func (s *Session) sealedColumns(rel *dbcatalog.Relation) ([]*schema.Column, error) {
+	return s.db.planner.SealedColumns(s.known(), rel)
+}
+
+// known is what the planner goes by for this session.
+func (s *Session) known() *sqlplan.Known {
+	if s.env.Known != nil {
+		return s.env.Known
+	}
+	return s.db.planner.Known()
+}
+
 // copyUses returns how to seal each column; nil for plain ones.
-func copyUses(sc *schema.Schema, rel *dbcatalog.Relation, columns []string) ([]*sqlplan.Use, error) {
+func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relation, columns []string) ([]*sqlplan.Use, error) {
 	uses := make([]*sqlplan.Use, len(columns))
-	table := sc.Lookup(rel.Schema, rel.Name)
-	if table == nil {
+	if len(sealed) == 0 {
 		for _, t := range sc.Tables() {
 			if t.Name != rel.Name && dbcatalog.ClipName(t.Name) == rel.Name {
 				return nil, &sqlplan.Refusal{Table: t.String(), Class: sqlplan.ClassName, Reason: "COPY into a table that is registered under a name longer than PostgreSQL keeps names", Hint: "register it under the name that it has in the catalog"}
@@ -61,16 +85,25 @@ func copyUses(sc *schema.Schema, rel *dbcatalog.Relation, columns []string) ([]*
 		}
 		return uses, nil
 	}
+	named := func(name string) *schema.Column {
+		for _, c := range sealed {
+			if c.Name == name {
+				return c
+			}
+		}
+		return nil
+	}
+	table := dbcatalog.Name{Schema: rel.Schema, Table: rel.Name}.SQL()
 	for _, at := range rel.Columns {
-		if table.Column(at.Name) != nil && (at.Default || at.Generated) && !slices.Contains(columns, at.Name) {
-			return nil, &sqlplan.Refusal{Table: table.String(), Column: at.Name, Class: sqlplan.ClassPlaintext, Reason: "the column's default would be stored unsealed", Hint: "drop the default and give the value in each row"}
+		if named(at.Name) != nil && (at.Default || at.Generated) && !slices.Contains(columns, at.Name) {
+			return nil, &sqlplan.Refusal{Table: table, Column: at.Name, Class: sqlplan.ClassPlaintext, Reason: "the column's default would be stored unsealed", Hint: "drop the default and give the value in each row"}
 		}
 	}
 	for i, name := range columns {
 		if len(name) > dbcatalog.MaxName {
-			return nil, &sqlplan.Refusal{Table: table.String(), Class: sqlplan.ClassName, Reason: "COPY into a column whose name is longer than PostgreSQL keeps names, so that it is not known which one it means", Hint: "write the name as it is in the table"}
+			return nil, &sqlplan.Refusal{Table: table, Class: sqlplan.ClassName, Reason: "COPY into a column whose name is longer than PostgreSQL keeps names, so that it is not known which one it means", Hint: "write the name as it is in the table"}
 		}
-		col := table.Column(name)
+		col := named(name)
 		if col == nil {
 			continue
 		}
@@ -80,7 +113,7 @@ func copyUses(sc *schema.Schema, rel *dbcatalog.Relation, columns []string) ([]*
 			if at != nil {
 				reason = "COPY into a sealed column of type " + at.Type + ", which cannot hold a cell"
 			}
-			return nil, &sqlplan.Refusal{Table: table.String(), Column: name, Class: sqlplan.ClassStorage, Reason: reason, Hint: "make it bytea"}
+			return nil, &sqlplan.Refusal{Table: table, Column: name, Class: sqlplan.ClassStorage, Reason: reason, Hint: "make it bytea"}
 		}
 		uses[i] = &sqlplan.Use{Column: col, Storage: at.Storage}
 	}

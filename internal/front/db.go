@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	sqldriver "database/sql/driver"
 
@@ -16,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/internal/telemetry"
@@ -30,6 +32,7 @@ type Config struct {
 	Dialect            dialect.Dialect
 	AllowPlaintext     bool // a value that is no cell is returned as it is, not an error
 	Plans              sqlplan.Options
+	CatalogMaxAge      time.Duration // 0: DefaultCatalogMaxAge; negative: for ever
 	Logger             *slog.Logger
 	MeterProvider      metric.MeterProvider
 	TracerProvider     trace.TracerProvider
@@ -56,6 +59,10 @@ type Planner interface {
 	Plan(ctx context.Context, sql string, env *sqlplan.Env) (*sqlplan.Plan, error)
 	Invalidate()
 	Stats() sqlplan.Stats
+	Survey(ctx context.Context, q dbcatalog.Querier) (*sqlplan.Known, error)
+	Learn(k *sqlplan.Known) bool
+	Known() *sqlplan.Known
+	SealedColumns(k *sqlplan.Known, rel *dbcatalog.Relation) ([]*schema.Column, error)
 }
 
 // DB is what the connections of one database handle share. It is safe for concurrent use.
@@ -63,6 +70,7 @@ type DB struct {
 	cfg     Config
 	planner Planner
 	facts   *factCache
+	survey  survey
 	keys    *lazyKeys
 
 	// search is any deterministic column, or nil: how many search keys are live is the same for all of them. random is any
@@ -78,6 +86,9 @@ type DB struct {
 
 // New returns a DB. It opens no connection.
 func New(cfg Config) *DB {
+	if cfg.CatalogMaxAge == 0 {
+		cfg.CatalogMaxAge = DefaultCatalogMaxAge
+	}
 	db := &DB{cfg: cfg, planner: cfg.Planner, facts: newFactCache(), log: audit.New(cfg.Logger)}
 	if db.planner == nil {
 		db.planner = sqlplan.New(cfg.Schema, cfg.Dialect, cfg.Plans)
@@ -97,7 +108,10 @@ func New(cfg Config) *DB {
 }
 
 // Close ends telemetry and closes the keys and the keyring's connections.
-func (db *DB) Close() error { return errors.Join(db.tel.Close(), db.keys.close()) }
+func (db *DB) Close() error {
+	db.survey.close()
+	return errors.Join(db.tel.Close(), db.keys.close())
+}
 
 // Config returns the configuration that the DB was made with.
 func (db *DB) Config() Config { return db.cfg }
@@ -108,8 +122,14 @@ func (db *DB) Log() *audit.Log { return db.log }
 // Counts returns the counters that the metrics read.
 func (db *DB) Counts() *telemetry.Counts { return &db.tel.Counts }
 
-// ForgetCatalog makes every session read the catalog facts again.
-func (db *DB) ForgetCatalog(why string) {
+// CatalogChanged makes every session read the catalog facts again, and look for what depends on sealed tables.
+func (db *DB) CatalogChanged(why string) {
+	db.survey.need()
+	db.forgetFacts(why)
+}
+
+// forgetFacts makes every session read the catalog facts again.
+func (db *DB) forgetFacts(why string) {
 	db.facts.forget()
 	db.planner.Invalidate()
 	db.log.Emit(context.Background(), audit.CatalogReread, slog.String(audit.Because, why))

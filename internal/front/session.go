@@ -37,6 +37,8 @@ type Session struct {
 	env     sqlplan.Env // reused for every Plan call
 	catalog sessionCatalog
 	facts   sessionFacts
+	own     ownSurvey
+	changes uint64 // counts the changes of the catalog that were made here
 	memory  memory
 	zone    zone // the last one that was asked for
 
@@ -114,6 +116,9 @@ func (s *Session) Moment() Moment {
 // Plan returns what to do with a statement on this connection. The error is a refusal, or the connection's.
 func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error) {
 	s.Sync()
+	if err := s.survey(ctx); err != nil {
+		return s.planEnd(ctx, query, err)
+	}
 	p, err := s.planFor(ctx, query, 1)
 	if err != nil {
 		return nil, err
@@ -160,6 +165,19 @@ func (s *Session) undoes(e sqlplan.Effects) bool {
 // Unsettles reports whether a statement may change what names mean in later ones that are planned before it is executed.
 func (s *Session) Unsettles(p *sqlplan.Plan) bool {
 	return p.Effects&(sqlplan.ChangesCatalog|sqlplan.ChangesSession) != 0 || s.undoes(p.Effects)
+}
+
+// planEnd plans a statement before which the catalog could not be asked: the server takes no other statement than the end of a
+// transaction in one that has failed. For any other statement the error is that of asking.
+func (s *Session) planEnd(ctx context.Context, query string, cause error) (*sqlplan.Plan, error) {
+	if dbcatalog.SQLState(cause) != "25P02" {
+		return nil, cause
+	}
+	p, err := s.planFor(ctx, query, 1)
+	if err != nil || p.Sealed || p.Effects != sqlplan.EndsTransaction {
+		return nil, cause
+	}
+	return p, nil
 }
 
 // planFor asks the planner, once more if it refused because of facts that are no longer true.
@@ -275,7 +293,8 @@ func (s *Session) Executed(p *sqlplan.Plan, err error) {
 		s.facts.pending |= changes
 	}
 	if changes&sqlplan.ChangesCatalog != 0 {
-		s.db.ForgetCatalog("a statement changed it")
+		s.changes++
+		s.db.CatalogChanged("a statement changed it")
 	}
 }
 
@@ -287,7 +306,7 @@ func (s *Session) NoteError(err error) {
 	case s.db.cfg.Dialect == dialect.SQLite:
 		s.facts.note(sqlplan.ChangesSession)
 	case staleCatalog(err):
-		s.db.ForgetCatalog("the server says that a table changed")
+		s.db.forgetFacts("the server says that a table changed")
 	}
 }
 
@@ -367,7 +386,8 @@ func (s *Session) ended() {
 	}
 	s.facts.note(pending)
 	if pending&sqlplan.ChangesCatalog != 0 {
-		s.db.ForgetCatalog("a transaction that changed it has ended")
+		s.changes++
+		s.db.CatalogChanged("a transaction that changed it has ended")
 	}
 }
 
@@ -383,13 +403,14 @@ func (s *Session) Reset() {
 func (s *Session) Bypassed() {
 	s.facts.note(sqlplan.ChangesSession)
 	s.facts.pending |= sqlplan.ChangesCatalog | sqlplan.ChangesSession
+	s.changes++
 }
 
 // PlanResult plans a statement that was executed and whose result p does not describe, over a new connection with this one's
 // search path: this one is busy with the result. What that one does not see (temporary tables, changes of this session that are
 // not committed) is known here already, having been sent.
 func (s *Session) PlanResult(ctx context.Context, query string, p *sqlplan.Plan, labels []string) (*sqlplan.Plan, error) {
-	s.db.ForgetCatalog("a result has other columns than expected")
+	s.db.forgetFacts("a result has other columns than expected")
 	// A connector over a pool that is used up would wait for the connection that waits here.
 	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
 	defer cancel()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/schema"
@@ -18,6 +19,13 @@ type analysis struct {
 	ctx  context.Context // for the catalog; an analysis lives for one call
 	env  *Env
 	file *sqlparse.File
+
+	known    *Known
+	home     string                             // SQLite: the database in which a view's names are looked up
+	depth    int                                // of views around
+	views    map[*dbcatalog.Relation]*trace     // that were traced
+	meanings map[*sqlparse.TableName]*dependent // what names of dependents were found to mean
+	compares bool                               // a view compares cells
 
 	steps  int // of work done
 	lookAt int // how many of them make another look at the context due
@@ -164,6 +172,9 @@ func (a *analysis) unless(err error) (*Plan, error) {
 // statement analyses one statement of the text.
 func (a *analysis) statement(s sqlparse.Stmt) error {
 	a.into = false
+	if err := a.callsRoutine(s); err != nil {
+		return err
+	}
 	switch s := s.(type) {
 	case *sqlparse.Utility:
 		return a.utility(s)

@@ -10,6 +10,10 @@ type writeTarget struct {
 	name string // of the table, as the statement gives it
 	item *item
 	rel  *dbcatalog.Relation // nil when the table is not registered or there is no catalog
+	// beneath is what a write to a view that is not registered goes to; nil of others. columns are
+	// the names there of the view's columns.
+	beneath *writeTarget
+	columns map[string]string
 }
 
 // openWrite analyses what every write begins with: its WITH clause and its table. The
@@ -34,7 +38,18 @@ func (a *analysis) target(tn *sqlparse.TableName) (*writeTarget, error) {
 	}
 	w := &writeTarget{name: tn.Name, item: it}
 	if it.table != nil {
-		_, w.rel, err = a.registered(tn)
+		if _, w.rel, err = a.registered(tn); err != nil {
+			return nil, err
+		}
+	}
+	switch d := a.meanings[tn]; {
+	case d == nil:
+	case d.kind == dbcatalog.DependentView:
+		err = a.through(w, w.rel, tn.Pos())
+	case d.kind == dbcatalog.DependentTable:
+		r := a.refuseUnsupported(tn.Pos(), nil, "a rule of this table names a sealed table: what the server makes of a write is not analysed", "drop the rule, and do in the program what it does")
+		r.Table, err = tn.Name, r
+		a.forbidden = true
 	}
 	return w, err
 }
@@ -101,12 +116,20 @@ func (a *analysis) defaultValue(w *writeTarget, name string, pos int) error {
 	if col == nil || col.t.root().state != sealed || w.rel == nil {
 		return nil
 	}
+	if rc := a.relColumn(w.rel, name); w.beneath != nil && (rc == nil || !rc.Default) {
+		return a.defaultBeneath(w, w.columns[name], pos)
+	}
 	a.step(len(w.rel.Columns))
 	rc := a.relColumn(w.rel, name)
 	if rc == nil || !rc.Default && !rc.Generated {
 		return nil
 	}
 	return a.refusePlaintext(pos, col.t.first(), "the column's default would be stored unsealed", "drop the default (ALTER TABLE … ALTER COLUMN … DROP DEFAULT) and give the value in the statement")
+}
+
+// defaultBeneath is defaultValue of a column beneath a view.
+func (a *analysis) defaultBeneath(w *writeTarget, name string, pos int) error {
+	return a.at(a.defaultValue(w.beneath, name, pos), pos)
 }
 
 // assignments analyses SET.

@@ -38,7 +38,7 @@ func BenchmarkPlanFirst(b *testing.B) {
 			p := New(testSchema, dialect.Postgres, Options{})
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, err := p.analyse(b.Context(), sql, &Env{Catalog: testCatalog}); err != nil {
+				if _, _, err := p.analyse(b.Context(), sql, &Env{Catalog: testCatalog}, p.Known()); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -57,7 +57,7 @@ func BenchmarkPlanLong(b *testing.B) {
 				p := New(testSchema, dialect.Postgres, Options{})
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, _, err := p.analyse(b.Context(), text, &Env{Catalog: testCatalog, SearchKeys: keys}); err != nil {
+					if _, _, err := p.analyse(b.Context(), text, &Env{Catalog: testCatalog, SearchKeys: keys}, p.Known()); err != nil {
 						b.Fatal(err)
 					}
 				}

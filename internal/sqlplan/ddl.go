@@ -1,6 +1,8 @@
 package sqlplan
 
 import (
+	"slices"
+
 	"github.com/colseal/colseal/internal/backstop"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
@@ -17,7 +19,7 @@ import (
 
 // meant returns the registered tables that a name may mean, whatever the search path.
 func (a *analysis) meant(tn *sqlparse.TableName) []*schema.Table {
-	candidates := a.p.tables[a.p.fold(tn.Name)]
+	candidates := a.candidates(tn.Name)
 	if tn.Schema == "" {
 		return candidates
 	}
@@ -41,22 +43,26 @@ func (a *analysis) namesSealed(names []*sqlparse.TableName) *sqlparse.TableName 
 // rows that are there.
 func (a *analysis) definition(d *sqlparse.Definition, computes bool) error {
 	tables := a.meant(d.Table)
-	target := a.sealedIn(tables, d.Column)
+	columns, err := a.sealedOf(tables)
+	if err != nil {
+		return err
+	}
+	target := a.sealedIn(columns, d.Column)
 	switch {
 	case d.Bounds:
-		return a.bounds(d, tables)
+		return a.bounds(d, tables, columns)
 	case d.Keys != nil:
-		return a.keys(d, tables, computes)
+		return a.keys(d, columns, computes)
 	case target != nil && d.Type != nil:
 		return a.retype(d, target)
 	case target != nil:
 		return a.refusePlaintext(d.Pos(), target, "a default of a sealed column would be stored unsealed", "leave the default NULL and give the value in each INSERT")
-	case d.Expr == nil || a.isBackstop(d, tables):
+	case d.Expr == nil || a.isBackstop(d, columns):
 		return nil
 	}
 	slots, nulls, checks := len(a.slots), len(a.nulls), len(a.checked)
-	a.rows = a.rowsOf(d, tables)
-	err := a.defined(d, &scope{items: a.rows})
+	a.rows = a.rowsOf(d, tables, columns)
+	err = a.defined(d, &scope{items: a.rows})
 	a.rows = nil
 	if err != nil {
 		return a.otherTable(err, d.Table, tables)
@@ -85,14 +91,14 @@ func (a *analysis) defined(d *sqlparse.Definition, sc *scope) error {
 
 // rowsOf returns the items that the names of a definition go through. Every column that is
 // not sealed counts as one of the table: the text may have added it.
-func (a *analysis) rowsOf(d *sqlparse.Definition, tables []*schema.Table) []*item {
+func (a *analysis) rowsOf(d *sqlparse.Definition, tables []*schema.Table, columns []*schema.Column) []*item {
 	row := item{name: d.Table.Name, schema: d.Table.Schema, open: true}
 	for _, t := range tables {
 		row.table = t
-		for _, c := range t.Columns() {
-			if name := a.p.fold(c.Name); findOutput(row.cols, name) == nil {
-				row.cols = append(row.cols, output{name: name, t: newSealed(source{c, dbcatalog.StorageBytes})})
-			}
+	}
+	for _, c := range columns {
+		if name := a.p.fold(c.Name); findOutput(row.cols, name) == nil {
+			row.cols = append(row.cols, output{name: name, t: newSealed(source{c, dbcatalog.StorageBytes})})
 		}
 	}
 	// PostgreSQL takes t.f for the function f over the whole row. A value that is kept must
@@ -110,24 +116,32 @@ func (a *analysis) rowsOf(d *sqlparse.Definition, tables []*schema.Table) []*ite
 	return items
 }
 
-// sealedIn returns the sealed column of a name in any of the tables, or nil.
-func (a *analysis) sealedIn(tables []*schema.Table, column string) *schema.Column {
+// sealedOf returns the sealed columns of tables, one after the other.
+func (a *analysis) sealedOf(tables []*schema.Table) ([]*schema.Column, error) {
+	var out []*schema.Column
+	for _, t := range tables {
+		cols, err := a.sealedColumns(t)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, cols...)
+	}
+	return out, nil
+}
+
+// sealedIn returns the sealed column of a name, or nil.
+func (a *analysis) sealedIn(columns []*schema.Column, column string) *schema.Column {
 	if column == "" {
 		return nil
 	}
-	for _, t := range tables {
-		if c := a.sealedColumn(t, column); c != nil {
-			return c
-		}
-	}
-	return nil
+	return a.sealedColumn(columns, column)
 }
 
 // keys analyses the columns of a UNIQUE, a PRIMARY KEY, or a FOREIGN KEY: the server compares
 // their cells. Those of rows that are there may be under two search keys.
-func (a *analysis) keys(d *sqlparse.Definition, tables []*schema.Table, computes bool) error {
+func (a *analysis) keys(d *sqlparse.Definition, columns []*schema.Column, computes bool) error {
 	for i, name := range d.Keys {
-		c := a.sealedIn(tables, name)
+		c := a.sealedIn(columns, name)
 		switch {
 		case d.References != nil:
 			if err := a.foreignKey(d, i, c); err != nil {
@@ -153,7 +167,11 @@ func (a *analysis) foreignKey(d *sqlparse.Definition, i int, c *schema.Column) e
 	if i >= len(to.Columns) {
 		return nil
 	}
-	other := a.sealedIn(a.meant(to.Table), to.Columns[i])
+	columns, err := a.sealedOf(a.meant(to.Table))
+	if err != nil {
+		return err
+	}
+	other := a.sealedIn(columns, to.Columns[i])
 	if c == nil && other == nil {
 		return nil
 	}
@@ -176,18 +194,8 @@ func termOf(c *schema.Column) *term {
 
 // isBackstop reports whether a CHECK is the one that lets the database refuse plaintext, as
 // colseal ddl prints it. Its constants are no values.
-func (a *analysis) isBackstop(d *sqlparse.Definition, tables []*schema.Table) bool {
-	if d.Text == "" {
-		return false
-	}
-	for _, t := range tables {
-		for _, c := range t.Columns() {
-			if backstop.Is(d.Text, a.p.dialect, c) {
-				return true
-			}
-		}
-	}
-	return false
+func (a *analysis) isBackstop(d *sqlparse.Definition, columns []*schema.Column) bool {
+	return d.Text != "" && slices.ContainsFunc(columns, func(c *schema.Column) bool { return backstop.Is(d.Text, a.p.dialect, c) })
 }
 
 // retype decides a change of a sealed column's type. To bytea without USING it is harmless:
@@ -204,7 +212,7 @@ func (a *analysis) retype(d *sqlparse.Definition, c *schema.Column) error {
 
 // bounds refuses the bounds of a partition, which are values of the parent's key, unless that
 // has no sealed column.
-func (a *analysis) bounds(d *sqlparse.Definition, tables []*schema.Table) error {
+func (a *analysis) bounds(d *sqlparse.Definition, tables []*schema.Table, columns []*schema.Column) error {
 	if len(tables) == 0 {
 		return nil
 	}
@@ -223,7 +231,7 @@ func (a *analysis) bounds(d *sqlparse.Definition, tables []*schema.Table) error 
 	partitioned := false
 	for _, col := range parent.Columns {
 		partitioned = partitioned || col.Key
-		if c := a.sealedIn(tables, col.Name); c != nil && col.Key {
+		if c := a.sealedIn(columns, col.Name); c != nil && col.Key {
 			return a.otherTable(a.refusePlaintext(d.Pos(), c, "the bounds of this partition are values of a sealed column", "partition the table by a plain column, or by HASH"), d.Table, tables)
 		}
 	}
@@ -341,7 +349,17 @@ func (a *analysis) change(c sqlparse.Change) {
 	}
 	known.another = known.another || len(c.Columns) == 0
 	for _, column := range c.Columns {
-		known.another = known.another || a.sealedIn(a.p.tables[name], column) != nil
+		for _, t := range a.candidates(name) {
+			d := a.known.dependents[t]
+			switch {
+			case d == nil:
+				known.another = known.another || a.sealedIn(t.Columns(), column) != nil
+			case d.kind == dbcatalog.DependentChild:
+				known.another = known.another || a.sealedIn(d.columns, column) != nil
+			default:
+				known.another = true
+			}
+		}
 		known.columns = append(known.columns, a.p.fold(column))
 	}
 }

@@ -90,6 +90,9 @@ func (s *slot) answered() bool {
 
 // searches reports whether the plan depends on the number of live search keys.
 func (e *emission) searches() bool {
+	if e.compares {
+		return true
+	}
 	for _, c := range e.checked {
 		if t := c.t.root(); t.state == sealed && c.need != single {
 			return true

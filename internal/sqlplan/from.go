@@ -183,7 +183,7 @@ func (a *analysis) producer(e sqlparse.Expr, sc *scope) ([]output, error) {
 		}
 		return cols, nil
 	}
-	if ok && len(a.p.tables[a.p.fold(call.Name)]) > 0 {
+	if ok && len(a.candidates(call.Name)) > 0 {
 		return nil, a.refuseUnsupported(e.Pos(), nil, "a function with the name of a sealed table is not analysed", "rename one of them")
 	}
 	if err := a.plainExpr(e, sc, "a function in FROM"); err != nil {

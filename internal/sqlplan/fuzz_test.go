@@ -39,7 +39,7 @@ func FuzzPlan(f *testing.F) {
 		for _, p := range planners {
 			for keys := 1; keys <= 3; keys++ {
 				began := time.Now()
-				plan, _, err := p.analyse(t.Context(), sql, &Env{Catalog: testCatalog, SearchKeys: keys})
+				plan, _, err := p.analyse(t.Context(), sql, &Env{Catalog: testCatalog, SearchKeys: keys}, p.Known())
 				if d := time.Since(began); d > longest {
 					t.Errorf("dialect %d: %q takes %v", p.dialect, sql, d)
 				}

@@ -163,6 +163,9 @@ func (a *analysis) defaultsExcept(w *writeTarget, given map[string]bool, pos int
 			return err
 		}
 	}
+	if w.beneath != nil {
+		return a.defaultsExcept(w.beneath, w.given(given, a.p.fold), pos)
+	}
 	return nil
 }
 

@@ -101,13 +101,13 @@ func (a *analysis) makes(tn *sqlparse.TableName, outs []output, what string) err
 		}
 		var col *schema.Column
 		if table != nil {
-			col = a.sealedColumn(table, o.name)
+			col = a.sealedColumn(table.Columns(), o.name)
 		}
 		r := o.t.root()
 		if col == nil {
 			if r.state == sealed {
 				return a.refusePlaintext(tn.Pos(), o.t.first(), what+" would put cells where no sealed column is registered",
-					"register the new relation with this column (schema.View for a view; the same id= or join= for a table), or leave the column out")
+					"register the new relation with this column (schema.View for a view, with schema.Renamed for a column that gets another name; the same id= or join= for a table), or leave the column out")
 			}
 			if err := a.plainOnly(o.t, tn.Pos(), "an output of "+what); err != nil {
 				return err

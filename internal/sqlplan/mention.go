@@ -5,13 +5,15 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 )
 
-// mentions reports whether a text could name a registered table or the keyring, rename or drop
-// a schema, or change how texts are read. It looks at bytes only, so that texts that cannot touch a sealed column
-// are forwarded whatever else they hold, and errs on the side of true.
-func (p *Planner) mentions(sql string) bool {
+// mentions reports whether a text could name a registered table, what depends on one, or the
+// keyring, rename or drop a schema, or change how texts are read. It looks at bytes only, so that
+// texts that cannot touch a sealed column are forwarded whatever else they hold, and errs on the
+// side of true.
+func (p *Planner) mentions(sql string, known *Known) bool {
 	lower := strings.ToLower(sql)
 	if strings.Contains(lower, "standard_conforming_strings") || strings.Contains(lower, "client_encoding") || containsName(lower, "names") {
 		return true
@@ -19,27 +21,61 @@ func (p *Planner) mentions(sql string) bool {
 	if p.dialect == dialect.SQLite && containsName(lower, "pragma") {
 		return true
 	}
-	if len(p.words) > 0 && strings.Contains(lower, "u&") {
+	if !p.words.empty() && strings.Contains(lower, "u&") {
 		return true // an identifier may be spelled with escapes
 	}
-	if len(p.words) > 0 && containsName(lower, "schema") && (containsName(lower, "drop") || containsName(lower, "alter")) {
+	if !p.words.empty() && containsName(lower, "schema") && (containsName(lower, "drop") || containsName(lower, "alter")) {
 		return true // a registered table may be inside
 	}
 	if p.keyring.Table != "" && containsName(lower, "owned") && containsName(lower, "drop") {
 		return true
 	}
-	for _, w := range p.words {
-		if containsName(lower, w) {
-			return true
-		}
-		for _, quote := range p.quotes() {
-			if strings.Contains(w, quote) && strings.Contains(lower, strings.ReplaceAll(w, quote, quote+quote)) {
-				return true
-			}
+	return p.words.in(lower) || known.words.in(lower)
+}
+
+// words are names that are looked for in texts, in lower case.
+type words struct {
+	dialect dialect.Dialect
+	whole   map[string]bool // that are one word
+	odd     []string        // with other characters in them
+	long    []string        // so long that the server cuts longer names to them
+}
+
+func (w *words) empty() bool { return len(w.whole)+len(w.odd) == 0 }
+
+// add adds a name, folded.
+func (w *words) add(name string) {
+	lower := strings.ToLower(name)
+	if w.whole == nil {
+		w.whole = map[string]bool{}
+	}
+	if w.dialect == dialect.Postgres && len(name) >= dbcatalog.MaxName {
+		w.long = append(w.long, lower)
+	}
+	if !strings.ContainsFunc(lower, func(r rune) bool { return !nameRune(r) }) {
+		w.whole[lower] = true
+		return
+	}
+	w.odd = append(w.odd, lower)
+	for _, quote := range w.quotes() {
+		if strings.Contains(lower, quote) {
+			w.odd = append(w.odd, strings.ReplaceAll(lower, quote, quote+quote))
 		}
 	}
-	for _, w := range p.long {
-		if strings.Contains(lower, w) {
+}
+
+// in reports whether a text in lower case has one of the names.
+func (w *words) in(lower string) bool {
+	if len(w.whole) > 0 && wordsOf(lower, func(s string) bool { return w.whole[s] }) {
+		return true
+	}
+	for _, s := range w.odd {
+		if strings.Contains(lower, s) {
+			return true
+		}
+	}
+	for _, s := range w.long {
+		if strings.Contains(lower, s) {
 			return true
 		}
 	}
@@ -47,11 +83,28 @@ func (p *Planner) mentions(sql string) bool {
 }
 
 // quotes are the quotation marks of names, which are doubled inside a name.
-func (p *Planner) quotes() []string {
-	if p.dialect == dialect.SQLite {
+func (w *words) quotes() []string {
+	if w.dialect == dialect.SQLite {
 		return []string{`"`, "`", "'"}
 	}
 	return []string{`"`}
+}
+
+// wordsOf calls f for each word of a text until it returns true, and reports whether it did.
+func wordsOf(text string, f func(word string) bool) bool {
+	start := -1
+	for i, r := range text {
+		switch in := nameRune(r); {
+		case in && start < 0:
+			start = i
+		case !in && start >= 0:
+			if f(text[start:i]) {
+				return true
+			}
+			start = -1
+		}
+	}
+	return start >= 0 && f(text[start:])
 }
 
 // containsName reports whether name stands in text other than as a part of a longer
@@ -74,5 +127,11 @@ func containsName(text, name string) bool {
 }
 
 func nameRune(r rune) bool {
-	return r == '_' || r == '$' || r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r))
+	switch {
+	case r < utf8.RuneSelf:
+		return r|0x20 >= 'a' && r|0x20 <= 'z' || r >= '0' && r <= '9' || r == '_' || r == '$'
+	case r == utf8.RuneError:
+		return false
+	}
+	return unicode.IsLetter(r) || unicode.IsDigit(r)
 }

@@ -31,7 +31,7 @@ func TestMentions(t *testing.T) {
 		{dialect.SQLite, "users", "SELECT 1 FROM [users]", true},
 	} {
 		p := New(schema.Must(schema.Columns(c.table, schema.Column{Name: "email"})), c.dialect, Options{})
-		if got := p.mentions(c.text); got != c.want {
+		if got := p.mentions(c.text, p.Known()); got != c.want {
 			t.Errorf("%s in %s: %t", c.table, c.text, got)
 		}
 	}

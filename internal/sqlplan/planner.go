@@ -31,6 +31,7 @@ type Env struct {
 	Catalog    Catalog
 	SearchPath string // the connection's search path, as the server prints it
 	SearchKeys int    // live search keys of deterministic columns; 0 counts as 1
+	Known      *Known // what the connection knows that others do not. If nil, the planner's is right
 }
 
 // Stats counts what a Planner did since it was made.
@@ -44,16 +45,18 @@ type Stats struct {
 // are cached.
 type Planner struct {
 	dialect dialect.Dialect
+	options Options
 	limits  sqlparse.Limits
 	tables  map[string][]*schema.Table // by relation name, as the dialect compares names
 	keyring dbcatalog.Name
 	// registered are the tables in the order of the schema.
 	registered []*schema.Table
-	words      []string        // what a text must contain to name a table, in lower case
-	long       []string        // the same of names so long that the server cuts longer ones to them
-	known      map[string]bool // the registered names of tables and columns, as the dialect compares them
+	excluded   []*schema.Table
+	functions  []schema.Function
+	words      words           // what a text must contain to name a table
+	names      map[string]bool // the registered names of tables and columns, as the dialect compares them
 
-	plans      *plans
+	known      atomic.Pointer[Known]
 	generation atomic.Uint64
 
 	hits            hot.Counter
@@ -70,14 +73,16 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 	}
 	p := &Planner{
 		dialect: d,
+		options: o,
 		limits:  sqlparse.Limits{Bytes: o.MaxBytes, Nesting: o.MaxNesting},
 		tables:  map[string][]*schema.Table{},
-		known:   map[string]bool{},
+		names:   map[string]bool{},
 		keyring: o.KeyTable,
-		plans:   newPlans(o.MaxPlans, o.MaxPlanBytes),
+		words:   words{dialect: d},
 	}
+	p.known.Store(p.newKnown())
 	if o.KeyTable.Table != "" {
-		p.watch(p.fold(o.KeyTable.Table))
+		p.words.add(p.fold(o.KeyTable.Table))
 	}
 	if s == nil {
 		return p
@@ -85,27 +90,18 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 	p.registered = s.Tables()
 	for _, t := range p.registered {
 		name := p.fold(t.Name)
-		if len(p.tables[name]) == 0 {
-			p.watch(name)
-		}
+		p.words.add(name)
 		p.tables[name] = append(p.tables[name], t)
-		p.known[name] = true
+		p.names[name] = true
 		for _, c := range t.Columns() {
-			p.known[p.fold(c.Name)] = true
+			p.names[p.fold(c.Name)] = true
 		}
 	}
-	for _, t := range s.Excluded() {
+	p.excluded, p.functions = s.Excluded(), s.Functions()
+	for _, t := range p.excluded {
 		p.tables[p.fold(t.Name)] = append(p.tables[p.fold(t.Name)], t)
 	}
 	return p
-}
-
-// watch has texts that may name a relation analysed.
-func (p *Planner) watch(name string) {
-	p.words = append(p.words, strings.ToLower(name))
-	if p.dialect == dialect.Postgres && len(name) >= dbcatalog.MaxName {
-		p.long = append(p.long, strings.ToLower(name))
-	}
 }
 
 // fold returns a name as the dialect compares it. PostgreSQL's are compared as they
@@ -121,29 +117,33 @@ func (p *Planner) fold(name string) string {
 // Plan returns what to do with a text. The error is a *Refusal, or the catalog's as
 // it is. Plans of texts that touch nothing sealed need neither env nor catalog.
 func (p *Planner) Plan(ctx context.Context, sql string, env *Env) (*Plan, error) {
-	generation := p.generation.Load()
-	if plan := p.plans.get(sql, env, generation); plan != nil {
+	generation, known := p.generation.Load(), p.known.Load()
+	if env != nil && env.Known != nil {
+		known = env.Known
+	}
+	if plan := known.plans.get(sql, env, generation); plan != nil {
 		p.hits.Add(1)
 		return plan, nil
 	}
 	p.misses.Add(1)
 	sql = strings.Clone(sql) // it is kept, and may be a part of something long
-	plan, usedCatalog, err := p.analyse(ctx, sql, env)
+	plan, usedCatalog, err := p.analyse(ctx, sql, env, known)
 	if err != nil {
 		p.refused.Add(1)
 		return nil, err
 	}
-	p.keep(sql, env, plan, generation, usedCatalog)
+	known.plans.keep(sql, env, plan, generation, usedCatalog)
 	return plan, nil
 }
 
-func (p *Planner) keep(sql string, env *Env, plan *Plan, generation uint64, usedCatalog bool) {
+// keep keeps a plan under what it depends on.
+func (ps *plans) keep(sql string, env *Env, plan *Plan, generation uint64, usedCatalog bool) {
 	switch {
 	case !usedCatalog && !plan.Search:
-		p.plans.putAlways(sql, plan)
+		ps.putAlways(sql, plan)
 	case env != nil: // otherwise it was made without the facts that others have
 		key := variantKey{sql, env.SearchPath, max(env.SearchKeys, 1)}
-		p.plans.putVariant(&variantPlan{key: key, plan: plan, generation: generation, catalog: usedCatalog})
+		ps.putVariant(&variantPlan{key: key, plan: plan, generation: generation, catalog: usedCatalog})
 	}
 }
 
@@ -152,12 +152,12 @@ func (p *Planner) Invalidate() { p.generation.Add(1) }
 
 // Stats returns the counts so far.
 func (p *Planner) Stats() Stats {
-	return Stats{Hits: p.hits.Load(), Misses: p.misses.Load(), Refused: p.refused.Load(), Plans: p.plans.len()}
+	return Stats{Hits: p.hits.Load(), Misses: p.misses.Load(), Refused: p.refused.Load(), Plans: p.known.Load().plans.len()}
 }
 
 // analyse makes a plan without looking at the cache.
-func (p *Planner) analyse(ctx context.Context, sql string, env *Env) (plan *Plan, usedCatalog bool, err error) {
-	if !p.mentions(sql) {
+func (p *Planner) analyse(ctx context.Context, sql string, env *Env, known *Known) (plan *Plan, usedCatalog bool, err error) {
+	if !p.mentions(sql, known) {
 		return p.forward(sql), false, nil
 	}
 	if env == nil {
@@ -170,7 +170,7 @@ func (p *Planner) analyse(ctx context.Context, sql string, env *Env) (plan *Plan
 	if err != nil {
 		return nil, false, p.unreadable(sql, err)
 	}
-	a := &analysis{p: p, ctx: ctx, env: env, file: file}
+	a := &analysis{p: p, ctx: ctx, env: env, file: file, known: known}
 	plan, err = p.run(a)
 	return plan, a.usedCatalog, err
 }

@@ -119,7 +119,7 @@ func TestPlanBytes(t *testing.T) {
 				plan(p, i)
 			}
 			took, said := heap()-before, 0
-			for _, plan := range p.plans.texts.All() {
+			for _, plan := range p.Known().plans.texts.All() {
 				said += plan.bytes
 			}
 			t.Logf("%s, %d search keys: %d bytes, said to be %d", c.name, keys, took, said)

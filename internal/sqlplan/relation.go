@@ -54,7 +54,11 @@ func (a *analysis) relation(tn *sqlparse.TableName) (*dbcatalog.Relation, error)
 	if a.env.Catalog == nil {
 		return nil, nil
 	}
-	return a.env.Catalog.Relation(a.ctx, tn.Schema, tn.Name)
+	in := tn.Schema
+	if in == "" {
+		in = a.home
+	}
+	return a.env.Catalog.Relation(a.ctx, in, tn.Name)
 }
 
 // expand replaces the gaps of a star that the catalog can fill.

@@ -195,5 +195,5 @@ func (p *Planner) maybeString(word string) bool {
 	if p.dialect != dialect.SQLite || len(word) < 2 || word[0] != '"' {
 		return false
 	}
-	return !p.known[p.fold(strings.ReplaceAll(word[1:len(word)-1], `""`, `"`))]
+	return !p.names[p.fold(strings.ReplaceAll(word[1:len(word)-1], `""`, `"`))]
 }

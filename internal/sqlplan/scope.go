@@ -172,6 +172,9 @@ func (a *analysis) column(c *sqlparse.Column, sc *scope) (*term, error) {
 		r.Table = it.table.Name
 		return nil, r
 	}
+	if err := a.callOf(c.Pos(), "", name); err != nil { // t.f may be f(t)
+		return nil, err
+	}
 	if it.open || it.table != nil {
 		return newPlain(), nil
 	}

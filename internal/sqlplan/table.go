@@ -25,6 +25,12 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 	}
 	a.touched = true
 	it.table = table
+	if d := a.known.dependents[table]; d != nil && d.kind == dbcatalog.DependentView {
+		if err = a.viewItem(it, rel, tn.Pos()); err == nil && tn.Alias != nil {
+			it.cols, err = a.renamed(it.cols, tn.Alias.Columns, tn.Pos())
+		}
+		return it, err
+	}
 	if rel == nil { // no catalog: only the sealed columns are known
 		for _, c := range table.Columns() {
 			it.cols = append(it.cols, output{name: a.p.fold(c.Name), t: newSealed(source{c, dbcatalog.StorageBytes})})
@@ -49,12 +55,16 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel *dbcatalog.Relation) (cols, unlisted []output, err error) {
 	cols = make([]output, 0, len(rel.Columns))
 	a.step(outputSteps * len(rel.Columns))
+	sealedColumns, err := a.sealedColumns(table)
+	if err != nil {
+		return nil, nil, err
+	}
 	found := 0
 	ordinary := newPlain()
 	for i := range rel.Columns {
 		rc := &rel.Columns[i]
 		o := output{name: a.p.fold(rc.Name), t: ordinary, sure: a.p.dialect == dialect.Postgres}
-		if c := a.sealedColumn(table, rc.Name); c != nil {
+		if c := a.sealedColumn(sealedColumns, rc.Name); c != nil {
 			found++
 			if rc.Storage == dbcatalog.StorageOther {
 				return nil, nil, a.refuseStorage(tn.Pos(), c, "the column has type "+rc.Type+", which cannot hold a cell",
@@ -68,8 +78,8 @@ func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel
 		}
 		cols = append(cols, o)
 	}
-	if found < len(table.Columns()) && !rel.View {
-		for _, c := range table.Columns() {
+	if found < len(sealedColumns) && !rel.View {
+		for _, c := range sealedColumns {
 			if a.relColumn(rel, c.Name) == nil {
 				unlisted = append(unlisted, output{name: a.p.fold(c.Name), t: newSealed(source{c, missing})})
 			}
@@ -110,12 +120,9 @@ func (a *analysis) noneMissing(w *writeTarget, pos int) error {
 }
 
 // sealedColumn returns the registered column of a name, as the dialect compares names.
-func (a *analysis) sealedColumn(t *schema.Table, name string) *schema.Column {
-	if a.p.dialect != dialect.SQLite {
-		return t.Column(name)
-	}
-	for _, c := range t.Columns() {
-		if strings.EqualFold(c.Name, name) {
+func (a *analysis) sealedColumn(cols []*schema.Column, name string) *schema.Column {
+	for _, c := range cols {
+		if c.Name == name || a.p.dialect == dialect.SQLite && strings.EqualFold(c.Name, name) {
 			return c
 		}
 	}
@@ -135,7 +142,7 @@ func (a *analysis) relColumn(rel *dbcatalog.Relation, name string) *dbcatalog.Co
 // as the server describes it. Both are nil for other relations, and the relation alone
 // is nil when there is no catalog.
 func (a *analysis) registered(tn *sqlparse.TableName) (*schema.Table, *dbcatalog.Relation, error) {
-	candidates := a.p.tables[a.p.fold(tn.Name)]
+	candidates := a.candidates(tn.Name)
 	if len(candidates) == 0 {
 		return nil, nil, nil
 	}
@@ -156,6 +163,9 @@ func (a *analysis) registered(tn *sqlparse.TableName) (*schema.Table, *dbcatalog
 	if err != nil {
 		return nil, nil, err
 	}
+	if rel == nil && a.known.dependents[candidates[0]] != nil {
+		return nil, nil, nil // nothing but names of relations that are elsewhere, or gone
+	}
 	if rel == nil {
 		r := a.refuseStorage(tn.Pos(), nil, "the server has no table of this name (for this connection's search path)",
 			"create the table first, or correct the table name given to schema.Model")
@@ -166,7 +176,21 @@ func (a *analysis) registered(tn *sqlparse.TableName) (*schema.Table, *dbcatalog
 		return nil, nil, err
 	}
 	t := pick(candidates, rel.Schema)
+	d := a.known.dependents[t]
 	if t == nil {
+		return nil, nil, nil
+	}
+	if d == nil {
+		return t, rel, nil
+	}
+	if d.refused != "" {
+		return nil, nil, a.refuseDependent(t, d, tn.Pos())
+	}
+	if a.meanings == nil {
+		a.meanings = map[*sqlparse.TableName]*dependent{}
+	}
+	a.meanings[tn] = d
+	if d.kind == dbcatalog.DependentTable { // which is read as any other
 		return nil, nil, nil
 	}
 	return t, rel, nil
@@ -204,7 +228,7 @@ func pick(candidates []*schema.Table, schemaName string) *schema.Table {
 	for _, t := range candidates {
 		switch t.Schema {
 		case schemaName:
-			if len(t.Columns()) == 0 {
+			if len(t.Columns()) == 0 && t.ViewOf == "" {
 				return nil // schema.Plain
 			}
 			return t

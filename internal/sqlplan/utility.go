@@ -57,8 +57,9 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 func (a *analysis) rename(r sqlparse.Rename) error {
 	for _, t := range a.meant(r.Table) {
 		switch {
+		case a.known.dependents[t] != nil: // what it depends on keeps its name
 		case r.Column != "":
-			if c := a.sealedColumn(t, r.Column); c != nil {
+			if c := a.sealedColumn(t.Columns(), r.Column); c != nil {
 				return a.refusePlaintext(r.Table.Pos(), c, "a sealed column would be written in plaintext under another name",
 					"give it the new name in the schema first, and id= with its present identity; then rename it")
 			}
@@ -104,7 +105,7 @@ func (a *analysis) namesSealedTable() bool {
 			name = n.Name
 		}
 		name = a.p.fold(name)
-		found = found || len(a.p.tables[name]) > 0 || name != "" && name == a.p.fold(a.p.keyring.Table)
+		found = found || len(a.candidates(name)) > 0 || name != "" && name == a.p.fold(a.p.keyring.Table)
 		return !found
 	})
 	return found

@@ -93,7 +93,7 @@ func costOf(ctx context.Context, p *Planner, text string, keys int) (c cost, err
 	runtime.ReadMemStats(&before)
 	file, err := p.parse(text)
 	if err == nil {
-		a := &analysis{p: p, ctx: ctx, env: &Env{Catalog: testCatalog, SearchKeys: keys}, file: file}
+		a := &analysis{p: p, known: p.Known(), ctx: ctx, env: &Env{Catalog: testCatalog, SearchKeys: keys}, file: file}
 		_, err = p.run(a)
 		c.steps = a.steps
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sealeddb"
+	"github.com/colseal/colseal/internal/sqlplan"
 )
 
 // Severity says how much a finding matters.
@@ -108,6 +109,8 @@ type checker struct {
 	rels  []*relation
 	byOID map[string]*relation
 	found []Finding
+
+	planner *sqlplan.Planner // made when it is asked for: see refusal
 }
 
 // run goes through all checks. They are independent of each other, but for the first, which
@@ -115,7 +118,7 @@ type checker struct {
 func (k *checker) run(ctx context.Context) error {
 	for _, check := range []func(context.Context) error{
 		k.readRelations, k.readColumns, k.server, k.keyTable,
-		k.checks, k.indexes, k.foreignKeys, k.triggers, k.rules, k.functions, k.dependents, k.wholeRows, k.children, k.plaintext,
+		k.checks, k.indexes, k.foreignKeys, k.triggers, k.rules, k.functions, k.dependents, k.wholeRows, k.parents, k.plaintext,
 	} {
 		if err := check(ctx); err != nil {
 			return err

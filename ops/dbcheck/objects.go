@@ -2,13 +2,13 @@ package dbcheck
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -170,7 +170,7 @@ func (k *checker) functions(ctx context.Context) error {
 			if !mentions(r[1], rel.name) {
 				continue
 			}
-			sev, what := SeverityWarning, "its body names the table"
+			sev, what := SeverityWarning, "its body names the table, so that statements that call it are refused unless schema.Functions lists it"
 			if names := k.named(rel, r[1]); len(names) > 0 {
 				sev, what = SeverityDanger, "its body names the table and "+strings.Join(names, ", ")+": it sees cells, and what it writes is not sealed"
 			}
@@ -180,49 +180,23 @@ func (k *checker) functions(ctx context.Context) error {
 	return nil
 }
 
-const childQuery = `WITH RECURSIVE below AS (
-	SELECT inhparent AS head, inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = ANY ($1::pg_catalog.oid[])
-	UNION SELECT below.head, i.inhrelid FROM below JOIN pg_catalog.pg_inherits i ON i.inhparent = below.inhrelid)
-SELECT head::pg_catalog.text, inhrelid::pg_catalog.text, inhrelid::pg_catalog.regclass::pg_catalog.text, 'below' FROM below
-UNION ALL
-SELECT inhrelid::pg_catalog.text, inhparent::pg_catalog.text, inhparent::pg_catalog.regclass::pg_catalog.text, 'above'
+const parentQuery = `SELECT inhrelid::pg_catalog.text, inhparent::pg_catalog.text, inhparent::pg_catalog.regclass::pg_catalog.text
 FROM pg_catalog.pg_inherits WHERE inhrelid = ANY ($1::pg_catalog.oid[])
-ORDER BY 4, 3`
+ORDER BY 3`
 
-// children reports partitions and other children, and parents, that are not registered. A table
-// may have thousands: one finding for all.
-func (k *checker) children(ctx context.Context) error {
-	rows, err := k.query(ctx, childQuery, k.oids())
+// parents reports those of a sealed table that are not registered.
+func (k *checker) parents(ctx context.Context) error {
+	rows, err := k.query(ctx, parentQuery, k.oids())
 	if err != nil {
 		return err
 	}
-	below := map[string][]string{}
 	for _, r := range rows {
-		switch {
-		case k.byOID[r[1]] != nil:
-		case r[3] == "above":
+		if k.byOID[r[1]] == nil {
 			k.on(SeverityDanger, "inheritance", k.byOID[r[0]], nil, r[2], "its parent is not registered: a statement that names the parent writes plaintext and reads cells",
 				"register the parent, with schema.WithIdentityTable if the cells are there already")
-		default:
-			below[r[0]] = append(below[r[0]], r[2])
-		}
-	}
-	for _, rel := range k.rels {
-		if names := below[rel.oid]; len(names) > 0 {
-			k.on(SeverityWarning, "inheritance", rel, nil, some(names), "partitions or children are not registered: a statement that names one is forwarded unsealed",
-				fmt.Sprintf("name only the parent in SQL, or register them with schema.WithIdentityTable(%s)", strconv.Quote(rel.label)))
 		}
 	}
 	return nil
-}
-
-// some lists the first few of many names.
-func some(names []string) string {
-	const few = 3
-	if len(names) <= few {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
 }
 
 // mentions reports whether a name stands in a text as a word.
@@ -261,6 +235,24 @@ WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid =
 	AND NOT (ad.oid IS NOT NULL AND ad.adrelid = d.refobjid AND ad.adnum = d.refobjsubid)
 ORDER BY 1, 2, 6`
 
+// refusal returns why the driver refuses a query; "" if it does not.
+func (k *checker) refusal(ctx context.Context, query string) (string, error) {
+	if k.planner == nil {
+		k.planner = sqlplan.New(k.db.Schema, k.db.Dialect, k.db.Plans)
+		known, err := k.planner.Survey(ctx, k.q)
+		if err != nil {
+			return "", err
+		}
+		k.planner.Learn(known)
+	}
+	_, err := k.planner.Plan(ctx, query, &sqlplan.Env{Catalog: dbcatalog.Live{Querier: k.q, Dialect: k.db.Dialect}})
+	var r *sqlplan.Refusal
+	if errors.As(err, &r) {
+		return r.Reason, nil
+	}
+	return "", err
+}
+
 // dependents reports the objects that the catalog knows to use a sealed column.
 func (k *checker) dependents(ctx context.Context) error {
 	rows, err := k.query(ctx, dependQuery, k.oids())
@@ -282,8 +274,13 @@ func (k *checker) dependents(ctx context.Context) error {
 				k.on(SeverityDanger, "rule", c.rel, c, r[4]+" on "+object, "the rule computes on cells, or copies them", "drop it, and do in the program what it does")
 				continue
 			}
-			k.on(SeverityDanger, "view", c.rel, c, object, "the view reads the column and is not registered: who reads it gets cells, and its conditions judge cells",
-				"register it with schema.View, or leave the column out of it")
+			reason, err := k.refusal(ctx, "SELECT * FROM "+object)
+			if err != nil {
+				return err
+			}
+			if reason != "" {
+				k.on(SeverityDanger, "view", c.rel, c, object, "statements that name the view are refused: "+reason, "leave the column out of it, or let it select the column as it is")
+			}
 		case "generated", "pg_attrdef":
 			k.on(SeverityDanger, "generated", c.rel, c, object, "a generated column computes on cells", "drop it, and compute the value in the program")
 		case "pg_policy":

@@ -71,7 +71,10 @@ func Query(ctx context.Context, db *sql.DB, query string) (*Explanation, error) 
 			return err
 		}
 		x := newExplainer(d.Schema, d.Dialect, d.Plans, query)
-		x.env = sqlplan.Env{Catalog: catalog{q, d.Dialect}, SearchPath: session.Path}
+		x.env = sqlplan.Env{Catalog: dbcatalog.Live{Querier: q, Dialect: d.Dialect}, SearchPath: session.Path}
+		if x.env.Known, err = x.planner.Survey(ctx, q); err != nil {
+			return err
+		}
 		x.check = d.Check
 		e, err = x.explain(ctx)
 		return err
@@ -89,18 +92,6 @@ func Offline(s *schema.Schema, d dialect.Dialect, query string) (*Explanation, e
 	x := newExplainer(s, d, sqlplan.Options{KeyTable: dbcatalog.Name{Table: keyring.DefaultTable}}, query)
 	x.offline = true
 	return x.explain(context.Background())
-}
-
-// catalog asks the server each time.
-type catalog struct {
-	q dbcatalog.Querier
-	d dialect.Dialect
-}
-
-// Relation implements sqlplan.Catalog.
-func (c catalog) Relation(ctx context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
-	rel, _, err := dbcatalog.ReadRelation(ctx, c.q, c.d, schemaName, name)
-	return rel, err
 }
 
 // explainer makes one Explanation. Its planner is its own, so that explaining leaves no mark

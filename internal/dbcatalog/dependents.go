@@ -1,0 +1,182 @@
+package dbcatalog
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/colseal/colseal/internal/dialect"
+)
+
+// Dependent is a relation or a routine through which a statement can reach a table that it
+// does not name.
+type Dependent struct {
+	Name
+	Kind DependentKind
+	// Parent is the table of which a child has the columns; of children alone.
+	Parent Name
+	// Rules: it has rules besides the one that makes it a view, so that a write becomes another
+	// statement.
+	Rules bool
+	// Version changes when a view is defined anew, or its columns are renamed.
+	Version string
+	// Source is the definition of a view of SQLite.
+	Source string
+}
+
+// DependentKind is a kind of Dependent.
+type DependentKind uint8
+
+// The kinds of dependents.
+const (
+	DependentChild   DependentKind = iota + 1 // a partition or an inheritance child
+	DependentView                             // a view or a materialized view
+	DependentTable                            // a table with a rule that names a table
+	DependentForeign                          // a foreign table
+	DependentRoutine                          // a function, procedure or aggregate
+)
+
+// Routine is a function or procedure whose body is a text.
+type Routine struct {
+	Name
+	OID    string
+	Source string
+}
+
+// Dependents of the tables that $1 names, and of the routines that $2 lists. What is read takes
+// no lock on them. An element of $1 is + or - (of a table that is left out), a schema (empty for
+// any), and a name.
+const postgresDependentQuery = `WITH RECURSIVE listed AS (
+	SELECT pg_catalog.split_part(e, pg_catalog.chr(1), 1) AS mark, pg_catalog.split_part(e, pg_catalog.chr(1), 2) AS nsp,
+		pg_catalog.split_part(e, pg_catalog.chr(1), 3) AS rel
+	FROM pg_catalog.unnest(pg_catalog.string_to_array($1::pg_catalog.text, pg_catalog.chr(10))) AS e
+), reach(class, oid, head) AS (
+	SELECT 'r', c.oid, c.oid FROM listed
+	JOIN pg_catalog.pg_class c ON c.relname = listed.rel AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+	JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	WHERE listed.mark = '+' AND (listed.nsp = '' OR n.nspname = listed.nsp)
+		AND NOT EXISTS (SELECT FROM listed x WHERE x.mark = '-' AND x.nsp = n.nspname AND x.rel = c.relname)
+	UNION SELECT 'r', f.ftrelid, 0::pg_catalog.oid FROM listed
+	JOIN pg_catalog.pg_foreign_table f ON listed.mark = '+' AND ('table_name=' || listed.rel) = ANY (f.ftoptions)
+	UNION SELECT 'f', f::pg_catalog.oid, 0::pg_catalog.oid
+	FROM pg_catalog.unnest(pg_catalog.string_to_array($2::pg_catalog.text, ',')) AS f
+	UNION SELECT e.class, e.oid, e.head FROM reach CROSS JOIN LATERAL (
+		SELECT 'r', i.inhrelid, reach.head FROM pg_catalog.pg_inherits i WHERE reach.head <> 0 AND i.inhparent = reach.oid
+		UNION ALL SELECT 'r', r.ev_class, 0::pg_catalog.oid
+		FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+		WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.refobjid = reach.oid AND r.ev_class <> reach.oid
+			AND d.refclassid = (CASE reach.class WHEN 'r' THEN 'pg_catalog.pg_class' ELSE 'pg_catalog.pg_proc' END)::pg_catalog.regclass
+		UNION ALL SELECT 'f', d.objid, 0::pg_catalog.oid FROM pg_catalog.pg_depend d
+		WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid = reach.oid AND d.objid <> reach.oid
+			AND d.refclassid = (CASE reach.class WHEN 'r' THEN 'pg_catalog.pg_class' ELSE 'pg_catalog.pg_proc' END)::pg_catalog.regclass
+	) AS e(class, oid, head)
+)
+SELECT n.nspname::pg_catalog.text, COALESCE(c.relname, p.proname)::pg_catalog.text, COALESCE(c.relkind::pg_catalog.text, ''),
+	hn.nspname::pg_catalog.text, h.relname::pg_catalog.text,
+	(EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1'))::pg_catalog.text,
+	CASE WHEN c.relkind IN ('v', 'm') THEN
+		(SELECT pg_catalog.string_agg(r.xmin::pg_catalog.text, ' ' ORDER BY r.oid) FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid) || ' ' ||
+		(SELECT pg_catalog.string_agg(a.attname::pg_catalog.text, ' ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0)
+	END
+FROM reach
+LEFT JOIN pg_catalog.pg_class c ON reach.class = 'r' AND c.oid = reach.oid
+LEFT JOIN pg_catalog.pg_proc p ON reach.class = 'f' AND p.oid = reach.oid
+JOIN pg_catalog.pg_namespace n ON n.oid = COALESCE(c.relnamespace, p.pronamespace)
+LEFT JOIN pg_catalog.pg_class h ON h.oid = reach.head
+LEFT JOIN pg_catalog.pg_namespace hn ON hn.oid = h.relnamespace
+WHERE reach.head <> reach.oid ORDER BY 1, 2, 3, 4, 5`
+
+// Of the server's own languages; a body that the server keeps parsed is no text, and its
+// dependencies are in the catalog.
+const postgresRoutineQuery = `SELECT p.oid::pg_catalog.text, n.nspname::pg_catalog.text, p.proname::pg_catalog.text, p.prosrc
+FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+WHERE l.lanname IN ('sql', 'plpgsql') AND p.prosrc <> '' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+	AND p.prorettype NOT IN ('pg_catalog.trigger'::pg_catalog.regtype, 'pg_catalog.event_trigger'::pg_catalog.regtype)
+ORDER BY p.oid`
+
+// ReadDependents lists what depends on tables, directly or by way of others, and on routines
+// (by their OIDs). A table without a schema is meant in every schema, but for those left out.
+// On SQLite it lists all views.
+func ReadDependents(ctx context.Context, q Querier, d dialect.Dialect, tables, leftOut []Name, routines []string) ([]Dependent, error) {
+	if d == dialect.SQLite {
+		return readSQLiteViews(ctx, q)
+	}
+	var listed []string
+	for _, n := range tables {
+		listed = append(listed, "+\x01"+n.Schema+"\x01"+ClipName(n.Table))
+	}
+	for _, n := range leftOut {
+		listed = append(listed, "-\x01"+n.Schema+"\x01"+ClipName(n.Table))
+	}
+	rows, err := read(ctx, q, 7, postgresDependentQuery, strings.Join(listed, "\n"), strings.Join(routines, ","))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Dependent, 0, len(rows))
+	for _, row := range rows {
+		dep := Dependent{Name: Name{row.Text(0), row.Text(1)}, Rules: row.Bool(5), Version: row.Text(6)}
+		switch kind := row.Text(2); {
+		case kind == "":
+			dep.Kind = DependentRoutine
+		case kind == "v", kind == "m":
+			dep.Kind = DependentView
+		case kind == "f":
+			dep.Kind = DependentForeign
+		case !row.Null(4):
+			dep.Kind, dep.Parent = DependentChild, Name{row.Text(3), row.Text(4)}
+		default:
+			dep.Kind = DependentTable
+		}
+		out = append(out, dep)
+	}
+	return out, nil
+}
+
+// ReadRoutines lists the routines of PostgreSQL whose bodies are texts in a language of the
+// server's own. Triggers are not among them: no statement can call one.
+func ReadRoutines(ctx context.Context, q Querier) ([]Routine, error) {
+	rows, err := read(ctx, q, 4, postgresRoutineQuery)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Routine, len(rows))
+	for i, row := range rows {
+		out[i] = Routine{OID: row.Text(0), Name: Name{row.Text(1), row.Text(2)}, Source: row.Text(3)}
+	}
+	return out, nil
+}
+
+// readSQLiteViews lists the views of all attached databases.
+func readSQLiteViews(ctx context.Context, q Querier) ([]Dependent, error) {
+	databases, err := read(ctx, q, 1, `SELECT name FROM pragma_database_list ORDER BY seq`)
+	if err != nil {
+		return nil, err
+	}
+	var out []Dependent
+	for _, db := range databases {
+		name := db.Text(0)
+		views, err := read(ctx, q, 2, `SELECT name, sql FROM `+QuoteIdent(name)+`.sqlite_master WHERE type = 'view' ORDER BY name`)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range views {
+			out = append(out, Dependent{Name: Name{name, v.Text(0)}, Kind: DependentView, Version: v.Text(1), Source: v.Text(1)})
+		}
+	}
+	return slices.Clip(out), nil
+}
+
+// Snapshot reports whether statements of the connection's transaction see the catalog as it was
+// when the transaction began.
+func Snapshot(ctx context.Context, q Querier, d dialect.Dialect) (bool, error) {
+	if d == dialect.SQLite {
+		return false, nil // a transaction of another connection that changes it waits, or is not committed
+	}
+	rows, err := read(ctx, q, 1, `SELECT pg_catalog.current_setting('transaction_isolation')`)
+	if err != nil {
+		return false, err
+	}
+	return len(rows) != 1 || !strings.HasPrefix(rows[0].Text(0), "read "), nil
+}

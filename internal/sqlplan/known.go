@@ -1,0 +1,374 @@
+package sqlplan
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/internal/sqlparse/lite"
+	"github.com/colseal/colseal/internal/sqlparse/pg"
+	"github.com/colseal/colseal/schema"
+)
+
+// Known is what is known of a database besides its schema: the relations and routines through
+// which a statement can reach a registered table that it does not name. It holds the plans that
+// were made by that knowledge. It is safe for concurrent use; a nil *Known is that of a database
+// that was not looked at.
+type Known struct {
+	relations  map[string][]*schema.Table // by folded name; each has its schema
+	dependents map[*schema.Table]*dependent
+	routines   map[string][]dbcatalog.Name // by folded name
+	words      words
+	digest     [sha256.Size]byte
+	plans      *plans
+}
+
+// A dependent is what is known of one relation.
+type dependent struct {
+	kind    dbcatalog.DependentKind
+	columns []*schema.Column // of a child: its parents'
+	refused string           // why a statement that names it is refused; "" if it is not
+}
+
+// Equal reports whether two are the same knowledge.
+func (k *Known) Equal(o *Known) bool { return k.digest == o.digest }
+
+// Names reports whether a relation of a name, which is as the catalog has it, stands for a
+// registered table.
+func (k *Known) Names(name string) bool { return len(k.relations[name]) > 0 }
+
+// Known returns what the planner goes by where an Env says nothing else.
+func (p *Planner) Known() *Known { return p.known.Load() }
+
+// Learn makes k what the planner goes by, and reports whether it is news.
+func (p *Planner) Learn(k *Known) bool {
+	if old := p.known.Load(); old.Equal(k) {
+		return false
+	}
+	p.known.Store(k)
+	return true
+}
+
+func (p *Planner) newKnown() *Known {
+	return &Known{
+		relations:  map[string][]*schema.Table{},
+		dependents: map[*schema.Table]*dependent{},
+		routines:   map[string][]dbcatalog.Name{},
+		words:      words{dialect: p.dialect},
+		plans:      newPlans(p.options.MaxPlans, p.options.MaxPlanBytes),
+	}
+}
+
+// Survey asks a database what depends on the registered tables. It takes two queries where no
+// routine names one.
+func (p *Planner) Survey(ctx context.Context, q dbcatalog.Querier) (*Known, error) {
+	k := p.newKnown()
+	if len(p.registered) == 0 {
+		return k, nil
+	}
+	var tables, leftOut []dbcatalog.Name
+	for _, t := range p.registered {
+		tables = append(tables, dbcatalog.Name{Schema: t.Schema, Table: t.Name})
+	}
+	for _, t := range p.excluded {
+		leftOut = append(leftOut, dbcatalog.Name{Schema: t.Schema, Table: t.Name})
+	}
+	deps, err := dbcatalog.ReadDependents(ctx, q, p.dialect, tables, leftOut, nil)
+	if err != nil {
+		return nil, err
+	}
+	if p.dialect == dialect.SQLite {
+		deps = p.viewsByText(deps)
+	} else if deps, err = p.routinesByText(ctx, q, tables, leftOut, deps); err != nil {
+		return nil, err
+	}
+	for _, d := range deps {
+		p.add(k, d)
+	}
+	if len(deps) > 0 {
+		k.sum(deps)
+	}
+	return k, nil
+}
+
+// routinesByText adds the routines whose bodies name a registered table, what depends on one, or
+// a routine of such a kind, and what depends on them in turn.
+func (p *Planner) routinesByText(ctx context.Context, q dbcatalog.Querier, tables, leftOut []dbcatalog.Name, deps []dbcatalog.Dependent) ([]dbcatalog.Dependent, error) {
+	routines, err := dbcatalog.ReadRoutines(ctx, q)
+	if err != nil || len(routines) == 0 {
+		return deps, err
+	}
+	names := map[string]bool{}
+	var found []string
+	var byText []dbcatalog.Dependent
+	for {
+		for _, t := range p.registered {
+			names[p.fold(t.Name)] = true
+		}
+		for _, d := range slices.Concat(deps, byText) {
+			names[p.fold(d.Table)] = true
+		}
+		before := len(found)
+		rest := routines[:0]
+		for _, r := range routines {
+			if p.namesAny(r.Source, names) && !p.permitted(r.Name) {
+				found = append(found, r.OID)
+				byText = append(byText, dbcatalog.Dependent{Name: r.Name, Kind: dbcatalog.DependentRoutine})
+				continue
+			}
+			rest = append(rest, r)
+		}
+		routines = rest
+		if len(found) == before {
+			return append(deps, byText...), nil
+		}
+		if deps, err = dbcatalog.ReadDependents(ctx, q, p.dialect, tables, leftOut, found); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// viewsByText returns those views of SQLite whose definitions name a registered table, or a
+// view of such a kind.
+func (p *Planner) viewsByText(views []dbcatalog.Dependent) []dbcatalog.Dependent {
+	names := map[string]bool{}
+	for _, t := range p.registered {
+		names[p.fold(t.Name)] = true
+	}
+	var out []dbcatalog.Dependent
+	for {
+		before := len(out)
+		rest := views[:0]
+		for _, v := range views {
+			if p.namesAny(v.Source, names) {
+				out = append(out, v)
+				continue
+			}
+			rest = append(rest, v)
+		}
+		for _, v := range out[before:] {
+			names[p.fold(v.Table)] = true
+		}
+		if views = rest; len(out) == before {
+			return out
+		}
+	}
+}
+
+// permitted reports whether the schema says that calls of a routine are harmless.
+func (p *Planner) permitted(n dbcatalog.Name) bool {
+	return slices.ContainsFunc(p.functions, func(f schema.Function) bool {
+		return p.fold(f.Name) == n.Table && (f.Schema == "" || p.fold(f.Schema) == n.Schema)
+	})
+}
+
+// runsText are words of programs that execute what stands in their strings.
+var runsText = map[string]bool{
+	"execute": true, "dblink": true, "dblink_exec": true, "dblink_open": true, "dblink_send_query": true, "crosstab": true, "connectby": true,
+	"query_to_xml": true, "query_to_xmlschema": true, "query_to_xml_and_xmlschema": true, "ts_stat": true, "xpath_table": true,
+}
+
+// namesAny reports whether a program names one of names. What stands in comments does not count;
+// what stands in strings does if the program may run it. A program that is not understood counts
+// as one that names each word in it.
+func (p *Planner) namesAny(program string, names map[string]bool) bool {
+	tokens, err := p.tokensOf(program)
+	if err != nil {
+		return wordsOf(program, func(w string) bool { return names[p.fold(dbcatalog.FoldASCII(w))] })
+	}
+	found, runs := false, false
+	inStrings := false
+	for _, t := range tokens {
+		text := program[t.Start:t.End]
+		switch t.Kind {
+		case sqlparse.TokenWord:
+			name := p.nameOf(text)
+			found = found || names[name] || name == ""
+			runs = runs || runsText[name]
+		case sqlparse.TokenString:
+			if p.dialect == dialect.SQLite { // a string may stand for a name
+				found = found || names[p.nameOf(text)]
+			}
+			inStrings = inStrings || wordsOf(text, func(w string) bool { return names[p.fold(dbcatalog.FoldASCII(w))] })
+		}
+	}
+	return found || runs && inStrings
+}
+
+func (p *Planner) tokensOf(text string) ([]sqlparse.Token, error) {
+	if p.dialect == dialect.SQLite {
+		return lite.Tokens(text, p.limits)
+	}
+	return pg.Tokens(text)
+}
+
+// nameOf returns the name that a word is, as names are compared; "" if it may be any.
+func (p *Planner) nameOf(word string) string {
+	switch quote := word[0]; {
+	case len(word) > 1 && word[0]|0x20 == 'u' && word[1] == '&':
+		return ""
+	case len(word) > 1 && (quote == '"' || p.dialect == dialect.SQLite && (quote == '`' || quote == '\'')):
+		q := string(quote)
+		return p.fold(strings.ReplaceAll(word[1:len(word)-1], q+q, q))
+	case len(word) > 1 && quote == '[':
+		return p.fold(word[1 : len(word)-1])
+	}
+	return p.fold(dbcatalog.FoldASCII(word))
+}
+
+// add takes in a dependent that is not registered itself.
+func (p *Planner) add(k *Known, d dbcatalog.Dependent) {
+	name := p.fold(d.Table)
+	if d.Kind == dbcatalog.DependentRoutine {
+		if !p.permitted(d.Name) {
+			k.words.add(name)
+			k.routines[name] = append(k.routines[name], d.Name)
+		}
+		return
+	}
+	if p.decided(name, d.Schema) {
+		return
+	}
+	table := &schema.Table{Schema: d.Schema, Name: d.Table, ViewOf: d.Parent.SQL()}
+	if i := slices.IndexFunc(k.relations[name], func(t *schema.Table) bool { return t.Schema == d.Schema }); i >= 0 {
+		table = k.relations[name][i]
+	} else {
+		k.words.add(name)
+		k.relations[name] = append(k.relations[name], table)
+		k.dependents[table] = &dependent{kind: d.Kind}
+	}
+	dep := k.dependents[table]
+	switch d.Kind {
+	case dbcatalog.DependentForeign:
+		dep.kind, dep.refused = d.Kind, "it is a foreign table that stands for a sealed one"
+	case dbcatalog.DependentChild:
+		if dep.refused == "" { // with a rule, too, it is first of all a child
+			dep.kind = d.Kind
+		}
+		for _, c := range p.columnsOf(d.Parent) {
+			known := columnNamed(dep.columns, c.Name)
+			switch {
+			case known == nil:
+				dep.columns = append(dep.columns, c)
+			case known.Identity() != c.Identity():
+				dep.refused = "it is a child of two tables that seal a column of one name in two ways"
+			}
+		}
+	}
+}
+
+// decided reports whether the schema itself says what a relation is.
+func (p *Planner) decided(name, schemaName string) bool {
+	return slices.ContainsFunc(p.tables[name], func(t *schema.Table) bool { return t.Schema == "" || t.Schema == schemaName })
+}
+
+// columnsOf returns the sealed columns of a registered table.
+func (p *Planner) columnsOf(n dbcatalog.Name) []*schema.Column {
+	if t := pick(p.tables[p.fold(n.Table)], n.Schema); t != nil {
+		return t.Columns()
+	}
+	return nil
+}
+
+func columnNamed(cols []*schema.Column, name string) *schema.Column {
+	for _, c := range cols {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// sum computes the digest.
+func (k *Known) sum(deps []dbcatalog.Dependent) {
+	lines := make([]string, len(deps))
+	for i, d := range deps {
+		lines[i] = fmt.Sprintf("%d %q %q %q %q %q %t", d.Kind, d.Schema, d.Table, d.Parent.Schema, d.Parent.Table, d.Version, d.Rules)
+	}
+	slices.Sort(lines)
+	k.digest = sha256.Sum256([]byte(strings.Join(lines, "\n")))
+}
+
+// candidates returns the relations of a name through which sealed columns can be reached, and
+// those that are excluded.
+func (a *analysis) candidates(name string) []*schema.Table {
+	name = a.p.fold(name)
+	more := a.known.relations[name]
+	if len(more) == 0 {
+		return a.p.tables[name]
+	}
+	return slices.Concat(a.p.tables[name], more)
+}
+
+// routine returns the routine that a call may mean and that names a sealed table, if there is
+// one.
+func (a *analysis) routine(schemaName, name string) (dbcatalog.Name, bool) {
+	for _, r := range a.known.routines[a.p.fold(name)] {
+		if schemaName == "" || schemaName == r.Schema {
+			return r, true
+		}
+	}
+	return dbcatalog.Name{}, false
+}
+
+// callsRoutine refuses a statement that calls a routine which names a sealed table.
+func (a *analysis) callsRoutine(s sqlparse.Stmt) error {
+	if len(a.known.routines) == 0 {
+		return nil
+	}
+	var err error
+	found := func(pos int, schemaName, name string) {
+		if err == nil {
+			err = a.callOf(pos, schemaName, name)
+		}
+	}
+	sqlparse.Inspect(s, func(node any) bool {
+		switch n := node.(type) {
+		case *sqlparse.Call:
+			found(n.Pos(), n.Schema, n.Name)
+		case *sqlparse.Utility:
+			if n.What == "DO" {
+				for _, w := range n.Names {
+					found(n.Pos(), "", w.Name)
+				}
+			}
+		}
+		return true
+	})
+	return err
+}
+
+// callOf refuses a call of a routine that names a sealed table.
+func (a *analysis) callOf(pos int, schemaName, name string) error {
+	n, ok := a.routine(schemaName, name)
+	if !ok {
+		return nil
+	}
+	a.forbidden = true
+	return a.refuseOperation(pos, nil, "the statement calls "+n.SQL()+", whose body names a sealed table: what it does with values is not analysed",
+		"do in the program what it does; if it leaves the sealed columns alone, list it with schema.Functions; if another function is meant, write its schema before its name")
+}
+
+// SealedColumns returns the sealed columns of a relation that rows are copied into; none if it is
+// plain. The error is a *Refusal.
+func (p *Planner) SealedColumns(k *Known, rel *dbcatalog.Relation) ([]*schema.Column, error) {
+	name := p.fold(rel.Name)
+	t := pick(slices.Concat(p.tables[name], k.relations[name]), rel.Schema)
+	if t == nil {
+		return nil, nil
+	}
+	d := k.dependents[t]
+	switch {
+	case d == nil:
+		return t.Columns(), nil
+	case d.kind == dbcatalog.DependentChild && d.refused == "":
+		return d.columns, nil
+	}
+	return nil, &Refusal{Class: ClassUnsupported, Table: rel.Name, Reason: "rows cannot be copied into " + rel.SQL() + ", which stands for a sealed table",
+		Hint: "copy them into the table itself"}
+}
