@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -28,6 +29,56 @@ func TestPageListsInstruments(t *testing.T) {
 		t.Errorf("docs/operating.md must hold this table:\n%s", b.String())
 	}
 }
+
+// prometheusName is how OpenTelemetry's Prometheus exporter names an instrument.
+func prometheusName(i Instrument) string {
+	name := strings.ReplaceAll(i.Name, ".", "_")
+	switch i.Unit {
+	case "s":
+		name += "_seconds"
+	case "1":
+		name += "_ratio"
+	}
+	if i.Kind == Counter {
+		name += "_total"
+	}
+	return name
+}
+
+// Every instrument has an alert on the page, or is in its list of those without, and the page names no other.
+func TestPageHasAlerts(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "## What to watch\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	rules, graphs, ok := strings.Cut(section, "No alert, but worth a graph")
+	if !ok {
+		t.Fatal("the page has no list of metrics without an alert")
+	}
+	known := map[string]bool{}
+	for _, i := range Instruments() {
+		name := prometheusName(i)
+		known[name] = true
+		if alert, graph := strings.Contains(rules, name), strings.Contains(graphs, name); alert == graph {
+			t.Errorf("%s: in a rule %v, in the list of those without %v", name, alert, graph)
+		}
+	}
+	for _, name := range regexp.MustCompile(`colseal(_[a-z]+)+`).FindAllString(section, -1) {
+		if name = strings.TrimSuffix(name, "_bucket"); !known[name] && !labels[name] {
+			t.Errorf("the page names %s, which is no instrument", name)
+		}
+	}
+	for rule := range strings.SplitSeq(rules, "- alert: ") {
+		if strings.HasPrefix(rule, "Colseal") && (!strings.Contains(rule, "expr: ") || !strings.Contains(rule, "summary: ") || !strings.Contains(rule, "action: ")) {
+			t.Errorf("a rule without an expression, a summary or an action:\n%s", rule)
+		}
+	}
+}
+
+// labels are the attributes as Prometheus has them.
+var labels = map[string]bool{"colseal_purpose": true, "colseal_refusal_class": true}
 
 // Without an SDK nothing happens, and nothing fails.
 func TestWithoutAnSDK(t *testing.T) {
