@@ -139,6 +139,13 @@ var startTroubles = []trouble{
 	}, driver.ErrNoKeyTable, "driver.ErrNoKeyTable", "The wrapped data keys stand in a table beside your data, so that they are backed up with it. Colseal makes it only when it is told to.",
 		"Put the statement that the error prints into your migrations, or set `Config.AutoCreateKeyTable`, or run [`colseal keys init`](cli.md#keys). If the table exists, check that " +
 			"the connection's database and `search_path` are those that you think of, and that `Config.KeyTable` names it."},
+	{"The key table is missing, and the data is there", func(d *desk) error {
+		d.write(d.open())
+		d.admin("ALTER TABLE colseal_keys RENAME TO elsewhere") // a restore without it
+		return readUser(d.open())
+	}, driver.ErrNoKeyTable, "driver.ErrNoKeyTable", "The sealed columns hold cells, and the table with their keys is not there: it was not restored with the data, was dropped, or was renamed. " +
+		"`AutoCreateKeyTable` does not make a new one then. New keys would open none of the cells, and searches would find nothing.",
+		"Restore the key table from the backup that the data is from. If the cells are to be given up, create the table with the statement that the error prints."},
 	{"The key table may not be read", func(d *desk) error {
 		d.write(d.open())
 		role := d.pg.Name // of its own, for roles belong to the whole server

@@ -36,6 +36,15 @@ func blocksFor(k Keyring, cfg Config) blocks {
 	return blocks{first: min(b.first, part), most: min(b.most, part)}
 }
 
+// firstBlock is how many seals to reserve at first. Where the keyring has no connection but those that
+// are lent, a transaction that writes has to do with what was reserved before it began.
+func (c *Cache) firstBlock() uint64 {
+	if s, ok := c.keyring.(interface{ Scarce() bool }); ok && s.Scarce() {
+		return c.blocks.most
+	}
+	return c.blocks.first
+}
+
 // A budget is what this process has reserved of a key's seals and not yet used.
 // What is taken from it is exact: it never goes below zero, so that no cell is
 // sealed that the keyring does not know of.
@@ -79,7 +88,7 @@ func (c *Cache) reserve(ctx context.Context, r *ring, k *liveKey, n, enough uint
 		if k.budget.left.Load() >= enough {
 			return struct{}{}, nil
 		}
-		want := max(n, min(max(2*k.budget.block.Load(), c.blocks.first), c.blocks.most))
+		want := max(n, min(max(2*k.budget.block.Load(), c.firstBlock()), c.blocks.most))
 		sum, ok, err := c.keyring.Reserve(ctx, k.rec.ID, want, c.cfg.MaxSeals)
 		if err == nil && !ok && want > n {
 			want = n

@@ -214,7 +214,7 @@ func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error
 		}
 		if verdict.create > 0 {
 			if id.purpose == keyring.PurposeData {
-				granted = c.blocks.first // stored with the key, so reserved with it
+				granted = c.firstBlock() // stored with the key, so reserved with it
 			}
 			made, err := c.create(ctx, id, verdict.create, granted, passed)
 			switch {

@@ -141,8 +141,15 @@ func (c *Cache) Warm(ctx context.Context, purposes ...keyring.Purpose) error {
 		if err != nil {
 			return err
 		}
-		if k := s.keys[0]; p == keyring.PurposeData && k.budget.left.Load() == 0 {
-			if err := c.reserve(ctx, c.ring(id), k, 1, 1); err != nil && !errors.Is(err, errSpent) {
+		for _, k := range s.keys {
+			e, err := c.entryFor(ctx, k.rec, new(lookup)) // it may have left memory
+			if err != nil {
+				return c.explain("get", k.rec, err)
+			}
+			k.entry.Store(e)
+		}
+		if k := s.keys[0]; p == keyring.PurposeData && (k.budget.left.Load() == 0 || k.budget.low()) {
+			if err := c.reserve(ctx, c.ring(id), k, 1, max(k.budget.block.Load()/4, 1)); err != nil && !errors.Is(err, errSpent) {
 				return c.explain("reserve seals of", k.rec, err)
 			}
 		}
@@ -157,7 +164,11 @@ func (c *Cache) Held(ctx context.Context, p keyring.Purpose) bool {
 		return false
 	}
 	s := r.current.Load()
-	return s != nil && (p == keyring.PurposeSearch || s.keys[0].budget.left.Load() > 0)
+	if s == nil || !s.hit() || p == keyring.PurposeSearch {
+		return s != nil && s.hit()
+	}
+	b := &s.keys[0].budget
+	return b.left.Load() > 0 && (!b.low() || c.firstBlock() == c.blocks.first)
 }
 
 // SearchKeys returns the keys of col, a deterministic column, in ctx's scope: an

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/colseal/colseal/internal/audit"
@@ -37,6 +38,7 @@ const (
 // Loans is where a Store finds connections that are lent. It is safe for concurrent use.
 type Loans struct {
 	reads, writes chan *loan
+	scarce        atomic.Bool // the keyring's own pool did not connect
 }
 
 // NewLoans returns a Loans.
@@ -44,6 +46,9 @@ func NewLoans() *Loans { return &Loans{reads: make(chan *loan), writes: make(cha
 
 // Borrow has the Store use connections that are lent. It is called before the Store is used.
 func (s *Store) Borrow(l *Loans) { s.loans = l }
+
+// Scarce reports whether the keyring has no connections but those that are lent, as far as is known.
+func (s *Store) Scarce() bool { return s.loans != nil && s.loans.scarce.Load() }
 
 // loan is a step that looks for a connection.
 type loan struct {
@@ -147,6 +152,7 @@ func (s *Store) race(ctx context.Context, st step, offers chan<- *loan) (err err
 				return err, false
 			}
 			running, open = nil, offers
+			s.loans.scarce.Store(true)
 			wait.Reset(lenderGrace)
 		case <-wait.C:
 			if running == nil {

@@ -457,6 +457,9 @@ func (s *Store) explain(op string, err error) error {
 	case state == "42P01",
 		s.dialect == SQLite && strings.Contains(err.Error(), "no such table"):
 		return s.noTable()
+	case state == "53300" && errors.As(err, new(noConn)):
+		return fmt.Errorf("keyring: %s key table %s: %w; no connection is left for the keyring, and a transaction lends its own for reading only: "+
+			"give the context of its beginning the scope, or allow one connection more", op, s.table, err)
 	case state == "42501":
 		return fmt.Errorf("keyring: %s key table %s: %w; grant what Store.Grants prints, and `colseal ddl`", op, s.table, err)
 	}

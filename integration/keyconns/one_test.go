@@ -73,6 +73,27 @@ func TestOneConnection(t *testing.T) {
 				}
 			})
 		}
+		t.Run("many cells", func(t *testing.T) {
+			db := open(t, direct(t, dsn, pgx.QueryExecModeExec), w)
+			db.SetMaxOpenConns(1)
+			tx, err := db.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			places, values := make([]string, 1000), make([]any, 1000)
+			for i := range places {
+				places[i], values[i] = fmt.Sprintf("($%d)", i+1), "secret"
+			}
+			for range 6 {
+				exec(t, tx, "INSERT INTO users (ssn) VALUES "+strings.Join(places, ","), values...)
+			}
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
 		t.Run("pgx", func(t *testing.T) {
 			conn, err := pgxseal.Connect(t.Context(), dsn, driver.Config{Schema: users, KMS: w})
 			if err != nil {
