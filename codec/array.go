@@ -4,12 +4,13 @@ import (
 	"database/sql/driver"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/colseal/colseal/internal/pgarray"
 )
 
-// appendArray writes a one-dimensional array as PostgreSQL's array_out does. It takes a slice of anything that one
-// element may be, nil elements being NULL, or an array literal.
+// appendArray writes an array as PostgreSQL's array_out does. It takes a slice of anything that one element may be, nil elements being
+// NULL, or an array literal, of any dimensions.
 func appendArray(dst []byte, kind Kind, v any) ([]byte, error) {
 	for range maxIndirect {
 		switch v := v.(type) {
@@ -103,8 +104,14 @@ func appendElement(dst []byte, kind Kind, in input) ([]byte, error) {
 
 // appendArrayLiteral reads an array literal and writes it in the canonical form.
 func appendArrayLiteral(dst []byte, kind Kind, s string) ([]byte, error) {
-	if pgarray.First(s) != 1 {
-		return nil, refuse(kind, "the array begins at another index than 1")
+	if !oneDimensional(s) {
+		a, err := pgarray.ParseArray(s)
+		if err != nil {
+			return nil, refuse(kind, err.Error())
+		}
+		return a.Append(dst, func(dst []byte, e pgarray.Element) ([]byte, error) {
+			return appendElement(dst, kind, input{form: formString, s: e.Text})
+		})
 	}
 	dst = append(dst, '{')
 	empty := len(dst)
@@ -122,6 +129,12 @@ func appendArrayLiteral(dst []byte, kind Kind, s string) ([]byte, error) {
 		}
 	}
 	return append(dst, '}'), nil
+}
+
+// oneDimensional reports whether an array literal has neither bounds nor arrays in it.
+func oneDimensional(s string) bool {
+	s, ok := strings.CutPrefix(trimSpace(s), "{")
+	return ok && !strings.HasPrefix(trimSpace(s), "{")
 }
 
 // canonicalArray reports whether s is what appendArray writes.

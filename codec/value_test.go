@@ -95,6 +95,9 @@ func TestSameValueSameEncoding(t *testing.T) {
 		{KindTextArray, `{a,NULL,"b c"}`, []any{`{a,NULL,"b c"}`, ` { a , null , b c } `, `[1:3]={a,NULL,"b c"}`, []any{"a", nil, "b c"}, []*string{ptr("a"), nil, ptr("b c")}, []sql.NullString{{String: "a", Valid: true}, {}, {String: "b c", Valid: true}}}},
 		{KindTextArray, `{}`, []any{"{}", "{ }", []string{}, [0]string{}}},
 		{KindTextArray, `{"a,b",c}`, []any{`{a\,b,c}`, `[1:2]={"a,b", c}`, []string{"a,b", "c"}}},
+		{KindTextArray, `{{a,"b c"},{NULL,"NULL"}}`, []any{`{{a,"b c"},{NULL,"NULL"}}`, ` { { "a" , b c } , { null , "NULL" } } `, `[1:2][1:2]={{a,b\ c},{NULL,\NULL}}`}},
+		{KindTextArray, `[2:3]={a,b}`, []any{`[2:3]={a,b}`, " [+2:3] = { a, b }"}},
+		{KindIntArray, `[0:1][1:1]={{1},{-2}}`, []any{`[0:1][1:1]={{1},{-2}}`, `[0:1] [1] = {{"1"}, {-02}}`}},
 		{KindIntArray, `{1,-2}`, []any{"{1,-2}", `{ "1" , -2 }`, []int{1, -2}, []int64{1, -2}, []int32{1, -2}, []string{"1", "-2"}, ptr([]int{1, -2}), [2]int8{1, -2}}},
 	} {
 		first, err := AppendValue(nil, g.kind, SuiteRandomized, g.in[0])
@@ -250,8 +253,8 @@ func TestRefusedValues(t *testing.T) {
 		{KindJSON, []any{canary, "", "{", `{"a":` + canary, []byte(`"` + canary + "\xff\""), make(chan int), math.NaN(), failing{}, func() {}}},
 		{KindUUID, []any{canary, "", "f81d4fae-7dec-11d0-a765-00a0c91e6bf", "f81d4fae-7dec-11d0-a765-00a0c91e6bf67", "-f81d4fae7dec11d0a76500a0c91e6bf6", "f81d4fae7dec11d0a76500a0c91e6bf6-", "f81d4fae--7dec11d0a76500a0c91e6bf6", "f8-1d4fae7dec11d0a76500a0c91e6bf6", "g81d4fae7dec11d0a76500a0c91e6bf6", "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "{f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "0123456789abcdef", []byte{1, 2}, 5}},
 		{KindNumeric, []any{canary, "", ".", "-", "+-1", "1e", "1e1.5", "0x10", "1_000", "1 2", "1e131072", "1e-16384", "1e999999999999", strings.Repeat("9", 131073), true, time.Now(), "--1", "e5", "-NaNx", "-nan", "+NaN"}},
-		{KindTextArray, []any{canary, "", "{", "}", "{a", "{a}}", "{a}b", "{,}", "{a,}", "{a,,b}", `{"a}`, `{"a"b}`, `{a"b"}`, "{{a}}", "[0:1]={a,b}", "[2:3]={a,b}", [][]string{{canary}}, []*[]string{}, [2][2]string{}, `{a\`, `{"a\`, "{a\x00}", []string{canary + "\xff"}, []int{1}, 5, []any{[]string{canary}}}},
-		{KindIntArray, []any{canary, "{" + canary + "}", "{1.5}", "{1,}", "{99999999999999999999}", []string{canary}, []float64{1.5}, []bool{true}, map[string]int{canary: 1}}},
+		{KindTextArray, []any{canary, "", "{", "}", "{a", "{a}}", "{a}b", "{,}", "{a,}", "{a,,b}", `{"a}`, `{"a"b}`, `{a"b"}`, "{{a},{b,c}}", "{{}}", "[0:1]={a}", "[2:1]={a,b}", "{{{{{{{a}}}}}}}", "{{a\xff}}", "[2:2]={a\x00}", [][]string{{canary}}, []*[]string{}, [2][2]string{}, `{a\`, `{"a\`, "{a\x00}", []string{canary + "\xff"}, []int{1}, 5, []any{[]string{canary}}}},
+		{KindIntArray, []any{canary, "{" + canary + "}", "{1.5}", "{1,}", "{99999999999999999999}", "{{1},{a}}", "[0:0]={1.5}", []string{canary}, []float64{1.5}, []bool{true}, map[string]int{canary: 1}}},
 		{0, []any{"x"}}, {99, []any{"x"}},
 	} {
 		for i, in := range c.in {

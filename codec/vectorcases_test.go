@@ -116,6 +116,8 @@ func goodCases(t testing.TB) []vectorCase {
 		{"uuid", "A UUID is its 16 bytes.", KindUUID, "{F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6}", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"},
 		{"textarray", "A text array is the literal that PostgreSQL writes.", KindTextArray, []any{"a", "NULL", nil, "", `b "c" \ d`, "e,f"}, `{a,"NULL",NULL,"","b \"c\" \\ d","e,f"}`},
 		{"intarray", "An integer array is the literal that PostgreSQL writes.", KindIntArray, "{ +1, NULL ,-20}", "{1,NULL,-20}"},
+		{"textarray-dimensions", "An array of two dimensions has arrays for elements, all of one length.", KindTextArray, "{{a, NULL},{b c, \"NULL\"}}", `{{a,NULL},{"b c","NULL"}}`},
+		{"intarray-bounds", "If an index does not begin at 1, the bounds of all dimensions stand before it.", KindIntArray, "[1] [-1:0] = {{1,2}}", "[1:1][-1:0]={{1,2}}"},
 	}
 	var cases []vectorCase
 	add := func(suite Suite, name, comment string, kind Kind, in, out any) {
@@ -255,6 +257,9 @@ func authenticCases(t testing.TB) []vectorCase {
 	add("numeric-plus", "format", "Authentic, but a numeric has no plus.", KindNumeric, "+1", KindNumeric)
 	add("numeric-zero", "format", "Authentic, but zero has no sign.", KindNumeric, "-0.0", KindNumeric)
 	add("textarray-quotes", "format", "Authentic, but quoted without need.", KindTextArray, `{"a"}`, KindTextArray)
+	add("textarray-bounds", "format", "Authentic, but with bounds that say nothing.", KindTextArray, "[1:2]={a,b}", KindTextArray)
+	add("textarray-ragged", "format", "Authentic, but the arrays in it differ in length.", KindTextArray, "{{a},{b,c}}", KindTextArray)
+	add("intarray-empty", "format", "Authentic, but an array of no elements is {}.", KindIntArray, "{{}}", KindIntArray)
 	add("intarray-space", "format", "Authentic, but with white space.", KindIntArray, "{1, 2}", KindIntArray)
 	det := func(name, comment string, kind Kind, encoding string) {
 		addIn(SuiteDeterministic, "deterministic-"+name, "format", comment, kind, encoding, kind)

@@ -146,11 +146,11 @@ func (c *plainConn) elements(kind codec.Kind, arg any) ([]any, error) {
 	case nil:
 		return pgxvalue.Elements(c.types(), kind, arg)
 	case string:
-		return front.ArrayElements(t)
+		return pgxvalue.ParseArray(t)
 	case []byte:
-		return front.ArrayElements(string(t))
+		return pgxvalue.ParseArray(string(t))
 	}
-	return nil, front.ErrNoArray
+	return nil, pgxvalue.ErrNoArray
 }
 
 // convert converts an argument to a driver.Value or an int; nil is NULL. ok is false for a type that database/sql does not convert.

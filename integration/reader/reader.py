@@ -169,34 +169,89 @@ def canonical_numeric(suite, s):
 
 
 def read_array(s):
-    """Returns the elements of a canonical array literal, None for NULL; None if it is malformed."""
-    if not (s.startswith("{") and s.endswith("}")):
+    """Returns the first indexes, None for none, and the elements of a canonical array literal: None for NULL, a list for an array within;
+    None if it is malformed."""
+    firsts, lengths = None, None
+    m = re.fullmatch(r"((?:\[-?[0-9]+:-?[0-9]+\])+)=(.*)", s, re.DOTALL | re.ASCII)
+    if m:
+        bounds = re.findall(r"\[([^:]+):([^\]]+)\]", m[1])
+        if any(str(int(n)) != n or not -(2**31) <= int(n) < 2**31 - 1 for pair in bounds for n in pair):
+            return None
+        firsts = [int(low) for low, _ in bounds]
+        lengths = [int(high) - int(low) + 1 for low, high in bounds]
+        s = m[2]
+    try:
+        elements, at = read_elements(s, 0)
+    except ValueError:
         return None
-    body, elements, at = s[1:-1], [], 0
-    token = re.compile(r'"((?:\\.|[^"\\])*)"|([^{},"\\]+)', re.DOTALL)
-    while body:
-        m = token.match(body, at)
-        if not m:
-            return None
-        if m[1] is not None:
-            elements.append(re.sub(r"\\(.)", r"\1", m[1], flags=re.DOTALL))
-        else:
-            elements.append(None if m[2] == "NULL" else m[2])
-        at = m.end()
-        if at == len(body):
-            break
-        if body[at] != ",":
-            return None
+    shape = shape_of(elements)
+    if at != len(s) or shape is None or len(shape) > 6 or lengths not in (None, shape):
+        return None
+    return firsts, elements
+
+
+TOKEN = re.compile(r'"((?:\\.|[^"\\])*)"|([^{},"\\]+)', re.DOTALL)
+
+
+def read_elements(s, at):
+    """Reads what stands in braces at s[at], and returns it with where it ends."""
+    if s[at : at + 1] != "{":
+        raise ValueError
+    if s[at:] == "{}":
+        return [], at + 2
+    out = []
+    while True:
         at += 1
-    return elements
+        if s[at : at + 1] == "{":
+            inner, at = read_elements(s, at)
+            out.append(inner)
+        else:
+            m = TOKEN.match(s, at)
+            if not m:
+                raise ValueError
+            if m[1] is not None:
+                out.append(re.sub(r"\\(.)", r"\1", m[1], flags=re.DOTALL))
+            else:
+                out.append(None if m[2] == "NULL" else m[2])
+            at = m.end()
+        end = s[at : at + 1]
+        if end == "}":
+            return out, at + 1
+        if end != ",":
+            raise ValueError
 
 
-def write_array(name, elements):
-    if elements is None:
+def shape_of(elements):
+    """Returns the lengths of the dimensions; None if arrays within differ in length, or are empty."""
+    if not any(isinstance(e, list) for e in elements):
+        return [len(elements)]
+    if not all(isinstance(e, list) and e for e in elements):
         return None
+    shapes = [shape_of(e) for e in elements]
+    if shapes[0] is None or any(sh != shapes[0] for sh in shapes):
+        return None
+    return [len(elements)] + shapes[0]
+
+
+def write_array(name, array):
+    if array is None:
+        return None
+    firsts, elements = array
+    out = write_elements(name, elements)
+    if out is None or firsts is None or all(f == 1 for f in firsts):
+        return out
+    return "".join(f"[{f}:{f + n - 1}]" for f, n in zip(firsts, shape_of(elements))) + "=" + out
+
+
+def write_elements(name, elements):
     out = []
     for e in elements:
-        if e is None:
+        if isinstance(e, list):
+            inner = write_elements(name, e)
+            if inner is None:
+                return None
+            out.append(inner)
+        elif e is None:
             out.append("NULL")
         elif name == "int[]":
             if not re.fullmatch(r"0|-?[1-9][0-9]*", e, re.ASCII) or not -(2**63) <= int(e) < 2**63:

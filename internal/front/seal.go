@@ -5,15 +5,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
-	"github.com/colseal/colseal/internal/pgarray"
 	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/internal/telemetry"
@@ -340,11 +339,14 @@ func (v *Sealing) bytesOf(kind codec.Kind, value any) (any, error) {
 	if kind != schema.Bytes || v.s.db.cfg.Dialect != dialect.Postgres {
 		return value, nil
 	}
-	rv := reflect.ValueOf(value)
-	if rv.Kind() != reflect.String {
+	s, ok := value.(string)
+	if !ok {
 		return value, nil
 	}
-	b, err := pgvalue.Bytes(rv.String())
+	if !utf8.ValidString(s) || strings.Contains(s, "\x00") {
+		return nil, fmt.Errorf("%w: the text of a bytea is not valid UTF-8 without NUL: give bytes as []byte", codec.ErrValue)
+	}
+	b, err := pgvalue.Bytes(s)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %s", codec.ErrValue, err.Reason, err.Hint)
 	}
@@ -411,7 +413,7 @@ func (v *Sealing) collectLiteral(lit *sqlplan.Literal) error {
 	}
 	elems, ok := lit.Value.([]any)
 	if !ok {
-		return ErrNoArray
+		return errNoArray
 	}
 	return v.CollectArray(&lit.Use, elems)
 }
@@ -526,23 +528,7 @@ func Stored(use *sqlplan.Use, cell []byte) any {
 	return cell
 }
 
-// ErrNoArray is the error of a value that is no array where one is needed.
-var ErrNoArray = fmt.Errorf("%w: the statement takes an array here: give a slice or an array literal", codec.ErrValue)
-
-// ArrayElements returns the elements of an array literal, nil for NULL ones.
-func ArrayElements(literal string) ([]any, error) {
-	parsed, err := pgarray.Parse(literal)
-	if err != nil {
-		return nil, errors.Join(ErrNoArray, err)
-	}
-	elems := make([]any, len(parsed))
-	for i, e := range parsed {
-		if !e.Null {
-			elems[i] = e.Text
-		}
-	}
-	return elems, nil
-}
+var errNoArray = fmt.Errorf("%w: the literal is not that of an array", codec.ErrValue)
 
 // ArrayArgument returns the Go slice that pgx sends for an array of cells, in every mode; nil cells are NULL.
 func ArrayArgument(storage dbcatalog.Storage, cells [][]byte) any {

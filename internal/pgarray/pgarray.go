@@ -1,12 +1,10 @@
-// Package pgarray reads and writes PostgreSQL's array literals of one dimension, by the
-// rules of the server's array_in and array_out.
+// Package pgarray reads and writes PostgreSQL's array literals, by the rules of the server's array_in and array_out.
 package pgarray
 
 import (
 	"bytes"
 	"errors"
 	"iter"
-	"strconv"
 	"strings"
 )
 
@@ -20,7 +18,7 @@ var errLiteral = errors.New("not the literal of a one-dimensional array")
 
 const space = " \t\n\r\v\f"
 
-// Parse returns the elements of a literal; of an empty array, an empty slice. The error holds
+// Parse returns the elements of a literal of one dimension; of an empty array, an empty slice. The error holds
 // nothing of the literal.
 func Parse(s string) ([]Element, error) {
 	elems := []Element{}
@@ -33,7 +31,7 @@ func Parse(s string) ([]Element, error) {
 	return elems, nil
 }
 
-// Elements yields the elements of a literal. An error is yielded last,
+// Elements yields the elements of a literal of one dimension. An error is yielded last,
 // possibly after elements that could be read. It holds nothing of the literal.
 func Elements(s string) iter.Seq2[Element, error] {
 	return func(yield func(Element, error) bool) {
@@ -45,17 +43,17 @@ func Elements(s string) iter.Seq2[Element, error] {
 
 // First returns the index of a literal's first element: 1 unless the literal has bounds.
 func First(s string) int {
-	b, _, ok := cutBounds(strings.Trim(s, space))
-	if !ok {
+	dims, _, ok := cutBounds(strings.Trim(s, space))
+	if !ok || dims == nil {
 		return 1
 	}
-	return b.low
+	return dims[0].Low
 }
 
 // readAll yields the elements and reports whether it has to be followed by an error.
 func readAll(s string, yield func(Element, error) bool) (failed bool) {
-	b, body, ok := cutBounds(strings.Trim(s, space))
-	if !ok || !strings.HasPrefix(body, "{") {
+	dims, body, ok := cutBounds(strings.Trim(s, space))
+	if !ok || len(dims) > 1 || !strings.HasPrefix(body, "{") {
 		return true
 	}
 	body = strings.TrimLeft(body[1:], space)
@@ -70,41 +68,7 @@ func readAll(s string, yield func(Element, error) bool) (failed bool) {
 		}
 		done, body = rest == "}", rest[1:]
 	}
-	return b.given && n != b.high-b.low+1
-}
-
-// bounds are the indexes of the first and last element, where a literal gives them.
-type bounds struct {
-	low, high int
-	given     bool
-}
-
-// cutBounds cuts the bounds off the front of a literal: "[2:3]=", or "[2]=" for [1:2].
-func cutBounds(s string) (b bounds, body string, ok bool) {
-	inside, found := strings.CutPrefix(s, "[")
-	if !found {
-		return bounds{low: 1}, s, true
-	}
-	inside, body, found = strings.Cut(inside, "]")
-	if !found {
-		return b, "", false
-	}
-	if body, found = strings.CutPrefix(strings.TrimLeft(body, space), "="); !found {
-		return b, "", false
-	}
-	from, to, both := strings.Cut(inside, ":")
-	if !both {
-		from, to = "1", inside
-	}
-	low, err := strconv.ParseInt(from, 10, 32)
-	if err != nil {
-		return b, "", false
-	}
-	high, err := strconv.ParseInt(to, 10, 32)
-	if err != nil || high < low {
-		return b, "", false
-	}
-	return bounds{low: int(low), high: int(high), given: true}, strings.TrimLeft(body, space), true
+	return dims != nil && n != dims[0].Len
 }
 
 // next reads one element up to the comma or brace that ends it.

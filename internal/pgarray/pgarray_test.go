@@ -70,6 +70,29 @@ func TestFirst(t *testing.T) {
 	}
 }
 
+func TestParseArray(t *testing.T) {
+	for in, want := range map[string]string{
+		"{}": "{}", " { } ": "{}", "{a}": "{a}", "{{a,b},{c,NULL}}": "{{a,b},{c,NULL}}", " { { a , b } , { c , null } } ": "{{a,b},{c,NULL}}",
+		"{{{a}},{{b}}}": "{{{a}},{{b}}}", "[1:2]={a,b}": "{a,b}", "[2:3]={a,b}": "[2:3]={a,b}", "[2][0:1]={{a,b},{c,d}}": "[1:2][0:1]={{a,b},{c,d}}",
+		"[1:1] [-2:-1] = {{1,2}}": "[1:1][-2:-1]={{1,2}}", "{{{{{{a}}}}}}": "{{{{{{a}}}}}}", `{{"{",\}}}`: `{{"{","}"}}`,
+		"[-2147483648:-2147483648]={a}": "[-2147483648:-2147483648]={a}",
+		"{{{{{{{a}}}}}}}":               "", "{{a},{b,c}}": "", "{a,{b}}": "", "{{a},b}": "", "{{a}": "", "{{a}}}": "", "{{a},}": "", "{{}}": "", "{{},{}}": "", "{{a}{b}}": "", "{{{a}},{b}}": "",
+		"[1:2]={{a}}": "", "[1:1][1:2]={{a}}": "", "[1:1]={}": "", "[1:0]={}": "", "{{a,b},{c}}": "", "{{{a},{b}},{{c}}}": "", "[2147483647:2147483647]={a}": "", "": "", "{": "", "{{": "", "x": "", "{{a}}x": "",
+	} {
+		a, err := ParseArray(in)
+		if (err != nil) != (want == "") {
+			t.Errorf("ParseArray(%q) = %v, %v", in, a, err)
+		}
+		if err != nil {
+			continue
+		}
+		got, _ := a.Append(nil, func(dst []byte, e Element) ([]byte, error) { return AppendElement(dst, e.Text), nil })
+		if string(got) != want {
+			t.Errorf("ParseArray(%q) is written %s, want %s", in, got, want)
+		}
+	}
+}
+
 func TestElementsStops(t *testing.T) {
 	for e := range Elements("{a,b}") {
 		if e.Text != "a" {
@@ -92,5 +115,13 @@ func FuzzElements(f *testing.F) {
 			t.Fatalf("Parse(%q) = %v, %v", literal, got, err)
 		}
 		_, _ = Parse(a) // does not panic
+		arr, err := ParseArray(a)
+		if err != nil {
+			return
+		}
+		again, _ := arr.Append(nil, func(dst []byte, e Element) ([]byte, error) { return AppendElement(dst, e.Text), nil })
+		if back, err := ParseArray(string(again)); err != nil || !reflect.DeepEqual(back, arr) {
+			t.Fatalf("ParseArray(%q) = %v is written %q and read as %v, %v", a, arr, again, back, err)
+		}
 	})
 }

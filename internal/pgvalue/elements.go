@@ -1,6 +1,7 @@
 package pgvalue
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/colseal/colseal/codec"
@@ -11,23 +12,25 @@ import (
 var elementKinds = map[codec.Kind]codec.Kind{codec.KindTextArray: codec.KindText, codec.KindIntArray: codec.KindInt}
 
 // Elements is As or AsSQLite for an array of values of a kind, or for a kind of arrays. It
-// returns []any, with nil for NULL.
+// returns []any, with nil for NULL; or, for a kind of arrays, the literal of an array of more
+// dimensions or with bounds.
 func (c Constant) Elements(kind codec.Kind, suite codec.Suite, as func(Constant, codec.Kind, codec.Suite) (any, *Error)) (any, *Error) {
 	s, ok := c.Value.(string)
 	if !ok {
 		return nil, unfit(kind)
 	}
-	// Bounds would be lost, and the server's rules for them are its own.
-	elems, err := pgarray.Parse(s)
-	if err != nil || !strings.HasPrefix(strings.TrimSpace(s), "{") {
-		return nil, &Error{"the literal is not that of a one-dimensional array without bounds", "write it as '{a,b}', or use a parameter"}
-	}
 	of, whole := elementKinds[kind]
 	if !whole {
 		of = kind
 	}
-	out := make([]any, len(elems))
-	for i, e := range elems {
+	a, err := pgarray.ParseArray(s)
+	// What becomes of dimensions and bounds is for the statement to say.
+	simple := strings.HasPrefix(strings.TrimSpace(s), "{") && len(a.Dims) < 2
+	if err != nil || !simple && !whole {
+		return nil, &Error{"the literal is not that of a one-dimensional array without bounds", "write it as '{a,b}', or use a parameter"}
+	}
+	out := make([]any, len(a.Elems))
+	for i, e := range a.Elems {
 		if e.Null {
 			continue
 		}
@@ -38,5 +41,14 @@ func (c Constant) Elements(kind codec.Kind, suite codec.Suite, as func(Constant,
 		}
 		out[i] = v
 	}
-	return out, nil
+	if simple {
+		return out, nil
+	}
+	for i, v := range out {
+		if v != nil {
+			a.Elems[i].Text = fmt.Sprint(v) // a string or an integer
+		}
+	}
+	literal, _ := a.Append(nil, func(dst []byte, e pgarray.Element) ([]byte, error) { return pgarray.AppendElement(dst, e.Text), nil })
+	return string(literal), nil
 }

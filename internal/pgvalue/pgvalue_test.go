@@ -77,6 +77,9 @@ func TestElements(t *testing.T) {
 		{Constant{Value: `{a,"b c"}`}, codec.KindTextArray, []any{"a", "b c"}},
 		{Constant{Value: "{}"}, codec.KindIntArray, []any{}},
 		{Constant{Value: "{{a}}"}, codec.KindText, nil},
+		{Constant{Value: `{{a,"b c"},{NULL,d}}`}, codec.KindTextArray, `{{a,"b c"},{NULL,d}}`},
+		{Constant{Value: "[2:3]={1, 70}", Casts: casts("int2")}, codec.KindIntArray, "[2:3]={1,70}"},
+		{Constant{Value: "{{1},{70000}}", Casts: casts("int2")}, codec.KindIntArray, nil},
 		{Constant{Value: "[2:3]={a,b}"}, codec.KindText, nil},
 		{Constant{Value: int64(1)}, codec.KindInt, nil},
 	}
@@ -106,6 +109,8 @@ func TestLimits(t *testing.T) {
 		{codec.KindFloat, casts("float4"), math.NaN(), true},
 		{codec.KindIntArray, casts("int2"), []int64{1, 40000}, false},
 		{codec.KindIntArray, casts("int2"), "{1,NULL}", true},
+		{codec.KindIntArray, casts("int2"), "{{1},{NULL}}", true},
+		{codec.KindIntArray, casts("int2"), "{{1},{40000}}", false},
 	}
 	for _, tt := range tests {
 		l, err := LimitOf(tt.kind, tt.casts)

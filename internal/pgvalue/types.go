@@ -137,11 +137,11 @@ func (l Limit) Check(kind codec.Kind, v any) error {
 	case float64:
 		ok = float64(float32(got)) == got || got != got
 	case string: // of integers
-		elems, err := pgarray.Parse(got)
+		a, err := pgarray.ParseArray(got)
 		if err != nil {
 			return err
 		}
-		for _, e := range elems {
+		for _, e := range a.Elems {
 			i, err := strconv.ParseInt(e.Text, 10, 64)
 			ok = ok && (e.Null || err == nil && l.holds(i))
 		}

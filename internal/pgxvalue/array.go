@@ -2,8 +2,8 @@ package pgxvalue
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -18,8 +18,6 @@ type array struct {
 }
 
 type dimension struct{ length, low int32 }
-
-var errDimensions = errors.New("an array of more than one dimension, or that does not begin at 1")
 
 // decodeArray decodes the binary form of an array of values of kind: how many dimensions, whether any element is NULL, the type, the
 // length and lower bound of each dimension, and the elements with their lengths.
@@ -66,19 +64,42 @@ func decodeArray(kind codec.Kind, wire []byte) (array, error) {
 	return a, nil
 }
 
-// value returns the array as codec takes one.
-func (a array) value() (any, error) {
-	if len(a.dims) > 1 || len(a.dims) == 1 && len(a.elems) > 0 && a.dims[0].low != 1 {
-		return nil, errDimensions
-	}
-	return a.elems, nil
+// simple reports whether an array has one dimension and begins at 1, or is empty.
+func (a array) simple() bool {
+	return len(a.elems) == 0 || len(a.dims) == 1 && a.dims[0].low == 1
 }
 
-// parseArray returns the elements of an array literal, nil for NULL ones.
-func parseArray(literal string) ([]any, error) {
+// value returns an array of texts or integers as codec takes one.
+func (a array) value() (any, error) {
+	if a.simple() {
+		return a.elems, nil
+	}
+	out := pgarray.Array{}
+	for _, d := range a.dims {
+		out.Dims = append(out.Dims, pgarray.Dim{Low: int(d.low), Len: int(d.length)})
+	}
+	for _, e := range a.elems {
+		switch t := e.(type) {
+		case nil:
+			out.Elems = append(out.Elems, pgarray.Element{Null: true})
+		case int64:
+			out.Elems = append(out.Elems, pgarray.Element{Text: strconv.FormatInt(t, 10)})
+		default:
+			out.Elems = append(out.Elems, pgarray.Element{Text: t.(string)})
+		}
+	}
+	b, err := out.Append(nil, func(dst []byte, e pgarray.Element) ([]byte, error) { return pgarray.AppendElement(dst, e.Text), nil })
+	return string(b), err
+}
+
+// ErrNoArray is the error of an argument of which a statement takes the elements one by one, and which is not an array for that.
+var ErrNoArray = fmt.Errorf("%w: the statement takes an array of one dimension here, whose first index is 1: give a slice, or a literal without bounds", codec.ErrValue)
+
+// ParseArray returns the elements of an array literal of one dimension that begins at 1, nil for NULL ones. The error is codec.ErrValue.
+func ParseArray(literal string) ([]any, error) {
 	parsed, err := pgarray.Parse(literal)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", codec.ErrValue, err)
+	if err != nil || pgarray.First(literal) != 1 {
+		return nil, ErrNoArray
 	}
 	elems := make([]any, len(parsed))
 	for i, e := range parsed {

@@ -64,14 +64,15 @@ func Value(m *pgtype.Map, kind codec.Kind, arg any) (any, error) {
 }
 
 // Elements is Value for an argument that is an array of values of kind, or of elements of a kind of arrays. It returns the elements,
-// nil for NULL ones, or nil if the array is NULL. Of an array of several dimensions it returns all elements in order.
+// nil for NULL ones, or nil if the array is NULL. Arrays of more dimensions than one, or that begin elsewhere than at 1, are refused:
+// what becomes of them is for the statement to say.
 func Elements(m *pgtype.Map, kind codec.Kind, arg any) ([]any, error) {
 	if of, ok := elementKinds[kind]; ok {
 		kind = of
 	}
 	switch t := arg.(type) {
 	case string:
-		return parseArray(t)
+		return ParseArray(t)
 	case []string:
 		if kind == codec.KindText {
 			return boxed(t), nil
@@ -96,11 +97,14 @@ func Elements(m *pgtype.Map, kind codec.Kind, arg any) ([]any, error) {
 	case wire == nil:
 		return nil, nil
 	case format == pgtype.TextFormatCode:
-		return parseArray(string(wire))
+		return ParseArray(string(wire))
 	}
 	a, err := decodeArray(kind, wire)
 	if err != nil {
 		return nil, NewError(kind, arg, err)
+	}
+	if !a.simple() {
+		return nil, ErrNoArray
 	}
 	return a.elems, nil
 }
@@ -144,7 +148,15 @@ func isNil(v any) bool {
 
 // encode does what pgx does with an argument (ExtendedQueryBuilder.appendParam): the format that the type prefers, and the other
 // one if that fails.
+//
+// It returns the panic of a method of arg as an error. pgx panics at a pointer to a nil pointer whose type has a Value method, while the
+// connection is locked, which is then lost to database/sql.
 func encode(m *pgtype.Map, oid uint32, arg any) (wire []byte, format int16, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			wire, err = nil, fmt.Errorf("panic: %v", r)
+		}
+	}()
 	format = m.FormatCodeForOID(oid)
 	if _, ok := arg.(*string); ok {
 		format = pgtype.TextFormatCode

@@ -10,6 +10,7 @@ import (
 	"math"
 	"math/big"
 	"net"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -59,6 +60,7 @@ func TestValue(t *testing.T) {
 		{codec.KindBytes, token("s"), []byte("s")},
 		{codec.KindBytes, net.IPv4(1, 2, 3, 4).To4(), []byte{1, 2, 3, 4}},
 		{codec.KindText, slog.LevelInfo, "INFO"},
+		{codec.KindText, netip.MustParseAddr("1.2.3.4"), "1.2.3.4"},
 		{codec.KindInt, slog.LevelWarn, int64(4)},
 		{codec.KindText, &s, "s"},
 		{codec.KindText, (*string)(nil), nil},
@@ -85,6 +87,8 @@ func TestValue(t *testing.T) {
 		{codec.KindTextArray, []*string{&s, nil}, []any{"s", nil}},
 		{codec.KindTextArray, []string{}, []any{}},
 		{codec.KindIntArray, pgtype.FlatArray[int32]{1, 2}, []any{int64(1), int64(2)}},
+		{codec.KindTextArray, [][]string{{"a", "b"}, {"c", "NULL"}}, `{{a,b},{c,"NULL"}}`},
+		{codec.KindIntArray, pgtype.Array[*int]{Elements: []*int{nil, nil}, Dims: []pgtype.ArrayDimension{{Length: 1, LowerBound: 0}, {Length: 2, LowerBound: 1}}, Valid: true}, `[0:0][1:2]={{NULL,NULL}}`},
 		{codec.KindIntArray, []slog.Level{slog.LevelError}, []any{int64(8)}},
 	}
 	for _, tt := range tests {
@@ -116,7 +120,6 @@ func TestElements(t *testing.T) {
 		{codec.KindText, []string(nil), nil},
 		{codec.KindText, []string{}, []any{}},
 		{codec.KindText, nil, nil},
-		{codec.KindInt, [][]int{{1}, {2}}, []any{int64(1), int64(2)}},
 		{codec.KindTextArray, []string{"a"}, []any{"a"}},
 		{codec.KindBytes, [][]byte{{1}, nil}, []any{[]byte{1}, nil}},
 		{codec.KindInt, []int16{1}, []any{int64(1)}},
@@ -130,7 +133,7 @@ func TestElements(t *testing.T) {
 			t.Errorf("Elements(%s, %T) = %#v, %v; want %#v", tt.kind, tt.arg, got, err, tt.want)
 		}
 	}
-	for _, arg := range []any{"a", "{{a}}", 7, map[string]int{}} {
+	for _, arg := range []any{"a", "{{1}}", "[2:2]={1}", 7, map[string]int{}, pgtype.Array[int]{Elements: []int{1, 2}, Dims: []pgtype.ArrayDimension{{Length: 2, LowerBound: 2}}, Valid: true}} {
 		if got, err := Elements(m, codec.KindInt, arg); !errors.Is(err, codec.ErrValue) {
 			t.Errorf("Elements(int, %T) = %v, %v", arg, got, err)
 		}
@@ -161,6 +164,14 @@ func TestErrorsHoldNoValue(t *testing.T) {
 	}
 	if _, err := Value(m, codec.KindText, failingText{canary}); !errors.As(err, new(ownError)) {
 		t.Errorf("the program's own error is lost: %v", err)
+	}
+}
+
+// A method of an argument's that panics, as some do where there is a pointer to a nil pointer, is an error.
+func TestPanic(t *testing.T) {
+	var none *failing
+	if v, err := Value(pgtype.NewMap(), codec.KindText, &none); !errors.Is(err, codec.ErrValue) {
+		t.Errorf("%v, %v", v, err)
 	}
 }
 

@@ -1,0 +1,166 @@
+// Package govalues binds Go values of hundreds of types to sealed columns and to plain ones, and wants the same: the same value in
+// the column, or an error from both.
+package govalues
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/kms/localkms"
+	"github.com/colseal/colseal/schema"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// columns are the sealed columns, and the types of the plain ones.
+var columns = []struct {
+	name, pgType string
+	kind         codec.Kind
+}{
+	{"c_text", "text", codec.KindText}, {"c_bytes", "bytea", codec.KindBytes}, {"c_int", "bigint", codec.KindInt}, {"c_float", "double precision", codec.KindFloat},
+	{"c_bool", "boolean", codec.KindBool}, {"c_time", "timestamptz", codec.KindTime}, {"c_json", "json", codec.KindJSON}, {"c_uuid", "uuid", codec.KindUUID},
+	{"c_numeric", "numeric", codec.KindNumeric}, {"c_texts", "text[]", codec.KindTextArray}, {"c_ints", "bigint[]", codec.KindIntArray},
+	{"c_date", "date", codec.KindDate}, {"c_timestamp", "timestamp", codec.KindTimestamp},
+}
+
+var modes = []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol}
+
+// pair is a plain table and one whose columns are sealed, each with one row.
+//
+// guessing is for the modes in which pgx guesses types: on a connection where it guessed, it refuses some arrays of several dimensions
+// afterwards that it takes elsewhere.
+type pair struct{ plain, guessing, sealed *sql.DB }
+
+func newPair(t *testing.T, server *pgtest.DB) pair {
+	t.Helper()
+	var plain, sealed []string
+	var cols []schema.Column
+	for _, c := range columns {
+		plain = append(plain, c.name+" "+c.pgType)
+		sealed = append(sealed, c.name+" bytea")
+		cols = append(cols, schema.Column{Name: c.name, Kind: c.kind})
+	}
+	if _, err := server.Admin.Exec("CREATE TABLE plain (id int, " + strings.Join(plain, ", ") + "); CREATE TABLE sealed (id int, " + strings.Join(sealed, ", ") + "); INSERT INTO plain VALUES (1); INSERT INTO sealed VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := pgx.ParseConfig(server.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := localkms.Open(filepath.Join(t.TempDir(), "kek"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{Schema: schema.Must(schema.Columns("sealed", cols...)), KMS: service, AutoCreateKeyTable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := pair{sql.OpenDB(stdlib.GetConnector(*cfg)), sql.OpenDB(stdlib.GetConnector(*cfg)), sql.OpenDB(cn)}
+	for _, db := range []*sql.DB{p.plain, p.guessing, p.sealed} {
+		db.SetMaxOpenConns(1)
+		t.Cleanup(func() { _ = db.Close() })
+	}
+	return p
+}
+
+// outcome is what came back of a value that was stored, or the error of storing it.
+type outcome struct {
+	value any
+	err   error
+}
+
+func (o outcome) equal(other outcome) bool {
+	if o.err != nil || other.err != nil {
+		return o.err != nil && other.err != nil
+	}
+	a, b := o.value, other.value
+	if at, ok := a.(time.Time); ok {
+		bt, ok := b.(time.Time)
+		return ok && at.Equal(bt) && at.Location().String() == bt.Location().String()
+	}
+	if af, ok := a.(float64); ok && af != af {
+		bf, ok := b.(float64)
+		return ok && bf != bf
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+func (o outcome) String() string {
+	if o.err != nil {
+		return "error: " + o.err.Error()
+	}
+	return fmt.Sprintf("%T %.80q", o.value, fmt.Sprint(o.value))
+}
+
+// store binds a value to a column in an exec mode, and reads it back.
+func store(db *sql.DB, table, column string, mode pgx.QueryExecMode, v any) (o outcome) {
+	o.err = db.QueryRow("UPDATE "+table+" SET "+column+" = $1 WHERE id = 1 RETURNING "+column, mode, v).Scan(&o.value)
+	return o
+}
+
+// TestTypes: what pgx stores in a plain column, or refuses, it stores in a sealed one, or refuses. In the modes in which pgx does not
+// ask the server for the types of parameters, plain pgx guesses them by the Go type, and refuses or stores something else where it
+// guesses wrong: there a sealed column takes what it takes in the other modes. Each value is bound on one of the servers; on all, and in all
+// modes, with COLSEAL_VALUES_FULL=1.
+func TestTypes(t *testing.T) {
+	full := os.Getenv("COLSEAL_VALUES_FULL") != ""
+	servers := 0
+	pgtest.Each(t, func(t *testing.T, server *pgtest.DB) {
+		p := newPair(t, server)
+		vs := values()
+		types := map[reflect.Type]bool{}
+		for _, v := range vs {
+			types[reflect.TypeOf(v)] = true
+		}
+		servers++
+		stored, refused, guessed := 0, 0, 0
+		for c, column := range columns {
+			for i, v := range vs {
+				if !full && (c+i+servers)%2 == 0 {
+					continue
+				}
+				want := store(p.plain, "plain", column.name, modes[0], v)
+				if want.err == nil {
+					stored++
+				} else {
+					refused++
+				}
+				for m, mode := range modes {
+					if m > 0 && !full && (c+i)/2%12 != m {
+						continue
+					}
+					switch mode {
+					case pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec:
+						if plain := store(p.plain, "plain", column.name, mode, v); !plain.equal(want) {
+							t.Errorf("%s, value %d, a %T: plain pgx has %v in mode %s, %v in mode %s", column.pgType, i, v, plain, mode, want, modes[0])
+						}
+					case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol:
+						if plain := store(p.guessing, "plain", column.name, mode, v); !plain.equal(want) {
+							guessed++
+						}
+					}
+					if sealed := store(p.sealed, "sealed", column.name, mode, v); !sealed.equal(want) {
+						t.Errorf("%s, value %d, a %T, mode %s: plain has %v; sealed has %v", column.pgType, i, v, mode, want, sealed)
+					}
+				}
+			}
+		}
+		t.Logf("%d types, %d values; a plain column of %d types takes %d and refuses %d; without asking the server pgx takes another one or refuses %d times",
+			len(types), len(vs), len(columns), stored, refused, guessed)
+		if len(types) < 300 || stored < 3000 {
+			t.Error("the test has become weak")
+		}
+	})
+}
