@@ -12,6 +12,8 @@ import (
 type argChecker struct {
 	nvc sqldriver.NamedValueChecker // the underlying statement's, else the underlying connection's, or nil
 	all bool                        // every value is taken as it is
+
+	asText bool // see underlying.sendsText
 }
 
 // one converts one argument in place.

@@ -74,7 +74,7 @@ func (c *conn) copyRow(v *front.Sealing, uses []*sqlplan.Use, row []any, index i
 	for i, use := range uses {
 		if use == nil {
 			out[i] = row[i]
-		} else if err := c.collectValue(v, use, row[i]); err != nil {
+		} else if err := c.collectValue(v, use, row[i], false); err != nil {
 			return nil, front.SealError(use.Column, "row "+strconv.Itoa(index), err)
 		}
 	}

@@ -21,7 +21,8 @@ import (
 // rewriters, Go slices for arrays, the transaction status and the settings that the server reports, and COPY.
 type pgxConn struct {
 	contextConn
-	std *stdlib.Conn
+	std  *stdlib.Conn
+	mode pgx.QueryExecMode // the default
 }
 
 func (c *pgxConn) raw() sqldriver.Conn { return c.std }
@@ -38,11 +39,28 @@ func (c *pgxConn) Parameter(name string) string { return c.std.Conn().PgConn().P
 // checker has every value taken as it is, as pgx does.
 func (c *pgxConn) checker(sqldriver.Stmt) argChecker { return argChecker{all: true} }
 
-func (c *pgxConn) value(kind codec.Kind, arg any) (any, error) {
+// sendsText is true for the modes in which pgx does not ask the server for the types of parameters.
+func (c *pgxConn) sendsText(opts []sqldriver.NamedValue) bool {
+	mode := c.mode
+	for i := range opts {
+		if m, ok := opts[i].Value.(pgx.QueryExecMode); ok {
+			mode = m
+		}
+	}
+	return mode == pgx.QueryExecModeExec || mode == pgx.QueryExecModeSimpleProtocol
+}
+
+func (c *pgxConn) value(kind codec.Kind, arg any, asText bool) (any, error) {
+	if asText {
+		return pgxvalue.TextValue(c.std.Conn().TypeMap(), kind, arg)
+	}
 	return pgxvalue.Value(c.std.Conn().TypeMap(), kind, arg)
 }
 
-func (c *pgxConn) elements(kind codec.Kind, arg any) ([]any, error) {
+func (c *pgxConn) elements(kind codec.Kind, arg any, asText bool) ([]any, error) {
+	if asText {
+		return pgxvalue.TextElements(c.std.Conn().TypeMap(), kind, arg)
+	}
 	return pgxvalue.Elements(c.std.Conn().TypeMap(), kind, arg)
 }
 

@@ -81,7 +81,9 @@ func (c *conn) prepareCall(ctx context.Context, query string, args []sqldriver.N
 		if isQuery && p.Statements > 1 {
 			return call{}, severalStatements("queried")
 		}
-		text, sealed, err := c.seal(ctx, p, rest, &c.check, literals{inText: len(rest) == 0})
+		check := c.check
+		check.asText = c.under.sendsText(opts)
+		text, sealed, err := c.seal(ctx, p, rest, &check, literals{inText: len(rest) == 0})
 		if err == nil {
 			return call{plan: p, text: text, args: prepend(opts, sealed, nil), made: sealed}, nil
 		}
@@ -159,9 +161,9 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.Named
 			out[i].Value = arg.Value
 			err = plainArgument(&out[i], arg, check)
 		case param.Use.Answered():
-			out[i].Value, err = c.answer(v, param.Use, arg.Value)
+			out[i].Value, err = c.answer(v, param.Use, arg.Value, check.asText)
 		default:
-			err = c.collectValue(v, param.Use, arg.Value)
+			err = c.collectValue(v, param.Use, arg.Value, check.asText)
 		}
 		if err != nil && param.Use != nil {
 			err = front.SealError(param.Use.Column, p.Describe(param), err)
@@ -174,15 +176,15 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.Named
 }
 
 // collectValue reduces an argument to what the codec seals, and hands it to v.
-func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any) error {
+func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
 	if use.Array {
-		elems, err := c.under.elements(use.Column.Kind, arg)
+		elems, err := c.under.elements(use.Column.Kind, arg, asText)
 		if err != nil {
 			return err
 		}
 		return v.CollectArray(use, elems)
 	}
-	value, err := c.under.value(use.Column.Kind, arg)
+	value, err := c.under.value(use.Column.Kind, arg, asText)
 	if err != nil {
 		return err
 	}
@@ -190,8 +192,8 @@ func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any) error {
 }
 
 // answer returns the answer to what is asked of an argument.
-func (c *conn) answer(v *front.Sealing, use *sqlplan.Use, arg any) (any, error) {
-	value, err := c.under.value(use.Column.Kind, arg)
+func (c *conn) answer(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) (any, error) {
+	value, err := c.under.value(use.Column.Kind, arg, asText)
 	if err != nil {
 		return nil, err
 	}

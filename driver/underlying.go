@@ -40,8 +40,13 @@ type underlying interface {
 
 	// value and elements return what the driver would send for an argument to a plain column of kind, as package codec takes
 	// it: nil for NULL; and the elements of an array of such values, nil for NULL ones.
-	value(kind codec.Kind, arg any) (any, error)
-	elements(kind codec.Kind, arg any) ([]any, error)
+	// asText is that of sendsText.
+	value(kind codec.Kind, arg any, asText bool) (any, error)
+	elements(kind codec.Kind, arg any, asText bool) ([]any, error)
+
+	// sendsText reports whether the driver sends arguments, of a statement that is not prepared and has these options, as the texts
+	// that belong to their Go types, not knowing the types of the parameters.
+	sendsText(opts []sqldriver.NamedValue) bool
 
 	// copies reports whether the driver has copied the arguments when it returns, and gives away each []byte of a result.
 	copies() bool
@@ -73,7 +78,7 @@ type contextStmt interface {
 
 func newUnderlying(raw sqldriver.Conn, d dialect.Dialect) (underlying, error) {
 	if std, ok := raw.(*stdlib.Conn); ok {
-		return &pgxConn{contextConn: std, std: std}, nil
+		return &pgxConn{contextConn: std, std: std, mode: std.Conn().Config().DefaultQueryExecMode}, nil
 	}
 	c, ok := raw.(contextConn)
 	if !ok {
@@ -104,6 +109,8 @@ type plainConn struct {
 	typeMap *pgtype.Map // made when it is needed
 }
 
+func (c *plainConn) sendsText([]sqldriver.NamedValue) bool { return false }
+
 func (c *plainConn) raw() sqldriver.Conn     { return c.conn }
 func (c *plainConn) copies() bool            { return false }
 func (c *plainConn) TxStatus() byte          { return 0 }
@@ -124,7 +131,7 @@ func (c *plainConn) checker(stmt sqldriver.Stmt) argChecker {
 
 // value has an argument converted as database/sql converts it. It takes Go types that database/sql does not, as pgx does: the driver
 // may be one that wraps pgx's. The driver itself is not asked, for it must not see the value.
-func (c *plainConn) value(kind codec.Kind, arg any) (any, error) {
+func (c *plainConn) value(kind codec.Kind, arg any, _ bool) (any, error) {
 	v, ok, err := convert(kind, arg)
 	switch {
 	case err != nil:
@@ -137,7 +144,7 @@ func (c *plainConn) value(kind codec.Kind, arg any) (any, error) {
 	return v, nil
 }
 
-func (c *plainConn) elements(kind codec.Kind, arg any) ([]any, error) {
+func (c *plainConn) elements(kind codec.Kind, arg any, _ bool) ([]any, error) {
 	v, _, err := convert(kind, arg)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@
 package govalues
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"os"
@@ -37,11 +38,14 @@ var columns = []struct {
 
 var modes = []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol}
 
-// pair is a plain table and one whose columns are sealed, each with one row.
+// pair is a plain table and one whose columns are sealed, each with one row, and a connection to either.
 //
-// guessing is for the modes in which pgx guesses types: on a connection where it guessed, it refuses some arrays of several dimensions
-// afterwards that it takes elsewhere.
-type pair struct{ plain, guessing, sealed *sql.DB }
+// Those in guessing are for the modes in which pgx guesses types: on a connection where it guessed, it refuses some arrays of several
+// dimensions afterwards that it takes elsewhere.
+type pair struct {
+	plain, sealed *sql.Conn
+	guessing      struct{ plain, sealed *sql.Conn }
+}
 
 func newPair(t *testing.T, server *pgtest.DB) pair {
 	t.Helper()
@@ -67,11 +71,14 @@ func newPair(t *testing.T, server *pgtest.DB) pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := pair{sql.OpenDB(stdlib.GetConnector(*cfg)), sql.OpenDB(stdlib.GetConnector(*cfg)), sql.OpenDB(cn)}
-	for _, db := range []*sql.DB{p.plain, p.guessing, p.sealed} {
-		db.SetMaxOpenConns(1)
-		t.Cleanup(func() { _ = db.Close() })
+	var p pair
+	plainDB, sealedDB := sql.OpenDB(stdlib.GetConnector(*cfg)), sql.OpenDB(cn)
+	for conn, db := range map[**sql.Conn]*sql.DB{&p.plain: plainDB, &p.sealed: sealedDB, &p.guessing.plain: plainDB, &p.guessing.sealed: sealedDB} {
+		if *conn, err = db.Conn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
+	t.Cleanup(func() { _, _ = plainDB.Close(), sealedDB.Close() })
 	return p
 }
 
@@ -105,15 +112,18 @@ func (o outcome) String() string {
 }
 
 // store binds a value to a column in an exec mode, and reads it back.
-func store(db *sql.DB, table, column string, mode pgx.QueryExecMode, v any) (o outcome) {
-	o.err = db.QueryRow("UPDATE "+table+" SET "+column+" = $1 WHERE id = 1 RETURNING "+column, mode, v).Scan(&o.value)
+func store(conn *sql.Conn, table, column string, mode pgx.QueryExecMode, v any) (o outcome) {
+	o.err = conn.QueryRowContext(context.Background(), "UPDATE "+table+" SET "+column+" = $1 WHERE id = 1 RETURNING "+column, mode, v).Scan(&o.value)
 	return o
 }
 
+func isMoment(k codec.Kind) bool {
+	return k == codec.KindTime || k == codec.KindDate || k == codec.KindTimestamp
+}
+
 // TestTypes: what pgx stores in a plain column, or refuses, it stores in a sealed one, or refuses. In the modes in which pgx does not
-// ask the server for the types of parameters, plain pgx guesses them by the Go type, and refuses or stores something else where it
-// guesses wrong: there a sealed column takes what it takes in the other modes. Each value is bound on one of the servers; on all, and in all
-// modes, with COLSEAL_VALUES_FULL=1.
+// ask the server for the types of parameters it sends other texts for some values, and so it is with a sealed column. Each value is
+// bound on one of the servers; on all, and in all modes, with COLSEAL_VALUES_FULL=1.
 func TestTypes(t *testing.T) {
 	full := os.Getenv("COLSEAL_VALUES_FULL") != ""
 	servers := 0
@@ -138,26 +148,30 @@ func TestTypes(t *testing.T) {
 					refused++
 				}
 				for m, mode := range modes {
-					if m > 0 && !full && (c+i)/2%12 != m {
+					if m > 0 && !full && (c+i)/2%8 != m {
 						continue
 					}
+					want, sealed := want, p.sealed
 					switch mode {
 					case pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec:
-						if plain := store(p.plain, "plain", column.name, mode, v); !plain.equal(want) {
-							t.Errorf("%s, value %d, a %T: plain pgx has %v in mode %s, %v in mode %s", column.pgType, i, v, plain, mode, want, modes[0])
-						}
+						want = store(p.plain, "plain", column.name, mode, v)
 					case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol:
-						if plain := store(p.guessing, "plain", column.name, mode, v); !plain.equal(want) {
+						if isMoment(column.kind) && reflect.TypeOf(v) != nil && strings.HasPrefix(reflect.TypeOf(v).String(), "pgtype.FlatArray[") {
+							continue // PostgreSQL reads {2024-02-29} as a date
+						}
+						plain := store(p.guessing.plain, "plain", column.name, mode, v)
+						if !plain.equal(want) {
 							guessed++
 						}
+						want, sealed = plain, p.guessing.sealed
 					}
-					if sealed := store(p.sealed, "sealed", column.name, mode, v); !sealed.equal(want) {
-						t.Errorf("%s, value %d, a %T, mode %s: plain has %v; sealed has %v", column.pgType, i, v, mode, want, sealed)
+					if got := store(sealed, "sealed", column.name, mode, v); !got.equal(want) {
+						t.Errorf("%s, value %d, a %T, mode %s: plain has %v; sealed has %v", column.pgType, i, v, mode, want, got)
 					}
 				}
 			}
 		}
-		t.Logf("%d types, %d values; a plain column of %d types takes %d and refuses %d; without asking the server pgx takes another one or refuses %d times",
+		t.Logf("%d types, %d values; a plain column of %d types takes %d and refuses %d; without asking the server it takes another one or refuses %d times",
 			len(types), len(vs), len(columns), stored, refused, guessed)
 		if len(types) < 300 || stored < 3000 {
 			t.Error("the test has become weak")

@@ -152,11 +152,7 @@ func isNil(v any) bool {
 // It returns the panic of a method of arg as an error. pgx panics at a pointer to a nil pointer whose type has a Value method, while the
 // connection is locked, which is then lost to database/sql.
 func encode(m *pgtype.Map, oid uint32, arg any) (wire []byte, format int16, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			wire, err = nil, fmt.Errorf("panic: %v", r)
-		}
-	}()
+	defer caught(&err)
 	format = m.FormatCodeForOID(oid)
 	if _, ok := arg.(*string); ok {
 		format = pgtype.TextFormatCode
@@ -171,6 +167,13 @@ func encode(m *pgtype.Map, oid uint32, arg any) (wire []byte, format int16, err 
 		return wire, other, nil
 	}
 	return nil, 0, err
+}
+
+// caught makes an error of a panic.
+func caught(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("panic: %v", r)
+	}
 }
 
 var errWire = errors.New("the wire form is not one of the type")

@@ -15,7 +15,7 @@ func TextValue(m *pgtype.Map, kind codec.Kind, arg any) (any, error) {
 	if ownText(kind, arg) {
 		return arg, nil
 	}
-	wire, err := m.Encode(0, pgtype.TextFormatCode, arg, make([]byte, 0, 64))
+	wire, err := encodeText(m, arg)
 	if err != nil {
 		return nil, NewError(kind, arg, err)
 	}
@@ -28,16 +28,22 @@ func TextValue(m *pgtype.Map, kind codec.Kind, arg any) (any, error) {
 // TextElements is [Elements] for a statement in one of those modes.
 func TextElements(m *pgtype.Map, kind codec.Kind, arg any) ([]any, error) {
 	if s, ok := arg.(string); ok {
-		return parseArray(s)
+		return ParseArray(s)
 	}
-	wire, err := m.Encode(0, pgtype.TextFormatCode, arg, make([]byte, 0, 64))
+	wire, err := encodeText(m, arg)
 	switch {
 	case err != nil:
 		return nil, NewError(kind, arg, err)
 	case wire == nil:
 		return nil, nil
 	}
-	return parseArray(string(wire))
+	return ParseArray(string(wire))
+}
+
+// encodeText does what pgx does with an argument in those modes. It returns panics as encode does.
+func encodeText(m *pgtype.Map, arg any) (wire []byte, err error) {
+	defer caught(&err)
+	return m.Encode(0, pgtype.TextFormatCode, arg, make([]byte, 0, 64))
 }
 
 // ownText reports whether the server would read, of what pgx sends as text, just what codec makes of arg.
