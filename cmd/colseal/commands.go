@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/ddl"
 	"github.com/colseal/colseal/internal/dialect"
-	"github.com/colseal/colseal/ops/dbcheck"
 	"github.com/colseal/colseal/ops/explain"
 	"github.com/colseal/colseal/schema"
 )
@@ -160,58 +158,4 @@ func explainQuery(cmd *cobra.Command, src *source, dsn, dialectName, query strin
 	}
 	defer func() { _ = db.Close() }() // nothing was written
 	return explain.Query(cmd.Context(), db, query)
-}
-
-func newAudit() *cobra.Command {
-	var src source
-	var dsn, keyTable string
-	cmd := &cobra.Command{
-		Use:   "audit",
-		Short: "Find what in a PostgreSQL database works around or against the sealed columns",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if dsn == "" {
-				dsn = os.Getenv(dsnEnv)
-			}
-			if dsn == "" {
-				return errors.New("no database: give --dsn, or set " + dsnEnv)
-			}
-			s, err := src.load(cmd.Context())
-			if err != nil {
-				return err
-			}
-			db, err := openDB(dsn, driver.Config{Schema: s, KeyTable: keyTable})
-			if err != nil {
-				return err
-			}
-			defer func() { _ = db.Close() }() // nothing was written
-			found, err := dbcheck.Run(cmd.Context(), db)
-			if err != nil {
-				return err
-			}
-			return printFindings(cmd.OutOrStdout(), found)
-		},
-	}
-	src.flags(cmd)
-	cmd.Flags().StringVar(&dsn, "dsn", "", "PostgreSQL database (default: the environment's "+dsnEnv+")")
-	cmd.Flags().StringVar(&keyTable, "key-table", driver.DefaultKeyTable, "the keyring table, as in driver.Config")
-	return cmd
-}
-
-func printFindings(w io.Writer, found []dbcheck.Finding) error {
-	if len(found) == 0 {
-		fmt.Fprintln(w, "no findings")
-		return nil
-	}
-	for _, f := range found {
-		where := f.Table
-		if f.Column != "" {
-			where += "." + f.Column
-		}
-		if f.Object != "" {
-			where = strings.TrimSpace(where + " (" + f.Object + ")")
-		}
-		fmt.Fprintf(w, "%-7s  %s: %s\n         %s\n         mend: %s\n", f.Severity, f.Rule, where, f.What, f.Hint)
-	}
-	return errFound
 }

@@ -74,9 +74,9 @@ func TestOnServer(t *testing.T) {
 		if _, err := db.Admin.Exec(string(tables)); err != nil {
 			t.Fatal(err)
 		}
-		audit := func(want int) string {
+		audit := func(want int, args ...string) string {
 			t.Helper()
-			status, out, errs := colseal.run(t, "audit", "--schema", file, "--dsn", db.DSN())
+			status, out, errs := colseal.run(t, append([]string{"audit", "--schema", file, "--dsn", db.DSN()}, args...)...)
 			if status != want {
 				t.Fatalf("status %d: %s%s", status, out, errs)
 			}
@@ -84,6 +84,13 @@ func TestOnServer(t *testing.T) {
 		}
 		if out := audit(statusFound); !strings.Contains(out, "key-table: colseal_keys") || strings.Count(out, "no-check:") != 4 {
 			t.Errorf("before the DDL: %s", out)
+		}
+		accepted := filepath.Join(t.TempDir(), "accepted")
+		if err := os.WriteFile(accepted, []byte("key-table; colseal_keys; 2999-12-31; made by the next migration\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out := audit(statusFound, "--accept", accepted, "--json"); !strings.Contains(out, `"open": 4,`) || !strings.Contains(out, `"reason": "made by the next migration"`) {
+			t.Errorf("before the DDL, with an accepted finding: %s", out)
 		}
 		_, statements, _ := colseal.run(t, "ddl", "--schema", file)
 		if _, err := db.Admin.Exec(statements); err != nil {
