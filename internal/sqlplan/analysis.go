@@ -56,6 +56,7 @@ type analysis struct {
 	labels  []sqlparse.Expr // outputs without an alias whose labels are seen
 	inner   int             // how many queries of FROM and WITH are around
 	results []output        // of the last statement that returns rows
+	earlier []output        // of the statements before the last
 	returns bool
 	into    bool // the rows of the statement under analysis go into a table (SELECT INTO)
 }
@@ -124,6 +125,7 @@ const (
 func (a *analysis) run() (*Plan, error) {
 	var effects Effects
 	for i := range a.file.Statements {
+		a.earlier = append(a.earlier, a.results...)
 		a.effects = a.p.effects(a.file.Statements[i].Stmt)
 		if err := a.statement(a.file.Statements[i].Stmt); err != nil {
 			return a.unless(err)

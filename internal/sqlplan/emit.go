@@ -35,7 +35,8 @@ func (a *analysis) emit() (*Plan, error) {
 	}
 	sealedSlots := slices.ContainsFunc(a.slots, func(s *slot) bool { return s.use() != nil })
 	sealedCasts := slices.ContainsFunc(a.casts, func(c *recast) bool { return c.t.root().state == sealed })
-	if !sealedSlots && !sealedCasts && !e.plan.ResultsSealed() && len(e.edits) == 0 {
+	sealedBefore := slices.ContainsFunc(a.earlier, func(o output) bool { return !o.gap && o.t.root().state == sealed })
+	if !sealedSlots && !sealedCasts && !e.plan.ResultsSealed() && !sealedBefore && len(e.edits) == 0 {
 		p, err := a.forwarded()
 		if err == nil {
 			p.Search = e.searches()

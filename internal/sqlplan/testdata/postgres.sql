@@ -361,3 +361,5 @@ SELECT r.s, u.ssn FROM renamed r JOIN users u USING (id)
 UPDATE users SET ssn = r.s FROM renamed r WHERE r.id = users.id
 CREATE VIEW renamed AS SELECT id, ssn AS s FROM users
 SELECT id FROM renamed WHERE s = $1
+SELECT email FROM users; SELECT 1
+SELECT id FROM users; SELECT 1
