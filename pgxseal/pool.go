@@ -47,7 +47,7 @@ func Wrap(pool *pgxpool.Pool, cfg driver.Config) (*Pool, error) {
 		return nil, err
 	}
 	p := &Pool{raw: pool, db: db}
-	p.resets.Store(config.PrepareConn != nil || config.BeforeAcquire != nil || config.AfterRelease != nil)
+	p.resets.Store(config.PrepareConn != nil || config.BeforeAcquire != nil || config.AfterRelease != nil) //nolint:staticcheck // it is deprecated, and called
 	return p, nil
 }
 
