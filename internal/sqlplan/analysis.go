@@ -68,6 +68,7 @@ type slot struct {
 	t     *term
 	array bool // its value is an array of the values of t
 	typed bool // the server infers its type from where it stands
+	null  bool // only its NULL-ness is asked
 
 	casts    []pgvalue.Cast // that it is the operand of, the innermost first
 	assigned bool           // a column is assigned just this

@@ -130,6 +130,7 @@ func (e *emission) settleNulls() {
 		if role := roles[argumentOf(n.param)]; role != nil {
 			n.t.link, n.array = role.t.root(), role.array
 		}
+		n.null = true
 		e.slots = append(e.slots, n)
 	}
 	e.nulls = nil

@@ -27,7 +27,7 @@ func (e *emission) number() error {
 		e.plan.Params[i].From = int32(i + 1)
 	}
 	taken := make([]bool, top)
-	numbers := map[role]int{}
+	numbers := numbering{}
 	// Plain roles keep their numbers; a sealed role keeps it when it is the only one, and
 	// answers are put behind them.
 	for turn := range 3 {
@@ -38,7 +38,7 @@ func (e *emission) number() error {
 			own := make([]int, e.keysAt(s.pos()))
 			for key := range own {
 				r := roleOf(s, key)
-				n, ok := numbers[r]
+				n, ok := numbers.find(r, s)
 				if !ok {
 					if n = s.param.Number; taken[n-1] {
 						e.plan.Params = append(e.plan.Params, Param{From: int32(n)})
@@ -46,7 +46,7 @@ func (e *emission) number() error {
 					} else {
 						taken[n-1] = true
 					}
-					numbers[r] = n
+					numbers.add(r, n)
 					e.plan.Params[n-1].Use = e.useOf(s, key)
 				}
 				own[key] = n
@@ -111,6 +111,7 @@ type role struct {
 	key      int
 	limit    pgvalue.Limit
 	ask      *Ask
+	place    int // in the text, from 1, of a value that is sealed by itself there; 0: anywhere
 }
 
 func roleOf(s *slot, key int) role {
@@ -118,8 +119,30 @@ func roleOf(s *slot, key int) role {
 	if u := s.use(); u != nil {
 		r.key = key
 		r.identity, r.storage, r.array, r.kind, r.limit = u.Column.Identity(), u.Storage, u.Array, u.Column.Kind, u.Limit
+		if u.Column.Mode == schema.Randomized {
+			r.place = s.pos() + 1 // no two cells are the same
+		}
 	}
 	return r
+}
+
+// numbering holds the numbers of roles. A role with a place is there without it, too, for what may stand for it anywhere.
+type numbering map[role]int
+
+func (n numbering) find(r role, s *slot) (int, bool) {
+	if s.null {
+		r.place = 0
+	}
+	number, ok := n[r]
+	return number, ok
+}
+
+func (n numbering) add(r role, number int) {
+	n[r] = number
+	r.place = 0
+	if _, ok := n[r]; !ok {
+		n[r] = number
+	}
 }
 
 // renumber edits a placeholder, by search key, and gives it its type where the server
@@ -146,7 +169,7 @@ func (e *emission) numberSQLite() error {
 	if e.plan.Statements > 1 && slices.ContainsFunc(e.slots, func(s *slot) bool { return s.param != nil }) {
 		return e.refuseSeveral(0, nil, "several statements with parameters in one text", "run each statement by itself")
 	}
-	numbers := map[role]int{}
+	numbers := numbering{}
 	for _, s := range e.slots {
 		if s.param == nil {
 			continue
@@ -154,7 +177,7 @@ func (e *emission) numberSQLite() error {
 		texts := make([]string, e.keysAt(s.pos()))
 		for key := range texts {
 			r := roleOf(s, key)
-			n, ok := numbers[r]
+			n, ok := numbers.find(r, s)
 			if !ok {
 				param := Param{From: int32(s.param.Number), Use: e.useOf(s, key)}
 				if s.param.Name != "" {
@@ -163,7 +186,7 @@ func (e *emission) numberSQLite() error {
 				}
 				e.plan.Params = append(e.plan.Params, param)
 				n = len(e.plan.Params)
-				numbers[r] = n
+				numbers.add(r, n)
 			}
 			texts[key] = "?" + strconv.Itoa(n)
 		}

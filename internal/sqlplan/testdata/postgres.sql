@@ -363,3 +363,8 @@ CREATE VIEW renamed AS SELECT id, ssn AS s FROM users
 SELECT id FROM renamed WHERE s = $1
 SELECT email FROM users; SELECT 1
 SELECT id FROM users; SELECT 1
+INSERT INTO users(id,ssn) VALUES (1,$1),(2,$1),(3,$1::text)
+INSERT INTO users(id,ssn) VALUES ($1,$2) ON CONFLICT (id) DO UPDATE SET ssn=$2
+INSERT INTO users(id,email,ssn,note) VALUES (1,$1,$1,$1),(2,$1,$1,$1)
+UPDATE users SET ssn=COALESCE($1,ssn) WHERE $1 IS NOT NULL OR $1 IS NULL
+UPDATE users SET ssn=CASE WHEN id=1 THEN $1 ELSE COALESCE(NULLIF($1,''),NULLIF($1,'')) END

@@ -70,3 +70,5 @@ UPDATE users SET ssn = CASE WHEN ?1 <> '' THEN ?1 ELSE ssn END WHERE id = ?2
 UPDATE users SET ssn = COALESCE(NULLIF(:a,''), ssn) WHERE :a IS NOT 'x' AND CAST(:a AS TEXT) = 'y'
 UPDATE kinds SET i = ?1 WHERE ?1 > 0
 UPDATE kinds SET i = ?1 WHERE ?1 = '0'
+INSERT INTO users(id,ssn) VALUES (1,?1),(2,?1)
+UPDATE users SET ssn=CASE id WHEN 1 THEN :s ELSE :s END WHERE :s IS NOT NULL
