@@ -53,6 +53,7 @@ func newVet() *cobra.Command {
 			}
 			analyzer := vet.New(vet.Config{
 				Open:    func() (vet.Explain, error) { return v.open(cmd.Context()) },
+				Native:  func() bool { return usesPgxseal(pkgs) },
 				Dialect: func() dialect.Dialect { return v.dialect },
 			})
 			graph, err := checker.Analyze([]*analysis.Analyzer{analyzer}, pkgs, nil)
@@ -87,6 +88,14 @@ func loadPackages(ctx context.Context, tags, patterns []string) ([]*packages.Pac
 		}
 	}
 	return pkgs, errors.Join(broken...)
+}
+
+// usesPgxseal reports whether any of the packages imports pgxseal. Then generated code of pgx's interfaces is taken to run on it.
+func usesPgxseal(pkgs []*packages.Package) bool {
+	return slices.ContainsFunc(pkgs, func(p *packages.Package) bool {
+		_, ok := p.Imports["github.com/colseal/colseal/pgxseal"]
+		return ok
+	})
 }
 
 // vetting knows where the answers come from.

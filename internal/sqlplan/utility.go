@@ -86,7 +86,7 @@ func (a *analysis) sealsAfter(t *schema.Table, r sqlparse.Rename) bool {
 
 func hintForUtility(what string) string {
 	if what == "COPY" {
-		return "use driver.CopyFrom to write, and SELECT to read"
+		return "use CopyFrom of package driver or pgxseal to write, and SELECT to read"
 	}
 	return "run the statement inside it directly; what only an administrator runs, such as a function's definition, can go through another connection"
 }

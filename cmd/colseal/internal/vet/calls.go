@@ -15,16 +15,26 @@ type site struct {
 	args      []ast.Expr // what follows the text
 	spread    bool       // the last of them is a slice for all: args...
 	style     style
-	bypass    bool // native pgx: the statement does not pass through Colseal
+	through   through
 	makesText bool // the call's result is a text again
 }
 
 // The packages that are known by name. Others are known by the signatures of their methods.
 const (
 	sqlPkg  = "database/sql"
+	sealPkg = "github.com/colseal/colseal/pgxseal"
 	sqlxPkg = "github.com/jmoiron/sqlx"
 	gormPkg = "gorm.io/gorm"
 	bunPkg  = "github.com/uptrace/bun"
+)
+
+// through is whether a statement passes through Colseal.
+type through uint8
+
+const (
+	colseal through = iota
+	past            // native pgx, which sends it past Colseal
+	either          // an interface that pgx and pgxseal implement, or a batch that either sends
 )
 
 // isPgx accepts the packages of pgx, of every version. Not stdlib: that is database/sql.
@@ -69,7 +79,7 @@ func siteOf(info *types.Info, call *ast.CallExpr) *site {
 	at := firstString(f.Signature())
 	switch {
 	case isPgxCall(f):
-		s.bypass, at = true, lastString(f.Signature())
+		s.through, at = throughOf(f), lastString(f.Signature())
 	case f.Pkg().Path() == sqlxPkg && known(sqlxStyles, f.Name()):
 		name := strings.TrimSuffix(f.Name(), "Context")
 		s.style, s.makesText = sqlxStyles[name], sqlxTexts[name]
@@ -103,6 +113,19 @@ func isStandardCall(f *types.Func) bool {
 
 func isPgxCall(f *types.Func) bool {
 	return f.Signature().Recv() != nil && pgxNames[f.Name()] && returns(f, isPgx, pgxTypes)
+}
+
+// throughOf returns what the type tells whose method, one of pgx's, is called.
+func throughOf(f *types.Func) through {
+	t := f.Signature().Recv().Type()
+	name, pgx := typeIn(t, isPgx)
+	switch _, seal := typeIn(t, is(sealPkg)); {
+	case seal:
+		return colseal
+	case types.IsInterface(t) || !pgx || name == "Batch":
+		return either
+	}
+	return past
 }
 
 // returns reports whether the first result is one of the types of a package.
@@ -169,12 +192,13 @@ type copySite struct {
 	call    *ast.CallExpr
 	table   *ast.CompositeLit // pgx.Identifier{…}
 	columns *ast.CompositeLit // []string{…}; nil when it is not written out
+	through through
 }
 
 // copyOf recognises CopyFrom(ctx, pgx.Identifier{"users"}, []string{…}, …).
 func copyOf(info *types.Info, call *ast.CallExpr) *copySite {
 	f, ok := typeutil.Callee(info, call).(*types.Func)
-	if !ok || f.Name() != "CopyFrom" || len(call.Args) < 3 {
+	if !ok || f.Name() != "CopyFrom" || f.Signature().Recv() == nil || len(call.Args) < 3 {
 		return nil
 	}
 	table, ok := ast.Unparen(call.Args[1]).(*ast.CompositeLit)
@@ -185,5 +209,5 @@ func copyOf(info *types.Info, call *ast.CallExpr) *copySite {
 		return nil
 	}
 	columns, _ := ast.Unparen(call.Args[2]).(*ast.CompositeLit)
-	return &copySite{call: call, table: table, columns: columns}
+	return &copySite{call: call, table: table, columns: columns, through: throughOf(f)}
 }

@@ -42,7 +42,7 @@ func doubt(e *explain.Explanation, b *bound) string {
 
 // bypassed reports a statement of native pgx that Colseal should have seen.
 func (c *checker) bypassed(call *ast.CallExpr, e *explain.Explanation, b *bound, pos token.Pos) {
-	const mend = "run it through database/sql and Colseal's driver"
+	const mend = "run it through pgxseal, or through database/sql and Colseal's driver"
 	switch written, read := touched(e); {
 	case e.Refused != nil && e.Refused.Column != "" && doubt(e, b) == "":
 		c.report(call, pos, "bypass", join("native pgx sends this past Colseal, which would refuse it: "+e.Refused.Reason, column(e.Refused), e.Refused.Hint))
@@ -91,8 +91,8 @@ func (c *checker) copied(s *copySite) error {
 		return err
 	}
 	c.out.Checked++
-	if _, read := touched(e); read != "" {
-		c.report(s.call, s.table.Pos(), "bypass", "native pgx sends this past Colseal: values for "+read+" go to the server in plaintext — use driver.CopyFrom")
+	if _, read := touched(e); read != "" && c.isPast(s.through) {
+		c.report(s.call, s.table.Pos(), "bypass", "native pgx sends this past Colseal: values for "+read+" go to the server in plaintext — use pgxseal's CopyFrom, or driver.CopyFrom")
 	}
 	return nil
 }

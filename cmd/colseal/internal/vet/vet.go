@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"go/types"
 	"reflect"
+	"slices"
 	"sync"
 
 	"golang.org/x/tools/go/analysis"
@@ -28,6 +29,9 @@ type Explain func(query string) (*explain.Explanation, error)
 type Config struct {
 	// Open is called once, at the first SQL text that is found: programs without any need no schema.
 	Open func() (Explain, error)
+	// Native reports whether the program uses package pgxseal, so that interfaces of native pgx are taken for it. Default: whether
+	// the package at hand imports it.
+	Native func() bool
 	// Dialect is the one that Explain reads; default PostgreSQL.
 	Dialect func() dialect.Dialect
 }
@@ -49,8 +53,9 @@ type Note struct {
 const doc = `report SQL texts that Colseal refuses
 
 The analysis finds constant SQL texts that are given to database/sql, sqlx, GORM's Raw and Exec, bun's NewRaw, and
-anything with the methods of database/sql, and reports those that Colseal would refuse before sending. It also reports
-constant texts that native pgx calls, which do not pass through Colseal, send to sealed columns.
+anything with the methods of database/sql, to pgxseal, and in a program that uses that to pgx's interfaces and batches,
+and reports those that Colseal would refuse before sending. It also reports constant texts that other calls of native pgx,
+which do not pass through Colseal, send to sealed columns.
 
 A comment //colseal:ignore REASON on the line, or on the one above, silences a report.`
 
@@ -67,6 +72,11 @@ func New(cfg Config) *analysis.Analyzer {
 				pass: pass, open: open, out: &Result{}, ignored: ignoredLines(pass),
 				seen: map[Note]bool{},
 			}
+			if cfg.Native != nil {
+				c.native = cfg.Native()
+			} else {
+				c.native = slices.ContainsFunc(pass.Pkg.Imports(), func(p *types.Package) bool { return p.Path() == sealPkg })
+			}
 			if cfg.Dialect != nil {
 				c.dialect = cfg.Dialect()
 			}
@@ -80,6 +90,7 @@ type checker struct {
 	pass    *analysis.Pass
 	open    func() (Explain, error)
 	dialect dialect.Dialect
+	native  bool // see Config
 	out     *Result
 
 	decls    declarations
@@ -141,13 +152,17 @@ func (c *checker) site(s *site) (more []*site, err error) {
 	}
 	c.out.Checked++
 	at := func(offset int) token.Pos { return t.pos(b.origin(offset)) }
-	if s.bypass {
+	if c.isPast(s.through) {
 		c.bypassed(s.call, e, b, at(0))
 	} else {
 		c.refused(s.call, e, b, at)
 	}
 	return nil, nil
 }
+
+// isPast reports whether a statement goes past Colseal. A value of an interface that both pgx and pgxseal implement is taken for
+// pgxseal's in a program that uses that.
+func (c *checker) isPast(t through) bool { return t == past || t == either && !c.native }
 
 // judgedInside reports whether an expression is a call like Rebind("…"), whose text is judged by itself.
 func (c *checker) judgedInside(e ast.Expr) bool {

@@ -37,7 +37,7 @@ func TestReports(t *testing.T) {
 		t.Skip("-short: loads packages")
 	}
 	type counts struct{ checked, dynamic, undecided int }
-	want := map[string]counts{"app": {22, 6, 7}, "libs": {31, 1, 9}, "native": {11, 0, 0}, "plain": {}, "wrapped": {8, 2, 0}}
+	want := map[string]counts{"app": {22, 6, 7}, "libs": {31, 1, 9}, "native": {11, 0, 0}, "nativesealed": {12, 0, 0}, "plain": {}, "wrapped": {8, 2, 0}}
 	ran := analysistest.Run(t, analysistest.TestData(), New(Config{Open: offline}), slices.Collect(maps.Keys(want))...)
 	if len(ran) != len(want) {
 		t.Fatalf("%d packages were analysed", len(ran))

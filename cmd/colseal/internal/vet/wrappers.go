@@ -69,7 +69,7 @@ func (w *wrappers) behind(s *site, lost map[types.Object]bool) (sites []*site, a
 		}
 		outer := &site{
 			call: call, query: call.Args[p.n], args: call.Args[p.n+1:], spread: call.Ellipsis.IsValid(),
-			style: s.style, bypass: s.bypass,
+			style: s.style, through: s.through,
 		}
 		if s.style == perhapsAt {
 			outer.style = pgxStyle(w.info, outer.args)

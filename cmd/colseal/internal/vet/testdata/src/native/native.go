@@ -17,7 +17,7 @@ func calls(ctx context.Context, c *pgx.Conn, src pgx.CopyFromSource) {
 	c.Prepare(ctx, "add", "INSERT INTO users (email) VALUES ($1)")                     // want `users.email goes`
 	var b pgx.Batch
 	b.Queue("DELETE FROM users WHERE email = $1", "a")                     // want `users.email goes`
-	c.CopyFrom(ctx, pgx.Identifier{"users"}, []string{"id", "email"}, src) // want `values for users.email go to the server in plaintext — use driver.CopyFrom`
+	c.CopyFrom(ctx, pgx.Identifier{"users"}, []string{"id", "email"}, src) // want `values for users.email go to the server in plaintext — use pgxseal's CopyFrom, or driver.CopyFrom`
 	c.CopyFrom(ctx, pgx.Identifier{"users"}, []string{"id", "note"}, src)
 	c.CopyFrom(ctx, pgx.Identifier{"orders"}, []string{"id"}, src)
 }
