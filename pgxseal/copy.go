@@ -37,7 +37,9 @@ func (c *conn) copyFrom(ctx context.Context, table pgx.Identifier, columns []str
 	if err := s.begin(); err != nil {
 		return 0, err
 	}
+	c.session.Busy(true)
 	n, err := c.raw.CopyFrom(ctx, pgx.Identifier{rel.Schema, rel.Name}, columns, s)
+	c.session.Busy(false)
 	c.session.NoteError(err)
 	return n, err
 }
@@ -85,6 +87,9 @@ const (
 func (s *copySource) begin() error {
 	s.close()
 	s.chunk = min(max(2*s.chunk, minChunk), maxChunk)
+	if most := s.c.db().Config().Cache.MaxSeals / 2; most > 0 && uint64(s.chunk) > most {
+		s.chunk = int(most)
+	}
 	s.v, s.begun, s.left = s.c.session.Seal(s.ctx, len(s.uses)), true, s.chunk
 	for _, use := range s.uses {
 		if use != nil {

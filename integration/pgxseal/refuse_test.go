@@ -437,3 +437,28 @@ func TestConcurrentUse(t *testing.T) {
 		t.Errorf("the cache of keys: %+v", s)
 	}
 }
+
+// TestKeysDuringCopy: keys that are used up are made anew while rows stream, over other connections than the one that copies.
+func TestKeysDuringCopy(t *testing.T) {
+	server := sealedTables(t)
+	cfg := sealConfig(t)
+	cfg.Keys.MaxSeals = 500
+	pool := newPool(t, server, cfg, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	const rows = 5000
+	n, err := pool.CopyFrom(t.Context(), pgx.Identifier{"kinds"}, []string{"id", "t", "tz"}, pgx.CopyFromSlice(rows, func(i int) ([]any, error) {
+		return []any{i, fmt.Sprint(secret, i), "2024-02-29 12:00:00"}, nil
+	}))
+	if err != nil || n != rows {
+		t.Fatalf("%d rows, %v", n, err)
+	}
+	if keys := count(t, server, "SELECT count(*) FROM colseal_keys WHERE purpose = 'data'"); keys < 3 {
+		t.Errorf("%d keys were made", keys)
+	}
+	var texts int
+	rs, err := pool.Query(t.Context(), "SELECT t FROM kinds")
+	must(t, err)
+	_, err = pgx.ForEachRow(rs, []any{new(string)}, func() error { texts++; return nil })
+	if err != nil || texts != rows {
+		t.Errorf("read %d, %v", texts, err)
+	}
+}

@@ -1,4 +1,4 @@
-// Package front is what every front of Colseal shares: the database/sql driver today, native pgx next. A front plans each
+// Package front is what every front of Colseal shares: the database/sql driver and native pgx. A front plans each
 // statement over its [Session], seals the statement's values with a [Sealing], sends, and opens the cells of the result with
 // [Opener]s. Nothing here sends a statement of the program's or knows how one arrived.
 package front

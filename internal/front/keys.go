@@ -211,7 +211,7 @@ type Spare interface {
 // the session.
 func (s *Session) waiting(ctx context.Context, lookup func() error) error {
 	spare, ok := s.conn.(Spare)
-	if !ok || !s.db.keys.lends() {
+	if !ok || s.busy || !s.db.keys.lends() {
 		return lookup()
 	}
 	done := make(chan struct{})

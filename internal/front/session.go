@@ -42,6 +42,8 @@ type Session struct {
 	memory  memory
 	zone    zone // the last one that was asked for
 
+	busy bool // see Busy
+
 	prepared string // the key under which names stand in what SQL prepared; "" for nothing
 }
 
@@ -318,6 +320,9 @@ func (s *Session) Sync() {
 		s.EndTx()
 	}
 }
+
+// Busy says whether the connection is in use, as by a COPY, so that it cannot be lent to the keyring.
+func (s *Session) Busy(busy bool) { s.busy = busy }
 
 // Idle reports whether the server says that no transaction is open.
 func (s *Session) Idle() bool { return s.conn.TxStatus() == 'I' }
