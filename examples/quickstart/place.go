@@ -72,12 +72,15 @@ func (p *place) createTable(ctx context.Context, db *sql.DB) error {
 	_, err := db.ExecContext(ctx, fmt.Sprintf("CREATE TABLE %s (id bigint PRIMARY KEY, name %[2]s, email %[2]s, born %[2]s, city text)",
 		table, p.bytes))
 	p.made = err == nil
-	return err
+	if err != nil {
+		return fmt.Errorf("%w\nif an earlier run kept its tables, drop them first: DROP TABLE %s, %s", err, table, keyTable)
+	}
+	return nil
 }
 
 // cleanUp removes what the program made, unless it was told to keep it.
 func (p *place) cleanUp(ctx context.Context, out io.Writer) error {
-	if p.keep {
+	if p.keep && p.made {
 		fmt.Fprintf(out, "\nKept: tables %s and %s, folder %q\n", table, keyTable, p.folder)
 		return nil
 	}
