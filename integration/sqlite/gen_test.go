@@ -54,6 +54,9 @@ var base = map[string][]column{
 	"archive": {{"id", number}, {"up", number}, {"email", mail}, {"memo", text}},
 	"leads":   {{"id", number}, {"mail", mail}, {"phone", phone}},
 	"orders":  {{"id", number}, {"user_id", number}, {"memo", text}, {"up", number}},
+
+	"mails":   {{"id", number}, {"address", mail}, {"ssn", secret}, {"note", text}},
+	"of_mail": {{"id", number}, {"email", mail}, {"memo", text}, {"note", text}},
 }
 
 // randomDDL has generated columns in the middle of a sealed table and of a plain one.
@@ -61,7 +64,12 @@ const randomDDL = `
 	CREATE TABLE users (id INTEGER PRIMARY KEY, email SECRET UNIQUE, ssn SECRET, note TEXT, org INTEGER);
 	CREATE TABLE archive (id INTEGER PRIMARY KEY, up INTEGER GENERATED ALWAYS AS (id * 2), email SECRET, memo TEXT);
 	CREATE TABLE leads (id INTEGER PRIMARY KEY, mail SECRET, phone NUMBER);
-	CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER, memo TEXT, up INTEGER AS (user_id + 1) STORED);`
+	CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER, memo TEXT, up INTEGER AS (user_id + 1) STORED);` + viewsDDL
+
+// viewsDDL makes views that the schema does not know of.
+const viewsDDL = `
+	CREATE VIEW mails(id, address, ssn, note) AS SELECT id, email, ssn, note FROM users WHERE note IS NOT 'x';
+	CREATE VIEW of_mail AS SELECT a.id, m.address AS email, a.memo, m.note FROM mails AS m JOIN archive a ON a.email = m.address;`
 
 // randomRows fill the tables before each check.
 var randomRows = []string{
@@ -226,7 +234,7 @@ var names = []string{"users", "archive", "leads", "orders"}
 
 // table is one table of FROM.
 func (g *gen) table(alias string) ([]source, string) {
-	name, cols := pick(g, names...), []column(nil)
+	name, cols := pick(g, append([]string{"mails", "of_mail"}, names...)...), []column(nil)
 	if cols = base[name]; g.with != nil && g.one(2) {
 		name, cols = "w", g.with
 	}
