@@ -112,6 +112,7 @@ type Moment struct{ facts, session uint64 }
 // Moment returns the present one.
 func (s *Session) Moment() Moment {
 	s.Sync()
+	s.db.surveyIfOld()
 	return Moment{s.db.facts.generation(), s.facts.gen}
 }
 
@@ -294,9 +295,17 @@ func (s *Session) Executed(p *sqlplan.Plan, err error) {
 	if s.conn.TxStatus() != 'I' {
 		s.facts.pending |= changes
 	}
-	if changes&sqlplan.ChangesCatalog != 0 {
+	s.changed(changes, "a statement changed it")
+}
+
+// changed takes in what statements of this session changed for all.
+func (s *Session) changed(e sqlplan.Effects, why string) {
+	if e&sqlplan.ChangesDependents != 0 {
 		s.changes++
-		s.db.CatalogChanged("a statement changed it")
+		s.db.survey.need()
+	}
+	if e&sqlplan.ChangesCatalog != 0 {
+		s.db.forgetFacts(why)
 	}
 }
 
@@ -390,10 +399,7 @@ func (s *Session) ended() {
 		return
 	}
 	s.facts.note(pending)
-	if pending&sqlplan.ChangesCatalog != 0 {
-		s.changes++
-		s.db.CatalogChanged("a transaction that changed it has ended")
-	}
+	s.changed(pending, "a transaction that changed it has ended")
 }
 
 // Reset is called when the connection was taken from its pool again.
@@ -407,7 +413,7 @@ func (s *Session) Reset() {
 // or of the catalog, holds afterwards.
 func (s *Session) Bypassed() {
 	s.facts.note(sqlplan.ChangesSession)
-	s.facts.pending |= sqlplan.ChangesCatalog | sqlplan.ChangesSession
+	s.facts.pending |= sqlplan.ChangesCatalog | sqlplan.ChangesSession | sqlplan.ChangesDependents
 	s.changes++
 }
 

@@ -23,10 +23,10 @@ const DefaultCatalogMaxAge = time.Minute
 // databases of its own.
 type survey struct {
 	state atomic.Uint32 // surveyFresh or what is due
+	epoch atomic.Uint64 // counts what makes a session's own old
 
 	mu      sync.Mutex    // guards what follows
 	wanted  uint64        // counts what made it necessary
-	adopted uint64        // counts those that were made
 	running chan struct{} // closed when the one that is being made has ended; nil if none is
 	timer   *time.Timer
 	closed  bool
@@ -45,6 +45,7 @@ func (v *survey) need() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.wanted++
+	v.epoch.Add(1)
 	v.state.Store(surveyNeeded)
 }
 
@@ -67,48 +68,48 @@ func (s *Session) survey(ctx context.Context) error {
 	if s.db.cfg.Dialect == dialect.SQLite {
 		return s.surveyOwn(ctx, s.facts.gen)
 	}
-	if s.facts.pending&sqlplan.ChangesCatalog != 0 {
+	s.db.surveyIfOld()
+	if s.facts.pending&sqlplan.ChangesDependents != 0 {
 		return s.surveyOwn(ctx, s.changes)
 	}
 	s.env.Known = nil
-	switch s.db.survey.state.Load() {
-	case surveyNeeded:
+	if s.db.survey.state.Load() == surveyNeeded {
 		return s.surveyShared(ctx)
-	case surveyOld:
-		s.db.surveyInBackground()
 	}
 	return nil
 }
 
-// ownSurvey is what a session knows that others do not.
+// ownSurvey is what a session knows that others may not.
 type ownSurvey struct {
-	at              uint64 // what it depends on, plus one; 0: it was not made
-	wanted, adopted uint64 // of the DB's survey then
-	known           *sqlplan.Known
+	at, epoch uint64 // what it depends on here and in the DB
+	known     *sqlplan.Known
+	shared    *sqlplan.Known // what it was compared with
+	same      bool
 }
 
 // surveyOwn looks over the session's own connection, unless it has done so since at and since the last news.
 func (s *Session) surveyOwn(ctx context.Context, at uint64) error {
 	v := &s.db.survey
-	if s.db.cfg.Dialect != dialect.SQLite && v.state.Load() == surveyOld {
-		s.db.surveyInBackground()
-	}
-	v.mu.Lock()
-	wanted, adopted := v.wanted, v.adopted
-	v.mu.Unlock()
-	shares := s.db.cfg.Dialect == dialect.SQLite && v.state.Load() != surveyFresh
-	if s.own.at != at+1 || s.own.wanted != wanted || s.own.adopted != adopted || shares {
+	// On SQLite the first session to look does so for all: most know no more.
+	first := s.db.cfg.Dialect == dialect.SQLite && v.state.Load() != surveyFresh
+	if epoch := v.epoch.Load(); s.own.known == nil || s.own.at != at || s.own.epoch != epoch || first {
+		v.mu.Lock()
+		wanted := v.wanted
+		v.mu.Unlock()
 		known, err := s.db.planner.Survey(ctx, s.conn)
 		if err != nil {
 			return err
 		}
-		if shares { // most sessions know no more than the first one
+		if first {
 			s.db.adopt(known, wanted)
-			adopted++
+			epoch++
 		}
-		s.own = ownSurvey{at: at + 1, wanted: wanted, adopted: adopted, known: known}
+		s.own = ownSurvey{at: at, epoch: epoch, known: known}
 	}
-	if s.env.Known = s.own.known; s.own.known.Equal(s.db.planner.Known()) {
+	if shared := s.db.planner.Known(); s.own.shared != shared {
+		s.own.shared, s.own.same = shared, s.own.known.Equal(shared)
+	}
+	if s.env.Known = s.own.known; s.own.same {
 		s.env.Known = nil // plans are shared
 	}
 	return nil
@@ -181,7 +182,7 @@ func (db *DB) adopt(known *sqlplan.Known, wanted uint64) {
 	v := &db.survey
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.adopted++
+	v.epoch.Add(1)
 	if v.wanted != wanted {
 		return
 	}
@@ -195,9 +196,13 @@ func (db *DB) adopt(known *sqlplan.Known, wanted uint64) {
 	v.timer = time.AfterFunc(db.cfg.CatalogMaxAge, func() { v.state.CompareAndSwap(surveyFresh, surveyOld) })
 }
 
-// surveyInBackground makes the survey over a connection of its own. If it fails, the next statement makes it.
-func (db *DB) surveyInBackground() {
+// surveyIfOld begins a survey in the background, over a connection of its own, if one is due. If it fails, the next statement makes
+// one.
+func (db *DB) surveyIfOld() {
 	v := &db.survey
+	if db.cfg.Dialect == dialect.SQLite || v.state.Load() != surveyOld {
+		return
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed || !v.state.CompareAndSwap(surveyOld, surveyFresh) {

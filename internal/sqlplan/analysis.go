@@ -134,7 +134,9 @@ func (a *analysis) run() (*Plan, error) {
 		a.passed(a.file.Statements[i].Stmt)
 		effects |= a.effects
 	}
-	a.effects = effects
+	if a.effects = effects; effects&ChangesCatalog != 0 {
+		a.effects |= ChangesDependents
+	}
 	if !a.touched && len(a.names) == 0 {
 		a.effects &^= Prepares
 	}
@@ -167,7 +169,7 @@ func (a *analysis) forwarded() (*Plan, error) {
 func (a *analysis) unless(err error) (*Plan, error) {
 	var r *Refusal
 	if errors.As(err, &r) && !a.touched && !a.forbidden && !a.namesSealedTable() {
-		return &Plan{Effects: ChangesCatalog | ChangesSession}, nil
+		return &Plan{Effects: ChangesCatalog | ChangesSession | ChangesDependents}, nil
 	}
 	return nil, err
 }

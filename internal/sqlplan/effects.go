@@ -21,11 +21,15 @@ const settled = EndsTransaction | CallsUnknown | Prepares | Executes
 func (p *Planner) forward(sql string) *Plan {
 	file, err := p.parse(sql)
 	if err != nil {
-		return &Plan{Effects: ChangesCatalog | ChangesSession}
+		return &Plan{Effects: ChangesCatalog | ChangesSession | ChangesDependents}
 	}
 	var e Effects
 	for i := range file.Statements {
-		e |= p.effects(file.Statements[i].Stmt)
+		s := p.effects(file.Statements[i].Stmt)
+		if u, ok := file.Statements[i].Stmt.(*sqlparse.Utility); ok && s&ChangesCatalog != 0 && !u.Bounded && u.What != "CALL" {
+			s |= ChangesDependents // what names none of the tables and of their dependents cannot make one, but for programs
+		}
+		e |= s
 	}
 	return &Plan{Effects: e &^ Prepares, Statements: len(file.Statements)}
 }

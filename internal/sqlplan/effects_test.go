@@ -15,6 +15,7 @@ func TestEffectsOfOtherTexts(t *testing.T) {
 		session = ChangesSession
 		ends    = EndsTransaction
 		unknown = CallsUnknown
+		makes   = ChangesDependents
 	)
 	p := New(schema.Must(schema.Columns("users", schema.Column{Name: "email"})), dialect.Postgres, Options{})
 	for _, tt := range []struct {
@@ -37,7 +38,7 @@ func TestEffectsOfOtherTexts(t *testing.T) {
 		{"WITH x AS (SELECT 1) SELECT * INTO orders FROM x", catalog},
 		{"EXPLAIN ANALYZE CREATE TABLE orders AS SELECT 1", catalog},
 		{"CREATE TEMP TABLE orders (a int) ON COMMIT DROP", catalog},
-		{"COMMIT PREPARED 'x'", catalog},
+		{"COMMIT PREPARED 'x'", catalog | makes},
 
 		{"SELECT set_config('search_path', 'x', false)", session},
 		{"SELECT pg_catalog.set_config('search_path', 'x', false)", session},
@@ -73,11 +74,11 @@ func TestEffectsOfOtherTexts(t *testing.T) {
 		{"SELECT query_to_xml('SELECT 1', true, true, '')", unknown},
 		{"SELECT * FROM dblink('x') AS t(a int)", unknown},
 
-		{"DO 'BEGIN END'", catalog | session},
-		{"DISCARD ALL", catalog | session},
-		{"GRANT USAGE ON SCHEMA app TO users", catalog | session},
+		{"DO 'BEGIN END'", catalog | session | makes},
+		{"DISCARD ALL", catalog | session | makes},
+		{"GRANT USAGE ON SCHEMA app TO users", catalog | session | makes},
 		{"CALL p()", catalog | session | unknown},
-		{"this is no SQL", catalog | session},
+		{"this is no SQL", catalog | session | makes},
 	} {
 		plan, err := p.Plan(t.Context(), tt.text, nil)
 		if err != nil {
@@ -96,8 +97,9 @@ func TestEffectsBesideSealedTables(t *testing.T) {
 	for text, want := range map[string]Effects{
 		"SELECT email FROM users": 0,
 		"SELECT id FROM users WHERE set_config('search_path','other',false) <> 'x' AND email = $1": ChangesSession,
-		"SELECT email, mine(id) FROM users": CallsUnknown,
-		"PREPARE p AS SELECT id FROM users": Prepares,
+		"SELECT email, mine(id) FROM users":    CallsUnknown,
+		"PREPARE p AS SELECT id FROM users":    Prepares,
+		"CREATE TABLE kid () INHERITS (users)": ChangesCatalog | ChangesDependents,
 	} {
 		plan, err := p.Plan(t.Context(), text, env)
 		if err != nil {

@@ -147,6 +147,9 @@ const (
 	// mean now. Executes: one that was prepared is executed.
 	Prepares
 	Executes
+	// ChangesDependents: views, children, rules or routines of registered tables may come, go or
+	// change. It comes with ChangesCatalog.
+	ChangesDependents
 )
 
 // Text returns what is sent for a text that touches nothing sealed.
