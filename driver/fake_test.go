@@ -365,6 +365,10 @@ func (k *handKeys) SearchKeys(_ context.Context, col keycache.Column) ([]*codec.
 	return keys, nil
 }
 
+func (k *handKeys) LookupKeys(ctx context.Context, col keycache.Column) ([]*codec.Key, error) {
+	return k.SearchKeys(ctx, col)
+}
+
 func (k *handKeys) Opener(_ context.Context, col keycache.Column, id uint32) (*codec.Key, error) {
 	if k.err != nil {
 		return nil, k.err

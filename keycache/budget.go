@@ -24,6 +24,11 @@ const (
 // were reserved before it began. And a SQLite file has few processes.
 const sqliteBlock = 1 << 24
 
+// maxCredit is how many seals of a key a process may take that it has not reserved, while the
+// keyring does not answer. They are reserved together with the next block. Should the process die before, nobody knows of them:
+// two thousand such deaths for each key are within what sealLimit leaves free.
+const maxCredit = 1 << 20
+
 // blocks is how many seals to reserve: at first, and at most.
 type blocks struct{ first, most uint64 }
 
@@ -47,11 +52,13 @@ func (c *Cache) firstBlock() uint64 {
 
 // A budget is what this process has reserved of a key's seals and not yet used.
 // What is taken from it is exact: it never goes below zero, so that no cell is
-// sealed that the keyring does not know of.
+// sealed that the keyring does not know of, but for a bounded debt while it cannot be asked.
 type budget struct {
 	left    atomic.Uint64
 	block   atomic.Uint64 // the last block reserved; 0: none yet
 	filling atomic.Bool   // a background reservation is under way
+	debt    atomic.Uint64 // what was taken and not reserved
+	failing atomic.Bool   // the keyring did not answer the last reservation
 	half    atomic.Bool   // the fleet has reserved half of the key's seals: the next key was asked for
 }
 
@@ -63,6 +70,19 @@ func (b *budget) take(n uint64) bool {
 			return false
 		}
 		if b.left.CompareAndSwap(left, left-n) {
+			return true
+		}
+	}
+}
+
+// borrow takes n seals that are not reserved, if the debt stays within credit.
+func (b *budget) borrow(n, credit uint64) bool {
+	for {
+		debt := b.debt.Load()
+		if n > credit || debt > credit-n {
+			return false
+		}
+		if b.debt.CompareAndSwap(debt, debt+n) {
 			return true
 		}
 	}
@@ -88,18 +108,21 @@ func (c *Cache) reserve(ctx context.Context, r *ring, k *liveKey, n, enough uint
 		if k.budget.left.Load() >= enough {
 			return struct{}{}, nil
 		}
+		debt := k.budget.debt.Load()
 		want := max(n, min(max(2*k.budget.block.Load(), c.firstBlock()), c.blocks.most))
-		sum, ok, err := c.keyring.Reserve(ctx, k.rec.ID, want, c.cfg.MaxSeals)
+		sum, ok, err := c.keyring.Reserve(ctx, k.rec.ID, want+debt, c.cfg.MaxSeals)
 		if err == nil && !ok && want > n {
 			want = n
-			sum, ok, err = c.keyring.Reserve(ctx, k.rec.ID, want, c.cfg.MaxSeals)
+			sum, ok, err = c.keyring.Reserve(ctx, k.rec.ID, want+debt, c.cfg.MaxSeals)
 		}
+		k.budget.failing.Store(err != nil)
 		switch {
 		case err != nil:
 			return struct{}{}, c.explain("reserve seals of", k.rec, err)
 		case !ok:
 			return struct{}{}, errSpent
 		}
+		k.budget.debt.Add(-debt)
 		k.budget.add(want)
 		if more := want - n; k.gone.Load() && k.budget.take(more) {
 			_ = c.keyring.Release(ctx, k.rec.ID, more)
@@ -110,6 +133,24 @@ func (c *Cache) reserve(ctx context.Context, r *ring, k *liveKey, n, enough uint
 		}
 		return struct{}{}, nil
 	})
+	return err
+}
+
+// reserveSoon is reserve for a caller who may take seals on credit if the keyring does not
+// answer within StaleWait: it returns nil then, and the budget is marked as failing.
+func (c *Cache) reserveSoon(ctx context.Context, r *ring, k *liveKey, n, enough uint64) error {
+	credit := k.budget.debt.Load()+n <= c.credit
+	wait := ctx
+	if credit {
+		var cancel context.CancelFunc
+		wait, cancel = context.WithTimeout(ctx, c.cfg.StaleWait)
+		defer cancel()
+	}
+	err := c.reserve(wait, r, k, n, enough)
+	if err != nil && credit && ctx.Err() == nil && (wait.Err() != nil || passing(err)) {
+		k.budget.failing.Store(true)
+		return nil
+	}
 	return err
 }
 
@@ -137,6 +178,9 @@ func (c *Cache) giveBack(ctx context.Context, s *ringState) {
 }
 
 func (c *Cache) giveBackKey(ctx context.Context, k *liveKey) {
+	if debt := k.budget.debt.Swap(0); debt > 0 && !k.budget.take(debt) {
+		_, _, _ = c.keyring.Reserve(ctx, k.rec.ID, debt, sealLimit)
+	}
 	for left := k.budget.left.Load(); left > 0; left = k.budget.left.Load() {
 		if k.budget.take(left) {
 			_ = c.keyring.Release(ctx, k.rec.ID, left)

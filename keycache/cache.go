@@ -73,6 +73,9 @@ type Cache struct {
 	home    [2]atomic.Pointer[ring] // the rings of the empty scope, data and search, if they were read: see ringNow
 	flights *flights
 	columns columnSet
+	custody *custody
+	nowhere nowhere
+	credit  uint64 // seals of a key that may be taken while none can be reserved
 
 	count counters
 	hits  hot.Counter
@@ -99,6 +102,10 @@ func New(k Keyring, w kms.Wrapper, cfg Config, columns ...Column) *Cache {
 		entries: hot.New[uint32, *entry](cfg.MaxEntries),
 		rings:   hot.New[ringID, *ring](cfg.MaxEntries),
 		flights: newFlights(),
+		custody: newCustody(cfg.MaxEntries),
+	}
+	if cfg.MaxStale > 0 {
+		c.credit = min(maxCredit, cfg.MaxSeals/blocksPerKey)
 	}
 	c.columns.learn(columns...)
 	c.gate = gate.New(w, gate.Config{Timeout: cfg.KMSTimeout, Parallel: cfg.KMSParallel, Observe: cfg.ObserveKMS, Log: c.log})
@@ -115,12 +122,18 @@ func (c *Cache) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
+	var sealing []keyring.Key
 	for _, r := range c.rings.Drain() {
 		r.end()
 		if s := r.current.Load(); s != nil {
+			for _, k := range s.keys {
+				sealing = append(sealing, k.rec)
+			}
 			c.giveBack(ctx, s)
 		}
 	}
+	// What was sealed last may be under keys whose rows were lost since they were looked at.
+	_ = c.lookAtRows(ctx, append(sealing, c.custody.missing()...)) // nothing is left to try
 	for _, e := range c.entries.Drain() {
 		e.wipe()
 	}
@@ -145,6 +158,10 @@ func (c *Cache) explain(op string, rec keyring.Key, err error) error {
 		return e
 	case errors.Is(err, errWiped):
 		e.Class = keyring.ErrKeyUnavailable
+		return e
+	case errors.Is(err, errNoKey):
+		e.Class = keyring.ErrReadOnly
+		e.Hint = "the scope has no key that may seal, and this program makes none (Config.Keys.ReadOnly): have another program or `colseal keys rotate` make it"
 		return e
 	case errors.Is(err, errSpent):
 		e.Class = keyring.ErrBudget

@@ -18,9 +18,10 @@ const (
 	defaultKMSTimeout  = 5 * time.Second
 	defaultKMSParallel = 16
 
-	// sealLimit is the bound for random 96-bit nonces under one AES-GCM key
-	// (NIST SP 800-38D, 8.3): no setting passes it.
-	sealLimit = 1 << 32
+	// sealLimit is half of the bound for random 96-bit nonces under one AES-GCM key
+	// (2^32, NIST SP 800-38D, 8.3): no setting passes it. The other half is for what
+	// processes seal on credit.
+	sealLimit = 1 << 31
 )
 
 // Config says how long data keys live. The zero value means the defaults that
@@ -33,8 +34,14 @@ type Config struct {
 
 	// MaxSeals is the number of cells, over all processes and columns, after
 	// which a data key stops sealing; the next one is made at half of it.
-	// Default 1<<31; more than 1<<32 counts as 1<<32.
+	// Default 1<<31, which is also the most.
 	MaxSeals uint64
+
+	// ReadOnly says that the program only reads the keyring: its role may do no more, or the
+	// database is a logical subscriber, whose keys come from its publisher. Opening and
+	// searching work, and so does sealing a deterministic column in a scope that has a
+	// search key. What would make a key, or reserve seals of one, fails.
+	ReadOnly bool
 
 	// MaxAge is how long a plaintext data key serves before KMS is asked
 	// again. The asking happens ahead of it in the background for keys in use.
@@ -53,7 +60,8 @@ type Config struct {
 	StaleWait time.Duration
 
 	// MaxEntries bounds the data keys held in memory, and the scopes. One more
-	// evicts one that was not used lately. A data key takes 1.8 KB for each
+	// evicts one that was not used lately. Of four times as many the wrapped form is kept, some
+	// hundred bytes each, to be stored again if its row is lost. A data key takes 1.8 KB for each
 	// randomized column of the schema, a search key 0.9 KB for each deterministic
 	// one: 1,024 data keys of 20 columns are 37 MB. Default 1024.
 	MaxEntries int

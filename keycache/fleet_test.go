@@ -66,9 +66,9 @@ type world struct {
 	gone   sync.Map                 // scopes that were destroyed
 
 	count struct {
-		lives, deaths, seals, opens, searches, refused, lost atomic.Uint64
-		wrongs, revoked, destroyed, searchChanges, rewraps   atomic.Uint64
-		outages                                              [kmsDisabled + 2]atomic.Uint64
+		lives, deaths, seals, opens, searches, refused, lost     atomic.Uint64
+		wrongs, cuts, revoked, destroyed, searchChanges, rewraps atomic.Uint64
+		outages                                                  [kmsDisabled + 2]atomic.Uint64
 	}
 }
 
@@ -156,6 +156,7 @@ func (l *life) session(rnd *rand.Rand, until time.Time) {
 		until = stop
 	}
 	if rnd.IntN(20) == 0 { // this process alone loses its network
+		l.f.count.cuts.Add(1)
 		l.mu.Lock()
 		l.cut.over = time.Now().Add(time.Duration(rnd.Int64N(int64(sessionMost))))
 		l.mu.Unlock()

@@ -255,4 +255,10 @@ func (k *simKMS) rewrap(w kms.Wrapped, ec kms.EncryptionContext) (kms.Wrapped, e
 	return kms.Wrapped{KeyID: k.kek, Blob: ref}, nil
 }
 
+// unreachable reports whether the keyring was out of some process's reach before. The caller
+// holds the truth's lock.
+func (f *world) unreachable(d *truth) bool {
+	return f.count.cuts.Load() > 0 || !d.away.over.IsZero() || d.away.on
+}
+
 var errRefusedConn = errors.New("connection refused")

@@ -80,7 +80,9 @@ func (l *life) checkSeal(d *truth, id uint32, began time.Time, away bool) {
 		l.f.wrong("key %08x sealed a cell and is not stored", id)
 		return
 	}
-	if used := d.used[id]; used > r.SealsReserved || r.SealsReserved > l.f.cfg.MaxSeals {
+	// Each process may seal some on credit while it does not reach the keyring, and die.
+	credit := l.cache.credit * l.f.count.lives.Load()
+	if used := d.used[id]; used > r.SealsReserved && (used > r.SealsReserved+credit || !l.f.unreachable(d)) || r.SealsReserved > l.f.cfg.MaxSeals {
 		l.f.wrong("key %08x: %d sealed, %d reserved, %d allowed", id, used, r.SealsReserved, l.f.cfg.MaxSeals)
 	}
 	// The skew that is tolerated: what the keyring's clock was set back, and what

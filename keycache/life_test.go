@@ -358,25 +358,3 @@ func TestCloseWithADeafKMS(t *testing.T) {
 		}
 	})
 }
-
-// A key whose row is gone does not seal on while KMS makes no other.
-func TestKeyWithoutARowStops(t *testing.T) {
-	s, w := keytest.NewKeyring(), keytest.NewKMS()
-	c := New(s, w, Config{})
-	defer c.Close()
-	_ = sealOne(t, c, t.Context(), random)
-	_ = idsOf(t, c)
-	s.Delete()
-	w.Set(func(f *keytest.KMS) { f.Fail = kms.ErrUnavailable })
-	for _, p := range []keyring.Purpose{keyring.PurposeData, keyring.PurposeSearch} {
-		if err := c.rereadRing(t.Context(), ringID{purpose: p}); !errors.Is(err, keyring.ErrKeyUnavailable) {
-			t.Fatal(err)
-		}
-	}
-	if _, err := c.Sealer(t.Context(), random, 1); !errors.Is(err, keyring.ErrKeyUnavailable) {
-		t.Error("sealed what nobody will open:", err)
-	}
-	if _, err := c.SearchKeys(t.Context(), deterministic); !errors.Is(err, keyring.ErrKeyUnavailable) {
-		t.Error("sealed what nobody will open:", err)
-	}
-}

@@ -32,6 +32,10 @@ const evictionGrace = time.Second
 
 func (c *Cache) openSlow(ctx context.Context, col Column, keyID uint32) (*codec.Key, error) {
 	if keyID == 0 {
+		// A value that was looked up may come back in the result.
+		if k, ok := c.nowhere.keys.Load(col); ok {
+			return k.(*codec.Key), nil
+		}
 		return nil, c.notFound(0)
 	}
 	c.columns.learn(col)
@@ -157,10 +161,14 @@ var errZeroID = errors.New("the id is 00000000, which no key has")
 func (c *Cache) fetch(ctx context.Context, keyID uint32, read func(context.Context, uint32) (keyring.Key, error)) (*entry, error) {
 	asked := time.Now()
 	rec, err := read(ctx, keyID)
+	if held, ok := c.custody.held.Peek(keyID); ok && errors.Is(err, keyring.ErrKeyNotFound) {
+		rec, err = c.recover(ctx, held)
+	}
 	var plain []byte
 	switch {
 	case err != nil:
 	case rec.Destroyed:
+		c.custody.held.Remove(keyID)
 		err = &keyring.Error{Op: "get", Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Class: keyring.ErrKeyDestroyed,
 			Hint: "what was sealed under it is gone for good"}
 	case rec.Invalid != nil:
@@ -196,6 +204,7 @@ func (c *Cache) failedFetch(ctx context.Context, keyID uint32, err error) {
 // plain.
 func (c *Cache) install(rec keyring.Key, plain []byte, asked time.Time) (*entry, error) {
 	defer clear(plain)
+	c.custody.held.Add(rec.ID, rec)
 	cols, fresh := c.columns.of(rec.Purpose), asked.Add(c.cfg.MaxAge)
 	if e := c.entries.Get(rec.ID); e != nil {
 		same, err := e.renew(plain, cols)

@@ -95,8 +95,13 @@ func (c *Cache) dropRing(r *ring) {
 	})
 }
 
-// state returns what is known of a ring, read again if it must be.
-func (c *Cache) state(ctx context.Context, id ringID, how *lookup) (*ringState, error) {
+// errNoKey: a ring has no key that serves, and none is to be made.
+var errNoKey = errors.New("keycache: no key")
+
+// state returns what is known of a ring, read again if it must be. A key that it lacks is made,
+// or is errNoKey.
+func (c *Cache) state(ctx context.Context, id ringID, makes bool, how *lookup) (*ringState, error) {
+	makes = makes && !c.cfg.ReadOnly
 	r := c.rings.Get(id)
 	if r == nil {
 		if err := keyring.CheckScope(id.scope); err != nil {
@@ -114,13 +119,20 @@ func (c *Cache) state(ctx context.Context, id ringID, how *lookup) (*ringState, 
 		wait, cancel = context.WithTimeout(ctx, c.cfg.StaleWait)
 		defer cancel()
 	}
-	s, err := share(wait, c.flights, id.flightName(), func(ctx context.Context) (*ringState, error) {
+	name := id.flightName()
+	if !makes {
+		name += " as it is"
+	}
+	s, err := share(wait, c.flights, name, func(ctx context.Context) (*ringState, error) {
 		if s := r.current.Load(); s != nil && r.state() == leaseFresh {
 			return s, nil // it was read between the look and this flight
 		}
-		return c.readRing(ctx, id)
+		return c.readRing(ctx, id, makes)
 	})
-	if err == nil {
+	switch {
+	case err == nil && s == nil:
+		return nil, errNoKey
+	case err == nil:
 		return s, nil
 	}
 	if wait.Err() != nil && ctx.Err() == nil {
@@ -159,16 +171,23 @@ func (c *Cache) attendRing(r *ring) {
 // rereadRing reads a ring whether it is due or not.
 func (c *Cache) rereadRing(ctx context.Context, id ringID) error {
 	_, err := shareAnew(ctx, c.flights, id.flightName(), func(ctx context.Context) (*ringState, error) {
-		return c.readRing(ctx, id)
+		return c.readRing(ctx, id, !c.cfg.ReadOnly)
 	})
 	return err
 }
 
 // readRing reads a ring from the keyring, makes the key that it lacks, has its
-// keys unwrapped, and publishes it. It runs in a flight.
-func (c *Cache) readRing(ctx context.Context, id ringID) (*ringState, error) {
+// keys unwrapped, and publishes it. Without a key, and if it makes none, it returns nil, which nobody
+// remembers. It runs in a flight.
+func (c *Cache) readRing(ctx context.Context, id ringID, makes bool) (*ringState, error) {
 	r := c.ring(id)
-	s, until, err := c.assemble(ctx, r)
+	s, until, err := c.assemble(ctx, r, makes)
+	if errors.Is(err, errNoKey) {
+		if c.rings.Remove(id, r) {
+			c.dropRing(r)
+		}
+		return nil, nil
+	}
 	if err != nil {
 		err = c.explain("get", keyring.Key{Purpose: id.purpose, Scope: id.scope}, err)
 		if passing(err) {
@@ -196,7 +215,7 @@ type terms struct{ fresh, hard time.Time }
 // Whoever may insert rows can put one in the place of the newest data key. It does not
 // unwrap, so it is passed over, and the next key is made: once for each look at the ring,
 // of which there are keyring.IDTries.
-func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error) {
+func (c *Cache) assemble(ctx context.Context, r *ring, makes bool) (*ringState, terms, error) {
 	id := r.id
 	var passed *unusable
 	for range keyring.IDTries { // losing an epoch means reading again, and finding it
@@ -205,12 +224,29 @@ func (c *Cache) assemble(ctx context.Context, r *ring) (*ringState, terms, error
 		if err != nil {
 			return nil, terms{}, err
 		}
+		recovered, err := c.recoverRing(ctx, r, read)
+		if err != nil {
+			c.stop(r, true)
+			return nil, terms{}, err
+		}
+		if recovered {
+			if read, err = c.keyring.Ring(ctx, id.purpose, id.scope); err != nil {
+				return nil, terms{}, err
+			}
+		}
 		c.reportStrays(ctx, read)
 		stopped := r.stopped(read.Keys)
 		verdict := c.judge(id.purpose, read, r.spent.Load(), passed)
 		if verdict.err != nil {
 			c.stop(r, stopped)
 			return nil, terms{}, verdict.err
+		}
+		if verdict.create > 0 && !makes {
+			if verdict.must {
+				c.stop(r, stopped)
+				return nil, terms{}, errNoKey
+			}
+			verdict.create = 0
 		}
 		if verdict.create > 0 {
 			if id.purpose == keyring.PurposeData {
@@ -276,15 +312,14 @@ func (c *Cache) reportInvalid(ctx context.Context, k keyring.Key, err error) {
 }
 
 // stopped reports whether the data key that seals here was retired; or, whatever the purpose,
-// is not in the ring any more. Its row may be lost, as after the database was restored,
-// and so would be what is sealed under it.
+// is not in the ring any more. One that was recovered may seal on until its successor is made.
 func (r *ring) stopped(recs []keyring.Key) bool {
 	s := r.current.Load()
 	if s == nil {
 		return false
 	}
 	i := slices.IndexFunc(recs, func(rec keyring.Key) bool { return rec.ID == s.keys[0].rec.ID })
-	return i < 0 || r.id.purpose == keyring.PurposeData && recs[i].Retired
+	return i < 0 || r.id.purpose == keyring.PurposeData && recs[i].Retired && !recs[i].Recovered
 }
 
 // stop forgets a key that is known to be retired or gone: it does not seal on, as a
@@ -323,6 +358,9 @@ func (c *Cache) judge(purpose keyring.Purpose, read keyring.Ring, spent uint32, 
 	case passed != nil && newest.ID == passed.key.ID, newest.ID == spent,
 		newest.Age >= c.cfg.RotateEvery, newest.SealsReserved >= c.cfg.MaxSeals:
 		return verdict{create: read.Next, must: true}
+	case slices.ContainsFunc(read.Keys, func(k keyring.Key) bool { return k.Recovered && k.Epoch > newest.Epoch }):
+		// The keyring was set back: what was reserved of this one may be lost, too.
+		v.create = read.Next
 	case newest.Age >= c.rotateAt() || newest.SealsReserved >= c.cfg.MaxSeals/2 && c.cfg.MaxSeals > 1:
 		v.create = read.Next
 	}

@@ -157,8 +157,9 @@ func TestMoreThanAKeyMaySeal(t *testing.T) {
 	})
 }
 
+// Where nothing may serve stale, nothing is sealed that was not reserved.
 func TestNoReservationNoSeal(t *testing.T) {
-	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
+	in(t, Config{MaxStale: -1}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		sealOne(t, c, t.Context(), random)
 		k.SetFail(errors.New("read-only"))
 		sealed := 1

@@ -2,12 +2,15 @@ package keycache
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/kms"
 )
 
 // Tries at getting hold of a key that rotation, eviction or other callers keep
@@ -80,9 +83,15 @@ func (c *Cache) sealSlow(ctx context.Context, id ringID, col Column, seals uint6
 
 // trySeal is one try. errWiped and errSpent mean: try again.
 func (c *Cache) trySeal(ctx context.Context, id ringID, col Column, seals uint64, how *lookup) (*codec.Key, error) {
-	s, err := c.state(ctx, id, how)
+	s, err := c.state(ctx, id, true, how)
+	if errors.Is(err, errNoKey) {
+		err = c.explain("seal with", keyring.Key{Purpose: id.purpose, Scope: id.scope}, err)
+	}
 	if err != nil {
 		return nil, err
+	}
+	if c.cfg.ReadOnly {
+		return nil, c.explain("seal with", keyring.Key{Purpose: id.purpose, Scope: id.scope}, errNoKey)
 	}
 	k := s.keys[0]
 	key, err := c.keyOf(ctx, k, col, how)
@@ -93,8 +102,12 @@ func (c *Cache) trySeal(ctx context.Context, id ringID, col Column, seals uint64
 	// A block may be taken by others before it comes to this caller; then it has
 	// the next one reserved. That ends with ctx, or with the key's seals.
 	for !k.budget.take(seals) {
+		if k.budget.failing.Load() && k.budget.borrow(seals, c.credit) {
+			how.stale = true
+			break
+		}
 		how.waited = true
-		if err = c.reserve(ctx, r, k, seals, seals); err != nil {
+		if err = c.reserveSoon(ctx, r, k, seals, seals); err != nil {
 			return nil, c.noReserve(ctx, r, k, err)
 		}
 	}
@@ -136,8 +149,10 @@ func (c *Cache) Warm(ctx context.Context, purposes ...keyring.Purpose) error {
 		if c.Held(ctx, p) {
 			continue
 		}
-		id := ringID{p, keyring.ScopeOf(ctx)}
-		s, err := c.state(ctx, id, new(lookup))
+		s, err := c.state(ctx, ringID{p, keyring.ScopeOf(ctx)}, true, new(lookup))
+		if errors.Is(err, errNoKey) {
+			continue // it makes none, and so needs none
+		}
 		if err != nil {
 			return err
 		}
@@ -148,8 +163,9 @@ func (c *Cache) Warm(ctx context.Context, purposes ...keyring.Purpose) error {
 			}
 			k.entry.Store(e)
 		}
-		if k := s.keys[0]; p == keyring.PurposeData && (k.budget.left.Load() == 0 || k.budget.low()) {
-			if err := c.reserve(ctx, c.ring(id), k, 1, max(k.budget.block.Load()/4, 1)); err != nil && !errors.Is(err, errSpent) {
+		if k := s.keys[0]; p == keyring.PurposeData && !c.cfg.ReadOnly && (k.budget.left.Load() == 0 || k.budget.low()) {
+			r := c.ring(ringID{p, keyring.ScopeOf(ctx)})
+			if err := c.reserveSoon(ctx, r, k, 1, max(k.budget.block.Load()/4, 1)); err != nil && !errors.Is(err, errSpent) {
 				return c.explain("reserve seals of", k.rec, err)
 			}
 		}
@@ -181,7 +197,7 @@ func (c *Cache) SearchKeys(ctx context.Context, col Column) ([]*codec.Key, error
 	if keys := c.HeldSearchKeys(ctx, col); keys != nil {
 		return keys, nil
 	}
-	return c.searchSlow(ctx, ringID{keyring.PurposeSearch, keyring.ScopeOf(ctx)}, col)
+	return c.searchSlow(ctx, ringID{keyring.PurposeSearch, keyring.ScopeOf(ctx)}, col, true)
 }
 
 // HeldSearchKeys is SearchKeys if that has to wait for nothing; else it returns nil.
@@ -196,6 +212,41 @@ func (c *Cache) HeldSearchKeys(ctx context.Context, col Column) []*codec.Key {
 		}
 	}
 	return nil
+}
+
+// LookupKeys is SearchKeys for a statement that stores nothing. In a scope without search keys
+// it makes none and does not ask KMS: it returns a key that no stored cell is under, so that the statement
+// finds nothing. Such a key seals cells of key id 0 and is known in this process only. Whether
+// the scope has keys by now is looked up each time.
+func (c *Cache) LookupKeys(ctx context.Context, col Column) ([]*codec.Key, error) {
+	if keys := c.HeldSearchKeys(ctx, col); keys != nil {
+		return keys, nil
+	}
+	keys, err := c.searchSlow(ctx, ringID{keyring.PurposeSearch, keyring.ScopeOf(ctx)}, col, false)
+	if errors.Is(err, errNoKey) {
+		k, err := c.nowhere.key(col)
+		return []*codec.Key{k}, err
+	}
+	return keys, err
+}
+
+// nowhere is a search key under which nothing is stored, expanded for each column that asked
+// for it.
+type nowhere struct{ keys sync.Map } // of Column to *codec.Key
+
+func (n *nowhere) key(col Column) (*codec.Key, error) {
+	if k, ok := n.keys.Load(col); ok {
+		return k.(*codec.Key), nil
+	}
+	plain := make([]byte, kms.DataKeySize)
+	defer clear(plain)
+	_, _ = rand.Read(plain) // never fails
+	k, err := codec.NewKey(plain, 0, col.Suite, col.Identity)
+	if err != nil {
+		return nil, err
+	}
+	first, _ := n.keys.LoadOrStore(col, k)
+	return first.(*codec.Key), nil
 }
 
 func (s *ringState) column(col Column) []*codec.Key {
@@ -218,7 +269,7 @@ func (s *ringState) hit() bool {
 	return true
 }
 
-func (c *Cache) searchSlow(ctx context.Context, id ringID, col Column) ([]*codec.Key, error) {
+func (c *Cache) searchSlow(ctx context.Context, id ringID, col Column, makes bool) ([]*codec.Key, error) {
 	if purposeOf(col.Suite) != keyring.PurposeSearch {
 		return nil, fmt.Errorf("keycache: column %s is not deterministic; use Sealer", col.Identity)
 	}
@@ -228,7 +279,11 @@ func (c *Cache) searchSlow(ctx context.Context, id ringID, col Column) ([]*codec
 	err := errWiped
 	for range sealTries {
 		var s *ringState
-		if s, err = c.state(ctx, id, &how); err != nil {
+		s, err = c.state(ctx, id, makes, &how)
+		if errors.Is(err, errNoKey) && makes {
+			err = c.explain("search with", keyring.Key{Purpose: id.purpose, Scope: id.scope}, err)
+		}
+		if err != nil {
 			return nil, err
 		}
 		var keys []*codec.Key

@@ -16,6 +16,7 @@ type Stats struct {
 	StaleHits  uint64 // lookups answered past MaxAge because KMS or the keyring was unavailable
 	Evictions  uint64 // plaintext keys dropped: for space, age, or because KMS refused
 	Created    uint64 // data keys that this process made and won
+	Recovered  uint64 // data keys whose rows were lost, and that this process stored again
 	Rotations  uint64 // those of them that followed an earlier one
 	KMSCalls   uint64 // calls to KMS, retries included
 	KMSErrors  uint64 // those that failed
@@ -36,7 +37,7 @@ type Stats struct {
 
 type counters struct {
 	misses, refreshes, staleHits, evictions atomic.Uint64
-	created, rotations                      atomic.Uint64
+	created, rotations, recovered           atomic.Uint64
 }
 
 // Stats returns the counts. It is safe to call at any time, after Close too.
@@ -50,6 +51,7 @@ func (c *Cache) Stats() Stats {
 		StaleHits:  c.count.staleHits.Load(),
 		Evictions:  c.count.evictions.Load(),
 		Created:    c.count.created.Load(),
+		Recovered:  c.count.recovered.Load(),
 		Rotations:  c.count.rotations.Load(),
 		KMSCalls:   calls.Calls,
 		KMSOpen:    calls.Open,

@@ -25,6 +25,9 @@ var (
 	// ErrKeyInUse: an operator asked to end a key that is still needed. The
 	// text says what comes first.
 	ErrKeyInUse = errors.New("keyring: key still in use")
+	// ErrReadOnly: a key would have to be made, or stored, by a program that only reads the
+	// keyring (keycache.Config.ReadOnly).
+	ErrReadOnly = errors.New("keyring: read-only")
 	// ErrBudget: more cells at once than one data key may seal.
 	ErrBudget = errors.New("keyring: seal budget exceeded")
 	// ErrNoKeyTable: the keyring's table does not exist. The text of the error

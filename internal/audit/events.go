@@ -84,6 +84,8 @@ var (
 		Purpose, Scope, Epoch, ErrorClass, ErrorText, Suppressed)
 	KeyInvalid = event("colseal.key.invalid", slog.LevelError, "a row of the keyring cannot be a key's, or KMS does not unwrap it; it is passed over, or an error of its scope. Find out who wrote it",
 		KeyID, Purpose, Scope, Epoch, KEK, ErrorClass, ErrorText, Suppressed)
+	KeyRecovered = event("colseal.key.recovered", slog.LevelError, "the keyring had lost a key's row, and a program that held the key stored it again: after a failover or a restore. See docs/failover.md for what to do",
+		KeyID, Purpose, Scope, Epoch, KEK)
 	Panicked = event("colseal.panic", slog.LevelError, "a panic in the background was caught: a fault of Colseal's or of a key service's, to be reported",
 		ErrorText, Suppressed)
 	KMSRefused = event("colseal.kms.refused", slog.LevelError, "KMS gave a definite no",

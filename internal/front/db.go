@@ -77,8 +77,9 @@ type DB struct {
 	// randomized one, or nil.
 	search, random *schema.Column
 
-	sessions  atomic.Uint64 // numbers the sessions
-	warmAgain atomic.Int64  // when transactions may wait for keys again; Unix time in nanoseconds
+	sessions    atomic.Uint64 // numbers the sessions
+	warmAgain   atomic.Int64  // when transactions may wait for keys again; Unix time in nanoseconds
+	namesServer atomic.Bool   // the server tells its name when it is asked
 
 	log *audit.Log
 	tel *telemetry.Handle

@@ -26,6 +26,7 @@ import (
 type KeySource interface {
 	Sealer(ctx context.Context, col keycache.Column, n int) (*codec.Key, error)
 	SearchKeys(ctx context.Context, col keycache.Column) ([]*codec.Key, error)
+	LookupKeys(ctx context.Context, col keycache.Column) ([]*codec.Key, error)
 	Opener(ctx context.Context, col keycache.Column, keyID uint32) (*codec.Key, error)
 	Warm(ctx context.Context, purposes ...keyring.Purpose) error
 	Stats() keycache.Stats

@@ -210,9 +210,12 @@ func (v *Sealing) FindKeys(p *sqlplan.Plan) error {
 	if err != nil {
 		return keyError(v.keys[0].col, err)
 	}
+	if !v.s.serverKnown {
+		v.s.lookAtServer(v.ctx, source)
+	}
 	for i := range v.keys {
 		k := &v.keys[i]
-		if err := k.find(v.ctx, v.s, source); err != nil {
+		if err := k.find(v.ctx, v.s, source, p); err != nil {
 			return keyError(k.col, err)
 		}
 		// The statement compares with the cells of as many search keys as there were when it was planned. A search for fewer
@@ -224,15 +227,15 @@ func (v *Sealing) FindKeys(p *sqlplan.Plan) error {
 	return nil
 }
 
-// find asks for the keys. While it waits, the session's connection is lent.
-func (k *columnKeys) find(ctx context.Context, s *Session, source *openKeys) error {
+// find asks for the keys for a plan, nil for none. While it waits, the session's connection is lent.
+func (k *columnKeys) find(ctx context.Context, s *Session, source *openKeys, p *sqlplan.Plan) error {
 	if source.cache == nil {
-		return k.ask(ctx, source)
+		return k.ask(ctx, source, p)
 	}
 	if k.held(ctx, source.cache) {
 		return nil
 	}
-	return s.waiting(ctx, func() error { return k.ask(ctx, source) })
+	return s.waiting(ctx, func() error { return k.ask(ctx, source, p) })
 }
 
 // held is ask for keys that are in memory.
@@ -246,13 +249,17 @@ func (k *columnKeys) held(ctx context.Context, c *keycache.Cache) bool {
 	return k.data != nil
 }
 
-func (k *columnKeys) ask(ctx context.Context, source KeySource) (err error) {
+// ask makes keys where there are none, but the first search key of a scope only for what may store cells.
+func (k *columnKeys) ask(ctx context.Context, source KeySource, p *sqlplan.Plan) (err error) {
 	col := KeyColumn(k.col)
-	if col.Suite == codec.SuiteDeterministic {
+	switch {
+	case col.Suite != codec.SuiteDeterministic:
+		k.data, err = source.Sealer(ctx, col, k.cells)
+	case p != nil && p.StoresNothing:
+		k.live, err = source.LookupKeys(ctx, col)
+	default:
 		k.live, err = source.SearchKeys(ctx, col)
-		return err
 	}
-	k.data, err = source.Sealer(ctx, col, k.cells)
 	return err
 }
 

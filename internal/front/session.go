@@ -42,7 +42,8 @@ type Session struct {
 	memory  memory
 	zone    zone // the last one that was asked for
 
-	busy bool // see Busy
+	busy        bool // see Busy
+	serverKnown bool // see lookAtServer
 
 	prepared string // the key under which names stand in what SQL prepared; "" for nothing
 }
@@ -150,7 +151,7 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 	if !p.Search || s.db.search == nil {
 		return p, nil
 	}
-	n, err := s.liveSearchKeys(ctx)
+	n, err := s.liveSearchKeys(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -215,11 +216,11 @@ func (s *Session) planOnce(ctx context.Context, query string, searchKeys int) (*
 // because the catalog answers errSession.
 const unreadPath = "\x00unread"
 
-func (s *Session) liveSearchKeys(ctx context.Context) (int, error) {
+func (s *Session) liveSearchKeys(ctx context.Context, p *sqlplan.Plan) (int, error) {
 	k := columnKeys{col: s.db.search}
 	source, err := s.openedKeys(ctx)
 	if err == nil {
-		err = k.find(ctx, s, source)
+		err = k.find(ctx, s, source, p)
 	}
 	if err != nil {
 		return 0, keyError(s.db.search, err)

@@ -174,13 +174,14 @@ type Keyring struct {
 	mu      sync.Mutex
 	rows    map[uint32]*keyring.Key // guarded by mu, as all below
 	Fail    error
+	failOf  map[string]error // by operation
 	calls   map[string]int
 	Inserts func(keyring.Key) // called before each insert, without mu
 }
 
 // NewKeyring returns an empty keyring.
 func NewKeyring() *Keyring {
-	return &Keyring{rows: map[uint32]*keyring.Key{}, calls: map[string]int{}}
+	return &Keyring{rows: map[uint32]*keyring.Key{}, calls: map[string]int{}, failOf: map[string]error{}}
 }
 
 // Change changes a row.
@@ -249,12 +250,19 @@ func (f *Keyring) SetFail(err error) {
 	f.Fail = err
 }
 
+// SetFailOf has every call of one operation fail with err, or none if it is nil.
+func (f *Keyring) SetFailOf(op string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failOf[op] = err
+}
+
 // Name implements [keyring.Ledger].
 func (f *Keyring) Name() string { return "test_keys" }
 
 func (f *Keyring) enter(op string) error {
 	f.calls[op]++
-	return f.Fail
+	return cmp.Or(f.failOf[op], f.Fail)
 }
 
 // read returns a key as it is read now. The caller holds mu.

@@ -39,7 +39,7 @@ func (a *analysis) emit() (*Plan, error) {
 	if !sealedSlots && !sealedCasts && !e.plan.ResultsSealed() && !sealedBefore && len(e.edits) == 0 {
 		p, err := a.forwarded()
 		if err == nil {
-			p.Search = e.searches()
+			p.Search, p.StoresNothing = e.searches(), a.storesNothing()
 		}
 		return p, err
 	}
@@ -49,7 +49,7 @@ func (a *analysis) emit() (*Plan, error) {
 		_, ok := s.Stmt.(*sqlparse.Utility)
 		return ok
 	})
-	e.plan.Search = e.searches()
+	e.plan.Search, e.plan.StoresNothing = e.searches(), a.storesNothing()
 	if err := e.settleValues(); err != nil {
 		return nil, err
 	}
@@ -73,6 +73,30 @@ func (a *analysis) emit() (*Plan, error) {
 	}
 	e.plan.Params, e.plan.Head, e.plan.Tail = exact(e.plan.Params), exact(e.plan.Head), exact(e.plan.Tail)
 	return e.plan, nil
+}
+
+// storesNothing reports whether all statements are queries and deletions, and so are the queries
+// inside them. A definition, or what is prepared or declared for later, stores its text.
+func (a *analysis) storesNothing() bool {
+	nothing := true
+	for _, s := range a.file.Statements {
+		switch s.Stmt.(type) {
+		case *sqlparse.Select, *sqlparse.Delete:
+		default:
+			return false
+		}
+		sqlparse.Inspect(s.Stmt, func(node any) bool {
+			switch n := node.(type) {
+			case *sqlparse.Select:
+				nothing = nothing && n.Into == nil
+			case *sqlparse.Delete, sqlparse.Expr, sqlparse.Table:
+			case sqlparse.Stmt:
+				nothing = false
+			}
+			return nothing
+		})
+	}
+	return nothing
 }
 
 // use returns what a slot is sealed for, or nil.

@@ -71,6 +71,9 @@ type Plan struct {
 	// Returns says that the statement produces rows.
 	Returns bool
 
+	// StoresNothing says that no value of the statement is stored: it selects or deletes.
+	StoresNothing bool
+
 	Effects Effects
 }
 

@@ -1,0 +1,43 @@
+package front
+
+import (
+	"context"
+
+	"github.com/colseal/colseal/internal/dialect"
+)
+
+// serverQuery names the server behind a connection: another one, or the same one after it was started again, restored or promoted, has
+// another name.
+const serverQuery = "SELECT pg_catalog.concat_ws(' ', (SELECT system_identifier FROM pg_catalog.pg_control_system())," +
+	" EXTRACT(epoch FROM pg_catalog.pg_postmaster_start_time()), CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'standby'" +
+	" ELSE pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) END)"
+
+// lookAtServer is called before the first values that a connection seals. If the server is one that the keys' cache does not know, it may
+// have taken over from another without the last commits, or have been restored: the rows of the keys in memory are looked at
+// before more is sealed under them. A failure is no reason to stop: the cache goes on trying.
+func (s *Session) lookAtServer(ctx context.Context, keys *openKeys) {
+	if keys.cache == nil || s.db.cfg.Dialect != dialect.Postgres {
+		s.serverKnown = true
+		return
+	}
+	status, name := s.conn.TxStatus(), ""
+	if status == 'E' || s.busy {
+		return
+	}
+	// The server may not let everybody ask, and an error ends a transaction that is open.
+	if status == 'I' || s.db.namesServer.Load() {
+		rows, err := s.conn.Query(ctx, serverQuery)
+		if err == nil && len(rows) == 1 && len(rows[0]) == 1 {
+			name = rows[0].Text(0)
+		}
+		s.db.namesServer.Store(name != "")
+	}
+	s.serverKnown = true
+	if keys.cache.Knows(name) {
+		return
+	}
+	// The keyring's idle connections may be to the server that was there before.
+	keys.pool.SetMaxIdleConns(0)
+	keys.pool.SetMaxIdleConns(keyringMaxIdle)
+	_ = s.waiting(ctx, func() error { return keys.cache.Connected(ctx, name) })
+}
