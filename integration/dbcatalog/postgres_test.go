@@ -125,6 +125,19 @@ func testPostgres(t *testing.T, server *pgtest.DB, mode pgx.QueryExecMode) {
 	if before.Temporary || before.NonStdText {
 		t.Errorf("a new session is %+v", before)
 	}
+	// What is left of a temporary table that is gone makes no difference.
+	if _, err := conn.ExecContext(t.Context(), "CREATE TEMP TABLE users (x int)"); err != nil {
+		t.Fatal(err)
+	}
+	if during := session(); !during.Temporary || during.Path == before.Path {
+		t.Errorf("with a temporary table the session is %+v", during)
+	}
+	if _, err := conn.ExecContext(t.Context(), "DROP TABLE pg_temp.users"); err != nil {
+		t.Fatal(err)
+	}
+	if after := session(); after != before {
+		t.Errorf("after a temporary table was dropped the session is %+v, want %+v", after, before)
+	}
 	// A temporary table shadows, and a search path is followed.
 	statements := []string{"CREATE TEMP TABLE users (x int)", "SET search_path = app, public"}
 	nonStdText := mode != pgx.QueryExecModeSimpleProtocol // in which pgx insists on the standard

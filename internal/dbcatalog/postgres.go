@@ -9,10 +9,16 @@ import (
 // names are qualified: the session's search path may hold anything.
 const (
 	postgresSessionColumns = `pg_catalog.current_setting('search_path') AS setting,
-	pg_catalog.current_schemas(true)::pg_catalog.text AS schemas,
+	pg_catalog.array_remove(pg_catalog.current_schemas(true), CASE WHEN ` + postgresTemporary + ` THEN NULL
+		ELSE (SELECT t.nspname FROM pg_catalog.pg_namespace t WHERE t.oid = pg_catalog.pg_my_temp_schema()) END)::pg_catalog.text AS schemas,
 	pg_catalog.current_setting('standard_conforming_strings') AS strings,
-	CASE WHEN pg_catalog.pg_my_temp_schema() = 0 THEN '' ELSE 'temp' END AS temporary,
+	(` + postgresTemporary + `)::pg_catalog.text AS temporary,
 	current_user::pg_catalog.text AS user`
+
+	// A session keeps its schema for temporary tables when it has none any more. It counts only with something in it: behind a
+	// pooler, connections with and without an empty one take turns.
+	postgresTemporary = `CASE WHEN pg_catalog.pg_my_temp_schema() = 0 THEN false ELSE EXISTS (SELECT FROM pg_catalog.pg_depend t
+		WHERE t.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND t.refobjid = pg_catalog.pg_my_temp_schema()) END`
 
 	postgresSessionQuery = `SELECT ` + postgresSessionColumns
 
@@ -69,7 +75,7 @@ func postgresSession(row Row) Session {
 		// session then finds is not what one with another setting finds.
 		Path:       row.Text(1) + "\x00" + row.Text(0) + "\x00" + row.Text(4),
 		NonStdText: row.Text(2) != "on",
-		Temporary:  row.Text(3) != "",
+		Temporary:  row.Bool(3),
 	}
 }
 
