@@ -1,27 +1,16 @@
 package sessions
 
 import (
-	"context"
-	"database/sql"
-	"flag"
-	"fmt"
-	"math/rand/v2"
-	"os"
-	"slices"
-	"strconv"
-	"strings"
+	"errors"
 	"testing"
-	"time"
 
 	"github.com/colseal/colseal/integration/pgtest"
 )
 
-var sequences = flag.Int("sessions.n", 60, "random sequences on each version of PostgreSQL")
-
 func exec(conn int, text string, args ...any) step { return step{conn: conn, text: text, args: args} }
 
 func query(conn int, text string, args ...any) step {
-	return step{conn: conn, text: text, args: args, query: true}
+	return step{conn: conn, kind: queries, text: text, args: args}
 }
 
 const (
@@ -93,8 +82,10 @@ func TestExamples(t *testing.T) {
 		for name, steps := range examples {
 			t.Run(name, func(t *testing.T) {
 				w.clear(t)
+				s := w.connect(t)
+				defer s.discard()
 				var n outcome
-				if err := w.play(t.Context(), steps, &n); err != nil {
+				if err := errors.Join(s.play(t.Context(), steps, &n), s.clean(t.Context())); err != nil {
 					t.Error(err)
 				}
 				w.compare(t)
@@ -113,16 +104,16 @@ func TestStaleFactsDoNotLeak(t *testing.T) {
 			CREATE TRIGGER t BEFORE INSERT ON public.log FOR EACH ROW EXECUTE FUNCTION public.onlog()`); err != nil {
 			t.Fatal(err)
 		}
-		conn, err := w.sealed.Conn(t.Context())
+		c, err := w.sealed.Conn(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer discard(conn)
+		defer discard(c)
 		for _, s := range []step{
 			exec(a, "SET search_path = other, public"), query(a, all), exec(a, "INSERT INTO public.log VALUES ('public')"),
 			exec(a, "INSERT INTO users(id, email) VALUES (1, $1)", "canary-1"), exec(a, "INSERT INTO users(id, email) VALUES (2, 'canary-2')"),
 		} {
-			if _, err := s.run(t.Context(), conn); err != nil {
+			if _, err := s.run(t.Context(), &conn{Conn: c}); err != nil {
 				t.Fatal(s, err)
 			}
 		}
@@ -134,160 +125,4 @@ func TestStaleFactsDoNotLeak(t *testing.T) {
 			t.Errorf("public.users holds %d rows (%v), want them in other.users, which was analysed", n, err)
 		}
 	})
-}
-
-// generator makes sequences.
-type generator struct {
-	*rand.Rand
-	values int
-}
-
-func (g *generator) value() string {
-	g.values++
-	if g.IntN(4) == 0 {
-		return canary + strconv.Itoa(g.IntN(6))
-	}
-	return canary + strconv.Itoa(g.values)
-}
-
-func pick[T any](g *generator, of ...T) T { return of[g.IntN(len(of))] }
-
-func (g *generator) path() string {
-	return pick(g, "public", "other", "other, public", "public, other")
-}
-
-// step draws one statement: most write or search, the others change what names mean.
-func (g *generator) step() step {
-	conn := 0
-	if g.IntN(4) == 0 {
-		conn = 1
-	}
-	id := g.IntN(5)
-	switch g.IntN(24) {
-	case 0:
-		return exec(conn, "SET search_path = "+g.path())
-	case 1:
-		return exec(conn, "SET LOCAL search_path = "+g.path())
-	case 2:
-		return exec(conn, pick(g, "RESET search_path", "RESET ALL", "DISCARD TEMP"))
-	case 3, 4:
-		return exec(conn, "BEGIN")
-	case 5:
-		return exec(conn, pick(g, "COMMIT", "END", "ROLLBACK", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN"))
-	case 6:
-		return exec(conn, pick(g, "SAVEPOINT s", "ROLLBACK TO s", "RELEASE s"))
-	case 7:
-		return exec(conn, "CREATE TEMP TABLE users (id bigint, email text)"+pick(g, "", " ON COMMIT DROP"))
-	case 8:
-		return exec(conn, "DROP TABLE IF EXISTS pg_temp.users")
-	case 9:
-		return exec(conn, fmt.Sprintf("SELECT public.setpath('%s', %s)", g.path(), pick(g, "true", "false")))
-	case 10:
-		return exec(conn, fmt.Sprintf("SELECT set_config('search_path', '%s', %s)", g.path(), pick(g, "true", "false")))
-	case 11:
-		return exec(conn, fmt.Sprintf("UPDATE pg_settings SET setting = '%s' WHERE name = 'search_path'", g.path()))
-	case 12:
-		return exec(conn, fmt.Sprintf("DECLARE c CURSOR FOR SELECT set_config('search_path', '%s', false)", g.path()))
-	case 13:
-		return exec(conn, pick(g, "FETCH c", "CLOSE c", "MOVE c"))
-	case 14:
-		return exec(conn, fmt.Sprintf("PREPARE q AS INSERT INTO users(id, email) VALUES (%d, $1)", id))
-	case 15:
-		return exec(conn, pick(g, "EXECUTE q('"+g.value()+"')", "DEALLOCATE q"))
-	case 16:
-		return exec(conn, fmt.Sprintf("INSERT INTO users(id, email) VALUES (%d, '%s')", id, g.value()))
-	case 17, 18:
-		return exec(conn, "INSERT INTO users(id, email) VALUES ($1, $2)", id, g.value())
-	case 19:
-		return exec(conn, "UPDATE users SET email = $1 WHERE id = $2", g.value(), id)
-	case 20:
-		return exec(conn, "DELETE FROM users WHERE email = $1", g.value())
-	case 21:
-		return query(conn, "SELECT id, email FROM "+pick(g, "public.users", "other.users")+" ORDER BY id, 1")
-	case 22:
-		return query(conn, "SELECT id, email FROM users WHERE email = $1 ORDER BY id", g.value())
-	}
-	return query(conn, "SELECT id, email FROM users ORDER BY id")
-}
-
-// seed is the gate's, or one of its own each time.
-func seed() uint64 {
-	if s, err := strconv.ParseUint(os.Getenv("COLSEAL_SHAPES_SEED"), 10, 64); err == nil {
-		return s
-	}
-	return uint64(time.Now().UnixNano())
-}
-
-func TestRandomSequences(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, sealed *pgtest.DB) {
-		w := newWorld(t, sealed, pgtest.Twin(t, sealed))
-		g := &generator{Rand: rand.New(rand.NewPCG(seed(), 1))}
-		t.Logf("seed %d", seed())
-		var n outcome
-		for i := range *sequences {
-			steps := make([]step, 3+g.IntN(8))
-			for j := range steps {
-				steps[j] = g.step()
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			err := w.play(ctx, steps, &n)
-			cancel()
-			if err != nil {
-				var text strings.Builder
-				for _, s := range steps {
-					fmt.Fprintln(&text, s)
-				}
-				t.Fatalf("sequence %d:\n%s%v", i, text.String(), err)
-			}
-			if i%50 == 49 {
-				w.compare(t)
-				w.clear(t)
-			}
-		}
-		t.Logf("%d sequences: %d statements work, %d are refused, %d fail on both sides", *sequences, n.works, n.refused, n.fails)
-		if n.works < n.refused*4 {
-			t.Errorf("%d statements are refused, %d work: too few to show anything", n.refused, n.works)
-		}
-	})
-}
-
-// clear empties the tables.
-func (w *world) clear(t *testing.T) {
-	t.Helper()
-	for _, text := range []string{"DELETE FROM public.users", "DELETE FROM other.users"} {
-		if _, err := w.sealed.ExecContext(t.Context(), text); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.twin.ExecContext(t.Context(), text); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// compare reads both tables through Colseal, so that plaintext in a sealed column is an error, and on the twin.
-func (w *world) compare(t *testing.T) {
-	t.Helper()
-	for _, table := range []string{"public.users", "other.users"} {
-		s := query(a, "SELECT id, email FROM "+table)
-		var out [2]string
-		for i, db := range []*sql.DB{w.sealed, w.twin} {
-			conn, err := db.Conn(t.Context())
-			if err == nil {
-				out[i], err = s.run(t.Context(), conn)
-				_ = conn.Close()
-			}
-			if err != nil {
-				t.Fatal(table, err)
-			}
-		}
-		if sorted(out[0]) != sorted(out[1]) {
-			t.Errorf("%s holds\n%s\nthe twin's\n%s", table, out[0], out[1])
-		}
-	}
-}
-
-func sorted(rows string) string {
-	lines := strings.Split(rows, "\n")
-	slices.Sort(lines)
-	return strings.Join(lines, "\n")
 }

@@ -125,7 +125,7 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 	}
 	p, err := s.planFor(ctx, query, 1)
 	if err != nil {
-		return nil, err
+		return nil, s.inFailedTransaction(query, err)
 	}
 	if err := s.CheckStrings(ctx, p, query); err != nil {
 		return nil, err
@@ -179,9 +179,20 @@ func (s *Session) planEnd(ctx context.Context, query string, cause error) (*sqlp
 	}
 	p, err := s.planFor(ctx, query, 1)
 	if err != nil || p.Sealed || p.Effects != sqlplan.EndsTransaction {
-		return nil, cause
+		return nil, s.inFailedTransaction(query, cause)
 	}
 	return p, nil
+}
+
+// inFailedTransaction returns a refusal in place of the server's error that it answers no query in a failed transaction, if the text
+// may end that before it comes to a table.
+func (s *Session) inFailedTransaction(query string, err error) error {
+	if dbcatalog.SQLState(err) != "25P02" || !sqlplan.Several(query, s.db.cfg.Dialect) {
+		return err
+	}
+	return &sqlplan.Refusal{Class: sqlplan.ClassSeveral,
+		Reason: "several statements in one text, one of which names a sealed table, in a transaction that has failed: what names mean cannot be looked up in it",
+		Hint:   "end the transaction first, and send the statements one by one"}
 }
 
 // planFor asks the planner, once more if it refused because of facts that are no longer true.

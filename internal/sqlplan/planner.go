@@ -136,6 +136,12 @@ func (p *Planner) Plan(ctx context.Context, sql string, env *Env) (*Plan, error)
 	return plan, nil
 }
 
+// Several reports whether a text is several statements.
+func Several(sql string, d dialect.Dialect) bool {
+	file, err := (&Planner{dialect: d}).parse(sql)
+	return err == nil && len(file.Statements) > 1
+}
+
 // keep keeps a plan under what it depends on.
 func (ps *plans) keep(sql string, env *Env, plan *Plan, generation uint64, usedCatalog bool) {
 	switch {
