@@ -241,6 +241,7 @@ func (w *world) random(t *testing.T, g *generator, count int) (n outcome) {
 		if i%perWorld == perWorld-1 || i == count-1 {
 			w.compare(t)
 			w.clear(t)
+			t.Logf("%d sequences of one world: %+v", i+1, n)
 		}
 		if i%perConnection == perConnection-1 {
 			s.discard()

@@ -126,13 +126,12 @@ var plainUsers = regexp.MustCompile(`(?i)(^|[^."\w])("?public"?\.)?"?users"?\b`)
 
 // TraceQueryStart implements pgx.QueryTracer. A canary beside a name that may mean public.users is a leak.
 func (p *tap) TraceQueryStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
-	if !plainUsers.MatchString(d.SQL) {
-		return ctx
-	}
-	if all := d.SQL + fmt.Sprint(d.Args...); strings.Contains(all, canary) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.leaks = append(p.leaks, all)
+	for text := range strings.SplitSeq(d.SQL, ";") {
+		if all := text + fmt.Sprint(d.Args...); plainUsers.MatchString(text) && strings.Contains(all, canary) {
+			p.mu.Lock()
+			p.leaks = append(p.leaks, all)
+			p.mu.Unlock()
+		}
 	}
 	return ctx
 }

@@ -14,8 +14,8 @@ import (
 // are read again before the next one that names a registered table. Functions that triggers, views, operators and defaults call are
 // beyond a text: what they do to a session makes a fact stale, and names are sent with their schema (see qualify) for that.
 
-// settled are the effects that leave names as they are.
-const settled = EndsTransaction | CallsUnknown | Prepares | Executes
+// settled are the effects that leave names as they are for the later statements of a text.
+const settled = EndsTransaction | Prepares | Executes
 
 // forward returns the plan of a text that names no registered table.
 func (p *Planner) forward(sql string) *Plan {
