@@ -16,6 +16,7 @@ import (
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
 )
@@ -56,6 +57,11 @@ type Config struct {
 	// KeyTable is the keyring table, with a schema if need be ("app.keys").
 	// Default: DefaultKeyTable.
 	KeyTable string
+
+	// KeyringID is the id of the keyring, as `colseal keys status` prints it. If it is set,
+	// any other keyring is refused with ErrOtherKeyring: that of a copied database, or a new
+	// one in the place of one that was lost. Default: any keyring.
+	KeyringID string
 
 	// AutoCreateKeyTable makes the keyring table when it is not there. By default
 	// the first use of a key fails instead, with an error that prints the DDL.
@@ -151,6 +157,9 @@ func (c Config) Front() (front.Config, error) {
 	if c.Plaintext > AllowRead {
 		errs = append(errs, fmt.Errorf("Config.Plaintext is %d: use driver.Reject or driver.AllowRead", c.Plaintext))
 	}
+	if err := keyring.CheckID(c.KeyringID); err != nil && c.KeyringID != "" {
+		errs = append(errs, errors.New("Config.KeyringID is not the id of a keyring: give the 32 hexadecimal digits that `colseal keys status` prints"))
+	}
 	if len(errs) > 0 {
 		return front.Config{}, fmt.Errorf("colseal: %w", errors.Join(errs...))
 	}
@@ -169,6 +178,6 @@ func (c Config) Front() (front.Config, error) {
 		},
 		CatalogMaxAge: c.CatalogMaxAge,
 		Logger:        c.Logger, MeterProvider: c.MeterProvider, TracerProvider: c.TracerProvider, Attributes: c.TelemetryAttributes,
-		KMS: c.KMS, Cache: c.Keys, KeyTable: c.KeyTable, AutoCreateKeyTable: c.AutoCreateKeyTable, KeyConnector: c.KeyConnector, KeyConns: c.KeyConns,
+		KMS: c.KMS, Cache: c.Keys, KeyTable: c.KeyTable, KeyringID: c.KeyringID, AutoCreateKeyTable: c.AutoCreateKeyTable, KeyConnector: c.KeyConnector, KeyConns: c.KeyConns,
 	}, nil
 }

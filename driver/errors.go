@@ -29,5 +29,6 @@ var (
 	ErrKeyNotFound    = keyring.ErrKeyNotFound    // a cell names a key that the keyring does not have (an ErrAuth)
 	ErrKeyDestroyed   = keyring.ErrKeyDestroyed   // a cell's key was destroyed
 	ErrKeyInvalid     = keyring.ErrKeyInvalid     // a row of the keyring cannot be a key's
+	ErrOtherKeyring   = keyring.ErrOtherKeyring   // the keyring is not the one of Config.KeyringID, or has lost its id
 	ErrNoKeyTable     = keyring.ErrNoKeyTable     // the keyring table is missing; the text prints its DDL
 )

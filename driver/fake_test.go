@@ -394,7 +394,7 @@ func (noKMS) Unwrap(context.Context, kms.Wrapped, kms.EncryptionContext) ([]byte
 	return nil, errNoKMS
 }
 
-func (noKMS) Rewrap(context.Context, kms.Wrapped, kms.EncryptionContext) (kms.Wrapped, error) {
+func (noKMS) Rewrap(context.Context, kms.Wrapped, kms.EncryptionContext, kms.EncryptionContext) (kms.Wrapped, error) {
 	return kms.Wrapped{}, errNoKMS
 }
 

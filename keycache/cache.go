@@ -41,8 +41,9 @@ var ErrClosed = errors.New("keycache: closed")
 // a [keyring.Store]. Every method is one atomic step, durable when it returns, and
 // safe for concurrent use from many processes.
 type Keyring interface {
-	// Name is the keyring's part of the KMS encryption context.
-	Name() string
+	// Identify returns the keyring's id, and gives it one if it is new: as, or a random one
+	// if that is "".
+	Identify(ctx context.Context, as string) (string, error)
 	// Ring returns the newest keys of a purpose and scope, and of the older ones at
 	// least every search key that is still searched for.
 	Ring(ctx context.Context, purpose keyring.Purpose, scope string) (keyring.Ring, error)
@@ -67,6 +68,8 @@ type Cache struct {
 	blocks  blocks
 	log     *audit.Log
 	lead    float64 // where in the lead time this process makes the next key; in [0,1)
+
+	identity atomic.Pointer[string] // the keyring's id, as it was read last; nil before
 
 	entries *hot.Map[uint32, *entry]
 	rings   *hot.Map[ringID, *ring]
@@ -199,6 +202,8 @@ func keyAndError(rec keyring.Key, err error) []slog.Attr {
 		class = "key_destroyed"
 	case keyring.ErrKeyInvalid:
 		class = "key_invalid"
+	case keyring.ErrOtherKeyring:
+		class = "other_keyring"
 	case keyring.ErrKeyNotFound:
 		class = "key_missing" // key_not_found is what KMS says of a KEK
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -29,7 +30,7 @@ func (o office) query(work func(*truth)) error {
 	return nil
 }
 
-func (o office) Name() string { return "fleet_keys" }
+func (o office) Identify(context.Context, string) (string, error) { return keytest.ID, nil }
 
 func (o office) Ring(_ context.Context, purpose keyring.Purpose, scope string) (keyring.Ring, error) {
 	var recs []keyring.Key
@@ -117,6 +118,10 @@ func (o office) Destroy(_ context.Context, scope, _, _ string) (wiped []uint32, 
 	return wiped, err
 }
 
+func (o office) Adopt(context.Context, keyring.Adoption) (bool, error) {
+	return false, errors.New("not used here")
+}
+
 func (o office) Swap(_ context.Context, id uint32, old []byte, next kms.Wrapped) (ok bool, err error) {
 	err = o.query(func(d *truth) {
 		r := d.byID[id]
@@ -140,9 +145,11 @@ func (o office) Unwrap(context.Context, kms.Wrapped, kms.EncryptionContext) ([]b
 	panic("an operator unwraps no key")
 }
 
-func (o office) Rewrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContext) (kms.Wrapped, error) {
+func (o office) Trusts(string) bool { return true }
+
+func (o office) Rewrap(ctx context.Context, w kms.Wrapped, from, to kms.EncryptionContext) (kms.Wrapped, error) {
 	if err := o.f.kms.enter(ctx, "operator", officeLatency); err != nil {
 		return kms.Wrapped{}, err
 	}
-	return o.f.kms.rewrap(w, ec)
+	return o.f.kms.rewrap(w, from, to)
 }

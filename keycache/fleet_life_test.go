@@ -99,7 +99,7 @@ func (l *life) query(work func(*truth) error) error {
 	})
 }
 
-func (l *life) Name() string { return "fleet_keys" }
+func (l *life) Identify(context.Context, string) (string, error) { return keytest.ID, nil }
 
 // read gives an age as this process's clock makes it matter: what is left of the
 // key's term lasts longer by a slow clock.
@@ -195,7 +195,7 @@ func (l *life) Unwrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionConte
 	return plain, err
 }
 
-func (l *life) Rewrap(context.Context, kms.Wrapped, kms.EncryptionContext) (kms.Wrapped, error) {
+func (l *life) Rewrap(context.Context, kms.Wrapped, kms.EncryptionContext, kms.EncryptionContext) (kms.Wrapped, error) {
 	return kms.Wrapped{}, errors.New("not used here")
 }
 

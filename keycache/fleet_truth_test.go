@@ -242,13 +242,14 @@ func (k *simKMS) unwrap(w kms.Wrapped, ec kms.EncryptionContext) ([]byte, error)
 }
 
 // rewrap wraps the same key under the present KEK. KMS knows both.
-func (k *simKMS) rewrap(w kms.Wrapped, ec kms.EncryptionContext) (kms.Wrapped, error) {
+func (k *simKMS) rewrap(w kms.Wrapped, from, to kms.EncryptionContext) (kms.Wrapped, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key, ok := k.wrapped[string(w.Blob)]
-	if !ok || key.ec != contextText(ec) {
+	if !ok || key.ec != contextText(from) {
 		return kms.Wrapped{}, kms.ErrInvalidWrapped
 	}
+	key.ec = contextText(to)
 	ref := make([]byte, 16)
 	_, _ = rand.Read(ref)
 	k.wrapped[string(ref)] = key

@@ -49,7 +49,7 @@ func TestObserveKMS(t *testing.T) {
 		ctx := keyring.WithScope(t.Context(), "tenant:1")
 		w.Set(func(f *keytest.KMS) { f.Latency = 20 * time.Millisecond })
 		cell := sealOne(t, c, ctx, random)
-		want := []string{`generate test_keys data/tenant:1 epoch 1, "" then "kek", 20ms `}
+		want := []string{`generate ` + keytest.ID + ` data/tenant:1 epoch 1, "" then "kek", 20ms `}
 		if got := seen.take(); !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
@@ -60,7 +60,7 @@ func TestObserveKMS(t *testing.T) {
 		if err := openOne(other, t.Context(), random, cell); !errors.Is(err, keyring.ErrKeyUnavailable) {
 			t.Error(err)
 		}
-		want = slices.Repeat([]string{`unwrap test_keys data/tenant:1 epoch 1, "kek" then "kek", 20ms throttled`}, gate.Tries)
+		want = slices.Repeat([]string{`unwrap ` + keytest.ID + ` data/tenant:1 epoch 1, "kek" then "kek", 20ms throttled`}, gate.Tries)
 		if got := seen.take(); !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}

@@ -174,7 +174,7 @@ func (c *Cache) fetch(ctx context.Context, keyID uint32, read func(context.Conte
 	case rec.Invalid != nil:
 		err = rec.Invalid
 	default:
-		plain, err = c.gate.Unwrap(ctx, rec.Call(c.keyring.Name()), rec.Wrapped)
+		plain, err = c.gate.Unwrap(ctx, rec.Call(), rec.Wrapped)
 	}
 	if err != nil {
 		err = c.explain("unwrap", rec, err)

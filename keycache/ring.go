@@ -234,6 +234,7 @@ func (c *Cache) assemble(ctx context.Context, r *ring, makes bool) (*ringState, 
 				return nil, terms{}, err
 			}
 		}
+		c.sawID(read.Keyring)
 		c.reportStrays(ctx, read)
 		stopped := r.stopped(read.Keys)
 		verdict := c.judge(id.purpose, read, r.spent.Load(), passed)
@@ -252,7 +253,7 @@ func (c *Cache) assemble(ctx context.Context, r *ring, makes bool) (*ringState, 
 			if id.purpose == keyring.PurposeData {
 				granted = c.firstBlock() // stored with the key, so reserved with it
 			}
-			made, err := c.create(ctx, id, verdict.create, granted, passed)
+			made, err := c.create(ctx, id, read.Keyring, verdict.create, granted, passed)
 			switch {
 			case err == nil && made == nil:
 				continue // another process won
@@ -284,6 +285,22 @@ func (c *Cache) assemble(ctx context.Context, r *ring, makes bool) (*ringState, 
 		return nil, terms{}, passed.err
 	}
 	return nil, terms{}, errNoFreeID
+}
+
+// lastID returns the keyring's id as it was read last, "" if it was not. A keyring that lost all of its rows
+// gets it back, so that the keys which are in memory still belong to it.
+func (c *Cache) lastID() string {
+	if id := c.identity.Load(); id != nil {
+		return *id
+	}
+	return ""
+}
+
+// sawID remembers the keyring's id.
+func (c *Cache) sawID(id string) {
+	if id != "" && id != c.lastID() {
+		c.identity.Store(&id)
+	}
 }
 
 // unusable is a key of a ring that KMS definitely does not unwrap, or whose row cannot
@@ -455,11 +472,17 @@ var errNoFreeID = errors.New("keycache: no free key id was found")
 //
 // A process that dies anywhere in here leaves either no row, and then no cell,
 // or a row that the others find and use.
-func (c *Cache) create(ctx context.Context, id ringID, epoch int64, reserve uint64, passed *unusable) (*entry, error) {
+func (c *Cache) create(ctx context.Context, id ringID, identity string, epoch int64, reserve uint64, passed *unusable) (*entry, error) {
 	for range keyring.IDTries {
+		if identity == "" { // the keyring is new
+			var err error
+			if identity, err = c.keyring.Identify(ctx, c.lastID()); err != nil {
+				return nil, err
+			}
+		}
 		asked := time.Now()
-		rec := keyring.Key{ID: keyring.NewID(), Purpose: id.purpose, Scope: id.scope, Epoch: epoch, SealsReserved: reserve}
-		dk, err := c.gate.Generate(ctx, rec.Call(c.keyring.Name()))
+		rec := keyring.Key{ID: keyring.NewID(), Keyring: identity, Purpose: id.purpose, Scope: id.scope, Epoch: epoch, SealsReserved: reserve}
+		dk, err := c.gate.Generate(ctx, rec.Call())
 		if err != nil {
 			return nil, err
 		}
@@ -486,7 +509,7 @@ func (c *Cache) create(ctx context.Context, id ringID, epoch int64, reserve uint
 		if err != nil {
 			return nil, err
 		}
-		if read.Next > epoch {
+		if read.Next > epoch || read.Keyring != identity {
 			return nil, nil
 		}
 		// The id was taken, not the epoch.

@@ -233,8 +233,8 @@ func TestSearchKeyChange(t *testing.T) {
 				t.Errorf("search keys %s, want %s", got, want)
 			}
 		}
-		rec := keyring.Key{ID: 77, Purpose: keyring.PurposeSearch, Epoch: 2, SealsFor: -time.Hour}
-		dk, _ := w.GenerateDataKey(t.Context(), rec.Call(k.Name()).EncryptionContext())
+		rec := keyring.Key{ID: 77, Keyring: keytest.ID, Purpose: keyring.PurposeSearch, Epoch: 2, SealsFor: -time.Hour}
+		dk, _ := w.GenerateDataKey(t.Context(), rec.Call().EncryptionContext())
 		rec.Wrapped = dk.Wrapped
 		if ok, err := k.Insert(t.Context(), rec); !ok || err != nil {
 			t.Fatal(err)

@@ -290,7 +290,7 @@ func TestSDKEncryptionContext(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := map[string]string{"colseal:key-id": hex8(keyID(t, cell)), "colseal:purpose": "data",
-			"colseal:keyring": "test_keys", "colseal:scope": "tenant:42"}
+			"colseal:keyring": keytest.ID, "colseal:scope": "tenant:42"}
 		for _, e := range s.Events() {
 			if !maps.Equal(e.EncryptionContext, want) || e.KeyID != s.kek {
 				t.Errorf("%+v, want %v", e, want)

@@ -96,7 +96,7 @@ func TestKeyMadeForNothingIsWiped(t *testing.T) {
 			k.Inserts = nil // another process is quicker, once
 			other := rec
 			other.ID++
-			dk, _ := w.KMS.GenerateDataKey(t.Context(), other.Call(k.Name()).EncryptionContext())
+			dk, _ := w.KMS.GenerateDataKey(t.Context(), other.Call().EncryptionContext())
 			other.Wrapped = dk.Wrapped
 			if ok, err := k.Insert(t.Context(), other); !ok || err != nil {
 				t.Error(ok, err)

@@ -162,13 +162,17 @@ func (a *Admin) key(ctx context.Context, id uint32) (Key, error) {
 
 // record emits the event of a change. Words that nobody gave are left out.
 func (a *Admin) record(ctx context.Context, e audit.Event, k Key, why string, more ...slog.Attr) {
-	attrs := append(k.LogValue().Group(), more...)
+	a.log.Emit(ctx, e, a.said(why, append(k.LogValue().Group(), more...)...)...)
+}
+
+// said adds who makes a change, and why, as far as that was said.
+func (a *Admin) said(why string, attrs ...slog.Attr) []slog.Attr {
 	for _, said := range []slog.Attr{slog.String(audit.By, a.cfg.By), slog.String(audit.Why, why)} {
 		if said.Value.String() != "" {
 			attrs = append(attrs, said)
 		}
 	}
-	a.log.Emit(ctx, e, attrs...)
+	return attrs
 }
 
 // refused is an error about a key that must not be changed in the way it was asked for.
@@ -230,7 +234,7 @@ func (a *Admin) follow(ring Ring, about Key) (Key, error) {
 		return Key{}, ScopeDestroyed(k)
 	}
 	next := about
-	next.Epoch = ring.Next
+	next.Keyring, next.Epoch = ring.Keyring, ring.Next
 	if about.Purpose == PurposeData {
 		return next, nil
 	}
@@ -251,7 +255,13 @@ func (a *Admin) follow(ring Ring, about Key) (Key, error) {
 // make has a key made and stored; 0 when its epoch or id was taken.
 func (a *Admin) make(ctx context.Context, rec Key, why string) (uint32, error) {
 	rec.ID, rec.ChangedBy, rec.ChangedWhy = NewID(), a.cfg.By, why
-	dk, err := a.gate.Generate(ctx, rec.Call(a.keyring.Name()))
+	if rec.Keyring == "" {
+		var err error
+		if rec.Keyring, err = a.keyring.Identify(ctx, ""); err != nil {
+			return 0, err
+		}
+	}
+	dk, err := a.gate.Generate(ctx, rec.Call())
 	dk.Wipe()
 	if err != nil {
 		return 0, err

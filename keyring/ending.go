@@ -86,7 +86,7 @@ func (a *Admin) succeed(ctx context.Context, k Key) error {
 		return nil
 	}
 	// Whoever makes the epoch, it will be there.
-	_, err = a.make(ctx, Key{Purpose: k.Purpose, Scope: k.Scope, Epoch: ring.Next}, "revoke "+hexID(k.ID))
+	_, err = a.make(ctx, Key{Keyring: ring.Keyring, Purpose: k.Purpose, Scope: k.Scope, Epoch: ring.Next}, "revoke "+hexID(k.ID))
 	return err
 }
 

@@ -30,6 +30,12 @@ var (
 	ErrReadOnly = errors.New("keyring: read-only")
 	// ErrBudget: more cells at once than one data key may seal.
 	ErrBudget = errors.New("keyring: seal budget exceeded")
+	// ErrForeignKEK: an operator asked to rewrap a key that is under a KEK which is neither
+	// the current one, nor trusted, nor named.
+	ErrForeignKEK = errors.New("keyring: key is under another KEK")
+	// ErrOtherKeyring: the keyring is not the one whose id is configured, or its id was
+	// lost. It does not pass by itself.
+	ErrOtherKeyring = errors.New("keyring: another keyring")
 	// ErrNoKeyTable: the keyring's table does not exist. The text of the error
 	// holds the statement that creates it.
 	ErrNoKeyTable = errors.New("keyring: no key table")

@@ -58,6 +58,7 @@ const (
 // times and durations are by the database's clock, at the moment of reading.
 type Key struct {
 	ID            uint32 // random, not 0, unique in the keyring
+	Keyring       string // the id of the keyring that it was read from, or is made for
 	Purpose       Purpose
 	Scope         string
 	Epoch         int64 // 1, 2, … within purpose and scope; the newest seals
@@ -104,10 +105,10 @@ func (k Key) Live() bool { return !k.Retired && !k.Destroyed && k.Stray == nil }
 // Searched reports whether an equality search looks for the cells of the key.
 func (k Key) Searched() bool { return k.Purpose == PurposeSearch && k.Live() }
 
-// Call is a call to KMS about the key, whose keyring has the given name.
-func (k Key) Call(keyring string) kms.Call {
+// Call is a call to KMS about the key.
+func (k Key) Call() kms.Call {
 	return kms.Call{
-		Keyring: keyring, KeyID: k.ID, Purpose: string(k.Purpose), Scope: k.Scope, Epoch: k.Epoch, KEK: k.Wrapped.KeyID,
+		Keyring: k.Keyring, KeyID: k.ID, Purpose: string(k.Purpose), Scope: k.Scope, Epoch: k.Epoch, KEK: k.Wrapped.KeyID,
 	}
 }
 
@@ -118,8 +119,9 @@ func (k Key) LogValue() slog.Value {
 
 // A Ring is the keys of one purpose and scope, as far as they are looked at.
 type Ring struct {
-	Keys []Key // newest first; strays may stand anywhere
-	Next int64 // the epoch of the key that follows
+	Keyring string // the id of the keyring; "" if it is new and has none yet: see Store.Identify
+	Keys    []Key  // newest first; strays may stand anywhere
+	Next    int64  // the epoch of the key that follows
 }
 
 // Tombstone returns a key of the ring if its scope was destroyed.

@@ -3,6 +3,7 @@ package keyring
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,7 +16,7 @@ import (
 // A Ledger is what an [Admin] works on: the [Store], or one in memory for tests.
 // Every method is one atomic step, and they do what the Store's do.
 type Ledger interface {
-	Name() string
+	Identify(ctx context.Context, as string) (string, error)
 	Ring(ctx context.Context, purpose Purpose, scope string) (Ring, error)
 	Keys(ctx context.Context, ids []uint32) ([]Key, error)
 	Insert(ctx context.Context, k Key) (bool, error)
@@ -23,6 +24,7 @@ type Ledger interface {
 	End(ctx context.Context, id uint32, how Ending) (bool, error)
 	Destroy(ctx context.Context, scope, by, why string) ([]uint32, error)
 	Swap(ctx context.Context, id uint32, old []byte, next kms.Wrapped) (bool, error)
+	Adopt(ctx context.Context, a Adoption) (bool, error)
 }
 
 var _ Ledger = (*Store)(nil)
@@ -87,15 +89,14 @@ func (s *Store) Rings(ctx context.Context, f Filter) ([]Key, error) {
 		conditions = append(conditions, "(k.purpose, k.scope) IN (SELECT purpose, scope FROM "+s.table+
 			" WHERE key_id IN ("+strings.Join(marks, ", ")+"))")
 	}
-	where := ""
-	if len(conditions) > 0 {
-		where = " WHERE " + strings.Join(conditions, " AND ")
-	}
+	conditions = append(conditions, "k.key_id <> 0")
+	where := " WHERE " + strings.Join(conditions, " AND ")
 	// Rows with an epoch that no key has are counted apart.
 	destroyed := "CASE WHEN k.scope IN " + s.destroyedScopes("1 = 1") + " THEN 1 ELSE 0 END"
-	return s.query(ctx, "SELECT "+s.rowColumns(destroyed, s.strayColumn("k.place"))+
-		" FROM (SELECT k.*, row_number() OVER (PARTITION BY purpose, scope, epoch > 0 ORDER BY epoch) AS place FROM "+s.table+" k"+where+") k"+
+	_, keys, err := s.query(ctx, "", s.rowColumns(destroyed, s.strayColumn("k.place")),
+		"(SELECT k.*, row_number() OVER (PARTITION BY purpose, scope, epoch > 0 ORDER BY epoch) AS place FROM "+s.table+" k"+where+") k ON 1 = 1",
 		" ORDER BY k.scope, k.purpose, k.epoch", args...)
+	return keys, err
 }
 
 // End stops a key as how says, and reports whether it did: false when the key is not
@@ -137,18 +138,107 @@ func (s *Store) End(ctx context.Context, id uint32, how Ending) (bool, error) {
 // whether old was there.
 func (s *Store) Swap(ctx context.Context, id uint32, old []byte, next kms.Wrapped) (bool, error) {
 	n, err := s.update(ctx, "update", "UPDATE "+s.table+" SET kek_id = $1, wrapped = $2"+
-		" WHERE key_id = $3 AND wrapped = $4 AND destroyed_at IS NULL AND "+durable(s.dialect), next.KeyID, next.Blob, int64(id), old)
+		" WHERE key_id = $3 AND key_id <> 0 AND wrapped = $4 AND destroyed_at IS NULL AND "+durable(s.dialect), next.KeyID, next.Blob, int64(id), old)
 	return n == 1, err
 }
 
-// Destroy wipes every wrapped key of a scope, closes each of its rings with a
-// tombstone, and returns the keys that it wiped. The tombstones come first: each takes the epoch that a
-// process would make next, and waits for one that is making it. Nobody can add a key
-// after that, so that what is wiped then is all there is.
-func (s *Store) Destroy(ctx context.Context, scope, by, why string) (wiped []uint32, err error) {
+// An Adoption gives a keyring another id.
+type Adoption struct {
+	Old, New string
+	Keys     []Adopted
+	Left     []uint32 // keys that stay as they are, and open no more
+	By, Why  string
+}
+
+// Adopted is a key of an Adoption: its wrapped form under the old id, and the one under the new.
+type Adopted struct {
+	ID   uint32
+	Old  []byte
+	Next kms.Wrapped
+}
+
+// Adopt does an Adoption in one transaction, and reports whether it did: false if the keyring is
+// not, or not any more, the one that the Adoption was made for. No key is made or changed
+// meanwhile: all keys are wrapped with one id, before and after.
+func (s *Store) Adopt(ctx context.Context, a Adoption) (done bool, err error) {
+	before, err1 := hex.DecodeString(a.Old)
+	after, err2 := hex.DecodeString(a.New)
+	if err := errors.Join(err1, err2); err != nil {
+		return false, err
+	}
+	left := map[int64]bool{}
+	for _, id := range a.Left {
+		left[int64(id)] = true
+	}
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		if s.dialect == Postgres { // on SQLite the first UPDATE locks it
+			if _, err := tx.ExecContext(ctx, "LOCK TABLE "+s.table+" IN EXCLUSIVE MODE"); err != nil {
+				return err
+			}
+		}
+		ok, err := changesOne(tx.ExecContext(ctx, "UPDATE "+s.table+" SET wrapped = $1, changed_by = $2, changed_why = $3"+
+			" WHERE key_id = 0 AND wrapped = $4", after, a.By, a.Why, before))
+		if !ok || err != nil {
+			return err
+		}
+		swap, err := tx.PrepareContext(ctx, "UPDATE "+s.table+" SET kek_id = $1, wrapped = $2"+
+			" WHERE key_id = $3 AND key_id <> 0 AND wrapped = $4 AND destroyed_at IS NULL")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = swap.Close() }()
+		for _, k := range a.Keys {
+			ok, err := changesOne(swap.ExecContext(ctx, k.Next.KeyID, k.Next.Blob, int64(k.ID), k.Old))
+			if !ok || err != nil {
+				return err
+			}
+			left[int64(k.ID)] = true
+		}
+		all, err := s.wrappedIDs(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, id := range all {
+			if !left[id] {
+				return nil // it was made meanwhile
+			}
+		}
+		done = true
+		return tx.Commit()
+	})
+	return done && err == nil, err
+}
+
+// wrappedIDs returns the ids of the keys that have a wrapped form.
+func (s *Store) wrappedIDs(ctx context.Context, tx *sql.Tx) (ids []int64, err error) {
+	rows, err := tx.QueryContext(ctx, "SELECT key_id FROM "+s.table+" WHERE wrapped IS NOT NULL AND key_id <> 0")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // its error is rows.Err's
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
+func changesOne(res sql.Result, err error) (bool, error) {
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
+}
+
+// inTx runs f in a transaction, which is rolled back unless f commits it.
+func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
 	own := *s
 	own.loans = nil // it takes several statements
-	err = own.withConn(ctx, "update", func(ctx context.Context, conn *sql.Conn) error {
+	return own.withConn(ctx, "update", func(ctx context.Context, conn *sql.Conn) error {
 		// SQLite knows one level only.
 		opts := &sql.TxOptions{Isolation: sql.LevelReadCommitted}
 		if s.dialect == SQLite {
@@ -162,6 +252,16 @@ func (s *Store) Destroy(ctx context.Context, scope, by, why string) (wiped []uin
 		if _, err := tx.ExecContext(ctx, "SELECT "+durable(s.dialect)); err != nil {
 			return err
 		}
+		return f(tx)
+	})
+}
+
+// Destroy wipes every wrapped key of a scope, closes each of its rings with a
+// tombstone, and returns the keys that it wiped. The tombstones come first: each takes the epoch that a
+// process would make next, and waits for one that is making it. Nobody can add a key
+// after that, so that what is wiped then is all there is.
+func (s *Store) Destroy(ctx context.Context, scope, by, why string) (wiped []uint32, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		for _, p := range []Purpose{PurposeData, PurposeSearch} {
 			if err := s.bury(ctx, tx, p, scope, by, why); err != nil {
 				return err
@@ -210,7 +310,7 @@ const tombstoneTries = 64
 
 func (s *Store) wipe(ctx context.Context, tx *sql.Tx, scope, by, why string) (wiped []uint32, err error) {
 	rows, err := tx.QueryContext(ctx, "UPDATE "+s.table+" SET wrapped = NULL, destroyed_at = "+now(s.dialect)+
-		", changed_by = $1, changed_why = $2 WHERE scope = $3 AND destroyed_at IS NULL RETURNING key_id", by, why, scope)
+		", changed_by = $1, changed_why = $2 WHERE scope = $3 AND destroyed_at IS NULL AND key_id <> 0 RETURNING key_id", by, why, scope)
 	if err != nil {
 		return nil, err
 	}

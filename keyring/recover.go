@@ -7,6 +7,7 @@ type Recoverer interface {
 	Ring(ctx context.Context, purpose Purpose, scope string) (Ring, error)
 	Keys(ctx context.Context, ids []uint32) ([]Key, error)
 	Insert(ctx context.Context, k Key) (bool, error)
+	Identify(ctx context.Context, as string) (string, error)
 }
 
 // Recover stores a key whose row is gone, by its wrapped form, and returns the row. A keyring
@@ -19,9 +20,17 @@ type Recoverer interface {
 // that nobody stopped, in a scope that has none, goes on as it was, since to make another would
 // hide its cells from searches.
 //
+// A keyring that lost its id with all of its rows gets that of the key. In a keyring of another id the key
+// would not unwrap: [ErrOtherKeyring].
+//
 // A scope that was destroyed stays so: [ErrKeyDestroyed]. The epoch is one that a tombstone
 // would take, so that of the two only one is stored.
 func Recover(ctx context.Context, keyring Recoverer, k Key) (row Key, stored bool, err error) {
+	if id, err := keyring.Identify(ctx, k.Keyring); err != nil {
+		return Key{}, false, err
+	} else if id != k.Keyring {
+		return Key{}, false, refused("recover", k, ErrOtherKeyring, "the keyring in its place is %s: restore the one of the key, which is %s", id, k.Keyring)
+	}
 	for range rotateTries {
 		there, err := keyring.Keys(ctx, []uint32{k.ID})
 		if err != nil {
@@ -37,7 +46,7 @@ func Recover(ctx context.Context, keyring Recoverer, k Key) (row Key, stored boo
 		if tomb, destroyed := ring.Tombstone(); destroyed {
 			return Key{}, false, ScopeDestroyed(tomb)
 		}
-		row = Key{ID: k.ID, Purpose: k.Purpose, Scope: k.Scope, Epoch: ring.Next, Wrapped: k.Wrapped, SealsReserved: k.SealsReserved}
+		row = Key{ID: k.ID, Keyring: k.Keyring, Purpose: k.Purpose, Scope: k.Scope, Epoch: ring.Next, Wrapped: k.Wrapped, SealsReserved: k.SealsReserved}
 		goesOn := k.Purpose == PurposeSearch && !k.Retired && !k.Revoked && len(Sealing(ring.Keys)) == 0 && ring.Fault() == nil
 		row.Recovered, row.Retired = !goesOn, !goesOn
 		if stored, err = keyring.Insert(ctx, row); err != nil || stored {

@@ -2,19 +2,27 @@ package keyring
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/kms"
 	"golang.org/x/sync/errgroup"
 )
 
 // RewrapOptions are how to rewrap. The zero value rewraps every key that is not yet
 // under the current KEK.
 type RewrapOptions struct {
+	// From names the KEKs that keys may be under besides the current one and those that
+	// the Wrapper trusts ([kms.Truster]), as they stand in [kms.Wrapped]. A key under any
+	// other fails with [ErrForeignKEK]: whoever may insert rows could have put a key there
+	// that they know, and rewrapped it would be the program's own.
+	From []string
 	// DryRun counts and writes nothing. It calls KMS once, to learn under which
 	// KEK it would wrap.
 	DryRun bool
@@ -56,9 +64,46 @@ func (a *Admin) Rewrap(ctx context.Context, opts RewrapOptions) (RewrapReport, e
 	if err != nil {
 		return RewrapReport{}, err
 	}
-	r := &rewrapping{Admin: a, opts: opts, report: RewrapReport{Failed: map[uint32]error{}}}
+	r := &rewrapping{Admin: a, opts: opts}
+	if err := r.all(ctx, all, r.rewrap); err != nil {
+		return r.report, err
+	}
+	if n := len(r.report.Failed); n > 0 {
+		return r.report, fmt.Errorf("keyring: rewrap: %d of %d keys failed, the others are done; run it again", n, r.report.Total)
+	}
+	return r.report, nil
+}
+
+// rewrapping is one run of Rewrap.
+type rewrapping struct {
+	*Admin
+	opts RewrapOptions
+	to   string // the id of the keyring that keys are wrapped for; "" for the one that they are in
+	do   func(context.Context, Key) (rewrapResult, error)
+
+	mu      sync.Mutex // guards the following
+	report  RewrapReport
+	current []string // the KEKs that wrap now; nil while that is not known
+	done    int
+}
+
+// What became of one key.
+type rewrapResult uint8
+
+const (
+	rewrapDone rewrapResult = iota
+	rewrapCurrent
+	rewrapDestroyed
+	rewrapFailed
+)
+
+// all does what is to be done with each key that has a wrapped form, several at a time. The keys'
+// errors are in the report.
+func (r *rewrapping) all(ctx context.Context, keys []Key, do func(context.Context, Key) (rewrapResult, error)) error {
+	r.do = do
+	r.report, r.done = RewrapReport{KEK: r.report.KEK, Failed: map[uint32]error{}}, 0
 	var work []Key
-	for _, k := range all {
+	for _, k := range keys {
 		switch {
 		case k.Destroyed:
 			continue
@@ -75,7 +120,7 @@ func (a *Admin) Rewrap(ctx context.Context, opts RewrapOptions) (RewrapReport, e
 		r.one(ctx, work[0])
 		work = work[1:]
 	}
-	parallel := opts.Parallel
+	parallel := r.opts.Parallel
 	if parallel <= 0 {
 		parallel = defaultRewrapParallel
 	}
@@ -90,35 +135,12 @@ func (a *Admin) Rewrap(ctx context.Context, opts RewrapOptions) (RewrapReport, e
 			return nil
 		})
 	}
-	_ = group.Wait() // the errors are in the report
+	_ = group.Wait() // it returns none
 	if err := ctx.Err(); err != nil {
-		return r.report, fmt.Errorf("keyring: rewrap: %w", err)
+		return fmt.Errorf("keyring: rewrap: %w", err)
 	}
-	if n := len(r.report.Failed); n > 0 {
-		return r.report, fmt.Errorf("keyring: rewrap: %d of %d keys failed, the others are done; run it again", n, r.report.Total)
-	}
-	return r.report, nil
+	return nil
 }
-
-// rewrapping is one run of Rewrap.
-type rewrapping struct {
-	*Admin
-	opts RewrapOptions
-
-	mu     sync.Mutex // guards the following
-	report RewrapReport
-	done   int
-}
-
-// What became of one key.
-type rewrapResult uint8
-
-const (
-	rewrapDone rewrapResult = iota
-	rewrapCurrent
-	rewrapDestroyed
-	rewrapFailed
-)
 
 func (r *rewrapping) one(ctx context.Context, rec Key) {
 	result, err := r.try(ctx, rec)
@@ -140,44 +162,57 @@ func (r *rewrapping) one(ctx context.Context, rec Key) {
 	}
 }
 
-// try is rewrap, with a panic as an error: it runs in a goroutine of its own.
+// try is do, with a panic as an error: it runs in a goroutine of its own.
 func (r *rewrapping) try(ctx context.Context, rec Key) (result rewrapResult, err error) {
 	defer func() {
 		if caught := audit.Caught(recover()); caught != nil {
 			result, err = rewrapFailed, Classify("rewrap", rec, caught)
 		}
 	}()
-	return r.rewrap(ctx, rec)
+	return r.do(ctx, rec)
 }
 
-// current tells whether a key is under the current KEK, as far as that is known.
-func (r *rewrapping) current(rec Key) bool {
+// isCurrent reports whether a key is under the current KEK, as far as that is known.
+func (r *rewrapping) isCurrent(rec Key) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.report.KEK == rec.Wrapped.KeyID
 }
 
-func (r *rewrapping) learn(kek string) {
+func (r *rewrapping) learn(next kms.Wrapped) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.report.KEK = kek
+	r.report.KEK, r.current = next.KeyID, kms.KEKs(next)
+}
+
+// admit refuses a key under a KEK that is neither the current one, nor trusted, nor named. While
+// the current one is not known, nothing is refused: KMS tells it, and its answer is thrown away.
+func (r *rewrapping) admit(rec Key) error {
+	r.mu.Lock()
+	current := r.current
+	r.mu.Unlock()
+	if current == nil {
+		return nil
+	}
+	for _, kek := range kms.KEKs(rec.Wrapped) {
+		if !slices.Contains(current, kek) && !slices.Contains(r.opts.From, kek) && !r.gate.Trusts(kek) {
+			return refused("rewrap", rec, ErrForeignKEK,
+				"it is under %s: if that was the program's own, name it (RewrapOptions.From, --from); if not, revoke the key", printable(kek))
+		}
+	}
+	return nil
 }
 
 func (r *rewrapping) rewrap(ctx context.Context, rec Key) (rewrapResult, error) {
 	for range swapTries {
-		if !r.opts.Force && r.current(rec) {
+		if !r.opts.Force && r.isCurrent(rec) {
 			return rewrapCurrent, nil
 		}
-		if r.opts.DryRun && r.known() {
-			return rewrapDone, nil
-		}
-		next, err := r.gate.Rewrap(ctx, rec.Call(r.keyring.Name()), rec.Wrapped)
-		if err != nil {
-			return rewrapFailed, Classify("rewrap", rec, err)
-		}
-		r.learn(next.KeyID)
+		next, err := r.wrap(ctx, rec)
 		switch {
-		case !r.opts.Force && next.KeyID == rec.Wrapped.KeyID:
+		case err != nil:
+			return rewrapFailed, Classify("rewrap", rec, err)
+		case !r.opts.Force && r.isCurrent(rec):
 			return rewrapCurrent, nil // it only told which KEK is the current one
 		case r.opts.DryRun:
 			return rewrapDone, nil
@@ -201,7 +236,7 @@ func (r *rewrapping) rewrap(ctx context.Context, rec Key) (rewrapResult, error) 
 			return rewrapDestroyed, nil
 		case bytes.Equal(now[0].Wrapped.Blob, rec.Wrapped.Blob):
 			return rewrapFailed, Classify("rewrap", rec, errNotWritten)
-		case r.current(now[0]):
+		case r.isCurrent(now[0]):
 			return rewrapCurrent, nil
 		}
 		rec = now[0]
@@ -209,10 +244,27 @@ func (r *rewrapping) rewrap(ctx context.Context, rec Key) (rewrapResult, error) 
 	return rewrapFailed, Classify("rewrap", rec, errNotWritten)
 }
 
+// wrap has KMS wrap a key under the current KEK. In a dry run KMS is asked no more than it takes to
+// know that KEK.
+func (r *rewrapping) wrap(ctx context.Context, rec Key) (kms.Wrapped, error) {
+	if err := r.admit(rec); err != nil {
+		return kms.Wrapped{}, err
+	}
+	if r.opts.DryRun && r.known() {
+		return kms.Wrapped{}, nil
+	}
+	next, err := r.gate.Rewrap(ctx, rec.Call(), rec.Wrapped, cmp.Or(r.to, rec.Keyring))
+	if err != nil {
+		return kms.Wrapped{}, err
+	}
+	r.learn(next)
+	return next, r.admit(rec)
+}
+
 func (r *rewrapping) known() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.report.KEK != ""
+	return r.current != nil
 }
 
 var errNotWritten = errors.New("the database did not take the new wrapped key")

@@ -1,7 +1,6 @@
 package keyring
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -29,7 +28,8 @@ const (
 	maxFuture = 366 * 24 * time.Hour
 )
 
-// rowColumns returns the result columns that scanKey reads, of a table k. destroyed and
+// rowColumns returns the result columns that scanKey reads, of a table k, and of a table i
+// that has the row with the keyring's id. destroyed and
 // stray are expressions: whether the key's scope was destroyed (0 or 1), and how the row
 // stands to its ring (one of the placement constants).
 func (s *Store) rowColumns(destroyed, stray string) string {
@@ -40,7 +40,7 @@ func (s *Store) rowColumns(destroyed, stray string) string {
 	}
 	is := func(column string) string { return "CASE WHEN " + column + " IS NULL THEN 0 ELSE 1 END" }
 	return strings.Join([]string{
-		"k.key_id", "k.purpose", fmt.Sprintf("substr(k.scope, 1, %d)", maxScope+1), "k.epoch",
+		fmt.Sprintf("substr(i.wrapped, 1, %d)", idSize+1), "i.purpose", "k.key_id", "k.purpose", fmt.Sprintf("substr(k.scope, 1, %d)", maxScope+1), "k.epoch",
 		fmt.Sprintf("substr(k.kek_id, 1, %d)", maxKEK+1),
 		fmt.Sprintf("CASE WHEN %s <= %d THEN k.wrapped END", size, maxWrapped), size, "k.seals_reserved",
 		clock(d), millis(d, "k.created_at"), millis(d, "k.seals_from"),
@@ -76,6 +76,7 @@ func (s *Store) destroyedScopes(condition string) string {
 // row is a row as the database gives it. Its parts are of any type: SQLite's columns hold
 // what was put there.
 type row struct {
+	keyring, keyringPurpose                                 any
 	id, purpose, scope, epoch, kek, wrapped, size, reserved any
 	clock, created, from                                    any
 	retired, retiredAt, revoked, revokedAt                  any
@@ -84,15 +85,10 @@ type row struct {
 	by, why                                                 any
 }
 
-func scanKey(rows *sql.Rows) (Key, error) {
-	var r row
-	err := rows.Scan(&r.id, &r.purpose, &r.scope, &r.epoch, &r.kek, &r.wrapped, &r.size, &r.reserved,
+func (r *row) scan(rows *sql.Rows) error {
+	return rows.Scan(&r.keyring, &r.keyringPurpose, &r.id, &r.purpose, &r.scope, &r.epoch, &r.kek, &r.wrapped, &r.size, &r.reserved,
 		&r.clock, &r.created, &r.from, &r.retired, &r.retiredAt, &r.revoked, &r.revokedAt,
 		&r.destroyed, &r.destroyedAt, &r.recovered, &r.scopeDestroyed, &r.stray, &r.by, &r.why)
-	if err != nil {
-		return Key{}, err
-	}
-	return r.key(), nil
 }
 
 // key validates a row.
@@ -251,31 +247,4 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// query reads keys. The queries are total: no row makes one fail.
-func (s *Store) query(ctx context.Context, query string, args ...any) ([]Key, error) {
-	return collect(ctx, s, scanKey, query, args...)
-}
-
-// collect reads all rows of a query.
-func collect[T any](ctx context.Context, s *Store, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
-	var all []T
-	err := s.retried(ctx, opRead, func(ctx context.Context, conn *sql.Conn) error {
-		all = nil // of a first try
-		rows, err := conn.QueryContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }() // its error is rows.Err's
-		for rows.Next() {
-			v, err := scan(rows)
-			if err != nil {
-				return err
-			}
-			all = append(all, v)
-		}
-		return rows.Err()
-	})
-	return all, err
 }

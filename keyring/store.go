@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,8 @@ type Store struct {
 	db      *sql.DB
 	dialect dialect.Dialect
 	table   string // quoted
-	name    string
+	name    string // of the table, without its schema
+	pinned  string // the id that the keyring must have; "" for any
 	// busyTimeout is how many milliseconds SQLite waits for another connection's
 	// transaction.
 	busyTimeout int
@@ -68,9 +70,8 @@ type Store struct {
 // database; see [Store.Check] and [Store.Create]. The caller closes db, after
 // the Cache that uses the Store.
 //
-// The keyring's name in the KMS encryption context is the table's, without its
-// schema: a table that is renamed needs its keys rewrapped, one that is moved to
-// another schema or database does not.
+// The keyring is known by its id, which is in the table and moves with it: the table may be
+// renamed, moved and restored. See [Store.Pin].
 func OpenStore(db *sql.DB, d dialect.Dialect, table string) *Store {
 	if table == "" {
 		table = DefaultTable
@@ -86,9 +87,6 @@ func OpenStore(db *sql.DB, d dialect.Dialect, table string) *Store {
 	}
 	return s
 }
-
-// Name is the keyring's name in the KMS encryption context.
-func (s *Store) Name() string { return s.name }
 
 // Dialect returns the SQL dialect of the keyring's database.
 func (s *Store) Dialect() dialect.Dialect { return s.dialect }
@@ -112,18 +110,18 @@ func (s *Store) Grants(program, operator, auditor string) string {
 	return grants(s.table, program, operator, auditor)
 }
 
-// Create creates the table if it does not exist. Any number of processes may do
-// so at once.
+// Create creates the table if it does not exist, and gives the keyring its id. Any number
+// of processes may do so at once. Where an id is pinned, a new keyring is refused.
 func (s *Store) Create(ctx context.Context) error {
-	err := s.exec(ctx, "create", s.DDL())
-	if err == nil {
-		return nil
+	if s.pinned != "" {
+		return s.newKeyring("there is none in " + s.table)
 	}
 	// Two PostgreSQL sessions that create the same table at once both miss it
 	// and one fails on the catalog's unique index: then the table is there.
-	if s.Check(ctx) == nil {
-		return nil
+	if err := s.exec(ctx, "create", s.DDL()); err != nil && s.Check(ctx) != nil {
+		return err
 	}
+	_, err := s.Identify(ctx, "")
 	return err
 }
 
@@ -222,18 +220,18 @@ func (s *Store) explainMissing(missing []tableColumn, err error) error {
 // Epochs are consecutive from 1. A row beyond a gap is no part of the ring ([Key.Stray]):
 // whoever may insert rows could otherwise take the last epoch there is.
 func (s *Store) Ring(ctx context.Context, purpose Purpose, scope string) (Ring, error) {
-	query := fmt.Sprintf("WITH chain AS (SELECT epoch, row_number() OVER (ORDER BY epoch) AS place FROM %[1]s"+
+	with := fmt.Sprintf("WITH chain AS (SELECT epoch, row_number() OVER (ORDER BY epoch) AS place FROM %s"+
 		" WHERE purpose = $1 AND scope = $2 AND epoch > 0),"+
-		" top AS (SELECT COALESCE(max(epoch), 0) AS epoch FROM chain WHERE epoch = place)"+
-		" SELECT %[2]s FROM chain CROSS JOIN top JOIN %[1]s k ON k.purpose = $1 AND k.scope = $2 AND k.epoch = chain.epoch"+
-		" WHERE chain.place > top.epoch - %[3]d AND chain.place <= top.epoch + %[4]d"+
-		" OR k.purpose = 'search' AND k.retired_at IS NULL AND k.destroyed_at IS NULL AND chain.epoch = chain.place"+
-		" ORDER BY CASE WHEN chain.epoch = chain.place THEN 0 ELSE 1 END, k.epoch DESC LIMIT %[5]d",
-		s.table, s.rowColumns("CASE WHEN k.scope IN "+s.destroyedScopes("scope = $2")+" THEN 1 ELSE 0 END", s.strayColumn("chain.place")),
-		ringDepth, ringStrays, ringMost+1)
+		" top AS (SELECT COALESCE(max(epoch), 0) AS epoch FROM chain WHERE epoch = place) ", s.table)
+	from := fmt.Sprintf("(chain CROSS JOIN top JOIN %s k ON k.purpose = $1 AND k.scope = $2 AND k.epoch = chain.epoch)"+
+		" ON (chain.place > top.epoch - %d AND chain.place <= top.epoch + %d"+
+		" OR k.purpose = 'search' AND k.retired_at IS NULL AND k.destroyed_at IS NULL AND chain.epoch = chain.place)", s.table, ringDepth, ringStrays)
+	columns := s.rowColumns("CASE WHEN k.scope IN "+s.destroyedScopes("scope = $2")+" THEN 1 ELSE 0 END", s.strayColumn("chain.place"))
+	tail := fmt.Sprintf(" ORDER BY CASE WHEN chain.epoch = chain.place THEN 0 ELSE 1 END, k.epoch DESC LIMIT %d", ringMost+1)
+	var id string
 	var keys []Key
 	err := s.answer(ctx, "read", func(ctx context.Context) (err error) {
-		keys, err = s.query(ctx, query, string(purpose), scope)
+		id, keys, err = s.query(ctx, with, columns, from, tail, string(purpose), scope)
 		return err
 	})
 	if err != nil {
@@ -242,7 +240,7 @@ func (s *Store) Ring(ctx context.Context, purpose Purpose, scope string) (Ring, 
 	if len(keys) > ringMost {
 		return Ring{}, Key{Purpose: purpose, Scope: scope}.invalid(fmt.Sprintf("more than %d keys are live", ringMost))
 	}
-	ring := Ring{Keys: keys, Next: 1}
+	ring := Ring{Keyring: id, Keys: keys, Next: 1}
 	for _, k := range keys {
 		if k.placement != beyondGap {
 			ring.Next = max(ring.Next, k.Epoch+1)
@@ -264,7 +262,7 @@ func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Key, error) {
 		destroyed := "CASE WHEN k.scope IN " + s.destroyedScopes("scope IN (SELECT scope FROM "+s.table+" WHERE "+among+")") + " THEN 1 ELSE 0 END"
 		var keys []Key
 		err := s.answer(ctx, "read", func(ctx context.Context) (err error) {
-			keys, err = s.query(ctx, "SELECT "+s.rowColumns(destroyed, "0")+" FROM "+s.table+" k WHERE k."+among, args...)
+			_, keys, err = s.query(ctx, "", s.rowColumns(destroyed, "0"), s.table+" k ON k.key_id <> 0 AND k."+among, "", args...)
 			return err
 		})
 		if err != nil {
@@ -276,10 +274,14 @@ func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Key, error) {
 }
 
 // Insert adds a key and reports whether it did: false when its id or its epoch is
-// taken. The times are the database's, by the defaults of the table: of k's durations
-// Insert uses SealsFor alone, and only to begin later than now. It names no column that
+// taken, or the keyring's id is another than [Key.Keyring], with which it was wrapped.
+// The times are the database's, by the defaults of the table: of k's durations Insert uses SealsFor alone, and only to begin later than now. It names no column that
 // the key does not need, so that a program's role needs INSERT on those only.
 func (s *Store) Insert(ctx context.Context, k Key) (bool, error) {
+	keyring, err := hex.DecodeString(k.Keyring)
+	if err != nil || len(keyring) != idSize {
+		return false, CheckID(k.Keyring)
+	}
 	columns := "key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved"
 	bytes := "bytea"
 	if s.dialect == SQLite {
@@ -298,10 +300,12 @@ func (s *Store) Insert(ctx context.Context, k Key) (bool, error) {
 	}
 	// Made twice, the second finds the row of the first, and reports it as another's.
 	var n int64
-	err := s.answer(ctx, "insert into", func(ctx context.Context) error {
+	args = append(args, keyring)
+	query := fmt.Sprintf("INSERT INTO %[1]s (%[2]s) SELECT %[3]s FROM %[1]s i WHERE i.key_id = 0 AND i.wrapped = $%[4]d AND %[5]s ON CONFLICT DO NOTHING",
+		s.table, columns, values, len(args), durable(s.dialect))
+	err = s.answer(ctx, "insert into", func(ctx context.Context) error {
 		return s.retried(ctx, "insert into", func(ctx context.Context, conn *sql.Conn) error {
-			res, err := conn.ExecContext(ctx, "INSERT INTO "+s.table+" ("+columns+") SELECT "+values+" WHERE "+durable(s.dialect)+
-				" ON CONFLICT DO NOTHING", args...)
+			res, err := conn.ExecContext(ctx, query, args...)
 			if err != nil {
 				return err
 			}
@@ -452,8 +456,8 @@ func (s *Store) onOwn(ctx context.Context, st step) error {
 func (s *Store) explain(op string, err error) error {
 	state := dbcatalog.SQLState(err)
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, errors.As(err, new(*Error)):
+		return err
 	case state == "42P01",
 		s.dialect == SQLite && strings.Contains(err.Error(), "no such table"):
 		return s.noTable()

@@ -26,8 +26,8 @@ type tableColumn struct {
 const (
 	sqliteNow = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
-	checkKeyID   = "CHECK (key_id BETWEEN 1 AND 4294967295)"
-	checkPurpose = "CHECK (purpose IN ('data', 'search'))"
+	checkKeyID   = "CHECK (key_id BETWEEN 0 AND 4294967295)"
+	checkPurpose = "CHECK (purpose IN ('data', 'search', 'keyring'))"
 	checkEpoch   = "CHECK (epoch > 0)"
 	checkSeals   = "CHECK (seals_reserved BETWEEN 0 AND 4294967296)"
 	checkRevoked = "CHECK (revoked_at IS NULL OR retired_at IS NOT NULL OR purpose = 'search')"
@@ -39,7 +39,8 @@ func checkSize(column, condition string) (postgres, sqlite string) {
 		fmt.Sprintf("CHECK (length(CAST(%s AS BLOB)) %s)", column, condition)
 }
 
-// tableColumns are the keyring's columns. One row is one data key:
+// tableColumns are the keyring's columns. The row of key_id 0 is no key: it holds the
+// keyring's id, in wrapped. Every other row is one data key:
 //
 //   - seals_from is when a key may begin to seal: a second search key is first
 //     searched for everywhere and only then sealed under;
@@ -78,10 +79,18 @@ var tableColumns = func() []tableColumn {
 	}
 }()
 
-// tableConstraints: the unique one lets exactly one process make each key.
-var tableConstraints = []string{
-	"UNIQUE (purpose, scope, epoch)",
-	"CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))",
+// tableConstraints: the unique one lets exactly one process make each key, as the primary
+// key lets exactly one row hold the keyring's id.
+func tableConstraints(d dialect.Dialect) []string {
+	size := "octet_length(wrapped)"
+	if d == SQLite {
+		size = "length(CAST(wrapped AS BLOB))"
+	}
+	return []string{
+		"UNIQUE (purpose, scope, epoch)",
+		"CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))",
+		"CHECK ((key_id = 0) = (purpose = 'keyring') AND (key_id > 0 OR wrapped IS NOT NULL AND " + fmt.Sprintf("%s = %d", size, idSize) + "))",
+	}
 }
 
 func (c tableColumn) def(d dialect.Dialect) string {
@@ -97,7 +106,7 @@ func ddl(d dialect.Dialect, quotedTable string) string {
 	for _, c := range tableColumns {
 		lines = append(lines, fmt.Sprintf("\t%-14s %s", c.name, c.def(d)))
 	}
-	for _, c := range tableConstraints {
+	for _, c := range tableConstraints(d) {
 		lines = append(lines, "\t"+c)
 	}
 	return "CREATE TABLE IF NOT EXISTS " + quotedTable + " (\n" + strings.Join(lines, ",\n") + "\n)"

@@ -31,7 +31,4 @@ func TestTableNames(t *testing.T) {
 			t.Errorf("%q: Check does not say that the name is no good", name)
 		}
 	}
-	if got := OpenStore(nil, Postgres, "app.my_keys").Name(); got != "my_keys" {
-		t.Errorf("keyring name %q", got)
-	}
 }

@@ -48,10 +48,10 @@ type Wrapper interface {
 	// caller owns and wipes.
 	Unwrap(ctx context.Context, w Wrapped, ec EncryptionContext) (plaintext []byte, err error)
 
-	// Rewrap wraps the same data key under the current KEK, with the same
-	// encryption context. Where the service can, the plaintext does not leave
-	// it. Rewrapping a key that already is under the current KEK is valid.
-	Rewrap(ctx context.Context, w Wrapped, ec EncryptionContext) (Wrapped, error)
+	// Rewrap wraps the same data key, which was wrapped with the context from, under
+	// the current KEK with the context to. Where the service can, the plaintext does
+	// not leave it. Rewrapping a key that already is under the current KEK is valid.
+	Rewrap(ctx context.Context, w Wrapped, from, to EncryptionContext) (Wrapped, error)
 }
 
 // A Checker is a Wrapper that can tell, without making a data key, whether its
@@ -59,6 +59,28 @@ type Wrapper interface {
 // Wrapper's.
 type Checker interface {
 	Check(ctx context.Context) error
+}
+
+// A Truster is a Wrapper that was told which KEKs are the program's own. Keys under
+// others are not rewrapped unless their KEK is named.
+type Truster interface {
+	// Trusts reports whether the Wrapper was told that a KEK, named as in
+	// [Wrapped.KeyID], is the program's own.
+	Trusts(kek string) bool
+}
+
+// KEKs returns the names of the KEKs under which a key is wrapped: one, or several if
+// a [Multi] wrapped it.
+func KEKs(w Wrapped) []string {
+	wraps, _, err := unpack(w)
+	if err != nil {
+		return []string{w.KeyID}
+	}
+	names := make([]string, len(wraps))
+	for i, one := range wraps {
+		names[i] = one.KeyID
+	}
+	return names
 }
 
 // An EncryptionContext is a set of names and values that a wrapped key is bound

@@ -82,6 +82,7 @@ type member struct {
 var (
 	_ Importer = (*Multi)(nil)
 	_ Checker  = (*Multi)(nil)
+	_ Truster  = (*Multi)(nil)
 )
 
 // NewMulti returns a Multi of 1 to 16 KEKs, which are asked in their order. They may
@@ -170,14 +171,22 @@ func (m *Multi) Unwrap(ctx context.Context, w Wrapped, ec EncryptionContext) ([]
 // Rewrap implements [Wrapper]: the key is unwrapped, and wrapped anew under every KEK.
 // Its plaintext passes through this process. All KEKs must answer, whatever MinWraps
 // is, so that no wrap is lost.
-func (m *Multi) Rewrap(ctx context.Context, w Wrapped, ec EncryptionContext) (Wrapped, error) {
+func (m *Multi) Rewrap(ctx context.Context, w Wrapped, from, to EncryptionContext) (Wrapped, error) {
 	const op = "rewrap data key"
-	plaintext, err := m.unwrap(ctx, op, w, ec)
+	plaintext, err := m.unwrap(ctx, op, w, from)
 	if err != nil {
 		return Wrapped{}, err
 	}
 	defer clear(plaintext)
-	return m.wrap(ctx, op, plaintext, ec, nil, len(m.members))
+	return m.wrap(ctx, op, plaintext, to, nil, len(m.members))
+}
+
+// Trusts implements [Truster]: one of its KEKs does.
+func (m *Multi) Trusts(kek string) bool {
+	return slices.ContainsFunc(m.members, func(k *member) bool {
+		t, ok := k.Importer.(Truster)
+		return ok && t.Trusts(kek)
+	})
 }
 
 // Check implements [Checker]: every KEK that can be checked must be usable.

@@ -16,7 +16,7 @@ const (
 // is another Call.
 type Call struct {
 	Op      string // OpGenerate, OpUnwrap or OpRewrap
-	Keyring string // name of the keyring
+	Keyring string // id of the keyring
 	KeyID   uint32 // id of the data key
 	Purpose string // "data" or "search"
 	Scope   string

@@ -42,15 +42,15 @@ const kmsEnv = "COLSEAL_KMS"
 
 // keysFlags is what every keys command works on, as its flags say.
 type keysFlags struct {
-	dsn, dialect, table string
-	kms                 []string
-	by                  string
-	maxAge, maxStale    time.Duration
-	json                bool
-	dryRun              bool
-	yes                 string
-	events              bool
-	stderr              io.Writer
+	dsn, dialect, table, keyring string
+	kms                          []string
+	by                           string
+	maxAge, maxStale             time.Duration
+	json                         bool
+	dryRun                       bool
+	yes                          string
+	events                       bool
+	stderr                       io.Writer
 }
 
 // logger gives the events of docs/operating.md to standard error, where --events asks for them.
@@ -82,12 +82,13 @@ func newKeys() *cobra.Command {
 	f.StringVar(&k.dsn, "dsn", "", "database (default: the environment's "+dsnEnv+"); for SQLite a file")
 	f.StringVar(&k.dialect, "dialect", "postgres", "SQL dialect: postgres or sqlite")
 	f.StringVar(&k.table, "key-table", driver.DefaultKeyTable, "the keyring table, as in driver.Config")
+	f.StringVar(&k.keyring, "keyring-id", "", "refuse any keyring but the one of this id, which status prints (default: any)")
 	f.DurationVar(&k.maxAge, "max-age", 10*time.Minute, "the largest MaxAge in the programs' keycache.Config")
 	f.DurationVar(&k.maxStale, "max-stale", time.Hour, "the largest MaxStale in the programs' keycache.Config; negative for none")
 	f.BoolVar(&k.json, "json", false, "print JSON")
 	f.BoolVar(&k.events, "events", false, "log the events of docs/operating.md, as JSON on standard error")
 	cmd.AddCommand(newKeysInit(k), newKeysList(k), newKeysStatus(k), newKeysRotate(k), newKeysRevoke(k),
-		newKeysRetire(k), newKeysDestroy(k), newKeysRewrap(k), newKeysReseal(k))
+		newKeysRetire(k), newKeysDestroy(k), newKeysRewrap(k), newKeysAdopt(k), newKeysReseal(k))
 	return cmd
 }
 
@@ -120,6 +121,7 @@ func (k *keysFlags) open(ctx context.Context, create bool, asks kmsUse) (*opened
 	}
 	o := &opened{db: sql.OpenDB(cn), connector: cn, dialect: d}
 	o.store = keyring.OpenStore(o.db, d, k.table)
+	o.store.Pin(k.keyring)
 	if err := checkTable(ctx, o.store); err != nil {
 		o.close()
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -318,8 +319,14 @@ func TestKeysRewrap(t *testing.T) {
 		t.Error(out)
 	}
 	w.must(t, "init", "--warm")
+	first := regexp.MustCompile(`arn:aws:kms\S+`).FindString(w.must(t, "list"))
 	other := w.kms.CreateKey(kmstest.Alias("alias/other"))
-	if out := w.must(t, "rewrap", "--kms", w.url("alias/other")); !strings.Contains(out, "rewrapped 2 of 2 keys") {
+	// Keys under a KEK that nobody named could be somebody else's.
+	if status, out, _ := w.keys(t, "rewrap", "--kms", w.url("alias/other")); status != statusFound ||
+		!strings.Contains(out, "rewrapped 0 of 2 keys") || strings.Count(out, "key is under another KEK") != 2 {
+		t.Errorf("%d %s", status, out)
+	}
+	if out := w.must(t, "rewrap", "--kms", w.url("alias/other"), "--from", first); !strings.Contains(out, "rewrapped 2 of 2 keys") {
 		t.Error(out)
 	}
 	if out := w.must(t, "list"); strings.Count(out, other) != 2 {
@@ -329,7 +336,7 @@ func TestKeysRewrap(t *testing.T) {
 	if _, err := w.plain.Exec("UPDATE colseal_keys SET wrapped = x'00' WHERE purpose = 'data'"); err != nil {
 		t.Fatal(err)
 	}
-	status, out, _ := w.keys(t, "rewrap")
+	status, out, _ := w.keys(t, "rewrap", "--from", other)
 	if status != statusFound || !strings.Contains(out, "rewrapped 1 of 2 keys") || !strings.Contains(out, "failed: ") {
 		t.Errorf("%d %s", status, out)
 	}

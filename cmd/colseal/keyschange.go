@@ -16,7 +16,7 @@ func newKeysInit(k *keysFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Create the keyring table, and with --warm the first keys",
-		Long: "Create the keyring table if it is not there, and with --warm the first data key and the first search key of a scope.\n" +
+		Long: "Create the keyring table if it is not there, give the keyring its id, and with --warm make the first data key and the first search key of a scope.\n" +
 			"Run it again whenever you like. --dry-run prints the statement.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -46,7 +46,11 @@ func (k *keysFlags) init(cmd *cobra.Command, o *opened, scope string, warm bool)
 	} else if err != nil {
 		return err
 	}
-	lines := []string{text}
+	id, err := o.store.Identify(ctx, "")
+	if err != nil {
+		return err
+	}
+	lines := []string{text + ", keyring " + id}
 	var made []keyring.Key
 	for _, p := range []keyring.Purpose{keyring.PurposeData, keyring.PurposeSearch} {
 		if !warm {

@@ -107,6 +107,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d`), "DAY"},
 	{regexp.MustCompile(`key/[0-9a-f-]{36}`), "key/KEK"},
+	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "KEYRING"},
 	{regexp.MustCompile(`\b(\d+s)\b`), "AGE"},
 	{regexp.MustCompile(`"changed_by": "[^"]*"`), `"changed_by": ""`},
 }
@@ -185,7 +186,7 @@ func (r *pageRun) between(t *testing.T, text string) {
 		r.w.fill(t, 8)
 	case strings.Contains(text, "With `COLSEAL_KMS` naming the new one"):
 		r.w.kms.CreateKey(kmstest.Alias("alias/next"))
-		t.Setenv(kmsEnv, r.w.url("alias/next"))
+		t.Setenv(kmsEnv, r.w.url("alias/next")+"&trust=111122223333")
 	}
 }
 

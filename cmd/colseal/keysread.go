@@ -78,9 +78,10 @@ type settings struct {
 
 // jsonStatus is the JSON output of status. Its fields stay as they are; others may come.
 type jsonStatus struct {
-	KMS   jsonKMS    `json:"kms"`
-	KEKs  []jsonKEK  `json:"keks"`
-	Rings []jsonRing `json:"rings"`
+	Keyring string     `json:"keyring"` // its id; "" if it is new
+	KMS     jsonKMS    `json:"kms"`
+	KEKs    []jsonKEK  `json:"keks"`
+	Rings   []jsonRing `json:"rings"`
 	// Attention is what needs somebody; the exit status is 1 if there is any.
 	Attention []string `json:"attention"`
 }
@@ -139,6 +140,9 @@ func newKeysStatus(k *keysFlags) *cobra.Command {
 					return err
 				}
 				st := status(keys, set)
+				if st.Keyring, err = o.store.ID(ctx); err != nil {
+					return err
+				}
 				st.KMS = askKMS(ctx, o.kms)
 				if st.KMS.Asked && !st.KMS.Answers {
 					st.Attention = append(st.Attention, "KMS does not answer: "+st.KMS.Error)
@@ -268,6 +272,9 @@ func fault(k keyring.Key) string {
 func (st *jsonStatus) print(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return printJSON(w, st)
+	}
+	if st.Keyring != "" {
+		fmt.Fprintf(w, "keyring %s\n\n", st.Keyring)
 	}
 	switch {
 	case len(st.Rings) == 0:

@@ -69,7 +69,9 @@ func newKeysRewrap(k *keysFlags) *cobra.Command {
 		Long: "Wrap every key under the key encryption key that --kms names: after it was replaced, or moved to another region.\n" +
 			"It costs one call of KMS for each key (ReEncrypt: no plaintext leaves KMS), and more under several. No row but the\n" +
 			"keyring's is written.\n\n" +
-			"Keys that are under it already are skipped. A key that fails does not stop the others: the exit status is 1 then.",
+			"Keys that are under it already are skipped. A key under a key encryption key that is neither trusted (?trust= of\n" +
+			"awskms, ?retired= of localkms) nor named with --from fails: somebody could have put a key there that they know.\n" +
+			"A key that fails does not stop the others: the exit status is 1 then.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return k.with(cmd, true, func(ctx context.Context, o *opened) error {
@@ -95,6 +97,7 @@ func newKeysRewrap(k *keysFlags) *cobra.Command {
 	}
 	k.kmsFlag(cmd, "the key encryption key to wrap the keys under")
 	k.changeFlags(cmd)
+	cmd.Flags().StringArrayVar(&opts.From, "from", nil, "a key encryption key of yours that keys are under, as status prints it; may be repeated")
 	cmd.Flags().BoolVar(&opts.Force, "force", false, "rewrap the keys that are under it already, too: after its material was rotated")
 	cmd.Flags().IntVar(&opts.Parallel, "parallel", 4, "keys at a time")
 	return cmd
@@ -123,6 +126,97 @@ func (k *keysFlags) printRewrap(w io.Writer, r keyring.RewrapReport) error {
 	fmt.Fprintf(w, "%s %d of %s%s; %d under it already\n", did, r.Rewrapped, count(r.Total, "key"), to, r.Current)
 	for id, err := range r.Failed {
 		fmt.Fprintf(w, "failed: %s: %s\n", keyID(id), harmless(err.Error()))
+	}
+	return nil
+}
+
+// jsonAdopt is the JSON output of adopt. Its fields stay as they are; others may come.
+type jsonAdopt struct {
+	DryRun     bool              `json:"dry_run"`
+	OldKeyring string            `json:"old_keyring"`
+	Keyring    string            `json:"keyring"`
+	KEK        string            `json:"kek"`
+	Keys       int               `json:"keys"`
+	Failed     map[string]string `json:"failed"`
+}
+
+func newKeysAdopt(k *keysFlags) *cobra.Command {
+	var opts keyring.AdoptOptions
+	var leave []string
+	var why string
+	cmd := &cobra.Command{
+		Use:   "adopt --why REASON",
+		Short: "Give the keyring of a copied database an id of its own",
+		Long: "Give the keyring of a copied database an id of its own, and wrap every key with it, under the key encryption key that\n" +
+			"--kms names. Cells do not change. From then on rows of the original's keyring do not open in the copy.\n\n" +
+			"It costs one call of KMS for each key (ReEncrypt), and then one transaction: after an error, or a kill, nothing was\n" +
+			"changed. Run it before programs use the copy. Keys under another key encryption key are taken as rewrap takes them.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if why == "" {
+				return errors.New("say why: --why is for the record in the keyring")
+			}
+			opts.Leave = nil
+			for _, s := range leave {
+				id, err := parseKeyID(s)
+				if err != nil {
+					return err
+				}
+				opts.Leave = append(opts.Leave, id)
+			}
+			return k.with(cmd, true, func(ctx context.Context, o *opened) error { return k.adopt(cmd, o, why, opts) })
+		},
+	}
+	k.kmsFlag(cmd, "the key encryption key to wrap the keys under")
+	k.changeFlags(cmd)
+	k.confirmFlag(cmd, "the id that the keyring has now")
+	cmd.Flags().StringVar(&why, "why", "", "the reason, for the record")
+	cmd.Flags().StringArrayVar(&opts.From, "from", nil, "a key encryption key of yours that keys are under, as status prints it; may be repeated")
+	cmd.Flags().StringSliceVar(&leave, "leave", nil, "rows that are no keys, and stay as they are: what they sealed, if anything, does not open any more")
+	cmd.Flags().IntVar(&opts.Parallel, "parallel", 4, "keys at a time")
+	return cmd
+}
+
+func (k *keysFlags) adopt(cmd *cobra.Command, o *opened, why string, opts keyring.AdoptOptions) error {
+	ctx := cmd.Context()
+	id, err := o.store.ID(ctx)
+	if err != nil {
+		return err
+	}
+	if !k.dryRun {
+		if err := k.confirm(cmd, "About to give the keyring "+id+" another id. In the original database, programs that are pinned to its id would stop.", id); err != nil {
+			return err
+		}
+	}
+	opts.DryRun = k.dryRun
+	show := bar(cmd.ErrOrStderr(), "adopt")
+	opts.Progress = func(done, total int) { show(int64(done), int64(total)) }
+	r, err := o.admin.Adopt(ctx, why, opts)
+	if err != nil && len(r.Failed) == 0 {
+		return err
+	}
+	out := jsonAdopt{DryRun: k.dryRun, OldKeyring: r.Old, Keyring: r.New, KEK: r.KEK, Keys: r.Keys, Failed: map[string]string{}}
+	for id, err := range r.Failed {
+		out.Failed[keyID(id)] = err.Error()
+	}
+	w := cmd.OutOrStdout()
+	switch {
+	case k.json:
+		if err := printJSON(w, out); err != nil {
+			return err
+		}
+	case k.dryRun && len(r.Failed) == 0:
+		fmt.Fprintf(w, "would wrap %s for a keyring of another id than %s\n", count(r.Keys, "key"), r.Old)
+	case len(r.Failed) == 0:
+		fmt.Fprintf(w, "adopted the keyring %s with %s: it is %s now\n", r.Old, count(r.Keys, "key"), r.New)
+	default:
+		fmt.Fprintln(w, "nothing was changed: keys failed, which --leave would leave as they are")
+		for id, err := range r.Failed {
+			fmt.Fprintf(w, "failed: %s: %s\n", keyID(id), harmless(err.Error()))
+		}
+	}
+	if len(r.Failed) > 0 {
+		return errFound
 	}
 	return nil
 }

@@ -133,7 +133,7 @@ func (keyless) Unwrap(context.Context, kms.Wrapped, kms.EncryptionContext) ([]by
 	return nil, errKeyless
 }
 
-func (keyless) Rewrap(context.Context, kms.Wrapped, kms.EncryptionContext) (kms.Wrapped, error) {
+func (keyless) Rewrap(context.Context, kms.Wrapped, kms.EncryptionContext, kms.EncryptionContext) (kms.Wrapped, error) {
 	return kms.Wrapped{}, errKeyless
 }
 

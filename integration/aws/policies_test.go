@@ -30,7 +30,9 @@ const (
 	pageAudit = "arn:aws:iam::111122223333:role/auditor"
 	pageRoot  = "arn:aws:iam::111122223333:root"
 	pageAlias = "alias/app"
-	otherKey  = "arn:aws:kms:eu-west-1:999999999999:key/ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+	pageKeyring = "5f0c7a1de9b24836a1c4f2d07b6e8893"
+	otherKey    = "arn:aws:kms:eu-west-1:999999999999:key/ffffffff-ffff-ffff-ffff-ffffffffffff"
 )
 
 var block = regexp.MustCompile("(?ms)^<!-- policy: ([a-z-]+) -->\n```json\n(.*?)^```$")
@@ -70,7 +72,6 @@ func record(t *testing.T) recorded {
 	srv := kmstest.Start(t)
 	first := srv.CreateKey(kmstest.Alias(pageAlias))
 	next := srv.CreateKey(kmstest.Alias("alias/next"))
-	names := strings.NewReplacer(first, pageKey, next, pageNext)
 	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "keys.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +81,11 @@ func record(t *testing.T) recorded {
 	if err := store.Create(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	id, err := store.ID(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.NewReplacer(first, pageKey, next, pageNext, id, pageKeyring)
 	runApplication(t, store, awskms.New(srv.Client(t), pageAlias))
 	var r recorded
 	r.app = requests(srv, names)
@@ -91,7 +97,7 @@ func record(t *testing.T) recorded {
 	if err != nil || len(keys) == 0 {
 		t.Fatal(keys, err)
 	}
-	if _, err := ops.Rewrap(t.Context(), keyring.RewrapOptions{}); err != nil {
+	if _, err := ops.Rewrap(t.Context(), keyring.RewrapOptions{From: []string{first}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := ops.Rotate(t.Context(), keyring.PurposeData, tenant); err != nil {
@@ -137,7 +143,10 @@ func runApplication(t *testing.T, store *keyring.Store, w *awskms.Wrapper) {
 func requests(srv *kmstest.Server, names *strings.Replacer) []request {
 	var all []request
 	for _, e := range srv.Events() {
-		r := request{action: "kms:" + e.Operation, resource: names.Replace(e.KeyID), context: e.EncryptionContext, aliases: []string{pageAlias}}
+		r := request{action: "kms:" + e.Operation, resource: names.Replace(e.KeyID), context: maps.Clone(e.EncryptionContext), aliases: []string{pageAlias}}
+		for name, value := range r.context {
+			r.context[name] = names.Replace(value)
+		}
 		if e.Operation == "GenerateDataKey" {
 			r.alias = pageAlias
 		}

@@ -73,7 +73,7 @@ func (m *memKMS) Unwrap(_ context.Context, w kms.Wrapped, ec kms.EncryptionConte
 	return plain, nil
 }
 
-func (m *memKMS) Rewrap(_ context.Context, w kms.Wrapped, _ kms.EncryptionContext) (kms.Wrapped, error) {
+func (m *memKMS) Rewrap(_ context.Context, w kms.Wrapped, _, _ kms.EncryptionContext) (kms.Wrapped, error) {
 	return w, nil
 }
 

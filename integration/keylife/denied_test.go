@@ -87,7 +87,7 @@ func (w *world) startProgram(t *testing.T, does string) (said func() string) {
 }
 
 func (w *world) kmsURL() string {
-	return "awskms:///" + alias + "?region=" + kmstest.DefaultRegion + "&endpoint=" + w.kms.URL()
+	return "awskms:///" + alias + "?region=" + kmstest.DefaultRegion + "&trust=" + kmstest.DefaultAccount + "&endpoint=" + w.kms.URL()
 }
 
 // until keeps what is written to it, and tells when that is a word.

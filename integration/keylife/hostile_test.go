@@ -305,8 +305,8 @@ func TestDestroyedStaysDestroyed(t *testing.T) {
 		foreign := w.kms.CreateKey(kmstest.Alias("alias/foreign"))
 		for i, p := range []keyring.Purpose{keyring.PurposeData, keyring.PurposeSearch} {
 			for epoch := range int64(3) {
-				k := keyring.Key{ID: uint32(100 + 10*i + int(epoch)), Purpose: p, Scope: attacked, Epoch: 3 + epoch}
-				dk, err := awskms.New(w.kms.Client(t), []string{alias, foreign}[epoch%2]).GenerateDataKey(ctx, k.Call("colseal_keys").EncryptionContext())
+				k := keyring.Key{ID: uint32(100 + 10*i + int(epoch)), Keyring: data.Keyring, Purpose: p, Scope: attacked, Epoch: 3 + epoch}
+				dk, err := awskms.New(w.kms.Client(t), []string{alias, foreign}[epoch%2]).GenerateDataKey(ctx, k.Call().EncryptionContext())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -355,7 +355,7 @@ func TestDeadKeyringConnections(t *testing.T) {
 				return err
 			},
 			"insert": func() error {
-				_, err := store.Insert(t.Context(), keyring.Key{ID: 9, Purpose: keyring.PurposeData, Scope: "x", Epoch: 1,
+				_, err := store.Insert(t.Context(), keyring.Key{Keyring: w.id(t, ""), ID: 9, Purpose: keyring.PurposeData, Scope: "x", Epoch: 1,
 					Wrapped: kms.Wrapped{KeyID: "x", Blob: []byte("x")}})
 				return err
 			},

@@ -101,6 +101,18 @@ var deeds = []deed{
 			}
 		}
 	}},
+	{"adopt", func(t *testing.T, w *world) string {
+		w.exec(t, "DELETE FROM colseal_keys; TRUNCATE letters") // few keys, or it takes long
+		seal(t, w, "", "a", "b")
+		return "adopt"
+	}, func(t *testing.T, w *world, _ string) {
+		id := must[string](t)(w.store(t).ID(t.Context()))
+		for _, e := range w.kms.Events() {
+			if e.Operation == "Decrypt" && e.ErrorCode != "" {
+				t.Errorf("a key was asked for under another id than it is wrapped with: %+v, now %s", e, id)
+			}
+		}
+	}},
 }
 
 var tenants int

@@ -76,7 +76,7 @@ func (w *world) store(t *testing.T) *keyring.Store {
 // admin returns an operator.
 func (w *world) admin(t *testing.T) *keyring.Admin {
 	t.Helper()
-	return keyring.NewAdmin(w.store(t), awskms.New(w.kms.Client(t), alias), keyring.AdminConfig{By: "ann"})
+	return keyring.NewAdmin(w.store(t), awskms.New(w.kms.Client(t), alias, awskms.WithTrustedKeys(kmstest.DefaultAccount)), keyring.AdminConfig{By: "ann"})
 }
 
 // open is a program that has just started.

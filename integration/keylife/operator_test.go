@@ -61,6 +61,8 @@ func doTo(ctx context.Context, a *keyring.Admin, line string) error {
 		_, err = a.Destroy(ctx, object, "killed")
 	case "rewrap":
 		_, err = a.Rewrap(ctx, keyring.RewrapOptions{Parallel: 2})
+	case "adopt":
+		_, err = a.Adopt(ctx, "killed", keyring.AdoptOptions{Parallel: 2})
 	default:
 		err = fmt.Errorf("no verb %q", verb)
 	}

@@ -121,9 +121,10 @@ func (w *randomWorld) statement(t *testing.T) (query string, args []any) {
 	}
 	k := keyring.Key{ID: oneOf(rand.Uint32(), rand.Uint32(), rand.Uint32(), rand.Uint32(), rand.Uint32(), rand.Uint32(), 0), Purpose: oneOf(keyring.PurposeData, keyring.PurposeData, keyring.PurposeData, keyring.PurposeSearch, keyring.PurposeSearch, "x"), Scope: scope}
 	w.inserted.Store(k.ID, true)
+	k.Keyring = must[string](t)(w.store(t).ID(t.Context()))
 	k.Wrapped = kms.Wrapped{KeyID: oneOf(w.own, w.foreign, "x", "\x1b[2J", ""), Blob: make([]byte, 1+rand.IntN(300))}
 	if rand.IntN(3) == 0 { // a true key of theirs, of this row
-		dk, err := awskms.New(w.kms.Client(t), "alias/foreign").GenerateDataKey(t.Context(), k.Call(keyring.DefaultTable).EncryptionContext())
+		dk, err := awskms.New(w.kms.Client(t), "alias/foreign").GenerateDataKey(t.Context(), k.Call().EncryptionContext())
 		if err != nil {
 			t.Error(err)
 		}

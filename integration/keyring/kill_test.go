@@ -168,6 +168,6 @@ func (s steppedKMS) Unwrap(_ context.Context, w kms.Wrapped, ec kms.EncryptionCo
 	return plain, nil
 }
 
-func (s steppedKMS) Rewrap(_ context.Context, w kms.Wrapped, _ kms.EncryptionContext) (kms.Wrapped, error) {
+func (s steppedKMS) Rewrap(_ context.Context, w kms.Wrapped, _, _ kms.EncryptionContext) (kms.Wrapped, error) {
 	return w, nil
 }

@@ -54,7 +54,7 @@ func sqliteStore(t testing.TB) *store {
 func TestNoKeyTablePrintsItsDDL(t *testing.T) {
 	s := keyring.OpenStore(sqliteDB(t, filepath.Join(t.TempDir(), "app.db")), keyring.SQLite, "")
 	ctx := t.Context()
-	_, insert := s.Insert(ctx, keyring.Key{ID: 1})
+	_, insert := s.Insert(ctx, keyring.Key{ID: 1, Keyring: keytest.ID})
 	_, ring := s.Ring(ctx, keyring.PurposeData, "")
 	_, _, reserve := s.Reserve(ctx, 1, 1, 10)
 	for _, err := range []error{s.Check(ctx), insert, ring, reserve} {
@@ -97,7 +97,15 @@ func TestStore(t *testing.T) { testStore(t, sqliteStore(t)) }
 // testStore is what every Keyring on a database must do.
 func testStore(t *testing.T, s *store) {
 	ctx := t.Context()
-	rec := keyring.Key{ID: 0xffffffff, Purpose: keyring.PurposeData, Scope: "tenant:42", Epoch: 1,
+	id, err := s.ID(ctx)
+	if again, err2 := s.Identify(ctx, keytest.ID); err != nil || err2 != nil || again != id || keyring.CheckID(id) != nil {
+		t.Fatalf("keyring %q, then %q: %v, %v", id, again, err, err2)
+	}
+	foreign := keyring.Key{ID: 7, Keyring: keytest.ID, Purpose: keyring.PurposeData, Epoch: 1, Wrapped: kms.Wrapped{KeyID: "arn", Blob: []byte{1}}}
+	if ok, err := s.Insert(ctx, foreign); ok || err != nil {
+		t.Errorf("a key that was wrapped for another keyring: %v, %v", ok, err)
+	}
+	rec := keyring.Key{ID: 0xffffffff, Keyring: id, Purpose: keyring.PurposeData, Scope: "tenant:42", Epoch: 1,
 		Wrapped: kms.Wrapped{KeyID: "arn", Blob: []byte{0, 1, 0xff}}, SealsReserved: 7}
 	insert := func(r keyring.Key, want bool) {
 		t.Helper()
@@ -310,5 +318,40 @@ func TestAnotherTable(t *testing.T) {
 	}
 	if _, err := s.Ring(t.Context(), keyring.PurposeData, ""); err != nil && !strings.Contains(err.Error(), "add what is missing") {
 		t.Error(err)
+	}
+}
+
+// TestKeyringID on SQLite: pinning, adoption, and a default scope that is destroyed.
+func TestKeyringID(t *testing.T) {
+	s, w := sqliteStore(t), keytest.NewKMS()
+	ctx, a := t.Context(), adminOn(s, w)
+	for _, scope := range []string{"", "a"} {
+		must[keyring.Key](t)(a.Rotate(ctx, keyring.PurposeData, scope))
+	}
+	id := must[string](t)(s.ID(ctx))
+	report := must[keyring.AdoptReport](t)(a.Adopt(ctx, "copy", keyring.AdoptOptions{}))
+	if report.Old != id || report.Keys != 2 || report.New != must[string](t)(s.ID(ctx)) || report.New == id {
+		t.Errorf("%+v", report)
+	}
+	c := keycache.New(s, w, keycache.Config{})
+	defer c.Close()
+	sealOne(t, c, keyring.WithScope(ctx, "a"), random)
+	pinned := keyring.OpenStore(s.db, keyring.SQLite, "")
+	pinned.Pin(id)
+	if _, err := pinned.Ring(ctx, keyring.PurposeData, "a"); !errors.Is(err, keyring.ErrOtherKeyring) {
+		t.Error(err)
+	}
+	must[[]keyring.Key](t)(a.DestroyDefault(ctx, "gone"))
+	if got := must[string](t)(s.ID(ctx)); got != report.New {
+		t.Errorf("the default scope was destroyed, and with it the id: %q", got)
+	}
+	if ok := must[bool](t)(s.Adopt(ctx, keyring.Adoption{Old: id, New: keytest.ID})); ok {
+		t.Error("adopted from an id that it does not have")
+	}
+	if ok := must[bool](t)(s.Adopt(ctx, keyring.Adoption{Old: report.New, New: keytest.ID})); ok {
+		t.Error("adopted without a key that there is")
+	}
+	if got := must[string](t)(s.ID(ctx)); got != report.New {
+		t.Errorf("half adopted: %q", got)
 	}
 }

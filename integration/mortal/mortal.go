@@ -98,8 +98,13 @@ func (w wrapper) Unwrap(ctx context.Context, wrapped kms.Wrapped, ec kms.Encrypt
 	return w.kms.Unwrap(ctx, wrapped, ec)
 }
 
-func (w wrapper) Rewrap(ctx context.Context, wrapped kms.Wrapped, ec kms.EncryptionContext) (kms.Wrapped, error) {
+func (w wrapper) Rewrap(ctx context.Context, wrapped kms.Wrapped, from, to kms.EncryptionContext) (kms.Wrapped, error) {
 	w.life.Step()
 	defer w.life.Step()
-	return w.kms.Rewrap(ctx, wrapped, ec)
+	return w.kms.Rewrap(ctx, wrapped, from, to)
+}
+
+func (w wrapper) Trusts(kek string) bool {
+	t, ok := w.kms.(kms.Truster)
+	return ok && t.Trusts(kek)
 }

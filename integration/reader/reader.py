@@ -480,8 +480,12 @@ def database(path):
     db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     db.row_factory = sqlite3.Row
     data_keys = {}
-    for row in db.execute(f'SELECT * FROM "{want["keyring"]}"'):
-        context = encryption_context(want["keyring"], row)
+    rows = db.execute(f'SELECT * FROM "{want["keyring"]}"').fetchall()
+    (keyring_id,) = [row["wrapped"].hex() for row in rows if row["key_id"] == 0]
+    for row in rows:
+        if row["key_id"] == 0:
+            continue
+        context = encryption_context(keyring_id, row)
         data_keys[row["key_id"]] = unwrap(row["kek_id"], row["wrapped"], context, keks)
     numbers = {name: kind for kind, name in KINDS.items()}
     out = []

@@ -120,7 +120,7 @@ func multi(t *testing.T, keks ...kms.Importer) *kms.Multi {
 
 func rewrap(t *testing.T, w kms.Wrapped, keks ...kms.Importer) kms.Wrapped {
 	t.Helper()
-	moved, err := multi(t, keks...).Rewrap(t.Context(), w, ec)
+	moved, err := multi(t, keks...).Rewrap(t.Context(), w, ec, ec)
 	if err != nil {
 		t.Fatalf("Rewrap: %v", err)
 	}

@@ -31,6 +31,8 @@ const (
 	OldKEK     = "old_kek"     // the one that wrapped it before
 	By         = "by"          // who asked for it, as the caller said
 	Why        = "why"         // the reason that was given
+	Keyring    = "keyring"     // the id of a keyring
+	OldKeyring = "old_keyring" // the one that it had before
 	Op         = "op"          // generate, unwrap or rewrap
 	ErrorClass = "error_class" // a short stable word
 	ErrorText  = "error"       // for people; see Failure
@@ -97,6 +99,8 @@ var (
 	KMSWrapsMissing = event("colseal.kms.wraps_missing", slog.LevelWarn, "`kms.Multi`: a new key lacks wraps; rewrap it when the KEK answers again",
 		KEK, Missing, ErrorClass, ErrorText)
 	KeyringCreated = event("colseal.keyring.created", slog.LevelInfo, "`AutoCreateKeyTable` made the key table", Table)
+	KeyringAdopted = event("colseal.keyring.adopted", slog.LevelWarn, "an operator gave a copy of a keyring an id of its own",
+		Keyring, OldKeyring, By, Why)
 )
 
 // The events of statements and cells.

@@ -40,6 +40,7 @@ type Config struct {
 	KMS                kms.Wrapper
 	Cache              keycache.Config
 	KeyTable           string
+	KeyringID          string // "": any
 	AutoCreateKeyTable bool
 	Connector          sqldriver.Connector // opens the underlying driver's connections
 	KeyConnector       sqldriver.Connector // opens the keyring's connections. If nil, Connector does

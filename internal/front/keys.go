@@ -170,6 +170,7 @@ func (k *lazyKeys) openStore(ctx context.Context, pool *sql.DB) (*keyring.Store,
 	if k.lends() {
 		store.Borrow(k.loans)
 	}
+	store.Pin(cfg.KeyringID)
 	err := store.Check(ctx)
 	if errors.Is(err, keyring.ErrNoKeyTable) && cfg.AutoCreateKeyTable {
 		if err = store.CreateFresh(ctx, cellColumns(cfg.Schema, cfg.Dialect)); err == nil {

@@ -124,6 +124,7 @@ var rejections = []struct {
 	{codec.ErrFormat, "format", true},
 	{kms.ErrDenied, "key_denied", false},
 	{keyring.ErrKeyInvalid, "key_invalid", false},
+	{keyring.ErrOtherKeyring, "other_keyring", false},
 	{keyring.ErrKeyUnavailable, "key_unavailable", false},
 	{context.Canceled, "canceled", false},
 	{context.DeadlineExceeded, "canceled", false},

@@ -121,16 +121,25 @@ func (g *Gate) Unwrap(ctx context.Context, call kms.Call, w kms.Wrapped) ([]byte
 	return plain, err
 }
 
-// Rewrap wraps the key that call names, whose wrapped form is w, under the current KEK.
-func (g *Gate) Rewrap(ctx context.Context, call kms.Call, w kms.Wrapped) (kms.Wrapped, error) {
+// Rewrap wraps the key that call names, whose wrapped form is w, under the current KEK, for the
+// keyring of the given id.
+func (g *Gate) Rewrap(ctx context.Context, call kms.Call, w kms.Wrapped, keyring string) (kms.Wrapped, error) {
 	call.Op = kms.OpRewrap
 	next, err := through(ctx, g, call, func(ctx context.Context) (kms.Wrapped, error) {
-		return g.kms.Rewrap(ctx, w, call.EncryptionContext())
+		to := call
+		to.Keyring = keyring
+		return g.kms.Rewrap(ctx, w, call.EncryptionContext(), to.EncryptionContext())
 	})
 	if err == nil && (next.KeyID == "" || len(next.Blob) == 0) {
 		return kms.Wrapped{}, fmt.Errorf("%w: the answer to rewrap is empty", kms.ErrUnavailable)
 	}
 	return next, err
+}
+
+// Trusts reports whether the key management service was told that a KEK is the program's own.
+func (g *Gate) Trusts(kek string) bool {
+	t, ok := g.kms.(kms.Truster)
+	return ok && t.Trusts(kek)
 }
 
 // Stats returns the counts.

@@ -145,8 +145,8 @@ func (f *KMS) Unwrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContex
 }
 
 // Rewrap implements [kms.Wrapper].
-func (f *KMS) Rewrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContext) (kms.Wrapped, error) {
-	if err := f.enter(ctx, "rewrap", ec); err != nil {
+func (f *KMS) Rewrap(ctx context.Context, w kms.Wrapped, from, to kms.EncryptionContext) (kms.Wrapped, error) {
+	if err := f.enter(ctx, "rewrap", from); err != nil {
 		return kms.Wrapped{}, err
 	}
 	f.mu.Lock()
@@ -155,11 +155,11 @@ func (f *KMS) Rewrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContex
 	if f.Deny[string(w.Blob)] {
 		return kms.Wrapped{}, kms.ErrDenied
 	}
-	if !ok || fmt.Sprint(k.ec) != fmt.Sprint(ec) {
+	if !ok || fmt.Sprint(k.ec) != fmt.Sprint(from) {
 		return kms.Wrapped{}, kms.ErrInvalidWrapped
 	}
 	ref := newRef()
-	f.wrapped[string(ref)] = k
+	f.wrapped[string(ref)] = wrapping{k.plain, to.Clone()}
 	return kms.Wrapped{KeyID: f.KEK, Blob: ref}, nil
 }
 
@@ -172,6 +172,7 @@ func newRef() []byte {
 // Keyring is a keyring in memory: a keycache.Keyring and a [keyring.Ledger].
 type Keyring struct {
 	mu      sync.Mutex
+	id      string
 	rows    map[uint32]*keyring.Key // guarded by mu, as all below
 	Fail    error
 	failOf  map[string]error // by operation
@@ -181,7 +182,7 @@ type Keyring struct {
 
 // NewKeyring returns an empty keyring.
 func NewKeyring() *Keyring {
-	return &Keyring{rows: map[uint32]*keyring.Key{}, calls: map[string]int{}, failOf: map[string]error{}}
+	return &Keyring{id: ID, rows: map[uint32]*keyring.Key{}, calls: map[string]int{}, failOf: map[string]error{}}
 }
 
 // Change changes a row.
@@ -257,8 +258,15 @@ func (f *Keyring) SetFailOf(op string, err error) {
 	f.failOf[op] = err
 }
 
-// Name implements [keyring.Ledger].
-func (f *Keyring) Name() string { return "test_keys" }
+// ID is the id of a new Keyring.
+const ID = "6b657974657374206b657974657374ff"
+
+// Identify implements [keyring.Ledger].
+func (f *Keyring) Identify(context.Context, string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.id, f.enter("identify")
+}
 
 func (f *Keyring) enter(op string) error {
 	f.calls[op]++
@@ -268,6 +276,7 @@ func (f *Keyring) enter(op string) error {
 // read returns a key as it is read now. The caller holds mu.
 func (f *Keyring) read(k *keyring.Key) keyring.Key {
 	now := *k
+	now.Keyring = f.id
 	now.Age, now.SealsFor = time.Since(k.CreatedAt), time.Since(k.SealsFrom)
 	now.Retired = now.Retired || now.Recovered
 	for _, other := range f.rows {
@@ -289,12 +298,14 @@ func (f *Keyring) Ring(_ context.Context, purpose keyring.Purpose, scope string)
 			keys = append(keys, f.read(k))
 		}
 	}
-	return RingOf(keys), nil
+	ring := RingOf(keys)
+	ring.Keyring = f.id
+	return ring, nil
 }
 
 // RingOf returns the ring that keys of one purpose and scope are.
 func RingOf(keys []keyring.Key) keyring.Ring {
-	ring := keyring.Ring{Keys: keys, Next: 1}
+	ring := keyring.Ring{Keyring: ID, Keys: keys, Next: 1}
 	for _, k := range keys {
 		if k.Stray == nil {
 			ring.Next = max(ring.Next, k.Epoch+1)
@@ -329,6 +340,9 @@ func (f *Keyring) Insert(_ context.Context, rec keyring.Key) (bool, error) {
 	defer f.mu.Unlock()
 	if err := f.enter("insert"); err != nil {
 		return false, err
+	}
+	if rec.Keyring != f.id {
+		return false, nil
 	}
 	for _, r := range f.rows {
 		if r.ID == rec.ID || r.Purpose == rec.Purpose && r.Scope == rec.Scope && r.Epoch == rec.Epoch {
@@ -468,6 +482,33 @@ func (f *Keyring) Destroy(_ context.Context, scope, _, _ string) (wiped []uint32
 		f.rows[tomb.ID] = tomb
 	}
 	return wiped, nil
+}
+
+// Adopt implements [keyring.Ledger].
+func (f *Keyring) Adopt(_ context.Context, a keyring.Adoption) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("adopt"); err != nil {
+		return false, err
+	}
+	next := map[uint32]keyring.Adopted{}
+	for _, k := range a.Keys {
+		next[k.ID] = k
+	}
+	for id, r := range f.rows {
+		k, ok := next[id]
+		if r.Wrapped.Blob != nil && !slices.Contains(a.Left, id) && !(ok && bytes.Equal(k.Old, r.Wrapped.Blob)) {
+			return false, nil
+		}
+	}
+	if f.id != a.Old {
+		return false, nil
+	}
+	f.id = a.New
+	for id, k := range next {
+		f.rows[id].Wrapped = k.Next
+	}
+	return true, nil
 }
 
 // Swap implements [keyring.Ledger].

@@ -82,6 +82,7 @@ var (
 	_ kms.Importer = (*Wrapper)(nil)
 	_ kms.Checker  = (*Wrapper)(nil)
 	_ kms.Matcher  = (*Wrapper)(nil)
+	_ kms.Truster  = (*Wrapper)(nil)
 	_ Client       = (*awskms.Client)(nil)
 	_ Encrypter    = (*awskms.Client)(nil)
 )
@@ -221,9 +222,12 @@ func (w *Wrapper) Matches(wrapped kms.Wrapped) bool {
 	return w.otherRegion(wrapped.KeyID) == ""
 }
 
+// Trusts implements [kms.Truster] by [WithTrustedKeys].
+func (w *Wrapper) Trusts(kek string) bool { return w.trusted != nil && w.trusts(kek) }
+
 // Rewrap implements [kms.Wrapper] by ReEncrypt from the stored key to the one that
 // New was given. Both must be reachable in the client's Region.
-func (w *Wrapper) Rewrap(ctx context.Context, wrapped kms.Wrapped, ec kms.EncryptionContext) (kms.Wrapped, error) {
+func (w *Wrapper) Rewrap(ctx context.Context, wrapped kms.Wrapped, from, to kms.EncryptionContext) (kms.Wrapped, error) {
 	op := operation{name: "rewrap data key", keyID: wrapped.KeyID, to: w.keyID, action: "kms:ReEncryptFrom"}
 	if err := w.admit(op, wrapped); err != nil {
 		return kms.Wrapped{}, err
@@ -236,9 +240,9 @@ func (w *Wrapper) Rewrap(ctx context.Context, wrapped kms.Wrapped, ec kms.Encryp
 	out, err := w.client.ReEncrypt(cctx, &awskms.ReEncryptInput{
 		CiphertextBlob:               wrapped.Blob,
 		SourceKeyId:                  aws.String(w.localize(wrapped.KeyID)),
-		SourceEncryptionContext:      ec,
+		SourceEncryptionContext:      from,
 		DestinationKeyId:             aws.String(w.localize(w.keyID)),
-		DestinationEncryptionContext: ec,
+		DestinationEncryptionContext: to,
 		GrantTokens:                  w.grantTokens,
 	})
 	if err != nil {

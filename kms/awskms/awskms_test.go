@@ -99,7 +99,7 @@ func TestAliasMoves(t *testing.T) {
 	if k2 := generate(t, w); k2.Wrapped.KeyID != next {
 		t.Errorf("new keys are under %q, want %q", k2.Wrapped.KeyID, next)
 	}
-	re, err := w.Rewrap(t.Context(), k.Wrapped, ec)
+	re, err := w.Rewrap(t.Context(), k.Wrapped, ec, ec)
 	if err != nil || re.KeyID != next {
 		t.Fatalf("Rewrap to %q, want %q: %v", re.KeyID, next, err)
 	}
@@ -141,7 +141,7 @@ func TestMultiRegion(t *testing.T) {
 		t.Errorf("made under %s", k2.Wrapped.KeyID)
 	}
 	unwraps(t, home, k2.Wrapped, k2.Plaintext)
-	re, err := away.Rewrap(t.Context(), k.Wrapped, ec)
+	re, err := away.Rewrap(t.Context(), k.Wrapped, ec, ec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestTrustedKeys(t *testing.T) {
 			k := generate(t, awskms.New(s.Client(t), c.key))
 			s.Reset()
 			_, err1 := w.Unwrap(t.Context(), k.Wrapped, ec)
-			_, err2 := w.Rewrap(t.Context(), k.Wrapped, ec)
+			_, err2 := w.Rewrap(t.Context(), k.Wrapped, ec, ec)
 			for _, err := range []error{err1, err2} {
 				if c.ok && err != nil || !c.ok && !errors.Is(err, kms.ErrDenied) {
 					t.Errorf("got %v", err)
@@ -212,7 +212,7 @@ func TestTrustedKeysOfAnswers(t *testing.T) {
 	k := generate(t, w)
 	s.SetAlias("alias/app", theirs)
 	dk, generated := w.GenerateDataKey(t.Context(), ec)
-	_, rewrapped := w.Rewrap(t.Context(), k.Wrapped, ec)
+	_, rewrapped := w.Rewrap(t.Context(), k.Wrapped, ec, ec)
 	_, wrapped := w.Wrap(t.Context(), k.Plaintext, ec)
 	for op, err := range map[string]error{"generate": generated, "rewrap": rewrapped, "wrap": wrapped} {
 		if !errors.Is(err, kms.ErrDenied) || !strings.Contains(err.Error(), theirs) {
@@ -254,7 +254,7 @@ func TestWhatIsSent(t *testing.T) {
 	w := awskms.New(r, "alias/app", awskms.WithGrantTokens("token-1", "token-2"))
 	k := generate(t, w)
 	unwraps(t, w, k.Wrapped, k.Plaintext)
-	if _, err := w.Rewrap(t.Context(), k.Wrapped, ec); err != nil {
+	if _, err := w.Rewrap(t.Context(), k.Wrapped, ec, ec); err != nil {
 		t.Fatal(err)
 	}
 	if aws.ToString(r.generate.KeyId) != "alias/app" || aws.ToString(r.decrypt.KeyId) != key ||
@@ -287,7 +287,7 @@ func TestSDKLogHoldsNoKey(t *testing.T) {
 	w := awskms.New(c, s.CreateKey())
 	k := generate(t, w)
 	unwraps(t, w, k.Wrapped, k.Plaintext)
-	if _, err := w.Rewrap(t.Context(), k.Wrapped, ec); err != nil {
+	if _, err := w.Rewrap(t.Context(), k.Wrapped, ec, ec); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "TrentService.Decrypt") {

@@ -95,7 +95,7 @@ func TestMendsNameTheAction(t *testing.T) {
 	s.Deny(key)
 	_, generateErr := w.GenerateDataKey(t.Context(), ec)
 	_, unwrapErr := w.Unwrap(t.Context(), k.Wrapped, ec)
-	_, rewrapErr := w.Rewrap(t.Context(), k.Wrapped, ec)
+	_, rewrapErr := w.Rewrap(t.Context(), k.Wrapped, ec, ec)
 	for _, c := range []struct {
 		err   error
 		wants []string
@@ -272,7 +272,7 @@ func TestStrangeAnswersLeakNothing(t *testing.T) {
 			if unwrapErr == nil && name != "no key id" && name != "no blob" {
 				t.Error("Unwrap worked")
 			}
-			_, rewrapErr := w.Rewrap(t.Context(), wrapped, ec)
+			_, rewrapErr := w.Rewrap(t.Context(), wrapped, ec, ec)
 			for _, err := range []error{generateErr, unwrapErr, rewrapErr} {
 				for e := err; e != nil; e = unwrapLast(e) {
 					kmstest.RequireNoKey(t, e, secret)

@@ -186,7 +186,7 @@ func TestAnswersThatAreNotKMS(t *testing.T) {
 			if _, err := w.GenerateDataKey(t.Context(), ec); !errors.Is(err, kms.ErrUnavailable) {
 				t.Errorf("GenerateDataKey: %v", err)
 			}
-			if _, err := w.Rewrap(t.Context(), k.Wrapped, ec); !errors.Is(err, kms.ErrUnavailable) {
+			if _, err := w.Rewrap(t.Context(), k.Wrapped, ec, ec); !errors.Is(err, kms.ErrUnavailable) {
 				t.Errorf("Rewrap: %v", err)
 			}
 		})

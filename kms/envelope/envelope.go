@@ -65,6 +65,7 @@ var (
 	_ kms.Importer = (*Wrapper)(nil)
 	_ kms.Checker  = (*Wrapper)(nil)
 	_ kms.Matcher  = (*Wrapper)(nil)
+	_ kms.Truster  = (*Wrapper)(nil)
 )
 
 // New returns a Wrapper.
@@ -75,6 +76,9 @@ func (w *Wrapper) KeyID() string { return w.service.KeyID() }
 
 // Matches implements [kms.Matcher].
 func (w *Wrapper) Matches(wrapped kms.Wrapped) bool { return w.service.Matches(wrapped) }
+
+// Trusts implements [kms.Truster]: the service decrypts with its own key encryption key and no other.
+func (w *Wrapper) Trusts(kek string) bool { return w.Matches(kms.Wrapped{KeyID: kek}) }
 
 // Check implements [kms.Checker].
 func (w *Wrapper) Check(ctx context.Context) error {
@@ -105,14 +109,14 @@ func (w *Wrapper) Unwrap(ctx context.Context, wrapped kms.Wrapped, ec kms.Encryp
 }
 
 // Rewrap implements [kms.Wrapper]. The plaintext passes through this process.
-func (w *Wrapper) Rewrap(ctx context.Context, wrapped kms.Wrapped, ec kms.EncryptionContext) (kms.Wrapped, error) {
+func (w *Wrapper) Rewrap(ctx context.Context, wrapped kms.Wrapped, from, to kms.EncryptionContext) (kms.Wrapped, error) {
 	const op = "rewrap data key"
-	plaintext, err := w.unwrap(ctx, op, wrapped, ec)
+	plaintext, err := w.unwrap(ctx, op, wrapped, from)
 	if err != nil {
 		return kms.Wrapped{}, err
 	}
 	defer clear(plaintext)
-	return w.wrap(ctx, op, plaintext, ec)
+	return w.wrap(ctx, op, plaintext, to)
 }
 
 const (

@@ -66,7 +66,7 @@ func Conditions(t *testing.T, w kms.Wrapper, set func(Condition) bool) {
 				t.Errorf("Unwrap returned %d bytes", len(got))
 			}
 			requireClass(t, "Unwrap", unwrap, c.want, k.Plaintext)
-			_, rewrap := w.Rewrap(t.Context(), k.Wrapped, conformEC)
+			_, rewrap := w.Rewrap(t.Context(), k.Wrapped, conformEC, conformEC)
 			requireClass(t, "Rewrap", rewrap, c.want, k.Plaintext)
 			if c.in != AnswerTooShort { // no plaintext is in that answer
 				made, generate := w.GenerateDataKey(t.Context(), conformEC)
@@ -105,7 +105,7 @@ func Conditions(t *testing.T, w kms.Wrapper, set func(Condition) bool) {
 				t.Errorf("Unwrap under the %s version: %v", name, err)
 			}
 		}
-		re, err := w.Rewrap(t.Context(), k.Wrapped, conformEC)
+		re, err := w.Rewrap(t.Context(), k.Wrapped, conformEC, conformEC)
 		if err != nil {
 			t.Fatalf("Rewrap: %v", err)
 		}

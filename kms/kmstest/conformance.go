@@ -98,7 +98,7 @@ func conformRefused(t *testing.T, w kms.Wrapper, wrapped kms.Wrapped, ec kms.Enc
 	if got != nil || !errors.Is(err, kms.ErrInvalidWrapped) {
 		t.Errorf("Unwrap: %d bytes, %v; want ErrInvalidWrapped", len(got), err)
 	}
-	re, rerr := w.Rewrap(t.Context(), wrapped, ec)
+	re, rerr := w.Rewrap(t.Context(), wrapped, ec, ec)
 	if re.Blob != nil || !errors.Is(rerr, kms.ErrInvalidWrapped) {
 		t.Errorf("Rewrap: %d bytes, %v; want ErrInvalidWrapped", len(re.Blob), rerr)
 	}
@@ -179,14 +179,14 @@ func conformForeign(t *testing.T, w kms.Wrapper) {
 	if got, err := w.Unwrap(t.Context(), other, conformEC); err == nil {
 		t.Errorf("Unwrap under the name of another key: %d bytes", len(got))
 	}
-	if _, err := w.Rewrap(t.Context(), other, conformEC); err == nil {
+	if _, err := w.Rewrap(t.Context(), other, conformEC, conformEC); err == nil {
 		t.Error("Rewrap under the name of another key")
 	}
 }
 
 func conformRewrap(t *testing.T, w kms.Wrapper) {
 	k := conformNew(t, w, conformEC)
-	re, err := w.Rewrap(t.Context(), k.Wrapped, conformEC)
+	re, err := w.Rewrap(t.Context(), k.Wrapped, conformEC, conformEC)
 	if err != nil {
 		t.Fatalf("Rewrap: %v", err)
 	}
@@ -238,7 +238,7 @@ func conformArguments(t *testing.T, w kms.Wrapper) {
 	if _, err := w.Unwrap(t.Context(), k.Wrapped, ec); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Rewrap(t.Context(), k.Wrapped, ec); err != nil {
+	if _, err := w.Rewrap(t.Context(), k.Wrapped, ec, ec); err != nil {
 		t.Fatal(err)
 	}
 	if !maps.Equal(ec, conformEC) || !bytes.Equal(blob, k.Wrapped.Blob) {
@@ -252,7 +252,7 @@ func conformCancelled(t *testing.T, w kms.Wrapper) {
 	cancel()
 	_, err1 := w.GenerateDataKey(ctx, conformEC)
 	_, err2 := w.Unwrap(ctx, k.Wrapped, conformEC)
-	_, err3 := w.Rewrap(ctx, k.Wrapped, conformEC)
+	_, err3 := w.Rewrap(ctx, k.Wrapped, conformEC, conformEC)
 	for _, err := range []error{err1, err2, err3} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want context.Canceled", err)

@@ -214,7 +214,7 @@ func TestMultiClasses(t *testing.T) {
 			c.west(r.west, r.westKey)
 			c.east(r.east, r.eastKey)
 			_, err1 := m.Unwrap(t.Context(), k.Wrapped, multiEC)
-			_, err2 := m.Rewrap(t.Context(), k.Wrapped, multiEC)
+			_, err2 := m.Rewrap(t.Context(), k.Wrapped, multiEC, multiEC)
 			for _, err := range []error{err1, err2} {
 				if !errors.Is(err, c.want) {
 					t.Fatalf("%v, want %v", err, c.want)
@@ -258,11 +258,11 @@ func TestMultiMinWraps(t *testing.T) {
 			if k.Wrapped.KeyID != up || !strings.Contains(log.String(), "colseal.kms.wraps_missing") {
 				t.Errorf("key id %q, log %q", k.Wrapped.KeyID, log.String())
 			}
-			if _, err := one.Rewrap(t.Context(), k.Wrapped, multiEC); !errors.Is(err, kms.ErrUnavailable) {
+			if _, err := one.Rewrap(t.Context(), k.Wrapped, multiEC, multiEC); !errors.Is(err, kms.ErrUnavailable) {
 				t.Errorf("a rewrap with fewer wraps: %v", err)
 			}
 			lift()
-			re, err := one.Rewrap(t.Context(), k.Wrapped, multiEC)
+			re, err := one.Rewrap(t.Context(), k.Wrapped, multiEC, multiEC)
 			if err != nil || re.KeyID != r.westKey+", "+r.eastKey {
 				t.Errorf("healed to %q, %v", re.KeyID, err)
 			}
@@ -283,7 +283,7 @@ func TestMultiMoves(t *testing.T) {
 	wantOpens(t, m, single, single.Wrapped)
 	wantOpens(t, newMulti(t, kms.MultiConfig{}, r.inEast, r.inWest), single, single.Wrapped)
 
-	both, err := m.Rewrap(t.Context(), single.Wrapped, multiEC)
+	both, err := m.Rewrap(t.Context(), single.Wrapped, multiEC, multiEC)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,6 +67,7 @@ var (
 	_ kms.Importer = (*Wrapper)(nil)
 	_ kms.Checker  = (*Wrapper)(nil)
 	_ kms.Matcher  = (*Wrapper)(nil)
+	_ kms.Truster  = (*Wrapper)(nil)
 )
 
 func init() {
@@ -168,19 +169,22 @@ func (w *Wrapper) Matches(wrapped kms.Wrapped) bool {
 	return slices.ContainsFunc(w.all, func(k *kek) bool { return k.name() == wrapped.KeyID })
 }
 
+// Trusts implements [kms.Truster]: the KEKs of its files are the program's own.
+func (w *Wrapper) Trusts(kek string) bool { return w.Matches(kms.Wrapped{KeyID: kek}) }
+
 // Unwrap implements [kms.Wrapper].
 func (w *Wrapper) Unwrap(ctx context.Context, wrapped kms.Wrapped, ec kms.EncryptionContext) ([]byte, error) {
 	return w.unwrap(ctx, "unwrap data key", wrapped, ec)
 }
 
 // Rewrap implements [kms.Wrapper].
-func (w *Wrapper) Rewrap(ctx context.Context, wrapped kms.Wrapped, ec kms.EncryptionContext) (kms.Wrapped, error) {
-	plaintext, err := w.unwrap(ctx, "rewrap data key", wrapped, ec)
+func (w *Wrapper) Rewrap(ctx context.Context, wrapped kms.Wrapped, from, to kms.EncryptionContext) (kms.Wrapped, error) {
+	plaintext, err := w.unwrap(ctx, "rewrap data key", wrapped, from)
 	if err != nil {
 		return kms.Wrapped{}, err
 	}
 	defer clear(plaintext)
-	return w.current.wrap(plaintext, ec), nil
+	return w.current.wrap(plaintext, to), nil
 }
 
 // Check reports whether the KEK file still is what Open read: there, with tight

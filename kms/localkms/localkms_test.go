@@ -73,7 +73,7 @@ func TestAnotherKEK(t *testing.T) {
 	kmstest.RequireNoKey(t, err, k.Plaintext)
 
 	both := open(t, filepath.Join(dir, "new"), filepath.Join(dir, "old"))
-	re, err := both.Rewrap(t.Context(), k.Wrapped, ec)
+	re, err := both.Rewrap(t.Context(), k.Wrapped, ec, ec)
 	if err != nil || re.KeyID != w.KeyID() {
 		t.Fatalf("Rewrap to %s: %v", re.KeyID, err)
 	}

@@ -63,7 +63,7 @@ func TestRotation(t *testing.T) {
 	cfg := softhsm.Config("rotated")
 	cfg.ID = []byte{2}
 	w := open(t, cfg)
-	re, err := w.Rewrap(t.Context(), k.Wrapped, nil)
+	re, err := w.Rewrap(t.Context(), k.Wrapped, nil, nil)
 	if err != nil || re.KeyID == k.Wrapped.KeyID {
 		t.Fatalf("Rewrap: key id %q, %v", re.KeyID, err)
 	}

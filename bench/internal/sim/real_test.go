@@ -279,13 +279,16 @@ func (k *realKeyring) all() (ids []uint32) {
 	return ids
 }
 
-func (k *realKeyring) Name() string { return "simulated_keys" }
+// simulatedID is the keyring's id.
+const simulatedID = "73696d756c6174656420737461746573"
+
+func (k *realKeyring) Identify(context.Context, string) (string, error) { return simulatedID, nil }
 
 func (k *realKeyring) Ring(_ context.Context, _ keyring.Purpose, scope string) (ring keyring.Ring, _ error) {
 	time.Sleep(k.latency)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	ring.Next = 1
+	ring.Keyring, ring.Next = simulatedID, 1
 	for _, r := range k.rings[scope] {
 		ring.Keys, ring.Next = append(ring.Keys, r.read()), max(ring.Next, r.Epoch+1)
 	}
@@ -385,6 +388,6 @@ func (k *realKMS) Unwrap(ctx context.Context, w kms.Wrapped, _ kms.EncryptionCon
 	return unwrap(w), nil
 }
 
-func (*realKMS) Rewrap(context.Context, kms.Wrapped, kms.EncryptionContext) (kms.Wrapped, error) {
+func (*realKMS) Rewrap(context.Context, kms.Wrapped, kms.EncryptionContext, kms.EncryptionContext) (kms.Wrapped, error) {
 	return kms.Wrapped{}, errors.New("not here")
 }

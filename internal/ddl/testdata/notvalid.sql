@@ -1,7 +1,7 @@
 -- The keyring: one row per data key, wrapped by the key service.
 CREATE TABLE IF NOT EXISTS "app"."keys" (
-	key_id         bigint      NOT NULL PRIMARY KEY CHECK (key_id BETWEEN 1 AND 4294967295),
-	purpose        text        NOT NULL CHECK (purpose IN ('data', 'search')),
+	key_id         bigint      NOT NULL PRIMARY KEY CHECK (key_id BETWEEN 0 AND 4294967295),
+	purpose        text        NOT NULL CHECK (purpose IN ('data', 'search', 'keyring')),
 	scope          text        NOT NULL CHECK (octet_length(scope) <= 256),
 	epoch          bigint      NOT NULL CHECK (epoch > 0),
 	kek_id         text        NOT NULL CHECK (octet_length(kek_id) <= 8192),
@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS "app"."keys" (
 	changed_by     text        NOT NULL DEFAULT '',
 	changed_why    text        NOT NULL DEFAULT '',
 	UNIQUE (purpose, scope, epoch),
-	CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))
+	CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL)),
+	CHECK ((key_id = 0) = (purpose = 'keyring') AND (key_id > 0 OR wrapped IS NOT NULL AND octet_length(wrapped) = 16))
 );
 
 -- What a program needs of it, an operator (colseal keys), and an auditor; name the roles:

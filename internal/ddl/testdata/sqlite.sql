@@ -1,7 +1,7 @@
 -- The keyring: one row per data key, wrapped by the key service.
 CREATE TABLE IF NOT EXISTS "colseal_keys" (
-	key_id         INTEGER NOT NULL PRIMARY KEY CHECK (key_id BETWEEN 1 AND 4294967295),
-	purpose        TEXT    NOT NULL CHECK (purpose IN ('data', 'search')),
+	key_id         INTEGER NOT NULL PRIMARY KEY CHECK (key_id BETWEEN 0 AND 4294967295),
+	purpose        TEXT    NOT NULL CHECK (purpose IN ('data', 'search', 'keyring')),
 	scope          TEXT    NOT NULL CHECK (length(CAST(scope AS BLOB)) <= 256),
 	epoch          INTEGER NOT NULL CHECK (epoch > 0),
 	kek_id         TEXT    NOT NULL CHECK (length(CAST(kek_id AS BLOB)) <= 8192),
@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS "colseal_keys" (
 	changed_by     TEXT    NOT NULL DEFAULT '',
 	changed_why    TEXT    NOT NULL DEFAULT '',
 	UNIQUE (purpose, scope, epoch),
-	CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))
+	CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL)),
+	CHECK ((key_id = 0) = (purpose = 'keyring') AND (key_id > 0 OR wrapped IS NOT NULL AND length(CAST(wrapped AS BLOB)) = 16))
 );
 
 -- Table users
