@@ -14,6 +14,7 @@ import (
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -205,7 +206,7 @@ func (r *rows) openValue(o *front.Opener, fd *pgconn.FieldDescription, format in
 	}
 	if fd.DataTypeOID == pgtype.ByteaOID && fd.Format == pgx.TextFormatCode {
 		var err error
-		if stored, err = byteaOf(m, stored); err != nil {
+		if stored, err = byteaOf(stored); err != nil {
 			return nil, driverFormat(o, err)
 		}
 	}
@@ -227,8 +228,8 @@ func driverFormat(o *front.Opener, err error) error {
 	return front.OpenError(o.Column(), o.Where(), fmt.Errorf("%w: %w", codec.ErrFormat, err))
 }
 
-// byteaOf decodes the text of a bytea.
-func byteaOf(m *pgtype.Map, text []byte) ([]byte, error) {
+// byteaOf decodes the text of a bytea, in its own memory where that can be.
+func byteaOf(text []byte) ([]byte, error) {
 	if len(text) >= 2 && text[0] == '\\' && text[1] == 'x' {
 		n, err := hex.Decode(text, text[2:])
 		if err != nil {
@@ -236,8 +237,8 @@ func byteaOf(m *pgtype.Map, text []byte) ([]byte, error) {
 		}
 		return text[:n], nil
 	}
-	var b []byte
-	if err := m.Scan(pgtype.ByteaOID, pgx.TextFormatCode, text, &b); err != nil {
+	b, refused := pgvalue.Bytes(string(text)) // bytea_output is escape
+	if refused != nil {
 		return nil, errForm
 	}
 	return b, nil

@@ -52,7 +52,7 @@ var mayImport = []struct {
 	{"internal/...", []string{"codec", "schema", "kms", "keyring", "keycache", "internal/..."}},
 	{"driver", []string{"codec", "schema", "kms", "keyring", "keycache", "internal/sqlplan", "internal/backstop", "internal/ddl", "internal/audit", "internal/telemetry",
 		"internal/front", "internal/pgxvalue", "internal/sealeddb", "internal/dialect", "internal/dbcatalog", "internal/pgarray"}},
-	{"pgxseal", []string{"codec", "schema", "keycache", "driver", "internal/sqlplan", "internal/front", "internal/pgxvalue", "internal/dbcatalog"}},
+	{"pgxseal", []string{"codec", "schema", "keycache", "driver", "internal/sqlplan", "internal/front", "internal/pgvalue", "internal/pgxvalue", "internal/dbcatalog"}},
 	{"ops/...", []string{"codec", "schema", "kms", "keyring", "keycache", "driver", "internal/..."}},
 	{"cmd/...", slices.Concat(library, []string{"cmd/..."})},
 	{"bench/...", slices.Concat(library, []string{"bench/..."})},
