@@ -35,7 +35,7 @@ func (c *conn) openRows(ctx context.Context, under sqldriver.Rows, p *sqlplan.Pl
 	r.openers = make([]front.Opener, 0, sealed)
 	for i, label := range labels {
 		if res := p.Result(i, len(labels)); len(res.Columns) > 0 {
-			r.openers = append(r.openers, c.session.NewOpener(i, label, res, c.under.copies()))
+			r.openers = append(r.openers, c.session.NewOpener(r, i, label, res, c.under.copies()))
 		}
 	}
 	return r, nil
@@ -51,6 +51,11 @@ type rows struct {
 	buf     []sqldriver.Value // the current row, where rows are scanned by column (rows_go127.go)
 	further bool              // in a result set after the first
 	read    uint64            // rows
+
+	ahead    [][]sqldriver.Value // rows that were read ahead, when the connection had to be free
+	aheadEnd error               // what follows them, if the whole result was read
+	types    []underlyingType    // of the columns, as the underlying rows cannot tell any more
+	byColumn bool                // see rows_go127.go
 }
 
 var (
@@ -74,7 +79,7 @@ func (r *rows) Close() error {
 
 // Next implements driver.Rows. After an error dest holds nothing of a sealed column.
 func (r *rows) Next(dest []sqldriver.Value) error {
-	if err := r.under.Next(dest); err != nil {
+	if err := r.next(dest); err != nil {
 		if err != io.EOF {
 			r.c.session.NoteError(err)
 		}
@@ -93,6 +98,59 @@ func (r *rows) Next(dest []sqldriver.Value) error {
 			return err
 		}
 		dest[at] = v
+	}
+	return nil
+}
+
+// next returns the next row as it is stored.
+func (r *rows) next(dest []sqldriver.Value) error {
+	switch {
+	case len(r.ahead) > 0:
+		copy(dest, r.ahead[0])
+		r.ahead[0] = nil
+		r.ahead = r.ahead[1:]
+		return nil
+	case r.aheadEnd != nil:
+		return r.aheadEnd
+	}
+	return r.under.Next(dest)
+}
+
+var errByColumn = errors.New("colseal: rows that are scanned by column cannot be read ahead")
+
+// ReadAhead implements front.Result. The driver gives its memory away: the connections of others are not lent.
+func (r *rows) ReadAhead() error {
+	if r.byColumn || !r.c.under.copies() {
+		return errByColumn
+	}
+	var taken front.Ahead
+	columns := len(r.under.Columns())
+	if r.types == nil {
+		types := make([]underlyingType, columns)
+		for i := range types {
+			types[i] = r.underlyingType(i)
+		}
+		r.types = types
+	}
+	for r.aheadEnd == nil {
+		row := make([]sqldriver.Value, columns)
+		if err := r.under.Next(row); err != nil {
+			r.aheadEnd = err
+			return nil
+		}
+		r.ahead = append(r.ahead, row)
+		size := 0
+		for _, v := range row {
+			switch v := v.(type) {
+			case []byte:
+				size += len(v)
+			case string:
+				size += len(v)
+			}
+		}
+		if err := taken.Take(columns, size); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -134,15 +192,47 @@ func (r *rows) sealed(i int) *front.Opener {
 	return nil
 }
 
+// underlyingType is what the underlying rows tell of a column.
+type underlyingType struct {
+	scan              reflect.Type
+	name              string
+	length            int64
+	hasLength         bool
+	nullable, hasNull bool
+	precision, scale  int64
+	hasPrecision      bool
+}
+
+// underlyingType asks them. The answers are those of database/sql where they have none.
+func (r *rows) underlyingType(i int) underlyingType {
+	if r.types != nil {
+		return r.types[i]
+	}
+	u := underlyingType{scan: reflect.TypeFor[any]()}
+	if t, ok := r.under.(sqldriver.RowsColumnTypeScanType); ok {
+		u.scan = t.ColumnTypeScanType(i)
+	}
+	if t, ok := r.under.(sqldriver.RowsColumnTypeDatabaseTypeName); ok {
+		u.name = t.ColumnTypeDatabaseTypeName(i)
+	}
+	if t, ok := r.under.(sqldriver.RowsColumnTypeLength); ok {
+		u.length, u.hasLength = t.ColumnTypeLength(i)
+	}
+	if t, ok := r.under.(sqldriver.RowsColumnTypeNullable); ok {
+		u.nullable, u.hasNull = t.ColumnTypeNullable(i)
+	}
+	if t, ok := r.under.(sqldriver.RowsColumnTypePrecisionScale); ok {
+		u.precision, u.scale, u.hasPrecision = t.ColumnTypePrecisionScale(i)
+	}
+	return u
+}
+
 // ColumnTypeScanType implements driver.RowsColumnTypeScanType.
 func (r *rows) ColumnTypeScanType(i int) reflect.Type {
 	if o := r.sealed(i); o != nil {
 		return r.columnType(o).scan
 	}
-	if t, ok := r.under.(sqldriver.RowsColumnTypeScanType); ok {
-		return t.ColumnTypeScanType(i)
-	}
-	return reflect.TypeFor[any]()
+	return r.underlyingType(i).scan
 }
 
 // ColumnTypeDatabaseTypeName implements driver.RowsColumnTypeDatabaseTypeName.
@@ -150,10 +240,7 @@ func (r *rows) ColumnTypeDatabaseTypeName(i int) string {
 	if o := r.sealed(i); o != nil {
 		return r.columnType(o).name
 	}
-	if t, ok := r.under.(sqldriver.RowsColumnTypeDatabaseTypeName); ok {
-		return t.ColumnTypeDatabaseTypeName(i)
-	}
-	return ""
+	return r.underlyingType(i).name
 }
 
 // ColumnTypeLength implements driver.RowsColumnTypeLength.
@@ -162,19 +249,15 @@ func (r *rows) ColumnTypeLength(i int) (int64, bool) {
 		t := r.columnType(o)
 		return t.length, t.length > 0
 	}
-	if t, ok := r.under.(sqldriver.RowsColumnTypeLength); ok {
-		return t.ColumnTypeLength(i)
-	}
-	return 0, false
+	u := r.underlyingType(i)
+	return u.length, u.hasLength
 }
 
 // ColumnTypeNullable implements driver.RowsColumnTypeNullable: NULL is stored as NULL, so
 // that the stored column answers for sealed ones too.
 func (r *rows) ColumnTypeNullable(i int) (nullable, ok bool) {
-	if t, ok := r.under.(sqldriver.RowsColumnTypeNullable); ok {
-		return t.ColumnTypeNullable(i)
-	}
-	return false, false
+	u := r.underlyingType(i)
+	return u.nullable, u.hasNull
 }
 
 // ColumnTypePrecisionScale implements driver.RowsColumnTypePrecisionScale.
@@ -182,8 +265,6 @@ func (r *rows) ColumnTypePrecisionScale(i int) (precision, scale int64, ok bool)
 	if r.sealed(i) != nil {
 		return 0, 0, false
 	}
-	if t, ok := r.under.(sqldriver.RowsColumnTypePrecisionScale); ok {
-		return t.ColumnTypePrecisionScale(i)
-	}
-	return 0, 0, false
+	u := r.underlyingType(i)
+	return u.precision, u.scale, u.hasPrecision
 }

@@ -23,12 +23,13 @@ var _ sqldriver.RowsColumnScanner = (*rows)(nil)
 func (r *rows) NextRow() error {
 	var err error
 	if sc, ok := r.under.(sqldriver.RowsColumnScanner); ok {
+		r.byColumn = true
 		err = sc.NextRow()
 	} else {
 		if r.buf == nil {
 			r.buf = make([]sqldriver.Value, len(r.under.Columns()))
 		}
-		err = r.under.Next(r.buf)
+		err = r.next(r.buf)
 	}
 	switch {
 	case err == nil:

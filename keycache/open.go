@@ -18,13 +18,21 @@ import (
 // whatever its scope and age. It asks the keyring and KMS when the key is not in
 // memory, together with whoever else asks for it then; ctx bounds the wait.
 func (c *Cache) Opener(ctx context.Context, col Column, keyID uint32) (*codec.Key, error) {
+	if k := c.HeldOpener(col, keyID); k != nil {
+		return k, nil
+	}
+	return c.openSlow(ctx, col, keyID)
+}
+
+// HeldOpener is Opener if that has to wait for nothing; else it returns nil.
+func (c *Cache) HeldOpener(col Column, keyID uint32) *codec.Key {
 	if e := c.entries.Get(keyID); e != nil {
 		if k := e.key(col); k != nil && e.hit() {
 			c.hits.Add(1)
-			return k, nil
+			return k
 		}
 	}
-	return c.openSlow(ctx, col, keyID)
+	return nil
 }
 
 // evictionGrace is how long a plaintext key outlives its eviction for space.

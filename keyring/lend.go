@@ -38,7 +38,16 @@ const (
 // Loans is where a Store finds connections that are lent. It is safe for concurrent use.
 type Loans struct {
 	reads, writes chan *loan
-	scarce        atomic.Bool // the keyring's own pool did not connect
+	scarce        atomic.Bool  // the keyring's own pool did not connect
+	lent          atomic.Int64 // when a connection was lent last; Unix time in nanoseconds
+}
+
+// patience is how long a step waits for the keyring's own pool alone: less if a connection had to be lent just now.
+func (l *Loans) patience() time.Duration {
+	if time.Now().UnixNano()-l.lent.Load() < lentLately.Nanoseconds() {
+		return lenderGrace
+	}
+	return patience
 }
 
 // NewLoans returns a Loans.
@@ -143,7 +152,7 @@ func (s *Store) race(ctx context.Context, st step, offers chan<- *loan) (err err
 	l := &loan{begin: make(chan bool, 1), done: make(chan error, 1)}
 	l.run = func(ctx context.Context, conn Spare) error { return s.onSpare(ctx, conn, st) }
 	var open chan<- *loan // nil until a connection is asked for
-	wait := time.NewTimer(patience)
+	wait := time.NewTimer(s.loans.patience())
 	defer wait.Stop()
 	for running := done; ; {
 		select {
@@ -168,13 +177,21 @@ func (s *Store) race(ctx context.Context, st step, offers chan<- *loan) (err err
 				}
 			}
 			l.begin <- true
-			return <-l.done, true
+			err = <-l.done
+			if err == nil {
+				s.loans.lent.Store(time.Now().UnixNano())
+			}
+			return err, true
 		}
 	}
 }
 
-// lenderGrace is how long a step whose pool does not connect waits for a lender.
-const lenderGrace = 50 * time.Millisecond
+// lenderGrace is how long a step waits for a lender whose pool does not connect, and lentLately how long it is known that the pool
+// gives nothing in time.
+const (
+	lenderGrace = 50 * time.Millisecond
+	lentLately  = 10 * time.Second
+)
 
 // tryOwn is onOwn, with a panic as an error: connecting may run code of the program's.
 func (s *Store) tryOwn(ctx context.Context, st step) (err error) {

@@ -1,6 +1,7 @@
 package pgxseal
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -40,13 +41,21 @@ type rows struct {
 
 	described bool // the fields below are there
 	openers   []front.Opener
-	targets   []int16                   // the format of each opener's column
+	targets   []target                  // of each opener's column
 	fields    []pgconn.FieldDescription // as those of plain columns
-	values    [][]byte                  // the current row
+	stored    [][]byte                  // the current row as it is stored
+	values    [][]byte                  // and as it is read
+	ahead     [][][]byte                // rows that were read ahead, when the connection had to be free
 
 	err    error
 	closed bool
 	read   uint64 // rows
+}
+
+// target is how a sealed column is stored, and in which format it is read. pgx's own description is good only while it reads the result.
+type target struct {
+	format int16
+	stored pgconn.FieldDescription
 }
 
 var _ pgx.Rows = (*rows)(nil)
@@ -76,8 +85,8 @@ func (r *rows) describe() error {
 		format := r.formats.of(r.raw.TypeMap(), i, oid)
 		relabel(&r.fields[i], oid)
 		r.fields[i].Format = format
-		r.openers = append(r.openers, r.c.session.NewOpener(i, labels[i], res, true))
-		r.targets = append(r.targets, format)
+		r.openers = append(r.openers, r.c.session.NewOpener(r, i, labels[i], res, true))
+		r.targets = append(r.targets, target{format: format, stored: pgconn.FieldDescription{DataTypeOID: fields[i].DataTypeOID, Format: fields[i].Format}})
 	}
 	r.described = true
 	return nil
@@ -99,7 +108,7 @@ func (r *rows) Close() {
 	r.closed = true
 	r.raw.Close()
 	clear(r.values)
-	r.values = nil
+	r.values, r.stored, r.ahead = nil, nil, nil
 	err := r.raw.Err()
 	if r.err == nil {
 		r.err = err
@@ -145,12 +154,16 @@ func (r *rows) Next() bool {
 	if r.closed {
 		return false
 	}
-	if !r.raw.Next() {
+	switch {
+	case len(r.ahead) > 0:
+		r.stored, r.ahead = r.ahead[0], r.ahead[1:]
+	case !r.raw.Next():
 		r.Close()
 		return false
-	}
-	if !r.sealed {
+	case !r.sealed:
 		return true
+	default:
+		r.stored = append(r.stored[:0], r.raw.RawValues()...)
 	}
 	if err := r.open(); err != nil {
 		r.fail(err)
@@ -167,26 +180,51 @@ func (r *rows) open() error {
 		}
 	}
 	r.read++
-	stored := r.raw.RawValues()
-	if len(stored) != len(r.fields) {
-		return fmt.Errorf("number of field descriptions must equal number of values, got %d and %d", len(r.fields), len(stored))
+	if len(r.stored) != len(r.fields) {
+		return fmt.Errorf("number of field descriptions must equal number of values, got %d and %d", len(r.fields), len(r.stored))
 	}
-	r.values = append(r.values[:0], stored...)
-	fields := r.raw.FieldDescriptions()
+	r.values = append(r.values[:0], r.stored...)
 	for i := range r.openers {
 		o := &r.openers[i]
 		at := o.Index()
-		if stored[at] == nil {
+		if r.stored[at] == nil {
 			continue
 		}
 		r.values[at] = nil
-		v, err := r.openValue(o, &fields[at], r.targets[i], stored[at])
+		v, err := r.openValue(o, &r.targets[i].stored, r.targets[i].format, r.stored[at])
 		if err != nil {
 			return err
 		}
 		r.values[at] = v
 	}
 	return nil
+}
+
+// ReadAhead implements front.Result. pgx uses the memory of the current row again.
+func (r *rows) ReadAhead() error {
+	r.stored, r.values = clones(r.stored), clones(r.values)
+	var taken front.Ahead
+	for r.raw.Next() {
+		row := clones(r.raw.RawValues())
+		r.ahead = append(r.ahead, row)
+		size := 0
+		for _, v := range row {
+			size += len(v)
+		}
+		if err := taken.Take(len(row), size); err != nil {
+			return err
+		}
+	}
+	return nil // an error comes after the rows, from raw
+}
+
+// clones returns copies of values; those of NULL are nil.
+func clones(values [][]byte) [][]byte {
+	out := make([][]byte, len(values))
+	for i, v := range values {
+		out[i] = bytes.Clone(v)
+	}
+	return out
 }
 
 // openValue returns the plain form of a stored value, which may use its memory.

@@ -58,6 +58,33 @@ func TestPooledTransactions(t *testing.T) {
 			t.Run(name+"/tenants", func(t *testing.T) {
 				cold(t, insert, func(i int) string { return fmt.Sprintf("%s:%d", name, i) })
 			})
+			t.Run(name+"/read", func(t *testing.T) { // what was sealed under keys that no beginning knows of
+				seed := open(t, direct(t, pg.DSN(), mode), w)
+				for i := range 2 {
+					ctx := keyring.WithScope(t.Context(), fmt.Sprintf("old:%s:%d", name, i))
+					if _, err := seed.ExecContext(ctx, "INSERT INTO users (ssn) VALUES ('old')"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				cold(t, func(ctx context.Context, tx *sql.Tx, _ int) error {
+					rows, err := tx.QueryContext(ctx, "SELECT ssn FROM users WHERE email IS NULL")
+					if err != nil {
+						return err
+					}
+					defer rows.Close()
+					n := 0
+					for ; rows.Next(); n++ {
+						var ssn string
+						if err := rows.Scan(&ssn); err != nil || ssn != "old" {
+							return fmt.Errorf("%q, %w", ssn, err)
+						}
+					}
+					if n < 2 && rows.Err() == nil {
+						return fmt.Errorf("%d rows", n)
+					}
+					return rows.Err()
+				}, none)
+			})
 			t.Run(name+"/search", func(t *testing.T) {
 				cold(t, func(ctx context.Context, tx *sql.Tx, i int) error {
 					var id int

@@ -210,10 +210,10 @@ type Spare interface {
 }
 
 // waiting runs a lookup that has to wait for the keyring, and lends it the session's connection meanwhile. The lookup does not use
-// the session.
-func (s *Session) waiting(ctx context.Context, lookup func() error) error {
+// the session. busy, if not nil, is a result that is being read from the connection.
+func (s *Session) waiting(ctx context.Context, busy Result, lookup func() error) error {
 	spare, ok := s.conn.(Spare)
-	if !ok || s.busy || !s.db.keys.lends() {
+	if o := s.db.keys.ready.Load(); !ok || s.busy || !s.db.keys.lends() || o != nil && o.cache == nil {
 		return lookup()
 	}
 	done := make(chan struct{})
@@ -227,16 +227,61 @@ func (s *Session) waiting(ctx context.Context, lookup func() error) error {
 		}()
 		err = lookup()
 	}()
+	if busy != nil {
+		spare = &busySpare{Spare: spare, result: busy}
+	}
 	s.db.keys.loans.Lend(ctx, spare, done)
 	return err
 }
+
+// Result is a result that is read from a session's connection.
+type Result interface {
+	// ReadAhead reads the rest of the result into memory, so that the connection is free. It may fail half way; no row is lost then.
+	ReadAhead() error
+}
+
+// busySpare is a connection that is freed when it is first used.
+type busySpare struct {
+	Spare
+	result Result
+}
+
+// ExecContext implements driver.ExecerContext. It is what every step begins with.
+func (b *busySpare) ExecContext(ctx context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Result, error) {
+	if b.result != nil {
+		if err := b.result.ReadAhead(); err != nil {
+			return nil, err
+		}
+		b.result = nil
+	}
+	return b.Spare.ExecContext(ctx, query, args)
+}
+
+// Ahead counts what is read ahead of a result to free its connection, and bounds it.
+type Ahead struct{ bytes int }
+
+// maxAhead bounds the memory of a result that is read ahead, and rowAhead is what a row and each of its values take besides.
+const (
+	maxAhead = 16 << 20
+	rowAhead = 32
+)
+
+// Take counts a row of so many values, which take size bytes together.
+func (a *Ahead) Take(values, size int) error {
+	if a.bytes += (values+1)*rowAhead + size; a.bytes > maxAhead {
+		return errAhead
+	}
+	return nil
+}
+
+var errAhead = errors.New("colseal: the rest of the result is too large to be read ahead")
 
 // openedKeys returns the key cache, opened if need be.
 func (s *Session) openedKeys(ctx context.Context) (o *openKeys, err error) {
 	if o := s.db.keys.ready.Load(); o != nil {
 		return o, nil
 	}
-	err = s.waiting(ctx, func() (err error) {
+	err = s.waiting(ctx, nil, func() (err error) {
 		o, err = s.db.keys.get(ctx)
 		return err
 	})

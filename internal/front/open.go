@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -21,7 +22,8 @@ import (
 // Opener opens the cells of one result column. It remembers the last key, so that a
 // column whose rows were sealed under one key asks the cache once.
 type Opener struct {
-	db    *DB
+	s     *Session
+	from  Result
 	index int    // of the result column
 	name  string // its label
 	cols  []*schema.Column
@@ -39,8 +41,8 @@ type Opener struct {
 
 // NewOpener returns the Opener of result column index, which is labelled name and holds what res says. private says that each
 // []byte of the result belongs to whoever reads it, so that a cell may be opened in its own memory.
-func (s *Session) NewOpener(index int, name string, res sqlplan.Result, private bool) Opener {
-	o := Opener{db: s.db, index: index, name: name, cols: res.Columns, array: res.Array, private: private}
+func (s *Session) NewOpener(from Result, index int, name string, res sqlplan.Result, private bool) Opener {
+	o := Opener{s: s, from: from, index: index, name: name, cols: res.Columns, array: res.Array, private: private}
 	for _, col := range o.cols {
 		o.tags = append(o.tags, col.Tag())
 	}
@@ -75,7 +77,7 @@ func (o *Opener) Open(ctx context.Context, v any) (any, error) {
 		out, err = o.openValue(ctx, v, o.private)
 	}
 	if err != nil {
-		o.db.Rejected(ctx, o.cols[0], err)
+		o.s.db.Rejected(ctx, o.cols[0], err)
 		return nil, o.fail(err)
 	}
 	return out, nil
@@ -117,7 +119,7 @@ func (o *Opener) openValue(ctx context.Context, v any, private bool) (any, error
 func (o *Opener) Encoding(ctx context.Context, stored []byte) ([]byte, error) {
 	enc, err := o.encoding(ctx, stored)
 	if err != nil {
-		o.db.Rejected(ctx, o.cols[0], err)
+		o.s.db.Rejected(ctx, o.cols[0], err)
 		return nil, o.fail(err)
 	}
 	return enc, nil
@@ -139,7 +141,7 @@ func (o *Opener) encoding(ctx context.Context, stored []byte) ([]byte, error) {
 func (o *Opener) ArrayText(ctx context.Context, stored [][]byte) (string, error) {
 	text, err := o.arrayText(ctx, stored)
 	if err != nil {
-		o.db.Rejected(ctx, o.cols[0], err)
+		o.s.db.Rejected(ctx, o.cols[0], err)
 		return "", o.fail(err)
 	}
 	return text, nil
@@ -156,8 +158,15 @@ func (o *Opener) cell(ctx context.Context, v any, private bool) ([]byte, bool, e
 		if err != nil {
 			return nil, false, err
 		}
-		if err := o.findKey(ctx, h); err != nil {
-			return nil, false, err
+		col := o.columnOf(h)
+		if col == nil {
+			return nil, false, codec.ErrColumnMismatch
+		}
+		if !o.held(col, h) {
+			cell, private = bytes.Clone(cell), true // its memory may be used to read the rest of the result
+			if err := o.findKey(ctx, col, h); err != nil {
+				return nil, false, err
+			}
 		}
 	}
 	return cell, private, nil
@@ -180,29 +189,53 @@ func StoredCell(v any, private bool, tags ...uint16) ([]byte, bool, error) {
 	return nil, false, fmt.Errorf("%w: the column holds %T", codec.ErrNotSealed, v)
 }
 
-// findKey asks for the key of a header whose tag is one of ours.
-func (o *Opener) findKey(ctx context.Context, h codec.Header) error {
+// columnOf returns the column whose tag a header has, or nil.
+func (o *Opener) columnOf(h codec.Header) *schema.Column {
 	for _, col := range o.cols {
-		if col.Tag() != h.Tag {
-			continue
+		if col.Tag() == h.Tag {
+			return col
 		}
-		source, err := o.db.keys.get(ctx)
-		if err != nil {
-			return keyError(col, err)
-		}
-		// The cell's suite, not the column's: a column whose mode was changed holds cells of
-		// both until it is sealed anew.
-		key, err := source.Opener(ctx, keycache.Column{Identity: col.Identity(), Suite: h.Suite}, h.KeyID)
-		if errors.Is(err, keyring.ErrKeyNotFound) {
-			err = unknownKey{err}
-		}
-		if err != nil {
-			return keyError(col, err)
-		}
-		o.key, o.col = key, col
-		return nil
 	}
-	return codec.ErrColumnMismatch
+	return nil
+}
+
+// openingColumn has the cell's suite, not the column's: a column whose mode was changed holds cells of both until it is sealed anew.
+func openingColumn(col *schema.Column, h codec.Header) keycache.Column {
+	return keycache.Column{Identity: col.Identity(), Suite: h.Suite}
+}
+
+// held takes the key of a header if it is in memory.
+func (o *Opener) held(col *schema.Column, h codec.Header) bool {
+	source := o.s.db.keys.ready.Load()
+	if source == nil || source.cache == nil {
+		return false
+	}
+	key := source.cache.HeldOpener(openingColumn(col, h), h.KeyID)
+	if key == nil {
+		return false
+	}
+	o.key, o.col = key, col
+	return true
+}
+
+// findKey asks for the key of a header.
+func (o *Opener) findKey(ctx context.Context, col *schema.Column, h codec.Header) error {
+	var key *codec.Key
+	err := o.s.waiting(ctx, o.from, func() error {
+		source, err := o.s.db.keys.get(ctx)
+		if err == nil {
+			key, err = source.Opener(ctx, openingColumn(col, h), h.KeyID)
+		}
+		return err
+	})
+	if errors.Is(err, keyring.ErrKeyNotFound) {
+		err = unknownKey{err}
+	}
+	if err != nil {
+		return keyError(col, err)
+	}
+	o.key, o.col = key, col
+	return nil
 }
 
 // Where names the result column.
@@ -213,7 +246,7 @@ func (o *Opener) Where() string {
 // plaintextOf returns the canonical encoding of a value that is not a cell, or err, which says so. Only what is surely no cell
 // can be let through: a damaged one must not pass for plaintext.
 func (o *Opener) plaintextOf(ctx context.Context, v any, err error) ([]byte, error) {
-	if !o.db.cfg.AllowPlaintext || !errors.Is(err, codec.ErrNotSealed) {
+	if !o.s.db.cfg.AllowPlaintext || !errors.Is(err, codec.ErrNotSealed) {
 		return nil, err
 	}
 	// By way of the encoding, so that the caller gets the declared kind's Go type.

@@ -235,7 +235,7 @@ func (k *columnKeys) find(ctx context.Context, s *Session, source *openKeys, p *
 	if k.held(ctx, source.cache) {
 		return nil
 	}
-	return s.waiting(ctx, func() error { return k.ask(ctx, source, p) })
+	return s.waiting(ctx, nil, func() error { return k.ask(ctx, source, p) })
 }
 
 // held is ask for keys that are in memory.

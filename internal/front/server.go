@@ -39,5 +39,5 @@ func (s *Session) lookAtServer(ctx context.Context, keys *openKeys) {
 	// The keyring's idle connections may be to the server that was there before.
 	keys.pool.SetMaxIdleConns(0)
 	keys.pool.SetMaxIdleConns(keyringMaxIdle)
-	_ = s.waiting(ctx, func() error { return keys.cache.Connected(ctx, name) })
+	_ = s.waiting(ctx, nil, func() error { return keys.cache.Connected(ctx, name) })
 }

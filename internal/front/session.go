@@ -366,7 +366,7 @@ func (s *Session) WarmTx(ctx context.Context, readOnly bool) {
 	// A transaction that needs no key must not wait for KMS for long, nor each one.
 	bounded, cancel := context.WithTimeout(ctx, warmTime)
 	defer cancel()
-	err := s.waiting(ctx, func() error { return db.fetchKeys(bounded) })
+	err := s.waiting(ctx, nil, func() error { return db.fetchKeys(bounded) })
 	if ctx.Err() == nil && (bounded.Err() != nil || errors.Is(err, keyring.ErrKeyUnavailable)) {
 		db.warmAgain.Store(time.Now().Add(warmPause).UnixNano())
 	}
