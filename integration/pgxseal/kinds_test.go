@@ -28,6 +28,14 @@ var modes = []pgx.QueryExecMode{
 	pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
 }
 
+// modesHere are the modes for tests of one goroutine, which show the race detector little.
+func modesHere() []pgx.QueryExecMode {
+	if pgtest.Race {
+		return modes[:1]
+	}
+	return modes
+}
+
 func modeName(m pgx.QueryExecMode) string { return strings.ReplaceAll(m.String(), " ", "_") }
 
 func ptr[T any](v T) *T { return &v }
@@ -82,7 +90,7 @@ func TestKinds(t *testing.T) {
 				exec(t, server.Admin, "DROP TABLE IF EXISTS kinds, users, plain")
 				tw := newTwins(t, server, storage, func(c *pgxpool.Config) { c.MaxConns = 1 })
 				id := 0
-				for _, mode := range modes {
+				for _, mode := range modesHere() {
 					t.Run(modeName(mode), func(t *testing.T) { testKinds(t, tw, mode, &id) })
 				}
 			})

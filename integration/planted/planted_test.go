@@ -104,6 +104,22 @@ var bugs = []bug{
 		tests:  "TestSessions",
 		caught: `(INSERT|UPDATE|DELETE|SELECT).* users .*on the twin.*|plaintext was sent: .*users.*`,
 	},
+	{
+		name:   "native pgx executes a statement that was prepared past it",
+		file:   "../pgxseal/prepared.go",
+		change: []string{"if err != nil || p.Sealed {", "if err != nil {"},
+		suite:  "pgxseal",
+		tests:  "TestPreparedPastUs",
+		caught: `.*want a refusal with a hint`,
+	},
+	{
+		name:   "the rows of a batch are not opened",
+		file:   "../pgxseal/batch.go",
+		change: []string{"return r.c.openRows(r.ctx, rows, &r.calls[i]), nil", "return rows, nil"},
+		suite:  "pgxseal",
+		tests:  "TestConcurrentUse",
+		caught: `.*read .*`,
+	},
 }
 
 // Every planted bug is caught.
