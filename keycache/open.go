@@ -307,6 +307,11 @@ func (c *Cache) Prefetch(ctx context.Context, keyIDs []uint32) error {
 	for _, id := range missing {
 		group.Go(func() error {
 			c.count.misses.Add(1)
+			if e := c.entries.Get(id); e != nil && e.state() == leaseDue {
+				// It may serve stale, as Opener decides, who waits as long at most.
+				_, _ = c.entry(ctx, id, new(lookup))
+				return nil
+			}
 			_, err := share(ctx, c.flights, flightName(id), func(ctx context.Context) (*entry, error) {
 				if e := c.entries.Get(id); e != nil && e.state() == leaseFresh {
 					return e, nil

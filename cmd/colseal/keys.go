@@ -88,7 +88,7 @@ func newKeys() *cobra.Command {
 	f.BoolVar(&k.json, "json", false, "print JSON")
 	f.BoolVar(&k.events, "events", false, "log the events of docs/operating.md, as JSON on standard error")
 	cmd.AddCommand(newKeysInit(k), newKeysList(k), newKeysStatus(k), newKeysRotate(k), newKeysRevoke(k),
-		newKeysRetire(k), newKeysDestroy(k), newKeysRewrap(k), newKeysAdopt(k), newKeysReseal(k))
+		newKeysRetire(k), newKeysDestroy(k), newKeysRewrap(k), newKeysAdopt(k), newKeysReseal(k), newKeysCheck(k), newKeysImport(k))
 	return cmd
 }
 

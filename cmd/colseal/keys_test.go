@@ -368,7 +368,7 @@ func TestKeysBar(t *testing.T) {
 }
 
 func TestKeysHelp(t *testing.T) {
-	for _, name := range []string{"", "init", "list", "status", "rotate", "revoke", "retire", "destroy", "rewrap", "reseal"} {
+	for _, name := range []string{"", "init", "list", "status", "rotate", "revoke", "retire", "destroy", "rewrap", "reseal", "check", "import"} {
 		status, out, errs := colseal(t, "", append([]string{"keys"}, strings.Fields(name+" --help")...)...)
 		if status != statusOK || !strings.Contains(out, "--dsn") || len(out) < 600 {
 			t.Errorf("keys %s: %d %s%s", name, status, out, errs)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -292,7 +293,8 @@ func newKeysReseal(k *keysFlags) *cobra.Command {
 			"was changed: each value is written as text, as PostgreSQL writes it, and sealed as the kind that the schema declares.\n\n" +
 			"It runs beside the programs, in batches, and overwrites nothing that somebody else has just written. Interrupt it as\n" +
 			"you like, and run it again. Each row that changes is an UPDATE: triggers fire. --dry-run counts the cells by key.\n\n" +
-			"The exit status is 1 when cells are left that are not under the keys that seal now.",
+			"The exit status is 1 when cells are left that are not under the keys that seal now, and when the keyring does not have\n" +
+			"the key of a cell.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, s := range f.keys {
@@ -360,6 +362,9 @@ func (k *keysFlags) reseal(cmd *cobra.Command, o *opened, f *resealFlags) error 
 	left := f.left(r)
 	if err := k.printReseal(cmd.OutOrStdout(), r, left); err != nil {
 		return err
+	}
+	if _, unknown := reseal.Unknown(r.Uses); unknown > 0 {
+		return errFound
 	}
 	if !k.dryRun && (left.cells+left.plain > 0 || r.Pending > 0 || r.Duplicates+r.Orphans+r.Unreadable > 0) {
 		return errFound
@@ -440,6 +445,9 @@ func (k *keysFlags) printReseal(w io.Writer, r reseal.Report, left leftover) err
 			fmt.Fprintf(w, ", and %s for the first time", count(left.plain, "value"))
 		}
 		fmt.Fprintln(w)
+		if line := unknownKeys(r.Uses); line != "" {
+			fmt.Fprintln(w, "attention:", line)
+		}
 		return nil
 	}
 	fmt.Fprintf(w, "sealed %s anew", count(r.Resealed, "cell"))
@@ -453,9 +461,26 @@ func (k *keysFlags) printReseal(w io.Writer, r reseal.Report, left leftover) err
 	return nil
 }
 
+// unknownKeys says which keys are missing; "" if none is.
+func unknownKeys(uses []reseal.KeyUse) string {
+	keys, cells := reseal.Unknown(uses)
+	if cells == 0 {
+		return ""
+	}
+	ids := make([]string, len(keys))
+	for i, id := range keys {
+		ids[i] = keyID(id)
+	}
+	return count(cells, "cell") + " under keys that the keyring does not have: " + strings.Join(ids, ", ") +
+		"; import them from a copy of the keyring that has them (colseal keys import)"
+}
+
 // notes says what is left, and what to do about it.
 func notes(r reseal.Report, left leftover) []string {
 	var out []string
+	if line := unknownKeys(r.Uses); line != "" {
+		out = append(out, line)
+	}
 	if left.plain > 0 {
 		out = append(out, count(left.plain, "value")+" are no cells and were not sealed: others held the rows, or they do not fit the column's kind, or they begin as cells do")
 	}

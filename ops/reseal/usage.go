@@ -70,6 +70,22 @@ func Usage(ctx context.Context, db *sql.DB, columns ...string) ([]KeyUse, error)
 	return uses, nil
 }
 
+// Unknown returns the keys that the keyring does not have, in order, and how many cells are under
+// them: nobody opens these until the keys are imported from a backup, or stored again by a program that holds them.
+func Unknown(uses []KeyUse) (keys []uint32, cells int64) {
+	for _, u := range uses {
+		if u.State != StateUnknown {
+			continue
+		}
+		cells += u.Cells
+		if !slices.Contains(keys, u.KeyID) {
+			keys = append(keys, u.KeyID)
+		}
+	}
+	slices.Sort(keys)
+	return keys, cells
+}
+
 // count counts the cells of every column, and notes in the columns which ones are to be
 // re-sealed; todo is their number.
 func (r *resealer) count(ctx context.Context) (uses []KeyUse, todo int64, err error) {

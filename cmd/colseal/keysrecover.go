@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/ops/reseal"
+)
+
+func newKeysCheck(k *keysFlags) *cobra.Command {
+	var src source
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Look for cells whose key the keyring does not have",
+		Long: "Look for cells whose key the keyring does not have: after a restore, or a failover. It reads every row of the sealed\n" +
+			"tables, and opens nothing. The exit status is 1 when there are such cells.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return k.with(cmd, false, func(ctx context.Context, o *opened) error {
+				db, err := k.sealed(ctx, o, &src)
+				if err != nil {
+					return err
+				}
+				defer func() { _ = db.Close() }() // nothing was written
+				uses, err := reseal.Usage(ctx, db)
+				if err != nil {
+					return err
+				}
+				return k.printCheck(cmd, uses)
+			})
+		},
+	}
+	src.flags(cmd)
+	return cmd
+}
+
+// jsonCheck is the JSON output of check. Its fields stay as they are; others may come.
+type jsonCheck struct {
+	Cells        int64    `json:"cells"`
+	MissingKeys  []string `json:"missing_keys"`
+	MissingCells int64    `json:"missing_cells"`
+}
+
+func (k *keysFlags) printCheck(cmd *cobra.Command, uses []reseal.KeyUse) error {
+	keys, missing := reseal.Unknown(uses)
+	out := jsonCheck{MissingKeys: []string{}, MissingCells: missing}
+	for _, u := range uses {
+		if u.State != reseal.StateNotCell {
+			out.Cells += u.Cells
+		}
+	}
+	for _, id := range keys {
+		out.MissingKeys = append(out.MissingKeys, keyID(id))
+	}
+	switch w := cmd.OutOrStdout(); {
+	case k.json:
+		if err := printJSON(w, out); err != nil {
+			return err
+		}
+	case missing == 0:
+		fmt.Fprintf(w, "the keyring has the keys of all %s\n", count(out.Cells, "cell"))
+	default:
+		fmt.Fprintf(w, "%s in all\nattention: %s\n", count(out.Cells, "cell"), unknownKeys(uses))
+	}
+	if missing > 0 {
+		return errFound
+	}
+	return nil
+}
+
+func newKeysImport(k *keysFlags) *cobra.Command {
+	var from, table string
+	cmd := &cobra.Command{
+		Use:   "import --from DSN",
+		Short: "Store keys that another copy of the keyring has",
+		Long: "Store keys that another copy of the keyring has and this one lacks: after a restore, or a failover. The other copy is\n" +
+			"a table of any database that can be reached; restore a dump's to a database of its own for that. It is only read.\n\n" +
+			"An imported key opens; it neither seals nor is searched for, unless it is a search key of a scope that has none.\n" +
+			"Keys of scopes that were destroyed in either copy are left out. Then seal the cells under the imported search keys\n" +
+			"anew: colseal keys reseal --purpose search.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if from == "" {
+				return errors.New("which copy: give its database by --from")
+			}
+			return k.with(cmd, false, func(ctx context.Context, o *opened) error {
+				cn, err := connect(from, o.dialect, false)
+				if err != nil {
+					return fmt.Errorf("--from: %w", err)
+				}
+				db := sql.OpenDB(cn)
+				defer func() { _ = db.Close() }() // nothing was written
+				return k.importKeys(cmd, o, keyring.OpenStore(db, o.dialect, table))
+			})
+		},
+	}
+	k.changeFlags(cmd)
+	cmd.Flags().StringVar(&from, "from", "", "the database with the other copy of the keyring; for SQLite a file")
+	cmd.Flags().StringVar(&table, "from-table", keyring.DefaultTable, "the other copy's table")
+	return cmd
+}
+
+func (k *keysFlags) importKeys(cmd *cobra.Command, o *opened, from *keyring.Store) error {
+	ctx := cmd.Context()
+	id, err := o.store.ID(ctx)
+	if err != nil {
+		return err
+	}
+	other, err := from.ID(ctx)
+	if err != nil {
+		return fmt.Errorf("--from: %w", err)
+	}
+	if id != other {
+		return fmt.Errorf("--from is another keyring, %s, and not a copy of %s: its keys would not open here", other, id)
+	}
+	keys, err := from.Rings(ctx, keyring.Filter{})
+	if err != nil {
+		return err
+	}
+	var stored []keyring.Key
+	skipped := 0
+	for i := len(keys) - 1; i >= 0; i-- { // the newest search key of a scope first, which may go on
+		key := keys[i]
+		if key.Destroyed || key.Invalid != nil {
+			continue
+		}
+		there, err := o.store.Keys(ctx, []uint32{key.ID})
+		switch {
+		case err != nil:
+			return err
+		case len(there) > 0:
+			continue
+		case k.dryRun:
+			stored = append(stored, key)
+			continue
+		}
+		row, ok, err := keyring.Recover(ctx, o.store, key)
+		switch {
+		case errors.Is(err, keyring.ErrKeyDestroyed):
+			skipped++
+		case err != nil:
+			return err
+		case ok:
+			stored = append(stored, row)
+		}
+	}
+	did := "imported "
+	if k.dryRun {
+		did = "would import "
+	}
+	lines := []string{did + count(len(stored), "key") + " of " + fmt.Sprint(len(keys))}
+	if skipped > 0 {
+		lines = append(lines, count(skipped, "key")+" of destroyed scopes left out")
+	}
+	return k.report(cmd.OutOrStdout(), "import", stored, lines...)
+}
