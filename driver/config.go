@@ -63,6 +63,11 @@ type Config struct {
 	// one in the place of one that was lost. Default: any keyring.
 	KeyringID string
 
+	// Scopes says whether values may be sealed and searched for without a scope
+	// (keyring.WithScope). A rule of a table, schema.Scoped or schema.Unscoped, goes before it.
+	// Default: ScopesOptional.
+	Scopes ScopePolicy
+
 	// AutoCreateKeyTable makes the keyring table when it is not there. By default
 	// the first use of a key fails instead, with an error that prints the DDL.
 	AutoCreateKeyTable bool
@@ -128,6 +133,21 @@ const (
 	SQLite   = dialect.SQLite
 )
 
+// ScopePolicy says under which scopes values are sealed and searched for. A statement that does
+// otherwise is refused. Reading needs no scope.
+type ScopePolicy uint8
+
+// The policies.
+const (
+	// ScopesOptional leaves it to the program. To seal without a scope where the keyring has
+	// scopes is an event and a metric.
+	ScopesOptional ScopePolicy = iota
+	// ScopesRequired refuses to seal or search without a scope.
+	ScopesRequired
+	// ScopesNever refuses to seal or search under one.
+	ScopesNever
+)
+
 // PlaintextPolicy says what happens when a sealed column turns out to hold a value
 // that is not a cell. It concerns reads only: nothing is ever written unsealed.
 type PlaintextPolicy uint8
@@ -157,6 +177,9 @@ func (c Config) Front() (front.Config, error) {
 	if c.Plaintext > AllowRead {
 		errs = append(errs, fmt.Errorf("Config.Plaintext is %d: use driver.Reject or driver.AllowRead", c.Plaintext))
 	}
+	if c.Scopes > ScopesNever {
+		errs = append(errs, fmt.Errorf("Config.Scopes is %d: use driver.ScopesOptional, driver.ScopesRequired or driver.ScopesNever", c.Scopes))
+	}
 	if err := keyring.CheckID(c.KeyringID); err != nil && c.KeyringID != "" {
 		errs = append(errs, errors.New("Config.KeyringID is not the id of a keyring: give the 32 hexadecimal digits that `colseal keys status` prints"))
 	}
@@ -178,6 +201,6 @@ func (c Config) Front() (front.Config, error) {
 		},
 		CatalogMaxAge: c.CatalogMaxAge,
 		Logger:        c.Logger, MeterProvider: c.MeterProvider, TracerProvider: c.TracerProvider, Attributes: c.TelemetryAttributes,
-		KMS: c.KMS, Cache: c.Keys, KeyTable: c.KeyTable, KeyringID: c.KeyringID, AutoCreateKeyTable: c.AutoCreateKeyTable, KeyConnector: c.KeyConnector, KeyConns: c.KeyConns,
+		KMS: c.KMS, Cache: c.Keys, KeyTable: c.KeyTable, KeyringID: c.KeyringID, Scopes: schema.ScopeRule(c.Scopes), AutoCreateKeyTable: c.AutoCreateKeyTable, KeyConnector: c.KeyConnector, KeyConns: c.KeyConns,
 	}, nil
 }

@@ -377,6 +377,8 @@ func (k *handKeys) Opener(_ context.Context, col keycache.Column, id uint32) (*c
 	return k.key(col, id)
 }
 
+func (*handKeys) Scoped() bool { return false }
+
 func (k *handKeys) Warm(context.Context, ...keyring.Purpose) error { return k.err }
 func (k *handKeys) Stats() keycache.Stats                          { return keycache.Stats{Hits: 42} }
 func (k *handKeys) Close() error                                   { return nil }

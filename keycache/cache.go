@@ -69,6 +69,7 @@ type Cache struct {
 	log     *audit.Log
 	lead    float64 // where in the lead time this process makes the next key; in [0,1)
 
+	scoped   atomic.Bool            // the keyring has keys of scopes
 	identity atomic.Pointer[string] // the keyring's id, as it was read last; nil before
 
 	entries *hot.Map[uint32, *entry]
@@ -84,6 +85,9 @@ type Cache struct {
 	hits  hot.Counter
 	seals hot.Counter
 }
+
+// Scoped reports whether the keyring has keys of scopes, as far as it was read.
+func (c *Cache) Scoped() bool { return c.scoped.Load() }
 
 // closeGrace bounds what Close spends on waiting for what is under way, and then on
 // giving back seals.

@@ -235,6 +235,9 @@ func (c *Cache) assemble(ctx context.Context, r *ring, makes bool) (*ringState, 
 			}
 		}
 		c.sawID(read.Keyring)
+		if read.Scoped || id.scope != "" {
+			c.scoped.Store(true)
+		}
 		c.reportStrays(ctx, read)
 		stopped := r.stopped(read.Keys)
 		verdict := c.judge(id.purpose, read, r.spent.Load(), passed)

@@ -50,7 +50,7 @@ func (s *Store) Pin(id string) {
 // yet. It is not secret.
 func (s *Store) ID(ctx context.Context) (string, error) {
 	id, _, err := s.query(ctx, "", s.rowColumns("0", "0"), s.table+" k ON 1 = 0", "")
-	return id, err
+	return id.id, err
 }
 
 // Identify returns the keyring's id, and gives the keyring one if it is new: the id as, which it may have had
@@ -109,12 +109,18 @@ func (s *Store) lostID() error {
 	return &Error{Op: "read", Class: ErrOtherKeyring, Cause: fmt.Errorf("%s holds keys and has no id", s.table), Hint: lostIDHint}
 }
 
+// identified is what is read of the keyring with its keys: its id, and whether it has keys of scopes.
+type identified struct {
+	id     string
+	scoped bool
+}
+
 // query reads the keyring's id, and keys. columns are of rowColumns; from is a relation k with its
 // join condition. The queries are total: no row makes one fail.
-func (s *Store) query(ctx context.Context, with, columns, from, tail string, args ...any) (id string, keys []Key, err error) {
+func (s *Store) query(ctx context.Context, with, columns, from, tail string, args ...any) (id identified, keys []Key, err error) {
 	text := with + "SELECT " + columns + " FROM (SELECT 1 AS one) x LEFT JOIN " + s.table + " i ON i.key_id = 0 LEFT JOIN " + from + tail
 	err = s.retried(ctx, opRead, func(ctx context.Context, conn *sql.Conn) error {
-		id, keys = "", nil // of a first try
+		id, keys = identified{}, nil // of a first try
 		rows, err := conn.QueryContext(ctx, text, args...)
 		if err != nil {
 			return err
@@ -125,17 +131,18 @@ func (s *Store) query(ctx context.Context, with, columns, from, tail string, arg
 			if err := r.scan(rows); err != nil {
 				return err
 			}
-			if id, err = s.identity(r.keyring, r.keyringPurpose); err != nil {
+			if id.id, err = s.identity(r.keyring, r.keyringPurpose); err != nil {
 				return err
 			}
+			id.scoped = isOne(r.scoped)
 			if r.id == nil {
 				continue // only the id
 			}
-			if id == "" {
+			if id.id == "" {
 				return s.lostID()
 			}
 			k := r.key()
-			k.Keyring = id
+			k.Keyring = id.id
 			keys = append(keys, k)
 		}
 		return rows.Err()

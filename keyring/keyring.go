@@ -120,6 +120,7 @@ func (k Key) LogValue() slog.Value {
 // A Ring is the keys of one purpose and scope, as far as they are looked at.
 type Ring struct {
 	Keyring string // the id of the keyring; "" if it is new and has none yet: see Store.Identify
+	Scoped  bool   // the keyring has keys of scopes, in this ring or others
 	Keys    []Key  // newest first; strays may stand anywhere
 	Next    int64  // the epoch of the key that follows
 }

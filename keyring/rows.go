@@ -40,7 +40,8 @@ func (s *Store) rowColumns(destroyed, stray string) string {
 	}
 	is := func(column string) string { return "CASE WHEN " + column + " IS NULL THEN 0 ELSE 1 END" }
 	return strings.Join([]string{
-		fmt.Sprintf("substr(i.wrapped, 1, %d)", idSize+1), "i.purpose", "k.key_id", "k.purpose", fmt.Sprintf("substr(k.scope, 1, %d)", maxScope+1), "k.epoch",
+		fmt.Sprintf("substr(i.wrapped, 1, %d)", idSize+1), "i.purpose",
+		"CASE WHEN EXISTS (SELECT 1 FROM " + s.table + " WHERE scope <> '') THEN 1 ELSE 0 END", "k.key_id", "k.purpose", fmt.Sprintf("substr(k.scope, 1, %d)", maxScope+1), "k.epoch",
 		fmt.Sprintf("substr(k.kek_id, 1, %d)", maxKEK+1),
 		fmt.Sprintf("CASE WHEN %s <= %d THEN k.wrapped END", size, maxWrapped), size, "k.seals_reserved",
 		clock(d), millis(d, "k.created_at"), millis(d, "k.seals_from"),
@@ -76,7 +77,7 @@ func (s *Store) destroyedScopes(condition string) string {
 // row is a row as the database gives it. Its parts are of any type: SQLite's columns hold
 // what was put there.
 type row struct {
-	keyring, keyringPurpose                                 any
+	keyring, keyringPurpose, scoped                         any
 	id, purpose, scope, epoch, kek, wrapped, size, reserved any
 	clock, created, from                                    any
 	retired, retiredAt, revoked, revokedAt                  any
@@ -86,7 +87,7 @@ type row struct {
 }
 
 func (r *row) scan(rows *sql.Rows) error {
-	return rows.Scan(&r.keyring, &r.keyringPurpose, &r.id, &r.purpose, &r.scope, &r.epoch, &r.kek, &r.wrapped, &r.size, &r.reserved,
+	return rows.Scan(&r.keyring, &r.keyringPurpose, &r.scoped, &r.id, &r.purpose, &r.scope, &r.epoch, &r.kek, &r.wrapped, &r.size, &r.reserved,
 		&r.clock, &r.created, &r.from, &r.retired, &r.retiredAt, &r.revoked, &r.revokedAt,
 		&r.destroyed, &r.destroyedAt, &r.recovered, &r.scopeDestroyed, &r.stray, &r.by, &r.why)
 }

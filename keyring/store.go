@@ -228,7 +228,7 @@ func (s *Store) Ring(ctx context.Context, purpose Purpose, scope string) (Ring, 
 		" OR k.purpose = 'search' AND k.retired_at IS NULL AND k.destroyed_at IS NULL AND chain.epoch = chain.place)", s.table, ringDepth, ringStrays)
 	columns := s.rowColumns("CASE WHEN k.scope IN "+s.destroyedScopes("scope = $2")+" THEN 1 ELSE 0 END", s.strayColumn("chain.place"))
 	tail := fmt.Sprintf(" ORDER BY CASE WHEN chain.epoch = chain.place THEN 0 ELSE 1 END, k.epoch DESC LIMIT %d", ringMost+1)
-	var id string
+	var id identified
 	var keys []Key
 	err := s.answer(ctx, "read", func(ctx context.Context) (err error) {
 		id, keys, err = s.query(ctx, with, columns, from, tail, string(purpose), scope)
@@ -240,7 +240,7 @@ func (s *Store) Ring(ctx context.Context, purpose Purpose, scope string) (Ring, 
 	if len(keys) > ringMost {
 		return Ring{}, Key{Purpose: purpose, Scope: scope}.invalid(fmt.Sprintf("more than %d keys are live", ringMost))
 	}
-	ring := Ring{Keyring: id, Keys: keys, Next: 1}
+	ring := Ring{Keyring: id.id, Scoped: id.scoped, Keys: keys, Next: 1}
 	for _, k := range keys {
 		if k.placement != beyondGap {
 			ring.Next = max(ring.Next, k.Epoch+1)

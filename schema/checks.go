@@ -29,7 +29,7 @@ func (b *builder) resolveViews() {
 			case !done[under]:
 				next = append(next, v)
 			default:
-				v.view.ViewOf, v.view.columns = under.String(), b.renamedColumns(v, under)
+				v.view.ViewOf, v.view.Scopes, v.view.columns = under.String(), under.Scopes, b.renamedColumns(v, under)
 				b.tables = append(b.tables, v.view)
 				done[v.view], progress = true, true
 			}
@@ -141,6 +141,7 @@ func (b *builder) checkShared(first, c *Column) {
 			"give one of them its own with id=, or put both in one join= group")
 		return
 	}
+	b.checkScopes(first, c)
 	if c.Kind != first.Kind {
 		b.failColumn(c, fmt.Sprintf("join group %q holds %s values here and %s values in %s", c.JoinGroup, c.Kind.String(), first.Kind.String(), first.label()),
 			"give them one kind with kind=, or separate groups")

@@ -21,6 +21,7 @@ type Column struct {
 	// group are deterministic and of one kind.
 	JoinGroup string
 
+	scopes   ScopeRule
 	identity string
 	tag      uint16
 	table    string
@@ -51,6 +52,9 @@ func (c *Column) Suite() codec.Suite {
 	}
 	return codec.SuiteRandomized
 }
+
+// Scopes is the rule of the column's table.
+func (c *Column) Scopes() ScopeRule { return c.scopes }
 
 // TableName is the table that holds the column, as [Table.String] writes it.
 // A view's columns name the table beneath the view.

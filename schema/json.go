@@ -46,6 +46,7 @@ type jsonTable struct {
 	jsonRelation
 	ViewOf  *jsonRelation `json:"view_of,omitempty"`
 	Renamed []jsonRenamed `json:"renamed,omitempty"`
+	Scopes  string        `json:"scopes,omitempty"`
 	Columns []jsonColumn  `json:"columns,omitempty"`
 }
 
@@ -73,7 +74,7 @@ type jsonColumn struct {
 //	  {"name":"user_names","view_of":{"schema":"app","name":"users"}}]}
 //
 // Names are those of the catalog, without quotes. schema is absent when the
-// table was registered without one, join_group when there is none; plain has the
+// table was registered without one, scopes ("scoped" or "unscoped") for a table without a rule, join_group when there is none; plain has the
 // tables that [Plain] excludes, functions those that [Functions] lists. identity is always written, so that a reader needs no rule for it; tag is four hex digits.
 func (s *Schema) MarshalJSON() ([]byte, error) {
 	out := jsonSchema{Version: jsonVersion, Tables: []jsonTable{}}
@@ -94,6 +95,7 @@ func (s *Schema) MarshalJSON() ([]byte, error) {
 			out.Tables = append(out.Tables, jt)
 			continue
 		}
+		jt.Scopes = t.Scopes.String()
 		for _, c := range t.columns {
 			jt.Columns = append(jt.Columns, jsonColumn{Name: c.Name, Mode: c.Mode.String(), Kind: c.Kind.String(),
 				Identity: c.identity, JoinGroup: c.JoinGroup, Tag: fmt.Sprintf("%04x", c.tag)})
@@ -144,6 +146,9 @@ func (t jsonTable) addTo(b *builder) {
 		return
 	}
 	switch {
+	case t.ViewOf != nil && t.Scopes != "":
+		b.fail(table, origin{}, "it has both view_of and scopes", "a view has the scopes of its table: remove scopes")
+		return
 	case t.ViewOf != nil && len(t.Columns) > 0:
 		b.fail(table, origin{}, "it has both view_of and columns", "a view has the columns of its table: remove one of the two")
 		return
@@ -164,6 +169,11 @@ func (t jsonTable) addTo(b *builder) {
 		}
 	}
 	b.addTable(table, cols)
+	rule, ok := parseScopes(t.Scopes)
+	if !ok {
+		b.fail(table, origin{}, fmt.Sprintf("unknown scopes %q", t.Scopes), "write scoped or unscoped, or leave it out")
+	}
+	b.setScopes(table, rule)
 }
 
 // column is the Column that a declaration of the same meaning would have had.

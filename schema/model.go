@@ -74,6 +74,9 @@ func (s modelSource) addTo(b *builder) {
 	}
 	s.setIdentities(b, table, w.cols)
 	b.addTable(table, w.cols)
+	for _, rule := range w.rules {
+		b.setScopes(table, rule)
+	}
 }
 
 func (s modelSource) setIdentities(b *builder, table *Table, cols []Column) {

@@ -24,6 +24,8 @@ type Table struct {
 	Name   string // as the catalog has it, without quotes
 	ViewOf string // for a view: the relation beneath it, as its String writes it; "" for a table
 
+	Scopes ScopeRule // under which scopes its values are sealed; a view has that of its table
+
 	columns []*Column
 	origin  origin
 }

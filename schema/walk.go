@@ -14,6 +14,7 @@ type walker struct {
 	root  reflect.Type
 	stack []reflect.Type // the structs being walked, outermost first
 	cols  []Column
+	rules []ScopeRule // that blank fields say
 }
 
 func (w *walker) fail(path string, err *tagError) {
@@ -40,6 +41,10 @@ func (w *walker) walk(t reflect.Type, path string, n naming) {
 		}
 		if !found {
 			w.plain(f, fieldPath, n)
+			continue
+		}
+		if rule, ok := parseScopes(value); ok && f.Name == "_" && value != "" {
+			w.rules = append(w.rules, rule)
 			continue
 		}
 		tag, err := parseSealTag(value)

@@ -102,7 +102,7 @@ func TestRestoredDumpOpens(t *testing.T) {
 			t.Errorf("KMS was asked: %+v", e)
 		}
 		// A pinned program makes no keyring in the place of one that was lost.
-		w.exec(t, "DROP TABLE staging.colseal_keys")
+		w.exec(t, "DROP TABLE staging.colseal_keys; TRUNCATE letters")
 		auto := must[*sql.DB](t)(openLetters(pg.DSN(), driver.Config{KMS: awskms.New(w.kms.Client(t), alias), KeyTable: copyTable, KeyringID: id, AutoCreateKeyTable: true}, mortal.New(0)))
 		defer func() { _ = auto.Close() }()
 		if err := write(ctx, auto, "a", "ann", "x"); !errors.Is(err, driver.ErrOtherKeyring) {

@@ -41,6 +41,7 @@ type Config struct {
 	Cache              keycache.Config
 	KeyTable           string
 	KeyringID          string // "": any
+	Scopes             schema.ScopeRule
 	AutoCreateKeyTable bool
 	Connector          sqldriver.Connector // opens the underlying driver's connections
 	KeyConnector       sqldriver.Connector // opens the keyring's connections. If nil, Connector does
@@ -74,6 +75,8 @@ type DB struct {
 	survey  survey
 	keys    *lazyKeys
 
+	scopeRules bool // some column has one
+
 	// search is any deterministic column, or nil: how many search keys are live is the same for all of them. random is any
 	// randomized one, or nil.
 	search, random *schema.Column
@@ -97,6 +100,7 @@ func New(cfg Config) *DB {
 	}
 	db.tel = db.startTelemetry()
 	db.keys = newLazyKeys(db)
+	db.scopeRules = db.cfg.hasScopeRules()
 	for _, t := range cfg.Schema.Tables() {
 		for _, col := range t.Columns() {
 			if col.Mode == schema.Deterministic {

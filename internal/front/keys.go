@@ -29,6 +29,7 @@ type KeySource interface {
 	LookupKeys(ctx context.Context, col keycache.Column) ([]*codec.Key, error)
 	Opener(ctx context.Context, col keycache.Column, keyID uint32) (*codec.Key, error)
 	Warm(ctx context.Context, purposes ...keyring.Purpose) error
+	Scoped() bool
 	Stats() keycache.Stats
 	Close() error
 }

@@ -203,8 +203,8 @@ func (v *Sealing) Expect(col *schema.Column, cells int) {
 // FindKeys asks for the keys of the cells that were collected or announced. p is the plan that they are for; nil: none that
 // compares.
 func (v *Sealing) FindKeys(p *sqlplan.Plan) error {
-	if len(v.keys) == 0 {
-		return nil
+	if err := v.checkScopes(p); err != nil || len(v.keys) == 0 {
+		return err
 	}
 	source, err := v.s.openedKeys(v.ctx)
 	if err != nil {
@@ -213,6 +213,7 @@ func (v *Sealing) FindKeys(p *sqlplan.Plan) error {
 	if !v.s.serverKnown {
 		v.s.lookAtServer(v.ctx, source)
 	}
+	v.noteUnscoped(source)
 	for i := range v.keys {
 		k := &v.keys[i]
 		if err := k.find(v.ctx, v.s, source, p); err != nil {

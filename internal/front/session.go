@@ -382,11 +382,14 @@ func (db *DB) mayWarm() bool { return time.Now().UnixNano() >= db.warmAgain.Load
 
 // warm reports whether the keys that seal in ctx's scope are in memory.
 func (db *DB) warm(ctx context.Context, o *openKeys) bool {
-	return (db.search == nil || o.cache.Held(ctx, keyring.PurposeSearch)) && (db.random == nil || o.cache.Held(ctx, keyring.PurposeData))
+	return db.sealsNothing(ctx) || (db.search == nil || o.cache.Held(ctx, keyring.PurposeSearch)) && (db.random == nil || o.cache.Held(ctx, keyring.PurposeData))
 }
 
 // fetchKeys makes sure that they are.
 func (db *DB) fetchKeys(ctx context.Context) error {
+	if db.sealsNothing(ctx) {
+		return nil
+	}
 	o, err := db.keys.get(ctx)
 	if err == nil && db.search != nil {
 		err = o.Warm(ctx, keyring.PurposeSearch)

@@ -21,6 +21,7 @@ const (
 	ClassRewriting   Class = "rewriting"   // the text cannot be edited as it is written
 	ClassValue       Class = "value"       // a literal or cast whose value is not computed here, or does not fit
 	ClassSearchKeys  Class = "search_keys" // not while two search keys are live
+	ClassScope       Class = "scope"       // a scope is missing, or there is one where there must be none
 	ClassKeyring     Class = "keyring"     // the keyring table would be changed
 )
 

@@ -28,6 +28,7 @@ func (c *Cells) Add(s codec.Suite) {
 type Counts struct {
 	sealed, opened  [len(Cells{})]atomic.Uint64
 	rows, plaintext atomic.Uint64
+	unscoped        atomic.Uint64
 
 	mu                sync.Mutex // guards the following, which are counted seldom
 	refused, rejected map[string]uint64
@@ -37,6 +38,7 @@ type Counts struct {
 type totals struct {
 	sealed, opened    Cells
 	rows, plaintext   uint64
+	unscoped          uint64
 	refused, rejected map[string]uint64
 }
 
@@ -53,6 +55,9 @@ func (c *Counts) Opened(n Cells, rows uint64) {
 
 // Plaintext adds a plaintext value that was let through.
 func (c *Counts) Plaintext() { c.plaintext.Add(1) }
+
+// Unscoped adds cells that were sealed without a scope although there are scopes.
+func (c *Counts) Unscoped(n int) { c.unscoped.Add(uint64(n)) } //nolint:gosec // not negative
 
 // Refused adds a refusal of a class.
 func (c *Counts) Refused(class string) { c.addWord(&c.refused, class) }
@@ -79,7 +84,7 @@ func addCells(to *[len(Cells{})]atomic.Uint64, n Cells) {
 
 func (h *Handle) state(s Snapshot) state {
 	c := &h.Counts
-	t := totals{rows: c.rows.Load(), plaintext: c.plaintext.Load()}
+	t := totals{rows: c.rows.Load(), plaintext: c.plaintext.Load(), unscoped: c.unscoped.Load()}
 	for i := range t.sealed {
 		t.sealed[i], t.opened[i] = c.sealed[i].Load(), c.opened[i].Load()
 	}

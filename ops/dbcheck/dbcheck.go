@@ -16,6 +16,7 @@ import (
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sealeddb"
 	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/schema"
 )
 
 // Severity says how much a finding matters.
@@ -188,6 +189,30 @@ func (k *checker) keyTable(ctx context.Context) error {
 	if len(rows) == 1 && rows[0][0] == "" {
 		k.add(Finding{Severity: SeverityDanger, Rule: "key-table", Table: k.db.KeyTable, What: "the keyring table does not exist",
 			Hint: "create it with what `colseal ddl` prints, or set Config.AutoCreateKeyTable"})
+	}
+	if len(rows) != 1 || rows[0][0] == "" {
+		return nil
+	}
+	return k.scopes(ctx, name)
+}
+
+// scopes finds tables for which a scope may have been forgotten: the keyring has data keys of scopes
+// and of the default one, and the schema does not say which of them the table's cells are under.
+func (k *checker) scopes(ctx context.Context, keyring dbcatalog.Name) error {
+	rows, err := k.query(ctx, "SELECT (EXISTS (SELECT 1 FROM "+keyring.SQL()+" WHERE scope <> '')"+
+		" AND EXISTS (SELECT 1 FROM "+keyring.SQL()+" WHERE scope = '' AND purpose <> 'keyring'))::pg_catalog.text")
+	if dbcatalog.SQLState(err) == "42501" { // insufficient_privilege
+		return nil
+	}
+	if err != nil || len(rows) != 1 || rows[0][0] != "true" {
+		return err
+	}
+	for _, t := range k.db.Schema.Tables() {
+		if t.ViewOf == "" && t.Scopes == schema.ScopesConfigured {
+			k.add(Finding{Severity: SeverityWarning, Rule: "scope", Table: t.String(),
+				What: "values were sealed under scopes and without one, and the schema does not say which this table's are: where a scope was forgotten, destroying it leaves them readable",
+				Hint: "declare the table schema.Scoped or schema.Unscoped; `colseal keys reseal --dry-run` counts its cells by scope"})
+		}
 	}
 	return nil
 }
