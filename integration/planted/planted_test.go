@@ -107,7 +107,7 @@ var bugs = []bug{
 	{
 		name:   "native pgx executes a statement that was prepared past it",
 		file:   "../pgxseal/prepared.go",
-		change: []string{"if err != nil || p.Sealed {", "if err != nil {"},
+		change: []string{"if err != nil || p.Sealed {", "if err != nil || p == nil {"},
 		suite:  "pgxseal",
 		tests:  "TestPreparedPastUs",
 		caught: `.*want a refusal with a hint`,
