@@ -44,7 +44,7 @@ type fakeServer struct {
 	lastQuery string
 
 	nonstdStrings       bool
-	temp                string // "temp" for a session with temporary tables
+	temp                string // "true" for a session with temporary tables
 	sessions, relations int    // catalog lookups
 }
 

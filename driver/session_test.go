@@ -145,7 +145,7 @@ func TestUncommittedFactsAreNotShared(t *testing.T) {
 // A session with temporary tables resolves names in its own way.
 func TestTemporaryTablesArePrivate(t *testing.T) {
 	b := newBench(t, "full")
-	b.server.temp = "temp"
+	b.server.temp = "true"
 	b.db.SetMaxOpenConns(2)
 	paths := b.catalogPlanner(nil)
 	held, err := b.db.Conn(t.Context())
