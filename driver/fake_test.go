@@ -141,7 +141,7 @@ func (c *leanConn) QueryContext(_ context.Context, query string, args []sqldrive
 func survey(query string) *bareRows {
 	switch {
 	case strings.Contains(query, "WITH RECURSIVE listed"):
-		return &bareRows{cols: make([]string, 7)}
+		return &bareRows{cols: make([]string, 6)}
 	case strings.Contains(query, "pg_language"):
 		return &bareRows{cols: make([]string, 4)}
 	case strings.Contains(query, "transaction_isolation"):

@@ -15,10 +15,7 @@ type Dependent struct {
 	Kind DependentKind
 	// Parent is the table of which a child has the columns; of children alone.
 	Parent Name
-	// Rules: it has rules besides the one that makes it a view, so that a write becomes another
-	// statement.
-	Rules bool
-	// Version changes when a view is defined anew, or its columns are renamed.
+	// Version changes when a view is defined anew, gets another rule, or its columns are renamed.
 	Version string
 	// Source is the definition of a view of SQLite.
 	Source string
@@ -60,20 +57,20 @@ const postgresDependentQuery = `WITH RECURSIVE listed AS (
 	JOIN pg_catalog.pg_foreign_table f ON listed.mark = '+' AND ('table_name=' || listed.rel) = ANY (f.ftoptions)
 	UNION SELECT 'f', f::pg_catalog.oid, 0::pg_catalog.oid
 	FROM pg_catalog.unnest(pg_catalog.string_to_array($2::pg_catalog.text, ',')) AS f
-	UNION SELECT e.class, e.oid, e.head FROM reach CROSS JOIN LATERAL (
-		SELECT 'r', i.inhrelid, reach.head FROM pg_catalog.pg_inherits i WHERE reach.head <> 0 AND i.inhparent = reach.oid
-		UNION ALL SELECT 'r', r.ev_class, 0::pg_catalog.oid
+	UNION SELECT e.class, e.oid, CASE WHEN e.child THEN reach.head ELSE 0 END
+	FROM reach JOIN (
+		SELECT 'r', i.inhparent, 'r', i.inhrelid, true FROM pg_catalog.pg_inherits i
+		UNION ALL SELECT CASE d.refclassid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'r' ELSE 'f' END, d.refobjid, 'r', r.ev_class, false
 		FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
-		WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.refobjid = reach.oid AND r.ev_class <> reach.oid
-			AND d.refclassid = (CASE reach.class WHEN 'r' THEN 'pg_catalog.pg_class' ELSE 'pg_catalog.pg_proc' END)::pg_catalog.regclass
-		UNION ALL SELECT 'f', d.objid, 0::pg_catalog.oid FROM pg_catalog.pg_depend d
-		WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid = reach.oid AND d.objid <> reach.oid
-			AND d.refclassid = (CASE reach.class WHEN 'r' THEN 'pg_catalog.pg_class' ELSE 'pg_catalog.pg_proc' END)::pg_catalog.regclass
-	) AS e(class, oid, head)
+		WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND r.ev_class <> d.refobjid
+			AND d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
+		UNION ALL SELECT CASE d.refclassid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'r' ELSE 'f' END, d.refobjid, 'f', d.objid, false
+		FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+			AND d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
+	) AS e(of_class, of_oid, class, oid, child) ON e.of_oid = reach.oid AND e.of_class = reach.class AND (reach.head <> 0 OR NOT e.child)
 )
 SELECT n.nspname::pg_catalog.text, COALESCE(c.relname, p.proname)::pg_catalog.text, COALESCE(c.relkind::pg_catalog.text, ''),
 	hn.nspname::pg_catalog.text, h.relname::pg_catalog.text,
-	(EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1'))::pg_catalog.text,
 	CASE WHEN c.relkind IN ('v', 'm') THEN
 		(SELECT pg_catalog.string_agg(r.xmin::pg_catalog.text, ' ' ORDER BY r.oid) FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid) || ' ' ||
 		(SELECT pg_catalog.string_agg(a.attname::pg_catalog.text, ' ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0)
@@ -110,13 +107,13 @@ func ReadDependents(ctx context.Context, q Querier, d dialect.Dialect, tables, l
 	for _, n := range leftOut {
 		listed = append(listed, "-\x01"+n.Schema+"\x01"+ClipName(n.Table))
 	}
-	rows, err := read(ctx, q, 7, postgresDependentQuery, strings.Join(listed, "\n"), strings.Join(routines, ","))
+	rows, err := read(ctx, q, 6, postgresDependentQuery, strings.Join(listed, "\n"), strings.Join(routines, ","))
 	if err != nil {
 		return nil, err
 	}
 	out := make([]Dependent, 0, len(rows))
 	for _, row := range rows {
-		dep := Dependent{Name: Name{row.Text(0), row.Text(1)}, Rules: row.Bool(5), Version: row.Text(6)}
+		dep := Dependent{Name: Name{row.Text(0), row.Text(1)}, Version: row.Text(5)}
 		switch kind := row.Text(2); {
 		case kind == "":
 			dep.Kind = DependentRoutine

@@ -108,10 +108,10 @@ func (p *Planner) routinesByText(ctx context.Context, q dbcatalog.Querier, table
 	var byText []dbcatalog.Dependent
 	for {
 		for _, t := range p.registered {
-			names[p.fold(t.Name)] = true
+			note(names, p.fold(t.Name))
 		}
 		for _, d := range slices.Concat(deps, byText) {
-			names[p.fold(d.Table)] = true
+			note(names, p.fold(d.Table))
 		}
 		before := len(found)
 		rest := routines[:0]
@@ -138,7 +138,7 @@ func (p *Planner) routinesByText(ctx context.Context, q dbcatalog.Querier, table
 func (p *Planner) viewsByText(views []dbcatalog.Dependent) []dbcatalog.Dependent {
 	names := map[string]bool{}
 	for _, t := range p.registered {
-		names[p.fold(t.Name)] = true
+		note(names, p.fold(t.Name))
 	}
 	var out []dbcatalog.Dependent
 	for {
@@ -152,7 +152,7 @@ func (p *Planner) viewsByText(views []dbcatalog.Dependent) []dbcatalog.Dependent
 			rest = append(rest, v)
 		}
 		for _, v := range out[before:] {
-			names[p.fold(v.Table)] = true
+			note(names, p.fold(v.Table))
 		}
 		if views = rest; len(out) == before {
 			return out
@@ -167,6 +167,17 @@ func (p *Planner) permitted(n dbcatalog.Name) bool {
 	})
 }
 
+// severalWords stands among names if one of them is not a single word.
+const severalWords = "\x00"
+
+// note adds a folded name.
+func note(names map[string]bool, name string) {
+	names[name] = true
+	if strings.ContainsFunc(name, func(r rune) bool { return !nameRune(r) }) {
+		names[severalWords] = true
+	}
+}
+
 // runsText are words of programs that execute what stands in their strings.
 var runsText = map[string]bool{
 	"execute": true, "dblink": true, "dblink_exec": true, "dblink_open": true, "dblink_send_query": true, "crosstab": true, "connectby": true,
@@ -177,9 +188,17 @@ var runsText = map[string]bool{
 // what stands in strings does if the program may run it. A program that is not understood counts
 // as one that names each word in it.
 func (p *Planner) namesAny(program string, names map[string]bool) bool {
+	some := func(text string) bool {
+		return wordsOf(text, func(w string) bool { return names[p.fold(dbcatalog.FoldASCII(w))] || names[p.fold(w)] })
+	}
+	// Most name none, in whatever way, and need no closer look: nothing but a name of several words,
+	// or one that is spelled with escapes, is not among the words.
+	if !names[severalWords] && !strings.Contains(program, "&") && !some(program) {
+		return false
+	}
 	tokens, err := p.tokensOf(program)
 	if err != nil {
-		return wordsOf(program, func(w string) bool { return names[p.fold(dbcatalog.FoldASCII(w))] })
+		return some(program)
 	}
 	found, runs := false, false
 	inStrings := false
@@ -194,7 +213,7 @@ func (p *Planner) namesAny(program string, names map[string]bool) bool {
 			if p.dialect == dialect.SQLite { // a string may stand for a name
 				found = found || names[p.nameOf(text)]
 			}
-			inStrings = inStrings || wordsOf(text, func(w string) bool { return names[p.fold(dbcatalog.FoldASCII(w))] })
+			inStrings = inStrings || some(text)
 		}
 	}
 	return found || runs && inStrings
@@ -288,7 +307,7 @@ func columnNamed(cols []*schema.Column, name string) *schema.Column {
 func (k *Known) sum(deps []dbcatalog.Dependent) {
 	lines := make([]string, len(deps))
 	for i, d := range deps {
-		lines[i] = fmt.Sprintf("%d %q %q %q %q %q %t", d.Kind, d.Schema, d.Table, d.Parent.Schema, d.Parent.Table, d.Version, d.Rules)
+		lines[i] = fmt.Sprintf("%d %q %q %q %q %q", d.Kind, d.Schema, d.Table, d.Parent.Schema, d.Parent.Table, d.Version)
 	}
 	slices.Sort(lines)
 	k.digest = sha256.Sum256([]byte(strings.Join(lines, "\n")))
