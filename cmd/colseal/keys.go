@@ -48,6 +48,7 @@ type keysFlags struct {
 	maxAge, maxStale             time.Duration
 	json                         bool
 	dryRun                       bool
+	wait                         time.Duration // for standbys
 	yes                          string
 	events                       bool
 	stderr                       io.Writer
@@ -101,6 +102,7 @@ func (k *keysFlags) kmsFlag(cmd *cobra.Command, why string) {
 // changeFlags adds what the commands that change keys have in common.
 func (k *keysFlags) changeFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&k.dryRun, "dry-run", false, "say what would be done, and change nothing")
+	cmd.Flags().DurationVar(&k.wait, waitFlag, 0, "wait so long until every standby has the change; the exit status is 1 if one has it not by then")
 	cmd.Flags().StringVar(&k.by, "by", "", "who does it, for the record in the keyring (default: the name of the user at this machine)")
 }
 
@@ -205,7 +207,54 @@ func (k *keysFlags) with(cmd *cobra.Command, needKMS bool, f func(context.Contex
 	if needKMS && o.kms == nil {
 		return errNoKMS
 	}
-	return f(cmd.Context(), o)
+	err = f(cmd.Context(), o)
+	if cmd.Flags().Lookup(waitFlag) == nil || k.dryRun || err != nil && !errors.Is(err, errFound) {
+		return err
+	}
+	return cmp.Or(k.standbys(cmd, o), err)
+}
+
+// waitFlag is a flag of the commands that change keys.
+const waitFlag = "wait-for-standbys"
+
+// standbys says on standard error whether the standbys have what a command changed, and waits for them if that was asked for. A
+// standby that lacks it and takes over undoes it.
+func (k *keysFlags) standbys(cmd *cobra.Command, o *opened) error {
+	until, lsn := time.Now().Add(k.wait), ""
+	for {
+		all, at, known, err := o.store.Standbys(cmd.Context(), lsn)
+		lsn = at
+		var missing []string
+		for _, s := range all {
+			if !s.Has {
+				missing = append(missing, s.Name)
+			}
+		}
+		switch {
+		case err != nil && k.wait > 0:
+			return err
+		case err != nil || len(all) == 0:
+			return nil // done; and a standby itself has none
+		case known && len(missing) == 0:
+			fmt.Fprintln(cmd.ErrOrStderr(), "colseal: all", count(len(all), "standby connection"), "have it")
+			return nil
+		case time.Now().After(until):
+			text := fmt.Sprintf("%d of %d standbys do not have it yet: %s", len(missing), len(all), strings.Join(missing, ", "))
+			if !known {
+				text = "whether the standbys have it is not known: the role needs pg_monitor for that"
+			}
+			fmt.Fprintln(cmd.ErrOrStderr(), "colseal:", text)
+			if k.wait > 0 {
+				return errFound
+			}
+			return nil
+		}
+		select {
+		case <-cmd.Context().Done():
+			return cmd.Context().Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 func (k *keysFlags) who() string {

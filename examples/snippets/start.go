@@ -97,6 +97,12 @@ func keys() driver.Config {
 	return cfg
 }
 
+func reader() driver.Config {
+	cfg := driver.Config{Schema: tables}
+	cfg.Keys.ReadOnly = true // sealing needs a key that is there; nothing is reserved, made, or stored again
+	return cfg
+}
+
 func operator(ctx context.Context, db *sql.DB, key kms.Wrapper) (keyring.Key, error) {
 	admin := keyring.NewAdmin(keyring.OpenStore(db, keyring.Postgres, ""), key, keyring.AdminConfig{By: "ann"})
 	next, err := admin.Rotate(ctx, keyring.PurposeData, "tenant:42")

@@ -101,3 +101,48 @@ func TestReaders(t *testing.T) {
 		})
 	}
 }
+
+// TestStandbys: an operator is told whether the standbys have a change.
+func TestStandbys(t *testing.T) {
+	p := start(t)
+	db, err := sql.Open("pgx", p.dsn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	store := keyring.OpenStore(db, keyring.Postgres, "")
+	if all, _, known, err := store.Standbys(t.Context(), ""); len(all) != 0 || !known || err != nil {
+		t.Errorf("without a standby: %v, %v, %v", all, known, err)
+	}
+	p.replica(t)
+	if err := store.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lsn := ""
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		all, at, known, err := store.Standbys(t.Context(), lsn)
+		if err != nil || !known {
+			t.Fatal(known, err)
+		}
+		if lsn = at; len(all) == 1 && all[0].Has {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", all)
+		}
+	}
+	// It stops, and keeps its slot.
+	p.psql(t, 0, "SELECT pg_create_physical_replication_slot('kept', true)")
+	if all, _, _, err := store.Standbys(t.Context(), ""); err != nil || len(all) != 2 || all[0].Name != "kept" || all[0].Has {
+		t.Errorf("%+v, %v", all, err)
+	}
+	p.psql(t, 0, "CREATE ROLE nobody LOGIN")
+	other, err := sql.Open("pgx", fmt.Sprintf("host=localhost port=%d user=nobody dbname=postgres sslmode=disable", p.ports[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	if _, _, known, err := keyring.OpenStore(other, keyring.Postgres, "").Standbys(t.Context(), ""); known || err != nil {
+		t.Errorf("for a role that may not see it: %v, %v", known, err)
+	}
+}

@@ -71,8 +71,8 @@ var testsMayImport = map[string]string{"examples": "integration/pgtest/..."}
 var only = map[string]string{
 	"github.com/sqlc-dev/oliphant":      "internal/sqlparse/pg",
 	"github.com/sqlc-dev/meyer":         "internal/sqlparse/lite",
-	"github.com/testcontainers":         "integration/pgtest bench/internal/queries",
-	"github.com/moby/moby":              "integration/pgtest bench/internal/queries",
+	"github.com/testcontainers":         "integration/pgtest integration/failover bench/internal/queries",
+	"github.com/moby/moby":              "integration/pgtest integration/failover bench/internal/queries",
 	"github.com/aws/aws-sdk-go-v2":      "kms/... examples/... cmd/... integration/... bench/...",
 	"cloud.google.com":                  "kms/gcpkms/...",
 	"github.com/Azure":                  "kms/azurekv/...",
