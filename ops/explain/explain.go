@@ -25,7 +25,12 @@ type Explanation struct {
 	Refused *driver.QueryError // why it is refused; nil when it works
 	Sealed  bool               // a sealed column is read or written; false: forwarded exactly as it is
 	Offline bool               // made without the server's catalog: see Notes
-	Sent    string             // what the server gets, literals blanked; "" unless Sealed
+
+	// Undecided says why only the server's catalog decides what happens; "" where it is known. What is said of parameters and
+	// results is then what it would be if the statement works.
+	Undecided string
+
+	Sent string // what the server gets, literals blanked; "" unless Sealed
 
 	Params   []Param  // the caller's arguments, in order; none unless Sealed
 	Literals []Use    // the literals that are sealed in place: ‹sealed 1› and so on in Sent
@@ -111,6 +116,9 @@ func newExplainer(s *schema.Schema, d dialect.Dialect, o sqlplan.Options, query 
 
 func (x *explainer) explain(ctx context.Context) (*Explanation, error) {
 	e := &Explanation{Query: x.planner.Blank(x.query), Offline: x.offline}
+	if x.offline {
+		e.Undecided = x.planner.Undecided(x.query)
+	}
 	p, err := x.plan(ctx, 1)
 	if err != nil {
 		return e, asRefusal(err, &e.Refused)

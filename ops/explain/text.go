@@ -13,6 +13,9 @@ import (
 // String renders the explanation for a terminal. A refusal has a caret under the place.
 func (e *Explanation) String() string {
 	var b strings.Builder
+	if e.Undecided != "" {
+		fmt.Fprintf(&b, "NOT DECIDED without a database: %s. What it would be otherwise:\n\n", e.Undecided)
+	}
 	switch {
 	case e.Refused != nil:
 		e.renderRefusal(&b)
