@@ -74,6 +74,7 @@ func (c *conn) prepareCall(ctx context.Context, query string, args []sqldriver.N
 		if err != nil {
 			return call{}, err
 		}
+		c.check.asText = c.under.sendsText(opts)
 		if !p.Sealed {
 			rest, err = c.check.each(rest)
 			return call{plan: p, text: p.Text(query), args: prepend(opts, rest, args)}, err
@@ -81,9 +82,7 @@ func (c *conn) prepareCall(ctx context.Context, query string, args []sqldriver.N
 		if isQuery && p.Statements > 1 {
 			return call{}, severalStatements("queried")
 		}
-		check := c.check
-		check.asText = c.under.sendsText(opts)
-		text, sealed, err := c.seal(ctx, p, rest, &check, literals{inText: len(rest) == 0})
+		text, sealed, err := c.seal(ctx, p, rest, &c.check, literals{inText: len(rest) == 0})
 		if err == nil {
 			return call{plan: p, text: text, args: prepend(opts, sealed, nil), made: sealed}, nil
 		}
