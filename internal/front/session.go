@@ -356,7 +356,13 @@ func (s *Session) WarmTx(ctx context.Context, readOnly bool) {
 	if readOnly || db.search == nil && db.random == nil {
 		return
 	}
-	if o := db.keys.ready.Load(); o != nil && o.cache != nil && db.warm(ctx, o) || db.cfg.Dialect == dialect.Postgres && !db.mayWarm() {
+	if o := db.keys.ready.Load(); o != nil && o.cache != nil && db.warm(ctx, o) {
+		if !s.serverKnown {
+			s.lookAtServer(ctx, o)
+		}
+		return
+	}
+	if db.cfg.Dialect == dialect.Postgres && !db.mayWarm() {
 		return
 	}
 	if db.cfg.Dialect != dialect.Postgres {
@@ -369,6 +375,9 @@ func (s *Session) WarmTx(ctx context.Context, readOnly bool) {
 	err := s.waiting(ctx, nil, func() error { return db.fetchKeys(bounded) })
 	if ctx.Err() == nil && (bounded.Err() != nil || errors.Is(err, keyring.ErrKeyUnavailable)) {
 		db.warmAgain.Store(time.Now().Add(warmPause).UnixNano())
+	}
+	if o := db.keys.ready.Load(); err == nil && o != nil && !s.serverKnown {
+		s.lookAtServer(ctx, o)
 	}
 }
 
