@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -116,7 +117,8 @@ type section struct {
 
 var sections = []section{
 	{"Starting", startTroubles}, {"The schema", schemaTroubles}, {"The database", databaseTroubles},
-	{"KMS", kmsTroubles}, {"Reading", readTroubles}, {"Statements that are refused", refusedTroubles},
+	{"KMS", kmsTroubles}, {"The keyring", keyringTroubles}, {"Reading", readTroubles},
+	{"Statements that are refused", slices.Concat(refusedTroubles, formTroubles)},
 }
 
 var startTroubles = []trouble{
@@ -162,7 +164,7 @@ var startTroubles = []trouble{
 		_, err := kms.Open(context.Background(), "vault:///transit/app")
 		return err
 	}, nil, "", "`kms.Open` knows the schemes of the packages that the program imports, as `sql.Open` does with drivers.",
-		`Import the implementation: ` + "`import _ \"github.com/colseal/colseal/kms/awskms\"`" + `. Colseal brings ` + "`awskms` and `localkms`; any other KMS is a type with the methods of `kms.Wrapper`."},
+		`Import the implementation: ` + "`import _ \"github.com/colseal/colseal/kms/awskms\"`" + `. [Key services](key-services.md) lists those that Colseal has; any other KMS is a type with the methods of ` + "`kms.Wrapper`."},
 	{"The KMS URL cannot be read", func(d *desk) error {
 		_, err := kms.Open(context.Background(), "awskms://alias/app?region=eu-west-1")
 		return err

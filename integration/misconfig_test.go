@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/internal/testdiff"
 )
@@ -32,6 +34,7 @@ func TestWrongConfigurations(t *testing.T) {
 				t.Run(tr.title, func(t *testing.T) { b.WriteString(entry(t, tr, tr.make(newDesk(t, pg)))) })
 			}
 		}
+		everyClass(t, b.String())
 		if t.Failed() {
 			return
 		}
@@ -48,6 +51,24 @@ func TestWrongConfigurations(t *testing.T) {
 			t.Errorf("docs/troubleshooting.md is stale (-page +tests); run go test ./integration -run TestWrongConfigurations -update:\n%s", diff)
 		}
 	})
+}
+
+// everyClass checks that each class of refusals, as docs/operating.md lists them, has an entry.
+func everyClass(t *testing.T, page string) {
+	t.Helper()
+	operating, err := os.ReadFile(filepath.Join("..", "docs", "operating.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile("(?m)^\\| `colseal\\.refusal\\.class` \\| (.*) \\|$").FindSubmatch(operating)
+	if row == nil {
+		t.Fatal("docs/operating.md lists no classes of refusals")
+	}
+	for _, class := range strings.Split(string(row[1]), ", ") {
+		if !strings.Contains(page, ", class "+class+".\n") {
+			t.Errorf("no entry of the page is of class %s", class)
+		}
+	}
 }
 
 const pageHead = `# Troubleshooting
@@ -77,6 +98,10 @@ func entry(t *testing.T, tr trouble, err error) string {
 	if tr.name != "" {
 		branch = fmt.Sprintf("\nIn the program: `errors.Is(err, %s)`.\n", tr.name)
 	}
+	var refused *driver.QueryError
+	if errors.As(err, &refused) {
+		branch = strings.TrimSuffix(branch, ".\n") + fmt.Sprintf(", class `%s`.\n", refused.Class)
+	}
 	return fmt.Sprintf("\n### %s\n\n```text\n%s\n```\n\n**Why.** %s\n\n**What to do.** %s\n%s", tr.title, text, tr.why, tr.mend, branch)
 }
 
@@ -87,6 +112,7 @@ var unstable = []struct {
 }{
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "1234abcd-12ab-34cd-56ef-1234567890ab"},
 	{regexp.MustCompile(`\b(data key|search key|key) [0-9a-f]{8}\b`), "$1 5a1ed0c1"},
+	{regexp.MustCompile(`(keyring in \S+ is) [0-9a-f]{32}\b`), "$1 6f1d0c7be2a94835a0d95b1c44e7f302"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d{2,}`), "127.0.0.1:4566"},
 	{regexp.MustCompile(`\bt_[a-z0-9_]+_[0-9a-f]{10}\b`), "app"},
 	{regexp.MustCompile(`/\S+/kek\b`), "/etc/app/kek"},
