@@ -234,7 +234,7 @@ func (k *keysFlags) standbys(cmd *cobra.Command, o *opened) error {
 		case err != nil && k.wait > 0:
 			return err
 		case err != nil || len(all) == 0:
-			return nil // done; and a standby itself has none
+			return nil //nolint:nilerr // the change is done; and a standby itself has none
 		case known && len(missing) == 0:
 			fmt.Fprintln(cmd.ErrOrStderr(), "colseal: all", count(len(all), "standby connection"), "have it")
 			return nil

@@ -287,7 +287,7 @@ func TestLockedKeyring(t *testing.T) {
 	db := p.open(t, kek, keycache.Config{MaxAge: time.Second})
 	ctx := t.Context()
 	var done int
-	work := func() (failed error, took time.Duration) {
+	work := func() (took time.Duration, failed error) {
 		began := time.Now()
 		_, write := db.ExecContext(ctx, "INSERT INTO letters (id, scope, sender, body) SELECT $1, '', 'ann', $2", done, fmt.Sprint("letter ", done))
 		_, bulk := db.ExecContext(ctx, "INSERT INTO letters (id, scope, body) VALUES "+strings.TrimSuffix(strings.Repeat("(-nextval('n'), '', 'x'),", 50), ","))
@@ -299,10 +299,10 @@ func TestLockedKeyring(t *testing.T) {
 		if n != done {
 			read = errors.Join(read, fmt.Errorf("%d of %d are found", n, done))
 		}
-		return errors.Join(write, bulk, read, open), time.Since(began)
+		return time.Since(began), errors.Join(write, bulk, read, open)
 	}
 	p.psql(t, 0, "CREATE SEQUENCE n")
-	if err, _ := work(); err != nil {
+	if _, err := work(); err != nil {
 		t.Fatal(err)
 	}
 	lock, err := sql.Open("pgx", p.dsn())
@@ -320,7 +320,7 @@ func TestLockedKeyring(t *testing.T) {
 	var failed int
 	var worst time.Duration
 	for until := time.Now().Add(*locked); time.Now().Before(until); {
-		err, took := work()
+		took, err := work()
 		if err != nil {
 			if failed++; failed < 4 {
 				t.Error(err)
@@ -335,7 +335,7 @@ func TestLockedKeyring(t *testing.T) {
 	if failed > 0 || done < 20 || worst > 3*time.Second {
 		t.Errorf("%d of %d failed, the worst took %v", failed, done, worst)
 	}
-	if err, _ := work(); err != nil {
+	if _, err := work(); err != nil {
 		t.Error(err)
 	}
 }
