@@ -200,7 +200,9 @@ func (l *life) Rewrap(context.Context, kms.Wrapped, kms.EncryptionContext, kms.E
 }
 
 // came notes that a key came from KMS, and checks that it does so once per
-// refresh interval, unless KMS refused it meanwhile.
+// refresh interval, unless KMS refused it meanwhile. The interval is a part of the
+// term that was left when the key came: ages count from before the request, whose
+// tries may take as long as a flight.
 func (l *life) came(ec kms.EncryptionContext) {
 	id := parseHex8(ec["colseal:key-id"])
 	l.f.kms.mu.Lock()
@@ -209,7 +211,7 @@ func (l *life) came(ec kms.EncryptionContext) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if before, ok := l.got[id]; ok && !refused.since(before) {
-		if gap := time.Since(before); gap < l.long(keyring.DefaultMaxAge)*6/10-time.Second {
+		if gap := time.Since(before); gap < (l.long(keyring.DefaultMaxAge)-flightTimeout)*6/10-time.Second {
 			l.f.wrong("key %08x was unwrapped twice within %v in one process", id, gap)
 		}
 	}
