@@ -351,8 +351,13 @@ func (s *Session) Idle() bool { return s.conn.TxStatus() == 'I' }
 // WarmTx fetches the keys that a transaction may need, of ctx's scope and for what the schema has. Within it none may be to be had: on
 // SQLite one that writes locks the whole database, and the keyring lives in it; on PostgreSQL transactions may hold all the connections
 // that there are, as behind a pooler. A failure shows up when a key is needed, if one is.
+//
+// The survey, too, is made before: a transaction that sees the catalog as it was needs another connection for it.
 func (s *Session) WarmTx(ctx context.Context, readOnly bool) {
 	db := s.db
+	if db.cfg.Dialect == dialect.Postgres && db.survey.state.Load() == surveyNeeded && s.Idle() {
+		_ = s.surveyShared(ctx) // else the first statement says why not
+	}
 	if readOnly || db.search == nil && db.random == nil {
 		return
 	}
