@@ -160,8 +160,8 @@ func checkLetters(t *testing.T, pg *pgtest.DB, srv *kmstest.Server, least int) {
 	if err := rows.Err(); err != nil {
 		t.Errorf("a cell without its key: %v", err)
 	}
-	if keys := scanOne[string](t, pg.Admin, "SELECT string_agg(purpose, ' ' ORDER BY purpose) FROM colseal_keys"); keys != "data search" {
-		t.Errorf("keys for the purposes %q, want one for data and one for search", keys)
+	if keys := scanOne[string](t, pg.Admin, "SELECT string_agg(purpose, ' ' ORDER BY purpose) FROM colseal_keys"); keys != "data keyring search" {
+		t.Errorf("keys for the purposes %q, want one for data, one for search and the keyring's id", keys)
 	}
 }
 

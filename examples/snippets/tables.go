@@ -86,6 +86,11 @@ func views() *schema.Schema {
 	return tables
 }
 
+var renamed = []schema.Source{
+	schema.Model("users", User{}),
+	schema.View("mails", "users", schema.Renamed{Column: "email", As: "mail"}),
+}
+
 // appointment has the three kinds that a time.Time can be.
 type appointment struct {
 	Born  time.Time `seal:"random,kind=date"`      // the date in the value's own Location
