@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"bytes"
 	"context"
 	sqldriver "database/sql/driver"
 	"errors"
@@ -25,7 +26,8 @@ func (c *conn) openRows(ctx context.Context, under sqldriver.Rows, p *sqlplan.Pl
 		}
 		p = fresh
 	}
-	r := &rows{c: c, ctx: ctx, under: under}
+	cells, _ := under.(cellRows)
+	r := &rows{c: c, ctx: ctx, under: under, cells: cells}
 	sealed := 0
 	for i := range labels {
 		if res := p.Result(i, len(labels)); len(res.Columns) > 0 {
@@ -35,10 +37,23 @@ func (c *conn) openRows(ctx context.Context, under sqldriver.Rows, p *sqlplan.Pl
 	r.openers = make([]front.Opener, 0, sealed)
 	for i, label := range labels {
 		if res := p.Result(i, len(labels)); len(res.Columns) > 0 {
-			r.openers = append(r.openers, c.session.NewOpener(r, i, label, res, c.under.copies()))
+			o := c.session.NewOpener(r, i, label, res, c.under.copies())
+			o.Apart = cells != nil && !res.Array && cells.leave(i)
+			r.openers = append(r.openers, o)
 		}
 	}
 	return r, nil
+}
+
+// cellRows are underlying rows that can give cells where they stand.
+type cellRows interface {
+	sqldriver.Rows
+
+	// leave has Next leave out a column, whose bytes cell returns from now on. It is false if the column cannot be left out.
+	leave(column int) bool
+
+	// cell returns what a column that is left out holds; nil for NULL. It is valid until the next row, and is not to be changed.
+	cell(column int) ([]byte, error)
 }
 
 // rows opens sealed columns as they are read. The methods for optional interfaces answer
@@ -47,6 +62,7 @@ type rows struct {
 	c       *conn
 	ctx     context.Context // of the query: database/sql closes the rows when it ends
 	under   sqldriver.Rows
+	cells   cellRows          // under, if it is one
 	openers []front.Opener    // of the sealed columns, in order
 	buf     []sqldriver.Value // the current row, where rows are scanned by column (rows_go127.go)
 	further bool              // in a result set after the first
@@ -54,6 +70,7 @@ type rows struct {
 
 	ahead    [][]sqldriver.Value // rows that were read ahead, when the connection had to be free
 	aheadEnd error               // what follows them, if the whole result was read
+	kept     [][]byte            // by column: the cells of the row before them that the underlying rows left out
 	types    []underlyingType    // of the columns, as the underlying rows cannot tell any more
 	byColumn bool                // see rows_go127.go
 }
@@ -92,18 +109,40 @@ func (r *rows) Next(dest []sqldriver.Value) error {
 		if at >= len(dest) {
 			continue
 		}
-		v, err := o.Open(r.ctx, dest[at])
+		var err error
+		if o.Apart {
+			dest[at], err = r.openApart(o)
+		} else {
+			dest[at], err = o.Open(r.ctx, dest[at])
+		}
 		if err != nil {
 			r.blank(dest)
 			return err
 		}
-		dest[at] = v
 	}
 	return nil
 }
 
+// openApart opens a cell where the underlying rows have it, or from the copy that ReadAhead made of it.
+func (r *rows) openApart(o *front.Opener) (any, error) {
+	if r.kept != nil {
+		return o.OpenCell(r.ctx, r.kept[o.Index()])
+	}
+	cell, err := r.cells.cell(o.Index())
+	if err != nil {
+		return nil, err
+	}
+	return o.OpenCell(r.ctx, cell)
+}
+
 // next returns the next row as it is stored.
 func (r *rows) next(dest []sqldriver.Value) error {
+	if r.kept != nil { // the rows that follow it hold their cells
+		for i := range r.openers {
+			r.openers[i].Apart = false
+		}
+		r.kept = nil
+	}
 	switch {
 	case len(r.ahead) > 0:
 		copy(dest, r.ahead[0])
@@ -132,11 +171,19 @@ func (r *rows) ReadAhead() error {
 		}
 		r.types = types
 	}
+	kept := make([][]byte, columns) // the cells of this row, which are opened after the others were read
+	if err := r.copyApart(func(i int, cell []byte) { kept[i] = cell }); err != nil {
+		return err
+	}
+	r.kept = kept
 	for r.aheadEnd == nil {
 		row := make([]sqldriver.Value, columns)
 		if err := r.under.Next(row); err != nil {
 			r.aheadEnd = err
 			return nil
+		}
+		if err := r.copyApart(func(i int, cell []byte) { row[i] = cell }); err != nil {
+			return err
 		}
 		r.ahead = append(r.ahead, row)
 		size := 0
@@ -150,6 +197,22 @@ func (r *rows) ReadAhead() error {
 		}
 		if err := taken.Take(columns, size); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// copyApart gives copies of the cells of the underlying rows' current row that they leave out, but for NULLs.
+func (r *rows) copyApart(give func(column int, cell []byte)) error {
+	for i := range r.openers {
+		if o := &r.openers[i]; o.Apart {
+			cell, err := r.cells.cell(o.Index())
+			if err != nil {
+				return err
+			}
+			if cell != nil {
+				give(o.Index(), bytes.Clone(cell))
+			}
 		}
 	}
 	return nil

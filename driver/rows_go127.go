@@ -3,6 +3,7 @@
 package driver
 
 import (
+	"context"
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"errors"
@@ -10,6 +11,9 @@ import (
 	"io"
 	"reflect"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/internal/front"
 )
@@ -49,15 +53,45 @@ func (r *rows) ScanColumn(scanCtx sqldriver.ScanContext, i int, dest any) error 
 		}
 		return sql.ConvertAssign(scanCtx, dest, r.buf[i])
 	}
-	stored, err := r.stored(i)
-	if err != nil {
-		return err
-	}
-	v, err := o.Open(r.ctx, stored)
+	v, err := r.open(o)
 	if err != nil {
 		return err
 	}
 	return r.assign(o, scanCtx, dest, v)
+}
+
+// open opens the value of a sealed column.
+func (r *rows) open(o *front.Opener) (any, error) {
+	if o.Apart {
+		return r.openApart(o)
+	}
+	stored, err := r.stored(o.Index())
+	if err != nil {
+		return nil, err
+	}
+	return o.Open(r.ctx, stored)
+}
+
+// querySealed implements underlying.
+func (c *pgxConn) querySealed(ctx context.Context, stmt contextStmt, text string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
+	rows, err := queryBelow(ctx, c, stmt, text, args)
+	if std, ok := rows.(*stdlib.Rows); ok {
+		return &pgxRows{Rows: std}, err
+	}
+	return rows, err
+}
+
+// pgxRows are the rows of pgx's database/sql driver, which shows the server's bytes.
+type pgxRows struct{ *stdlib.Rows }
+
+// leave implements cellRows.
+func (r *pgxRows) leave(i int) bool { return r.ColumnTypeDatabaseTypeName(i) == "BYTEA" }
+
+// cell implements cellRows. In text form the bytes are made, in binary form they are the server's.
+func (r *pgxRows) cell(i int) ([]byte, error) {
+	var cell pgtype.DriverBytes
+	err := r.ScanColumn(sqldriver.ScanContext{}, i, &cell)
+	return cell, err
 }
 
 // stored returns the value of a sealed column as the underlying rows have it.

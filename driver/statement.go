@@ -48,7 +48,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []sqldriver.
 	if err != nil {
 		return nil, c.db().Refused(ctx, err)
 	}
-	rows, err := c.under.QueryContext(ctx, cl.text, cl.args)
+	rows, err := c.query(ctx, nil, cl.plan, cl.text, cl.args)
 	c.release(cl.made)
 	if err != sqldriver.ErrSkip {
 		c.session.Executed(cl.plan, err)
@@ -57,6 +57,14 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []sqldriver.
 		return nil, err
 	}
 	return c.openRows(ctx, rows, cl.plan, query)
+}
+
+// query has the underlying driver run a query. stmt is its prepared statement, if it has one.
+func (c *conn) query(ctx context.Context, stmt contextStmt, p *sqlplan.Plan, text string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
+	if p.ResultsSealed() {
+		return c.under.querySealed(ctx, stmt, text, args)
+	}
+	return queryBelow(ctx, c.under, stmt, text, args)
 }
 
 // prepareCall makes a call of a statement. isQuery says that rows are asked for.

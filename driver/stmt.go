@@ -33,6 +33,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (sqldriver.Stmt
 type stmt struct {
 	c     *conn
 	query string
+	text  string // that under was prepared from
 	under contextStmt
 	plan  *sqlplan.Plan
 	check argChecker
@@ -63,7 +64,7 @@ func (s *stmt) prepare(ctx context.Context, p *sqlplan.Plan, at front.Moment) er
 		return err
 	}
 	s.under, s.check = under, s.c.under.checker(under)
-	s.plan, s.at = p, at
+	s.plan, s.at, s.text = p, at, text
 	return nil
 }
 
@@ -144,7 +145,7 @@ func (s *stmt) QueryContext(ctx context.Context, args []sqldriver.NamedValue) (s
 	if err != nil {
 		return nil, s.c.db().Refused(ctx, err)
 	}
-	rows, err := s.under.QueryContext(ctx, args)
+	rows, err := s.c.query(ctx, s.under, s.plan, s.text, args)
 	s.release(args)
 	s.c.session.Executed(s.plan, err)
 	if err != nil {

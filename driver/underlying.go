@@ -31,6 +31,9 @@ type underlying interface {
 	raw() sqldriver.Conn
 	contextConn
 
+	// querySealed runs a query whose result has sealed columns. stmt is its prepared statement, if it has one.
+	querySealed(ctx context.Context, stmt contextStmt, text string, args []sqldriver.NamedValue) (sqldriver.Rows, error)
+
 	// split takes the driver's own options off the front of a statement's arguments. text is what is to be analysed and sent
 	// in place of query.
 	split(ctx context.Context, query string, args []sqldriver.NamedValue, isQuery bool) (text string, opts, rest []sqldriver.NamedValue, err error)
@@ -115,6 +118,18 @@ func (c *plainConn) raw() sqldriver.Conn     { return c.conn }
 func (c *plainConn) copies() bool            { return false }
 func (c *plainConn) TxStatus() byte          { return 0 }
 func (c *plainConn) Parameter(string) string { return "" }
+
+func (c *plainConn) querySealed(ctx context.Context, stmt contextStmt, text string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
+	return queryBelow(ctx, c, stmt, text, args)
+}
+
+// queryBelow runs a query as database/sql does.
+func queryBelow(ctx context.Context, c contextConn, stmt contextStmt, text string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
+	if stmt != nil {
+		return stmt.QueryContext(ctx, args)
+	}
+	return c.QueryContext(ctx, text, args)
+}
 
 func (c *plainConn) split(_ context.Context, query string, args []sqldriver.NamedValue, _ bool) (string, []sqldriver.NamedValue, []sqldriver.NamedValue, error) {
 	// pgx may be below a driver that wraps it.

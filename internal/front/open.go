@@ -34,6 +34,9 @@ type Opener struct {
 	private bool
 	texts   codec.Session // what a plaintext means, if it is let through
 
+	// Apart is the front's own: it gives the column's cells to OpenCell.
+	Apart bool
+
 	key    *codec.Key // opens the cells with its header, which has the tag of col
 	col    *schema.Column
 	opened telemetry.Cells
@@ -94,6 +97,37 @@ func (o *Opener) fail(err error) error {
 		col = o.cols[0]
 	}
 	return OpenError(col, o.Where(), err)
+}
+
+// OpenCell is Open for what a column of bytea holds, where it stands: cell is not changed, and the plaintext is in memory of its own.
+// nil is NULL. If a key has to be waited for, the rest of the result may be read meanwhile.
+func (o *Opener) OpenCell(ctx context.Context, cell []byte) (any, error) {
+	if cell == nil {
+		return nil, nil
+	}
+	if !o.ready(cell) {
+		return o.Open(ctx, bytes.Clone(cell))
+	}
+	out, err := o.key.OpenValue(o.Kind(), cell, false)
+	if err != nil {
+		o.s.db.Rejected(ctx, o.cols[0], err)
+		return nil, o.fail(err)
+	}
+	o.opened.Add(o.key.Header().Suite)
+	return out, nil
+}
+
+// ready makes o.key the key of a cell, if that is in memory.
+func (o *Opener) ready(cell []byte) bool {
+	if o.key != nil && o.key.Owns(cell) {
+		return true
+	}
+	h, err := codec.Recognize(cell, o.tags...)
+	if err != nil {
+		return false
+	}
+	col := o.columnOf(h)
+	return col != nil && o.held(col, h)
 }
 
 // openValue opens one stored value: the cell as bytes, or its text form. private says

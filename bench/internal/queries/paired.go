@@ -17,6 +17,13 @@ type subject struct {
 	renew func()
 }
 
+// A clock tells the time since some moment.
+type clock func() time.Duration
+
+var started = time.Now()
+
+func wallTime() time.Duration { return time.Since(started) }
+
 const (
 	renewEvery   = 10 // rounds from one renewal to the next
 	fewestRounds = 10 // that even the slowest subject takes part in, if there are as many
@@ -30,14 +37,14 @@ const (
 //
 // A subject that takes much longer than block for a single run takes part in every second,
 // third, … round only. It holds NaN for the others. So do all subjects for rounds that were
-// not made because limit was over. progress is called after each block, made or not.
-func interleave(subjects []subject, rounds int, block, limit time.Duration, progress func()) [][]float64 {
+// not made because limit was over. now times the blocks. progress is called after each block, made or not.
+func interleave(subjects []subject, rounds int, block, limit time.Duration, now clock, progress func()) [][]float64 {
 	begin := time.Now()
 	counts, every := make([]int, len(subjects)), make([]int, len(subjects))
 	times := make([][]float64, len(subjects))
 	for i, s := range subjects {
 		var one time.Duration
-		counts[i], one = calibrate(s, block)
+		counts[i], one = calibrate(s, block, now)
 		every[i] = max(1, min(int(one/(4*block)), rounds/fewestRounds))
 		times[i] = slices.Repeat([]float64{math.NaN()}, rounds)
 	}
@@ -50,7 +57,7 @@ func interleave(subjects []subject, rounds int, block, limit time.Duration, prog
 		}
 		for _, i := range rand.Perm(len(subjects)) {
 			if round%every[i] == 0 {
-				perRun := timed(subjects[i], counts[i])
+				perRun := timed(subjects[i], counts[i], now)
 				times[i][round] = perRun
 				counts[i] = nextCount(counts[i], perRun, block)
 			}
@@ -72,13 +79,13 @@ func renewAll(subjects []subject, every []int) {
 
 // timed returns nanoseconds per run. It does not call the collector: what a subject allocates
 // is part of its price.
-func timed(s subject, n int) float64 {
+func timed(s subject, n int, now clock) float64 {
 	if warm := n / 8; warm > 0 {
 		s.run(warm)
 	}
-	start := time.Now()
+	start := now()
 	s.run(n)
-	return float64(time.Since(start)) / float64(n)
+	return float64(now()-start) / float64(n)
 }
 
 // nextCount corrects a count that did not make a block. It does so slowly, because a single
@@ -90,13 +97,13 @@ func nextCount(n int, perRun float64, block time.Duration) int {
 
 // calibrate finds how many runs take about block, and how long one takes. It ignores the
 // first run, which opens connections and fills caches.
-func calibrate(s subject, block time.Duration) (n int, one time.Duration) {
+func calibrate(s subject, block time.Duration, now clock) (n int, one time.Duration) {
 	runtime.GC()
 	s.run(1)
 	for n = 1; ; {
-		start := time.Now()
+		start := now()
 		s.run(n)
-		took := max(time.Since(start), time.Nanosecond)
+		took := max(now()-start, time.Nanosecond)
 		if took >= block/4 {
 			return max(1, int(float64(n)*float64(block)/float64(took))), took / time.Duration(n)
 		}
@@ -142,29 +149,49 @@ func (r Ratio) String() string {
 
 const resamples = 2000 // enough for two digits of a 95 % interval
 
-// paired compares values[i] with base[i]. It ignores pairs with a NaN. The resampling is
-// seeded, so that the same measurements give the same report.
+// paired compares values[i] with base[i]. It ignores pairs with a NaN.
 func paired(values, base []float64) Ratio {
-	var ratios []float64
+	return Ratio(spread(values, base, func(v, b float64) float64 { return v / b }))
+}
+
+// A Difference is by how much one thing is more than another that was measured beside it, as [Ratio] is how many times as much.
+type Difference struct{ Median, Low, High float64 }
+
+// String is "+1.14 (+1.10 to +1.19)".
+func (d Difference) String() string {
+	return fmt.Sprintf("%+.2f (%+.2f to %+.2f)", d.Median, d.Low, d.High)
+}
+
+// above compares values[i] with base[i] as paired does.
+func above(values, base []float64) Difference {
+	return Difference(spread(values, base, func(v, b float64) float64 { return (v - b) / 1e3 }))
+}
+
+// spread is the median of the pairs' comparisons and its interval. The resampling is seeded, so that the same measurements give the
+// same report.
+func spread(values, base []float64, compare func(v, b float64) float64) (s struct{ Median, Low, High float64 }) {
+	var pairs []float64
 	for i := range values {
-		if r := values[i] / base[i]; !math.IsNaN(r) {
-			ratios = append(ratios, r)
+		if c := compare(values[i], base[i]); !math.IsNaN(c) {
+			pairs = append(pairs, c)
 		}
 	}
-	n := len(ratios)
+	n := len(pairs)
 	if n == 0 {
-		return Ratio{math.NaN(), math.NaN(), math.NaN()}
+		s.Median, s.Low, s.High = math.NaN(), math.NaN(), math.NaN()
+		return s
 	}
 	random := rand.New(rand.NewPCG(1, uint64(n))) //nolint:gosec // statistics
 	medians, sample := make([]float64, resamples), make([]float64, n)
 	for i := range medians {
 		for j := range sample {
-			sample[j] = ratios[random.IntN(n)]
+			sample[j] = pairs[random.IntN(n)]
 		}
 		slices.Sort(sample)
 		medians[i] = quantile(sample, 0.5)
 	}
 	slices.Sort(medians)
-	slices.Sort(ratios)
-	return Ratio{Median: quantile(ratios, 0.5), Low: quantile(medians, 0.025), High: quantile(medians, 0.975)}
+	slices.Sort(pairs)
+	s.Median, s.Low, s.High = quantile(pairs, 0.5), quantile(medians, 0.025), quantile(medians, 0.975)
+	return s
 }

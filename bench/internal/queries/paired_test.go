@@ -81,7 +81,7 @@ func TestInterleave(t *testing.T) {
 	got := interleave([]subject{
 		{run: spin, renew: func() { renewed++ }},
 		{run: func(n int) { spin(3 * n) }},
-	}, 15, 200*time.Microsecond, time.Hour, func() { ticks++ })
+	}, 15, 200*time.Microsecond, time.Hour, processTime, func() { ticks++ })
 	if len(got) != 2 || len(got[0]) != 15 || ticks != 30 {
 		t.Fatalf("%d subjects, %d rounds, %d ticks, want 2, 15, 30", len(got), len(got[0]), ticks)
 	}
@@ -102,7 +102,7 @@ func TestInterleaveColdStart(t *testing.T) {
 			spin(100_000)
 		}
 		spin(n)
-	}}, {run: spin}}, 15, 200*time.Microsecond, time.Hour, func() {})
+	}}, {run: spin}}, 15, 200*time.Microsecond, time.Hour, processTime, func() {})
 	if r := paired(got[0], got[1]); r.Median > 2 {
 		t.Errorf("a cold start made %v of the same work", r)
 	}
@@ -110,7 +110,7 @@ func TestInterleaveColdStart(t *testing.T) {
 
 // When the time is over there are few rounds, and the report is made of them.
 func TestInterleaveLimit(t *testing.T) {
-	got := interleave([]subject{{run: spin}}, 1000, 20*time.Microsecond, time.Nanosecond, func() {})
+	got := interleave([]subject{{run: spin}}, 1000, 20*time.Microsecond, time.Nanosecond, wallTime, func() {})
 	if m, n := median(got[0]); n != fewestRounds || !(m > 0) {
 		t.Errorf("%d rounds with median %v, want %d", n, m, fewestRounds)
 	}
@@ -134,7 +134,7 @@ func TestInterleaveSlowSubject(t *testing.T) {
 	got := interleave([]subject{
 		{run: spin},
 		{run: func(n int) { runs += n; spin(n * 20_000) }},
-	}, 40, 20*time.Microsecond, time.Hour, func() {})
+	}, 40, 20*time.Microsecond, time.Hour, wallTime, func() {})
 	if _, n := median(got[1]); n != 10 || runs > 12 {
 		t.Errorf("%d rounds, %d runs, want 10 rounds and hardly more runs", n, runs)
 	}

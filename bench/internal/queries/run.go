@@ -31,9 +31,10 @@ type Result struct {
 	Conns  int
 	Name   string
 	Rounds int
-	Micros float64 // per statement; with several connections: the clock's time by all statements
-	Plain  Ratio   // to plain pgx
-	Base   Ratio   // to the case's second base
+	Micros float64    // per statement; with several connections: the clock's time by all statements
+	Plain  Ratio      // to plain pgx
+	More   Difference // in microseconds, to plain pgx
+	Base   Ratio      // to the case's second base
 }
 
 // An Outcome is what Run measured, and on which server.
@@ -142,8 +143,11 @@ func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Opti
 			second = i
 		}
 	}
-	blocks := 0.0
-	times := interleave(subjects, o.Rounds, o.Block, o.Limit, func() {
+	blocks, now := 0.0, clock(wallTime)
+	if o.Replayed {
+		now = processTime // all there is to time is the program's
+	}
+	times := interleave(subjects, o.Rounds, o.Block, o.Limit, now, func() {
 		blocks++
 		progress(blocks / float64(o.Rounds*len(subjects)))
 	})
@@ -158,7 +162,7 @@ func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Opti
 	for i, w := range ways {
 		ns, rounds := median(times[i])
 		results = append(results, Result{Case: c.name, Conns: conns, Name: w.name, Rounds: rounds, Micros: ns / 1e3,
-			Plain: paired(times[i], times[0]), Base: paired(times[i], times[second])})
+			Plain: paired(times[i], times[0]), More: above(times[i], times[0]), Base: paired(times[i], times[second])})
 	}
 	return results, nil
 }
@@ -182,9 +186,9 @@ func (o *Outcome) Tables() []table.Table {
 				base = "÷ 1000 × 3"
 			}
 			tables = append(tables, table.Table{Title: fmt.Sprintf("%s, %s, %d rounds", r.Case, connections(r.Conns), r.Rounds),
-				Columns: []string{"way", "µs", "÷ plain pgx", base}})
+				Columns: []string{"way", "µs", "÷ plain pgx", "− plain pgx, µs", base}})
 		}
-		tables[len(tables)-1].Add(r.Name, fmt.Sprintf("%.2f", r.Micros), r.Plain, r.Base)
+		tables[len(tables)-1].Add(r.Name, fmt.Sprintf("%.2f", r.Micros), r.Plain, r.More, r.Base)
 	}
 	return tables
 }
