@@ -25,8 +25,9 @@ type pgxRows struct {
 	rows    pgx.Rows
 	labels  []string
 	columns []pgxColumn
-	ahead   bool // the first row was asked for
-	more    bool // and is there
+	few     [8]pgxColumn // what columns are of, if they are not many
+	ahead   bool         // the first row was asked for
+	more    bool         // and is there
 }
 
 type pgxColumn struct {
@@ -72,7 +73,13 @@ func (c *pgxConn) querySealed(ctx context.Context, _ contextStmt, text string, a
 		rows.Close()
 		return nil, err
 	}
-	return &pgxRows{conn: conn, rows: rows, columns: make([]pgxColumn, len(rows.FieldDescriptions())), ahead: true, more: more}, nil
+	r := &pgxRows{conn: conn, rows: rows, ahead: true, more: more}
+	if n := len(rows.FieldDescriptions()); n <= len(r.few) {
+		r.columns = r.few[:n]
+	} else {
+		r.columns = make([]pgxColumn, n)
+	}
+	return r, nil
 }
 
 // Columns implements driver.Rows.

@@ -34,7 +34,7 @@ func (c *conn) openRows(ctx context.Context, under sqldriver.Rows, p *sqlplan.Pl
 			sealed++
 		}
 	}
-	r.openers = make([]front.Opener, 0, sealed)
+	r.openers = c.takeOpeners(sealed)
 	for i, label := range labels {
 		if res := p.Result(i, len(labels)); len(res.Columns) > 0 {
 			o := c.session.NewOpener(r, i, label, res, c.under.copies())
@@ -62,8 +62,9 @@ type rows struct {
 	c       *conn
 	ctx     context.Context // of the query: database/sql closes the rows when it ends
 	under   sqldriver.Rows
-	cells   cellRows          // under, if it is one
-	openers []front.Opener    // of the sealed columns, in order
+	cells   cellRows       // under, if it is one
+	openers []front.Opener // of the sealed columns, in order; none once closed
+	closed  bool
 	buf     []sqldriver.Value // the current row, where rows are scanned by column (rows_go127.go)
 	further bool              // in a result set after the first
 	read    uint64            // rows
@@ -90,12 +91,16 @@ func (r *rows) Columns() []string { return r.under.Columns() }
 // Close implements driver.Rows.
 func (r *rows) Close() error {
 	r.c.db().CountRead(r.openers, r.read)
-	r.read = 0
+	r.c.releaseOpeners(r.openers)
+	r.openers, r.read, r.closed = nil, 0, true
 	return r.under.Close()
 }
 
 // Next implements driver.Rows. After an error dest holds nothing of a sealed column.
 func (r *rows) Next(dest []sqldriver.Value) error {
+	if r.closed {
+		return io.EOF
+	}
 	if err := r.next(dest); err != nil {
 		if err != io.EOF {
 			r.c.session.NoteError(err)

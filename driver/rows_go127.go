@@ -25,6 +25,9 @@ var _ sqldriver.RowsColumnScanner = (*rows)(nil)
 
 // NextRow implements driver.RowsColumnScanner.
 func (r *rows) NextRow() error {
+	if r.closed {
+		return io.EOF
+	}
 	var err error
 	if sc, ok := r.under.(sqldriver.RowsColumnScanner); ok {
 		r.byColumn = true
@@ -46,6 +49,9 @@ func (r *rows) NextRow() error {
 
 // ScanColumn implements driver.RowsColumnScanner.
 func (r *rows) ScanColumn(scanCtx sqldriver.ScanContext, i int, dest any) error {
+	if r.closed {
+		return errors.New("colseal: the rows are closed")
+	}
 	o := r.sealed(i)
 	if o == nil {
 		if sc, ok := r.under.(sqldriver.RowsColumnScanner); ok {

@@ -112,6 +112,14 @@ type literals struct {
 // A literal of a randomized column is sent as a parameter beside others: the text is then the same each time, so that pgx's
 // cache of prepared statements, which goes by text, is not filled with texts that never come again.
 func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker, lits literals) (string, []sqldriver.NamedValue, error) {
+	if !p.SealsValues() {
+		out, err := c.collect(nil, p, args, check, nil)
+		if err != nil {
+			c.release(out)
+			return "", nil, err
+		}
+		return p.Chunks[0], out, nil
+	}
 	var places []int
 	if len(p.Literals) > 0 && !lits.inText {
 		places = front.LiteralParams(p, lits.asParams)
@@ -140,7 +148,7 @@ func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, args []sqldriver.Named
 	return c.bindLiterals(&v, p, places, out, lits), out, nil
 }
 
-// collect hands the arguments for sealed columns to v, and returns the list of all arguments to send, in which theirs are missing
+// collect hands the arguments for sealed columns to v, which may be nil if there are none, and returns the list of all arguments to send, in which theirs are missing
 // yet. The list is to be released, on error too.
 func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker, places []int) ([]sqldriver.NamedValue, error) {
 	if len(args) > p.NumInput {
@@ -312,3 +320,24 @@ func (c *conn) release(args []sqldriver.NamedValue) {
 		c.args = args[:0]
 	}
 }
+
+// takeOpeners returns room for n openers, from one result to the next.
+func (c *conn) takeOpeners(n int) []front.Opener {
+	openers := c.openers
+	if n > cap(openers) {
+		return make([]front.Opener, 0, n)
+	}
+	c.openers = nil
+	return openers[:0]
+}
+
+// releaseOpeners takes the room of takeOpeners back when a result is closed. Openers hold keys, which are not kept.
+func (c *conn) releaseOpeners(openers []front.Opener) {
+	clear(openers)
+	if cap(openers) > 0 && cap(openers) <= maxScratchOpeners {
+		c.openers = openers[:0]
+	}
+}
+
+// maxScratchOpeners bounds the openers that a connection has room for, to some 10 KB.
+const maxScratchOpeners = 100

@@ -243,28 +243,26 @@ func (s *Session) liveSearchKeys(ctx context.Context, p *sqlplan.Plan) (int, err
 // standard_conforming_strings is off, and the statement touches a sealed column, or may do so because a backslash made the
 // analysis see other literals than there are.
 func (s *Session) CheckStrings(ctx context.Context, p *sqlplan.Plan, query string) error {
-	if s.db.cfg.Dialect != dialect.Postgres {
+	if s.db.cfg.Dialect != dialect.Postgres || (!p.Sealed && !strings.Contains(query, `\`)) {
 		return nil
 	}
-	off := false
-	switch {
-	case p.Sealed && foreignEncoding(s.conn.Parameter("client_encoding")):
+	if p.Sealed && foreignEncoding(s.conn.Parameter("client_encoding")) {
 		return &sqlplan.Refusal{
 			Class:  sqlplan.ClassSession,
 			Reason: "the client_encoding of this connection is one that the analysis does not support",
 			Hint:   "set client_encoding to UTF8 in the connection string",
 		}
-	case s.conn.TxStatus() != 0: // the server tells of each change
+	}
+	off := false
+	if s.conn.TxStatus() != 0 { // the server tells of each change
 		off = s.conn.Parameter("standard_conforming_strings") == "off"
-	default:
-		if p.Sealed || strings.Contains(query, `\`) {
-			if err := s.Read(ctx); err != nil {
-				return err
-			}
+	} else {
+		if err := s.Read(ctx); err != nil {
+			return err
 		}
 		off = s.facts.NonStdText
 	}
-	if !off || (!p.Sealed && !strings.Contains(query, `\`)) {
+	if !off {
 		return nil
 	}
 	return &sqlplan.Refusal{

@@ -195,6 +195,16 @@ func (p *Plan) ResultsSealed() bool {
 	return false
 }
 
+// SealsValues reports whether a parameter or literal is sealed, or compared for one that is.
+func (p *Plan) SealsValues() bool {
+	for i := range p.Params {
+		if p.Params[i].Use != nil {
+			return true
+		}
+	}
+	return len(p.Literals) > 0
+}
+
 // Describes reports whether the plan fits the labels of a result.
 func (p *Plan) Describes(labels []string, d dialect.Dialect) bool {
 	n := len(labels)
