@@ -119,12 +119,14 @@ func BenchmarkSealInPlace(b *testing.B) {
 				k := benchKey(b, suite)
 				block := make([]byte, 0, len(plaintext)+128)
 				var v any = string(plaintext)
+				var nonces Nonces
 				for b.Loop() {
+					nonces.Draw(1)
 					cell, err := Session{}.AppendUnsealed(block, suite, KindText, v)
 					if err != nil {
 						b.Fatal(err)
 					}
-					k.SealInPlace(cell)
+					k.SealInPlace(cell, &nonces)
 				}
 			})
 		})

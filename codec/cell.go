@@ -20,7 +20,8 @@ func (k *Key) Seal(dst []byte, kind Kind, encoding []byte) ([]byte, error) {
 	// The encoding first: header and kind could be written over it.
 	copy(dst[start+kindSize:], encoding)
 	dst[start] = byte(kind)
-	return k.sealInPlace(dst, n), nil
+	k.sealInPlace(dst[n:], new(Nonces))
+	return dst[:n+k.header.Suite.Overhead()+len(encoding)], nil
 }
 
 func checkSeal(kind Kind, n int) error {
@@ -33,23 +34,32 @@ func checkSeal(kind Kind, n int) error {
 	return nil
 }
 
-// bodyOffset is where, from the start of a cell, sealInPlace expects kind byte and encoding. For suite 1 that is where the nonce
-// will stand: the AEAD moves the text when it writes the nonce before it, and refuses any other overlap.
+// bodyOffset is where, from the start of a cell, sealInPlace expects kind byte and encoding: where their ciphertext will stand. In
+// FIPS mode it is where the nonce of suite 1 will: the AEAD moves the text when it writes its nonce before it, and refuses any other
+// overlap.
 func (s Suite) bodyOffset() int {
-	if s == SuiteRandomized {
+	switch {
+	case s == SuiteDeterministic:
+		return HeaderSize + ivSize
+	case approved:
 		return HeaderSize
 	}
-	return HeaderSize + ivSize
+	return HeaderSize + nonceSize
 }
 
-// sealInPlace makes a cell of buf[n:], which holds kind byte and encoding at bodyOffset, to the end of buf.
-func (k *Key) sealInPlace(buf []byte, n int) []byte {
-	copy(buf[n:], k.headerRaw[:])
-	if k.header.Suite == SuiteRandomized {
-		return k.random.Seal(buf[:n+HeaderSize], nil, buf[n+HeaderSize:], k.aad)
+// sealInPlace makes a cell of text, which holds kind byte and encoding from bodyOffset to its end, and has the capacity of the cell.
+func (k *Key) sealInPlace(text []byte, nonces *Nonces) {
+	copy(text, k.headerRaw[:])
+	switch {
+	case k.header.Suite == SuiteDeterministic:
+		k.sealDeterministic(text[HeaderSize:HeaderSize+ivSize], text[HeaderSize+ivSize:])
+	case approved:
+		k.random.Seal(text[:HeaderSize], nil, text[HeaderSize:], k.aad)
+	default:
+		nonce, body := text[HeaderSize:HeaderSize+nonceSize], text[HeaderSize+nonceSize:]
+		nonces.take(nonce)
+		k.plain.Seal(body[:0], nonce, body, k.aad)
 	}
-	k.sealDeterministic(buf[n+HeaderSize:n+HeaderSize+ivSize], buf[n+HeaderSize+ivSize:])
-	return buf
 }
 
 // Open appends the encoding of the value in cell, which is declared to be of kind, to dst and returns the extended slice, which is never
@@ -89,7 +99,7 @@ func (k *Key) OpenInPlace(kind Kind, cell []byte) ([]byte, error) {
 	switch {
 	case k.header.Suite == SuiteDeterministic:
 		out = cell[HeaderSize+ivSize:]
-	case k.plain != nil:
+	case !approved:
 		out = cell[HeaderSize+nonceSize : len(cell)-tagSize]
 	default:
 		out = cell[HeaderSize : len(cell)-nonceSize-tagSize]
@@ -131,7 +141,7 @@ func (k *Key) decrypt(out, cell []byte) bool {
 	switch {
 	case k.header.Suite == SuiteDeterministic:
 		return k.openDeterministic(out, cell[HeaderSize:HeaderSize+ivSize], cell[HeaderSize+ivSize:])
-	case k.plain != nil:
+	case !approved:
 		_, err = k.plain.Open(out[:0], cell[HeaderSize:HeaderSize+nonceSize], cell[HeaderSize+nonceSize:], k.aad)
 	default:
 		_, err = k.random.Open(out[:0], nil, cell[HeaderSize:], k.aad)

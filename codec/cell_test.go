@@ -22,7 +22,7 @@ func eachSuite(t *testing.T, f func(t *testing.T, k *Key)) {
 func sealValue(k *Key, kind Kind, v any) ([]byte, error) {
 	cell, err := Session{}.AppendUnsealed(nil, k.Header().Suite, kind, v)
 	if err == nil {
-		k.SealInPlace(cell)
+		k.SealInPlace(cell, new(Nonces))
 	}
 	return cell, err
 }

@@ -3,7 +3,6 @@ package codec
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/fips140"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
@@ -36,14 +35,13 @@ type Key struct {
 	headerRaw [HeaderSize]byte
 	aad       []byte
 
-	// Suite 1. Sealing draws its nonce inside the crypto module, as FIPS 140-3 asks. Opening goes through the plain AEAD over the
-	// same key, which opens in place without moving the text; plain is nil where GODEBUG=fips140=only forbids it.
+	// Suite 1. In FIPS mode random, which draws its nonces inside the crypto module; else plain, which works in place without
+	// moving the text. The other is nil.
 	random cipher.AEAD
 	plain  cipher.AEAD
 
 	// Suite 2.
 	block     cipher.Block
-	approved  bool      // FIPS mode: AES only through approved modes of the crypto module
 	macStates sync.Pool // of *macState, keyed and reset
 }
 
@@ -102,13 +100,12 @@ func (k *Key) initRandomized(dataKey []byte, identity string) error {
 	if err != nil {
 		return err
 	}
-	if k.random, err = cipher.NewGCMWithRandomNonce(block); err != nil {
-		return err
+	if approved {
+		k.random, err = cipher.NewGCMWithRandomNonce(block)
+	} else {
+		k.plain, err = cipher.NewGCM(block)
 	}
-	if plain, err := cipher.NewGCM(block); err == nil {
-		k.plain = plain
-	}
-	return nil
+	return err
 }
 
 func (k *Key) initDeterministic(dataKey []byte, identity string) error {
@@ -124,7 +121,6 @@ func (k *Key) initDeterministic(dataKey []byte, identity string) error {
 	if k.block, err = aes.NewCipher(encKey); err != nil {
 		return err
 	}
-	k.approved = fips140.Enabled()
 	k.macStates.New = func() any { return newMACState(macKey, k.aad) }
 	return nil
 }

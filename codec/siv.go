@@ -71,7 +71,7 @@ func (k *Key) openDeterministic(out, iv, ciphertext []byte) bool {
 
 // xorCTR is AES-256-CTR with a 128-bit big-endian counter that starts at iv (NIST SP 800-38A, section 6.5).
 func (k *Key) xorCTR(s *macState, iv, dst, src []byte) {
-	if k.approved || len(src) > shortCTR {
+	if approved || len(src) > shortCTR {
 		cipher.NewCTR(k.block, iv).XORKeyStream(dst, src)
 		return
 	}

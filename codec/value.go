@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -38,9 +37,8 @@ func (s Session) AppendUnsealed(dst []byte, suite Suite, kind Kind, v any) ([]by
 }
 
 // SealInPlace makes a cell of what [AppendUnsealed] appended for the suite of k. It allocates nothing.
-func (k *Key) SealInPlace(cell []byte) {
-	text := cell[:len(cell)-k.header.Suite.Overhead()+k.header.Suite.bodyOffset()+kindSize]
-	k.sealInPlace(text, 0)
+func (k *Key) SealInPlace(cell []byte, nonces *Nonces) {
+	k.sealInPlace(cell[:len(cell)-k.header.Suite.Overhead()+k.header.Suite.bodyOffset()+kindSize], nonces)
 }
 
 // CellSize is the length in bytes of the cell of v as kind: exact where the encoding's length does not depend on a conversion, a
@@ -307,9 +305,26 @@ func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b
 
 // validText reports what PostgreSQL accepts as text in UTF-8: it has no NUL.
 func validText(b []byte) bool {
-	return utf8.Valid(b) && bytes.IndexByte(b, 0) < 0
+	b = b[plainASCII(b):]
+	return len(b) == 0 || utf8.Valid(b) && bytes.IndexByte(b, 0) < 0
 }
 
-func validTextString(s string) bool {
-	return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
+func validTextString(s string) bool { return validText(unsafe.Slice(unsafe.StringData(s), len(s))) }
+
+// plainASCII returns how many bytes at the beginning of b are known to be ASCII without NUL: all of most texts. It looks at eight at a
+// time: where none is zero, subtracting one from each borrows nothing, and sets no high bit.
+func plainASCII(b []byte) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	n := 0
+	for ; len(b)-n >= 8; n += 8 {
+		if w := binary.LittleEndian.Uint64(b[n:]); (w|(w-ones))&highs != 0 {
+			return n
+		}
+	}
+	for ; n < len(b); n++ {
+		if b[n]-1 >= utf8.RuneSelf-1 {
+			return n
+		}
+	}
+	return n
 }

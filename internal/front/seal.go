@@ -39,6 +39,7 @@ type Sealing struct {
 	taken  int    // how many of spans were taken
 
 	keys   []columnKeys
+	nonces codec.Nonces // drawn together, for what is sealed together
 	counts telemetry.Cells
 }
 
@@ -66,9 +67,10 @@ type columnKeys struct {
 // memory is what one statement after another uses for its Sealing. Whoever uses it takes it away, so that a value's method that
 // comes back to the same connection finds none and makes its own.
 type memory struct {
-	cells []cell
-	spans []span
-	keys  []columnKeys
+	cells  []cell
+	spans  []span
+	keys   []columnKeys
+	nonces codec.Nonces // none is left: their room
 }
 
 // maxMemory bounds how many cells' memory a session keeps.
@@ -78,15 +80,16 @@ const maxMemory = 512
 func (s *Session) Seal(ctx context.Context, n int) Sealing {
 	m := s.memory
 	s.memory = memory{}
-	return Sealing{ctx: ctx, s: s, expected: n, cells: m.cells[:0], spans: m.spans[:0], keys: m.keys[:0]}
+	return Sealing{ctx: ctx, s: s, expected: n, cells: m.cells[:0], spans: m.spans[:0], keys: m.keys[:0], nonces: m.nonces}
 }
 
 // Close gives the keys back, which are not kept beyond a statement, since they may leave the cache, and counts the cells. Cells
 // stay as they are.
 func (v *Sealing) Close() {
 	clear(v.keys)
+	v.nonces.Forget()
 	if cap(v.cells) <= maxMemory && cap(v.spans) <= maxMemory {
-		v.s.memory = memory{v.cells[:0], v.spans[:0], v.keys[:0]}
+		v.s.memory = memory{v.cells[:0], v.spans[:0], v.keys[:0], v.nonces}
 	}
 	v.s.db.tel.Counts.Sealed(v.counts)
 }
@@ -274,6 +277,7 @@ func KeysChanged(err error, try int) bool {
 
 // Seal seals what was collected since it was called last.
 func (v *Sealing) Seal() error {
+	v.nonces.Draw(v.randomized())
 	for i := v.sealed; i < len(v.cells); i++ {
 		at := &v.cells[i]
 		if at.start == at.end {
@@ -287,11 +291,21 @@ func (v *Sealing) Seal() error {
 			}
 			key = k.live[at.key]
 		}
-		key.SealInPlace(v.block[at.start:at.end:at.end])
+		key.SealInPlace(v.block[at.start:at.end:at.end], &v.nonces)
 		v.counts.Add(key.Header().Suite)
 	}
 	v.sealed = len(v.cells)
 	return nil
+}
+
+// randomized is how many cells that Seal is to seal need a nonce.
+func (v *Sealing) randomized() (n int) {
+	for i := v.sealed; i < len(v.cells); i++ {
+		if at := &v.cells[i]; at.start != at.end && v.keys[at.column].data != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // Wipe clears what was collected, of a statement that is not sent.
