@@ -69,11 +69,12 @@ type rows struct {
 	further bool              // in a result set after the first
 	read    uint64            // rows
 
-	ahead    [][]sqldriver.Value // rows that were read ahead, when the connection had to be free
-	aheadEnd error               // what follows them, if the whole result was read
-	kept     [][]byte            // by column: the cells of the row before them that the underlying rows left out
-	types    []underlyingType    // of the columns, as the underlying rows cannot tell any more
-	byColumn bool                // see rows_go127.go
+	ahead     [][]sqldriver.Value // rows that were read ahead, when the connection had to be free, with their cells
+	aheadEnd  error               // what follows them, if the whole result was read
+	fromAhead bool                // the current row is one of them
+	kept      [][]byte            // by column: the cells of the current row that the underlying rows left out, once they have gone on
+	types     []underlyingType    // of the columns, as the underlying rows cannot tell any more
+	byColumn  bool                // see rows_go127.go
 }
 
 var (
@@ -115,7 +116,7 @@ func (r *rows) Next(dest []sqldriver.Value) error {
 			continue
 		}
 		var err error
-		if o.Apart {
+		if o.Apart && !r.fromAhead {
 			dest[at], err = r.openApart(o)
 		} else {
 			dest[at], err = o.Open(r.ctx, dest[at])
@@ -142,14 +143,9 @@ func (r *rows) openApart(o *front.Opener) (any, error) {
 
 // next returns the next row as it is stored.
 func (r *rows) next(dest []sqldriver.Value) error {
-	if r.kept != nil { // the rows that follow it hold their cells
-		for i := range r.openers {
-			r.openers[i].Apart = false
-		}
-		r.kept = nil
-	}
+	r.kept, r.fromAhead = nil, len(r.ahead) > 0
 	switch {
-	case len(r.ahead) > 0:
+	case r.fromAhead:
 		copy(dest, r.ahead[0])
 		r.ahead[0] = nil
 		r.ahead = r.ahead[1:]
@@ -176,11 +172,13 @@ func (r *rows) ReadAhead() error {
 		}
 		r.types = types
 	}
-	kept := make([][]byte, columns) // the cells of this row, which are opened after the others were read
-	if err := r.copyApart(func(i int, cell []byte) { kept[i] = cell }); err != nil {
-		return err
+	if r.kept == nil && !r.fromAhead { // once for a row: then the underlying rows are at another one
+		kept := make([][]byte, columns)
+		if err := r.copyApart(func(i int, cell []byte) { kept[i] = cell }); err != nil {
+			return err
+		}
+		r.kept = kept
 	}
-	r.kept = kept
 	for r.aheadEnd == nil {
 		row := make([]sqldriver.Value, columns)
 		if err := r.under.Next(row); err != nil {
@@ -188,7 +186,8 @@ func (r *rows) ReadAhead() error {
 			return nil
 		}
 		if err := r.copyApart(func(i int, cell []byte) { row[i] = cell }); err != nil {
-			return err
+			r.aheadEnd = err
+			return nil
 		}
 		r.ahead = append(r.ahead, row)
 		size := 0

@@ -148,8 +148,8 @@ func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, args []sqldriver.Named
 	return c.bindLiterals(&v, p, places, out, lits), out, nil
 }
 
-// collect hands the arguments for sealed columns to v, which may be nil if there are none, and returns the list of all arguments to send, in which theirs are missing
-// yet. The list is to be released, on error too.
+// collect hands the arguments for sealed columns to v, which may be nil if there are none, and returns the list of all arguments to
+// send, in which theirs are missing yet. The list is to be released, on error too.
 func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker, places []int) ([]sqldriver.NamedValue, error) {
 	if len(args) > p.NumInput {
 		args = check.withoutOptions(args)
