@@ -146,8 +146,9 @@ func TestPreparedPastUs(t *testing.T) {
 	ctx := t.Context()
 	_, err := pool.Exec(ctx, "insert user", 1, []byte(secret))
 	wantRefused(t, "Exec", err)
-	_, err = pool.Query(ctx, "insert user", 1, []byte(secret))
+	rows, err := pool.Query(ctx, "insert user", 1, []byte(secret))
 	wantRefused(t, "Query", err)
+	rows.Close() // those of a program that went past the refusal would hold the connection
 	_, err = pool.Exec(ctx, "SELECT 1", 1, []byte(secret))
 	wantRefused(t, "a name that is SQL", err)
 	b := &pgx.Batch{}
