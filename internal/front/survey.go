@@ -124,16 +124,23 @@ func (s *Session) surveyShared(ctx context.Context) error {
 			v.mu.Unlock()
 			return nil
 		}
+		wanted := v.wanted
 		if running := v.running; running != nil {
 			v.mu.Unlock()
-			select {
-			case <-running:
-				continue
-			case <-ctx.Done():
-				return ctx.Err()
+			made, err := s.await(ctx, running)
+			if err != nil {
+				return err
 			}
+			if made {
+				continue
+			}
+			known, err := s.look(ctx)
+			if err == nil {
+				s.db.adopt(known, wanted)
+			}
+			return err
 		}
-		running, wanted := make(chan struct{}), v.wanted
+		running := make(chan struct{})
 		v.running = running
 		v.mu.Unlock()
 
@@ -146,6 +153,28 @@ func (s *Session) surveyShared(ctx context.Context) error {
 		v.mu.Unlock()
 		close(running)
 		return err
+	}
+}
+
+// surveyPatience is how long a session in a transaction waits for the survey of another one.
+const surveyPatience = 100 * time.Millisecond
+
+// await waits for the survey of another session. It is false for a session in a transaction that has waited long enough: behind a
+// pooler the other one may be waiting for the server's connection that this one holds.
+func (s *Session) await(ctx context.Context, running <-chan struct{}) (made bool, err error) {
+	var enough <-chan time.Time
+	if !s.Idle() {
+		t := time.NewTimer(surveyPatience)
+		defer t.Stop()
+		enough = t.C
+	}
+	select {
+	case <-running:
+		return true, nil
+	case <-enough:
+		return false, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
 	}
 }
 
