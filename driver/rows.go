@@ -183,11 +183,11 @@ func (r *rows) ReadAhead() error {
 		row := make([]sqldriver.Value, columns)
 		if err := r.under.Next(row); err != nil {
 			r.aheadEnd = err
-			return nil
+			return nil //nolint:nilerr // whoever reads so far gets it
 		}
 		if err := r.copyApart(func(i int, cell []byte) { row[i] = cell }); err != nil {
 			r.aheadEnd = err
-			return nil
+			return nil //nolint:nilerr // whoever reads so far gets it
 		}
 		r.ahead = append(r.ahead, row)
 		size := 0
