@@ -1,4 +1,5 @@
-// Package services_test moves data keys between key services of every kind.
+//go:build cgo
+
 package services_test
 
 import (

@@ -1,6 +1,5 @@
 //go:build cgo
 
-// Package softhsm gives tests a token of SoftHSM, a PKCS#11 module in software.
 package softhsm
 
 import (
