@@ -90,7 +90,11 @@ func (c *conn) prepareCall(ctx context.Context, query string, args []sqldriver.N
 		if isQuery && p.Statements > 1 {
 			return call{}, severalStatements("queried")
 		}
-		text, sealed, err := c.seal(ctx, p, rest, &c.check, literals{inText: len(rest) == 0})
+		lits := front.LiteralsMixed
+		if len(rest) == 0 {
+			lits = front.LiteralsInText
+		}
+		text, sealed, err := c.seal(ctx, p, rest, &c.check, lits)
 		if err == nil {
 			return call{plan: p, text: text, args: prepend(opts, sealed, nil), made: sealed}, nil
 		}
@@ -100,18 +104,9 @@ func (c *conn) prepareCall(ctx context.Context, query string, args []sqldriver.N
 	}
 }
 
-// literals says what becomes of a statement's literals for sealed columns.
-type literals struct {
-	inText   bool // all stay in the text
-	asParams bool // all are parameters, and the text is not wanted
-}
-
 // seal takes the values of a statement from plan to cells, and returns the text and the arguments to send. It never changes args
-// or what its values point to.
-//
-// A literal of a randomized column is sent as a parameter beside others: the text is then the same each time, so that pgx's
-// cache of prepared statements, which goes by text, is not filled with texts that never come again.
-func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker, lits literals) (string, []sqldriver.NamedValue, error) {
+// or what its values point to. The text is empty for a statement whose literals are all parameters.
+func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker, lits front.Literals) (string, []sqldriver.NamedValue, error) {
 	if !p.SealsValues() {
 		out, err := c.collect(nil, p, args, check, nil)
 		if err != nil {
@@ -120,21 +115,12 @@ func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, args []sqldriver.Named
 		}
 		return p.Chunks[0], out, nil
 	}
-	var places []int
-	if len(p.Literals) > 0 && !lits.inText {
-		places = front.LiteralParams(p, lits.asParams)
-	}
+	places := front.LiteralParams(p, lits)
 	v := c.session.Seal(ctx, len(p.Params)+len(p.Literals))
 	defer v.Close()
 	out, err := c.collect(&v, p, args, check, places)
 	if err == nil {
-		err = v.CollectLiterals(p, places)
-	}
-	if err == nil {
-		err = v.FindKeys(p)
-	}
-	if err == nil {
-		err = v.Seal()
+		err = v.SealStatement(p, places)
 	}
 	if err != nil {
 		v.Wipe()
@@ -225,12 +211,13 @@ func (c *conn) bind(v *front.Sealing, p *sqlplan.Plan, out []sqldriver.NamedValu
 }
 
 // bindLiterals puts the cells of the literals into their places, and returns the text.
-func (c *conn) bindLiterals(v *front.Sealing, p *sqlplan.Plan, places []int, out []sqldriver.NamedValue, lits literals) string {
-	text := v.Statement(p, places, func(i int) { out[places[i]-1].Value = c.cellArgument(v, &p.Literals[i].Use) })
-	if lits.asParams {
+func (c *conn) bindLiterals(v *front.Sealing, p *sqlplan.Plan, places []int, out []sqldriver.NamedValue, lits front.Literals) string {
+	bind := func(i int) { out[places[i]-1].Value = c.cellArgument(v, &p.Literals[i].Use) }
+	if lits == front.LiteralsAsParams {
+		v.BindLiterals(places, bind)
 		return ""
 	}
-	return text
+	return v.Statement(p, places, bind)
 }
 
 // cellArgument is the argument for the next value of v.

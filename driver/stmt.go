@@ -177,7 +177,7 @@ func (s *stmt) arguments(ctx context.Context, args []sqldriver.NamedValue) ([]sq
 			}
 			return s.check.each(args)
 		}
-		_, out, err := s.c.seal(ctx, s.plan, args, &s.check, literals{asParams: true})
+		_, out, err := s.c.seal(ctx, s.plan, args, &s.check, front.LiteralsAsParams)
 		if !front.KeysChanged(err, try) {
 			return out, err
 		}

@@ -156,7 +156,7 @@ func (c *conn) callPrepared(ctx context.Context, st *prepared, opts options, arg
 			return cl, nil
 		}
 		var err error
-		_, cl.args, err = c.seal(ctx, st.plan, opts, args, literals{asParams: true})
+		_, cl.args, err = c.seal(ctx, st.plan, opts, args, front.LiteralsAsParams)
 		if !front.KeysChanged(err, try) {
 			return cl, err
 		}

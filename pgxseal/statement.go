@@ -113,7 +113,11 @@ func (c *conn) callOf(ctx context.Context, query string, given []any, opts optio
 			return call{}, severalStatements(string(w))
 		}
 		// pgx executes a statement without arguments by the simple protocol, which caches no text.
-		text, sealed, err := c.seal(ctx, p, opts, rest, literals{inText: w == executed && len(rest) == 0})
+		lits := front.LiteralsMixed
+		if w == executed && len(rest) == 0 {
+			lits = front.LiteralsInText
+		}
+		text, sealed, err := c.seal(ctx, p, opts, rest, lits)
 		if err == nil {
 			return call{plan: p, query: query, text: text, args: sealed, formats: opts.formats}, nil
 		}
@@ -203,31 +207,15 @@ func (a asIs) RewriteQuery(_ context.Context, _ *pgx.Conn, query string, _ []any
 	return query, a, nil
 }
 
-// literals says what becomes of a statement's literals for sealed columns.
-type literals struct {
-	inText   bool // all stay in the text
-	asParams bool // all are parameters, and the text is not wanted
-}
-
 // seal takes the values of a statement from plan to cells, and returns the text and the arguments to send. It never changes args
-// or what its values point to. A literal of a randomized column is sent as a parameter beside others, so that the text is the same
-// each time.
-func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, opts options, args []any, lits literals) (string, []any, error) {
-	var places []int
-	if len(p.Literals) > 0 && !lits.inText {
-		places = front.LiteralParams(p, lits.asParams)
-	}
+// or what its values point to. The text is empty for a statement whose literals are all parameters.
+func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, opts options, args []any, lits front.Literals) (string, []any, error) {
+	places := front.LiteralParams(p, lits)
 	v := c.session.Seal(ctx, len(p.Params)+len(p.Literals))
 	defer v.Close()
 	out, err := c.collect(&v, p, opts, args, places)
 	if err == nil {
-		err = v.CollectLiterals(p, places)
-	}
-	if err == nil {
-		err = v.FindKeys(p)
-	}
-	if err == nil {
-		err = v.Seal()
+		err = v.SealStatement(p, places)
 	}
 	if err != nil {
 		v.Wipe()
@@ -240,8 +228,14 @@ func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, opts options, args []a
 		}
 	}
 	text := p.Chunks[0]
-	if len(p.Literals) > 0 {
-		text = v.Statement(p, places, func(i int) { sent[places[i]-1] = cellArgument(&v, &p.Literals[i].Use) })
+	bind := func(i int) { sent[places[i]-1] = cellArgument(&v, &p.Literals[i].Use) }
+	switch {
+	case len(p.Literals) == 0:
+	case lits == front.LiteralsAsParams:
+		v.BindLiterals(places, bind)
+		text = ""
+	default:
+		text = v.Statement(p, places, bind)
 	}
 	return text, guarded(out, len(opts.list)), nil
 }

@@ -14,35 +14,24 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/pgxvalue"
 	"github.com/colseal/colseal/schema"
 )
 
-// plainTypes are the types of plain columns of each kind, and of arrays of their values.
-var plainTypes = [...]struct{ value, array uint32 }{
-	schema.Text:      {pgtype.TextOID, pgtype.TextArrayOID},
-	schema.Bytes:     {pgtype.ByteaOID, pgtype.ByteaArrayOID},
-	schema.Int:       {pgtype.Int8OID, pgtype.Int8ArrayOID},
-	schema.Float:     {pgtype.Float8OID, pgtype.Float8ArrayOID},
-	schema.Bool:      {pgtype.BoolOID, pgtype.BoolArrayOID},
-	schema.Time:      {pgtype.TimestamptzOID, pgtype.TimestamptzArrayOID},
-	schema.JSON:      {pgtype.JSONBOID, pgtype.JSONBArrayOID},
-	schema.UUID:      {pgtype.UUIDOID, pgtype.UUIDArrayOID},
-	schema.Numeric:   {pgtype.NumericOID, pgtype.NumericArrayOID},
-	schema.TextArray: {pgtype.TextArrayOID, pgtype.TextArrayOID},
-	schema.IntArray:  {pgtype.Int8ArrayOID, pgtype.Int8ArrayOID},
-	schema.Date:      {pgtype.DateOID, pgtype.DateArrayOID},
-	schema.Timestamp: {pgtype.TimestampOID, pgtype.TimestampArrayOID},
-}
-
-// typeOf returns the type of the plain column, or of an array of its values.
+// typeOf returns the type of the plain column in a result, or of an array of its values.
 func typeOf(kind codec.Kind, array bool) uint32 {
-	if int(kind) >= len(plainTypes) {
-		return pgtype.UnknownOID
+	switch {
+	case kind == schema.JSON && array:
+		return pgtype.JSONBArrayOID
+	case kind == schema.JSON:
+		return pgtype.JSONBOID
+	case kind == schema.TextArray || kind == schema.IntArray:
+		array = false // an array of arrays has the type of its elements
 	}
-	if array {
-		return plainTypes[kind].array
+	if oid := pgxvalue.Type(kind, array); oid != 0 {
+		return oid
 	}
-	return plainTypes[kind].value
+	return pgtype.UnknownOID
 }
 
 // relabel makes the description of a column of cells that of the plain column.

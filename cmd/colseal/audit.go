@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -123,7 +122,6 @@ func parseAcceptances(r io.Reader) (acceptances, error) {
 // A judged finding is one that may be accepted.
 type judged struct {
 	dbcheck.Finding
-	where    string
 	accepted *acceptance // nil: it is not, or not any more
 	expired  *acceptance // what accepted it until a day that has passed
 }
@@ -138,9 +136,9 @@ func (a acceptances) apply(found []dbcheck.Finding, now time.Time) auditResult {
 	var r auditResult
 	used := make([]bool, len(a))
 	for _, f := range found {
-		j := judged{Finding: f, where: place(f)}
+		j := judged{Finding: f}
 		for i := range a {
-			if a[i].Rule != f.Rule || a[i].Where != j.where {
+			if a[i].Rule != f.Rule || a[i].Where != f.Where() {
 				continue
 			}
 			used[i] = true
@@ -158,18 +156,6 @@ func (a acceptances) apply(found []dbcheck.Finding, now time.Time) auditResult {
 		}
 	}
 	return r
-}
-
-// place says where a finding is.
-func place(f dbcheck.Finding) string {
-	where := f.Table
-	if f.Column != "" {
-		where += "." + f.Column
-	}
-	if f.Object != "" {
-		where = strings.TrimSpace(where + " (" + f.Object + ")")
-	}
-	return where
 }
 
 // open counts the findings that are not accepted.
@@ -198,14 +184,14 @@ func (r auditResult) print(w io.Writer) error {
 		if j.accepted != nil {
 			continue
 		}
-		fmt.Fprintf(w, "%-7s  %s: %s\n         %s\n         mend: %s\n", j.Severity, j.Rule, j.where, j.What, j.Hint)
+		fmt.Fprintf(w, "%-7s  %s: %s\n         %s\n         mend: %s\n", j.Severity, j.Rule, j.Where(), j.What, j.Hint)
 		if j.expired != nil {
 			fmt.Fprintf(w, "         was accepted until %s: %s\n", j.expired.Until, j.expired.Reason)
 		}
 	}
 	for _, j := range r.findings {
 		if j.accepted != nil {
-			fmt.Fprintf(w, "accepted until %s  %s: %s: %s\n", j.accepted.Until, j.Rule, j.where, j.accepted.Reason)
+			fmt.Fprintf(w, "accepted until %s  %s: %s: %s\n", j.accepted.Until, j.Rule, j.Where(), j.accepted.Reason)
 		}
 	}
 	for _, a := range r.unused {
@@ -233,15 +219,12 @@ func (r auditResult) printJSON(w io.Writer) error {
 		Unused   []string  `json:"unused,omitempty"` // acceptances that match no finding
 	}{Open: r.open(), Findings: []finding{}}
 	for _, j := range r.findings {
-		out.Findings = append(out.Findings, finding{j.Severity.String(), j.Rule, j.Table, j.Column, j.Object, j.where, j.What, j.Hint, j.accepted, j.expired})
+		out.Findings = append(out.Findings, finding{j.Severity.String(), j.Rule, j.Table, j.Column, j.Object, j.Where(), j.What, j.Hint, j.accepted, j.expired})
 	}
 	for _, a := range r.unused {
 		out.Unused = append(out.Unused, a.Rule+"; "+a.Where)
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(out); err != nil {
+	if err := printJSON(w, out); err != nil {
 		return err
 	}
 	return r.err()

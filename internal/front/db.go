@@ -89,6 +89,9 @@ type DB struct {
 	tel *telemetry.Handle
 }
 
+// seals reports whether any column is sealed.
+func (db *DB) seals() bool { return db.search != nil || db.random != nil }
+
 // New returns a DB. It opens no connection.
 func New(cfg Config) *DB {
 	if cfg.CatalogMaxAge == 0 {

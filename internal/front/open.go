@@ -27,7 +27,6 @@ type Opener struct {
 	index int    // of the result column
 	name  string // its label
 	cols  []*schema.Column
-	tags  []uint16 // of cols
 	array bool
 	// private: the driver below gives its []byte away, so that a cell may be opened in
 	// its own memory.
@@ -46,9 +45,6 @@ type Opener struct {
 // []byte of the result belongs to whoever reads it, so that a cell may be opened in its own memory.
 func (s *Session) NewOpener(from Result, index int, name string, res sqlplan.Result, private bool) Opener {
 	o := Opener{s: s, from: from, index: index, name: name, cols: res.Columns, array: res.Array, private: private}
-	for _, col := range o.cols {
-		o.tags = append(o.tags, col.Tag())
-	}
 	if s.db.cfg.AllowPlaintext && o.Kind() == schema.Time {
 		o.texts = s.texts()
 	}
@@ -80,14 +76,14 @@ func (o *Opener) Open(ctx context.Context, v any) (any, error) {
 		out, err = o.openValue(ctx, v, o.private)
 	}
 	if err != nil {
-		o.s.db.Rejected(ctx, o.cols[0], err)
-		return nil, o.fail(err)
+		return nil, o.fail(ctx, err)
 	}
 	return out, nil
 }
 
-// fail names the column, unless the error does.
-func (o *Opener) fail(err error) error {
+// fail counts an error, and names the column, unless the error does.
+func (o *Opener) fail(ctx context.Context, err error) error {
+	o.s.db.Rejected(ctx, o.cols[0], err)
 	var ce *CellError
 	if errors.As(err, &ce) {
 		return err
@@ -110,8 +106,7 @@ func (o *Opener) OpenCell(ctx context.Context, cell []byte) (any, error) {
 	}
 	out, err := o.key.OpenValue(o.Kind(), cell, false)
 	if err != nil {
-		o.s.db.Rejected(ctx, o.cols[0], err)
-		return nil, o.fail(err)
+		return nil, o.fail(ctx, err)
 	}
 	o.opened.Add(o.key.Header().Suite)
 	return out, nil
@@ -122,7 +117,8 @@ func (o *Opener) ready(cell []byte) bool {
 	if o.key != nil && o.key.Owns(cell) {
 		return true
 	}
-	h, err := codec.Recognize(cell, o.tags...)
+	var room [fewTags]uint16
+	h, err := codec.Recognize(cell, o.tags(room[:0])...)
 	if err != nil {
 		return false
 	}
@@ -153,8 +149,7 @@ func (o *Opener) openValue(ctx context.Context, v any, private bool) (any, error
 func (o *Opener) Encoding(ctx context.Context, stored []byte) ([]byte, error) {
 	enc, err := o.encoding(ctx, stored)
 	if err != nil {
-		o.s.db.Rejected(ctx, o.cols[0], err)
-		return nil, o.fail(err)
+		return nil, o.fail(ctx, err)
 	}
 	return enc, nil
 }
@@ -175,20 +170,22 @@ func (o *Opener) encoding(ctx context.Context, stored []byte) ([]byte, error) {
 func (o *Opener) ArrayText(ctx context.Context, stored [][]byte) (string, error) {
 	text, err := o.arrayText(ctx, stored)
 	if err != nil {
-		o.s.db.Rejected(ctx, o.cols[0], err)
-		return "", o.fail(err)
+		return "", o.fail(ctx, err)
 	}
 	return text, nil
 }
 
 // cell returns the cell of a stored value and makes o.key its key. An error may be the one of plaintext.
 func (o *Opener) cell(ctx context.Context, v any, private bool) ([]byte, bool, error) {
-	cell, private, err := StoredCell(v, private, o.tags...)
+	var room [fewTags]uint16
+	tags := o.tags(room[:0])
+	cell, private, err := StoredCell(v, private, tags...)
 	if err != nil {
 		return nil, false, err
 	}
 	if o.key == nil || !o.key.Owns(cell) {
-		h, err := codec.Recognize(cell, o.tags...)
+		var room [fewTags]uint16
+		h, err := codec.Recognize(cell, o.tags(room[:0])...)
 		if err != nil {
 			return nil, false, err
 		}
@@ -205,6 +202,17 @@ func (o *Opener) cell(ctx context.Context, v any, private bool) ([]byte, bool, e
 	}
 	return cell, private, nil
 }
+
+// tags appends the tags of the cells that there may be here.
+func (o *Opener) tags(dst []uint16) []uint16 {
+	for _, col := range o.cols {
+		dst = append(dst, col.Tag())
+	}
+	return dst
+}
+
+// fewTags is for how many tags there is room that costs nothing.
+const fewTags = 4
 
 // StoredCell returns the bytes of a cell of a column with one of tags, and whether their memory may be written to.
 func StoredCell(v any, private bool, tags ...uint16) ([]byte, bool, error) {

@@ -375,11 +375,24 @@ func (v *Sealing) bytesOf(kind codec.Kind, value any) (any, error) {
 	return b, nil
 }
 
-// LiteralParams says, for each literal of a plan, as which parameter it is sent; 0: in the text. Those of randomized columns are
-// sent as parameters, or all. Parameters are numbered after those of the plan. Equal literals of a deterministic column are one
-// parameter, because the server may have to see that two expressions are the same. It is nil if all stay in the text.
-func LiteralParams(p *sqlplan.Plan, all bool) []int {
-	if p.TextOnly {
+// Literals says what becomes of a statement's literals for sealed columns.
+type Literals uint8
+
+const (
+	// LiteralsMixed: those of randomized columns are sent as parameters beside others, so that the text is the same each time: pgx's
+	// cache of prepared statements, which goes by text, is not filled with texts that never come again.
+	LiteralsMixed Literals = iota
+	// LiteralsInText: all stay in the text.
+	LiteralsInText
+	// LiteralsAsParams: all are parameters of a text that was prepared so.
+	LiteralsAsParams
+)
+
+// LiteralParams says, for each literal of a plan, as which parameter it is sent; 0: in the text. Parameters are numbered after those
+// of the plan. Equal literals of a deterministic column are one parameter, because the server may have to see that two expressions
+// are the same. It is nil if all stay in the text.
+func LiteralParams(p *sqlplan.Plan, l Literals) []int {
+	if p.TextOnly || l == LiteralsInText {
 		return nil
 	}
 	var places []int
@@ -387,7 +400,7 @@ func LiteralParams(p *sqlplan.Plan, all bool) []int {
 	for i := range p.Literals {
 		lit := &p.Literals[i]
 		random := lit.Use.Column.Suite() == codec.SuiteRandomized
-		if !all && !random {
+		if l != LiteralsAsParams && !random {
 			continue
 		}
 		if places == nil {
@@ -414,8 +427,19 @@ func repeated(places []int, i int) bool {
 	return places != nil && places[i] > 0 && slices.Contains(places[:i], places[i])
 }
 
-// CollectLiterals takes the literals of a plan that is sent with literals at places.
-func (v *Sealing) CollectLiterals(p *sqlplan.Plan, places []int) error {
+// SealStatement seals the arguments of a plan, which were collected, and its literals, which are sent at places.
+func (v *Sealing) SealStatement(p *sqlplan.Plan, places []int) error {
+	if err := v.collectLiterals(p, places); err != nil {
+		return err
+	}
+	if err := v.FindKeys(p); err != nil {
+		return err
+	}
+	return v.Seal()
+}
+
+// collectLiterals takes the literals of a plan that is sent with literals at places.
+func (v *Sealing) collectLiterals(p *sqlplan.Plan, places []int) error {
 	for i := range p.Literals {
 		if repeated(places, i) {
 			continue
@@ -453,12 +477,21 @@ func (v *Sealing) Statement(p *sqlplan.Plan, places []int, bind func(literal int
 	})
 }
 
+// BindLiterals calls bind as Statement does, for a text that was prepared with all literals as parameters.
+func (v *Sealing) BindLiterals(places []int, bind func(literal int)) {
+	for i := range places {
+		if !repeated(places, i) {
+			bind(i)
+		}
+	}
+}
+
 // Parametrized returns the text to prepare, with a parameter in the place of each literal.
 func (s *Session) Parametrized(p *sqlplan.Plan) (string, error) {
 	if len(p.Literals) == 0 {
 		return p.Chunks[0], nil
 	}
-	places := LiteralParams(p, true)
+	places := LiteralParams(p, LiteralsAsParams)
 	if places == nil {
 		return "", &sqlplan.Refusal{Class: sqlplan.ClassUnsupported,
 			Reason: "a statement of this kind that holds values of sealed columns cannot be prepared",

@@ -356,7 +356,7 @@ func (s *Session) WarmTx(ctx context.Context, readOnly bool) {
 	if db.cfg.Dialect == dialect.Postgres && db.survey.state.Load() == surveyNeeded && s.Idle() {
 		_ = s.surveyShared(ctx) // else the first statement says why not
 	}
-	if readOnly || db.search == nil && db.random == nil {
+	if readOnly || !db.seals() {
 		return
 	}
 	if o := db.keys.ready.Load(); o != nil && o.cache != nil && db.warm(ctx, o) {

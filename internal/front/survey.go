@@ -180,8 +180,7 @@ func (s *Session) await(ctx context.Context, running <-chan struct{}) (made bool
 
 // look asks the catalog over the session's connection, or over a new one if this one sees the catalog as it was some time ago.
 func (s *Session) look(ctx context.Context) (*sqlplan.Known, error) {
-	nothing := s.db.search == nil && s.db.random == nil // is sealed, so that nothing is asked
-	if !nothing && s.conn.TxStatus() != 'I' {
+	if s.db.seals() && s.conn.TxStatus() != 'I' {
 		old, err := dbcatalog.Snapshot(ctx, s.conn, s.db.cfg.Dialect)
 		if err != nil {
 			return nil, err

@@ -34,6 +34,17 @@ var pgTypes = [...]struct{ value, array uint32 }{
 	codec.KindTimestamp: {pgtype.TimestampOID, pgtype.TimestampArrayOID},
 }
 
+// Type returns the OID of the type of a column of a kind, or of an array of its values; 0 where pgx has none.
+func Type(kind codec.Kind, array bool) uint32 {
+	switch {
+	case int(kind) >= len(pgTypes):
+		return 0
+	case array:
+		return pgTypes[kind].array
+	}
+	return pgTypes[kind].value
+}
+
 // elementKinds are the kinds of the elements of the kinds of arrays.
 var elementKinds = map[codec.Kind]codec.Kind{codec.KindTextArray: codec.KindText, codec.KindIntArray: codec.KindInt}
 

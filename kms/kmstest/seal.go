@@ -3,6 +3,7 @@ package kmstest
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/rand"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -40,6 +41,13 @@ func open(k *key, blob []byte, ec map[string]string) ([]byte, *apiError) {
 		return nil, errCiphertext
 	}
 	return plaintext, nil
+}
+
+// NewAEAD returns AES-256-GCM with random nonces under a new key: what a test server makes a version of a key of.
+func NewAEAD() cipher.AEAD {
+	k := make([]byte, 32)
+	_, _ = rand.Read(k) // never fails
+	return gcm(k)
 }
 
 func gcm(key []byte) cipher.AEAD {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/colseal/colseal/internal/backstop"
 	"github.com/colseal/colseal/internal/dbcatalog"
@@ -54,17 +55,23 @@ type Finding struct {
 	Hint     string // what to do about it
 }
 
+// Where says where the finding is: table.column (object), as far as it has them.
+func (f Finding) Where() string {
+	s := f.Table
+	if s != "" && f.Column != "" {
+		s += "." + f.Column
+	}
+	if f.Object != "" {
+		s = strings.TrimSpace(s + " (" + f.Object + ")")
+	}
+	return s
+}
+
 // String renders the finding as one line.
 func (f Finding) String() string {
 	s := f.Severity.String() + " [" + f.Rule + "]"
-	if f.Table != "" {
-		s += " " + f.Table
-		if f.Column != "" {
-			s += "." + f.Column
-		}
-	}
-	if f.Object != "" {
-		s += " (" + f.Object + ")"
+	if where := f.Where(); where != "" {
+		s += " " + where
 	}
 	s += ": " + f.What
 	if f.Hint != "" {

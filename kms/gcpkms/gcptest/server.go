@@ -3,9 +3,7 @@ package gcptest
 
 import (
 	"context"
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"fmt"
 	"hash/crc32"
 	"net"
@@ -95,19 +93,7 @@ func (l *cuttable) set(cut bool) {
 	}
 }
 
-func (s *Server) rotate() {
-	k := make([]byte, 32)
-	_, _ = rand.Read(k) // never fails
-	block, err := aes.NewCipher(k)
-	if err != nil {
-		panic(err)
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		panic(err)
-	}
-	s.versions = append(s.versions, aead)
-}
+func (s *Server) rotate() { s.versions = append(s.versions, kmstest.NewAEAD()) }
 
 // Set puts the server into a condition. It reports whether there is such a one: an answer that is not the service's is
 // gRPC's to refuse, and only Encrypt names its key, for which AnswerOfOtherKey is still set.

@@ -3,9 +3,7 @@ package transittest
 
 import (
 	"context"
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -48,19 +46,7 @@ func (s *Server) Close() {
 	s.Server.Close()
 }
 
-func (s *Server) rotate() {
-	k := make([]byte, 32)
-	_, _ = rand.Read(k) // never fails
-	block, err := aes.NewCipher(k)
-	if err != nil {
-		panic(err)
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		panic(err)
-	}
-	s.versions = append(s.versions, aead)
-}
+func (s *Server) rotate() { s.versions = append(s.versions, kmstest.NewAEAD()) }
 
 // Set puts the server into a condition. It reports whether there is such a one.
 func (s *Server) Set(c kmstest.Condition) bool {
