@@ -245,9 +245,18 @@ func call[T any](ctx context.Context, w *Wrapper, op string, do func(context.Con
 	case errors.As(err, &failed):
 		e := *failed
 		e.Op, e.KeyID = op, w.KeyID()
+		// gRPC sends the deadline along, and the service may notice it before this process does.
+		if asked, sent := deadlineOf(ctx), deadlineOf(bounded); errors.Is(e.Class, kms.ErrTimeout) && asked.Equal(sent) {
+			e.Cause = context.DeadlineExceeded
+		}
 		return zero, &e
 	}
 	return zero, w.fail(op, kms.ErrUnavailable, fmt.Sprintf("the call failed with an error of type %T", err))
+}
+
+func deadlineOf(ctx context.Context) time.Time {
+	d, _ := ctx.Deadline()
+	return d
 }
 
 // ContextError returns the error of a Wrapper whose caller's context has ended, and nil if it has not.
