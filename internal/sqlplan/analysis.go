@@ -27,6 +27,10 @@ type analysis struct {
 	meanings map[*sqlparse.TableName]*dependent // what names of dependents were found to mean
 	compares bool                               // a view compares cells
 
+	every   bool       // refusals are noted, and the analysis goes on behind them: see goOn
+	noted   []*Refusal // so far
+	blanked string     // the text for refusals, when the first was made
+
 	steps  int // of work done
 	lookAt int // how many of them make another look at the context due
 
@@ -109,6 +113,8 @@ type check struct {
 	pos  int
 	what string
 	need demand
+	// conflict: what is compared was refused by itself.
+	conflict bool
 	// sides are what is compared; of equal alone.
 	sides sides
 }
@@ -128,7 +134,7 @@ func (a *analysis) run() (*Plan, error) {
 	for i := range a.file.Statements {
 		a.earlier = append(a.earlier, a.results...)
 		a.effects = a.p.effects(a.file.Statements[i].Stmt)
-		if err := a.statement(a.file.Statements[i].Stmt); err != nil {
+		if err := a.goOn(a.statement(a.file.Statements[i].Stmt)); err != nil {
 			return a.unless(err)
 		}
 		a.passed(a.file.Statements[i].Stmt)
@@ -143,13 +149,35 @@ func (a *analysis) run() (*Plan, error) {
 	if !a.touched {
 		return a.forwarded()
 	}
-	if err := a.settleRoles(); err != nil {
+	if err := a.goOn(a.settleRoles()); err != nil {
 		return nil, err
 	}
 	if err := a.verify(); err != nil {
 		return nil, err
 	}
+	if len(a.noted) > 0 { // the values are what is left to look at
+		return nil, (&emission{analysis: a}).settleValues()
+	}
 	return a.emit()
+}
+
+// maxNoted is how many refusals of one text are noted; there is one that everything may be wrong with.
+const maxNoted = 100
+
+// goOn returns err, unless every refusal is asked for: then it notes a refusal and returns nil, and the
+// analysis goes on as if what was refused were not there. Where that is not possible, as behind a relation
+// whose columns are not known, the refusal ends the statement.
+func (a *analysis) goOn(err error) error {
+	var r *Refusal
+	if !a.every || !errors.As(err, &r) || len(a.noted) == maxNoted {
+		return err
+	}
+	if !slices.ContainsFunc(a.noted, func(n *Refusal) bool {
+		return n.Pos == r.Pos && n.Reason == r.Reason && n.Table == r.Table && n.Column == r.Column
+	}) {
+		a.noted = append(a.noted, r)
+	}
+	return nil
 }
 
 // forwarded is the plan of a text that touches nothing sealed.
@@ -168,16 +196,19 @@ func (a *analysis) forwarded() (*Plan, error) {
 // unless returns an error, unless it is the refusal of a text that can touch nothing sealed.
 func (a *analysis) unless(err error) (*Plan, error) {
 	var r *Refusal
-	if errors.As(err, &r) && !a.touched && !a.forbidden && !a.namesSealedTable() {
+	if errors.As(err, &r) && a.harmless() {
 		return &Plan{Effects: ChangesCatalog | ChangesSession | ChangesDependents}, nil
 	}
 	return nil, err
 }
 
+// harmless reports whether the text can touch nothing sealed, whatever is wrong with it.
+func (a *analysis) harmless() bool { return !a.touched && !a.forbidden && !a.namesSealedTable() }
+
 // statement analyses one statement of the text.
 func (a *analysis) statement(s sqlparse.Stmt) error {
 	a.into = false
-	if err := a.callsRoutine(s); err != nil {
+	if err := a.goOn(a.callsRoutine(s)); err != nil {
 		return err
 	}
 	switch s := s.(type) {
@@ -226,10 +257,14 @@ func (a *analysis) query(s sqlparse.Stmt, parent *scope, with *withScope) ([]out
 // unify merges the terms of two things that meet at pos. what says how they meet.
 func (a *analysis) unify(x, y *term, pos int, what string) (*term, error) {
 	t, c := merge(x, y)
-	if c != nil {
-		return nil, a.refusal(c.class, pos, c.col, c.reason+" in "+what, "a sealed column takes parameters, literals and columns of its own identity only; compute the value in the program, or give both columns one join= group")
+	if c == nil {
+		return t, nil
 	}
-	return t, nil
+	if x.root().state != sealed {
+		x = y
+	}
+	return x, a.goOn(a.refusal(c.class, pos, c.col, c.reason+" in "+what,
+		"a sealed column takes parameters, literals and columns of its own identity only; compute the value in the program, or give both columns one join= group"))
 }
 
 // demand notes a check of a term for the end, when it is known what it is.
@@ -241,7 +276,7 @@ func (a *analysis) demand(t *term, need demand, pos int, what string) {
 func (a *analysis) plainOnly(t *term, pos int, what string) error {
 	r := t.root()
 	if r.state == sealed {
-		return a.refuseOperation(pos, r.first(), what+" cannot work on a sealed column", hintFor(what))
+		return a.goOn(a.refuseOperation(pos, r.first(), what+" cannot work on a sealed column", hintFor(what)))
 	}
 	if r.state == free {
 		r.state, r.forced = plain, what
@@ -261,36 +296,58 @@ func hintFor(what string) string {
 
 // verify checks every demand.
 func (a *analysis) verify() error {
+	told := map[sqlparse.Expr]bool{} // left sides: what is wrong with a list is told once
 	for _, c := range a.checked {
-		t := c.t.root()
-		if t.state != sealed {
+		left := c.sides.left.expr
+		if left != nil && told[left] {
 			continue
 		}
-		if t.identities() > 1 {
-			return a.refuseIdentity(c.pos, t.first(), "two sealed columns of different identities meet in "+c.what,
-				"their cells are never equal and do not open in each other's place; give both one join= group, or do it in the program")
+		noted := len(a.noted)
+		if err := a.verifyCheck(c); err != nil {
+			return err
 		}
-		if c.need == single {
-			continue
-		}
-		if t.first().Mode != schema.Deterministic {
-			return a.refuseMode(c.pos, t.first(), c.what+" needs a deterministic column",
-				`cells of a randomized column are all different; tag the column seal:"deterministic", or search by another column`)
-		}
-		if a.env.SearchKeys > 1 {
-			if err := a.copyPerKey(c, t.first()); err != nil {
-				return err
-			}
+		if len(a.noted) > noted {
+			told[left] = true
 		}
 	}
 	for _, s := range a.slots {
-		t := s.t.root()
-		if t.state == sealed && t.missing() != nil {
-			return a.refuseMissing(s.pos(), t.missing())
+		if err := a.goOn(a.verifySlot(s)); err != nil {
+			return err
 		}
-		if t.state == sealed && t.identities() > 1 {
-			return a.refuseIdentity(s.pos(), t.first(), "it is not clear for which of two sealed columns this value has to be sealed", "write the value in a statement or a branch of its own")
+	}
+	return nil
+}
+
+func (a *analysis) verifyCheck(c *check) error {
+	t := c.t.root()
+	if t.state != sealed {
+		return nil
+	}
+	if t.identities() > 1 {
+		if err := a.goOn(a.refuseIdentity(c.pos, t.first(), "two sealed columns of different identities meet in "+c.what,
+			"their cells are never equal and do not open in each other's place; give both one join= group, or do it in the program")); err != nil {
+			return err
 		}
+	}
+	switch {
+	case c.need == single:
+		return nil
+	case t.first().Mode != schema.Deterministic:
+		return a.goOn(a.refuseMode(c.pos, t.first(), c.what+" needs a deterministic column",
+			`cells of a randomized column are all different; tag the column seal:"deterministic", or search by another column`))
+	case a.env.SearchKeys > 1 && !c.conflict:
+		return a.goOn(a.copyPerKey(c, t.first()))
+	}
+	return nil
+}
+
+func (a *analysis) verifySlot(s *slot) error {
+	t := s.t.root()
+	if t.state == sealed && t.missing() != nil {
+		return a.refuseMissing(s.pos(), t.missing())
+	}
+	if t.state == sealed && t.identities() > 1 {
+		return a.refuseIdentity(s.pos(), t.first(), "it is not clear for which of two sealed columns this value has to be sealed", "write the value in a statement or a branch of its own")
 	}
 	return nil
 }

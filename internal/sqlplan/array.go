@@ -21,7 +21,7 @@ func (a *analysis) cast(e *sqlparse.Cast, sc *scope) (*term, error) {
 	}
 	r := t.root()
 	if r.state == sealed {
-		return nil, a.plainOnly(t, e.Pos(), "a cast")
+		return t, a.plainOnly(t, e.Pos(), "a cast")
 	}
 	if c, ok := e.Arg.(*sqlparse.Const); ok && c.Value == nil {
 		a.typedHere(c)
@@ -124,7 +124,7 @@ func (a *analysis) element(e sqlparse.Expr, sc *scope, what string) (*term, erro
 			return nil, err
 		}
 		if t.root().state == sealed {
-			return nil, a.plainOnly(t, e.Pos(), "a cast")
+			return t, a.plainOnly(t, e.Pos(), "a cast")
 		}
 		a.casts = append(a.casts, &recast{cast: e, t: t, array: true, of: a.castHere(e)})
 		return t, nil

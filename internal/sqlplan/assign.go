@@ -78,10 +78,13 @@ func (a *analysis) targetTerm(w *writeTarget, n sqlparse.Name) (*term, error) {
 func (a *analysis) assign(w *writeTarget, n sqlparse.Name, e sqlparse.Expr, sc *scope) error {
 	col, err := a.targetTerm(w, n)
 	if err != nil {
-		return err
+		if err = a.goOn(err); err != nil {
+			return err
+		}
+		col = newFree()
 	}
 	if d, ok := e.(*sqlparse.Default); ok {
-		return a.defaultValue(w, n.Name, d.Pos())
+		return a.goOn(a.defaultValue(w, n.Name, d.Pos()))
 	}
 	t, err := a.infer(e, sc)
 	if err != nil {
@@ -98,7 +101,8 @@ func (a *analysis) assign(w *writeTarget, n sqlparse.Name, e sqlparse.Expr, sc *
 func (a *analysis) store(col, t *term, pos int) error {
 	if col.root().state == plain {
 		if r := t.root(); r.state == sealed {
-			return a.refusePlaintext(pos, r.first(), "the sealed column would be copied into a plain one", "read the value and write it in the program, or seal the target with the same join= group")
+			return a.goOn(a.refusePlaintext(pos, r.first(), "the sealed column would be copied into a plain one",
+				"read the value and write it in the program, or seal the target with the same join= group"))
 		}
 	}
 	x, err := a.unify(col, t, pos, "an assignment")

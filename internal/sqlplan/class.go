@@ -27,7 +27,10 @@ const (
 
 // refusal makes a refusal. The constructors below call it, one for each class.
 func (a *analysis) refusal(class Class, pos int, col *schema.Column, reason, hint string) *Refusal {
-	r := &Refusal{Class: class, Query: a.p.blank(a.file.Text), Pos: pos, Reason: reason, Hint: hint, Undecided: a.unlistedInsert}
+	if a.blanked == "" {
+		a.blanked = a.p.blank(a.file.Text)
+	}
+	r := &Refusal{Class: class, Query: a.blanked, Pos: pos, Reason: reason, Hint: hint, Undecided: a.unlistedInsert}
 	if col != nil {
 		r.Table, r.Column = col.TableName(), col.Name
 	}

@@ -5,11 +5,12 @@ import "github.com/colseal/colseal/internal/sqlparse"
 // equate merges two terms whose equality is asked. Equality of cells is the equality
 // of what they hold only for deterministic columns of one identity.
 func (a *analysis) equate(x, y *term, pos int, what string, of sides) (*term, error) {
+	noted := len(a.noted)
 	t, err := a.unify(x, y, pos, what)
 	if err != nil {
 		return nil, err
 	}
-	a.checked = append(a.checked, &check{t: t, pos: pos, what: what, need: equal, sides: of})
+	a.checked = append(a.checked, &check{t: t, pos: pos, what: what, need: equal, conflict: len(a.noted) > noted, sides: of})
 	return t, nil
 }
 

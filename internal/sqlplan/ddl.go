@@ -40,8 +40,11 @@ func (a *analysis) namesSealed(names []*sqlparse.TableName) *sqlparse.TableName 
 }
 
 // definition analyses one expression of a definition. computes says that it is computed for
-// rows that are there.
+// rows that are there. It is refused as a whole.
 func (a *analysis) definition(d *sqlparse.Definition, computes bool) error {
+	every := a.every
+	a.every = false
+	defer func() { a.every = every }()
 	tables := a.meant(d.Table)
 	columns, err := a.sealedOf(tables)
 	if err != nil {

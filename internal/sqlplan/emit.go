@@ -50,7 +50,7 @@ func (a *analysis) emit() (*Plan, error) {
 		return ok
 	})
 	e.plan.Search, e.plan.StoresNothing = e.searches(), a.storesNothing()
-	if err := e.settleValues(); err != nil {
+	if err := e.settleValues(); err != nil || len(e.noted) > 0 {
 		return nil, err
 	}
 	if err := e.findRegions(); err != nil {

@@ -1,10 +1,41 @@
 package sqlplan
 
-import "github.com/colseal/colseal/internal/sqlparse"
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+)
 
 // Blank returns a text of the same length in which comments are blank and the inside of every
 // literal is hidden, so that it can be shown; "" if the text cannot be cut into tokens.
 func (p *Planner) Blank(sql string) string { return p.blank(sql) }
+
+// Refusals returns all that a text is refused for, in the order in which it is found: the first is what Plan returns. What
+// cannot be told before something else is mended is not among them: nothing is said of the columns of a relation that is refused
+// itself, nor of a text that cannot be read. The error is the catalog's.
+func (p *Planner) Refusals(ctx context.Context, sql string, env *Env) ([]*Refusal, error) {
+	a, err := p.begin(ctx, sql, env, p.knownOf(env))
+	var noted []*Refusal
+	if a != nil {
+		a.every = true
+		_, err = p.run(a)
+		if !a.harmless() {
+			noted = a.noted
+		}
+	}
+	var last *Refusal
+	switch {
+	case errors.As(err, &last):
+		if !slices.ContainsFunc(noted, func(r *Refusal) bool { return r.Pos == last.Pos && r.Reason == last.Reason }) {
+			noted = append(noted, last)
+		}
+	case err != nil:
+		return nil, err
+	}
+	return noted, nil
+}
 
 // Undecided says what only a server's catalog can tell of a text, and what Plan guessed without one; "" if there is nothing. It goes by
 // the form of the text alone: a name that no registered table has may be a view, a partition, a column, or a row.

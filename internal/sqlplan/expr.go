@@ -8,8 +8,17 @@ import (
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
-// infer returns the term of an expression.
+// infer returns the term of an expression. One that is refused counts as one of which nothing is known,
+// where the analysis goes on.
 func (a *analysis) infer(e sqlparse.Expr, sc *scope) (*term, error) {
+	t, err := a.expression(e, sc)
+	if err == nil {
+		return t, nil
+	}
+	return newFree(), a.goOn(err)
+}
+
+func (a *analysis) expression(e sqlparse.Expr, sc *scope) (*term, error) {
 	a.step(1)
 	switch e := e.(type) {
 	case *sqlparse.Column:

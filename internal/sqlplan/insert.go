@@ -118,7 +118,7 @@ func (a *analysis) extraValue(w *writeTarget, t *term, pos int) error {
 	if w.item.table == nil || w.item.open || w.item.ask != nil {
 		return a.plainOnly(t, pos, "a value for a column that is not known")
 	}
-	return a.refuseName(pos, nil, "the INSERT has more values than columns", "give as many values as there are columns")
+	return a.goOn(a.refuseName(pos, nil, "the INSERT has more values than columns", "give as many values as there are columns"))
 }
 
 // finishInsert looks at the columns that get no value, and adds the column list that
@@ -143,7 +143,7 @@ func (a *analysis) finishInsert(s *sqlparse.Insert, w *writeTarget, names []sqlp
 		}
 		return a.refuseUnknown(s.Pos(), nil, "the columns of the table are not known", "write the column list")
 	}
-	if a.p.dialect == dialect.SQLite && width != len(names) {
+	if a.p.dialect == dialect.SQLite && width < len(names) {
 		return a.refuseName(s.Pos(), nil, "the INSERT has fewer values than columns", "give a value for each column, or write the column list")
 	}
 	return a.addColumnList(s, names[:min(width, len(names))])
@@ -159,7 +159,7 @@ func (a *analysis) defaultsExcept(w *writeTarget, given map[string]bool, pos int
 		if c.gap || c.t.root().state != sealed || given[c.name] {
 			continue
 		}
-		if err := a.defaultValue(w, c.name, pos); err != nil {
+		if err := a.goOn(a.defaultValue(w, c.name, pos)); err != nil {
 			return err
 		}
 	}

@@ -36,7 +36,7 @@ func (a *analysis) ordinal(n int64, pos int, outs []output) (*term, error) {
 		if o.gap {
 			for _, o := range outs {
 				if !o.gap && o.t.root().state == sealed {
-					return nil, a.refuseUnknown(pos, o.t.first(), "it is not known which output this number means", "name the column instead of giving its number")
+					return newFree(), a.goOn(a.refuseUnknown(pos, o.t.first(), "it is not known which output this number means", "name the column instead of giving its number"))
 				}
 			}
 			break
@@ -56,7 +56,10 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 		if c, ok := t.Expr.(*sqlparse.Column); ok && c.Star {
 			cols, err := a.star(c, star, sc)
 			if err != nil {
-				return nil, err
+				if err = a.goOn(err); err != nil {
+					return nil, err
+				}
+				cols = []output{{gap: true}}
 			}
 			if err := a.bounded(&n, cols, c.Pos()); err != nil {
 				return nil, err

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -238,7 +239,7 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// plansOf renders the plan of each line of a text.
+// plansOf renders the plan of each line of a text, or all that it is refused for.
 func plansOf(t *testing.T, p *Planner, text string, keys int) string {
 	t.Helper()
 	var b strings.Builder
@@ -249,7 +250,12 @@ func plansOf(t *testing.T, p *Planner, text string, keys int) string {
 			}
 			continue
 		}
-		plan, err := p.Plan(t.Context(), sql, &Env{Catalog: testCatalog, SearchKeys: keys})
+		env := &Env{Catalog: testCatalog, SearchKeys: keys}
+		plan, err := p.Plan(t.Context(), sql, env)
+		refusals, failed := p.Refusals(t.Context(), sql, env)
+		if failed != nil || (err == nil) != (len(refusals) == 0) || err != nil && refusals[0].Error() != err.Error() {
+			t.Errorf("Refusals(%q) = %v, %v, but Plan says %v", sql, refusals, failed, err)
+		}
 		if err != nil {
 			var r *Refusal
 			if !errors.As(err, &r) || !errors.Is(err, ErrRefused) {
@@ -258,7 +264,10 @@ func plansOf(t *testing.T, p *Planner, text string, keys int) string {
 			if r.Class == "" {
 				t.Errorf("%s: refused without a class: %s", sql, r.Reason)
 			}
-			fmt.Fprintf(&b, "%s\n  REFUSED %s\n", sql, strings.TrimPrefix(err.Error(), "colseal: refused before sending: "))
+			b.WriteString(sql + "\n")
+			for i, r := range refusals {
+				fmt.Fprintf(&b, "  %s %s\n", [...]string{"REFUSED", "    AND"}[min(i, 1)], strings.TrimPrefix(r.Error(), "colseal: refused before sending: "))
+			}
 			continue
 		}
 		fmt.Fprintf(&b, "%s\n  %s\n", sql, render(plan))
@@ -296,6 +305,44 @@ func TestUnlistedInsert(t *testing.T) {
 		}
 		if !tt.refused && (plan.UnlistedInsert != tt.want || !plan.Sealed) {
 			t.Errorf("Plan(%q): UnlistedInsert = %v, Sealed = %v, want %v, true", tt.sql, plan.UnlistedInsert, plan.Sealed, tt.want)
+		}
+	}
+}
+
+// TestRefusalsOfParts holds that what is refused in one part of a statement neither hides what is refused in another, nor adds
+// to it.
+func TestRefusalsOfParts(t *testing.T) {
+	p, env := New(testSchema, dialect.Postgres, Options{}), &Env{Catalog: testCatalog}
+	reasons := func(sql string) (out []string) {
+		refusals, err := p.Refusals(t.Context(), sql, env)
+		if err != nil {
+			t.Fatalf("Refusals(%q): %v", sql, err)
+		}
+		for _, r := range refusals {
+			out = append(out, r.Reason+" "+r.Column)
+		}
+		slices.Sort(out)
+		return out
+	}
+	parts := []string{
+		"lower(email)", "ssn || 'x'", "email = note", "ssn = $1", "email::text", "email LIKE $2", "ssn IN ($3, lower($4), note)", "nothing", "max(ssn)",
+		"COALESCE(email, note, ssn)", "CASE WHEN ssn > $5 THEN 1 END", "(SELECT email || ssn FROM archive)", "ARRAY[email, note]", "NULLIF(ssn, 'x')", "ROW(email, ssn)",
+		"count(*) FILTER (WHERE email > 'x')", "email = ssn", "EXISTS (SELECT 1 FROM leads WHERE phone = users.email)",
+	}
+	for _, frame := range []string{"SELECT %s FROM users", "DELETE FROM users WHERE id = 1 RETURNING %s", "SELECT 1 FROM (SELECT %s FROM users) q"} {
+		for i, x := range parts {
+			alone := reasons(fmt.Sprintf(frame, x))
+			if len(alone) == 0 {
+				t.Errorf("Refusals(%q) = none", fmt.Sprintf(frame, x))
+			}
+			for _, y := range parts[i+1:] {
+				want := slices.Concat(alone, reasons(fmt.Sprintf(frame, y)))
+				slices.Sort(want)
+				sql := fmt.Sprintf(frame, x+", "+y)
+				if got := reasons(sql); !slices.Equal(got, want) {
+					t.Errorf("Refusals(%q)\n got %q\nwant %q", sql, got, want)
+				}
+			}
 		}
 	}
 }

@@ -117,10 +117,7 @@ func (p *Planner) fold(name string) string {
 // Plan returns what to do with a text. The error is a *Refusal, or the catalog's as
 // it is. Plans of texts that touch nothing sealed need neither env nor catalog.
 func (p *Planner) Plan(ctx context.Context, sql string, env *Env) (*Plan, error) {
-	generation, known := p.generation.Load(), p.known.Load()
-	if env != nil && env.Known != nil {
-		known = env.Known
-	}
+	generation, known := p.generation.Load(), p.knownOf(env)
 	if plan := known.plans.get(sql, env, generation); plan != nil {
 		p.hits.Add(1)
 		return plan, nil
@@ -134,6 +131,14 @@ func (p *Planner) Plan(ctx context.Context, sql string, env *Env) (*Plan, error)
 	}
 	known.plans.keep(sql, env, plan, generation, usedCatalog)
 	return plan, nil
+}
+
+// knownOf returns what the connection knows.
+func (p *Planner) knownOf(env *Env) *Known {
+	if env != nil && env.Known != nil {
+		return env.Known
+	}
+	return p.known.Load()
 }
 
 // Several reports whether a text is several statements.
@@ -163,22 +168,33 @@ func (p *Planner) Stats() Stats {
 
 // analyse makes a plan without looking at the cache.
 func (p *Planner) analyse(ctx context.Context, sql string, env *Env, known *Known) (plan *Plan, usedCatalog bool, err error) {
-	if !p.mentions(sql, known) {
+	a, err := p.begin(ctx, sql, env, known)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case a == nil:
 		return p.forward(sql), false, nil
+	}
+	plan, err = p.run(a)
+	return plan, a.usedCatalog, err
+}
+
+// begin reads a text for its analysis; nil for one that mentions nothing sealed.
+func (p *Planner) begin(ctx context.Context, sql string, env *Env, known *Known) (*analysis, error) {
+	if !p.mentions(sql, known) {
+		return nil, nil
 	}
 	if env == nil {
 		env = &Env{}
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	file, err := p.parse(sql)
 	if err != nil {
-		return nil, false, p.unreadable(sql, err)
+		return nil, p.unreadable(sql, err)
 	}
-	a := &analysis{p: p, ctx: ctx, env: env, file: file, known: known}
-	plan, err = p.run(a)
-	return plan, a.usedCatalog, err
+	return &analysis{p: p, ctx: ctx, env: env, file: file, known: known}, nil
 }
 
 // run analyses a text, and refuses it if the analysis fails in a way that it should not.

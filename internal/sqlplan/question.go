@@ -196,7 +196,10 @@ func (a *analysis) answer(roles map[argument]*slot) error {
 			comparable = pgvalue.Ordered(kind)
 		}
 		if kind == 0 || !comparable {
-			return a.refuseOperand(q.param, role, "the operator "+q.op)
+			if err := a.goOn(a.refuseOperand(q.param, role, "the operator "+q.op)); err != nil {
+				return err
+			}
+			continue
 		}
 		q.of = role
 	}
@@ -226,7 +229,9 @@ func (e *emission) settleQuestions() error {
 		ask := &Ask{Op: q.op, Null: q.null, NullIf: q.nullIf, inverse: q.op == "<" || q.op == "<="}
 		var err *pgvalue.Error
 		if q.param.limit, err = e.limitOf(u, q.param.casts); err != nil {
-			return e.refuseValue(q.param.pos(), u.Column, err.Reason, err.Hint)
+			if err := e.goOn(e.refuseValue(q.param.pos(), u.Column, err.Reason, err.Hint)); err != nil {
+				return err
+			}
 		}
 		for _, s := range q.consts {
 			if !q.nullIf && e.p.dialect == dialect.SQLite && !asItStands(s.lit.Value, u.Column.Kind) {
@@ -234,7 +239,10 @@ func (e *emission) settleQuestions() error {
 			}
 			v, err := e.valueOf(s, u, nil)
 			if err != nil {
-				return e.refuseValue(s.pos(), u.Column, err.Reason, err.Hint)
+				if err := e.goOn(e.refuseValue(s.pos(), u.Column, err.Reason, err.Hint)); err != nil {
+					return err
+				}
+				continue
 			}
 			enc, bad := codec.AppendValue(nil, u.Column.Kind, codec.SuiteDeterministic, v)
 			if bad != nil {

@@ -61,7 +61,9 @@ func (a *analysis) settleRoles() error {
 					}
 				}
 			case r.state == plain && r.forced != "":
-				return a.refuseOperand(s, role, r.forced)
+				if err := a.goOn(a.refuseOperand(s, role, r.forced)); err != nil {
+					return err
+				}
 			}
 		}
 	}

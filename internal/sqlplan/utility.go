@@ -18,7 +18,7 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 		return err
 	}
 	for _, s := range u.Schemas {
-		if err := a.schemaChange(u, s); err != nil {
+		if err := a.goOn(a.schemaChange(u, s)); err != nil {
 			return err
 		}
 	}
@@ -38,7 +38,7 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 		return err
 	}
 	for _, r := range u.Renames {
-		if err := a.rename(r); err != nil {
+		if err := a.goOn(a.rename(r)); err != nil {
 			return err
 		}
 	}
@@ -46,7 +46,7 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 		return nil
 	}
 	for i := range u.Definitions {
-		if err := a.definition(&u.Definitions[i], u.Computes); err != nil {
+		if err := a.goOn(a.definition(&u.Definitions[i], u.Computes)); err != nil {
 			return err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // what the casts of a parameter ask of its value. A cast of something made of several slots
 // counts for each of them.
 func (e *emission) settleValues() error {
-	if err := e.settleQuestions(); err != nil {
+	if err := e.goOn(e.settleQuestions()); err != nil {
 		return err
 	}
 	around := map[*term][]pgvalue.Cast{}
@@ -37,7 +37,9 @@ func (e *emission) settleValues() error {
 			s.value, err = e.valueOf(s, u, around[t])
 		}
 		if err != nil {
-			return e.refuseValue(s.pos(), u.Column, err.Reason, err.Hint)
+			if err := e.goOn(e.refuseValue(s.pos(), u.Column, err.Reason, err.Hint)); err != nil {
+				return err
+			}
 		}
 	}
 	for _, c := range e.casts { // those of NULLs alone
@@ -46,7 +48,9 @@ func (e *emission) settleValues() error {
 			continue
 		}
 		if _, err := e.limitOf(&Use{Column: t.cols[0].col}, []pgvalue.Cast{castOf(&c.cast.Type)}); err != nil {
-			return e.refuseValue(c.cast.Pos(), t.first(), err.Reason, err.Hint)
+			if err := e.goOn(e.refuseValue(c.cast.Pos(), t.first(), err.Reason, err.Hint)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -21,10 +21,10 @@ import (
 // Explanation says what happens to one statement. It holds no value: literals are blanked in
 // every text. Its String is for people.
 type Explanation struct {
-	Query   string             // the statement, with comments and the inside of literals blanked
-	Refused *driver.QueryError // why it is refused; nil when it works
-	Sealed  bool               // a sealed column is read or written; false: forwarded exactly as it is
-	Offline bool               // made without the server's catalog: see Notes
+	Query   string               // the statement, with comments and the inside of literals blanked
+	Refused []*driver.QueryError // all that it is refused for, the first as the driver's error; none when it works
+	Sealed  bool                 // a sealed column is read or written; false: forwarded exactly as it is
+	Offline bool                 // made without the server's catalog: see Notes
 
 	// Undecided says why only the server's catalog decides what happens; "" where it is known. What is said of parameters and
 	// results is then what it would be if the statement works.
@@ -119,9 +119,10 @@ func (x *explainer) explain(ctx context.Context) (*Explanation, error) {
 	if x.offline {
 		e.Undecided = x.planner.Undecided(x.query)
 	}
-	p, err := x.plan(ctx, 1)
-	if err != nil {
-		return e, asRefusal(err, &e.Refused)
+	p, refused, err := x.plan(ctx, 1)
+	if p == nil {
+		e.Refused = refused
+		return e, err
 	}
 	e.Sealed = p.Sealed
 	if p.Sealed {
@@ -135,22 +136,26 @@ func (x *explainer) explain(ctx context.Context) (*Explanation, error) {
 	return e, x.note(ctx, e, p)
 }
 
-func (x *explainer) plan(ctx context.Context, searchKeys int) (*sqlplan.Plan, error) {
+// plan returns the plan of the statement, or what it is refused for.
+func (x *explainer) plan(ctx context.Context, searchKeys int) (*sqlplan.Plan, []*driver.QueryError, error) {
 	env := x.env
 	env.SearchKeys = searchKeys
+	var refused *driver.QueryError
 	p, err := x.planner.Plan(ctx, x.query, &env)
+	if errors.As(err, &refused) {
+		all, err := x.planner.Refusals(ctx, x.query, &env)
+		return nil, all, err
+	}
 	if err == nil && x.check != nil {
 		err = x.check(ctx, p, x.query)
 	}
-	return p, err
-}
-
-// asRefusal stores a refusal and returns what is none.
-func asRefusal(err error, to **driver.QueryError) error {
-	if errors.As(err, to) {
-		return nil
+	switch {
+	case errors.As(err, &refused):
+		return nil, []*driver.QueryError{refused}, nil
+	case err != nil:
+		return nil, nil, err
 	}
-	return err
+	return p, nil, nil
 }
 
 // sent is the text that the server gets, with a mark in the place of each sealed literal.
@@ -241,13 +246,12 @@ func results(p *sqlplan.Plan) []Result {
 // note says what the plan does not.
 func (x *explainer) note(ctx context.Context, e *Explanation, p *sqlplan.Plan) error {
 	if p.Search && !x.offline {
-		var refused *driver.QueryError
-		_, err := x.plan(ctx, 2)
-		if err = asRefusal(err, &refused); err != nil {
+		_, refused, err := x.plan(ctx, 2)
+		if err != nil {
 			return err
 		}
-		if refused != nil {
-			e.Notes = append(e.Notes, "refused while a change of the search key is under way: "+refused.Reason)
+		for _, r := range refused {
+			e.Notes = append(e.Notes, "refused while a change of the search key is under way: "+r.Reason)
 		}
 	}
 	if !x.offline || !e.Sealed {

@@ -10,7 +10,7 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// String renders the explanation for a terminal. A refusal has a caret under the place.
+// String renders the explanation for a terminal. Each refusal has a caret under its place.
 func (e *Explanation) String() string {
 	var b strings.Builder
 	if e.Undecided != "" {
@@ -18,7 +18,7 @@ func (e *Explanation) String() string {
 	}
 	switch {
 	case e.Refused != nil:
-		e.renderRefusal(&b)
+		e.renderRefusals(&b)
 	case !e.Sealed:
 		b.WriteString("FORWARDED as it is: nothing sealed is read or written\n")
 	default:
@@ -30,13 +30,28 @@ func (e *Explanation) String() string {
 	return b.String()
 }
 
-func (e *Explanation) renderRefusal(b *strings.Builder) {
-	r := e.Refused
-	fmt.Fprintf(b, "REFUSED before sending: %s\n\n", r.Reason)
-	if r.Query != "" {
-		b.WriteString(underline(r.Query, r))
-		b.WriteByte('\n')
+func (e *Explanation) renderRefusals(b *strings.Builder) {
+	if len(e.Refused) > 1 {
+		fmt.Fprintf(b, "REFUSED before sending, for %d reasons\n\n", len(e.Refused))
 	}
+	for i, r := range e.Refused {
+		if len(e.Refused) == 1 {
+			fmt.Fprintf(b, "REFUSED before sending: %s\n\n", r.Reason)
+		} else {
+			fmt.Fprintf(b, "%d. %s\n\n", i+1, r.Reason)
+		}
+		if r.Query != "" {
+			b.WriteString(underline(r))
+			b.WriteByte('\n')
+		}
+		renderAdvice(b, r)
+		if i+1 < len(e.Refused) {
+			b.WriteByte('\n')
+		}
+	}
+}
+
+func renderAdvice(b *strings.Builder, r *driver.QueryError) {
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	if r.Table != "" {
 		column := r.Table
@@ -51,32 +66,29 @@ func (e *Explanation) renderRefusal(b *strings.Builder) {
 	_ = w.Flush() // a Builder takes everything
 }
 
-// underline returns a text, indented, with a caret under a refusal's place.
-func underline(query string, r *driver.QueryError) string {
+// around is how many characters of a line are shown on each side of a refusal's place.
+const around = 200
+
+// underline returns the line of a refusal's place, indented, with a caret under that.
+func underline(r *driver.QueryError) string {
 	line, col := r.Position()
-	var b strings.Builder
-	for i, text := range strings.Split(query, "\n") {
-		text = strings.TrimRight(text, " \r")
-		if text == "" && i+1 != line {
-			continue
-		}
-		fmt.Fprintf(&b, "  %s\n", text)
-		if i+1 != line {
-			continue
-		}
-		b.WriteString("  ")
-		for j, c := range []rune(text) {
-			if j >= col-1 {
-				break
-			}
-			if c != '\t' { // a tab is as wide as the one above it
-				c = ' '
-			}
-			b.WriteRune(c)
-		}
-		b.WriteString("^\n")
+	text := []rune(strings.TrimRight(strings.Split(r.Query, "\n")[line-1], " \r"))
+	caret := min(col-1, len(text))
+	before, after := "", ""
+	if end := caret + around; end < len(text) {
+		text, after = text[:end], "…"
 	}
-	return b.String()
+	if start := caret - around; start > 0 {
+		text, caret, before = text[start:], around+1, "…"
+	}
+	shown := before + string(text) + after
+	blank := strings.Map(func(c rune) rune {
+		if c == '\t' { // it is as wide as the one above it
+			return c
+		}
+		return ' '
+	}, string([]rune(shown)[:caret]))
+	return fmt.Sprintf("  %s\n  %s^\n", shown, blank)
 }
 
 func (e *Explanation) renderPlan(b *strings.Builder) {

@@ -11,22 +11,23 @@ import (
 	"github.com/colseal/colseal/ops/explain"
 )
 
-// refused reports a refusal, if it is certain.
+// refused reports the refusals that are certain, and that a statement may be refused besides.
 func (c *checker) refused(call *ast.CallExpr, e *explain.Explanation, b *bound, at func(int) token.Pos) {
-	r := e.Refused
-	if r == nil {
-		return
+	doubted := false
+	for _, r := range e.Refused {
+		if why := doubt(e, r, b); why != "" {
+			if !doubted {
+				c.out.Undecided = append(c.out.Undecided, Note{at(r.Pos), why})
+			}
+			doubted = true
+			continue
+		}
+		c.report(call, at(r.Pos), "refused", join("refused by Colseal: "+r.Reason, column(r), r.Hint))
 	}
-	if why := doubt(e, b); why != "" {
-		c.out.Undecided = append(c.out.Undecided, Note{at(r.Pos), why})
-		return
-	}
-	c.report(call, at(r.Pos), "refused", join("refused by Colseal: "+r.Reason, column(r), r.Hint))
 }
 
 // doubt says what a refusal hangs on besides the text; "" if nothing.
-func doubt(e *explain.Explanation, b *bound) string {
-	r := e.Refused
+func doubt(e *explain.Explanation, r *driver.QueryError, b *bound) string {
 	switch {
 	case b.changed && r.Table == "" && r.Class == sqlplan.ClassUnreadable:
 		return "the library may write it otherwise: " + r.Reason // what it makes of the text is its own matter
@@ -43,9 +44,13 @@ func doubt(e *explain.Explanation, b *bound) string {
 // bypassed reports a statement of native pgx that Colseal should have seen.
 func (c *checker) bypassed(call *ast.CallExpr, e *explain.Explanation, b *bound, pos token.Pos) {
 	const mend = "run it through pgxseal, or through database/sql and Colseal's driver"
+	for _, r := range e.Refused {
+		if r.Column != "" && doubt(e, r, b) == "" {
+			c.report(call, pos, "bypass", join("native pgx sends this past Colseal, which would refuse it: "+r.Reason, column(r), r.Hint))
+			return
+		}
+	}
 	switch written, read := touched(e); {
-	case e.Refused != nil && e.Refused.Column != "" && doubt(e, b) == "":
-		c.report(call, pos, "bypass", join("native pgx sends this past Colseal, which would refuse it: "+e.Refused.Reason, column(e.Refused), e.Refused.Hint))
 	case written != "":
 		c.report(call, pos, "bypass", join("native pgx sends this past Colseal: the value for "+written+" goes to the server in plaintext", mend))
 	case read != "":
