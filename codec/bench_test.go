@@ -122,7 +122,7 @@ func BenchmarkSealInPlace(b *testing.B) {
 				var nonces Nonces
 				for b.Loop() {
 					nonces.Draw(1)
-					cell, err := Session{}.AppendUnsealed(block, suite, KindText, v)
+					cell, err := Session{}.AppendUnsealed(block, Layout{Suite: suite}, KindText, v)
 					if err != nil {
 						b.Fatal(err)
 					}

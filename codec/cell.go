@@ -7,52 +7,54 @@ import (
 
 // Seal appends the cell of one value to dst and returns the extended slice. encoding is what [AppendValue] writes for kind and the
 // key's suite; nil and empty are the same here and are sealed. It may overlap dst's spare capacity. Seal allocates only if dst lacks
-// capacity for the cell, which is [Suite.Overhead] longer than the encoding.
+// capacity for the cell, which is [Layout.Overhead] longer than the encoding.
 //
-// The error is ErrValue: no such kind, or longer than maxPlaintext.
+// The error is ErrValue: no such kind, longer than maxPlaintext, or a value that an ordered column cannot hold.
 func (k *Key) Seal(dst []byte, kind Kind, encoding []byte) ([]byte, error) {
-	if err := checkSeal(kind, len(encoding)); err != nil {
+	if err := checkSeal(k.layout, kind, encoding); err != nil {
 		return nil, err
 	}
-	n, start := len(dst), len(dst)+k.header.Suite.bodyOffset()
-	dst = grow(dst, k.header.Suite.Overhead()+len(encoding))
+	n, start := len(dst), len(dst)+k.layout.bodyOffset()
+	dst = grow(dst, k.layout.Overhead()+len(encoding))
 	dst = dst[:start+kindSize+len(encoding)]
 	// The encoding first: header and kind could be written over it.
 	copy(dst[start+kindSize:], encoding)
 	dst[start] = byte(kind)
 	k.sealInPlace(dst[n:], new(Nonces))
-	return dst[:n+k.header.Suite.Overhead()+len(encoding)], nil
+	return dst[:n+k.layout.Overhead()+len(encoding)], nil
 }
 
-func checkSeal(kind Kind, n int) error {
+func checkSeal(layout Layout, kind Kind, encoding []byte) error {
 	if !kind.Valid() {
 		return refuse(kind, "no such kind")
 	}
+	if err := checkLength(kind, len(encoding)); err != nil {
+		return err
+	}
+	if layout.Order != nil {
+		return layout.Order.check(kind, encoding)
+	}
+	return nil
+}
+
+func checkLength(kind Kind, n int) error {
 	if n > maxPlaintext {
 		return refuse(kind, fmt.Sprintf("its encoding has %d bytes, at most %d can be sealed", n, maxPlaintext))
 	}
 	return nil
 }
 
-// bodyOffset is where, from the start of a cell, sealInPlace expects kind byte and encoding: where their ciphertext will stand. In
-// FIPS mode it is where the nonce of suite 1 will: the AEAD moves the text when it writes its nonce before it, and refuses any other
-// overlap.
-func (s Suite) bodyOffset() int {
-	switch {
-	case s == SuiteDeterministic:
-		return HeaderSize + ivSize
-	case approved:
-		return HeaderSize
-	}
-	return HeaderSize + nonceSize
-}
-
 // sealInPlace makes a cell of text, which holds kind byte and encoding from bodyOffset to its end, and has the capacity of the cell.
 func (k *Key) sealInPlace(text []byte, nonces *Nonces) {
 	copy(text, k.headerRaw[:])
 	switch {
-	case k.header.Suite == SuiteDeterministic:
-		k.sealDeterministic(text[HeaderSize:HeaderSize+ivSize], text[HeaderSize+ivSize:])
+	case k.header.Suite.EqualCells():
+		iv := HeaderSize + k.termSize()
+		if k.order != nil {
+			x, _ := k.order.place(text[iv+ivSize+kindSize:])
+			k.appendTerm(text[HeaderSize:HeaderSize], x)
+		}
+		k.sealDeterministic(text[HeaderSize:iv], text[iv:iv+ivSize], text[iv+ivSize:])
 	case approved:
 		k.random.Seal(text[:HeaderSize], nil, text[HeaderSize:], k.aad)
 	default:
@@ -73,7 +75,7 @@ func (k *Key) Open(dst []byte, kind Kind, cell []byte) ([]byte, error) {
 	if !k.Owns(cell) {
 		return nil, k.diagnose(cell)
 	}
-	n, size := len(dst), len(cell)-k.header.Suite.Overhead()+kindSize
+	n, size := len(dst), len(cell)-k.layout.Overhead()+kindSize
 	fresh := cap(dst) == 0
 	dst = grow(dst, size)[:n+size]
 	out := dst[n:]
@@ -97,8 +99,8 @@ func (k *Key) OpenInPlace(kind Kind, cell []byte) ([]byte, error) {
 	}
 	var out []byte
 	switch {
-	case k.header.Suite == SuiteDeterministic:
-		out = cell[HeaderSize+ivSize:]
+	case k.header.Suite.EqualCells():
+		out = cell[k.layout.bodyOffset():]
 	case !approved:
 		out = cell[HeaderSize+nonceSize : len(cell)-tagSize]
 	default:
@@ -122,6 +124,8 @@ func (k *Key) openTo(out []byte, kind Kind, cell []byte) error {
 		err = &KindError{Holds: holds, Declared: kind}
 	case !canonical(kind, k.header.Suite, out[kindSize:]):
 		err = fmt.Errorf("%w: not the canonical encoding of %s", ErrFormat, kind)
+	case k.order != nil && k.order.check(kind, out[kindSize:]) != nil:
+		err = fmt.Errorf("%w: not a value of the column's order", ErrFormat)
 	default:
 		return nil
 	}
@@ -132,15 +136,16 @@ func (k *Key) openTo(out []byte, kind Kind, cell []byte) error {
 // Owns reports whether cell has this key's header and room for a body: only such a cell can be opened by k. Whether it can, only opening
 // tells.
 func (k *Key) Owns(cell []byte) bool {
-	return len(cell) >= k.header.Suite.Overhead() && [HeaderSize]byte(cell) == k.headerRaw
+	return len(cell) >= k.layout.Overhead() && [HeaderSize]byte(cell) == k.headerRaw
 }
 
 // decrypt writes kind byte and encoding of an authentic cell to out. On failure out is wiped.
 func (k *Key) decrypt(out, cell []byte) bool {
 	var err error
 	switch {
-	case k.header.Suite == SuiteDeterministic:
-		return k.openDeterministic(out, cell[HeaderSize:HeaderSize+ivSize], cell[HeaderSize+ivSize:])
+	case k.header.Suite.EqualCells():
+		iv := HeaderSize + k.termSize()
+		return k.openDeterministic(out, cell[HeaderSize:iv], cell[iv:iv+ivSize], cell[iv+ivSize:])
 	case !approved:
 		_, err = k.plain.Open(out[:0], cell[HeaderSize:HeaderSize+nonceSize], cell[HeaderSize+nonceSize:], k.aad)
 	default:
@@ -161,8 +166,10 @@ func (k *Key) diagnose(cell []byte) error {
 		return fmt.Errorf("%w: its tag is %04x, this column's is %04x", ErrColumnMismatch, h.Tag, k.header.Tag)
 	case h.Suite != k.header.Suite:
 		return fmt.Errorf("%w: a %s cell, the key is for %s ones", ErrAuth, h.Suite, k.header.Suite)
-	default:
+	case h.KeyID != k.header.KeyID:
 		return fmt.Errorf("%w: sealed under data key %08x, opened with %08x", ErrAuth, h.KeyID, k.header.KeyID)
+	default:
+		return fmt.Errorf("%w: %d bytes, a cell of this column has at least %d", ErrFormat, len(cell), k.layout.Overhead())
 	}
 }
 

@@ -20,7 +20,7 @@ func eachSuite(t *testing.T, f func(t *testing.T, k *Key)) {
 
 // sealValue seals v as the driver does: first its encoding, then, when the key is known, the cell.
 func sealValue(k *Key, kind Kind, v any) ([]byte, error) {
-	cell, err := Session{}.AppendUnsealed(nil, k.Header().Suite, kind, v)
+	cell, err := Session{}.AppendUnsealed(nil, k.layout, kind, v)
 	if err == nil {
 		k.SealInPlace(cell, new(Nonces))
 	}
@@ -158,7 +158,7 @@ func TestSealRefuses(t *testing.T) {
 		}
 	}
 	// By length only: a value of 1 GiB has no place in a test.
-	if checkSeal(KindText, maxPlaintext) != nil || !errors.Is(checkSeal(KindText, maxPlaintext+1), ErrValue) {
+	if checkLength(KindText, maxPlaintext) != nil || !errors.Is(checkLength(KindText, maxPlaintext+1), ErrValue) {
 		t.Error("maxPlaintext is not the limit")
 	}
 }
@@ -169,7 +169,8 @@ func TestNewKeyRefuses(t *testing.T) {
 		"short data key": func() (*Key, error) { return NewKey(good[:31], 1, SuiteRandomized, "a") },
 		"no data key":    func() (*Key, error) { return NewKey(nil, 1, SuiteRandomized, "a") },
 		"no suite":       func() (*Key, error) { return NewKey(good, 1, 0, "a") },
-		"unknown suite":  func() (*Key, error) { return NewKey(good, 1, 3, "a") },
+		"unknown suite":  func() (*Key, error) { return NewKey(good, 1, 255, "a") },
+		"no order":       func() (*Key, error) { return NewKey(good, 1, SuiteOrdered, "users.age") },
 		"no identity":    func() (*Key, error) { return NewKey(good, 1, SuiteRandomized, "") },
 		"long identity":  func() (*Key, error) { return NewKey(good, 1, SuiteRandomized, strings.Repeat("x", 65536)) },
 	} {

@@ -52,7 +52,7 @@ func appendFloat(dst []byte, suite Suite, in input) ([]byte, error) {
 	switch {
 	case f != f:
 		bits = canonicalNaN
-	case f == 0 && suite == SuiteDeterministic:
+	case f == 0 && suite.EqualCells():
 		bits = 0 // -0 = 0
 	}
 	return binary.BigEndian.AppendUint64(dst, bits), nil
@@ -157,7 +157,7 @@ func appendJSON(dst []byte, suite Suite, v any) ([]byte, error) {
 	if !utf8.Valid(dst[n:]) || !json.Valid(dst[n:]) {
 		return nil, refuse(KindJSON, "not valid JSON in UTF-8")
 	}
-	if suite != SuiteDeterministic {
+	if !suite.EqualCells() {
 		return dst, nil
 	}
 	var compact bytes.Buffer

@@ -13,7 +13,11 @@ type Suite uint8
 const (
 	SuiteRandomized    Suite = 1 // AES-256-GCM under a random nonce: equal values give different cells
 	SuiteDeterministic Suite = 2 // synthetic IV over HMAC-SHA-256 and AES-256-CTR: equal values give equal cells
+	SuiteOrdered       Suite = 3 // the same behind an order term: the cells sort as the values do
 )
+
+// Suites is how many suites there are. They are numbered from 1.
+const Suites = 3
 
 const (
 	// HeaderSize is the length of a cell's header in bytes.
@@ -30,35 +34,72 @@ const (
 	ivSize    = 16 // suite 2
 	kindSize  = 1
 
-	// overheadRandomized and overheadDeterministic are how many bytes a cell is longer than its value's encoding.
+	// How many bytes a cell is longer than its value's encoding; of an ordered one, with the shortest order term.
 	overheadRandomized    = HeaderSize + nonceSize + kindSize + tagSize
 	overheadDeterministic = HeaderSize + ivSize + kindSize
+	overheadOrdered       = overheadDeterministic + 1
 )
 
 // Valid reports whether s is a suite of this version.
-func (s Suite) Valid() bool { return s == SuiteRandomized || s == SuiteDeterministic }
+func (s Suite) Valid() bool { return s >= SuiteRandomized && s <= Suites }
 
-// Overhead is how many bytes a cell of s is longer than its value's encoding, and so the length of the shortest cell.
-// It is 0 for an unknown suite.
+// EqualCells reports whether equal values have equal cells under one key.
+func (s Suite) EqualCells() bool { return s == SuiteDeterministic || s == SuiteOrdered }
+
+// Overhead is how many bytes a cell of s is longer than its value's encoding, at least, and so the length of the shortest cell. See
+// [Layout.Overhead] for the cells of one column. It is 0 for an unknown suite.
 func (s Suite) Overhead() int {
 	switch s {
 	case SuiteRandomized:
 		return overheadRandomized
 	case SuiteDeterministic:
 		return overheadDeterministic
+	case SuiteOrdered:
+		return overheadOrdered
 	}
 	return 0
 }
 
-// String returns "randomized" or "deterministic".
+// String returns "randomized", "deterministic" or "ordered".
 func (s Suite) String() string {
 	switch s {
 	case SuiteRandomized:
 		return "randomized"
 	case SuiteDeterministic:
 		return "deterministic"
+	case SuiteOrdered:
+		return "ordered"
 	}
 	return "suite " + strconv.Itoa(int(s))
+}
+
+// Layout is what the cells of one column look like.
+type Layout struct {
+	Suite Suite
+	Order *Order // of SuiteOrdered
+}
+
+// Overhead is how many bytes a cell is longer than its value's encoding.
+func (l Layout) Overhead() int {
+	if l.Order != nil {
+		return overheadDeterministic + l.Order.Size()
+	}
+	return l.Suite.Overhead()
+}
+
+// bodyOffset is where, from the start of a cell, sealInPlace expects kind byte and encoding: where their ciphertext will stand. In
+// FIPS mode it is where the nonce of suite 1 will: the AEAD moves the text when it writes its nonce before it, and refuses any other
+// overlap.
+func (l Layout) bodyOffset() int {
+	switch {
+	case l.Order != nil:
+		return HeaderSize + l.Order.Size() + ivSize
+	case l.Suite == SuiteDeterministic:
+		return HeaderSize + ivSize
+	case approved:
+		return HeaderSize
+	}
+	return HeaderSize + nonceSize
 }
 
 // Header is the readable start of a cell. It is authenticated when the cell is opened and not before: until then it

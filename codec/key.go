@@ -21,8 +21,9 @@ const (
 // The usage byte of the HKDF info: what a derived key is for. Part of the format.
 const (
 	usageAEAD = 1 // suite 1: AES-256-GCM
-	usageMAC  = 2 // suite 2: HMAC-SHA-256
-	usageCTR  = 3 // suite 2: AES-256-CTR
+	usageMAC  = 2 // suites 2 and 3: HMAC-SHA-256
+	usageCTR  = 3 // suites 2 and 3: AES-256-CTR
+	usageTerm = 4 // suite 3: AES-256, for the order term
 )
 
 // Key seals and opens the cells of one column under one data key. Making one costs some ten times what sealing a value does,
@@ -33,20 +34,25 @@ const (
 type Key struct {
 	header    Header
 	headerRaw [HeaderSize]byte
-	aad       []byte
+	layout    Layout
+	aad       []byte // of suite 3, all that stands before the order term
 
 	// Suite 1. In FIPS mode random, which draws its nonces inside the crypto module; else plain, which works in place without
 	// moving the text. The other is nil.
 	random cipher.AEAD
 	plain  cipher.AEAD
 
-	// Suite 2.
+	// Suites 2 and 3.
 	block     cipher.Block
 	macStates sync.Pool // of *macState, keyed and reset
+
+	// Suite 3.
+	order      *Order
+	orderBlock cipher.Block
 }
 
 // NewKey expands dataKey (32 bytes, as a key service makes them) for the cells of one column: identity is the column's
-// cryptographic identity, 1 to 65535 bytes. dataKey is not retained and may be wiped afterwards.
+// cryptographic identity, 1 to 65535 bytes; of an ordered column it ends in [Order.Suffix]. dataKey is not retained and may be wiped afterwards.
 func NewKey(dataKey []byte, keyID uint32, suite Suite, identity string) (*Key, error) {
 	if len(dataKey) != dataKeySize {
 		return nil, fmt.Errorf("codec: data key of %d bytes, want %d", len(dataKey), dataKeySize)
@@ -60,8 +66,14 @@ func NewKey(dataKey []byte, keyID uint32, suite Suite, identity string) (*Key, e
 	k := &Key{header: Header{Suite: suite, Tag: ColumnTag(identity), KeyID: keyID}}
 	copy(k.headerRaw[:], k.header.Append(nil))
 	k.aad = appendAAD(nil, k.header, identity)
-	if suite == SuiteRandomized {
+	k.layout.Suite = suite
+	switch suite {
+	case SuiteRandomized:
 		return k, k.initRandomized(dataKey, identity)
+	case SuiteOrdered:
+		if err := k.initOrder(dataKey, identity); err != nil {
+			return nil, err
+		}
 	}
 	return k, k.initDeterministic(dataKey, identity)
 }
@@ -109,11 +121,11 @@ func (k *Key) initRandomized(dataKey []byte, identity string) error {
 }
 
 func (k *Key) initDeterministic(dataKey []byte, identity string) error {
-	macKey, err := derive(dataKey, SuiteDeterministic, usageMAC, identity)
+	macKey, err := derive(dataKey, k.header.Suite, usageMAC, identity)
 	if err != nil {
 		return err
 	}
-	encKey, err := derive(dataKey, SuiteDeterministic, usageCTR, identity)
+	encKey, err := derive(dataKey, k.header.Suite, usageCTR, identity)
 	if err != nil {
 		return err
 	}
@@ -121,6 +133,31 @@ func (k *Key) initDeterministic(dataKey []byte, identity string) error {
 	if k.block, err = aes.NewCipher(encKey); err != nil {
 		return err
 	}
-	k.macStates.New = func() any { return newMACState(macKey, k.aad) }
+	k.macStates.New = func() any { return newMACState(macKey, k.aad, k.termSize()) }
 	return nil
+}
+
+// initOrder reads the order out of the identity, and makes what order terms need.
+func (k *Key) initOrder(dataKey []byte, identity string) error {
+	var err error
+	if k.order, err = orderOf(identity); err != nil {
+		return err
+	}
+	k.layout.Order = k.order
+	k.aad = binary.BigEndian.AppendUint16(k.aad, uint16(k.order.Size())) //nolint:gosec // at most 64
+	key, err := derive(dataKey, SuiteOrdered, usageTerm, identity)
+	if err != nil {
+		return err
+	}
+	defer clear(key)
+	k.orderBlock, err = aes.NewCipher(key)
+	return err
+}
+
+// termSize is the length in bytes of what stands between the header and the synthetic IV.
+func (k *Key) termSize() int {
+	if k.order == nil {
+		return 0
+	}
+	return k.order.Size()
 }

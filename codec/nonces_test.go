@@ -19,7 +19,7 @@ func TestNoncesAreUsedOnce(t *testing.T) {
 	for statement := range 100 {
 		nonces.Draw(statement % 7)
 		for range 5 {
-			cell, err := Session{}.AppendUnsealed(nil, SuiteRandomized, KindText, "the same")
+			cell, err := Session{}.AppendUnsealed(nil, Layout{Suite: SuiteRandomized}, KindText, "the same")
 			if err != nil {
 				t.Fatal(err)
 			}

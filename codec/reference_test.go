@@ -1,11 +1,14 @@
 package codec
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
+	"math/big"
 	"testing"
 )
 
@@ -20,7 +23,10 @@ type refCell struct {
 	Plaintext               []byte // kind byte ‖ encoding
 	AAD                     []byte
 	AEADKey, MACKey, EncKey []byte
-	IV                      []byte // suite 2
+	IV                      []byte // suites 2 and 3
+	Number                  uint64 // suite 3, given: the value's
+	Width                   int    // suite 3, given: its bits
+	OrderKey, Term          []byte // suite 3
 	Cell                    []byte
 }
 
@@ -63,6 +69,12 @@ func (r *refCell) seal(t testing.TB) *refCell {
 		r.Cell = aead.Seal(r.Cell, r.Nonce, r.Plaintext, r.AAD)
 		return r
 	}
+	if r.Suite == SuiteOrdered {
+		r.orderTerm(t)
+		r.AAD = append(r.AAD, 0, byte(r.Width))
+		r.AAD = append(r.AAD, r.Term...)
+		r.Cell = append(r.Cell, r.Term...)
+	}
 	r.MACKey = refHKDF(r.DataKey, r.Suite, 2, r.Identity)
 	r.EncKey = refHKDF(r.DataKey, r.Suite, 3, r.Identity)
 	mac := hmac.New(sha256.New, r.MACKey)
@@ -79,4 +91,36 @@ func (r *refCell) seal(t testing.TB) *refCell {
 	cipher.NewCTR(block, r.IV).XORKeyStream(body, r.Plaintext)
 	r.Cell = append(append(r.Cell, r.IV...), body...)
 	return r
+}
+
+// orderTerm fills OrderKey and Term.
+func (r *refCell) orderTerm(t testing.TB) {
+	t.Helper()
+	r.OrderKey = refHKDF(r.DataKey, r.Suite, 4, r.Identity)
+	block, err := aes.NewCipher(r.OrderKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digits := fmt.Sprintf("%0*b", r.Width, r.Number)
+	r.Term = nil
+	for i := range digits {
+		prefix, _ := new(big.Int).SetString("0"+digits[:i], 2)
+		in := append([]byte{byte(i)}, make([]byte, 15)...)
+		prefix.FillBytes(in[1:])
+		out := make([]byte, 16)
+		block.Encrypt(out, in)
+		f := new(big.Int).Mod(new(big.Int).SetBytes(out[:8]), big.NewInt(255))
+		r.Term = append(r.Term, byte(f.Int64())+digits[i]-'0')
+	}
+}
+
+// behind is what is greater than the cells of the value and less than those of the next.
+func (r *refCell) behind() []byte {
+	return append(append(r.header(), r.Term...), bytes.Repeat([]byte{0xff}, 17)...)
+}
+
+// bounds are what is less than all cells under the key, and what is greater.
+func (r *refCell) bounds() (least, greatest []byte) {
+	h := new(big.Int).SetBytes(r.header())
+	return r.header(), h.Add(h, big.NewInt(1)).Bytes()
 }

@@ -18,23 +18,25 @@ const shortCTR = 192
 // so a reset one costs a third of a new one.
 type macState struct {
 	mac    hash.Hash
-	prefix []byte // AAD ‖ len(AAD) ‖ len(plaintext), the latter set for each use
+	prefix []byte // AAD ‖ len(AAD) ‖ len(plaintext), the latter set for each use, as is the order term at the end of the AAD
 	sum    [sha256.Size]byte
 	stream [shortCTR]byte
 }
 
-func newMACState(macKey, aad []byte) *macState {
+func newMACState(macKey, aad []byte, term int) *macState {
 	s := &macState{mac: hmac.New(sha256.New, macKey)}
-	s.prefix = make([]byte, 0, len(aad)+8)
-	s.prefix = append(s.prefix, aad...)
-	s.prefix = binary.BigEndian.AppendUint32(s.prefix, uint32(len(aad)))
+	s.prefix = make([]byte, len(aad)+term, len(aad)+term+8)
+	copy(s.prefix, aad)
+	s.prefix = binary.BigEndian.AppendUint32(s.prefix, uint32(len(aad)+term)) //nolint:gosec // an identity is short
 	s.prefix = binary.BigEndian.AppendUint32(s.prefix, 0)
 	s.mac.Reset()
 	return s
 }
 
-// syntheticIV returns the first 16 bytes of HMAC over the prefix and plaintext. The result is valid until the next call.
-func (s *macState) syntheticIV(plaintext []byte) []byte {
+// syntheticIV returns the first 16 bytes of HMAC over the prefix, with term at the end of its AAD, and plaintext. The result is valid
+// until the next call.
+func (s *macState) syntheticIV(term, plaintext []byte) []byte {
+	copy(s.prefix[len(s.prefix)-8-len(term):], term)
 	binary.BigEndian.PutUint32(s.prefix[len(s.prefix)-4:], uint32(len(plaintext)))
 	s.mac.Write(s.prefix)
 	s.mac.Write(plaintext)
@@ -48,20 +50,20 @@ func (k *Key) release(s *macState) {
 	k.macStates.Put(s)
 }
 
-// sealDeterministic fills iv and encrypts plaintext (kind byte first) in place.
-func (k *Key) sealDeterministic(iv, plaintext []byte) {
+// sealDeterministic fills iv and encrypts plaintext (kind byte first) in place. term is the order term, of an ordered cell.
+func (k *Key) sealDeterministic(term, iv, plaintext []byte) {
 	s := k.macStates.Get().(*macState)
-	copy(iv, s.syntheticIV(plaintext))
+	copy(iv, s.syntheticIV(term, plaintext))
 	k.xorCTR(s, iv, plaintext, plaintext)
 	k.release(s)
 }
 
 // openDeterministic decrypts ciphertext into out, which is of the same length and the same memory or disjoint. On failure
 // out is wiped: nothing unauthenticated leaves.
-func (k *Key) openDeterministic(out, iv, ciphertext []byte) bool {
+func (k *Key) openDeterministic(out, term, iv, ciphertext []byte) bool {
 	s := k.macStates.Get().(*macState)
 	k.xorCTR(s, iv, out, ciphertext)
-	ok := subtle.ConstantTimeCompare(s.syntheticIV(out), iv) == 1
+	ok := subtle.ConstantTimeCompare(s.syntheticIV(term, out), iv) == 1
 	k.release(s)
 	if !ok {
 		clear(out)

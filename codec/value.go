@@ -19,31 +19,39 @@ const canonicalNaN = 0x7ff8000000000000
 // The cell's key need not be known yet. It accepts what [AppendValue] accepts, and returns its errors; then the returned slice is nil
 // and what was written beyond len(dst) is wiped. It allocates only if dst lacks capacity for [CellSize] bytes, or that was a guess
 // too low.
-func (s Session) AppendUnsealed(dst []byte, suite Suite, kind Kind, v any) ([]byte, error) {
-	n, off, size := len(dst), len(dst)+suite.bodyOffset(), CellSize(suite, kind, v)
+func (s Session) AppendUnsealed(dst []byte, layout Layout, kind Kind, v any) ([]byte, error) {
+	n, off, size := len(dst), len(dst)+layout.bodyOffset(), CellSize(layout, kind, v)
 	buf := grow(dst, size)[:off+kindSize]
 	buf[off] = byte(kind)
-	out, err := s.AppendValue(buf, kind, suite, v)
+	out, err := s.AppendValue(buf, kind, layout.Suite, v)
 	if err == nil {
-		err = checkSeal(kind, len(out)-off-kindSize)
+		err = checkSeal(layout, kind, out[off+kindSize:])
 	}
 	if err != nil {
 		clear(buf[n : n+size])
 		clear(out[min(n, len(out)):])
 		return nil, err
 	}
-	tail := suite.Overhead() - suite.bodyOffset() - kindSize // what stands behind the text
+	tail := layout.Overhead() - layout.bodyOffset() - kindSize // what stands behind the text
 	return grow(out, tail)[:len(out)+tail], nil
 }
 
-// SealInPlace makes a cell of what [AppendUnsealed] appended for the suite of k. It allocates nothing.
+// SealInPlace makes a cell of what [Session.AppendUnsealed] appended for the layout of k, and what is compared with cells of what
+// [Session.AppendCompared] or [AppendBound] did. It allocates nothing.
 func (k *Key) SealInPlace(cell []byte, nonces *Nonces) {
-	k.sealInPlace(cell[:len(cell)-k.header.Suite.Overhead()+k.header.Suite.bodyOffset()+kindSize], nonces)
+	switch {
+	case IsBound(cell):
+		k.sealBound(cell)
+	case k.order != nil && len(cell) == HeaderSize+k.order.Size()+betweenTail:
+		k.sealBetween(cell)
+	default:
+		k.sealInPlace(cell[:len(cell)-k.layout.Overhead()+k.layout.bodyOffset()+kindSize], nonces)
+	}
 }
 
 // CellSize is the length in bytes of the cell of v as kind: exact where the encoding's length does not depend on a conversion, a
 // guess elsewhere.
-func CellSize(suite Suite, kind Kind, v any) int { return suite.Overhead() + sizeHint(kind, v) }
+func CellSize(layout Layout, kind Kind, v any) int { return layout.Overhead() + sizeHint(kind, v) }
 
 // sizeHint is the length of v's encoding, exact for the usual types. A wrong one costs an allocation.
 func sizeHint(kind Kind, v any) int {
@@ -267,7 +275,7 @@ func canonical(kind Kind, suite Suite, b []byte) bool {
 	case KindUUID:
 		return len(b) == 16
 	case KindJSON:
-		return suite != SuiteDeterministic || compact(b)
+		return !suite.EqualCells() || compact(b)
 	case KindNumeric:
 		return canonicalNumeric(suite, stringOf(b))
 	case KindTextArray, KindIntArray:
@@ -282,7 +290,7 @@ func canonicalFloat(suite Suite, b []byte) bool {
 	}
 	bits := binary.BigEndian.Uint64(b)
 	f := math.Float64frombits(bits)
-	return (f == f || bits == canonicalNaN) && (bits != 1<<63 || suite != SuiteDeterministic)
+	return (f == f || bits == canonicalNaN) && (bits != 1<<63 || !suite.EqualCells())
 }
 
 // compact reports whether a JSON text has no white space between its tokens.

@@ -213,7 +213,7 @@ func (c *Cache) expanded(ctx context.Context, e *entry, col Column, how *lookup)
 
 // purposeOf is the purpose of the keys for a suite.
 func purposeOf(s codec.Suite) keyring.Purpose {
-	if s == codec.SuiteDeterministic {
+	if s.EqualCells() {
 		return keyring.PurposeSearch
 	}
 	return keyring.PurposeData

@@ -187,7 +187,7 @@ func (c *Cache) Held(ctx context.Context, p keyring.Purpose) bool {
 	return b.left.Load() > 0 && (!b.low() || c.firstBlock() == c.blocks.first)
 }
 
-// SearchKeys returns the keys of col, a deterministic column, in ctx's scope: an
+// SearchKeys returns the keys of col, a deterministic or ordered column, in ctx's scope: an
 // equality search matches the cells of all of them, and the first one seals.
 // There is one, but for the time in which a second is made live and the rows are
 // sealed again. The first use in a scope makes it.
@@ -271,7 +271,7 @@ func (s *ringState) hit() bool {
 
 func (c *Cache) searchSlow(ctx context.Context, id ringID, col Column, makes bool) ([]*codec.Key, error) {
 	if purposeOf(col.Suite) != keyring.PurposeSearch {
-		return nil, fmt.Errorf("keycache: column %s is not deterministic; use Sealer", col.Identity)
+		return nil, fmt.Errorf("keycache: column %s is randomized; use Sealer", col.Identity)
 	}
 	c.columns.learn(col)
 	var how lookup

@@ -7,6 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 )
 
@@ -101,8 +102,8 @@ func (b *builder) checkColumn(c *Column) bool {
 	if err := dbcatalog.CheckName(c.Name); err != nil {
 		b.failColumn(c, fmt.Sprintf("bad column name %q: %v", c.Name, err), "write the name as the catalog has it, without quotes")
 	}
-	if c.Mode != Randomized && c.Mode != Deterministic {
-		b.failColumn(c, "unknown mode "+c.Mode.String(), "use Randomized or Deterministic")
+	if _, ok := parseMode(c.Mode.String()); !ok {
+		b.failColumn(c, "unknown mode "+c.Mode.String(), "use Randomized, Deterministic or Ordered")
 	}
 	if !c.Kind.Valid() {
 		b.failColumn(c, "unknown kind "+c.Kind.String(), "use one of the kinds of package schema")
@@ -114,7 +115,8 @@ func (b *builder) checkColumn(c *Column) bool {
 	if c.JoinGroup != "" && c.ID != "" {
 		b.failColumn(c, "id= and join= are given together, and a join group has one identity", "remove one of them")
 	}
-	if c.JoinGroup != "" && c.Mode != Deterministic {
+	b.checkOrder(c)
+	if c.JoinGroup != "" && c.Mode == Randomized {
 		b.failColumn(c, "join= on a random column, whose cells are never equal", "make it deterministic, or remove join=")
 	}
 	b.checkLabel(c, "join=", c.JoinGroup)
@@ -123,6 +125,26 @@ func (b *builder) checkColumn(c *Column) bool {
 		b.failColumn(c, `id= starts with "join:", which is kept for join groups`, "use join=, or another identity")
 	}
 	return len(b.errs) == before
+}
+
+// checkOrder checks what a column says of its order.
+func (b *builder) checkOrder(c *Column) {
+	if c.Mode != Ordered && c.Min+c.Max+c.Step != "" {
+		b.failColumn(c, "min=, max= or step= on a column that is not ordered", "make it ordered, or remove them")
+	}
+	if c.Cursor && c.Mode != Deterministic {
+		b.failColumn(c, "cursor on a column that is "+c.Mode.String(), `it is an option of deterministic columns: seal:"deterministic,cursor"; an ordered column needs none`)
+	}
+	if c.Mode != Ordered || !c.Kind.Valid() {
+		return
+	}
+	if _, err := codec.ParseOrder(c.Kind, c.Min, c.Max, c.Step); err != nil {
+		mend := "correct the option, or make the column deterministic"
+		if _, ok := codec.Orderable(c.Kind); !ok {
+			mend = "make the column deterministic or random"
+		}
+		b.failColumn(c, err.Error(), mend)
+	}
 }
 
 // maxLabel bounds id= and join=: they are names, and stand in every cell's

@@ -113,12 +113,19 @@ func (b *builder) findRelation(v pendingView) (*Table, bool) {
 // checkIdentities checks what columns of all tables must not share.
 func (b *builder) checkIdentities() {
 	byIdentity := map[string]*Column{}
+	byGroup := map[string]*Column{}
 	byTag := map[uint16]*Column{}
 	for _, t := range b.tables {
 		if t.ViewOf != "" {
 			continue // the columns of the table beneath
 		}
 		for _, c := range t.columns {
+			if first := byGroup[c.JoinGroup]; c.JoinGroup != "" && first == nil {
+				byGroup[c.JoinGroup] = c
+			} else if c.JoinGroup != "" && c.Kind == first.Kind && (c.Mode != first.Mode || c.identity != first.identity) {
+				b.failColumn(c, fmt.Sprintf("join group %q is sealed in another way, or within other bounds, in %s", c.JoinGroup, first.label()),
+					"give them one mode, one min=, max= and step=, or separate groups")
+			}
 			if first := byIdentity[c.identity]; first != nil {
 				b.checkShared(first, c)
 				continue

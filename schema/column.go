@@ -16,12 +16,24 @@ type Column struct {
 	// renamed. It cannot be combined with JoinGroup.
 	ID string
 
-	// JoinGroup makes deterministic columns share one identity, and so one
-	// key: equal values have equal cells in all of them. All columns of a
-	// group are deterministic and of one kind.
+	// JoinGroup makes deterministic or ordered columns share one identity, and so
+	// one key: equal values have equal cells in all of them. All columns of a
+	// group are of one mode, one kind, and one order.
 	JoinGroup string
 
+	// Min, Max and Step bound the values of an ordered column, as a tag has
+	// them: the fewer values there can be, the smaller are the cells and the
+	// less they show. A value out of bounds, or between two steps, is an error on
+	// write. They are part of the identity.
+	Min, Max, Step string
+
+	// Cursor allows ORDER BY and comparisons by order of a deterministic column,
+	// for paging: the order of the cells, which is stable, means nothing, and
+	// shows no more than the column does.
+	Cursor bool
+
 	scopes   ScopeRule
+	order    *codec.Order
 	identity string
 	tag      uint16
 	table    string
@@ -38,8 +50,9 @@ type origin struct {
 // with every cell and is part of the key derivation. It is ID if that is set,
 // "join:GROUP" in a join group, and otherwise the registered relation name and
 // the column name: "users.email" for a table registered as users,
-// "app.users.email" for one registered as app.users. It is empty for a Column
-// that is not part of a Schema.
+// "app.users.email" for one registered as app.users. That of an ordered column
+// ends in its order: "users.age#ord:int:0:150:1". It is empty for a Column that
+// is not part of a Schema.
 func (c *Column) Identity() string { return c.identity }
 
 // Tag is the identity's 16-bit tag, which stands in every cell's header.
@@ -47,11 +60,25 @@ func (c *Column) Tag() uint16 { return c.tag }
 
 // Suite is the cell format of the column's mode.
 func (c *Column) Suite() codec.Suite {
-	if c.Mode == Deterministic {
+	switch c.Mode {
+	case Deterministic:
 		return codec.SuiteDeterministic
+	case Ordered:
+		return codec.SuiteOrdered
 	}
 	return codec.SuiteRandomized
 }
+
+// Layout is what the column's cells look like.
+func (c *Column) Layout() codec.Layout { return codec.Layout{Suite: c.Suite(), Order: c.order} }
+
+// EqualCells reports whether equal values have equal cells, so that they can be
+// compared for equality: those of deterministic and ordered columns.
+func (c *Column) EqualCells() bool { return c.Suite().EqualCells() }
+
+// Sorted reports whether the column's cells may be compared by order: those of
+// ordered columns, and of deterministic ones for paging.
+func (c *Column) Sorted() bool { return c.Mode == Ordered || c.Cursor }
 
 // Scopes is the rule of the column's table.
 func (c *Column) Scopes() ScopeRule { return c.scopes }
@@ -76,6 +103,13 @@ func (c *Column) resolve(t *Table) {
 		c.identity = c.ID
 	default:
 		c.identity = t.identity() + "." + c.Name
+	}
+	if c.Mode == Ordered {
+		// A mistake is reported by checkColumn.
+		if order, err := codec.ParseOrder(c.Kind, c.Min, c.Max, c.Step); err == nil {
+			c.order = order
+			c.identity += order.Suffix()
+		}
 	}
 	c.tag = codec.ColumnTag(c.identity)
 }

@@ -13,17 +13,25 @@
 //
 // # The tag
 //
-//	seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND]"
+//	seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor]"
 //
-// MODE is random (strongest; no search) or deterministic (equality search).
+// MODE is random (strongest; no search), deterministic (equality search) or
+// ordered (equality, ranges, sorting).
 // The options stand in any order, each at most once, without blanks; their
 // values hold no comma (use [Columns] for a column whose name does).
 //
 //   - name= is the column's name in the catalog, case-sensitive;
 //   - id= keeps the cryptographic identity of a renamed column (default:
 //     table.column, see [Column.Identity]);
-//   - join= names a group of deterministic columns whose cells may be compared
-//     with each other;
+//   - join= names a group of deterministic, or of ordered, columns whose cells
+//     may be compared with each other;
+//   - min=, max= and step= bound an ordered column, of kind int, float, time,
+//     date, timestamp or numeric: min=0,max=150, or
+//     min=1900-01-01,max=2069-12-31, or min=0,max=9999.99,step=0.01. The step
+//     of a time is a duration such as 1s, of a date a number of days. numeric
+//     needs all three, a float has no step;
+//   - cursor allows ORDER BY and keyset pagination over a deterministic column,
+//     in an order that means nothing;
 //   - kind= is one of text bytes int float bool time json uuid numeric text[]
 //     int[] date timestamp, for types from which it cannot be inferred, and for
 //     a time.Time that is not an instant.

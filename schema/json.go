@@ -60,6 +60,10 @@ type jsonColumn struct {
 	Name      string `json:"name"`
 	Mode      string `json:"mode"`
 	Kind      string `json:"kind"`
+	Min       string `json:"min,omitempty"`
+	Max       string `json:"max,omitempty"`
+	Step      string `json:"step,omitempty"`
+	Cursor    bool   `json:"cursor,omitempty"`
 	Identity  string `json:"identity,omitempty"`
 	JoinGroup string `json:"join_group,omitempty"`
 	Tag       string `json:"tag,omitempty"`
@@ -74,7 +78,7 @@ type jsonColumn struct {
 //	  {"name":"user_names","view_of":{"schema":"app","name":"users"}}]}
 //
 // Names are those of the catalog, without quotes. schema is absent when the
-// table was registered without one, scopes ("scoped" or "unscoped") for a table without a rule, join_group when there is none; plain has the
+// table was registered without one, min, max, step and cursor where the column has none, scopes ("scoped" or "unscoped") for a table without a rule, join_group when there is none; plain has the
 // tables that [Plain] excludes, functions those that [Functions] lists. identity is always written, so that a reader needs no rule for it; tag is four hex digits.
 func (s *Schema) MarshalJSON() ([]byte, error) {
 	out := jsonSchema{Version: jsonVersion, Tables: []jsonTable{}}
@@ -98,6 +102,7 @@ func (s *Schema) MarshalJSON() ([]byte, error) {
 		jt.Scopes = t.Scopes.String()
 		for _, c := range t.columns {
 			jt.Columns = append(jt.Columns, jsonColumn{Name: c.Name, Mode: c.Mode.String(), Kind: c.Kind.String(),
+				Min: c.Min, Max: c.Max, Step: c.Step, Cursor: c.Cursor,
 				Identity: c.identity, JoinGroup: c.JoinGroup, Tag: fmt.Sprintf("%04x", c.tag)})
 		}
 		out.Tables = append(out.Tables, jt)
@@ -178,7 +183,7 @@ func (t jsonTable) addTo(b *builder) {
 
 // column is the Column that a declaration of the same meaning would have had.
 func (jc jsonColumn) column(b *builder, t *Table) (Column, bool) {
-	c := Column{Name: jc.Name, JoinGroup: jc.JoinGroup, table: t.String()}
+	c := Column{Name: jc.Name, JoinGroup: jc.JoinGroup, Min: jc.Min, Max: jc.Max, Step: jc.Step, Cursor: jc.Cursor, table: t.String()}
 	before := len(b.errs)
 	var ok bool
 	if c.Mode, ok = parseMode(jc.Mode); !ok {
@@ -196,8 +201,14 @@ func (jc jsonColumn) column(b *builder, t *Table) (Column, bool) {
 		b.failColumn(&c, fmt.Sprintf("identity %q is not that of join group %q", jc.Identity, c.JoinGroup), "remove identity, or join_group")
 	default:
 		c.ID = jc.Identity
+		if c.Mode == Ordered {
+			c.ID, _ = codec.CutOrder(c.ID)
+		}
 		derived = c
 		derived.resolve(t)
+		if c.Mode == Ordered && derived.identity != jc.Identity {
+			b.failColumn(&c, fmt.Sprintf("identity %q does not end in the order of its kind and bounds", jc.Identity), "remove identity, or what follows #ord in it")
+		}
 	}
 	if tag := fmt.Sprintf("%04x", derived.tag); jc.Tag != "" && jc.Tag != tag {
 		b.failColumn(&c, fmt.Sprintf("tag %q is not that of identity %q", jc.Tag, derived.identity), "write "+tag+", or remove tag")

@@ -71,22 +71,30 @@ const (
 	// compared for equality, and an observer of the database sees which rows
 	// hold equal values.
 	Deterministic
+	// Ordered cells sort as the values do: besides what deterministic columns
+	// can do, the database finds ranges, sorts, and finds the least and the
+	// greatest. An observer of the database sees the order of the rows, and
+	// about how far apart their values are; of dense values, everything.
+	Ordered
 )
 
-// String returns the mode's name in a tag: "random" or "deterministic".
+// String returns the mode's name in a tag: "random", "deterministic" or
+// "ordered".
 func (m Mode) String() string {
 	switch m {
 	case Randomized:
 		return "random"
 	case Deterministic:
 		return "deterministic"
+	case Ordered:
+		return "ordered"
 	}
 	return "Mode(" + strconv.Itoa(int(m)) + ")"
 }
 
 // parseMode is the inverse of [Mode.String].
 func parseMode(name string) (Mode, bool) {
-	for _, m := range []Mode{Randomized, Deterministic} {
+	for _, m := range []Mode{Randomized, Deterministic, Ordered} {
 		if m.String() == name {
 			return m, true
 		}

@@ -18,6 +18,9 @@ type sealTag struct {
 	id   string
 	join string
 	kind Kind // 0 when it is to be inferred
+
+	min, max, step string
+	cursor         bool
 }
 
 // tagError is a mistake in a tag; where it stands is added by the caller.
@@ -25,15 +28,19 @@ type tagError struct{ reason, mend string }
 
 func (e *tagError) Error() string { return e.reason + "; " + e.mend }
 
-var tagOptions = []string{"name", "id", "join", "kind"}
+// tagOptions are the options with a value, tagFlags those without.
+var (
+	tagOptions = []string{"name", "id", "join", "kind", "min", "max", "step"}
+	tagFlags   = []string{"cursor"}
+)
 
-const grammar = `write seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND]"`
+const grammar = `write seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor]"`
 
 // parseSealTag reads the value of a seal tag:
 //
 //	tag    = "-" | mode { "," option }
-//	mode   = "random" | "deterministic"
-//	option = ( "name" | "id" | "join" | "kind" ) "=" value
+//	mode   = "random" | "deterministic" | "ordered"
+//	option = ( "name" | "id" | "join" | "kind" | "min" | "max" | "step" ) "=" value | "cursor"
 //	value  = one or more characters except ","
 func parseSealTag(s string) (sealTag, *tagError) {
 	if s == "-" {
@@ -49,7 +56,7 @@ func parseSealTag(s string) (sealTag, *tagError) {
 	for _, part := range parts[1:] {
 		key, value, _ := strings.Cut(part, "=")
 		if slices.Contains(seen, key) {
-			return sealTag{}, &tagError{fmt.Sprintf("option %s= is given twice", key), "keep one of them"}
+			return sealTag{}, &tagError{fmt.Sprintf("option %s is given twice", optionName(key)), "keep one of them"}
 		}
 		seen = append(seen, key)
 		if err := t.set(part, key, value); err != nil {
@@ -63,12 +70,24 @@ func (t *sealTag) set(part, key, value string) *tagError {
 	switch {
 	case part == "":
 		return &tagError{"the seal tag has an empty option", "remove the comma"}
+	case slices.Contains(tagFlags, key):
+		if part != key {
+			return &tagError{fmt.Sprintf("option %s has a value", key), "write " + key + " alone"}
+		}
 	case !slices.Contains(tagOptions, key):
 		return optionError(part, key)
 	case value == "":
 		return &tagError{fmt.Sprintf("option %s= has no value", key), "give it a value, or remove it"}
 	}
 	switch key {
+	case "cursor":
+		t.cursor = true
+	case "min":
+		t.min = value
+	case "max":
+		t.max = value
+	case "step":
+		t.step = value
 	case "name":
 		t.name = value
 	case "id":
@@ -85,11 +104,19 @@ func (t *sealTag) set(part, key, value string) *tagError {
 	return nil
 }
 
-var modeNames = []string{Randomized.String(), Deterministic.String()}
+// optionName is how an option is written.
+func optionName(key string) string {
+	if slices.Contains(tagFlags, key) {
+		return key
+	}
+	return key + "="
+}
+
+var modeNames = []string{Randomized.String(), Deterministic.String(), Ordered.String()}
 
 func modeError(whole, mode string) *tagError {
 	if whole == "" {
-		return &tagError{"the seal tag is empty", "write random or deterministic"}
+		return &tagError{"the seal tag is empty", "write random, deterministic or ordered"}
 	}
 	key, _, isOption := strings.Cut(mode, "=")
 	if isOption && slices.Contains(tagOptions, key) {
@@ -111,8 +138,8 @@ func optionError(part, key string) *tagError {
 	if _, err := codec.ParseKind(part); err == nil {
 		return &tagError{fmt.Sprintf("unknown option %q", part), "write kind=" + part}
 	}
-	if near, ok := nearest(key, tagOptions); ok {
-		return &tagError{fmt.Sprintf("unknown option %q", key), "did you mean " + near + "=?"}
+	if near, ok := nearest(key, slices.Concat(tagOptions, tagFlags)); ok {
+		return &tagError{fmt.Sprintf("unknown option %q", key), "did you mean " + optionName(near) + "?"}
 	}
 	return &tagError{fmt.Sprintf("unknown option %q", key), grammar}
 }

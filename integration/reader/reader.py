@@ -15,6 +15,7 @@ import re
 import sqlite3
 import struct
 import sys
+from fractions import Fraction
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 DOMAIN = b"colseal/v1"
 HEADER = 8
-SHORTEST = {1: 37, 2: 25}
+SHORTEST = {1: 37, 2: 25, 3: 26}
 
 
 class Failed(Exception):
@@ -66,10 +67,60 @@ def ctr(key, iv, data):
     return cipher.update(data) + cipher.finalize()
 
 
-def synthetic_iv(data_key, identity, aad, plaintext):
-    mac_key = derive(data_key, 2, 2, identity)
+def synthetic_iv(data_key, suite, identity, aad, plaintext):
+    mac_key = derive(data_key, suite, 2, identity)
     lengths = struct.pack(">I", len(aad)), struct.pack(">I", len(plaintext))
     return hmac.digest(mac_key, aad + lengths[0] + lengths[1] + plaintext, "sha256")[:16]
+
+
+def order_of(identity):
+    """Returns kind, least value, greatest value and step of an ordered column, the last three None without bounds."""
+    parts = identity[identity.rindex(b"#ord:") + 5 :].decode().split(":")
+    if len(parts) == 1:
+        return parts[0], None, None, None
+    kind, least, greatest, step = parts
+    if kind == "numeric":
+        return kind, Fraction(least), Fraction(greatest), Fraction(step)
+    if kind == "float":
+        return kind, unsigned(kind, bytes.fromhex(least)), unsigned(kind, bytes.fromhex(greatest)), int(step)
+    length = LENGTHS[kind]
+    least, greatest = (unsigned(kind, int(n).to_bytes(length, "big", signed=True)) for n in (least, greatest))
+    return kind, least, greatest, int(step)
+
+
+def unsigned(kind, encoding):
+    """The number of an encoding, which compares as the value does."""
+    if kind == "numeric":
+        return Fraction(encoding.decode())
+    n, top = int.from_bytes(encoding, "big"), 1 << (8 * len(encoding) - 1)
+    return n ^ (2 * top - 1) if kind == "float" and n & top else n ^ top
+
+
+def order_bits(identity):
+    kind, least, greatest, step = order_of(identity)
+    if least is None:
+        return 32 if kind == "date" else 64
+    return int((greatest - least) / step if kind == "numeric" else (greatest - least) // step).bit_length()
+
+
+def order_number(identity, encoding):
+    """The number x of a value; None if the column cannot hold it."""
+    kind, least, greatest, step = order_of(identity)
+    if kind == "numeric" and encoding in (b"NaN", b"Infinity", b"-Infinity"):
+        return None
+    n = unsigned(kind, encoding)
+    if least is None:
+        return n
+    return (n - least) // step if least <= n <= greatest and (n - least) % step == 0 else None
+
+
+def order_term(data_key, identity, x):
+    aes = Cipher(algorithms.AES(derive(data_key, 3, 4, identity)), modes.ECB()).encryptor()
+    n, term = order_bits(identity), b""
+    for i in range(n):
+        block = aes.update(bytes([i]) + bytes(7) + struct.pack(">Q", x >> (n - i)))
+        term += bytes([int.from_bytes(block[:8], "big") % 255 + (x >> (n - 1 - i) & 1)])
+    return term
 
 
 def seal(data_key, key_id, suite, identity, plaintext, nonce=None):
@@ -78,8 +129,12 @@ def seal(data_key, key_id, suite, identity, plaintext, nonce=None):
     aad = associated_data(header, identity)
     if suite == 1:
         return header + nonce + AESGCM(derive(data_key, 1, 1, identity)).encrypt(nonce, plaintext, aad)
-    iv = synthetic_iv(data_key, identity, aad, plaintext)
-    return header + iv + ctr(derive(data_key, 2, 3, identity), iv, plaintext)
+    term = b""
+    if suite == 3:
+        term = order_term(data_key, identity, order_number(identity, plaintext[1:]))
+        aad += struct.pack(">H", len(term)) + term
+    iv = synthetic_iv(data_key, suite, identity, aad, plaintext)
+    return header + term + iv + ctr(derive(data_key, suite, 3, identity), iv, plaintext)
 
 
 def open_cell(cell, data_key, key_id, suite, identity, kind):
@@ -103,12 +158,21 @@ def open_cell(cell, data_key, key_id, suite, identity, kind):
         except InvalidTag:
             raise Failed("tag") from None
     else:
-        plaintext = ctr(derive(data_key, 2, 3, identity), cell[8:24], cell[24:])
-        if not hmac.compare_digest(synthetic_iv(data_key, identity, aad, plaintext), cell[8:24]):
+        at = HEADER
+        if suite == 3:
+            n = order_bits(identity)
+            if len(cell) < 25 + n:
+                raise Failed("format")
+            at += n
+            aad += struct.pack(">H", n) + cell[HEADER:at]
+        plaintext = ctr(derive(data_key, suite, 3, identity), cell[at : at + 16], cell[at + 16 :])
+        if not hmac.compare_digest(synthetic_iv(data_key, suite, identity, aad, plaintext), cell[at : at + 16]):
             raise Failed("tag")
     if plaintext[0] not in KINDS or plaintext[0] != kind:
         raise Failed("kind")
     if not canonical(kind, suite, plaintext[1:]):
+        raise Failed("format")
+    if suite == 3 and order_number(identity, plaintext[1:]) is None:
         raise Failed("format")
     return plaintext[1:]
 
@@ -163,7 +227,7 @@ def canonical_numeric(suite, s):
     sign, whole, fraction = m[1], m[2], m[3] or ""
     if sign and not (whole + fraction).strip("0"):
         return False
-    if suite == 2 and fraction.endswith("0"):
+    if suite != 1 and fraction.endswith("0"):
         return False
     return len(whole) <= 131072 and len(fraction) <= 16383
 
@@ -414,6 +478,8 @@ def go_syntax(kind, v):
         return "[]byte{" + ", ".join(f"0x{b:x}" for b in v) + "}"
     if isinstance(v, str):
         return json.dumps(v, ensure_ascii=False)
+    if v != v:
+        return "NaN"
     return f"{v:g}" if isinstance(v, float) else str(v)
 
 
@@ -423,7 +489,7 @@ def vectors(directory):
     layers = {}
     for name in names:
         v = read_vector(os.path.join(directory, name))
-        suite = {"randomized": 1, "deterministic": 2}[v["suite"]]
+        suite = {"randomized": 1, "deterministic": 2, "ordered": 3}[v["suite"]]
         data_key, key_id = bytes.fromhex(v["data key"]), int(v["key id"], 16)
         identity, kind, cell = v["identity"].encode(), numbers[v["kind"]], bytes.fromhex(v["cell"])
         layers[v["layer"]] = layers.get(v["layer"], 0) + 1
@@ -444,8 +510,17 @@ def vectors(directory):
         if suite == 1:
             got["aead key"], got["nonce"] = derive(data_key, 1, 1, identity).hex(), cell[8:20].hex()
         else:
-            got["mac key"], got["enc key"] = derive(data_key, 2, 2, identity).hex(), derive(data_key, 2, 3, identity).hex()
-            got["iv"] = cell[8:24].hex()
+            got["mac key"], got["enc key"] = derive(data_key, suite, 2, identity).hex(), derive(data_key, suite, 3, identity).hex()
+            at = HEADER
+        if suite == 3:
+            x, n, header = order_number(identity, encoding), order_bits(identity), cell[:HEADER]
+            term, at = order_term(data_key, identity, x), HEADER + n
+            got["order key"], got["number"], got["term"] = derive(data_key, 3, 4, identity).hex(), str(x), term.hex()
+            got["least"], got["behind"] = header.hex(), (header + term + b"\xff" * 17).hex()
+            got["greatest"] = (int.from_bytes(header, "big") + 1).to_bytes(HEADER, "big").hex()
+            got["aad"] += f"{n:04x}" + term.hex()
+        if suite != 1:
+            got["iv"] = cell[at : at + 16].hex()
         for field in {*got, *v} - {"suite", "data key", "key id", "identity", "kind"}:
             if got.get(field) != v.get(field):
                 sys.exit(f"{name}: {field} is {got.get(field)}, want {v.get(field)}")

@@ -47,8 +47,8 @@ func textClass(low, high byte) string {
 	return string(low) + "-" + string(high)
 }
 
-// minText is the length of the textual form of a suite's shortest cell, without its prefix "cs1:".
-func minText(s codec.Suite) int { return base64.RawURLEncoding.EncodedLen(s.Overhead()) }
+// minText is the length of the textual form of a column's shortest cell, without its prefix "cs1:".
+func minText(c *schema.Column) int { return base64.RawURLEncoding.EncodedLen(c.Layout().Overhead()) }
 
 // Condition returns the SQL condition that holds for NULL and for what may be a cell of column c, stored as bytes or
 // as text, and for nothing else. It proves nothing about the rest of the cell, which only the
@@ -61,16 +61,16 @@ func Condition(d dialect.Dialect, c *schema.Column, text bool) string {
 		cond = liteText(name, c)
 	case d == dialect.SQLite:
 		cond = fmt.Sprintf("typeof(%[1]s) = 'blob' AND length(%[1]s) >= %[2]d AND substr(%[1]s, 1, %[3]d) = x'%[4]s'",
-			name, c.Suite().Overhead(), prefixSize, hex.EncodeToString(prefix(c)))
+			name, c.Layout().Overhead(), prefixSize, hex.EncodeToString(prefix(c)))
 	case text:
 		fixed, low, high := textPrefix(c)
 		// COLLATE: a bracket expression must mean bytes whatever the column's collation.
 		cond = fmt.Sprintf(`%s COLLATE "C" ~ '^%s[%s][A-Za-z0-9_-]{%d,}$'`, name, fixed, textClass(low, high),
-			minText(c.Suite())-(len(fixed)-len(codec.EncodeText(nil)))-1)
+			minText(c)-(len(fixed)-len(codec.EncodeText(nil)))-1)
 	default:
 		// decode, because '\x…' depends on standard_conforming_strings. The server computes it once.
 		cond = fmt.Sprintf("octet_length(%[1]s) >= %[2]d AND substr(%[1]s, 1, %[3]d) = decode('%[4]s', 'hex')",
-			name, c.Suite().Overhead(), prefixSize, hex.EncodeToString(prefix(c)))
+			name, c.Layout().Overhead(), prefixSize, hex.EncodeToString(prefix(c)))
 	}
 	return name + " IS NULL OR (" + cond + ")"
 }
@@ -79,7 +79,7 @@ func liteText(name string, c *schema.Column) string {
 	fixed, low, high := textPrefix(c)
 	return fmt.Sprintf("typeof(%[1]s) = 'text' AND length(%[1]s) >= %[2]d AND substr(%[1]s, 1, %[3]d) = '%[4]s' AND "+
 		"substr(%[1]s, %[5]d, 1) GLOB '[%[6]s]' AND substr(%[1]s, %[7]d) NOT GLOB '*[^A-Za-z0-9_-]*'",
-		name, len(codec.EncodeText(nil))+minText(c.Suite()), len(fixed), fixed, len(fixed)+1, textClass(low, high), len(codec.EncodeText(nil))+1)
+		name, len(codec.EncodeText(nil))+minText(c), len(fixed), fixed, len(fixed)+1, textClass(low, high), len(codec.EncodeText(nil))+1)
 }
 
 // InCatalog reports whether the definition of a CHECK constraint, as pg_get_constraintdef prints it, is

@@ -106,7 +106,7 @@ func New(cfg Config) *DB {
 	db.scopeRules = db.cfg.hasScopeRules()
 	for _, t := range cfg.Schema.Tables() {
 		for _, col := range t.Columns() {
-			if col.Mode == schema.Deterministic {
+			if col.EqualCells() {
 				db.search = col
 			} else {
 				db.random = col

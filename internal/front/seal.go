@@ -159,7 +159,7 @@ func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 		return err
 	}
 	start := len(v.block)
-	if size := codec.CellSize(col.Suite(), col.Kind, value); cap(v.block)-start < size {
+	if size := codec.CellSize(col.Layout(), col.Kind, value); cap(v.block)-start < size {
 		more := max(v.expected-len(v.cells), 1)
 		v.block = slices.Grow(v.block, min(max(more*(size+16), start), max(size, maxBlock)))
 	}
@@ -167,7 +167,7 @@ func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 	if col.Kind == schema.Time && !v.textsKnown {
 		texts = v.s.texts()
 	}
-	block, err := texts.AppendUnsealed(v.block, col.Suite(), col.Kind, value)
+	block, err := texts.AppendUnsealed(v.block, col.Layout(), col.Kind, value)
 	if err != nil {
 		return err
 	}
@@ -245,7 +245,7 @@ func (k *columnKeys) find(ctx context.Context, s *Session, source *openKeys, p *
 // held is ask for keys that are in memory.
 func (k *columnKeys) held(ctx context.Context, c *keycache.Cache) bool {
 	col := KeyColumn(k.col)
-	if col.Suite == codec.SuiteDeterministic {
+	if col.Suite.EqualCells() {
 		k.live = c.HeldSearchKeys(ctx, col)
 		return k.live != nil
 	}
@@ -257,7 +257,7 @@ func (k *columnKeys) held(ctx context.Context, c *keycache.Cache) bool {
 func (k *columnKeys) ask(ctx context.Context, source KeySource, p *sqlplan.Plan) (err error) {
 	col := KeyColumn(k.col)
 	switch {
-	case col.Suite != codec.SuiteDeterministic:
+	case !col.Suite.EqualCells():
 		k.data, err = source.Sealer(ctx, col, k.cells)
 	case p != nil && p.StoresNothing:
 		k.live, err = source.LookupKeys(ctx, col)

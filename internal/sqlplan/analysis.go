@@ -9,7 +9,6 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlparse"
-	"github.com/colseal/colseal/schema"
 )
 
 // analysis is the work on one text. It walks the statements once, merging terms, and
@@ -332,7 +331,7 @@ func (a *analysis) verifyCheck(c *check) error {
 	switch {
 	case c.need == single:
 		return nil
-	case t.first().Mode != schema.Deterministic:
+	case !t.first().EqualCells():
 		return a.goOn(a.refuseMode(c.pos, t.first(), c.what+" needs a deterministic column",
 			`cells of a randomized column are all different; tag the column seal:"deterministic", or search by another column`))
 	case a.env.SearchKeys > 1 && !c.conflict:

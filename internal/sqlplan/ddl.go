@@ -150,7 +150,7 @@ func (a *analysis) keys(d *sqlparse.Definition, columns []*schema.Column, comput
 			if err := a.foreignKey(d, i, c); err != nil {
 				return err
 			}
-		case c != nil && c.Mode != schema.Deterministic:
+		case c != nil && !c.EqualCells():
 			return a.refuseMode(d.Pos(), c, d.What+" needs a deterministic column",
 				`cells of a randomized column are all different; tag the column seal:"deterministic", or leave it out`)
 		case c != nil && computes:

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/internal/sqlparse"
-	"github.com/colseal/colseal/schema"
 )
 
 // emission writes the plan once every term is settled.
@@ -124,7 +123,7 @@ func (e *emission) searches() bool {
 		}
 	}
 	for _, s := range e.slots {
-		if u := s.use(); u != nil && u.Column.Mode == schema.Deterministic {
+		if u := s.use(); u != nil && u.Column.EqualCells() {
 			return true
 		}
 	}

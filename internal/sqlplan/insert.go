@@ -5,7 +5,6 @@ import (
 
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
-	"github.com/colseal/colseal/schema"
 )
 
 // insert analyses INSERT.
@@ -213,7 +212,7 @@ func (a *analysis) conflict(c *sqlparse.Conflict, w *writeTarget, with *withScop
 // be told apart by their cells, since each of them may be unique.
 func (a *analysis) anyConflict(written []sqlparse.Name, w *writeTarget, pos int, what string) {
 	for _, c := range w.item.cols {
-		if c.gap || c.t.root().state != sealed || c.t.first().Mode != schema.Deterministic {
+		if c.gap || c.t.root().state != sealed || !c.t.first().EqualCells() {
 			continue
 		}
 		a.step(len(written))

@@ -95,7 +95,7 @@ func (e *emission) useOf(s *slot, key int) *Use {
 
 // under chooses a search key. A randomized value that stands in a comparison has none.
 func (u *Use) under(key int) {
-	if u.Column.Mode == schema.Deterministic {
+	if u.Column.EqualCells() {
 		u.Key = key
 	}
 }

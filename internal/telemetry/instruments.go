@@ -4,6 +4,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
 )
@@ -157,6 +158,6 @@ func byWord(counts map[string]uint64, key attribute.Key, emit func(uint64, ...at
 
 func bySuite(c Cells, emit func(uint64, ...attribute.KeyValue)) {
 	for i, n := range c {
-		emit(n, keySuite.String(suiteNames[i]))
+		emit(n, keySuite.String(codec.Suite(i+1).String()))
 	}
 }

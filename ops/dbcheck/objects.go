@@ -9,7 +9,6 @@ import (
 
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
-	"github.com/colseal/colseal/schema"
 )
 
 const indexQuery = `SELECT i.indrelid::pg_catalog.text, c.relname::pg_catalog.text, am.amname::pg_catalog.text,
@@ -45,10 +44,10 @@ func (k *checker) indexes(ctx context.Context) error {
 
 func (k *checker) indexKey(c *column, index, method string, unique bool) {
 	switch {
-	case c.col.Mode != schema.Deterministic && unique:
+	case !c.col.EqualCells() && unique:
 		k.on(SeverityDanger, "unique", c.rel, c, index, "it is unique over a randomized column, whose cells all differ: duplicates are never found",
 			`drop it, or make the column seal:"deterministic"`)
-	case c.col.Mode != schema.Deterministic:
+	case !c.col.EqualCells():
 		k.on(SeverityWarning, "index", c.rel, c, index, "an index over a randomized column finds nothing", "drop it")
 	case method != "btree" && method != "hash":
 		k.on(SeverityWarning, "index", c.rel, c, index, "an index of type "+method+" cannot answer equality of cells", "make it a btree or hash index")
@@ -91,7 +90,7 @@ func (k *checker) foreignKey(name string, from, to *column, fromTable, toTable s
 		k.on(SeverityDanger, "foreign-key", to.rel, to, name, "it is referenced from a plain column of "+fromTable+", which never equals a cell", hint)
 	case to == nil:
 		k.on(SeverityDanger, "foreign-key", from.rel, from, name, "it references a plain column of "+toTable+", which never equals a cell", hint)
-	case from.col.Identity() != to.col.Identity() || from.col.Mode != schema.Deterministic:
+	case from.col.Identity() != to.col.Identity() || !from.col.EqualCells():
 		k.on(SeverityDanger, "foreign-key", from.rel, from, name, "it references "+to.rel.label+"."+to.name+", whose cells are never equal to its own", hint)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/codec"
-	"github.com/colseal/colseal/schema"
 )
 
 // statements writes the statements for a table in a dialect. What they compare with is in
@@ -145,7 +144,7 @@ func (x postgresStatements) swap(cols []*column) string {
 		array(fmt.Sprintf("o%d", i), typ, fmt.Sprintf("u.o%d", i))
 		array(fmt.Sprintf("n%d", i), typ, fmt.Sprintf("u.n%d", i))
 		set = append(set, fmt.Sprintf("%[1]s = COALESCE(v.n%[2]d, t.%[1]s)", c.sql, i))
-		if c.Mode == schema.Deterministic {
+		if c.EqualCells() {
 			lock = "UPDATE" // it may be in a key
 		}
 	}

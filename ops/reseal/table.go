@@ -198,11 +198,11 @@ const (
 	tagEnd       = 4                          // of a header: version, suite and tag come first
 )
 
-// starts are the first bytes of the column's cells in both suites, since the column may have
+// starts are the first bytes of the column's cells in every suite, since the column may have
 // had another mode.
 func (c *column) starts() [][]byte {
 	var out [][]byte
-	for _, s := range []codec.Suite{codec.SuiteRandomized, codec.SuiteDeterministic} {
+	for s := codec.SuiteRandomized; s.Valid(); s++ {
 		out = append(out, codec.Header{Suite: s, Tag: c.Tag()}.Append(nil)[:tagEnd])
 	}
 	return out
