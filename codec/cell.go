@@ -6,13 +6,16 @@ import (
 )
 
 // Seal appends the cell of one value to dst and returns the extended slice. encoding is what [AppendValue] writes for kind and the
-// key's suite; nil and empty are the same here and are sealed. It may overlap dst's spare capacity. Seal allocates only if dst lacks
-// capacity for the cell, which is [Layout.Overhead] longer than the encoding.
+// key's suite; nil and empty are the same here and are sealed. It may overlap dst's spare capacity, and Seal allocates only if dst lacks
+// capacity for the cell, which is [Layout.Overhead] longer than the encoding: neither is so for a column with terms.
 //
-// The error is ErrValue: no such kind, longer than maxPlaintext, or a value that an ordered column cannot hold.
+// The error is ErrValue: no such kind, longer than maxPlaintext, a value that an ordered column cannot hold, or more than [MaxTokens] terms.
 func (k *Key) Seal(dst []byte, kind Kind, encoding []byte) ([]byte, error) {
 	if err := checkSeal(k.layout, kind, encoding); err != nil {
 		return nil, err
+	}
+	if k.terms != nil {
+		return k.sealTerms(dst, kind, encoding)
 	}
 	n, start := len(dst), len(dst)+k.layout.bodyOffset()
 	dst = grow(dst, k.layout.Overhead()+len(encoding))
@@ -75,7 +78,7 @@ func (k *Key) Open(dst []byte, kind Kind, cell []byte) ([]byte, error) {
 	if !k.Owns(cell) {
 		return nil, k.diagnose(cell)
 	}
-	n, size := len(dst), len(cell)-k.layout.Overhead()+kindSize
+	n, size := len(dst), len(cell)-k.overheadOf(cell)+kindSize
 	fresh := cap(dst) == 0
 	dst = grow(dst, size)[:n+size]
 	out := dst[n:]
@@ -100,7 +103,7 @@ func (k *Key) OpenInPlace(kind Kind, cell []byte) ([]byte, error) {
 	var out []byte
 	switch {
 	case k.header.Suite.EqualCells():
-		out = cell[k.layout.bodyOffset():]
+		out = cell[k.overheadOf(cell)-kindSize:]
 	case !approved:
 		out = cell[HeaderSize+nonceSize : len(cell)-tagSize]
 	default:
@@ -136,7 +139,31 @@ func (k *Key) openTo(out []byte, kind Kind, cell []byte) error {
 // Owns reports whether cell has this key's header and room for a body: only such a cell can be opened by k. Whether it can, only opening
 // tells.
 func (k *Key) Owns(cell []byte) bool {
-	return len(cell) >= k.layout.Overhead() && [HeaderSize]byte(cell) == k.headerRaw
+	if len(cell) < k.layout.Overhead() || [HeaderSize]byte(cell) != k.headerRaw {
+		return false
+	}
+	if k.terms == nil {
+		return true
+	}
+	_, ok := bodyAt(cell)
+	return ok
+}
+
+// overheadOf is how many bytes a cell that k owns is longer than its value's encoding.
+func (k *Key) overheadOf(cell []byte) int {
+	if k.terms == nil {
+		return k.layout.Overhead()
+	}
+	return k.ivAt(cell) + ivSize + kindSize
+}
+
+// ivAt is where the synthetic IV of a cell that k owns begins, if it has one.
+func (k *Key) ivAt(cell []byte) int {
+	if k.terms == nil {
+		return HeaderSize + k.termSize()
+	}
+	at, _ := bodyAt(cell)
+	return at
 }
 
 // decrypt writes kind byte and encoding of an authentic cell to out. On failure out is wiped.
@@ -144,7 +171,7 @@ func (k *Key) decrypt(out, cell []byte) bool {
 	var err error
 	switch {
 	case k.header.Suite.EqualCells():
-		iv := HeaderSize + k.termSize()
+		iv := k.ivAt(cell)
 		return k.openDeterministic(out, cell[HeaderSize:iv], cell[iv:iv+ivSize], cell[iv+ivSize:])
 	case !approved:
 		_, err = k.plain.Open(out[:0], cell[HeaderSize:HeaderSize+nonceSize], cell[HeaderSize+nonceSize:], k.aad)

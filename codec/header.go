@@ -14,10 +14,11 @@ const (
 	SuiteRandomized    Suite = 1 // AES-256-GCM under a random nonce: equal values give different cells
 	SuiteDeterministic Suite = 2 // synthetic IV over HMAC-SHA-256 and AES-256-CTR: equal values give equal cells
 	SuiteOrdered       Suite = 3 // the same behind an order term: the cells sort as the values do
+	SuiteTerms         Suite = 4 // as SuiteDeterministic, behind tokens of what can be searched for
 )
 
 // Suites is how many suites there are. They are numbered from 1.
-const Suites = 3
+const Suites = 4
 
 const (
 	// HeaderSize is the length of a cell's header in bytes.
@@ -44,7 +45,7 @@ const (
 func (s Suite) Valid() bool { return s >= SuiteRandomized && s <= Suites }
 
 // EqualCells reports whether equal values have equal cells under one key.
-func (s Suite) EqualCells() bool { return s == SuiteDeterministic || s == SuiteOrdered }
+func (s Suite) EqualCells() bool { return s >= SuiteDeterministic && s <= SuiteTerms }
 
 // Overhead is how many bytes a cell of s is longer than its value's encoding, at least, and so the length of the shortest cell. See
 // [Layout.Overhead] for the cells of one column. It is 0 for an unknown suite.
@@ -56,11 +57,13 @@ func (s Suite) Overhead() int {
 		return overheadDeterministic
 	case SuiteOrdered:
 		return overheadOrdered
+	case SuiteTerms:
+		return overheadDeterministic + countSize
 	}
 	return 0
 }
 
-// String returns "randomized", "deterministic" or "ordered".
+// String returns "randomized", "deterministic", "ordered" or "deterministic-terms".
 func (s Suite) String() string {
 	switch s {
 	case SuiteRandomized:
@@ -69,6 +72,8 @@ func (s Suite) String() string {
 		return "deterministic"
 	case SuiteOrdered:
 		return "ordered"
+	case SuiteTerms:
+		return "deterministic-terms"
 	}
 	return "suite " + strconv.Itoa(int(s))
 }
@@ -79,7 +84,7 @@ type Layout struct {
 	Order *Order // of SuiteOrdered
 }
 
-// Overhead is how many bytes a cell is longer than its value's encoding.
+// Overhead is how many bytes a cell is longer than its value's encoding, not counting its tokens.
 func (l Layout) Overhead() int {
 	if l.Order != nil {
 		return overheadDeterministic + l.Order.Size()
@@ -136,6 +141,11 @@ func ParseHeader(cell []byte) (Header, error) {
 	}
 	if len(cell) < h.Suite.Overhead() {
 		return Header{}, fmt.Errorf("%w: %d bytes, a %s cell has at least %d", ErrFormat, len(cell), h.Suite, h.Suite.Overhead())
+	}
+	if h.Suite == SuiteTerms {
+		if _, ok := bodyAt(cell); !ok {
+			return Header{}, fmt.Errorf("%w: %d bytes, too few for its tokens", ErrFormat, len(cell))
+		}
 	}
 	return h, nil
 }

@@ -20,10 +20,11 @@ const (
 
 // The usage byte of the HKDF info: what a derived key is for. Part of the format.
 const (
-	usageAEAD = 1 // suite 1: AES-256-GCM
-	usageMAC  = 2 // suites 2 and 3: HMAC-SHA-256
-	usageCTR  = 3 // suites 2 and 3: AES-256-CTR
-	usageTerm = 4 // suite 3: AES-256, for the order term
+	usageAEAD  = 1 // suite 1: AES-256-GCM
+	usageMAC   = 2 // suites 2, 3 and 4: HMAC-SHA-256
+	usageCTR   = 3 // suites 2, 3 and 4: AES-256-CTR
+	usageTerm  = 4 // suite 3: AES-256, for the order term
+	usageToken = 5 // suite 4: HMAC-SHA-256, for the tokens
 )
 
 // Key seals and opens the cells of one column under one data key. Making one costs some ten times what sealing a value does,
@@ -42,17 +43,20 @@ type Key struct {
 	random cipher.AEAD
 	plain  cipher.AEAD
 
-	// Suites 2 and 3.
+	// Suites 2, 3 and 4.
 	block     cipher.Block
 	macStates sync.Pool // of *macState, keyed and reset
 
 	// Suite 3.
 	order      *Order
 	orderBlock cipher.Block
+
+	terms *termKey // suite 4
 }
 
 // NewKey expands dataKey (32 bytes, as a key service makes them) for the cells of one column: identity is the column's
-// cryptographic identity, 1 to 65535 bytes; of an ordered column it ends in [Order.Suffix]. dataKey is not retained and may be wiped afterwards.
+// cryptographic identity, 1 to 65535 bytes; of an ordered column it ends in [Order.Suffix],
+// of one with terms in # and these. dataKey is not retained and may be wiped afterwards.
 func NewKey(dataKey []byte, keyID uint32, suite Suite, identity string) (*Key, error) {
 	if len(dataKey) != dataKeySize {
 		return nil, fmt.Errorf("codec: data key of %d bytes, want %d", len(dataKey), dataKeySize)
@@ -72,6 +76,11 @@ func NewKey(dataKey []byte, keyID uint32, suite Suite, identity string) (*Key, e
 		return k, k.initRandomized(dataKey, identity)
 	case SuiteOrdered:
 		if err := k.initOrder(dataKey, identity); err != nil {
+			return nil, err
+		}
+	case SuiteTerms:
+		var err error
+		if k.terms, err = newTermKey(dataKey, identity); err != nil {
 			return nil, err
 		}
 	}

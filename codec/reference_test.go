@@ -27,6 +27,8 @@ type refCell struct {
 	Number                  uint64 // suite 3, given: the value's
 	Width                   int    // suite 3, given: its bits
 	OrderKey, Term          []byte // suite 3
+	TermKey                 []byte // suite 4
+	Tokens                  string // suite 4
 	Cell                    []byte
 }
 
@@ -74,6 +76,12 @@ func (r *refCell) seal(t testing.TB) *refCell {
 		r.AAD = append(r.AAD, 0, byte(r.Width))
 		r.AAD = append(r.AAD, r.Term...)
 		r.Cell = append(r.Cell, r.Term...)
+	}
+	if r.Suite == SuiteTerms {
+		r.TermKey = refHKDF(r.DataKey, r.Suite, 5, r.Identity)
+		r.Tokens = refTokens(t, r.TermKey, r.Identity, Kind(r.Plaintext[0]), string(r.Plaintext[1:]))
+		r.Cell = append(binary.BigEndian.AppendUint16(r.Cell, uint16(len(r.Tokens))), r.Tokens...)
+		r.AAD = append(r.AAD, r.Cell[8:]...)
 	}
 	r.MACKey = refHKDF(r.DataKey, r.Suite, 2, r.Identity)
 	r.EncKey = refHKDF(r.DataKey, r.Suite, 3, r.Identity)

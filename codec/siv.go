@@ -18,13 +18,14 @@ const shortCTR = 192
 // so a reset one costs a third of a new one.
 type macState struct {
 	mac    hash.Hash
-	prefix []byte // AAD ‖ len(AAD) ‖ len(plaintext), the latter set for each use, as is the order term at the end of the AAD
+	prefix []byte // AAD ‖ len(AAD) ‖ len(plaintext), the latter set for each use, as is the order term at the end of the AAD. Tokens follow the AAD
+	fixed  int    // length of the order term
 	sum    [sha256.Size]byte
 	stream [shortCTR]byte
 }
 
 func newMACState(macKey, aad []byte, term int) *macState {
-	s := &macState{mac: hmac.New(sha256.New, macKey)}
+	s := &macState{mac: hmac.New(sha256.New, macKey), fixed: term}
 	s.prefix = make([]byte, len(aad)+term, len(aad)+term+8)
 	copy(s.prefix, aad)
 	s.prefix = binary.BigEndian.AppendUint32(s.prefix, uint32(len(aad)+term)) //nolint:gosec // an identity is short
@@ -33,12 +34,20 @@ func newMACState(macKey, aad []byte, term int) *macState {
 	return s
 }
 
-// syntheticIV returns the first 16 bytes of HMAC over the prefix, with term at the end of its AAD, and plaintext. The result is valid
+// syntheticIV returns the first 16 bytes of HMAC over the prefix, with term at the end of its AAD, or tokens behind it, and plaintext. The result is valid
 // until the next call.
 func (s *macState) syntheticIV(term, plaintext []byte) []byte {
-	copy(s.prefix[len(s.prefix)-8-len(term):], term)
-	binary.BigEndian.PutUint32(s.prefix[len(s.prefix)-4:], uint32(len(plaintext)))
-	s.mac.Write(s.prefix)
+	aad, lengths := s.prefix[:len(s.prefix)-8], s.prefix[len(s.prefix)-8:]
+	binary.BigEndian.PutUint32(lengths[4:], uint32(len(plaintext)))
+	if len(term) == s.fixed {
+		copy(aad[len(aad)-len(term):], term)
+		s.mac.Write(s.prefix)
+	} else {
+		binary.BigEndian.PutUint32(lengths, uint32(len(aad)+len(term))) //nolint:gosec // at most some 128 KiB
+		s.mac.Write(aad)
+		s.mac.Write(term)
+		s.mac.Write(lengths)
+	}
 	s.mac.Write(plaintext)
 	return s.mac.Sum(s.sum[:0])[:ivSize]
 }
@@ -50,7 +59,7 @@ func (k *Key) release(s *macState) {
 	k.macStates.Put(s)
 }
 
-// sealDeterministic fills iv and encrypts plaintext (kind byte first) in place. term is the order term, of an ordered cell.
+// sealDeterministic fills iv and encrypts plaintext (kind byte first) in place. term is the order term of an ordered cell, or the tokens and their length of one with terms.
 func (k *Key) sealDeterministic(term, iv, plaintext []byte) {
 	s := k.macStates.Get().(*macState)
 	copy(iv, s.syntheticIV(term, plaintext))

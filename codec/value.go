@@ -37,7 +37,7 @@ func (s Session) AppendUnsealed(dst []byte, layout Layout, kind Kind, v any) ([]
 }
 
 // SealInPlace makes a cell of what [Session.AppendUnsealed] appended for the layout of k, and what is compared with cells of what
-// [Session.AppendCompared] or [AppendBound] did. It allocates nothing.
+// [Session.AppendCompared] or [AppendBound] did. A column with terms has no such layout: see [Key.Seal]. It allocates nothing.
 func (k *Key) SealInPlace(cell []byte, nonces *Nonces) {
 	switch {
 	case IsBound(cell):
@@ -317,7 +317,9 @@ func validText(b []byte) bool {
 	return len(b) == 0 || utf8.Valid(b) && bytes.IndexByte(b, 0) < 0
 }
 
-func validTextString(s string) bool { return validText(unsafe.Slice(unsafe.StringData(s), len(s))) }
+func validTextString(s string) bool { return validText(bytesOf(s)) }
+
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // plainASCII returns how many bytes at the beginning of b are known to be ASCII without NUL: all of most texts. It looks at eight at a
 // time: where none is zero, subtracting one from each borrows nothing, and sets no high bit.

@@ -60,6 +60,10 @@ func (c vectorCase) file() string {
 			field("behind", hex.EncodeToString(c.ref.behind()))
 			field("greatest", hex.EncodeToString(greatest))
 		}
+		if c.suite == SuiteTerms {
+			field("term key", hex.EncodeToString(c.ref.TermKey))
+			field("tokens", c.ref.Tokens)
+		}
 		field("text", EncodeText(c.cell))
 	}
 	field("cell", hex.EncodeToString(c.cell))
@@ -75,8 +79,12 @@ const vectorIdentity = "users.email"
 
 // sealedCase is a good cell, opened as it was sealed.
 func sealedCase(t testing.TB, name string, suite Suite, kind Kind, encoding []byte) vectorCase {
+	return sealedFor(t, vectorIdentity, name, suite, kind, encoding)
+}
+
+func sealedFor(t testing.TB, identity, name string, suite Suite, kind Kind, encoding []byte) vectorCase {
 	ref := &refCell{
-		Suite: suite, DataKey: vectorBytes("data key", 32), KeyID: 0x01020304, Identity: vectorIdentity,
+		Suite: suite, DataKey: vectorBytes("data key", 32), KeyID: 0x01020304, Identity: identity,
 		Plaintext: append([]byte{byte(kind)}, encoding...),
 	}
 	if suite == SuiteRandomized {
@@ -94,6 +102,7 @@ func vectorCases(t testing.TB) []vectorCase {
 		cases = append(cases, misplacedCases(t, suite)...)
 	}
 	cases = append(cases, orderedCases(t)...)
+	cases = append(cases, termsCases(t)...)
 	return append(cases, authenticCases(t)...)
 }
 

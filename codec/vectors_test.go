@@ -258,7 +258,11 @@ func TestSealedByReference(t *testing.T) {
 			t.Fatal(err)
 		}
 		kind, encoding := Kind(c.ref.Plaintext[0]), c.ref.Plaintext[1:]
-		if !bytes.Equal(append(bytes.Clone(k.aad), c.ref.Term...), c.ref.AAD) {
+		want := append(bytes.Clone(k.aad), c.ref.Term...)
+		if k.terms != nil {
+			want = append(want, c.ref.Cell[HeaderSize:HeaderSize+countSize+len(c.ref.Tokens)]...)
+		}
+		if !bytes.Equal(want, c.ref.AAD) {
 			t.Errorf("%s: AAD %x, want %x", c.name, k.aad, c.ref.AAD)
 		}
 		cell, err := k.Seal(nil, kind, encoding)

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 DOMAIN = b"colseal/v1"
 HEADER = 8
-SHORTEST = {1: 37, 2: 25, 3: 26}
+SHORTEST = {1: 37, 2: 25, 3: 26, 4: 27}
 
 
 class Failed(Exception):
@@ -133,8 +133,61 @@ def seal(data_key, key_id, suite, identity, plaintext, nonce=None):
     if suite == 3:
         term = order_term(data_key, identity, order_number(identity, plaintext[1:]))
         aad += struct.pack(">H", len(term)) + term
+    if suite == 4:
+        term = terms(data_key, identity, plaintext[0], plaintext[1:])
+        term = struct.pack(">H", len(term)) + term
+        aad += term
     iv = synthetic_iv(data_key, suite, identity, aad, plaintext)
     return header + term + iv + ctr(derive(data_key, suite, 3, identity), iv, plaintext)
+
+
+def fold(s):
+    """The simple lower-case mapping of each code point. Python's is the full one, which differs for one of them."""
+    return "".join("i" if c == "\u0130" else c.lower() for c in s)
+
+
+def terms(search_key, identity, kind, encoding):
+    """The tokens of a value, by the options behind the last # of the identity."""
+    key = derive(search_key, 4, 5, identity)
+    options = dict(o.partition("=")[::2] for o in identity.decode().rpartition("#")[2].split(","))
+
+    def token(kind, term, length=0):
+        parameter = struct.pack(">H", length) if length else b""
+        mac = hmac.digest(key, kind + struct.pack(">H", len(parameter)) + parameter + term, "sha256")
+        return base64.urlsafe_b64encode(mac[:8]).rstrip(b"=")
+
+    first, rest, texts = [], [], {}
+    if KINDS[kind] == "text":
+        texts[False] = encoding.decode()
+        if "fold" in options:
+            texts[True] = fold(texts[False])
+            first.append(token(b"E", texts[True].encode()))
+    for option, lengths in options.items():
+        if option == "equal":
+            rest.append(token(b"e", encoding))
+        elif option == "elements":
+            for e in set(leaves(read_array(encoding.decode())[1])):
+                rest.append(token(b"N", b"") if e is None else token(b"m", e.encode()))
+        elif option in ("prefix", "suffix"):
+            low, _, high = lengths.partition("-")
+            for folded, text in texts.items():
+                for n in range(int(low), min(int(high), len(text)) + 1):
+                    part = text[:n] if option == "prefix" else text[-n:]
+                    kind_of = option[0].upper() if folded else option[0]
+                    rest.append(token(kind_of.encode(), part.encode(), n))
+    return b" ".join(first + sorted(rest))
+
+
+def tokens_size(cell):
+    return struct.unpack(">H", cell[8:10])[0]
+
+
+def leaves(elements):
+    for e in elements:
+        if isinstance(e, list):
+            yield from leaves(e)
+        else:
+            yield e
 
 
 def open_cell(cell, data_key, key_id, suite, identity, kind):
@@ -146,6 +199,8 @@ def open_cell(cell, data_key, key_id, suite, identity, kind):
     if cell[1] not in SHORTEST:
         raise Failed("suite")
     if len(cell) < SHORTEST[cell[1]]:
+        raise Failed("format")
+    if cell[1] == 4 and len(cell) < 27 + tokens_size(cell):
         raise Failed("format")
     if cell[2:4] != column_tag(identity):
         raise Failed("column")
@@ -165,6 +220,9 @@ def open_cell(cell, data_key, key_id, suite, identity, kind):
                 raise Failed("format")
             at += n
             aad += struct.pack(">H", n) + cell[HEADER:at]
+        if suite == 4:
+            at += 2 + tokens_size(cell)
+            aad += cell[HEADER:at]
         plaintext = ctr(derive(data_key, suite, 3, identity), cell[at : at + 16], cell[at + 16 :])
         if not hmac.compare_digest(synthetic_iv(data_key, suite, identity, aad, plaintext), cell[at : at + 16]):
             raise Failed("tag")
@@ -489,7 +547,7 @@ def vectors(directory):
     layers = {}
     for name in names:
         v = read_vector(os.path.join(directory, name))
-        suite = {"randomized": 1, "deterministic": 2, "ordered": 3}[v["suite"]]
+        suite = {"randomized": 1, "deterministic": 2, "ordered": 3, "deterministic-terms": 4}[v["suite"]]
         data_key, key_id = bytes.fromhex(v["data key"]), int(v["key id"], 16)
         identity, kind, cell = v["identity"].encode(), numbers[v["kind"]], bytes.fromhex(v["cell"])
         layers[v["layer"]] = layers.get(v["layer"], 0) + 1
@@ -519,6 +577,10 @@ def vectors(directory):
             got["least"], got["behind"] = header.hex(), (header + term + b"\xff" * 17).hex()
             got["greatest"] = (int.from_bytes(header, "big") + 1).to_bytes(HEADER, "big").hex()
             got["aad"] += f"{n:04x}" + term.hex()
+        if suite == 4:
+            at += 2 + tokens_size(cell)
+            got["term key"], got["tokens"] = derive(data_key, 4, 5, identity).hex(), cell[10:at].decode()
+            got["aad"] += cell[HEADER:at].hex()
         if suite != 1:
             got["iv"] = cell[at : at + 16].hex()
         for field in {*got, *v} - {"suite", "data key", "key id", "identity", "kind"}:
