@@ -69,9 +69,10 @@ func (s *Store) strayColumn(placeColumn string) string {
 
 // destroyedScopes is the subquery for the scopes that were destroyed, among those of a
 // condition on the table: a scope was if any of its rows was. Whoever may only insert makes
-// no such row, and does not undo one by further rows.
+// no such row, and does not undo one by further rows. That a key
+// has one of two purposes is said to let the database find a scope by the index.
 func (s *Store) destroyedScopes(condition string) string {
-	return "(SELECT scope FROM " + s.table + " WHERE destroyed_at IS NOT NULL AND " + condition + ")"
+	return "(SELECT scope FROM " + s.table + " WHERE destroyed_at IS NOT NULL AND purpose IN ('data', 'search') AND " + condition + ")"
 }
 
 // row is a row as the database gives it. Its parts are of any type: SQLite's columns hold

@@ -84,7 +84,10 @@ host replication all all trust" >> /data/0/pg_hba.conf
 }
 
 // run runs a shell script in the container.
-func (p *pair) run(t *testing.T, script string) {
+func (p *pair) run(t *testing.T, script string) { _ = p.output(t, script) }
+
+// output is run, and returns what the script printed.
+func (p *pair) output(t *testing.T, script string) string {
 	t.Helper()
 	code, out, err := p.c.Exec(context.WithoutCancel(t.Context()), []string{"bash", "-ec", "PATH=$(echo /usr/lib/postgresql/*/bin):$PATH\n" + script}, exec.Multiplexed())
 	text := ""
@@ -95,6 +98,7 @@ func (p *pair) run(t *testing.T, script string) {
 	if err != nil || code != 0 {
 		t.Fatalf("%s: %d, %v\n%s", script, code, err, text)
 	}
+	return text
 }
 
 func (p *pair) up(t *testing.T, i int) {
@@ -113,7 +117,7 @@ func (p *pair) psql(t *testing.T, i int, query string) {
 }
 
 func (p *pair) dsn() string {
-	return fmt.Sprintf("host=localhost,localhost port=%d,%d user=postgres dbname=postgres sslmode=disable connect_timeout=2 target_session_attrs=read-write", p.ports[0], p.ports[1])
+	return fmt.Sprintf("host=localhost,localhost port=%d,%d user=postgres dbname=postgres sslmode=disable connect_timeout=10 target_session_attrs=read-write", p.ports[0], p.ports[1])
 }
 
 // open is a program that has just started.
@@ -139,10 +143,12 @@ func (p *pair) open(t *testing.T, kek string, keys keycache.Config) *sql.DB {
 // scopes names as many scopes as are in use at a moment; new ones come all the time.
 func scope(i int64) string { return fmt.Sprint("tenant:", i/20) }
 
-// load writes until stop is called. What fails is nobody's: the server was away.
-func load(ctx context.Context, db *sql.DB, next, acknowledged *atomic.Int64) (stop func()) {
+// load writes until stop is called, which returns how often which error came. What fails is nobody's: the server was away.
+func load(ctx context.Context, db *sql.DB, next, acknowledged *atomic.Int64) (stop func() map[string]int) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
+	var mu sync.Mutex
+	failed := map[string]int{}
 	for range 4 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
@@ -151,41 +157,63 @@ func load(ctx context.Context, db *sql.DB, next, acknowledged *atomic.Int64) (st
 					"INSERT INTO letters (id, scope, sender, body) VALUES ($1, $2, 'ann', $3)", i, scope(i), fmt.Sprint("letter ", i))
 				if err == nil {
 					acknowledged.Add(1)
-				} else {
-					time.Sleep(10 * time.Millisecond)
+					continue
 				}
+				mu.Lock()
+				failed[err.Error()]++
+				mu.Unlock()
+				time.Sleep(10 * time.Millisecond)
 			}
 		})
 	}
-	return func() { cancel(); wg.Wait() }
+	return func() map[string]int { cancel(); wg.Wait(); return failed }
 }
 
-// check reads every row as a program that has just started.
+// check reads every row as a program that has just started. On a machine that is busy the server may need longer to answer
+// than the keyring waits: then it begins again.
 func (p *pair) check(t *testing.T, kek string) int {
+	t.Helper()
+	for tries := 1; ; tries++ {
+		n, err := p.read(t, kek)
+		if err == nil {
+			return n
+		}
+		if errors.Is(err, driver.ErrRefused) || errors.As(err, new(*driver.CellError)) && !errors.Is(err, driver.ErrKeyUnavailable) || tries == 20 {
+			t.Fatalf("after %d rows: %v", n, err)
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+func (p *pair) read(t *testing.T, kek string) (n int, err error) {
 	t.Helper()
 	db := p.open(t, kek, keycache.Config{})
 	defer func() { _ = db.Close() }()
 	rows, err := db.Query("SELECT id, sender, body FROM letters ORDER BY id")
 	if err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
 	defer func() { _ = rows.Close() }()
-	n := 0
 	for rows.Next() {
 		var id int64
 		var sender, body string
 		if err := rows.Scan(&id, &sender, &body); err != nil {
-			t.Fatalf("after %d rows: %v", n, err)
+			return n, err
 		}
 		if sender != "ann" || body != fmt.Sprint("letter ", id) {
 			t.Fatalf("letter %d reads %q from %q", id, body, sender)
 		}
 		n++
 	}
-	if err := rows.Err(); err != nil {
-		t.Errorf("after %d rows: %v", n, err)
+	return n, rows.Err()
+}
+
+// more waits until a number has grown by n, or for five minutes.
+func more(number *atomic.Int64, n int64) {
+	was, began := number.Load(), time.Now()
+	for number.Load() < was+n && time.Since(began) < 5*time.Minute {
+		time.Sleep(10 * time.Millisecond)
 	}
-	return n
 }
 
 // TestFailover: the primary is killed under load, with commits of the keyring's that the standby has not got, and the
@@ -201,23 +229,22 @@ func TestFailover(t *testing.T) {
 		p.replica(t)
 		before := recovered(db)
 		stop := load(t.Context(), db, &next, &acknowledged)
-		time.Sleep(300 * time.Millisecond)
+		more(&acknowledged, 100)
 		p.psql(t, 1-p.primary, "ALTER SYSTEM SET primary_conninfo = ''")
 		p.psql(t, 1-p.primary, "SELECT pg_reload_conf()")
-		time.Sleep(300 * time.Millisecond) // keys that the standby does not get
+		more(&acknowledged, 100) // under keys that the standby does not get
 		p.run(t, fmt.Sprintf("pg_ctl -D /data/%d -m immediate stop >/dev/null", p.primary))
 		p.primary = 1 - p.primary
 		p.run(t, fmt.Sprintf("pg_ctl -D /data/%d -w promote >/dev/null", p.primary))
-		was := acknowledged.Load()
-		for deadline := time.Now().Add(20 * time.Second); acknowledged.Load() < was+100 && time.Now().Before(deadline); {
-			time.Sleep(10 * time.Millisecond)
-		}
-		stop()
+		was, promoted := acknowledged.Load(), time.Now()
+		more(&acknowledged, 100)
+		failed := stop()
+		took := time.Since(promoted)
 		written, again := acknowledged.Load()-was, recovered(db)-before
 		n := p.check(t, kek)
-		t.Logf("round %d: %d rows on the new primary, %d of them acknowledged by it; %d keys stored again", round+1, n, written, again)
+		t.Logf("round %d: %d rows on the new primary, %d of them acknowledged by it within %v; %d keys stored again", round+1, n, written, took.Round(time.Millisecond), again)
 		if written < 100 || again == 0 {
-			t.Errorf("round %d shows nothing: %d rows were acknowledged by the new primary, %d keys stored again", round+1, written, again)
+			t.Errorf("round %d shows nothing: %d rows were acknowledged by the new primary, %d keys stored again; what failed: %v", round+1, written, again, failed)
 		}
 		if t.Failed() {
 			return
@@ -241,7 +268,7 @@ func TestRestoreBesidePrograms(t *testing.T) {
 	was := acknowledged.Load()
 	time.Sleep(2 * time.Second)
 	stop()
-	stop = func() {}
+	stop = func() map[string]int { return nil }
 	n, again := p.check(t, kek), recovered(db)
 	t.Logf("%d rows, %d acknowledged since the restore; %d keys stored again", n, acknowledged.Load()-was, again)
 	if again == 0 || acknowledged.Load() == was {

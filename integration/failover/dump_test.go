@@ -1,0 +1,67 @@
+package failover
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
+)
+
+// TestImportDump: keys that the keyring lost come back from what pg_dump wrote, in each of its plain forms.
+func TestImportDump(t *testing.T) {
+	p, dir := start(t), t.TempDir()
+	kek := filepath.Join(dir, "kek.json")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "github.com/colseal/colseal/cmd/colseal").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p.psql(t, 0, "CREATE TABLE letters (id bigint PRIMARY KEY, scope text NOT NULL, sender bytea, body bytea)")
+	// A function whose body looks like the table's data is none of it.
+	p.psql(t, 0, "CREATE FUNCTION f() RETURNS void BEGIN ATOMIC SELECT CASE 1 WHEN 1 THEN 2 END; END")
+	db := p.open(t, kek, keycache.Config{})
+	const scopes = 3
+	for i := range scopes {
+		ctx := keyring.WithScope(t.Context(), "tenant:'\\"+strings.Repeat("x", i))
+		if _, err := db.ExecContext(ctx, "INSERT INTO letters (id, scope, sender, body) VALUES ($1, 'x', 'ann', $2)", i, "letter "+string(rune('0'+i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.Exec("INSERT INTO letters (id, scope, sender, body) VALUES (3, 'x', 'ann', 'letter 3')"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil { // a program would store its keys again
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		flags, lose string
+		want        string
+	}{
+		{"-t colseal_keys", "DELETE FROM colseal_keys WHERE scope <> ''", "imported 6 keys of 8\n"},
+		{"", "DELETE FROM colseal_keys WHERE purpose = 'data'", "imported 4 keys of 8\n"},
+		{"--inserts", "TRUNCATE colseal_keys", "imported 8 keys of 8\n"},
+		{"--rows-per-insert=3 --on-conflict-do-nothing -a", "TRUNCATE colseal_keys", ""},
+		{"--rows-per-insert=3 --on-conflict-do-nothing", "TRUNCATE colseal_keys", "imported 8 keys of 8\n"},
+		{"-Fc", "", ""},
+	} {
+		dump := p.output(t, "pg_dump -h /tmp -p 5433 -U postgres "+tt.flags)
+		if tt.want != "" {
+			p.psql(t, 0, tt.lose)
+		}
+		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "colseal"), "keys", "import", "--dump", "-", "--dsn", p.dsn())
+		var out, errs bytes.Buffer
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(dump), &out, &errs
+		_ = cmd.Run() // judged by its exit status
+		switch {
+		case tt.want == "" && (cmd.ProcessState.ExitCode() != 2 || !strings.Contains(errs.String(), "no dump in plain format")):
+			t.Errorf("%s: %d %s%s", tt.flags, cmd.ProcessState.ExitCode(), &out, &errs)
+		case tt.want != "" && (cmd.ProcessState.ExitCode() != 0 || out.String() != tt.want):
+			t.Fatalf("%s: %d %s%s", tt.flags, cmd.ProcessState.ExitCode(), &out, &errs)
+		}
+		if n := p.check(t, kek); n != scopes+1 {
+			t.Errorf("%s: %d rows", tt.flags, n)
+		}
+	}
+}
