@@ -163,16 +163,19 @@ func (a *analysis) mergeAll(es []sqlparse.Expr, sc *scope, what string) (*term, 
 func (a *analysis) caseExpr(c *sqlparse.Case, sc *scope) (*term, error) {
 	var arg *term
 	var err error
-	if c.Arg != nil {
+	asked := c.Arg != nil && len(c.Whens) == 1 && a.question("=", c.Arg, c.Whens[0].Cond) != nil
+	if c.Arg != nil && !asked {
 		if arg, err = a.infer(c.Arg, sc); err != nil {
 			return nil, err
 		}
 	}
 	var branches []sqlparse.Expr
 	for _, w := range c.Whens {
-		if arg == nil {
+		switch {
+		case asked:
+		case arg == nil:
 			err = a.condition(w.Cond, sc)
-		} else {
+		default:
 			var t *term
 			if t, err = a.infer(w.Cond, sc); err == nil {
 				arg, err = a.equate(arg, t, w.Cond.Pos(), "CASE … WHEN", between(c.Arg, w.Cond, &search{form: behindItself, expr: w.Cond, then: w.Then}))
