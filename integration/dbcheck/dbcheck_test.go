@@ -40,7 +40,7 @@ var plants = []struct {
 	{"view that can be read through", "CREATE VIEW v AS SELECT count(email), max(id) FROM users", "DROP VIEW v", nil},
 	{"view that computes with cells", "CREATE VIEW v AS SELECT md5(email) AS m FROM users", "DROP VIEW v", []string{"danger view users.email v"}},
 	{"materialized view", "CREATE MATERIALIZED VIEW app.v AS SELECT * FROM app.leads WHERE phone = 'x'", "DROP MATERIALIZED VIEW app.v",
-		[]string{"danger view app.leads.email app.v", "danger view app.leads.phone app.v"}},
+		[]string{"danger view app.leads.age app.v", "danger view app.leads.email app.v", "danger view app.leads.phone app.v"}},
 	{"view of whole rows", "CREATE VIEW v AS SELECT id, to_json(u) AS j FROM users u", "DROP VIEW v", []string{"danger view users v"}},
 	{"view of plain columns", "CREATE VIEW v AS SELECT count(*) AS n, sum(id) AS s FROM users u", "DROP VIEW v", nil},
 	{"view of a registered view", "CREATE VIEW v AS SELECT email FROM user_mails", "DROP VIEW v", nil},
@@ -54,6 +54,9 @@ var plants = []struct {
 		"DROP VIEW user_mails; ALTER TABLE users DROP COLUMN ssn, ADD COLUMN ssn varchar; CREATE VIEW user_mails AS SELECT id, email, ssn, \"Born On\" FROM users",
 		[]string{"danger type user_mails.ssn ", "danger type users.ssn "}},
 	{"short varchar", "ALTER TABLE app.leads ALTER phone TYPE varchar(20)", "ALTER TABLE app.leads ALTER phone TYPE text", []string{"warning type app.leads.phone "}},
+	{"coarse statistics", "ALTER TABLE app.leads ALTER age SET STATISTICS 100", "ALTER TABLE app.leads ALTER age SET STATISTICS 1000", []string{"warning statistics app.leads.age "}},
+	{"ordered as text", "ALTER TABLE app.leads DROP age, ADD age text", "ALTER TABLE app.leads DROP age, ADD age bytea",
+		[]string{"danger type app.leads.age ", "warning no-check app.leads.age colseal_age_check"}},
 	{"no check", "ALTER TABLE users DROP CONSTRAINT colseal_email_check", "", []string{"warning no-check users.email colseal_email_check"}},
 	{"check of another column", "ALTER TABLE users DROP CONSTRAINT colseal_email_check, ADD CONSTRAINT colseal_email_check CHECK (substr(email, 1, 4) <> '\\x01020000')", "",
 		[]string{"warning no-check users.email colseal_email_check"}},
@@ -65,7 +68,7 @@ var plants = []struct {
 	{"missing table", "ALTER TABLE app.leads RENAME TO contacts", "ALTER TABLE app.contacts RENAME TO leads", []string{"danger missing-table app.leads "}},
 	{"missing column", "ALTER TABLE app.leads RENAME phone TO tel", "ALTER TABLE app.leads RENAME tel TO phone", []string{"danger missing-column app.leads.phone "}},
 	{"child", "CREATE TABLE kids () INHERITS (users)", "DROP TABLE kids", nil},
-	{"partitions", "CREATE TABLE p (id bigint, email bytea, phone text) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9); " +
+	{"partitions", "CREATE TABLE p (id bigint, email bytea, phone text, age bytea) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9); " +
 		"CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (9) TO (99); ALTER TABLE app.leads RENAME TO was; ALTER TABLE p SET SCHEMA app; ALTER TABLE app.p RENAME TO leads; BACKSTOP",
 		"DROP TABLE app.leads; ALTER TABLE app.was RENAME TO leads", nil},
 	{"parent", "CREATE TABLE folk (id bigint); ALTER TABLE app.leads ALTER id SET NOT NULL; ALTER TABLE app.leads INHERIT folk", "ALTER TABLE app.leads NO INHERIT folk; DROP TABLE folk",

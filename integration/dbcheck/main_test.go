@@ -24,12 +24,13 @@ var sealedSchema = schema.Must(
 		schema.Column{Name: "Born On", Kind: schema.Time}),
 	schema.Columns("app.leads",
 		schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
-		schema.Column{Name: "phone", Mode: schema.Deterministic, ID: "contacts.phone"}),
+		schema.Column{Name: "phone", Mode: schema.Deterministic, ID: "contacts.phone"},
+		schema.Column{Name: "age", Mode: schema.Ordered, Kind: schema.Int, Min: "0", Max: "150"}),
 	schema.View("user_mails", "users"))
 
 const tables = `CREATE SCHEMA app;
 CREATE TABLE users (id bigint PRIMARY KEY, email bytea UNIQUE, ssn varchar, "Born On" bytea, note text DEFAULT 'n');
-CREATE TABLE app.leads (id bigint PRIMARY KEY, email bytea, phone text);
+CREATE TABLE app.leads (id bigint PRIMARY KEY, email bytea, phone text, age bytea);
 CREATE INDEX ON app.leads USING hash (phone) WHERE phone IS NOT NULL;
 CREATE VIEW user_mails AS SELECT id, email, ssn, "Born On" FROM users;
 CREATE VIEW notes AS SELECT id, note FROM users;`

@@ -120,6 +120,30 @@ var bugs = []bug{
 		tests:  "TestConcurrentUse",
 		caught: `.*read .*`,
 	},
+	{
+		name:   "a comparison by order is sent without its bound",
+		file:   "sqlplan/copies.go",
+		change: []string{"if ok && s.leaf != nil {", "if ok && s.leaf != nil && s.leaf.odd {"},
+		suite:  "shapes",
+		tests:  "TestOrderRandom/postgres.*/1_keys",
+		caught: `wrong: statement (?s:.*)`,
+	},
+	{
+		name:   "a NOT is not counted",
+		file:   "sqlplan/expr.go",
+		change: []string{"odd = odd != (e.Op == sqlparse.Not) && e.Op != sqlparse.Truth", "odd = false"},
+		suite:  "shapes",
+		tests:  "TestOrderRandom/postgres.*/1_keys",
+		caught: `wrong: statement (?s:.*)NOT (?s:.*)`,
+	},
+	{
+		name:   "the condition of an outer join confines the side that is preserved",
+		file:   "sqlplan/join.go",
+		change: []string{"	if !j.NullRight {\n", "	if j != nil {\n"},
+		suite:  "shapes",
+		tests:  "TestOrderRandom/postgres.*/1_keys",
+		caught: `wrong: statement (?s:.*)LEFT JOIN (?s:.*)ORDER BY p\.(?s:.*)`,
+	},
 }
 
 // Every planted bug is caught.

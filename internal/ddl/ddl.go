@@ -35,7 +35,7 @@ type Options struct {
 }
 
 // Write returns the statements for a schema. The same schema and options give the same
-// text. The error is about the name of the key table.
+// text. The error is about the name of the key table, or a column that cannot be stored as text.
 func Write(s *schema.Schema, o Options) (string, error) {
 	store := keyring.OpenStore(nil, o.Dialect, o.KeyTable) // its DDL needs no database
 	keys := store.DDL()
@@ -60,15 +60,37 @@ func Write(s *schema.Schema, o Options) (string, error) {
 		for _, c := range t.Columns() {
 			fmt.Fprintf(&b, "\n-- %s.%s: %s %s, identity %q, tag %04x\n", t, c.Name, c.Mode, c.Kind.String(), c.Identity(), c.Tag())
 			text := o.Text != nil && o.Text(c)
+			if text && c.Sorted() {
+				return "", fmt.Errorf("ddl: %s.%s is %s, whose cells sort by bytes and not by a collation: it cannot be stored as text", t, c.Name, sortedBy(c))
+			}
 			if o.Dialect == dialect.SQLite {
 				b.WriteString(triggers(t, c, text))
 				continue
 			}
 			b.WriteString(changeType(t, c, text))
 			b.WriteString(AddCheck(t, c, text, o.NotValid))
+			if c.Mode == schema.Ordered {
+				b.WriteString(SetStatistics(t, c) + ";\n")
+			}
 		}
 	}
 	return b.String(), nil
+}
+
+func sortedBy(c *schema.Column) string {
+	if c.Cursor {
+		return "a cursor"
+	}
+	return c.Mode.String()
+}
+
+// Statistics is the statistics target of an ordered column. With the usual one PostgreSQL, which interpolates between the cells of its
+// histogram as between numbers, takes ranges of less than a hundredth of the table for far too small.
+const Statistics = 1000
+
+// SetStatistics returns the statement that gives an ordered column its statistics target, without a semicolon.
+func SetStatistics(t *schema.Table, c *schema.Column) string {
+	return fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s SET STATISTICS %d", tableName(t), dbcatalog.QuoteIdent(c.Name), Statistics)
 }
 
 // AddCheck returns the statement that adds a column's CHECK to a PostgreSQL table, or

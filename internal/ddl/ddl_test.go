@@ -23,7 +23,8 @@ func sample(t *testing.T) *schema.Schema {
 	s, err := schema.New(
 		schema.Columns("users",
 			schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
-			schema.Column{Name: "ssn"}),
+			schema.Column{Name: "ssn"},
+			schema.Column{Name: "age", Mode: schema.Ordered, Kind: schema.Int, Min: "0", Max: "150"}),
 		schema.Columns(`app."Order"`, schema.Column{Name: "it's 100%", Kind: schema.Int, ID: "orders.note"}),
 		schema.View("user_mails", "users"))
 	if err != nil {
@@ -58,6 +59,13 @@ func TestGolden(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestSortedAsText(t *testing.T) {
+	all := func(*schema.Column) bool { return true }
+	if _, err := Write(sample(t), Options{Text: all}); err == nil || !strings.Contains(err.Error(), "users.age is ordered") {
+		t.Errorf("error %v", err)
 	}
 }
 

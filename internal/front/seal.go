@@ -102,6 +102,10 @@ func (v *Sealing) Collect(use *sqlplan.Use, value any) error {
 	if use.Storage == dbcatalog.StorageOther {
 		return ErrStorage
 	}
+	if use.Bound != sqlplan.NoBound {
+		v.collectBound(use)
+		return nil
+	}
 	value, err := v.bytesOf(use.Column.Kind, value)
 	if err != nil {
 		return err
@@ -118,6 +122,14 @@ func (v *Sealing) Collect(use *sqlplan.Use, value any) error {
 	}
 	v.spans = append(v.spans, span{first: first, end: len(v.cells), null: null})
 	return nil
+}
+
+// collectBound takes an end of the cells under a key.
+func (v *Sealing) collectBound(use *sqlplan.Use) {
+	first, start := len(v.cells), len(v.block)
+	v.block = codec.AppendBound(v.block, use.Bound == sqlplan.Greatest)
+	v.cells = append(v.cells, cell{start: start, end: len(v.block), column: v.count(use.Column, 1), key: use.Key})
+	v.spans = append(v.spans, span{first: first, end: len(v.cells)})
 }
 
 // Answer returns what to send for an argument that is compared, of a value that codec seals, or nil for NULL.
@@ -167,7 +179,11 @@ func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 	if col.Kind == schema.Time && !v.textsKnown {
 		texts = v.s.texts()
 	}
-	block, err := texts.AppendUnsealed(v.block, col.Layout(), col.Kind, value)
+	seal := texts.AppendUnsealed
+	if use.Compared {
+		seal = texts.AppendCompared
+	}
+	block, err := seal(v.block, col.Layout(), col.Kind, value)
 	if err != nil {
 		return err
 	}
@@ -291,8 +307,11 @@ func (v *Sealing) Seal() error {
 			}
 			key = k.live[at.key]
 		}
-		key.SealInPlace(v.block[at.start:at.end:at.end], &v.nonces)
-		v.counts.Add(key.Header().Suite)
+		room := v.block[at.start:at.end:at.end]
+		key.SealInPlace(room, &v.nonces)
+		if !codec.IsBound(room) {
+			v.counts.Add(key.Header().Suite)
+		}
 	}
 	v.sealed = len(v.cells)
 	return nil

@@ -89,6 +89,13 @@ type Order struct {
 	Left, Right Expr
 }
 
+// Between is [NOT] BETWEEN [SYMMETRIC].
+type Between struct {
+	At
+	Not            bool
+	Arg, Low, High Expr
+}
+
 // Quant is the quantifier of a Compare.
 type Quant uint8
 
@@ -118,8 +125,20 @@ type IsNull struct {
 // Logic is AND, OR or NOT, or a test that only sees a truth value (IS TRUE …).
 type Logic struct {
 	At
+	Op   LogicOp
 	Args []Expr
 }
+
+// LogicOp is the operator of a Logic.
+type LogicOp uint8
+
+// The operators of truth values.
+const (
+	And LogicOp = iota
+	Or
+	Not
+	Truth // IS [NOT] TRUE, FALSE, UNKNOWN
+)
 
 // Case is CASE. Arg is nil in the searched form; then each When is a condition,
 // else it is compared with Arg for equality.
@@ -198,7 +217,7 @@ type Call struct {
 
 // Opaque is any other expression whose operands are known but whose working is
 // not: every operand must be plain. What describes it to a person: "the operator ~",
-// "LIKE", "BETWEEN", "GREATEST", "a subscript".
+// "LIKE", "GREATEST", "a subscript".
 type Opaque struct {
 	At
 	What string
@@ -231,4 +250,5 @@ type Window struct {
 	Partition []Expr
 	OrderBy   []Sort
 	Frame     []Expr // the offsets of the frame
+	Range     bool   // they are differences of the value that is sorted by
 }

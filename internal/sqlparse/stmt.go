@@ -22,6 +22,7 @@ type Select struct {
 	DistinctOn []Expr
 	Targets    []Target
 	From       []Table
+	On         Expr // SQLite: what the joins of FROM ask, which may name any of their tables
 	Where      Expr
 	GroupBy    []Expr // grouping sets flattened to their expressions
 	Having     Expr

@@ -9,6 +9,7 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
 )
 
 // analysis is the work on one text. It walks the statements once, merging terms, and
@@ -52,16 +53,21 @@ type analysis struct {
 	casts     []*recast   // casts of what may turn out sealed
 	checked   []*check    // demands on terms, verified at the end
 	// copied are the comparisons to write once per search key.
-	copied  []*search
-	columns []edit          // column lists added to INSERTs
-	names   []edit          // schemas added to the names of registered tables
-	namedAt map[int]bool    // where they stand
-	labels  []sqlparse.Expr // outputs without an alias whose labels are seen
-	inner   int             // how many queries of FROM and WITH are around
-	results []output        // of the last statement that returns rows
-	earlier []output        // of the statements before the last
-	returns bool
-	into    bool // the rows of the statement under analysis go into a table (SELECT INTO)
+	copied   []*search
+	compared map[int]bool // where parameters and literals stand that are compared and not stored
+	// confined says of expressions whether their values are under one key: see sort.go.
+	confined map[sqlparse.Expr]*confinement
+	extremes []extreme
+	ranged   int             // where a window's frame has offsets of the value that is sorted by, from 1
+	columns  []edit          // column lists added to INSERTs
+	names    []edit          // schemas added to the names of registered tables
+	namedAt  map[int]bool    // where they stand
+	labels   []sqlparse.Expr // outputs without an alias whose labels are seen
+	inner    int             // how many queries of FROM and WITH are around
+	results  []output        // of the last statement that returns rows
+	earlier  []output        // of the statements before the last
+	returns  bool
+	into     bool // the rows of the statement under analysis go into a table (SELECT INTO)
 }
 
 // A slot is one occurrence of a parameter or of a literal.
@@ -71,7 +77,9 @@ type slot struct {
 	t     *term
 	array bool // its value is an array of the values of t
 	typed bool // the server infers its type from where it stands
-	null  bool // only its NULL-ness is asked
+	// compared: it is compared with what is stored, and not stored itself.
+	compared bool
+	null     bool // only its NULL-ness is asked
 
 	casts    []pgvalue.Cast // that it is the operand of, the innermost first
 	assigned bool           // a column is assigned just this
@@ -114,17 +122,22 @@ type check struct {
 	need demand
 	// conflict: what is compared was refused by itself.
 	conflict bool
-	// sides are what is compared; of equal alone.
+	// sides are what is compared; of equal and ordered alone.
 	sides sides
+	// confined is that of what is sorted; meaning: the order has to mean something. Of ordered and sorted alone.
+	confined *confinement
+	meaning  bool
 }
 
 type demand uint8
 
 const (
-	single demand = iota // one identity
-	equal                // and deterministic, and comparable
-	group                // and with one live search key
-	unique               // the same: whether the column is unique decides what happens
+	single  demand = iota // one identity
+	equal                 // and deterministic, and comparable
+	ordered               // and compared by order with values
+	sorted                // and by order with each other
+	group                 // and with one live search key
+	unique                // the same: whether the column is unique decides what happens
 )
 
 // run analyses every statement of the text and makes the plan.
@@ -310,6 +323,7 @@ func (a *analysis) verify() error {
 		}
 	}
 	for _, s := range a.slots {
+		s.compared = a.compared[s.pos()]
 		if err := a.goOn(a.verifySlot(s)); err != nil {
 			return err
 		}
@@ -331,6 +345,8 @@ func (a *analysis) verifyCheck(c *check) error {
 	switch {
 	case c.need == single:
 		return nil
+	case c.need == ordered || c.need == sorted:
+		return a.goOn(a.verifyOrder(c, t))
 	case !t.first().EqualCells():
 		return a.goOn(a.refuseMode(c.pos, t.first(), c.what+" needs a deterministic column",
 			`cells of a randomized column are all different; tag the column seal:"deterministic", or search by another column`))
@@ -344,6 +360,9 @@ func (a *analysis) verifySlot(s *slot) error {
 	t := s.t.root()
 	if t.state == sealed && t.missing() != nil {
 		return a.refuseMissing(s.pos(), t.missing())
+	}
+	if t.state == sealed && t.first().Mode == schema.Ordered && t.cols[0].storage == dbcatalog.StorageText {
+		return a.refuseText(s.pos(), t.first())
 	}
 	if t.state == sealed && t.identities() > 1 {
 		return a.refuseIdentity(s.pos(), t.first(), "it is not clear for which of two sealed columns this value has to be sealed", "write the value in a statement or a branch of its own")

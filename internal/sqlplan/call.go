@@ -40,10 +40,21 @@ func (a *analysis) call(c *sqlparse.Call, sc *scope) (*term, error) {
 	if err := a.window(c.Over, sc); err != nil {
 		return nil, err
 	}
+	var by *term // of the last one
 	for _, s := range c.OrderBy {
-		if err := a.plainExpr(s.Expr, sc, "ORDER BY"); err != nil {
+		var err error
+		if by, err = a.infer(s.Expr, sc); err != nil {
 			return nil, err
 		}
+		if err := a.sorts(s, by, a.confined[s.Expr], c.Within); err != nil {
+			return nil, err
+		}
+	}
+	if c.Within && len(c.OrderBy) == 1 && by.root().state == sealed {
+		return a.within(c, by, sc)
+	}
+	if (c.Name == "min" || c.Name == "max") && builtin(c) && len(c.Args) == 1 && !c.ArgNames && !c.Variadic && len(c.OrderBy) == 0 {
+		return a.extreme(c, sc)
 	}
 	if c.Name == "unnest" && builtin(c) && len(c.Args) == 1 {
 		return a.element(c.Args[0], sc, "unnest")

@@ -11,6 +11,8 @@ func (a *analysis) equate(x, y *term, pos int, what string, of sides) (*term, er
 		return nil, err
 	}
 	a.checked = append(a.checked, &check{t: t, pos: pos, what: what, need: equal, conflict: len(a.noted) > noted, sides: of})
+	a.noteCompared(of.left.expr)
+	a.noteCompared(of.right.expr)
 	return t, nil
 }
 

@@ -23,6 +23,7 @@ type region struct {
 	span
 	search              *search
 	open, joiner, close string  // around the copies, and between them
+	behind              []part  // what stands behind each copy
 	parent              *region // the region around it, or nil
 }
 
@@ -81,6 +82,12 @@ func (e *emission) regionOf(s *search) (r *region, ok bool) {
 	}
 	if r.span, ok = e.spanOf(s.expr); ok && len(s.dims) > 1 {
 		ok = e.spansOf(s.dims)
+	}
+	if ok && s.leaf != nil {
+		if e.env.SearchKeys < 2 {
+			r.open, r.close = "", "" // a copy has parentheses of its own
+		}
+		r.behind, ok = e.behind(s.leaf)
 	}
 	return r, ok
 }
@@ -324,7 +331,7 @@ func (w *cutter) copies(p *piece) error {
 		if !first {
 			w.put(p.region.joiner)
 		}
-		if err := w.write(p.start, p.end, p.inside); err != nil {
+		if err := w.copy(p); err != nil {
 			return err
 		}
 		if len(w.text) > freeCopied+copiedPerByte*len(w.file.Text) {
@@ -335,6 +342,41 @@ func (w *cutter) copies(p *piece) error {
 		}
 	}
 	w.put(p.region.close)
+	return nil
+}
+
+// copy writes a region once, and what stands behind it.
+func (w *cutter) copy(p *piece) error {
+	behind := p.region.behind
+	if behind == nil {
+		return w.write(p.start, p.end, p.inside)
+	}
+	w.put("(")
+	if err := w.write(p.start, p.end, p.inside); err != nil {
+		return err
+	}
+	for _, part := range behind {
+		switch {
+		case part.bound != nil:
+			lit := Literal{Use: *part.bound}
+			lit.Use.under(p.region.search.dims[0].key)
+			w.cuts = append(w.cuts, len(w.text))
+			w.literals = append(w.literals, lit)
+		case part.text != "":
+			w.put(part.text)
+		default: // a part of the comparison, once more
+			var inside []*piece
+			for _, in := range p.inside {
+				if in.start >= part.start && in.end <= part.end {
+					inside = append(inside, in)
+				}
+			}
+			if err := w.write(part.start, part.end, inside); err != nil {
+				return err
+			}
+		}
+	}
+	w.put(")")
 	return nil
 }
 

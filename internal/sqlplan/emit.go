@@ -32,6 +32,9 @@ func (a *analysis) emit() (*Plan, error) {
 	if err := e.results(); err != nil {
 		return nil, err
 	}
+	if err := e.rewriteExtremes(); err != nil {
+		return nil, err
+	}
 	sealedSlots := slices.ContainsFunc(a.slots, func(s *slot) bool { return s.use() != nil })
 	sealedCasts := slices.ContainsFunc(a.casts, func(c *recast) bool { return c.t.root().state == sealed })
 	sealedBefore := slices.ContainsFunc(a.earlier, func(o output) bool { return !o.gap && o.t.root().state == sealed })
@@ -104,7 +107,8 @@ func (s *slot) use() *Use {
 	if t.state != sealed {
 		return nil
 	}
-	return &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: s.array || t.array, Limit: s.limit}
+	return &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: s.array || t.array, Limit: s.limit,
+		Compared: s.compared && t.cols[0].col.Layout().Order != nil}
 }
 
 // answered reports whether a slot is the parameter of a comparison that the program answers.

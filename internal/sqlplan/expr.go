@@ -35,18 +35,15 @@ func (a *analysis) expression(e sqlparse.Expr, sc *scope) (*term, error) {
 	case *sqlparse.Compare:
 		return newPlain(), a.compare(e, sc)
 	case *sqlparse.Order:
-		return newResult("the operator " + e.Op), a.order(e, sc)
+		return newResult("the operator " + e.Op), a.order(e, sc, false)
+	case *sqlparse.Between:
+		return newResult("BETWEEN"), a.between(e, sc, false)
 	case *sqlparse.In:
 		return newPlain(), a.in(e, sc)
 	case *sqlparse.IsNull:
 		return newPlain(), a.isNull(e.Arg, sc)
 	case *sqlparse.Logic:
-		for _, x := range e.Args {
-			if err := a.condition(x, sc); err != nil {
-				return nil, err
-			}
-		}
-		return newPlain(), nil
+		return newPlain(), a.truth(e, sc, false)
 	case *sqlparse.Case:
 		return a.caseExpr(e, sc)
 	case *sqlparse.Coalesce:
@@ -117,6 +114,28 @@ func (a *analysis) plainExprs(es []sqlparse.Expr, sc *scope, what string) error 
 
 // condition analyses an expression of which the truth is asked.
 func (a *analysis) condition(e sqlparse.Expr, sc *scope) error {
+	return a.truth(e, sc, false)
+}
+
+// truth is condition for what stands under an odd number of NOTs, or an even one: see order.go. Only AND, OR and NOT pass that on.
+func (a *analysis) truth(e sqlparse.Expr, sc *scope, odd bool) error {
+	switch e := e.(type) {
+	case *sqlparse.Logic:
+		a.step(1)
+		odd = odd != (e.Op == sqlparse.Not) && e.Op != sqlparse.Truth
+		for _, x := range e.Args {
+			if err := a.truth(x, sc, odd); err != nil {
+				return err
+			}
+		}
+		return nil
+	case *sqlparse.Order:
+		a.step(1)
+		return a.goOn(a.order(e, sc, odd))
+	case *sqlparse.Between:
+		a.step(1)
+		return a.goOn(a.between(e, sc, odd))
+	}
 	return a.plainExpr(e, sc, "a condition")
 }
 

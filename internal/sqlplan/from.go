@@ -48,6 +48,7 @@ func (a *analysis) addItem(sc *scope, it *item, alias *sqlparse.Alias, pos int) 
 			return nil, err
 		}
 	}
+	a.occurrence(it)
 	sc.items = append(sc.items, it)
 	return it.cols, nil
 }
@@ -97,6 +98,7 @@ func (a *analysis) tableName(tn *sqlparse.TableName, sc *scope) ([]output, error
 	if err != nil {
 		return nil, err
 	}
+	a.occurrence(it)
 	sc.items = append(sc.items, it)
 	if it.ask != nil {
 		return []output{{gap: true, lazy: it}}, nil

@@ -3,6 +3,7 @@ package sqlplan
 import (
 	"slices"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
@@ -35,6 +36,7 @@ func (a *analysis) join(j *sqlparse.Join, sc *scope) ([]output, error) {
 		if err := a.condition(j.On, on); err != nil {
 			return nil, err
 		}
+		a.confine(j.On, a.sidesOf(j, sc.items[base:middle], sc.items[middle:]))
 	}
 	if j.Alias == nil {
 		return star, nil
@@ -99,6 +101,7 @@ func (a *analysis) using(j *sqlparse.Join, names []string, left, right []output,
 		}
 		merged.cols = append(merged.cols, output{name: n, t: t, sure: true})
 	}
+	a.occurrence(merged)
 	star := append([]output{}, merged.cols...)
 	a.step((outputSteps + len(names)) * (len(left) + len(right)))
 	for _, side := range [2][]output{left, right} {
@@ -145,4 +148,26 @@ func findOutput(cols []output, name string) *output {
 		}
 	}
 	return nil
+}
+
+// sidesOf returns the items whose rows the condition of a join leaves out, or fills with NULL: a side that is preserved keeps the
+// others. In SQLite's joins the condition may be that of another one: see sqlparse.Select.
+func (a *analysis) sidesOf(j *sqlparse.Join, left, right []*item) []*item {
+	var sides []*item
+	if a.p.dialect == dialect.SQLite && isOuter(j) {
+		return nil
+	}
+	if !j.NullRight {
+		sides = append(sides, left...)
+	}
+	if !j.NullLeft {
+		sides = append(sides, right...)
+	}
+	return sides
+}
+
+// isOuter reports whether a FROM item has an outer join in it.
+func isOuter(t sqlparse.Table) bool {
+	j, ok := t.(*sqlparse.Join)
+	return ok && (j.NullLeft || j.NullRight || isOuter(j.Left) || isOuter(j.Right))
 }

@@ -69,7 +69,7 @@ func (e *emission) keepTexts() error {
 					"name the result column with AS, or use a parameter")
 			}
 		}
-		if from < to {
+		if from < to || slices.ContainsFunc(e.regions, func(r *region) bool { return r.start >= s.start && r.end <= s.end }) {
 			e.edits = append(e.edits, edit{start: s.end, end: s.end, text: " AS " + dbcatalog.QuoteIdent(e.textLabel(s)), label: true})
 		}
 	}

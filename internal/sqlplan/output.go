@@ -7,27 +7,32 @@ import (
 
 // reference analyses an expression of ORDER BY, GROUP BY or DISTINCT ON, which may
 // name an output or give its number. outputFirst: an output's name wins over a column's.
-func (a *analysis) reference(e sqlparse.Expr, outs []output, sc *scope, outputFirst bool) (*term, error) {
+func (a *analysis) reference(e sqlparse.Expr, outs []output, sc *scope, outputFirst bool) (*term, *confinement, error) {
 	if c, ok := e.(*sqlparse.Const); ok {
 		if n, ok := c.Value.(int64); ok {
-			return a.ordinal(n, e.Pos(), outs)
+			t, err := a.ordinal(n, e.Pos(), outs)
+			if n < 1 || n > int64(len(outs)) {
+				return t, nil, err
+			}
+			return t, outs[n-1].confined, err
 		}
 	}
 	c, ok := e.(*sqlparse.Column)
-	if !ok || c.Star || len(c.Parts) != 1 {
-		return a.infer(e, sc)
+	var out *output
+	if ok && !c.Star && len(c.Parts) == 1 {
+		out = findOutput(outs, c.Parts[0])
 	}
-	out := findOutput(outs, c.Parts[0])
 	if out == nil {
-		return a.infer(e, sc)
+		t, err := a.infer(e, sc)
+		return t, a.confined[e], err
 	}
 	if !outputFirst {
 		t, _, err := a.search(c, c.Parts[0], sc)
 		if err != nil || t != nil {
-			return t, err
+			return t, a.confined[e], err
 		}
 	}
-	return out.t, nil
+	return out.t, out.confined, nil
 }
 
 // ordinal returns the output of a number, counted from 1.
@@ -78,12 +83,13 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 			outs = append(outs, output{gap: true})
 			continue
 		}
-		o := output{name: t.Name, t: x, sure: t.Name != ""}
+		o := output{name: t.Name, t: x, sure: t.Name != "", confined: a.confined[t.Expr]}
 		if o.name == "" {
 			o.name, o.sure = a.label(t.Expr)
 			if a.p.dialect == dialect.SQLite && !isColumn(t.Expr) || wholeValue(t.Expr) {
 				o.unnamed = t.Expr
 			}
+			a.keepExtreme(t.Expr)
 		}
 		outs = append(outs, o)
 		if err := a.bounded(&n, outs[len(outs)-1:], t.Expr.Pos()); err != nil {

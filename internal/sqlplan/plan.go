@@ -87,12 +87,27 @@ type Use struct {
 	// Key is the index into the live search keys of a deterministic column; 0
 	// is the one that seals new cells.
 	Key int
+	// Compared: the value is compared with cells, and not stored. It need not be one that the
+	// column can hold.
+	Compared bool
+	// Bound: no value, but what is less than all cells under the key, or greater.
+	Bound Bound
 	// Limit is what the value of a parameter has to keep to, because of a cast.
 	Limit pgvalue.Limit
 	// Ask is what the program asks of a parameter instead of sealing it, or before; nil:
 	// nothing.
 	Ask *Ask
 }
+
+// Bound is an end of the cells under one key.
+type Bound uint8
+
+// The bounds.
+const (
+	NoBound Bound = iota
+	Least
+	Greatest
+)
 
 // Answered reports whether the answer to a question is sent instead of a cell.
 func (u *Use) Answered() bool { return u.Ask != nil && !u.Ask.NullIf }

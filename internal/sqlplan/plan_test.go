@@ -77,6 +77,9 @@ var testCatalog = fakeCatalog{
 		return r
 	}(),
 	"public.events": partitioned(relation("events", "at timestamptz", "mail bytea"), "at"),
+	"public.people": relation("people", "id bigint", "age bytea", "born bytea", "token bytea", "name bytea", "org bigint"),
+	"public.jobs":   relation("jobs", "id bigint", "at bytea"),
+	"public.asides": relation("asides", "id bigint", "n text"),
 	"public.bad":    partitioned(relation("bad", "id bigint", "mail bytea"), "mail"),
 	"public.orders": relation("orders", "id bigint", "user_id bigint", "total numeric"),
 	"public.user_view": func() *dbcatalog.Relation {
@@ -117,6 +120,13 @@ var testSchema = schema.Must(
 	schema.Columns("events", schema.Column{Name: "mail"}),
 	schema.Columns("bad", schema.Column{Name: "mail", Mode: schema.Deterministic}),
 	schema.Columns("app.acct", schema.Column{Name: "mail", Mode: schema.Deterministic}),
+	schema.Columns("people",
+		schema.Column{Name: "age", Mode: schema.Ordered, Kind: schema.Int, Min: "0", Max: "150"},
+		schema.Column{Name: "born", Mode: schema.Ordered, Kind: schema.Date},
+		schema.Column{Name: "token", Mode: schema.Deterministic, Cursor: true},
+		schema.Column{Name: "name", Mode: schema.Deterministic}),
+	schema.Unscoped(schema.Columns("jobs", schema.Column{Name: "at", Mode: schema.Ordered, Kind: schema.Timestamp})),
+	schema.Columns("asides", schema.Column{Name: "n", Mode: schema.Ordered, Kind: schema.Int}),
 	schema.View("user_view", "users"),
 	schema.View("renamed", "users", schema.Renamed{Column: "ssn", As: "s"}),
 )
@@ -186,6 +196,10 @@ var limitNames = [...]string{"", "<int2", "<int4", "<float4"}
 
 func renderUse(u *Use) string {
 	s := u.Column.TableName() + "." + u.Column.Name
+	if u.Compared {
+		s += "~"
+	}
+	s += [...]string{"", ">least", ">greatest"}[u.Bound]
 	if u.Array {
 		s += "[]"
 	}
@@ -212,6 +226,10 @@ func TestPlans(t *testing.T) {
 		{"postgres", dialect.Postgres, 1, dbcatalog.Name{}},
 		{"postgres-ddl", dialect.Postgres, 1, dbcatalog.Name{Schema: "keys", Table: "colseal_keys"}},
 		{"postgres-twokeys", dialect.Postgres, 2, dbcatalog.Name{}},
+		{"postgres-order", dialect.Postgres, 1, dbcatalog.Name{}},
+		{"postgres-order-twokeys", dialect.Postgres, 2, dbcatalog.Name{}},
+		{"sqlite-order", dialect.SQLite, 1, dbcatalog.Name{}},
+		{"sqlite-order-twokeys", dialect.SQLite, 2, dbcatalog.Name{}},
 		{"sqlite", dialect.SQLite, 1, dbcatalog.Name{}},
 		{"sqlite-ddl", dialect.SQLite, 1, dbcatalog.Name{Table: "colseal_keys"}},
 		{"sqlite-twokeys", dialect.SQLite, 2, dbcatalog.Name{}},

@@ -1,6 +1,7 @@
 package sqlplan
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/colseal/colseal/internal/dialect"
@@ -42,15 +43,22 @@ func (a *analysis) plainSelect(s *sqlparse.Select, sc *scope) ([]output, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := a.condition(s.On, sc); err != nil {
+		return nil, err
+	}
 	if err := a.condition(s.Where, sc); err != nil {
 		return nil, err
 	}
+	if !slices.ContainsFunc(s.From, isOuter) {
+		a.confine(s.On, sc.items)
+	}
+	a.confine(s.Where, sc.items)
 	outs, err := a.targets(s.Targets, star, sc)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range s.GroupBy {
-		t, err := a.reference(e, outs, sc, false)
+		t, _, err := a.reference(e, outs, sc, false)
 		if err != nil {
 			return nil, err
 		}
@@ -72,7 +80,7 @@ func (a *analysis) plainSelect(s *sqlparse.Select, sc *scope) ([]output, error) 
 		}
 	}
 	for _, e := range s.DistinctOn {
-		t, err := a.reference(e, outs, sc, true)
+		t, _, err := a.reference(e, outs, sc, true)
 		if err != nil {
 			return nil, err
 		}
@@ -84,11 +92,11 @@ func (a *analysis) plainSelect(s *sqlparse.Select, sc *scope) ([]output, error) 
 // tail analyses what stands after a query: ORDER BY, LIMIT, INTO.
 func (a *analysis) tail(s *sqlparse.Select, outs []output, sc *scope) error {
 	for _, o := range s.OrderBy {
-		t, err := a.reference(o.Expr, outs, sc, true)
+		t, confined, err := a.reference(o.Expr, outs, sc, true)
 		if err != nil {
 			return err
 		}
-		if err := a.plainOnly(t, o.Expr.Pos(), "ORDER BY"); err != nil {
+		if err := a.sorts(o, t, confined, false); err != nil {
 			return err
 		}
 	}
@@ -191,7 +199,7 @@ func (a *analysis) combine(s *sqlparse.Select, left, right []output) ([]output, 
 		if !s.All || s.Op != sqlparse.Union {
 			a.demand(t, group, s.Pos(), [...]string{"", "UNION", "INTERSECT", "EXCEPT"}[s.Op])
 		}
-		outs[i] = output{name: left[i].name, t: t, sure: left[i].sure, unnamed: left[i].unnamed}
+		outs[i] = output{name: left[i].name, t: t, sure: left[i].sure, unnamed: left[i].unnamed, confined: combined(s.Op, left[i].confined, right[i].confined)}
 	}
 	return outs, nil
 }
@@ -209,9 +217,16 @@ func (a *analysis) window(w *sqlparse.Window, sc *scope) error {
 		a.demand(t, group, e.Pos(), "PARTITION BY")
 	}
 	for _, s := range w.OrderBy {
-		if err := a.plainExpr(s.Expr, sc, "ORDER BY"); err != nil {
+		t, err := a.infer(s.Expr, sc)
+		if err != nil {
 			return err
 		}
+		if err := a.sorts(s, t, a.confined[s.Expr], true); err != nil {
+			return err
+		}
+	}
+	if w.Range {
+		a.ranged = w.Frame[0].Pos() + 1
 	}
 	for _, e := range w.Frame {
 		if err := a.plainExpr(e, sc, "a window frame"); err != nil {

@@ -165,14 +165,6 @@ func (a *analysis) asks(op string, left, right sqlparse.Expr) bool {
 	return a.question(mirrored[op], right, left) != nil
 }
 
-// order analyses a comparison by order.
-func (a *analysis) order(o *sqlparse.Order, sc *scope) error {
-	if a.asks(o.Op, o.Left, o.Right) {
-		return nil
-	}
-	return a.plainExprs([]sqlparse.Expr{o.Left, o.Right}, sc, "the operator "+o.Op)
-}
-
 // answer marks the questions about parameters that are sealed elsewhere.
 func (a *analysis) answer(roles map[argument]*slot) error {
 	kinds := map[argument]schema.Kind{}

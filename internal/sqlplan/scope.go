@@ -18,6 +18,8 @@ type output struct {
 	// is rewritten: in PostgreSQL a parameter or literal, cast or not; in SQLite anything
 	// but a column, since its text is the label.
 	unnamed sqlparse.Expr
+	// confined says whether its cells are all under one key; nil: no.
+	confined *confinement
 	// lazy is the item whose columns the gap stands for, if the catalog can tell.
 	lazy *item
 }
@@ -161,6 +163,7 @@ func (a *analysis) column(c *sqlparse.Column, sc *scope) (*term, error) {
 		return nil, err
 	}
 	if col := a.find(it, name); col != nil {
+		a.noteConfined(c, col.confined)
 		return a.use(col.t), a.unambiguous(c, it, name)
 	}
 	if it.kept && it.table != nil && !systemColumns[a.p.dialect][name] {
@@ -307,6 +310,7 @@ func (a *analysis) search(c *sqlparse.Column, name string, s *scope) (found *ter
 			return nil, open, err
 		}
 		found = a.use(col.t)
+		a.noteConfined(c, col.confined)
 	}
 	return found, open, nil
 }

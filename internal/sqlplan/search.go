@@ -40,6 +40,7 @@ type search struct {
 	// of <> ANY), so that stored cells there cannot take part: each has its own key.
 	allOf bool
 	dims  []*dimension
+	leaf  *leaf // of a comparison by order
 	// once is what the checks of the search have in common, when the first was made.
 	once *searchOnce
 }
@@ -198,7 +199,7 @@ func (a *analysis) copyPerKey(c *check, col *schema.Column) error {
 	r.take(c.sides.right)
 	reason, hint := "", ""
 	switch {
-	case c.need != equal:
+	case c.need != equal && c.need != ordered:
 		reason, hint = c.what, "do it in the program"
 		if c.need == unique {
 			hint = "name the columns of a plain unique key: ON CONFLICT (id)"

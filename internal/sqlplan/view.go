@@ -131,6 +131,9 @@ func (a *analysis) asItStands() error {
 			return a.refusePlaintext(0, use.Column, "a sealed column meets a constant, which is not sealed", "")
 		}
 	}
+	if len(a.extremes) > 0 {
+		return a.refuseOperation(0, a.extremes[0].of, "the function "+a.extremes[0].call.Name+" cannot work on a sealed column", "")
+	}
 	if len(a.copied) > 0 {
 		return a.refuseSearchKeys(0, nil, "cells are compared, and two search keys are live", "")
 	}

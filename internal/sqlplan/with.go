@@ -70,6 +70,7 @@ func (a *analysis) cteQuery(w *sqlparse.With, c *sqlparse.CTE, outer *scope) ([]
 		if !left[i].gap {
 			left[i].t = a.use(left[i].t)
 			left[i].t.pending++
+			left[i].confined = nil // what is added need not be
 		}
 	}
 	own, err := a.renamed(left, c.Columns, c.Pos())
@@ -89,6 +90,9 @@ func (a *analysis) cteQuery(w *sqlparse.With, c *sqlparse.CTE, outer *scope) ([]
 		if !o.gap {
 			o.t.root().pending--
 		}
+	}
+	for i := range outs {
+		outs[i].confined = nil
 	}
 	return outs, a.tail(s, outs, sc)
 }

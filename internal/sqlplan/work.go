@@ -12,7 +12,7 @@ import (
 const (
 	freeSteps    = 1 << 20
 	stepsPerByte = 32
-	outputSteps  = 8
+	outputSteps  = 10
 	// lookEvery is how many steps are made before the context is looked at again.
 	lookEvery = 1 << 12
 )

@@ -113,7 +113,7 @@ const columnumnQuery = `SELECT a.attrelid::pg_catalog.text, a.attnum::pg_catalog
 	pg_catalog.format_type(a.atttypid, a.atttypmod),
 	` + dbcatalog.PostgresBaseType + `,
 	a.atttypmod::pg_catalog.text, COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), t.typdefault),
-	a.attidentity::pg_catalog.text, a.attgenerated::pg_catalog.text
+	a.attidentity::pg_catalog.text, a.attgenerated::pg_catalog.text, COALESCE(a.attstattarget, -1)::pg_catalog.text
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -136,6 +136,7 @@ func (k *checker) readColumns(ctx context.Context) error {
 		rel.cols[ac.num] = ac
 		k.columnType(ac, r[3], r[5])
 		k.columnDefault(ac, r[6], r[7], r[8])
+		k.statistics(ac, number(r[9]))
 	}
 	for _, rel := range k.rels {
 		for _, col := range rel.table.Columns() {
@@ -155,10 +156,23 @@ func (k *checker) columnType(c *column, typ, mod string) {
 			"seal its values into a new column of type bytea and let that take its place; if it is empty: "+alterType(c))
 		return
 	}
+	if c.text() && c.col.Sorted() {
+		k.on(SeverityDanger, "type", c.rel, c, "", "its type "+typ+" sorts by its collation, and the cells of the column sort by bytes: every statement that sorts or compares by it is refused",
+			"seal its values into a new column of type bytea and let that take its place; if it is empty: "+alterType(c))
+		return
+	}
 	// A varchar's modifier counts its length from 4.
 	const minimum = 100
 	if n := number(mod) - 4; c.text() && n > 0 && n < minimum {
 		k.on(SeverityWarning, "type", c.rel, c, "", "its type "+typ+" has room only for the cells of very short values", "change it to text, or better to bytea")
+	}
+}
+
+// statistics checks that the server knows enough of an ordered column to estimate a range of it.
+func (k *checker) statistics(c *column, target int) {
+	if c.col.Mode == schema.Ordered && c.rel.stores() && !c.text() && target < ddl.Statistics {
+		k.on(SeverityWarning, "statistics", c.rel, c, "", "the server's statistics of this ordered column are too coarse: it takes narrow ranges for far smaller than they are",
+			ddl.SetStatistics(&schema.Table{Schema: c.rel.schema, Name: c.rel.name}, c.col)+", and ANALYZE the table")
 	}
 }
 

@@ -52,6 +52,21 @@ BEGIN
 	SELECT RAISE(ABORT, 'colseal: users.ssn takes only sealed cells of this column');
 END;
 
+-- users.age: ordered int, identity "users.age#ord:int:0:150:1", tag 8a07
+-- In a new table, write instead of the triggers: CONSTRAINT "colseal_age_check" CHECK ("age" IS NULL OR (typeof("age") = 'blob' AND length("age") >= 33 AND substr("age", 1, 4) = x'01038a07'))
+DROP TRIGGER IF EXISTS "colseal_users_age_insert";
+CREATE TRIGGER "colseal_users_age_insert" BEFORE INSERT ON "users"
+WHEN NOT (NEW."age" IS NULL OR (typeof(NEW."age") = 'blob' AND length(NEW."age") >= 33 AND substr(NEW."age", 1, 4) = x'01038a07'))
+BEGIN
+	SELECT RAISE(ABORT, 'colseal: users.age takes only sealed cells of this column');
+END;
+DROP TRIGGER IF EXISTS "colseal_users_age_update";
+CREATE TRIGGER "colseal_users_age_update" BEFORE UPDATE OF "age" ON "users"
+WHEN NOT (NEW."age" IS NULL OR (typeof(NEW."age") = 'blob' AND length(NEW."age") >= 33 AND substr(NEW."age", 1, 4) = x'01038a07'))
+BEGIN
+	SELECT RAISE(ABORT, 'colseal: users.age takes only sealed cells of this column');
+END;
+
 -- Table app."Order"
 
 -- app."Order".it's 100%: random int, identity "orders.note", tag 0e07

@@ -65,6 +65,7 @@ func (l *lowerer) window(n *ast.WindowDef) *sqlparse.Window {
 	for _, b := range []*ast.FrameBound{n.StartBound, n.EndBound} {
 		if b != nil && b.Expr != nil {
 			out.Frame = append(out.Frame, l.expr(b.Expr))
+			out.Range = n.Frame == ast.FrameRange
 		}
 	}
 	return out

@@ -45,7 +45,7 @@ func (l *lowerer) exprNode(n ast.Expr) sqlparse.Expr {
 	case *ast.NullCheckExpr:
 		return l.nullCheck(n)
 	case *ast.BetweenExpr:
-		return &sqlparse.Opaque{At: at(n), What: "BETWEEN", Args: l.exprs(n.X, n.Lo, n.Hi)}
+		return &sqlparse.Between{At: at(n), Not: n.Not, Arg: l.expr(n.X), Low: l.expr(n.Lo), High: l.expr(n.Hi)}
 	case *ast.InExpr:
 		return l.in(n)
 	case *ast.CaseExpr:
@@ -168,7 +168,7 @@ func number(n *ast.Literal, sign string) any {
 func (l *lowerer) unary(n *ast.UnaryExpr) sqlparse.Expr {
 	switch n.Op {
 	case ast.OpNot:
-		return &sqlparse.Logic{At: at(n), Args: l.exprs(n.X)}
+		return &sqlparse.Logic{At: at(n), Op: sqlparse.Not, Args: l.exprs(n.X)}
 	case ast.OpPlus, ast.OpMinus:
 		lit, ok := n.X.(*ast.Literal)
 		if ok && (lit.Kind == ast.LitInteger || lit.Kind == ast.LitFloat) {
@@ -223,7 +223,11 @@ func (l *lowerer) chain(n *ast.BinaryExpr) sqlparse.Expr {
 	for i := len(rev) - 1; i >= 0; i-- {
 		args = append(args, l.expr(rev[i]))
 	}
-	return &sqlparse.Logic{At: at(n), Args: args}
+	op := sqlparse.And
+	if n.Op == ast.OpOr {
+		op = sqlparse.Or
+	}
+	return &sqlparse.Logic{At: at(n), Op: op, Args: args}
 }
 
 func (l *lowerer) like(n *ast.LikeExpr) sqlparse.Expr {
@@ -242,7 +246,7 @@ func (l *lowerer) is(n *ast.IsExpr) sqlparse.Expr {
 		return &sqlparse.IsNull{At: at(n), Not: distinct, Arg: l.expr(n.X)}
 	}
 	if _, ok := truth(right); ok {
-		return &sqlparse.Logic{At: at(n), Args: l.exprs(n.X)}
+		return &sqlparse.Logic{At: at(n), Op: sqlparse.Truth, Args: l.exprs(n.X)}
 	}
 	op := sqlparse.NotDistinct
 	if distinct {

@@ -79,7 +79,7 @@ func (l *lowerer) selectQuery(n *ast.SelectQuery) *sqlparse.Select {
 	}
 	var on []sqlparse.Expr
 	out.From, on = l.from(n.From)
-	out.Where = conjunction(append(on, l.exprs(n.Where)...))
+	out.On, out.Where = conjunction(on), conjunction(l.exprs(n.Where))
 	out.GroupBy = l.exprs(n.GroupBy...)
 	out.Having = l.optional(n.Having)
 	for _, w := range n.Windows {

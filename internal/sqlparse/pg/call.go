@@ -78,8 +78,12 @@ func (l *lowering) window(w *ast.WindowDef) *sqlparse.Window {
 		Partition: l.exprs(w.PartitionClause),
 		OrderBy:   l.sorts(w.OrderClause),
 		Frame:     l.frame(w.StartOffset, w.EndOffset),
+		Range:     w.FrameOptions&frameRange != 0 && (w.StartOffset != nil || w.EndOffset != nil),
 	}
 }
+
+// frameRange is the bit of a frame's options that says RANGE, as the server has it (FRAMEOPTION_RANGE).
+const frameRange = 0x2
 
 func (l *lowering) frame(start, end *ast.Node) []sqlparse.Expr {
 	if start == nil && end == nil {

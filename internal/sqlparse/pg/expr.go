@@ -195,7 +195,14 @@ func (l *lowering) boolExpr(b *ast.BoolExpr) sqlparse.Expr {
 			return in
 		}
 	}
-	return &sqlparse.Logic{At: at, Args: l.exprs(b.Args)}
+	op := sqlparse.And
+	switch b.Boolop {
+	case ast.BoolExprType_OR_EXPR:
+		op = sqlparse.Or
+	case ast.BoolExprType_NOT_EXPR:
+		op = sqlparse.Not
+	}
+	return &sqlparse.Logic{At: at, Op: op, Args: l.exprs(b.Args)}
 }
 
 var nullTestFields = handles[ast.NullTest]("Arg", "Nulltesttype", "Location")
@@ -211,7 +218,7 @@ var booleanTestFields = handles[ast.BooleanTest]("Arg", "Booltesttype", "Locatio
 func (l *lowering) booleanTest(t *ast.BooleanTest) sqlparse.Expr {
 	booleanTestFields.check(l, t)
 	at := l.at(t.Location)
-	return &sqlparse.Logic{At: at, Args: l.some(t.Arg)}
+	return &sqlparse.Logic{At: at, Op: sqlparse.Truth, Args: l.some(t.Arg)}
 }
 
 var (

@@ -4,7 +4,7 @@ import "github.com/colseal/colseal/internal/sqlparse"
 
 // Span returns the bytes that an expression spans, without parentheses around it. It
 // knows columns, parameters, constants, casts, rows, arrays, subqueries, comparisons,
-// IN, CASE, COALESCE and NULLIF, and these inside each other; false for every other
+// BETWEEN, IN, CASE, COALESCE and NULLIF, and these inside each other; false for every other
 // expression. All the parentheses around a subquery are its own.
 func Span(tokens []sqlparse.Token, text string, e sqlparse.Expr) (start, end int, ok bool) {
 	r := reader{tokens, text}
@@ -59,6 +59,10 @@ func (r reader) span(e sqlparse.Expr) (from, to int, ok bool) {
 		return r.compareSpan(x)
 	case *sqlparse.In:
 		return r.inSpan(x)
+	case *sqlparse.Order:
+		return r.orderSpan(x)
+	case *sqlparse.Between:
+		return r.betweenSpan(x)
 	}
 	return from, to, ok
 }
@@ -168,6 +172,42 @@ func (r reader) compareSpan(c *sqlparse.Compare) (from, to int, ok bool) {
 		}
 	}
 	return 0, 0, false
+}
+
+func (r reader) orderSpan(o *sqlparse.Order) (from, to int, ok bool) {
+	at := r.find(o.Pos())
+	if from, _, ok = r.operand(o.Left, at, -1); !ok {
+		return 0, 0, false
+	}
+	op, ok := at+1, r.is(at, "<", "<=", ">", ">=")
+	if r.is(at, "operator") {
+		op, ok = r.group(at + 1)
+	}
+	if ok {
+		_, to, ok = r.operand(o.Right, -1, op-1)
+	}
+	return from, to, ok
+}
+
+func (r reader) betweenSpan(b *sqlparse.Between) (from, to int, ok bool) {
+	at := r.find(b.Pos())
+	if from, _, ok = r.operand(b.Arg, at, -1); !ok {
+		return 0, 0, false
+	}
+	if r.is(at, "not") {
+		at++
+	}
+	if !r.is(at, "between") {
+		return 0, 0, false
+	}
+	if at++; !r.is(at, "symmetric", "asymmetric") {
+		at--
+	}
+	_, and, ok := r.operand(b.Low, -1, at)
+	if ok && r.is(and, "and") {
+		_, to, ok = r.operand(b.High, -1, and)
+	}
+	return from, to, ok && r.is(and, "and")
 }
 
 func (r reader) inSpan(x *sqlparse.In) (from, to int, ok bool) {

@@ -38,8 +38,9 @@ func (l *lowering) aExpr(x *ast.A_Expr) sqlparse.Expr {
 		return l.pattern(at, "SIMILAR TO", x)
 	case ast.A_Expr_Kind_AEXPR_BETWEEN, ast.A_Expr_Kind_AEXPR_NOT_BETWEEN,
 		ast.A_Expr_Kind_AEXPR_BETWEEN_SYM, ast.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
-		args := append([]sqlparse.Expr{l.expr(x.Lexpr)}, l.list(x.Rexpr)...)
-		return &sqlparse.Opaque{At: at, What: "BETWEEN", Args: args}
+		ends := l.list(x.Rexpr)
+		not := x.Kind == ast.A_Expr_Kind_AEXPR_NOT_BETWEEN || x.Kind == ast.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM
+		return &sqlparse.Between{At: at, Not: not, Arg: l.expr(x.Lexpr), Low: ends[0], High: ends[1]}
 	}
 	l.unsupported("an operator of the kind %v is not supported", x.Kind)
 	return nil

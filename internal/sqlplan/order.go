@@ -1,0 +1,324 @@
+package sqlplan
+
+import (
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
+)
+
+// The cells of an ordered column sort as the values do, but only those under one key: behind the header of eight bytes, in which
+// the key stands, comes the order term. H is the header under a search key, and H' is H + 1, so that all cells under the key are
+// between the two. What a comparison by order would say of a cell under another key means nothing, so it is made false, and so is
+// its negation:
+//
+//	age < $1         becomes  (age < $1 AND age >= H)
+//	NOT (age < $1)   becomes  NOT (age < $1 OR age >= H')
+//
+// Which of the two is meant is told by the number of NOTs above, through AND, OR and NOT only. While two search keys are live,
+// there is a copy for each, joined by OR, or by AND under an odd number.
+//
+// Cells of deterministic columns that are declared cursor are compared in the same way, by an order that means nothing.
+
+// A leaf is a comparison by order of stored cells with values.
+type leaf struct {
+	odd             bool // under an odd number of NOTs
+	column          *sqlparse.Column
+	col             *schema.Column // known at the end
+	storage         dbcatalog.Storage
+	least, greatest bool // which ends of the key's cells have to be written
+
+	// Of a row whose members before the column are plain: these, on both sides, and whether the operator is > or >=.
+	before, beforeValues []sqlparse.Expr
+	greater              bool
+}
+
+// A part is a part of what stands behind a copy of a leaf: a bound, a text, or a part of the comparison itself.
+type part struct {
+	span
+	text  string
+	bound *Use
+}
+
+// greater reports whether an operator asks for what is greater.
+func greater(op string) bool { return op[0] == '>' }
+
+// isValue reports whether an expression is a parameter or constant, with its casts.
+func isValue(e sqlparse.Expr) bool {
+	p, c := bare(e)
+	return p != nil || c != nil
+}
+
+func isColumnName(e sqlparse.Expr) (*sqlparse.Column, bool) {
+	c, ok := e.(*sqlparse.Column)
+	return c, ok && !c.Star
+}
+
+// noteCompared notes that the parameters and literals that an expression is are compared with what is stored.
+func (a *analysis) noteCompared(e sqlparse.Expr) {
+	switch e := e.(type) {
+	case *sqlparse.Param, *sqlparse.Const:
+		if a.compared == nil {
+			a.compared = map[int]bool{}
+		}
+		a.compared[e.Pos()] = true
+	case *sqlparse.Cast:
+		a.noteCompared(e.Arg)
+	case *sqlparse.Array:
+		for _, x := range e.Elements {
+			a.noteCompared(x)
+		}
+	}
+}
+
+// order analyses a comparison by order.
+func (a *analysis) order(o *sqlparse.Order, sc *scope, odd bool) error {
+	if a.asks(o.Op, o.Left, o.Right) {
+		return nil
+	}
+	what := "the operator " + o.Op
+	left, lok := o.Left.(*sqlparse.Row)
+	right, rok := o.Right.(*sqlparse.Row)
+	if lok && rok && len(left.Args) == len(right.Args) {
+		return a.orderRows(o, left.Args, right.Args, sc, odd)
+	}
+	x, y, err := a.pair(o.Left, o.Right, sc)
+	if err != nil {
+		return err
+	}
+	if x.root().state != sealed && y.root().state != sealed {
+		if err := a.plainOnly(x, o.Left.Pos(), what); err != nil {
+			return err
+		}
+		return a.plainOnly(y, o.Right.Pos(), what)
+	}
+	l := &leaf{odd: odd, greater: greater(o.Op)}
+	column, value := o.Left, o.Right
+	if y.root().state == sealed && isValue(o.Left) {
+		column, value, l.greater = o.Right, o.Left, !l.greater
+	}
+	// Under an odd number of NOTs it is the other end that is let in.
+	l.least, l.greatest = l.greater == odd, l.greater != odd
+	return a.leaf(o, what, l, column, []sqlparse.Expr{value}, []*term{x, y})
+}
+
+// pair analyses the two sides of a comparison.
+func (a *analysis) pair(l, r sqlparse.Expr, sc *scope) (x, y *term, err error) {
+	if x, err = a.infer(l, sc); err != nil {
+		return nil, nil, err
+	}
+	a.typedBy(r, l)
+	if y, err = a.infer(r, sc); err != nil {
+		return nil, nil, err
+	}
+	a.typedBy(l, r)
+	return x, y, nil
+}
+
+// between analyses BETWEEN.
+func (a *analysis) between(b *sqlparse.Between, sc *scope, odd bool) error {
+	const what = "BETWEEN"
+	terms := make([]*term, 3)
+	for i, e := range []sqlparse.Expr{b.Arg, b.Low, b.High} {
+		var err error
+		if terms[i], err = a.infer(e, sc); err != nil {
+			return err
+		}
+		if i > 0 {
+			a.typedBy(b.Arg, e)
+		}
+		if i == 0 && terms[0].root().state != sealed {
+			if err := a.plainOnly(terms[0], e.Pos(), what); err != nil {
+				return err
+			}
+		} else if terms[0].root().state != sealed {
+			if err := a.plainOnly(terms[i], e.Pos(), what); err != nil {
+				return err
+			}
+		}
+	}
+	if terms[0].root().state != sealed {
+		return nil
+	}
+	return a.leaf(b, what, &leaf{odd: odd, least: true, greatest: true}, b.Arg, []sqlparse.Expr{b.Low, b.High}, terms)
+}
+
+// leaf notes a comparison of a column with values.
+func (a *analysis) leaf(e sqlparse.Expr, what string, l *leaf, column sqlparse.Expr, values []sqlparse.Expr, terms []*term) error {
+	t := terms[0]
+	for _, u := range terms[1:] {
+		var err error
+		if t, err = a.unify(t, u, e.Pos(), what); err != nil {
+			return err
+		}
+	}
+	of := t.first()
+	if of == nil { // refused
+		return nil
+	}
+	if !of.Sorted() {
+		return a.plainOnly(t, column.Pos(), what)
+	}
+	c, ok := isColumnName(column)
+	for _, v := range values {
+		ok = ok && isValue(v)
+	}
+	if !ok {
+		return a.goOn(a.refuseOperation(column.Pos(), of, what+" compares a sealed column with something else than a parameter or literal",
+			"compare the column itself with a parameter: read the other value first, or compare in the program"))
+	}
+	l.column = c
+	s := &search{expr: e, negated: l.odd, leaf: l}
+	for _, v := range values {
+		a.noteCompared(v)
+		a.checked = append(a.checked, &check{t: t, pos: column.Pos(), what: what, need: ordered, meaning: what == "BETWEEN", sides: between(c, v, s)})
+	}
+	return nil
+}
+
+// orderRows analyses a comparison of rows by order, as keyset pagination has it.
+func (a *analysis) orderRows(o *sqlparse.Order, left, right []sqlparse.Expr, sc *scope, odd bool) error {
+	what := "the operator " + o.Op
+	for _, row := range [][]sqlparse.Expr{left, right} {
+		if err := a.noExpansion(row); err != nil {
+			return err
+		}
+	}
+	at := -1
+	var terms []*term
+	for i := range left {
+		x, y, err := a.pair(left[i], right[i], sc)
+		if err != nil {
+			return err
+		}
+		if x.root().state == sealed && at < 0 && x.first().Sorted() {
+			at, terms = i, []*term{x, y}
+			continue
+		}
+		if err := a.plainOnly(x, left[i].Pos(), what); err != nil {
+			return err
+		}
+		if err := a.plainOnly(y, right[i].Pos(), what); err != nil {
+			return err
+		}
+	}
+	if at < 0 {
+		return nil
+	}
+	l := &leaf{odd: odd, greater: greater(o.Op), before: left[:at], beforeValues: right[:at]}
+	l.least, l.greatest = l.greater == odd, l.greater != odd
+	for _, v := range right[:at] {
+		if !isValue(v) {
+			return a.goOn(a.refuseOperation(o.Pos(), terms[0].first(), what+" compares a row with something else than parameters and literals", "write it with a row of parameters"))
+		}
+	}
+	return a.leaf(o, what, l, left[at], []sqlparse.Expr{right[at]}, terms)
+}
+
+// verifyOrder sees to it that a comparison by order, or a sorting, says of cells what it would say of the values.
+func (a *analysis) verifyOrder(c *check, t *term) error {
+	col := t.first()
+	switch {
+	case !col.Sorted() || c.meaning && col.Mode != schema.Ordered:
+		return a.refuseOperation(c.pos, col, c.what+" cannot work on a sealed column", hintForOrder(col, c.what))
+	case t.array:
+		return a.refuseOperation(c.pos, col, c.what+" cannot work on an array of cells", "take its elements apart first: unnest(…)")
+	case t.cols[0].storage == dbcatalog.StorageText:
+		return a.refuseText(c.pos, col)
+	case t.missing() != nil:
+		return a.refuseMissing(c.pos, col)
+	case c.need == sorted:
+		return a.verifySorted(c, t)
+	}
+	l := c.sides.search.leaf
+	l.col, l.storage = col, t.cols[0].storage
+	return a.copyPerKey(c, col)
+}
+
+func (a *analysis) refuseText(pos int, col *schema.Column) error {
+	return a.refuseStorage(pos, col, "the column has a type of text, which sorts by its collation and not by bytes", "make it bytea, as colseal ddl does: cells sort there")
+}
+
+func hintForOrder(col *schema.Column, what string) string {
+	if col.Cursor {
+		return "the order of a cursor column means nothing; it is for paging by ORDER BY, < and >"
+	}
+	return hintFor(what)
+}
+
+// behind returns what stands behind each copy of a leaf.
+func (e *emission) behind(l *leaf) ([]part, bool) {
+	column, ok := e.spanOf(l.column)
+	if !ok {
+		return nil, false
+	}
+	word := " AND "
+	if l.odd {
+		word = " OR "
+	}
+	parts := []part{{text: word}}
+	bound := func(op string, b Bound) {
+		parts = append(parts, part{span: column}, part{text: op}, part{bound: &Use{Column: l.col, Storage: l.storage, Bound: b}})
+	}
+	if len(l.before) == 0 {
+		switch {
+		case l.least && l.greatest && !l.odd:
+			bound(" >= ", Least)
+			parts = append(parts, part{text: word})
+			bound(" < ", Greatest)
+		case l.least && l.greatest:
+			bound(" < ", Least)
+			parts = append(parts, part{text: word})
+			bound(" >= ", Greatest)
+		case l.least && !l.odd:
+			bound(" >= ", Least)
+		case l.least:
+			bound(" < ", Least)
+		case l.greatest && !l.odd:
+			bound(" < ", Greatest)
+		default:
+			bound(" >= ", Greatest)
+		}
+		return parts, true
+	}
+	// A row whose first members decide it is true or false by them, whatever key the cell is under.
+	row := func(members []sqlparse.Expr) bool {
+		parts = append(parts, part{text: "("})
+		for i, m := range members {
+			s, ok := e.spanOf(m)
+			if !ok {
+				return false
+			}
+			if i > 0 {
+				parts = append(parts, part{text: ", "})
+			}
+			parts = append(parts, part{span: s})
+		}
+		parts = append(parts, part{text: ")"})
+		return true
+	}
+	op, end, outside := " < ", Least, " >= "
+	if l.greater {
+		op, end, outside = " > ", Greatest, " < "
+	}
+	joiner := " OR "
+	if l.odd {
+		// The other end: a cell beyond it makes the row's comparison false, and must not make it so.
+		op, joiner = " = ", " AND "
+		if l.greater {
+			end, outside = Least, " < "
+		} else {
+			end, outside = Greatest, " >= "
+		}
+	}
+	parts = append(parts, part{text: "("})
+	if !row(l.before) {
+		return nil, false
+	}
+	parts = append(parts, part{text: op})
+	if !row(l.beforeValues) {
+		return nil, false
+	}
+	parts = append(parts, part{text: joiner})
+	bound(outside, end)
+	return append(parts, part{text: ")"}), true
+}

@@ -1,0 +1,364 @@
+package sqlplan
+
+import (
+	"strings"
+
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
+)
+
+// Cells sort as the values do only under one search key. A table has cells under as many keys as there are scopes, and the program
+// cannot know how many there are when the statement runs. So what compares cells with each other by order (ORDER BY, windows, min
+// and max) is allowed in two cases, while one search key of the scope is live: the table is declared unscoped, or the column is
+// confined at that place.
+//
+// A column is confined in a query if a condition that all of its rows meet says so: a comparison with a value of the scope, for
+// equality or by order, or that or NULL. What is confined in a query is so in what the query yields.
+
+// A confinement says whether all cells that an occurrence of a column yields are under one key. Those of one occurrence are shared,
+// since a condition is met after the columns were listed.
+type confinement struct {
+	here   bool
+	source *confinement // of the query that it comes from; nil: none
+	both   []*confinement
+}
+
+func (c *confinement) holds() bool {
+	for ; c != nil; c = c.source {
+		if c.here || len(c.both) == 2 && c.both[0].holds() && c.both[1].holds() {
+			return true
+		}
+	}
+	return false
+}
+
+// combined is that of an output of a set operation.
+func combined(op sqlparse.SetOp, left, right *confinement) *confinement {
+	switch op {
+	case sqlparse.Union:
+		return &confinement{both: []*confinement{left, right}}
+	case sqlparse.Intersect:
+		if right.holds() {
+			return right
+		}
+	}
+	return left
+}
+
+// occurrence gives the sealed columns of a FROM item, which are named there, confinements of their own.
+func (a *analysis) occurrence(it *item) {
+	for i := range it.cols {
+		c := &it.cols[i]
+		if c.gap || c.t.root().state != sealed || !c.t.first().Sorted() {
+			continue
+		}
+		c.confined = &confinement{source: c.confined}
+	}
+}
+
+func (a *analysis) noteConfined(e sqlparse.Expr, c *confinement) {
+	if c == nil {
+		return
+	}
+	if a.confined == nil {
+		a.confined = map[sqlparse.Expr]*confinement{}
+	}
+	a.confined[e] = c
+}
+
+// confine notes what a condition, which was analysed, says of columns of items. Columns of other queries are not confined by it.
+func (a *analysis) confine(cond sqlparse.Expr, items []*item) {
+	if len(a.confined) == 0 || cond == nil {
+		return
+	}
+	own := map[*confinement]bool{}
+	for _, it := range items {
+		for i := range it.cols {
+			if c := it.cols[i].confined; c != nil {
+				own[c] = true
+			}
+		}
+	}
+	if len(own) == 0 {
+		return
+	}
+	var equal [][2]*confinement
+	var conjuncts func(e sqlparse.Expr)
+	conjuncts = func(e sqlparse.Expr) {
+		a.step(1)
+		if l, ok := e.(*sqlparse.Logic); ok && l.Op == sqlparse.And {
+			for _, x := range l.Args {
+				conjuncts(x)
+			}
+			return
+		}
+		if c := a.confinedBy(e); c != nil && own[c] {
+			c.here = true
+		}
+		if c, ok := e.(*sqlparse.Compare); ok && c.Op == sqlparse.Equal && c.Quant == sqlparse.NoQuant {
+			x, y := a.confined[c.Left], a.confined[c.Right]
+			if x != nil && y != nil && isColumn(c.Left) && isColumn(c.Right) {
+				equal = append(equal, [2]*confinement{x, y})
+			}
+		}
+	}
+	conjuncts(cond)
+	for again := true; again; {
+		again = false
+		for _, e := range equal {
+			for i, c := range e {
+				if own[c] && !c.holds() && e[1-i].holds() {
+					c.here, again = true, true
+				}
+			}
+		}
+	}
+}
+
+// confinedBy returns the confinement of the column that a conjunct compares with values; nil if it does not, or not so that only cells
+// under the key of the values, or NULL, are left.
+func (a *analysis) confinedBy(e sqlparse.Expr) *confinement {
+	switch e := e.(type) {
+	case *sqlparse.Logic:
+		if e.Op != sqlparse.Or || len(e.Args) != 2 {
+			return nil
+		}
+		for i, x := range e.Args {
+			null, ok := e.Args[1-i].(*sqlparse.IsNull)
+			if _, or := x.(*sqlparse.Logic); or || !ok || null.Not || !isColumn(null.Arg) {
+				continue
+			}
+			if c := a.confinedBy(x); c != nil && c == a.confined[null.Arg] {
+				return c
+			}
+		}
+		return nil
+	case *sqlparse.Compare:
+		switch {
+		case e.Op != sqlparse.Equal && (e.Op != sqlparse.NotDistinct || e.Quant != sqlparse.NoQuant), e.Quant == sqlparse.All:
+			return nil
+		case e.Quant == sqlparse.Any:
+			if !areValues(e.Right) {
+				return nil
+			}
+			return a.confinedColumn(e.Left)
+		}
+		return a.confinedPair(e.Left, e.Right)
+	case *sqlparse.Order:
+		left, lok := e.Left.(*sqlparse.Row)
+		right, rok := e.Right.(*sqlparse.Row)
+		if lok && rok {
+			if !isValue(right.Args[0]) {
+				return nil
+			}
+			return a.confinedColumn(left.Args[0])
+		}
+		return a.confinedPair(e.Left, e.Right)
+	case *sqlparse.In:
+		if e.Not || e.Query != nil {
+			return nil
+		}
+		for _, x := range e.List {
+			if !isValue(x) {
+				return nil
+			}
+		}
+		return a.confinedColumn(e.Left)
+	case *sqlparse.Between:
+		if e.Not || !isValue(e.Low) || !isValue(e.High) {
+			return nil
+		}
+		return a.confinedColumn(e.Arg)
+	}
+	return nil
+}
+
+func (a *analysis) confinedColumn(e sqlparse.Expr) *confinement {
+	if _, ok := isColumnName(e); !ok {
+		return nil
+	}
+	return a.confined[e]
+}
+
+// confinedPair is that of a comparison of a column with a value, in either order.
+func (a *analysis) confinedPair(l, r sqlparse.Expr) *confinement {
+	switch {
+	case isValue(r):
+		return a.confinedColumn(l)
+	case isValue(l):
+		return a.confinedColumn(r)
+	}
+	return nil
+}
+
+// areValues reports whether an expression is an array of parameters and constants, or one itself.
+func areValues(e sqlparse.Expr) bool {
+	switch e := e.(type) {
+	case *sqlparse.Param, *sqlparse.Const:
+		return true
+	case *sqlparse.Cast:
+		return areValues(e.Arg)
+	case *sqlparse.Array:
+		for _, x := range e.Elements {
+			if !isValue(x) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// sorts analyses an item of an ORDER BY, of which the term and confinement are known. meaning: what is made of the order is more than
+// the order of rows.
+func (a *analysis) sorts(s sqlparse.Sort, t *term, c *confinement, meaning bool) error {
+	const what = "ORDER BY"
+	if r := t.root(); r.state != sealed || !r.first().Sorted() || s.Using {
+		return a.plainOnly(t, s.Expr.Pos(), what)
+	}
+	a.checked = append(a.checked, &check{t: t, pos: s.Expr.Pos(), what: what, need: sorted, confined: c, meaning: meaning})
+	return nil
+}
+
+// verifySorted refuses a sorting of cells that may be under several keys.
+func (a *analysis) verifySorted(c *check, t *term) error {
+	col := t.first()
+	if a.env.SearchKeys > 1 {
+		return a.refuseSearchKeys(c.pos, col, c.what+" of cells cannot be answered while two search keys are live",
+			"until all rows are sealed under the new search key and the old one is retired, the cells of the two do not sort together; sort in the program")
+	}
+	if a.ranged > 0 {
+		return a.refuseOperation(a.ranged-1, col, "a frame of RANGE with an offset computes with what it is sorted by", "write the frame in ROWS, or sort by a plain column")
+	}
+	unscoped := true
+	for _, s := range t.cols {
+		unscoped = unscoped && s.col.Scopes() == schema.ScopesNever
+	}
+	if unscoped || c.confined.holds() {
+		return nil
+	}
+	return a.refuseOperation(c.pos, col, c.what+" may sort cells of several scopes, which do not sort as their values do", confineHint(col))
+}
+
+// confineHint says how to confine a column.
+func confineHint(col *schema.Column) string {
+	idiom := "compare the column with a value of the scope in WHERE, as " + col.Name + " >= $1"
+	switch {
+	case col.Mode != schema.Ordered:
+	case col.Kind == schema.Time || col.Kind == schema.Date || col.Kind == schema.Timestamp:
+		idiom = "write WHERE " + col.Name + " >= '-infinity' OR " + col.Name + " IS NULL"
+	case col.Min != "":
+		idiom = "write WHERE " + col.Name + " >= " + col.Min + " OR " + col.Name + " IS NULL"
+	default:
+		idiom = "write WHERE " + col.Name + " >= $1 OR " + col.Name + " IS NULL, with the least value as $1"
+	}
+	return idiom + ", directly in the query that sorts; or declare the table unscoped"
+}
+
+// within analyses an ordered-set aggregate over a sealed column.
+func (a *analysis) within(c *sqlparse.Call, by *term, sc *scope) (*term, error) {
+	if c.Name != "percentile_disc" || !builtin(c) || len(c.Args) != 1 || !isValue(c.Args[0]) {
+		what := "the function " + c.Name
+		return newResult(what), a.plainOnly(by, c.Pos(), what)
+	}
+	if err := a.plainExpr(c.Args[0], sc, "the function "+c.Name); err != nil {
+		return nil, err
+	}
+	a.noteConfined(c, a.confined[c.OrderBy[0].Expr])
+	return a.use(by), nil
+}
+
+// An extreme is a call of min or max over cells. PostgreSQL before 18 has neither for bytea.
+type extreme struct {
+	call       *sqlparse.Call
+	of         *schema.Column
+	unlabelled bool // its label is the function's name
+}
+
+// extreme analyses min(…) and max(…).
+func (a *analysis) extreme(c *sqlparse.Call, sc *scope) (*term, error) {
+	what := "the function " + c.Name
+	t, err := a.infer(c.Args[0], sc)
+	if err != nil {
+		return nil, err
+	}
+	r := t.root()
+	switch {
+	case r.state != sealed, !r.first().Sorted():
+		return newResult(what), a.plainOnly(t, c.Args[0].Pos(), what)
+	case c.Over != nil:
+		return newFree(), a.goOn(a.refuseOperation(c.Pos(), r.first(), what+" over a window cannot work on a sealed column",
+			"write first_value(column) OVER (… ORDER BY column), with DESC for the greatest"))
+	case c.Distinct:
+		return newFree(), a.goOn(a.refuseOperation(c.Pos(), r.first(), what+" with DISTINCT is not analysed", "leave DISTINCT out: it changes nothing"))
+	}
+	confined := a.confined[c.Args[0]]
+	a.checked = append(a.checked, &check{t: t, pos: c.Pos(), what: what, need: sorted, confined: confined, meaning: true})
+	a.noteConfined(c, confined)
+	if a.p.dialect == dialect.Postgres {
+		a.extremes = append(a.extremes, extreme{call: c, of: r.first()})
+	}
+	return t, nil
+}
+
+// keepExtreme notes that an output without an alias is labelled by the function that it is.
+func (a *analysis) keepExtreme(e sqlparse.Expr) {
+	if n := len(a.extremes); n > 0 && sqlparse.Expr(a.extremes[n-1].call) == e {
+		a.extremes[n-1].unlabelled = true
+	}
+}
+
+// extremes writes min(c) as percentile_disc(0) WITHIN GROUP (ORDER BY c), and max(c) with 1, which yield the same.
+func (e *emission) rewriteExtremes() error {
+	for _, x := range e.extremes {
+		tokens, err := e.scan()
+		if err != nil {
+			return err
+		}
+		at := e.tokenAt(x.call.Pos())
+		open := at
+		for open < len(tokens) && e.tokenText(tokens[open]) != "(" {
+			open++
+		}
+		end, ok := e.groupEnd(open)
+		if !ok || open-at > 2 {
+			return e.refuseRewriting(x.call.Pos(), nil, "the end of this function call cannot be found", "write percentile_disc(0) WITHIN GROUP (ORDER BY column), or 1 for the greatest")
+		}
+		which := "0"
+		if x.call.Name == "max" {
+			which = "1"
+		}
+		e.edits = append(e.edits, edit{start: tokens[at].Start, end: tokens[open].End, text: "pg_catalog.percentile_disc(" + which + ") WITHIN GROUP (ORDER BY "})
+		if !x.unlabelled {
+			continue
+		}
+		if end+1 < len(tokens) && strings.EqualFold(e.tokenText(tokens[end]), "filter") {
+			if end, ok = e.groupEnd(end + 1); !ok {
+				return e.refuseRewriting(x.call.Pos(), nil, "the end of this function call cannot be found", "name the result column with AS")
+			}
+		}
+		for at > 0 && end < len(tokens) && e.tokenText(tokens[at-1]) == "(" && e.tokenText(tokens[end]) == ")" {
+			at, end = at-1, end+1
+		}
+		to := tokens[end-1].End
+		e.edits = append(e.edits, edit{start: to, end: to, text: " AS " + dbcatalog.QuoteIdent(x.call.Name), label: true})
+	}
+	return nil
+}
+
+// groupEnd returns the index behind the parenthesis that closes the one of an index.
+func (e *emission) groupEnd(i int) (int, bool) {
+	for depth := 0; i < len(e.tokens); i++ {
+		switch e.tokenText(e.tokens[i]) {
+		case "(":
+			depth++
+		case ")":
+			if depth--; depth == 0 {
+				return i + 1, true
+			}
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,77 @@
+SELECT id FROM people WHERE age < $1
+SELECT id FROM people WHERE age <= 30 AND $1 > age AND people.age >= $2::int
+SELECT id FROM people WHERE NOT (age > $1 OR age <= 7) AND NOT NOT age < $2
+SELECT id FROM people WHERE (NOT age < $1) IS TRUE OR NOT (age < $2) IS NOT TRUE
+SELECT id FROM people WHERE age BETWEEN $1 AND $2 OR age NOT BETWEEN SYMMETRIC 3 AND 4 OR NOT (age BETWEEN $1 AND 9) OR NOT age NOT BETWEEN $1 AND 9
+SELECT id, age < $1, CASE WHEN age > $2 THEN 1 END FROM people
+SELECT id FROM people WHERE (age, id) > ($1, $2) ORDER BY age, id LIMIT 10
+SELECT id FROM people WHERE (org, age, id) < ($1, $2, $3)
+SELECT id FROM people WHERE NOT (org, age) >= ($1, $2)
+SELECT id FROM people WHERE (age, born) > ($1, $2)
+SELECT id FROM people WHERE age = $1 AND age IN ($1, 200) AND age <> ALL($2) AND age = ANY(ARRAY[$1,3])
+UPDATE people SET age = $1 WHERE age < $1
+INSERT INTO people(age) VALUES (200)
+SELECT id FROM people WHERE age < 2000
+SELECT id FROM people WHERE born >= '-infinity' OR born IS NULL ORDER BY born DESC NULLS LAST
+SELECT id FROM people ORDER BY age
+SELECT id, age AS a FROM people WHERE age >= $1 ORDER BY a
+SELECT id, age FROM people WHERE age >= $1 ORDER BY 2
+SELECT * FROM people WHERE age >= $1 ORDER BY age
+SELECT id FROM people WHERE age <> $1 ORDER BY age
+SELECT id FROM people WHERE NOT (age < $1) ORDER BY age
+SELECT id FROM people WHERE age < $1 OR id = 2 ORDER BY age
+SELECT id FROM people WHERE age < $1 OR born IS NULL ORDER BY age
+SELECT id FROM people WHERE (age < $1) IS NOT FALSE ORDER BY age
+SELECT id FROM people WHERE (id, age) > (1, $1) ORDER BY age
+SELECT id FROM people WHERE age = ANY($1) ORDER BY age
+SELECT id FROM people WHERE age IN (SELECT age FROM people) ORDER BY age
+SELECT id FROM people WHERE COALESCE(age, $1) = $2 ORDER BY age
+SELECT id FROM people GROUP BY id, age HAVING age > $1 ORDER BY age
+SELECT p.id FROM people p LEFT JOIN people q ON q.age >= $1 ORDER BY q.age
+SELECT p.id FROM people p LEFT JOIN people q ON p.age >= $1 ORDER BY p.age
+SELECT p.id FROM people p RIGHT JOIN people q ON p.age >= $1 ORDER BY p.age
+SELECT p.id FROM people p FULL JOIN people q ON p.age >= $1 ORDER BY p.age
+SELECT p.id FROM people p JOIN people q ON p.age >= $1 AND p.age = q.age ORDER BY q.age
+SELECT p.id FROM people p JOIN people q ON p.age >= $1 ORDER BY q.age
+SELECT a FROM (SELECT age AS a FROM people WHERE age > $1) s ORDER BY a
+SELECT a FROM (SELECT age AS a FROM people) s WHERE a > $1 ORDER BY a
+SELECT id FROM people p WHERE EXISTS (SELECT 1 FROM people q WHERE p.age > $1) ORDER BY p.age
+WITH w AS (SELECT age FROM people WHERE age > $1) SELECT age FROM w ORDER BY age
+SELECT age FROM people WHERE age > $1 UNION SELECT age FROM people WHERE age = 3 ORDER BY age
+SELECT age FROM people WHERE age > $1 UNION SELECT age FROM people ORDER BY age
+SELECT age FROM people EXCEPT SELECT age FROM people WHERE age > $1 ORDER BY age
+SELECT age FROM people INTERSECT SELECT age FROM people WHERE age > $1 ORDER BY age
+SELECT min(age), max(age) AS m, count(*) FROM people WHERE age >= 0
+SELECT org, max(age) FILTER (WHERE id > 1) FROM people WHERE age >= 0 GROUP BY org HAVING count(*) > 1 ORDER BY min(age)
+SELECT min(age) FROM people
+SELECT min(age) OVER () FROM people WHERE age >= 0
+SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY age) FROM people WHERE age >= 0
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY age) FROM people WHERE age >= 0
+SELECT id, rank() OVER (ORDER BY age), first_value(age) OVER (PARTITION BY org ORDER BY age DESC) FROM people WHERE age >= 0
+SELECT id, sum(id) OVER (ORDER BY age RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) FROM people WHERE age >= 0
+SELECT id, sum(id) OVER (ORDER BY age ROWS 1 PRECEDING) FROM people WHERE age >= 0
+SELECT array_agg(id ORDER BY age) FROM people WHERE age >= 0
+SELECT DISTINCT ON (age) id FROM people WHERE age >= 0 ORDER BY age, id
+SELECT id FROM people WHERE token > $1 ORDER BY token LIMIT 5
+SELECT id FROM people WHERE (token, id) > ($1, $2) ORDER BY token, id
+SELECT id FROM people WHERE token BETWEEN $1 AND $2
+SELECT min(token) FROM people WHERE token >= $1
+SELECT id, rank() OVER (ORDER BY token) FROM people WHERE token >= $1
+SELECT id FROM people WHERE name > $1 ORDER BY name
+SELECT id FROM jobs ORDER BY at
+SELECT min(at) FROM jobs
+SELECT id FROM people WHERE age < born
+SELECT id FROM people p WHERE p.age < (SELECT $1)
+SELECT id FROM people WHERE age < ANY($1)
+SELECT GREATEST(age, $1) FROM people
+SELECT id FROM asides WHERE n < $1
+INSERT INTO asides(n) VALUES ($1)
+SELECT id FROM people ORDER BY age USING <
+SELECT $1 < 5, age FROM people WHERE age = $1
+CREATE VIEW young AS SELECT id FROM people WHERE age < 7
+CREATE VIEW sorted AS SELECT id FROM jobs ORDER BY at
+CREATE INDEX ON people (age) WHERE age < 7
+CREATE INDEX ON people (age, id)
+INSERT INTO people(id, age) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET age = excluded.age WHERE people.age < $1
+CREATE TABLE people (id bigint, age bytea) PARTITION BY RANGE (age)
+CREATE TABLE people (id bigint, age bytea) PARTITION BY HASH (age)
