@@ -116,6 +116,7 @@ func (b *builder) checkColumn(c *Column) bool {
 		b.failColumn(c, "id= and join= are given together, and a join group has one identity", "remove one of them")
 	}
 	b.checkOrder(c)
+	b.checkTerms(c)
 	if c.JoinGroup != "" && c.Mode == Randomized {
 		b.failColumn(c, "join= on a random column, whose cells are never equal", "make it deterministic, or remove join=")
 	}
@@ -125,6 +126,21 @@ func (b *builder) checkColumn(c *Column) bool {
 		b.failColumn(c, `id= starts with "join:", which is kept for join groups`, "use join=, or another identity")
 	}
 	return len(b.errs) == before
+}
+
+// checkTerms checks what a column can be searched for by besides equality.
+func (b *builder) checkTerms(c *Column) {
+	switch {
+	case c.Terms == codec.Terms{}:
+	case c.Terms != codec.Terms{Fold: true}:
+		b.failColumn(c, "terms "+c.Terms.String()+" are not supported", "use fold alone")
+	case c.Mode != Deterministic:
+		b.failColumn(c, "fold on a column that is "+c.Mode.String(), `it is an option of deterministic columns: seal:"deterministic,fold"`)
+	case c.Cursor:
+		b.failColumn(c, "cursor and fold together", "remove one of them")
+	case c.Kind != Text:
+		b.failColumn(c, "fold on a column of "+c.Kind.String()+" values, which have no case", "remove fold, or give it kind=text")
+	}
 }
 
 // checkOrder checks what a column says of its order.

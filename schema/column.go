@@ -32,6 +32,11 @@ type Column struct {
 	// shows no more than the column does.
 	Cursor bool
 
+	// Terms are what else than equality a deterministic column can be searched
+	// for by. They are part of its identity, behind a "#": a column whose terms
+	// change takes and opens other cells.
+	Terms codec.Terms
+
 	scopes   ScopeRule
 	order    *codec.Order
 	identity string
@@ -51,7 +56,7 @@ type origin struct {
 // "join:GROUP" in a join group, and otherwise the registered relation name and
 // the column name: "users.email" for a table registered as users,
 // "app.users.email" for one registered as app.users. That of an ordered column
-// ends in its order: "users.age#ord:int:0:150:1". It is empty for a Column that
+// ends in its order: "users.age#ord:int:0:150:1", that of one with terms in these: "users.email#fold". It is empty for a Column that
 // is not part of a Schema.
 func (c *Column) Identity() string { return c.identity }
 
@@ -62,6 +67,9 @@ func (c *Column) Tag() uint16 { return c.tag }
 func (c *Column) Suite() codec.Suite {
 	switch c.Mode {
 	case Deterministic:
+		if c.Terms != (codec.Terms{}) {
+			return codec.SuiteTerms
+		}
 		return codec.SuiteDeterministic
 	case Ordered:
 		return codec.SuiteOrdered
@@ -103,6 +111,9 @@ func (c *Column) resolve(t *Table) {
 		c.identity = c.ID
 	default:
 		c.identity = t.identity() + "." + c.Name
+	}
+	if c.Terms != (codec.Terms{}) {
+		c.identity += "#" + c.Terms.String()
 	}
 	if c.Mode == Ordered {
 		// A mistake is reported by checkColumn.

@@ -13,7 +13,7 @@
 //
 // # The tag
 //
-//	seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor]"
+//	seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,fold]"
 //
 // MODE is random (strongest; no search), deterministic (equality search) or
 // ordered (equality, ranges, sorting).
@@ -32,6 +32,8 @@
 //     needs all three, a float has no step;
 //   - cursor allows ORDER BY and keyset pagination over a deterministic column,
 //     in an order that means nothing;
+//   - fold lets a deterministic text be compared in lower case: lower(email) =
+//     lower($1). Whoever sees the cells sees which are equal but for case;
 //   - kind= is one of text bytes int float bool time json uuid numeric text[]
 //     int[] date timestamp, for types from which it cannot be inferred, and for
 //     a time.Time that is not an instant.

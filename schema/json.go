@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/colseal/colseal/codec"
 )
@@ -66,6 +67,7 @@ type jsonColumn struct {
 	Cursor    bool   `json:"cursor,omitempty"`
 	Identity  string `json:"identity,omitempty"`
 	JoinGroup string `json:"join_group,omitempty"`
+	Terms     string `json:"terms,omitempty"`
 	Tag       string `json:"tag,omitempty"`
 }
 
@@ -78,7 +80,7 @@ type jsonColumn struct {
 //	  {"name":"user_names","view_of":{"schema":"app","name":"users"}}]}
 //
 // Names are those of the catalog, without quotes. schema is absent when the
-// table was registered without one, min, max, step and cursor where the column has none, scopes ("scoped" or "unscoped") for a table without a rule, join_group when there is none; plain has the
+// table was registered without one, min, max, step, cursor and terms where the column has none, scopes ("scoped" or "unscoped") for a table without a rule, join_group when there is none; plain has the
 // tables that [Plain] excludes, functions those that [Functions] lists. identity is always written, so that a reader needs no rule for it; tag is four hex digits.
 func (s *Schema) MarshalJSON() ([]byte, error) {
 	out := jsonSchema{Version: jsonVersion, Tables: []jsonTable{}}
@@ -103,7 +105,7 @@ func (s *Schema) MarshalJSON() ([]byte, error) {
 		for _, c := range t.columns {
 			jt.Columns = append(jt.Columns, jsonColumn{Name: c.Name, Mode: c.Mode.String(), Kind: c.Kind.String(),
 				Min: c.Min, Max: c.Max, Step: c.Step, Cursor: c.Cursor,
-				Identity: c.identity, JoinGroup: c.JoinGroup, Tag: fmt.Sprintf("%04x", c.tag)})
+				Identity: c.identity, JoinGroup: c.JoinGroup, Terms: c.Terms.String(), Tag: fmt.Sprintf("%04x", c.tag)})
 		}
 		out.Tables = append(out.Tables, jt)
 	}
@@ -193,6 +195,11 @@ func (jc jsonColumn) column(b *builder, t *Table) (Column, bool) {
 	if c.Kind, err = codec.ParseKind(jc.Kind); err != nil {
 		b.failColumn(&c, fmt.Sprintf("unknown kind %q", jc.Kind), meantKind(jc.Kind))
 	}
+	if jc.Terms != "" {
+		if c.Terms, err = codec.ParseTerms(jc.Terms); err != nil {
+			b.failColumn(&c, fmt.Sprintf("bad terms %q", jc.Terms), "write them as MarshalJSON does: fold")
+		}
+	}
 	derived := c
 	derived.resolve(t)
 	switch {
@@ -201,6 +208,9 @@ func (jc jsonColumn) column(b *builder, t *Table) (Column, bool) {
 		b.failColumn(&c, fmt.Sprintf("identity %q is not that of join group %q", jc.Identity, c.JoinGroup), "remove identity, or join_group")
 	default:
 		c.ID = jc.Identity
+		if jc.Terms != "" {
+			c.ID = strings.TrimSuffix(c.ID, "#"+jc.Terms)
+		}
 		if c.Mode == Ordered {
 			c.ID, _ = codec.CutOrder(c.ID)
 		}

@@ -52,6 +52,9 @@ func Write(s *schema.Schema, o Options) (string, error) {
 			b.WriteString("-- " + line)
 		}
 	}
+	if o.Dialect == dialect.Postgres {
+		b.WriteString(functions(s))
+	}
 	for _, t := range s.Tables() {
 		if t.ViewOf != "" {
 			continue // a view stores nothing
@@ -72,6 +75,10 @@ func Write(s *schema.Schema, o Options) (string, error) {
 			if c.Mode == schema.Ordered {
 				b.WriteString(SetStatistics(t, c) + ";\n")
 			}
+			if c.Terms.Fold {
+				fmt.Fprintf(&b, "-- For lower(%[1]s) = lower($1). If values that differ in case only are one: CREATE UNIQUE INDEX CONCURRENTLY ON %[2]s (colseal.fold1(%[1]s));\nCREATE INDEX IF NOT EXISTS %[3]s ON %[2]s (colseal.fold1(%[1]s));\n",
+					dbcatalog.QuoteIdent(c.Name), tableName(t), dbcatalog.QuoteIdent(shorten("colseal_"+t.Name+"_"+c.Name+"_fold")))
+			}
 		}
 	}
 	return b.String(), nil
@@ -91,6 +98,27 @@ const Statistics = 1000
 // SetStatistics returns the statement that gives an ordered column its statistics target, without a semicolon.
 func SetStatistics(t *schema.Table, c *schema.Column) string {
 	return fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s SET STATISTICS %d", tableName(t), dbcatalog.QuoteIdent(c.Name), Statistics)
+}
+
+// fold1 takes from a cell its header and the token of its value in lower case. The operators and functions of the body are resolved
+// when it is made, so that no search path changes it. It has no condition, so that it is inlined and an index over it is used.
+const fold1 = `CREATE FUNCTION colseal.fold1(cell bytea) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN pg_catalog.substring(cell, 1, 8) OPERATOR(pg_catalog.||) pg_catalog.substring(cell, 11, 11)`
+
+// functions returns the statements that make the functions that columns of a schema need. One that is there is left alone: its
+// version is in its name.
+func functions(s *schema.Schema) string {
+	for _, t := range s.Tables() {
+		for _, c := range t.Columns() {
+			if c.Terms.Fold {
+				return "\n-- What lower(…) of a sealed column is sent as.\n" +
+					"DO $colseal$\nBEGIN\n\tIF pg_catalog.to_regprocedure('colseal.fold1(pg_catalog.bytea)') IS NULL THEN\n" +
+					"\t\tCREATE SCHEMA IF NOT EXISTS colseal;\n\t\t" + strings.ReplaceAll(fold1, "\n", "\n\t\t") + ";\n\tEND IF;\nEND\n$colseal$;\n" +
+					"-- GRANT USAGE ON SCHEMA colseal TO program;\n"
+			}
+		}
+	}
+	return ""
 }
 
 // AddCheck returns the statement that adds a column's CHECK to a PostgreSQL table, or

@@ -48,6 +48,15 @@ type cell struct {
 	start, end int
 	column     int // index of its columnKeys
 	key        int // index of its search key
+
+	// apart: what the cell is made of stands in the block, and the cell itself, whose length only the key knows, is made elsewhere.
+	apart *apart
+}
+
+// apart is a cell of a column with terms, or what is compared with one in its place.
+type apart struct {
+	use  *sqlplan.Use
+	cell []byte // once it is made
 }
 
 // span is where the cells of one value stand among cells: one, or those of an array's elements. null: the value is NULL.
@@ -170,6 +179,9 @@ func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 	if err := use.Limit.Check(col.Kind, value); err != nil {
 		return err
 	}
+	if col.Suite() == codec.SuiteTerms {
+		return v.collectApart(use, value)
+	}
 	start := len(v.block)
 	if size := codec.CellSize(col.Layout(), col.Kind, value); cap(v.block)-start < size {
 		more := max(v.expected-len(v.cells), 1)
@@ -190,6 +202,31 @@ func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 	v.block = block
 	v.cells = append(v.cells, cell{start: start, end: len(block), column: v.count(col, 1), key: use.Key})
 	return nil
+}
+
+// collectApart encodes a value whose cell is made elsewhere.
+func (v *Sealing) collectApart(use *sqlplan.Use, value any) error {
+	col, start := use.Column, len(v.block)
+	block, err := v.texts.AppendValue(append(v.block, byte(col.Kind)), col.Kind, col.Suite(), value)
+	if err != nil {
+		return err
+	}
+	v.block = block
+	v.cells = append(v.cells, cell{start: start, end: len(block), column: v.count(col, 1), key: use.Key, apart: &apart{use: use}})
+	return nil
+}
+
+// seal makes the cell of an encoding, behind its kind.
+func (a *apart) seal(key *codec.Key, encoding []byte) (err error) {
+	switch {
+	case !a.use.Folded:
+		a.cell, err = key.Seal(nil, codec.Kind(encoding[0]), encoding[1:])
+	case a.use.Lowered || codec.Fold(string(encoding[1:])) == string(encoding[1:]):
+		a.cell = key.AppendFolded(nil, string(encoding[1:]))
+	default:
+		a.cell = key.AppendUnmatched(nil)
+	}
+	return err
 }
 
 // maxBlock bounds how far memory is taken ahead of need.
@@ -307,6 +344,13 @@ func (v *Sealing) Seal() error {
 			}
 			key = k.live[at.key]
 		}
+		if at.apart != nil {
+			if err := at.apart.seal(key, v.block[at.start:at.end]); err != nil {
+				return SealError(k.col, "a value", err)
+			}
+			v.counts.Add(key.Header().Suite)
+			continue
+		}
 		room := v.block[at.start:at.end:at.end]
 		key.SealInPlace(room, &v.nonces)
 		if !codec.IsBound(room) {
@@ -368,8 +412,11 @@ func (v *Sealing) take() span {
 
 func (v *Sealing) cell(i int) []byte {
 	at := v.cells[i]
-	if at.start == at.end {
+	switch {
+	case at.start == at.end:
 		return nil
+	case at.apart != nil:
+		return at.apart.cell
 	}
 	return v.block[at.start:at.end:at.end]
 }

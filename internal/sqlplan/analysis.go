@@ -51,6 +51,7 @@ type analysis struct {
 	bare      []bareNull
 	questions []*question // comparisons of parameters with constants
 	casts     []*recast   // casts of what may turn out sealed
+	folds     []*foldCall // calls of lower() on what is sealed, or may turn out so
 	checked   []*check    // demands on terms, verified at the end
 	// copied are the comparisons to write once per search key.
 	copied   []*search
@@ -80,6 +81,8 @@ type slot struct {
 	// compared: it is compared with what is stored, and not stored itself.
 	compared bool
 	null     bool // only its NULL-ness is asked
+
+	lowered bool // it is the operand of lower()
 
 	casts    []pgvalue.Cast // that it is the operand of, the innermost first
 	assigned bool           // a column is assigned just this
@@ -161,6 +164,7 @@ func (a *analysis) run() (*Plan, error) {
 	if !a.touched {
 		return a.forwarded()
 	}
+	a.settleFolds()
 	if err := a.goOn(a.settleRoles()); err != nil {
 		return nil, err
 	}

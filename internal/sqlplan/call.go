@@ -13,6 +13,7 @@ const (
 	picksFirst                  // one of the values of the first argument
 	picksShifted                // the same, or the third argument
 	collects                    // an array of the values of the argument
+	folds                       // lower: of a column with terms of its folded values, these
 )
 
 var functions = map[string]understanding{
@@ -26,6 +27,7 @@ var functions = map[string]understanding{
 	"lag":          picksShifted,
 	"lead":         picksShifted,
 	"array_agg":    collects,
+	"lower":        folds,
 }
 
 // builtin reports whether a call names a function of the server's own, as far as the
@@ -92,6 +94,8 @@ func (a *analysis) call(c *sqlparse.Call, sc *scope) (*term, error) {
 			a.demand(t, group, c.Pos(), "array_agg(DISTINCT …)")
 		}
 		return a.arrayOf(t, c.Pos(), "array_agg")
+	case folds:
+		return a.lower(c, sc)
 	}
 	what := "the function " + c.Name
 	return newResult(what), a.plainExprs(c.Args, sc, what)

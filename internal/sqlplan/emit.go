@@ -38,7 +38,8 @@ func (a *analysis) emit() (*Plan, error) {
 	sealedSlots := slices.ContainsFunc(a.slots, func(s *slot) bool { return s.use() != nil })
 	sealedCasts := slices.ContainsFunc(a.casts, func(c *recast) bool { return c.t.root().state == sealed })
 	sealedBefore := slices.ContainsFunc(a.earlier, func(o output) bool { return !o.gap && o.t.root().state == sealed })
-	if !sealedSlots && !sealedCasts && !e.plan.ResultsSealed() && !sealedBefore && len(e.edits) == 0 {
+	sealedFolds := slices.ContainsFunc(a.folds, func(f *foldCall) bool { return f.t.root().state == sealed })
+	if !sealedSlots && !sealedCasts && !sealedFolds && !e.plan.ResultsSealed() && !sealedBefore && len(e.edits) == 0 {
 		p, err := a.forwarded()
 		if err == nil {
 			p.Search, p.StoresNothing = e.searches(), a.storesNothing()
@@ -65,6 +66,9 @@ func (a *analysis) emit() (*Plan, error) {
 		return nil, err
 	}
 	if err := e.recasts(); err != nil {
+		return nil, err
+	}
+	if err := e.foldCalls(); err != nil {
 		return nil, err
 	}
 	if err := e.keepTexts(); err != nil {
@@ -108,7 +112,7 @@ func (s *slot) use() *Use {
 		return nil
 	}
 	return &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: s.array || t.array, Limit: s.limit,
-		Compared: s.compared && t.cols[0].col.Layout().Order != nil}
+		Compared: s.compared && t.cols[0].col.Layout().Order != nil, Folded: t.folded, Lowered: t.folded && s.lowered}
 }
 
 // answered reports whether a slot is the parameter of a comparison that the program answers.
@@ -155,7 +159,7 @@ func (e *emission) settleNulls() {
 	}
 	for _, n := range e.nulls {
 		if role := roles[argumentOf(n.param)]; role != nil {
-			n.t.link, n.array = role.t.root(), role.array
+			n.t.link, n.array, n.lowered = role.t.root(), role.array, role.lowered
 		}
 		n.null = true
 		e.slots = append(e.slots, n)
@@ -194,6 +198,9 @@ func (e *emission) results() error {
 		if t := o.t.root(); t.state == sealed {
 			if col := t.missing(); col != nil {
 				return e.refuseMissing(0, col)
+			}
+			if t.folded {
+				return e.refuseOperation(0, t.first(), "the result of lower() of a sealed column cannot be shown", "select the column itself, and lower it in the program")
 			}
 			e.keepLabel(o.unnamed)
 			r.Array = t.array

@@ -112,6 +112,8 @@ type role struct {
 	compared bool
 	limit    pgvalue.Limit
 	ask      *Ask
+	folded   bool
+	lowered  bool
 	place    int // in the text, from 1, of a value that is sealed by itself there; 0: anywhere
 }
 
@@ -119,6 +121,7 @@ func roleOf(s *slot, key int) role {
 	r := role{number: s.param.Number, name: s.param.Name, ask: s.ask}
 	if u := s.use(); u != nil {
 		r.key = key
+		r.folded, r.lowered = u.Folded, u.Lowered
 		r.identity, r.storage, r.array, r.kind, r.limit, r.compared = u.Column.Identity(), u.Storage, u.Array, u.Column.Kind, u.Limit, u.Compared
 		if u.Column.Mode == schema.Randomized {
 			r.place = s.pos() + 1 // no two cells are the same

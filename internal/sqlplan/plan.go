@@ -94,6 +94,9 @@ type Use struct {
 	Bound Bound
 	// Limit is what the value of a parameter has to keep to, because of a cast.
 	Limit pgvalue.Limit
+	// Folded: it is compared with what colseal.fold1 yields, instead of a cell. Lowered: and so
+	// is its lower case; else it matches only if it is in lower case.
+	Folded, Lowered bool
 	// Ask is what the program asks of a parameter instead of sealing it, or before; nil:
 	// nothing.
 	Ask *Ask

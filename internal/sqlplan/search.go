@@ -116,6 +116,10 @@ func (s *stored) expr(e sqlparse.Expr) {
 		s.columns = append(s.columns, e)
 	case *sqlparse.Cast:
 		s.expr(e.Arg)
+	case *sqlparse.Call:
+		if s.other = s.other || functions[e.Name] != folds || !builtin(e) || len(e.Args) != 1; !s.other {
+			s.expr(e.Args[0])
+		}
 	case *sqlparse.Coalesce:
 		s.exprs(e.Args)
 	case *sqlparse.Array:

@@ -22,8 +22,11 @@ type term struct {
 	link  *term // the term that this one was merged into
 	state state
 	cols  []source
-	array bool   // the values are arrays of cells
-	why   string // what made a plain term plain, for a message; may be ""
+	array bool // the values are arrays of cells
+	// folded: the values are those of lower(), of cells if sealed. A free term that is folded may
+	// become plain, but no cell.
+	folded bool
+	why    string // what made a plain term plain, for a message; may be ""
 	// forced is what demanded that a free term be plain, such as a function; "" when it
 	// met a plain value.
 	forced string
@@ -74,7 +77,7 @@ func (t *term) use() *term {
 	if r.state != sealed || r.pending > 0 {
 		return r
 	}
-	return &term{state: r.state, cols: slices.Clone(r.cols), array: r.array, why: r.why}
+	return &term{state: r.state, cols: slices.Clone(r.cols), array: r.array, folded: r.folded, why: r.why}
 }
 
 // first returns one sealed column of the term, for a message.
@@ -106,7 +109,10 @@ func merge(a, b *term) (*term, *conflict) {
 		a, b = b, a
 	}
 	switch {
+	case b.state == free && b.folded && a.state == sealed && !a.folded:
+		return nil, &conflict{class: ClassPlaintext, col: a.first(), reason: "a sealed column meets the result of the function lower"}
 	case b.state == free:
+		a.folded = a.folded || b.folded && a.state == free
 	case a.state != b.state:
 		if a.state == plain {
 			a, b = b, a
@@ -135,6 +141,8 @@ func merge(a, b *term) (*term, *conflict) {
 func joinable(a, b *term) *conflict {
 	x, y := a.cols[0], b.cols[0]
 	switch {
+	case a.folded != b.folded:
+		return &conflict{class: ClassPlaintext, col: x.col, reason: "a sealed column meets the result of the function lower"}
 	case a.array != b.array:
 		return &conflict{class: ClassIdentity, col: x.col, reason: "an array of cells meets a single cell"}
 	case x.col.Kind != y.col.Kind:

@@ -178,7 +178,7 @@ func (a *analysis) columnsOfView(rel *dbcatalog.Relation, outs []output) ([]outp
 			if col := r.missing(); col != nil {
 				return nil, a.refuseMissing(0, col)
 			}
-			o.t = &term{state: sealed, cols: r.cols, array: r.array}
+			o.t = &term{state: sealed, cols: r.cols, array: r.array, folded: r.folded}
 		}
 		cols[i] = o
 	}

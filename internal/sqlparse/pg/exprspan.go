@@ -4,7 +4,7 @@ import "github.com/colseal/colseal/internal/sqlparse"
 
 // Span returns the bytes that an expression spans, without parentheses around it. It
 // knows columns, parameters, constants, casts, rows, arrays, subqueries, comparisons,
-// BETWEEN, IN, CASE, COALESCE and NULLIF, and these inside each other; false for every other
+// BETWEEN, IN, CASE, COALESCE, NULLIF and lower(), and these inside each other; false for every other
 // expression. All the parentheses around a subquery are its own.
 func Span(tokens []sqlparse.Token, text string, e sqlparse.Expr) (start, end int, ok bool) {
 	r := reader{tokens, text}
@@ -55,6 +55,12 @@ func (r reader) span(e sqlparse.Expr) (from, to int, ok bool) {
 		}
 	case *sqlparse.Case:
 		to, ok = r.caseEnd(from)
+	case *sqlparse.Call:
+		if to, ok = r.name(from); ok && x.Name == "lower" && x.Over == nil && x.Filter == nil && !x.Within {
+			to, ok = r.group(to)
+		} else {
+			ok = false
+		}
 	case *sqlparse.Compare:
 		return r.compareSpan(x)
 	case *sqlparse.In:

@@ -23,6 +23,11 @@ func TypeEnd(tokens []sqlparse.Token, text string, at int) (int, bool) {
 	return reader{tokens, text}.end(reader.typeName, at)
 }
 
+// NameEnd returns the end of a name, which may be qualified, that starts at the byte offset at.
+func NameEnd(tokens []sqlparse.Token, text string, at int) (int, bool) {
+	return reader{tokens, text}.end(reader.name, at)
+}
+
 // SourceStart returns where the source of an INSERT starts: VALUES, SELECT, WITH, a
 // parenthesis, or DEFAULT VALUES.
 func SourceStart(tokens []sqlparse.Token, text string, ins *sqlparse.Insert) (int, bool) {

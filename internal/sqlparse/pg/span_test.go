@@ -168,7 +168,7 @@ func TestExpressionSpans(t *testing.T) {
 		"a IS NOT DISTINCT FROM ('x')", "a = $1::text", "a = CAST($1 AS text)", "a = ANY ($1)", "a <> ALL (ARRAY[$1, $2])", "a = SOME ((SELECT 1))",
 		"a = ANY ($1::text[])", "(a, b) = ($1, $2)", "ROW(a) = ROW($1)", "a = (SELECT 1)", "t.a = -5", "a = -(5)",
 		"a IN ($1, 'x')", "a NOT IN ((1), 2)", "a IN (SELECT 1)", "(a, b) IN (($1, $2))", "(a) IN (1)",
-		"a NOT IN (SELECT 1)", "COALESCE(a, $1)", "coalesce ( $1, (SELECT 1) ) = NULLIF(a, '')", "(NULLIF(a, $1)) IN ($2)",
+		"a NOT IN (SELECT 1)", "lower(a) = lower($1)", "pg_catalog.lower($1) <> b", "COALESCE(a, $1)", "coalesce ( $1, (SELECT 1) ) = NULLIF(a, '')", "(NULLIF(a, $1)) IN ($2)",
 		"CASE WHEN a THEN 1 END", "case a when 1 then case when b then 2 end else (SELECT c AS end FROM d) end = $1",
 		"CASE WHEN t.end THEN t.case ELSE 1 END IN (1)", `CASE "case" WHEN 1 THEN ARRAY[CASE WHEN a THEN 1 END] END`,
 	} {
@@ -188,7 +188,7 @@ func TestExpressionSpans(t *testing.T) {
 			}
 		}
 	}
-	for _, e := range []string{"f(a) = $1", "a || b", "a = b || c", "lower($1)", "substring(a FOR 2)", "coalesce(a, f(b)) || 'x'"} {
+	for _, e := range []string{"f(a) = $1", "a || b", "a = b || c", "upper($1)", "substring(a FOR 2)", "coalesce(a, f(b)) || 'x'"} {
 		text := "SELECT " + e
 		f, tokens := parseTokens(t, text)
 		if _, _, ok := Span(tokens, text, within(f)); ok {
