@@ -263,7 +263,7 @@ func (o *Order) Size() int { return o.width }
 
 // orderOf reads the Order out of an identity.
 func orderOf(identity string) (*Order, error) {
-	bad := fmt.Errorf("codec: the identity of an ordered column must end in its order, as %sint", orderMark)
+	bad := fmt.Errorf("%w: the column has no order, which its identity ends in (%sint), and %s cells have", ErrSuite, orderMark, SuiteOrdered)
 	i := strings.LastIndex(identity, orderMark)
 	if i < 0 {
 		return nil, bad

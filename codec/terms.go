@@ -111,12 +111,15 @@ func termsOf(identity string) (Terms, error) {
 	return t, nil
 }
 
-// CheckTerms reports, by an ErrSuite, that a column of an identity has no cells of a suite because these have terms.
-func CheckTerms(suite Suite, identity string) error {
-	if suite != SuiteTerms {
-		return nil
+// CheckIdentity reports, by an ErrSuite, that a column of an identity has no cells of a suite: those of [SuiteOrdered] and
+// [SuiteTerms] are of columns whose identity says so.
+func CheckIdentity(suite Suite, identity string) (err error) {
+	switch suite {
+	case SuiteOrdered:
+		_, err = orderOf(identity)
+	case SuiteTerms:
+		_, err = termsOf(identity)
 	}
-	_, err := termsOf(identity)
 	return err
 }
 

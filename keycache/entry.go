@@ -144,7 +144,7 @@ func (c Column) check() error {
 	if c.Identity == "" || len(c.Identity) > math.MaxUint16 {
 		return fmt.Errorf("keycache: column identity of %d bytes, want 1 to %d", len(c.Identity), math.MaxUint16)
 	}
-	return codec.CheckTerms(c.Suite, c.Identity)
+	return codec.CheckIdentity(c.Suite, c.Identity)
 }
 
 // columnSet is every column that keys are expanded for as soon as they are

@@ -36,6 +36,7 @@ type randomWorld struct {
 	statements   atomic.Int64
 	refused      atomic.Int64
 	disturbed    atomic.Int64 // operations in attacked scopes that failed
+	outrun       atomic.Int64 // of these, those without a row at fault
 	worked       atomic.Int64
 }
 
@@ -74,10 +75,13 @@ func TestRandomKeyring(t *testing.T) {
 	cancel()
 	others.Wait()
 	w.judge(t, w.trusting(t))
-	t.Logf("%d statements, %d refused; %d operations in attacked scopes, %d failed; %d rows of the keyring",
-		w.statements.Load(), w.refused.Load(), w.worked.Load(), w.disturbed.Load(), len(w.keys(t, keyring.Filter{})))
+	t.Logf("%d statements, %d refused; %d operations in attacked scopes, %d failed, of these %d outrun by the attackers; %d rows of the keyring",
+		w.statements.Load(), w.refused.Load(), w.worked.Load(), w.disturbed.Load(), w.outrun.Load(), len(w.keys(t, keyring.Filter{})))
 	if w.statements.Load() == w.refused.Load() || w.worked.Load() == 0 {
 		t.Error("nothing was tried")
+	}
+	if w.outrun.Load() > 2+w.worked.Load()/20 {
+		t.Error("what is left to luck fails too often")
 	}
 }
 
@@ -162,7 +166,12 @@ func (w *randomWorld) work(ctx context.Context, t *testing.T, db *sql.DB) {
 				continue
 			}
 			w.disturbed.Add(1)
-			if !errors.Is(err, keyring.ErrKeyInvalid) && !errors.Is(err, kms.ErrDenied) {
+			switch {
+			case errors.Is(err, keyring.ErrKeyInvalid), errors.Is(err, kms.ErrDenied):
+			case errors.Is(err, keyring.ErrKeyUnavailable):
+				// The attackers took each epoch that the program tried, or held the rows for longer than it waits.
+				w.outrun.Add(1)
+			default:
 				t.Errorf("in an attacked scope: %v", err)
 				return
 			}

@@ -66,7 +66,7 @@ func compare(t *testing.T, got, want *Result, weight float64) {
 	exactly("KMS requests per million lookups", got.KMSPerMillion, want.KMSPerMillion)
 	exactly("cost", got.CostPerMonth, want.CostPerMonth)
 	exactly("lookups", float64(got.Ops), float64(want.Ops))
-	near("waited", 0.02, float64(got.Waited), float64(want.Waited), 20)
+	near("waited", 0.05, float64(got.Waited), float64(want.Waited), 20) // several wait for one answer, so chance makes more of a difference
 	near("refreshes", 0.02, float64(got.Refreshes), float64(want.Refreshes), 20)
 	near("evictions", 0.02, float64(got.Evictions), float64(want.Evictions), 20)
 	near("KMS errors", 0.05, float64(got.KMSErrors), float64(want.KMSErrors), 20)
