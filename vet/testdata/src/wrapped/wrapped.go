@@ -61,7 +61,7 @@ func calls(ctx context.Context, s *store, c *pgx.Conn) {
 	s.named("SELECT ssn FROM users ORDER BY ssn", "UPDATE users SET ssn = upper(:ssn)", nil) // want `the function upper.* — users.ssn`
 	s.changed("SELECT id FROM users ORDER BY born")                                          // want `cannot be analysed`
 	s.Open("UPDATE users SET note = ssn")                                                    // want `users.ssn`
-	recursive(s.db, "SELECT id FROM users WHERE born > now()", 3)                            // want `users.born`
+	recursive(s.db, "SELECT id FROM users WHERE born > now()", 3)                            // want `function now` `operator >`
 	native(ctx, c, "DELETE FROM users WHERE email = 'x'")                                    // want `users.email goes to the server in plaintext`
 	both[int](s.db, "SELECT max(ssn) FROM users")                                            // want `users.ssn`
 }
