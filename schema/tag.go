@@ -18,6 +18,9 @@ type sealTag struct {
 	id   string
 	join string
 	kind Kind // 0 when it is to be inferred
+
+	stage  Stage
+	stored string
 }
 
 // tagError is a mistake in a tag; where it stands is added by the caller.
@@ -25,15 +28,15 @@ type tagError struct{ reason, mend string }
 
 func (e *tagError) Error() string { return e.reason + "; " + e.mend }
 
-var tagOptions = []string{"name", "id", "join", "kind"}
+var tagOptions = []string{"name", "id", "join", "kind", "stage", "stored"}
 
-const grammar = `write seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND]"`
+const grammar = `write seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,stage=STAGE][,stored=COLUMN]"`
 
 // parseSealTag reads the value of a seal tag:
 //
 //	tag    = "-" | mode { "," option }
 //	mode   = "random" | "deterministic"
-//	option = ( "name" | "id" | "join" | "kind" ) "=" value
+//	option = ( "name" | "id" | "join" | "kind" | "stage" | "stored" ) "=" value
 //	value  = one or more characters except ","
 func parseSealTag(s string) (sealTag, *tagError) {
 	if s == "-" {
@@ -81,6 +84,14 @@ func (t *sealTag) set(part, key, value string) *tagError {
 			return &tagError{fmt.Sprintf("unknown kind %q", value), meantKind(value)}
 		}
 		t.kind = k
+	case "stage":
+		stage, ok := ParseStage(value)
+		if !ok {
+			return &tagError{fmt.Sprintf("unknown stage %q", value), didYouMean(value, stageNames[1:])}
+		}
+		t.stage = stage
+	case "stored":
+		t.stored = value
 	}
 	return nil
 }

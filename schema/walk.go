@@ -70,7 +70,7 @@ func (w *walker) sealed(f reflect.StructField, path string, tag sealTag, n namin
 	if err != nil {
 		return err
 	}
-	w.cols = append(w.cols, Column{Name: name, Mode: tag.mode, Kind: kind, ID: tag.id, JoinGroup: tag.join,
+	w.cols = append(w.cols, Column{Name: name, Mode: tag.mode, Kind: kind, ID: tag.id, JoinGroup: tag.join, Stage: tag.stage, Stored: tag.stored,
 		origin: origin{strct: typeName(w.root), field: path}})
 	return nil
 }
