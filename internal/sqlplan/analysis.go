@@ -20,6 +20,19 @@ type analysis struct {
 	env  *Env
 	file *sqlparse.File
 
+	mode       mode
+	copying    bool  // a column in StageCopy was met
+	world      world // of the expression under analysis
+	second     *second
+	referred   *output // that the last reference means, and
+	referredBy *sqlparse.Column
+	renames    []rename
+	relabels   []relabel
+	stars      []star
+	retargets  map[int]string            // names of columns that are written, by where they stand
+	doubles    map[sqlparse.Expr]*double // outputs of a query that go to a column and its companion
+	seconds    []placedSecond
+
 	known    *Known
 	home     string                             // SQLite: the database in which a view's names are looked up
 	depth    int                                // of views around
@@ -77,6 +90,7 @@ type slot struct {
 
 	question *question // that is asked of a parameter
 	ask      *Ask      // the same, when the program answers
+	second   *second   // that it stands in
 	stands   string    // what stands for a literal of a question
 }
 
@@ -90,8 +104,9 @@ func (s *slot) pos() int {
 // A bareNull is a NULL that stands where the server may take it for text before it sees
 // what it meets, such as an output of a query or an element of an array.
 type bareNull struct {
-	pos int
-	t   *term
+	pos    int
+	t      *term
+	second *second // that it stands in
 }
 
 // A recast is a cast whose type has to follow when its operand is sealed.
@@ -101,6 +116,8 @@ type recast struct {
 	slot  *slot // of a cast whose NULL-ness alone is asked
 	array bool
 	of    *slot // its operand, if that is one, which knows the cast
+
+	second *second // that it stands in
 }
 
 // A check is a demand on a term.
@@ -110,7 +127,8 @@ type check struct {
 	what string
 	need demand
 	// sides are what is compared; of equal alone.
-	sides sides
+	sides  sides
+	second *second // that it stands in
 }
 
 type demand uint8
@@ -276,6 +294,10 @@ func (a *analysis) verify() error {
 		if t.first().Mode != schema.Deterministic {
 			return a.refuseMode(c.pos, t.first(), c.what+" needs a deterministic column",
 				`cells of a randomized column are all different; tag the column seal:"deterministic", or search by another column`)
+		}
+		if a.env.SearchKeys > 1 && c.second != nil {
+			return a.refuseSearchKeys(c.pos, t.first(), "a comparison within a value that is written to a column and to its companion cannot be answered while two search keys are live",
+				"compute the value in the program")
 		}
 		if a.env.SearchKeys > 1 {
 			if err := a.copyPerKey(c, t.first()); err != nil {

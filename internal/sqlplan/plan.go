@@ -74,6 +74,14 @@ type Plan struct {
 	// StoresNothing says that no value of the statement is stored: it selects or deletes.
 	StoresNothing bool
 
+	// Spare says that all that is sealed is for columns in schema.StageCopy, so that the statement is
+	// right without it.
+	Spare bool
+
+	// Observed is why the statement will be refused when its columns are in schema.StageSealed. Nil: it
+	// will not be, or has no column in schema.StageCopy.
+	Observed *Refusal
+
 	Effects Effects
 }
 
@@ -87,6 +95,8 @@ type Use struct {
 	// Key is the index into the live search keys of a deterministic column; 0
 	// is the one that seals new cells.
 	Key int
+	// Copy: NULL is stored where the value cannot be sealed, as the plain column has it.
+	Copy bool
 	// Limit is what the value of a parameter has to keep to, because of a cast.
 	Limit pgvalue.Limit
 	// Ask is what the program asks of a parameter instead of sealing it, or before; nil:

@@ -54,6 +54,9 @@ type Planner struct {
 	excluded   []*schema.Table
 	functions  []schema.Function
 	words      words           // what a text must contain to name a table
+	strict     words           // of tables with a column that is not in StageCopy, and of the keyring
+	sealing    bool            // there is such a table
+	copies     bool            // some column is in StageCopy
 	names      map[string]bool // the registered names of tables and columns, as the dialect compares them
 
 	known      atomic.Pointer[Known]
@@ -79,10 +82,12 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 		names:   map[string]bool{},
 		keyring: o.KeyTable,
 		words:   words{dialect: d},
+		strict:  words{dialect: d},
 	}
 	p.known.Store(p.newKnown())
 	if o.KeyTable.Table != "" {
 		p.words.add(p.fold(o.KeyTable.Table))
+		p.strict.add(p.fold(o.KeyTable.Table))
 	}
 	if s == nil {
 		return p
@@ -95,6 +100,11 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 		p.names[name] = true
 		for _, c := range t.Columns() {
 			p.names[p.fold(c.Name)] = true
+			p.copies = p.copies || c.Stage == schema.StageCopy
+		}
+		if !copiesAll(t.Columns()) {
+			p.strict.add(name)
+			p.sealing = true
 		}
 	}
 	p.excluded, p.functions = s.Excluded(), s.Functions()
@@ -174,11 +184,27 @@ func (p *Planner) analyse(ctx context.Context, sql string, env *Env, known *Know
 	}
 	file, err := p.parse(sql)
 	if err != nil {
-		return nil, false, p.unreadable(sql, err)
+		r := p.unreadable(sql, err)
+		if p.namesCopiesOnly(sql, known) {
+			return &Plan{Effects: ChangesCatalog | ChangesSession | ChangesDependents, Observed: r}, true, nil
+		}
+		return nil, false, r
 	}
-	a := &analysis{p: p, ctx: ctx, env: env, file: file, known: known}
-	plan, err = p.run(a)
+	if p.copies {
+		return p.analyseCopies(ctx, file, env, known)
+	}
+	return p.analyseAs(ctx, file, env, known, copyBoth)
+}
+
+// analyseAs makes a plan, with the columns in StageCopy taken as mode says.
+func (p *Planner) analyseAs(ctx context.Context, file *sqlparse.File, env *Env, known *Known, m mode) (*Plan, bool, error) {
+	a := p.newAnalysis(ctx, file, env, known, m)
+	plan, err := p.run(a)
 	return plan, a.usedCatalog, err
+}
+
+func (p *Planner) newAnalysis(ctx context.Context, file *sqlparse.File, env *Env, known *Known, m mode) *analysis {
+	return &analysis{p: p, ctx: ctx, env: env, file: file, known: known, mode: m, retargets: map[int]string{}}
 }
 
 // run analyses a text, and refuses it if the analysis fails in a way that it should not.
@@ -204,7 +230,7 @@ func (p *Planner) parse(sql string) (*sqlparse.File, error) {
 
 // unreadable makes the refusal of a text that names a sealed table and cannot be
 // analysed.
-func (p *Planner) unreadable(sql string, err error) error {
+func (p *Planner) unreadable(sql string, err error) *Refusal {
 	r := &Refusal{
 		Class:  ClassUnreadable,
 		Query:  p.blank(sql),

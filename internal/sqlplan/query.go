@@ -191,7 +191,7 @@ func (a *analysis) combine(s *sqlparse.Select, left, right []output) ([]output, 
 		if !s.All || s.Op != sqlparse.Union {
 			a.demand(t, group, s.Pos(), [...]string{"", "UNION", "INTERSECT", "EXCEPT"}[s.Op])
 		}
-		outs[i] = output{name: left[i].name, t: t, sure: left[i].sure, unnamed: left[i].unnamed}
+		outs[i] = output{name: left[i].name, t: t, sure: left[i].sure, more: left[i].more.withoutOrigin()}
 	}
 	return outs, nil
 }

@@ -31,8 +31,9 @@ type question struct {
 	null   bool    // one of the constants is NULL
 	op     string  // as if the parameter stood on the left
 	nullIf bool
-	of     *slot // a sealed occurrence of the parameter: the program answers
-	cells  bool  // the database compares cells
+	of     *slot   // a sealed occurrence of the parameter: the program answers
+	cells  bool    // the database compares cells
+	second *second // that it stands in
 }
 
 // Ask is a question that the program answers about an argument.
@@ -177,7 +178,7 @@ func (a *analysis) order(o *sqlparse.Order, sc *scope) error {
 func (a *analysis) answer(roles map[argument]*slot) error {
 	kinds := map[argument]schema.Kind{}
 	for _, s := range a.slots {
-		if u := s.use(); u != nil && s.param != nil && len(a.questions) > 0 {
+		if u := s.use(); u != nil && s.param != nil && !s.second.fromCopy() && len(a.questions) > 0 {
 			if k, ok := kinds[argumentOf(s.param)]; ok && k != u.Column.Kind {
 				kinds[argumentOf(s.param)] = 0
 			} else {
@@ -187,7 +188,7 @@ func (a *analysis) answer(roles map[argument]*slot) error {
 	}
 	for _, q := range a.questions {
 		role := roles[argumentOf(q.param.param)]
-		if role == nil || q.cells || q.nullIf && q.param.t.root().state != sealed {
+		if role == nil || q.cells || q.second.fromCopy() || q.nullIf && q.param.t.root().state != sealed {
 			continue
 		}
 		kind := kinds[argumentOf(q.param.param)]
