@@ -79,7 +79,8 @@ type Cache struct {
 	columns columnSet
 	custody *custody
 	nowhere nowhere
-	credit  uint64 // seals of a key that may be taken while none can be reserved
+	credit  uint64   // seals of a key that may be taken while none can be reserved
+	pins    []string // of the inboxes of a write-only program; nil for any other
 
 	count counters
 	hits  hot.Counter

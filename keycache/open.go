@@ -173,6 +173,7 @@ func (c *Cache) fetch(ctx context.Context, keyID uint32, read func(context.Conte
 		rec, err = c.recover(ctx, held)
 	}
 	var plain []byte
+	var hard time.Time
 	switch {
 	case err != nil:
 	case rec.Destroyed:
@@ -182,14 +183,36 @@ func (c *Cache) fetch(ctx context.Context, keyID uint32, read func(context.Conte
 	case rec.Invalid != nil:
 		err = rec.Invalid
 	default:
-		plain, err = c.gate.Unwrap(ctx, rec.Call(), rec.Wrapped)
+		plain, hard, err = c.unwrap(ctx, rec)
 	}
 	if err != nil {
 		err = c.explain("unwrap", rec, err)
 		c.failedFetch(ctx, keyID, err)
 		return nil, err
 	}
-	return c.install(rec, plain, asked)
+	return c.install(rec, plain, asked, hard)
+}
+
+// unwrap returns the plaintext of a key, and if it depends on another key, an inbox, until when that may serve.
+func (c *Cache) unwrap(ctx context.Context, rec keyring.Key) (plain []byte, hard time.Time, err error) {
+	switch {
+	case c.writes():
+		return nil, hard, writeOnly("unwrap", rec)
+	case rec.Purpose != keyring.PurposeWriter:
+		plain, err = c.gate.Unwrap(ctx, rec.Call(), rec.Wrapped)
+		return plain, hard, err
+	}
+	to, err := c.entry(ctx, rec.WrappedTo, new(lookup))
+	if err != nil {
+		return nil, hard, err
+	}
+	to.hit() // however many writers' keys come and go, their inbox stays
+	private := to.private.Load()
+	if private == nil && to.wiped() {
+		return nil, hard, errWiped
+	}
+	plain, err = rec.OpenedBy(to.rec, private)
+	return plain, to.until(), err
 }
 
 // failedFetch lets an entry serve stale after a failure in passing, and drops it
@@ -209,17 +232,20 @@ func (c *Cache) failedFetch(ctx context.Context, keyID uint32, err error) {
 }
 
 // install puts a key into the cache, or renews the one that is there. It wipes
-// plain.
-func (c *Cache) install(rec keyring.Key, plain []byte, asked time.Time) (*entry, error) {
+// plain. The key serves no longer than until hard, unless that is zero.
+func (c *Cache) install(rec keyring.Key, plain []byte, asked, hard time.Time) (*entry, error) {
 	defer clear(plain)
 	c.custody.held.Add(rec.ID, rec)
-	cols, fresh := c.columns.of(rec.Purpose), asked.Add(c.cfg.MaxAge)
+	cols, until := c.columns.of(rec.Purpose), terms{fresh: asked.Add(c.cfg.MaxAge), hard: asked.Add(c.cfg.MaxAge + c.cfg.MaxStale)}
+	if !hard.IsZero() {
+		until = until.within(hard)
+	}
 	if e := c.entries.Get(rec.ID); e != nil {
 		same, err := e.renew(plain, cols)
 		if err != nil {
 			return nil, c.explain("expand", rec, err)
 		}
-		if same && sameRing(e.rec, rec) && e.start(fresh, fresh.Add(c.cfg.MaxStale), func() { c.attend(e) }) {
+		if same && sameRing(e.rec, rec) && e.start(until.fresh, until.hard, func() { c.attend(e) }) {
 			c.count.refreshes.Add(1)
 			return e, nil
 		}
@@ -229,7 +255,7 @@ func (c *Cache) install(rec keyring.Key, plain []byte, asked time.Time) (*entry,
 	if err != nil {
 		return nil, c.explain("expand", rec, err)
 	}
-	e.start(fresh, fresh.Add(c.cfg.MaxStale), func() { c.attend(e) })
+	e.start(until.fresh, until.hard, func() { c.attend(e) })
 	gone := c.entries.Add(rec.ID, e)
 	for _, old := range gone {
 		c.count.evictions.Add(1)
@@ -278,7 +304,7 @@ func (c *Cache) attend(e *entry) {
 		if ended {
 			c.evict(e)
 		}
-		if renew {
+		if renew && !c.writes() { // a writer's own key serves for its term
 			// Its failure is noted by fetch, in the entry.
 			_, err := shareAnew(ctx, c.flights, flightName(e.rec.ID), func(ctx context.Context) (*entry, error) {
 				return c.fetch(ctx, e.rec.ID, c.record)

@@ -32,6 +32,10 @@ type Column struct {
 	// shows no more than the column does.
 	Cursor bool
 
+	// Inbox says that write-only programs may seal the randomized column, and cells under their keys
+	// are opened in it. Whoever may insert rows into the keyring can forge such cells.
+	Inbox bool
+
 	scopes   ScopeRule
 	order    *codec.Order
 	identity string

@@ -13,7 +13,7 @@
 //
 // # The tag
 //
-//	seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor]"
+//	seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,inbox]"
 //
 // MODE is random (strongest; no search), deterministic (equality search) or
 // ordered (equality, ranges, sorting).

@@ -20,7 +20,7 @@ type sealTag struct {
 	kind Kind // 0 when it is to be inferred
 
 	min, max, step string
-	cursor         bool
+	cursor, inbox  bool
 }
 
 // tagError is a mistake in a tag; where it stands is added by the caller.
@@ -31,16 +31,16 @@ func (e *tagError) Error() string { return e.reason + "; " + e.mend }
 // tagOptions are the options with a value, tagFlags those without.
 var (
 	tagOptions = []string{"name", "id", "join", "kind", "min", "max", "step"}
-	tagFlags   = []string{"cursor"}
+	tagFlags   = []string{"cursor", "inbox"}
 )
 
-const grammar = `write seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor]"`
+const grammar = `write seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,inbox]"`
 
 // parseSealTag reads the value of a seal tag:
 //
 //	tag    = "-" | mode { "," option }
 //	mode   = "random" | "deterministic" | "ordered"
-//	option = ( "name" | "id" | "join" | "kind" | "min" | "max" | "step" ) "=" value | "cursor"
+//	option = ( "name" | "id" | "join" | "kind" | "min" | "max" | "step" ) "=" value | "cursor" | "inbox"
 //	value  = one or more characters except ","
 func parseSealTag(s string) (sealTag, *tagError) {
 	if s == "-" {
@@ -82,6 +82,8 @@ func (t *sealTag) set(part, key, value string) *tagError {
 	switch key {
 	case "cursor":
 		t.cursor = true
+	case "inbox":
+		t.inbox = true
 	case "min":
 		t.min = value
 	case "max":

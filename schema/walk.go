@@ -70,7 +70,7 @@ func (w *walker) sealed(f reflect.StructField, path string, tag sealTag, n namin
 	if err != nil {
 		return err
 	}
-	w.cols = append(w.cols, Column{Name: name, Mode: tag.mode, Kind: kind, ID: tag.id, JoinGroup: tag.join, Min: tag.min, Max: tag.max, Step: tag.step, Cursor: tag.cursor,
+	w.cols = append(w.cols, Column{Name: name, Mode: tag.mode, Kind: kind, ID: tag.id, JoinGroup: tag.join, Inbox: tag.inbox, Min: tag.min, Max: tag.max, Step: tag.step, Cursor: tag.cursor,
 		origin: origin{strct: typeName(w.root), field: path}})
 	return nil
 }
