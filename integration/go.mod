@@ -25,6 +25,7 @@ require (
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/sdk v1.47.0
 	go.opentelemetry.io/otel/sdk/metric v1.47.0
+	golang.org/x/tools v0.52.0
 	gorm.io/driver/postgres v1.6.3
 	gorm.io/gorm v1.31.2
 	modernc.org/sqlite v1.62.0
@@ -78,7 +79,6 @@ require (
 	golang.org/x/sync v0.25.0 // indirect
 	golang.org/x/term v0.47.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
-	golang.org/x/tools v0.52.0 // indirect
 	google.golang.org/api v0.304.0 // indirect
 	google.golang.org/genproto v0.0.0-20261012220534-4341edf3f941 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20261110000943-09e21b237f2c // indirect
@@ -110,6 +110,7 @@ require (
 	github.com/colseal/colseal/kms/azurekv v0.0.0
 	github.com/colseal/colseal/kms/gcpkms v0.0.0
 	github.com/colseal/colseal/kms/pkcs11 v0.0.0
+	github.com/colseal/colseal/vet v0.0.0
 	github.com/containerd/errdefs/pkg v0.3.0 // indirect
 	github.com/containerd/log v0.1.0 // indirect
 	github.com/containerd/platforms v0.2.1 // indirect
@@ -184,3 +185,5 @@ replace github.com/colseal/colseal/kms/azurekv => ../kms/azurekv
 replace github.com/colseal/colseal/kms/gcpkms => ../kms/gcpkms
 
 replace github.com/colseal/colseal/kms/pkcs11 => ../kms/pkcs11
+
+replace github.com/colseal/colseal/vet => ../vet

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -16,6 +15,7 @@ import (
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
+	"github.com/colseal/colseal/vet"
 )
 
 // source is where the schema comes from, as the flags say.
@@ -46,53 +46,15 @@ func (s *source) load(ctx context.Context) (*schema.Schema, error) {
 	return schema.ParseJSON(text)
 }
 
-// Where the schema is when no flag says so.
-const (
-	schemaEnv  = "COLSEAL_SCHEMA"      // names a file, as --schema does; relative to the module's folder
-	schemaFile = "colseal.schema.json" // in the module's folder
-)
-
-// foundSchemaFile returns the schema's file of the module around the working folder; "" if there is none.
-func foundSchemaFile() string {
-	root := moduleRoot()
-	name := os.Getenv(schemaEnv)
-	if name == "" {
-		name = filepath.Join(root, schemaFile)
-		if _, err := os.Stat(name); err != nil || root == "" {
-			return ""
-		}
-	}
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(root, name)
-	}
-	return name
-}
-
-// moduleRoot returns the folder of the go.mod that the working folder is under; "" if there is none.
-func moduleRoot() string {
-	dir, err := os.Getwd()
-	for err == nil {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			break
-		}
-		dir = up
-	}
-	return ""
-}
-
 // loadOrFind is load, and looks for the schema where no flag says where it is.
 func (s *source) loadOrFind(ctx context.Context) (*schema.Schema, error) {
 	if len(s.models) > 0 || s.file != "" {
 		return s.load(ctx)
 	}
-	if file := foundSchemaFile(); file != "" {
+	if file := vet.FindSchema(); file != "" {
 		return (&source{file: file}).load(ctx)
 	}
-	root := moduleRoot()
+	root := vet.ModuleRoot()
 	if root == "" {
 		return nil, errors.New("no schema: give --models or --schema")
 	}

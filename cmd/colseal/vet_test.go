@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/colseal/colseal/vet"
 )
 
 // The queries of the sample application that are refused, and none of the others, are found where they stand,
@@ -17,16 +19,57 @@ func TestVet(t *testing.T) {
 		t.Fatalf("status %d: %s", status, errs)
 	}
 	wantSample(t, out)
-	if want := "8 statements checked, 4 found, 0 not decided, 1 not constant\n"; !strings.HasSuffix(errs, want) {
+	if want := "8 statements checked, 4 found, 1 not judged\n"; !strings.HasSuffix(errs, want) {
 		t.Errorf("%s\ndoes not end in %s", errs, want)
 	}
 	status, out, errs = colseal(t, "", "vet", "--schema", file, sample+"/models")
-	if status != statusOK || out+errs != "" {
+	if status != statusOK || out != "" || errs != "0 statements checked, 0 found, 0 not judged\n" {
 		t.Errorf("nothing to be found: status %d, %s%s", status, out, errs)
 	}
 	status, _, errs = colseal(t, "", "vet", "--schema", file, "./absent")
 	if status != statusFailed || !strings.Contains(errs, "absent") {
 		t.Errorf("no such package: status %d, %s", status, errs)
+	}
+}
+
+// What was not judged is a failure if --strict says so, and so is a schema that is not there.
+func TestVetStrict(t *testing.T) {
+	file := sampleSchema(t)
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("queries.sql", "-- name: all :many\nSELECT id FROM customers ORDER BY born;\n-- name: star :many\nSELECT * FROM customers;\n")
+	write("fine.sql", "SELECT id FROM customers WHERE email = $1")
+	write("notes.txt", "SELECT id FROM customers ORDER BY born")
+	for _, tt := range []struct {
+		args   []string
+		status int
+		out    string
+		errs   string
+	}{
+		{[]string{"--sql", dir + "/q*.sql"}, statusFound, "queries.sql:2:35: refused by Colseal: ORDER BY", "1 statement checked, 1 found, 1 not judged (1 of these --dsn can decide)\n"},
+		{[]string{"--sql", dir}, statusFound, "queries.sql:2:35:", "2 statements checked, 1 found, 1 not judged"},
+		{[]string{"--strict", "--sql", dir + "/fine.sql"}, statusOK, "", "1 statement checked, 0 found, 0 not judged\n"},
+		{[]string{"--sql", dir + "/absent"}, statusFailed, "", "there is no such file"},
+		{[]string{"--sql", dir, "./..."}, statusFailed, "", "--sql is for files of SQL"},
+	} {
+		status, out, errs := colseal(t, "", append([]string{"vet", "--schema", file}, tt.args...)...)
+		if status != tt.status || !strings.Contains(out, tt.out) || !strings.Contains(errs, tt.errs) {
+			t.Errorf("%q: status %d, %q, %q; want %d, %q, %q", tt.args, status, out, errs, tt.status, tt.out, tt.errs)
+		}
+	}
+	write("undecided.sql", "SELECT * FROM customers")
+	status, _, errs := colseal(t, "", "vet", "--schema", file, "--strict", "--sql", dir+"/undecided.sql")
+	if status != statusFound || !strings.Contains(errs, "undecided.sql:1:1: not judged: without a database: which columns * yields is not known") {
+		t.Errorf("--strict: status %d, %s", status, errs)
+	}
+	status, _, errs = colseal(t, "", "vet", "--schema", "missing.json", sample+"/models")
+	if status != statusFailed || !strings.Contains(errs, "missing.json") {
+		t.Errorf("no such schema: status %d, %s", status, errs)
 	}
 }
 
@@ -64,7 +107,7 @@ func TestGoVet(t *testing.T) {
 	}
 	goVet := func(schema string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), "go", "vet", "-vettool="+tool, sample+"/store")
-		cmd.Env = append(os.Environ(), schemaEnv+"="+schema)
+		cmd.Env = append(os.Environ(), vet.SchemaEnv+"="+schema)
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
@@ -80,7 +123,7 @@ func TestGoVet(t *testing.T) {
 	}
 	identity := func() string {
 		cmd := exec.CommandContext(t.Context(), tool, "-V=full")
-		cmd.Env = append(os.Environ(), schemaEnv+"="+file)
+		cmd.Env = append(os.Environ(), vet.SchemaEnv+"="+file)
 		out, err := cmd.Output()
 		if err != nil {
 			t.Fatal(err)
@@ -99,7 +142,7 @@ func TestGoVet(t *testing.T) {
 func TestFindSchemaFile(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	t.Setenv(schemaEnv, "")
+	t.Setenv(vet.SchemaEnv, "")
 	if _, err := (&source{}).loadOrFind(t.Context()); err == nil || !strings.Contains(err.Error(), "--models or --schema") {
 		t.Errorf("no module: %v", err)
 	}
@@ -107,17 +150,17 @@ func TestFindSchemaFile(t *testing.T) {
 	if err := os.MkdirAll(sub, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"go.mod", schemaFile} {
+	for _, name := range []string{"go.mod", vet.SchemaFile} {
 		if err := os.WriteFile(name, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Chdir(sub)
-	if got := foundSchemaFile(); filepath.Base(got) != schemaFile || moduleRoot() == "" {
+	if got := vet.FindSchema(); filepath.Base(got) != vet.SchemaFile || vet.ModuleRoot() == "" {
 		t.Errorf("beside go.mod: %q", got)
 	}
-	t.Setenv(schemaEnv, "other.json")
-	if got := foundSchemaFile(); got != filepath.Join(moduleRoot(), "other.json") {
+	t.Setenv(vet.SchemaEnv, "other.json")
+	if got := vet.FindSchema(); got != filepath.Join(vet.ModuleRoot(), "other.json") {
 		t.Errorf("a relative name: %q", got)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/sha256"
 	"flag"
 	"fmt"
@@ -11,10 +10,8 @@ import (
 
 	"golang.org/x/tools/go/analysis/unitchecker"
 
-	"github.com/colseal/colseal/cmd/colseal/internal/vet"
 	"github.com/colseal/colseal/internal/dialect"
-	"github.com/colseal/colseal/ops/explain"
-	"github.com/colseal/colseal/schema"
+	"github.com/colseal/colseal/vet"
 )
 
 // isVetTool reports whether go vet runs this program as its tool: it asks for the program's identity, for its
@@ -29,42 +26,25 @@ func isVetTool(args []string) bool {
 // runVetTool speaks the protocol of go vet -vettool. It ends the program.
 func runVetTool() {
 	flag.Var(identity{}, "V", "print the program's identity and exit")
-	dialectName := flag.String("dialect", "postgres", "SQL dialect: postgres or sqlite")
-	dialectNow := func() dialect.Dialect {
-		d, err := dialect.Parse(*dialectName)
-		endVetTool(err)
-		return d
-	}
-	unitchecker.Main(vet.New(vet.Config{
-		Open: func() (vet.Explain, error) {
-			s, err := schemaForGoVet()
-			endVetTool(err)
-			d := dialectNow()
-			return func(query string) (*explain.Explanation, error) { return explain.Offline(s, d, query) }, nil
-		},
-		Dialect: dialectNow,
-	}))
+	var cfg vet.Config
+	a := vet.New(vet.Config{Open: func() (vet.Explain, error) {
+		ask, err := cfg.Offline()
+		if err != nil {
+			// One that the analysis returned would be told once: go vet then takes the package for one without findings.
+			fmt.Fprintln(os.Stderr, "colseal:", err)
+			os.Exit(statusFailed)
+		}
+		return ask, nil
+	}})
+	flag.Func("dialect", "SQL dialect: postgres or sqlite", func(s string) error {
+		if _, err := dialect.Parse(s); err != nil {
+			return err
+		}
+		cfg.Dialect = s
+		return a.Flags.Set("dialect", s)
+	})
+	unitchecker.Main(a)
 }
-
-// endVetTool ends the program on an error. An error that the analysis returned would be told once: go vet then takes
-// the package for one without findings.
-func endVetTool(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "colseal:", err)
-		os.Exit(statusFailed)
-	}
-}
-
-func schemaForGoVet() (*schema.Schema, error) {
-	file := foundSchemaFile()
-	if file == "" {
-		return nil, errNoSchemaFile
-	}
-	return (&source{file: file}).load(context.Background())
-}
-
-// errNoSchemaFile says what go vet lacks. To find the models, packages are compiled: not for each package anew.
-var errNoSchemaFile = fmt.Errorf("no schema: run `colseal schema --models ./... > %s` beside go.mod, or name such a file by the variable %s", schemaFile, schemaEnv)
 
 // identity is the flag -V=full. go vet keeps what a tool found for as long as the tool's identity stays, so the
 // schema is a part of it.
@@ -80,7 +60,7 @@ func (identity) Set(string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{self, foundSchemaFile()} {
+	for _, name := range []string{self, vet.FindSchema()} {
 		if name == "" {
 			continue
 		}

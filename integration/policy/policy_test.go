@@ -54,9 +54,11 @@ var mayImport = []struct {
 		"internal/front", "internal/pgxvalue", "internal/sealeddb", "internal/dialect", "internal/dbcatalog", "internal/pgarray"}},
 	{"pgxseal", []string{"codec", "schema", "keycache", "driver", "internal/sqlplan", "internal/front", "internal/pgvalue", "internal/pgxvalue", "internal/dbcatalog"}},
 	{"ops/...", []string{"codec", "schema", "kms", "keyring", "keycache", "driver", "internal/..."}},
-	{"cmd/...", slices.Concat(library, []string{"cmd/..."})},
+	{"vet", []string{"driver", "schema", "ops/explain", "internal/dialect", "internal/sqlplan"}},
+	{"vet/golangci", []string{"vet"}},
+	{"cmd/...", slices.Concat(library, []string{"cmd/...", "vet"})},
 	{"bench/...", slices.Concat(library, []string{"bench/..."})},
-	{"integration/...", slices.Concat(library, []string{"integration/..."})},
+	{"integration/...", slices.Concat(library, []string{"integration/...", "vet"})},
 	{"examples/...", slices.Concat(library, []string{"examples/..."})},
 }
 
@@ -78,7 +80,7 @@ var only = map[string]string{
 	"github.com/Azure":                  "kms/azurekv/...",
 	"filippo.io/age":                    "kms/agekms integration/services",
 	"github.com/miekg/pkcs11":           "kms/pkcs11/...",
-	"golang.org/x/tools":                "cmd/...",
+	"golang.org/x/tools":                "cmd/... vet/... integration/vet",
 	"golang.org/x/crypto":               "", // cryptography is the standard library's alone
 	"github.com/pganalyze/pg_query_go":  "", // panics at start beside oliphant
 	"github.com/tink-crypto/tink-go/v2": "bench/...",
@@ -90,7 +92,7 @@ var only = map[string]string{
 var testsOnly = []string{"go.opentelemetry.io/otel/sdk"}
 
 // folders are the top level's.
-var folders = []string{".ci", "bench", "cmd", "codec", "docs", "driver", "examples", "integration", "internal", "keycache", "keyring", "kms", "ops", "pgxseal", "schema"}
+var folders = []string{".ci", "bench", "cmd", "codec", "docs", "driver", "examples", "integration", "internal", "keycache", "keyring", "kms", "ops", "pgxseal", "schema", "vet"}
 
 func TestImports(t *testing.T) {
 	files := goFiles(t)

@@ -73,6 +73,7 @@ type rebinder struct {
 	out     []byte
 	from    []int
 	n       int            // parameters so far
+	marks   bool           // a ? is one, in a file of SQL
 	names   map[string]int // their numbers, where a name is one parameter wherever it stands
 }
 

@@ -17,7 +17,7 @@ const (
 var (
 	oldest  = `SELECT id FROM users ORDER BY born LIMIT 1` // want `ORDER BY .* — users.born`
 	changed = `SELECT id FROM users ORDER BY born LIMIT 2`
-	Shared  = `SELECT id FROM users ORDER BY born LIMIT 3`
+	Shared  = `SELECT id FROM users ORDER BY born LIMIT 3` // want Shared:"holds" `users.born`
 )
 
 // execer is what tools write for themselves.
@@ -51,7 +51,7 @@ func calls(ctx context.Context, db *sql.DB, tx *sql.Tx, conn *sql.Conn, x execer
 
 	sorted := "SELECT id FROM users"
 	if part != "" {
-		sorted += " ORDER BY born"
+		sorted += " ORDER BY born" // want `users.born`
 	}
 	db.Query(sorted)
 

@@ -12,6 +12,7 @@ import (
 type site struct {
 	call      *ast.CallExpr
 	query     ast.Expr
+	texts     texts      // what the text may be, where that is known otherwise than by query
 	args      []ast.Expr // what follows the text
 	spread    bool       // the last of them is a slice for all: args...
 	style     style
@@ -24,6 +25,7 @@ const (
 	sqlPkg  = "database/sql"
 	sealPkg = "github.com/colseal/colseal/pgxseal"
 	sqlxPkg = "github.com/jmoiron/sqlx"
+	sqPkg   = "github.com/Masterminds/squirrel"
 	gormPkg = "gorm.io/gorm"
 	bunPkg  = "github.com/uptrace/bun"
 )
@@ -67,7 +69,42 @@ var (
 		"Rebind": question, "In": question,
 	}
 	sqlxTexts = set("Named", "BindNamed", "Rebind", "In")
+
+	// gormRuns are the methods of GORM that send what it has put together; bunBuilds are those of bun that begin to.
+	gormRuns = set("Find", "First", "Last", "Take", "Scan", "Pluck", "Count", "Create", "CreateInBatches", "Save", "Update", "Updates",
+		"UpdateColumn", "UpdateColumns", "Delete", "FirstOrCreate", "FirstOrInit", "FindInBatches", "Row", "Rows")
+	bunBuilds = set("NewSelect", "NewInsert", "NewUpdate", "NewDelete", "NewMerge")
 )
+
+// builtBy names the library that puts the text of a call together when it runs; "" for other calls.
+func builtBy(info *types.Info, call *ast.CallExpr) string {
+	f, ok := typeutil.Callee(info, call).(*types.Func)
+	if !ok || f.Pkg() == nil || f.Signature().Recv() == nil {
+		return ""
+	}
+	switch name, _ := typeIn(f.Signature().Recv().Type(), is(f.Pkg().Path())); {
+	case f.Pkg().Path() == gormPkg && name == "DB" && gormRuns[f.Name()] && !hasRaw(call):
+		return "GORM"
+	case f.Pkg().Path() == bunPkg && bunBuilds[f.Name()]:
+		return "bun"
+	}
+	return ""
+}
+
+// hasRaw reports whether GORM runs a text that Raw was given, which is judged by itself.
+func hasRaw(call *ast.CallExpr) bool {
+	for call != nil {
+		s, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr)
+		if !ok {
+			return false
+		}
+		if s.Sel.Name == "Raw" {
+			return true
+		}
+		call, _ = ast.Unparen(s.X).(*ast.CallExpr)
+	}
+	return false
+}
 
 // siteOf returns what a call does with an SQL text; nil if it takes none.
 func siteOf(info *types.Info, call *ast.CallExpr) *site {
@@ -75,8 +112,22 @@ func siteOf(info *types.Info, call *ast.CallExpr) *site {
 	if !ok || f.Pkg() == nil {
 		return nil
 	}
-	s := &site{call: call, spread: call.Ellipsis.IsValid()}
-	at := firstString(f.Signature())
+	s, at := taker(f)
+	if s == nil || at < 0 || at >= len(call.Args) {
+		return nil
+	}
+	s.call, s.spread = call, call.Ellipsis.IsValid()
+	s.query, s.args = call.Args[at], call.Args[at+1:]
+	if s.style == native {
+		s.style = pgxStyle(info, s.args)
+	}
+	return s
+}
+
+// taker returns what a function does with an SQL text, and which parameter that is; nil if it is not known to take one.
+func taker(f *types.Func) (s *site, at int) {
+	s = &site{}
+	at = firstString(f.Signature())
 	switch {
 	case isPgxCall(f):
 		s.through, at = throughOf(f), lastString(f.Signature())
@@ -89,16 +140,9 @@ func siteOf(info *types.Info, call *ast.CallExpr) *site {
 		s.style = bun
 	case isStandardCall(f):
 	default:
-		return nil
+		return nil, -1
 	}
-	if at < 0 || at >= len(call.Args) {
-		return nil
-	}
-	s.query, s.args = call.Args[at], call.Args[at+1:]
-	if s.style == native {
-		s.style = pgxStyle(info, s.args)
-	}
-	return s
+	return s, at
 }
 
 func known(styles map[string]style, name string) bool {

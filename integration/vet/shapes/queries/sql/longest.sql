@@ -1,0 +1,1 @@
+SELECT id FROM vet_people WHERE length(ssn) > 3

@@ -1,0 +1,1 @@
+SELECT id FROM vet_people ORDER BY ssn

@@ -1,0 +1,3 @@
+-- the oldest first
+SELECT id FROM users
+ORDER BY born
