@@ -90,24 +90,41 @@ func (f Finding) String() string {
 // It is meant for start-up and for deployments: a handful of catalog queries, and per sealed
 // column without a CHECK one over a sample of the table. It is for PostgreSQL only.
 func Run(ctx context.Context, db *sql.DB) ([]Finding, error) {
+	return examine(ctx, db, nil)
+}
+
+// examine runs the checks of Run, and more.
+func examine(ctx context.Context, db *sql.DB, more func(*checker) []func(context.Context) error) ([]Finding, error) {
 	var found []Finding
 	err := sealeddb.With(ctx, db, func(d *sealeddb.DB, q dbcatalog.Querier) error {
 		if d.Dialect != dialect.Postgres {
 			return errors.New("only PostgreSQL can be checked")
 		}
 		k := &checker{db: d, q: q}
-		err := k.run(ctx)
+		checks := k.checksOfRun()
+		if more != nil {
+			checks = append(checks, more(k)...)
+		}
+		for _, check := range checks {
+			if err := check(ctx); err != nil {
+				return err
+			}
+		}
 		found = k.found
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("dbcheck: %w", err)
 	}
+	sortFindings(found)
+	return found, nil
+}
+
+func sortFindings(found []Finding) {
 	slices.SortStableFunc(found, func(x, y Finding) int {
 		return cmp.Or(-cmp.Compare(x.Severity, y.Severity), cmp.Compare(x.Table, y.Table), cmp.Compare(x.Column, y.Column),
 			cmp.Compare(x.Rule, y.Rule), cmp.Compare(x.Object, y.Object))
 	})
-	return found, nil
 }
 
 // checker is the work of one Run.
@@ -121,18 +138,12 @@ type checker struct {
 	planner *sqlplan.Planner // made when it is asked for: see refusal
 }
 
-// run goes through all checks. They are independent of each other, but for the first, which
-// finds the tables.
-func (k *checker) run(ctx context.Context) error {
-	for _, check := range []func(context.Context) error{
+// checksOfRun are independent of each other, but for the first, which finds the tables.
+func (k *checker) checksOfRun() []func(context.Context) error {
+	return []func(context.Context) error{
 		k.readRelations, k.readColumns, k.server, k.keyTable,
 		k.checks, k.indexes, k.foreignKeys, k.triggers, k.rules, k.functions, k.dependents, k.wholeRows, k.parents, k.plaintext,
-	} {
-		if err := check(ctx); err != nil {
-			return err
-		}
 	}
-	return nil
 }
 
 func (k *checker) add(f Finding) { k.found = append(k.found, f) }
