@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
@@ -277,7 +278,7 @@ func prepend(opts, rest, original []sqldriver.NamedValue) []sqldriver.NamedValue
 
 func severalStatements(what string) error {
 	return &QueryError{
-		Class:  sqlplan.ClassSeveral,
+		Class:  colseal.ClassSeveral,
 		Reason: "several statements in one text that touches a sealed table can only be executed, not " + what,
 		Hint:   "send them one by one",
 	}

@@ -14,12 +14,12 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/pgxvalue"
-	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -316,7 +316,7 @@ func refuseRewriter(args []sqldriver.NamedValue, where string) error {
 		case pgx.QueryExecMode, pgx.QueryResultFormats, pgx.QueryResultFormatsByOID:
 		case pgx.QueryRewriter:
 			return &QueryError{
-				Class:  sqlplan.ClassUnsupported,
+				Class:  colseal.ClassUnsupported,
 				Reason: "a pgx query rewriter with " + where,
 				Hint:   "give the arguments in order, with a statement that is not prepared, or rewrite the text before it is given",
 			}

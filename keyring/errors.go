@@ -1,11 +1,14 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -55,7 +58,7 @@ type Error struct {
 	Hint    string // what to do about it; may be ""
 }
 
-// Error returns what happened, to which key, and what to do.
+// Error returns what happened and to which key, on one line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("keyring: ")
@@ -75,12 +78,17 @@ func (e *Error) Error() string {
 		b.WriteString(": ")
 		b.WriteString(strings.TrimPrefix(err.Error(), "keyring: "))
 	}
-	if e.Hint != "" {
-		b.WriteString("; ")
-		b.WriteString(e.Hint)
-	}
 	return b.String()
 }
+
+// Advice returns the Hint, for colseal.Hint.
+func (e *Error) Advice() string { return e.Hint }
+
+// Format prints the hint on a line of its own for %+v, and what Error returns for any other verb.
+func (e *Error) Format(s fmt.State, verb rune) { hint.Format(s, verb, e) }
+
+// LogValue returns the text and the hint.
+func (e *Error) LogValue() slog.Value { return hint.LogValue(e) }
 
 // Unwrap returns the class and the cause.
 func (e *Error) Unwrap() []error {
@@ -105,13 +113,13 @@ func Classify(op string, k Key, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 	case errors.Is(err, kms.ErrDenied):
-		e.Hint = hint(err, "check the KEK's state and policy", "until KMS agrees again nothing is sealed or opened under this key")
+		e.Hint = hintWith(err, "check the KEK's state and policy", "until KMS agrees again nothing is sealed or opened under this key")
 	case errors.Is(err, kms.ErrInvalidWrapped):
 		e.Class = ErrKeyInvalid
-		e.Hint = hint(err, "check that this keyring row is unchanged and that its KEK is the one configured", "")
+		e.Hint = hintWith(err, "check that this keyring row is unchanged and that its KEK is the one configured", "")
 	case errors.Is(err, kms.ErrUnavailable):
 		e.Class = ErrKeyUnavailable
-		e.Hint = hint(err, "check that KMS can be reached", "it is tried again by itself")
+		e.Hint = hintWith(err, "check that KMS can be reached", "it is tried again by itself")
 	default:
 		e.Class = ErrKeyUnavailable
 		e.Hint = "check the database that holds the keyring; it is tried again by itself"
@@ -125,12 +133,9 @@ func ScopeDestroyed(k Key) error {
 		Hint: "nothing can be sealed or searched for in this scope again"}
 }
 
-// hint joins what to do, which KMS may have said better and at the end of its error,
-// and what happens meanwhile.
-func hint(err error, what, meanwhile string) string {
-	if e, ok := errors.AsType[*kms.Error](err); ok && e.Mend != "" {
-		return meanwhile
-	}
+// hintWith joins what to do, which KMS may have said better, and what happens meanwhile.
+func hintWith(err error, what, meanwhile string) string {
+	what = cmp.Or(hint.Of(err), what)
 	if meanwhile == "" {
 		return what
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/pgxvalue"
@@ -324,7 +325,7 @@ func cellArgument(v *front.Sealing, use *sqlplan.Use) any {
 
 func severalStatements(what string) error {
 	return &driver.QueryError{
-		Class:  sqlplan.ClassSeveral,
+		Class:  colseal.ClassSeveral,
 		Reason: "several statements in one text, where a sealed table is touched, can only be executed, not " + what,
 		Hint:   "send them one by one",
 	}

@@ -18,7 +18,7 @@ type walker struct {
 }
 
 func (w *walker) fail(path string, err *tagError) {
-	w.b.fail(w.table, origin{strct: typeName(w.root), field: path}, err.reason, err.mend)
+	w.b.fail(w.table, origin{strct: typeName(w.root), field: path}, err.reason, err.hint)
 }
 
 // walk visits the fields of struct t, which stands at a Go path.

@@ -184,7 +184,7 @@ func (r auditResult) print(w io.Writer) error {
 		if j.accepted != nil {
 			continue
 		}
-		fmt.Fprintf(w, "%-7s  %s: %s\n         %s\n         mend: %s\n", j.Severity, j.Rule, j.Where(), j.What, j.Hint)
+		fmt.Fprintf(w, "%-7s  %s: %s\n         %s\n         hint: %s\n", j.Severity, j.Rule, j.Where(), j.What, j.Hint)
 		if j.expired != nil {
 			fmt.Fprintf(w, "         was accepted until %s: %s\n", j.expired.Until, j.expired.Reason)
 		}

@@ -14,8 +14,10 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/spf13/cobra"
 )
 
@@ -52,7 +54,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	case errors.Is(err, errFound):
 		return statusFound
 	default:
-		fmt.Fprintln(errs, "colseal:", err)
+		fmt.Fprintln(errs, "colseal:", strings.TrimPrefix(hint.Text(err), "colseal: "))
 		return statusFailed
 	}
 }

@@ -24,12 +24,14 @@ var mayImport = []struct {
 	pkg     string
 	imports []string
 }{
+	{".", []string{"internal/hint"}},
+	{"internal/hint", nil},
 	{"internal/dialect", nil},
 	{"internal/pgarray", nil},
 	{"internal/dbcatalog", []string{"internal/dialect"}},
 	{"codec", []string{"internal/pgarray"}},
-	{"schema", []string{"codec", "internal/dbcatalog"}},
-	{"kms", nil},
+	{"schema", []string{"codec", "internal/dbcatalog", "internal/hint"}},
+	{"kms", []string{"internal/hint"}},
 	{"kms/envelope", []string{"kms"}},
 	{"kms/kmstest", []string{"kms"}},
 	{"kms/azurekv/azuretest", []string{"kms/azurekv", "kms/kmstest"}},
@@ -43,17 +45,17 @@ var mayImport = []struct {
 	{"internal/sqlparse", nil},
 	{"internal/sqlparse/...", []string{"internal/sqlparse"}},
 	{"internal/backstop", []string{"codec", "schema", "internal/dialect", "internal/dbcatalog"}},
-	{"internal/sqlplan", []string{"codec", "schema", "internal/backstop", "internal/sqlparse/...", "internal/hot", "internal/dialect", "internal/dbcatalog", "internal/pgvalue"}},
+	{"internal/sqlplan", []string{".", "codec", "schema", "internal/backstop", "internal/sqlparse/...", "internal/hot", "internal/dialect", "internal/dbcatalog", "internal/pgvalue"}},
 	{"internal/gate", []string{"kms", "internal/audit"}},
 	{"internal/keytest", []string{"kms", "keyring"}},
-	{"keyring", []string{"kms", "internal/audit", "internal/gate", "internal/dialect", "internal/dbcatalog"}},
+	{"keyring", []string{"kms", "internal/hint", "internal/audit", "internal/gate", "internal/dialect", "internal/dbcatalog"}},
 	{"keycache", []string{"codec", "kms", "keyring", "internal/audit", "internal/dialect", "internal/gate", "internal/hot"}},
-	{"internal/front", []string{"codec", "schema", "kms", "keyring", "keycache", "internal/..."}},
-	{"internal/...", []string{"codec", "schema", "kms", "keyring", "keycache", "internal/..."}},
-	{"driver", []string{"codec", "schema", "kms", "keyring", "keycache", "internal/sqlplan", "internal/backstop", "internal/ddl", "internal/audit", "internal/telemetry",
+	{"internal/front", []string{".", "codec", "schema", "kms", "keyring", "keycache", "internal/..."}},
+	{"internal/...", []string{".", "codec", "schema", "kms", "keyring", "keycache", "internal/..."}},
+	{"driver", []string{".", "codec", "schema", "kms", "keyring", "keycache", "internal/sqlplan", "internal/backstop", "internal/ddl", "internal/audit", "internal/telemetry",
 		"internal/front", "internal/pgxvalue", "internal/sealeddb", "internal/dialect", "internal/dbcatalog", "internal/pgarray"}},
-	{"pgxseal", []string{"codec", "schema", "keycache", "driver", "internal/sqlplan", "internal/front", "internal/pgvalue", "internal/pgxvalue", "internal/dbcatalog"}},
-	{"ops/...", []string{"codec", "schema", "kms", "keyring", "keycache", "driver", "internal/..."}},
+	{"pgxseal", []string{".", "codec", "schema", "keycache", "driver", "internal/sqlplan", "internal/front", "internal/pgvalue", "internal/pgxvalue", "internal/dbcatalog"}},
+	{"ops/...", []string{".", "codec", "schema", "kms", "keyring", "keycache", "driver", "internal/..."}},
 	{"cmd/...", slices.Concat(library, []string{"cmd/..."})},
 	{"bench/...", slices.Concat(library, []string{"bench/..."})},
 	{"integration/...", slices.Concat(library, []string{"integration/..."})},
@@ -61,7 +63,7 @@ var mayImport = []struct {
 }
 
 // library is the root module.
-var library = []string{"codec", "schema", "kms/...", "keyring", "keycache", "driver", "pgxseal", "ops/...", "internal/..."}
+var library = []string{".", "codec", "schema", "kms/...", "keyring", "keycache", "driver", "pgxseal", "ops/...", "internal/..."}
 
 // testsMayImport is what tests may import beside the library. Those of the library itself may not: they run without
 // the workspace, too.

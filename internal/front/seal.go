@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
@@ -493,7 +494,7 @@ func (s *Session) Parametrized(p *sqlplan.Plan) (string, error) {
 	}
 	places := LiteralParams(p, LiteralsAsParams)
 	if places == nil {
-		return "", &sqlplan.Refusal{Class: sqlplan.ClassUnsupported,
+		return "", &sqlplan.Refusal{Class: colseal.ClassUnsupported,
 			Reason: "a statement of this kind that holds values of sealed columns cannot be prepared",
 			Hint:   "execute it without preparing it"}
 	}

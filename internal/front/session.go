@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlplan"
@@ -135,7 +136,7 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 			return nil, err
 		}
 		if s.key() != s.prepared {
-			return nil, &sqlplan.Refusal{Class: sqlplan.ClassSession,
+			return nil, &sqlplan.Refusal{Class: colseal.ClassSession,
 				Reason: "EXECUTE of what may have been prepared when names meant other tables",
 				Hint:   "execute the statement itself, with parameters, or set the search path as it was at the PREPARE"}
 		}
@@ -143,7 +144,7 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 	// The analysis resolves all names of a text as they are now. An end of the transaction within it may give them back another
 	// meaning.
 	if p.Statements > 1 && p.DependsOnNames() && s.undoes(p.Effects) {
-		return nil, &sqlplan.Refusal{Class: sqlplan.ClassSeveral,
+		return nil, &sqlplan.Refusal{Class: colseal.ClassSeveral,
 			Reason: "the end of a transaction among several statements, when earlier ones of it may have changed what names mean",
 			Hint:   "send the statements one by one"}
 	}
@@ -190,7 +191,7 @@ func (s *Session) inFailedTransaction(query string, err error) error {
 	if dbcatalog.SQLState(err) != "25P02" || !sqlplan.Several(query, s.db.cfg.Dialect) {
 		return err
 	}
-	return &sqlplan.Refusal{Class: sqlplan.ClassSeveral,
+	return &sqlplan.Refusal{Class: colseal.ClassSeveral,
 		Reason: "several statements in one text, one of which names a sealed table, in a transaction that has failed: what names mean cannot be looked up in it",
 		Hint:   "end the transaction first, and send the statements one by one"}
 }
@@ -198,7 +199,7 @@ func (s *Session) inFailedTransaction(query string, err error) error {
 // planFor asks the planner, once more if it refused because of facts that are no longer true.
 func (s *Session) planFor(ctx context.Context, query string, searchKeys int) (*sqlplan.Plan, error) {
 	p, err := s.planOnce(ctx, query, searchKeys)
-	if err != nil && errors.Is(err, sqlplan.ErrRefused) && s.Outdated(ctx) {
+	if err != nil && errors.Is(err, colseal.ErrRefused) && s.Outdated(ctx) {
 		return s.planOnce(ctx, query, searchKeys)
 	}
 	return p, err
@@ -248,7 +249,7 @@ func (s *Session) CheckStrings(ctx context.Context, p *sqlplan.Plan, query strin
 	}
 	if p.Sealed && foreignEncoding(s.conn.Parameter("client_encoding")) {
 		return &sqlplan.Refusal{
-			Class:  sqlplan.ClassSession,
+			Class:  colseal.ClassSession,
 			Reason: "the client_encoding of this connection is one that the analysis does not support",
 			Hint:   "set client_encoding to UTF8 in the connection string",
 		}
@@ -266,7 +267,7 @@ func (s *Session) CheckStrings(ctx context.Context, p *sqlplan.Plan, query strin
 		return nil
 	}
 	return &sqlplan.Refusal{
-		Class:  sqlplan.ClassSession,
+		Class:  colseal.ClassSession,
 		Reason: "standard_conforming_strings is off on this connection, which the analysis does not support",
 		Hint:   "SET standard_conforming_strings = on, which is PostgreSQL's default",
 	}

@@ -6,10 +6,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/testdiff"
@@ -252,13 +254,13 @@ func plansOf(t *testing.T, p *Planner, text string, keys int) string {
 		plan, err := p.Plan(t.Context(), sql, &Env{Catalog: testCatalog, SearchKeys: keys})
 		if err != nil {
 			var r *Refusal
-			if !errors.As(err, &r) || !errors.Is(err, ErrRefused) {
+			if !errors.As(err, &r) || !errors.Is(err, colseal.ErrRefused) {
 				t.Fatalf("%s: %v is no refusal", sql, err)
 			}
 			if r.Class == "" {
 				t.Errorf("%s: refused without a class: %s", sql, r.Reason)
 			}
-			fmt.Fprintf(&b, "%s\n  REFUSED %s\n", sql, strings.TrimPrefix(err.Error(), "colseal: refused before sending: "))
+			fmt.Fprintf(&b, "%s\n  REFUSED %s\n", sql, refusalLine(err))
 			continue
 		}
 		fmt.Fprintf(&b, "%s\n  %s\n", sql, render(plan))
@@ -298,4 +300,25 @@ func TestUnlistedInsert(t *testing.T) {
 			t.Errorf("Plan(%q): UnlistedInsert = %v, Sealed = %v, want %v, true", tt.sql, plan.UnlistedInsert, plan.Sealed, tt.want)
 		}
 	}
+}
+
+// refusalLine is a refusal with its hint, as the goldens have it.
+func refusalLine(err error) string {
+	r, ok := errors.AsType[*Refusal](err)
+	if !ok {
+		return err.Error()
+	}
+	parts := []string{r.Reason, r.Table, r.Hint}
+	if r.Column != "" {
+		parts[1] += "." + r.Column
+	}
+	if r.Query != "" {
+		line, col := r.Position()
+		at := 0
+		if r.Table != "" {
+			at = 1
+		}
+		parts[at] += fmt.Sprintf(" at line %d, column %d", line, col)
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " — ")
 }

@@ -3,6 +3,7 @@ package sqlplan
 import (
 	"slices"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/schema"
 )
@@ -115,7 +116,7 @@ func merge(a, b *term) (*term, *conflict) {
 		if b.why != "" {
 			reason = "a sealed column meets the result of " + b.why
 		}
-		return nil, &conflict{class: ClassPlaintext, col: a.first(), reason: reason}
+		return nil, &conflict{class: colseal.ClassPlaintext, col: a.first(), reason: reason}
 	case a.state == sealed:
 		if c := joinable(a, b); c != nil {
 			return nil, c
@@ -136,12 +137,12 @@ func joinable(a, b *term) *conflict {
 	x, y := a.cols[0], b.cols[0]
 	switch {
 	case a.array != b.array:
-		return &conflict{class: ClassIdentity, col: x.col, reason: "an array of cells meets a single cell"}
+		return &conflict{class: colseal.ClassIdentity, col: x.col, reason: "an array of cells meets a single cell"}
 	case x.col.Kind != y.col.Kind:
-		return &conflict{class: ClassIdentity, col: x.col, reason: "two sealed columns of different kinds meet (" +
+		return &conflict{class: colseal.ClassIdentity, col: x.col, reason: "two sealed columns of different kinds meet (" +
 			x.col.TableName() + "." + x.col.Name + " and " + y.col.TableName() + "." + y.col.Name + ")"}
 	case x.storage != y.storage && x.storage != missing && y.storage != missing:
-		return &conflict{class: ClassIdentity, col: x.col, reason: "two sealed columns with different storage types meet (" +
+		return &conflict{class: colseal.ClassIdentity, col: x.col, reason: "two sealed columns with different storage types meet (" +
 			x.col.TableName() + "." + x.col.Name + " and " + y.col.TableName() + "." + y.col.Name + ")"}
 	}
 	return nil
@@ -149,7 +150,7 @@ func joinable(a, b *term) *conflict {
 
 // A conflict is why two terms cannot be merged.
 type conflict struct {
-	class  Class
+	class  colseal.Class
 	col    *schema.Column
 	reason string
 }

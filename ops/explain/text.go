@@ -46,7 +46,7 @@ func (e *Explanation) renderRefusal(b *strings.Builder) {
 		fmt.Fprintf(w, "column\t%s\n", column)
 	}
 	if r.Hint != "" {
-		fmt.Fprintf(w, "mend\t%s\n", r.Hint)
+		fmt.Fprintf(w, "hint\t%s\n", r.Hint)
 	}
 	_ = w.Flush() // a Builder takes everything
 }

@@ -6,8 +6,8 @@ import (
 	"go/token"
 	"strings"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/ops/explain"
 )
 
@@ -28,7 +28,7 @@ func (c *checker) refused(call *ast.CallExpr, e *explain.Explanation, b *bound, 
 func doubt(e *explain.Explanation, b *bound) string {
 	r := e.Refused
 	switch {
-	case b.changed && r.Table == "" && r.Class == sqlplan.ClassUnreadable:
+	case b.changed && r.Table == "" && r.Class == colseal.ClassUnreadable:
 		return "the library may write it otherwise: " + r.Reason // what it makes of the text is its own matter
 	case !e.Offline:
 		return ""
@@ -42,14 +42,14 @@ func doubt(e *explain.Explanation, b *bound) string {
 
 // bypassed reports a statement of native pgx that Colseal should have seen.
 func (c *checker) bypassed(call *ast.CallExpr, e *explain.Explanation, b *bound, pos token.Pos) {
-	const mend = "run it through pgxseal, or through database/sql and Colseal's driver"
+	const hint = "run it through pgxseal, or through database/sql and Colseal's driver"
 	switch written, read := touched(e); {
 	case e.Refused != nil && e.Refused.Column != "" && doubt(e, b) == "":
 		c.report(call, pos, "bypass", join("native pgx sends this past Colseal, which would refuse it: "+e.Refused.Reason, column(e.Refused), e.Refused.Hint))
 	case written != "":
-		c.report(call, pos, "bypass", join("native pgx sends this past Colseal: the value for "+written+" goes to the server in plaintext", mend))
+		c.report(call, pos, "bypass", join("native pgx sends this past Colseal: the value for "+written+" goes to the server in plaintext", hint))
 	case read != "":
-		c.report(call, pos, "bypass", join("native pgx sends this past Colseal: "+read+" comes back as ciphertext", mend))
+		c.report(call, pos, "bypass", join("native pgx sends this past Colseal: "+read+" comes back as ciphertext", hint))
 	}
 }
 
