@@ -3,8 +3,11 @@ package queries
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"math/rand/v2"
 	"sync"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // The subjects. Every case has those that make sense for it.
@@ -25,7 +28,9 @@ const (
 type testCase struct {
 	name    string
 	rows    int
+	native  bool // pgx without database/sql
 	insert  bool
+	copied  bool // written by COPY
 	durable bool
 	tenfold bool // the same with ten times the rows, to show that a row costs the same
 }
@@ -38,6 +43,9 @@ const (
 	caseDurable = "INSERT 3 values, commit waits for fsync"
 	caseBatch   = "INSERT 100 × 3 values, asynchronous commit"
 	caseRows    = "SELECT 10,000 × 3 values beside 1000 × 3"
+	caseCopy    = "COPY 100,000 × 3 values"
+
+	native = "native pgx: "
 )
 
 var cases = []testCase{
@@ -47,6 +55,10 @@ var cases = []testCase{
 	{name: caseDurable, rows: 1, insert: true, durable: true},
 	{name: caseBatch, rows: 100, insert: true},
 	{name: caseRows, rows: 1000, tenfold: true},
+	{name: native + casePoint, rows: 1, native: true},
+	{name: native + caseMany, rows: 1000, native: true},
+	{name: native + caseInsert, rows: 1, insert: true, native: true},
+	{name: native + caseCopy, rows: 100_000, insert: true, copied: true, native: true},
 }
 
 // ways are what is timed in the case, the base first. Each has connections of
@@ -55,30 +67,35 @@ func (f *fixture) ways(ctx context.Context, c testCase) ([]way, error) {
 	if c.tenfold {
 		return f.tenfold(ctx, c.rows), nil
 	}
-	one := func(db *sql.DB, k kind) func() {
-		if c.insert {
-			return f.inserting(ctx, db, k, c.rows, nil)
-		}
-		return f.selecting(ctx, db, k, c.rows)
-	}
-	cipher := one(f.pools.cipher, sealedKind)
+	var cells []any
 	if c.insert {
-		cells, err := f.cells(ctx)
-		if err != nil {
+		var err error
+		if cells, err = f.cells(ctx); err != nil {
 			return nil, err
 		}
-		cipher = f.inserting(ctx, f.pools.cipher, sealedKind, c.rows, cells)
+	}
+	wayOf := func(name string, p pool, k kind, given []any) way {
+		w := way{name: name, pool: p}
+		switch {
+		case c.copied:
+			w.one = f.copying(ctx, p, k, c.rows, given)
+			w.before = func() { f.note(p.exec(ctx, "TRUNCATE "+k.name+"_write")) }
+		case c.insert:
+			w.one = f.inserting(ctx, p, k, c.rows, given)
+		default:
+			w.one = f.selecting(ctx, p, k, c.rows)
+		}
+		return w
 	}
 	list := []way{
-		{name: namePlain, db: f.pools.plain, one: one(f.pools.plain, plainKind)},
-		{name: nameAgain, db: f.pools.again, one: one(f.pools.again, plainKind)},
-		{name: nameUntagged, db: f.pools.untagged, one: one(f.pools.untagged, plainKind)},
-		{name: nameCipher, db: f.pools.cipher, one: cipher},
-		{name: nameSealed, db: f.pools.sealed, one: one(f.pools.sealed, sealedKind)},
+		wayOf(namePlain, f.pools.plain, plainKind, nil),
+		wayOf(nameAgain, f.pools.again, plainKind, nil),
+		wayOf(nameUntagged, f.pools.untagged, plainKind, nil),
+		wayOf(nameCipher, f.pools.cipher, sealedKind, cells),
+		wayOf(nameSealed, f.pools.sealed, sealedKind, nil),
 	}
-	if !f.replayed { // pgcrypto is the server's work
-		list = append(list, way{name: nameRaw, db: f.pools.raw, one: one(f.pools.raw, rawKind)},
-			way{name: namePGP, db: f.pools.pgp, one: one(f.pools.pgp, pgpKind)})
+	if !f.replayed && !c.native { // pgcrypto is the server's work
+		list = append(list, wayOf(nameRaw, f.pools.raw, rawKind, nil), wayOf(namePGP, f.pools.pgp, pgpKind, nil))
 	}
 	return list, nil
 }
@@ -88,8 +105,13 @@ func (f *fixture) subject(w way) subject {
 	s := subject{run: func(n int) { f.spread(n, w.one) }}
 	if f.replayed {
 		f.spread(2*warmUp, w.one) // until answers are replayed
-	} else {
-		s.renew = func() { f.reconnect(w.db, w.one) }
+		return s
+	}
+	if s.before = w.before; s.before == nil {
+		s.renew = func() {
+			w.pool.renew(f.conns)
+			f.spread(warmUp*f.conns, w.one)
+		}
 	}
 	return s
 }
@@ -97,8 +119,9 @@ func (f *fixture) subject(w way) subject {
 // A way to do what a case does.
 type way struct {
 	name   string
-	db     *sql.DB
+	pool   pool
 	one    func()
+	before func()  // a block; may be nil
 	weight float64 // how many of the others one is worth; if zero, 1
 }
 
@@ -106,20 +129,12 @@ type way struct {
 func (f *fixture) tenfold(ctx context.Context, rows int) []way {
 	p := &f.pools
 	return []way{
-		{name: namePlain, db: p.plain, one: f.selecting(ctx, p.plain, plainKind, rows)},
-		{name: nameAgain, db: p.again, one: f.selecting(ctx, p.again, plainKind, rows)},
-		{name: namePlainRows, db: p.cipher, one: f.selecting(ctx, p.cipher, plainKind, 10*rows), weight: 10},
-		{name: nameSealed, db: p.sealed, one: f.selecting(ctx, p.sealed, sealedKind, rows)},
-		{name: nameRows, db: p.sealed, one: f.selecting(ctx, p.sealed, sealedKind, 10*rows), weight: 10},
+		{name: namePlain, pool: p.plain, one: f.selecting(ctx, p.plain, plainKind, rows)},
+		{name: nameAgain, pool: p.again, one: f.selecting(ctx, p.again, plainKind, rows)},
+		{name: namePlainRows, pool: p.cipher, one: f.selecting(ctx, p.cipher, plainKind, 10*rows), weight: 10},
+		{name: nameSealed, pool: p.sealed, one: f.selecting(ctx, p.sealed, sealedKind, rows)},
+		{name: nameRows, pool: p.sealed, one: f.selecting(ctx, p.sealed, sealedKind, 10*rows), weight: 10},
 	}
-}
-
-// reconnect closes a pool's connections and opens as many new ones. On a machine of
-// few cores a connection can be lucky or unlucky for as long as it lives.
-func (f *fixture) reconnect(db *sql.DB, one func()) {
-	db.SetMaxIdleConns(-1)
-	db.SetMaxIdleConns(f.conns)
-	f.spread(warmUp*f.conns, one)
 }
 
 // warmUp is how often each new connection is used before it is timed: PostgreSQL settles
@@ -145,37 +160,24 @@ func (f *fixture) spread(n int, one func()) {
 	all.Wait()
 }
 
-func (f *fixture) selecting(ctx context.Context, db *sql.DB, k kind, rows int) func() {
+func (f *fixture) selecting(ctx context.Context, p pool, k kind, rows int) func() {
 	if rows == 1 {
 		text := k.query("id = $1")
-		return func() {
-			var name, email, phone string
-			f.note(db.QueryRowContext(ctx, text, rand.Int64N(storedRows)).Scan(&name, &email, &phone)) //nolint:gosec // any row
-		}
+		return func() { f.note(p.one(ctx, text, rand.Int64N(storedRows))) } //nolint:gosec // any row
 	}
 	text := k.query("id >= $1 AND id < $2")
 	return func() {
 		first := rand.Int64N(max(storedRows-int64(rows), storedRows/2)) //nolint:gosec // any rows
-		result, err := db.QueryContext(ctx, text, first, first+int64(rows))
-		if err != nil {
-			f.note(err)
-			return
+		n, err := p.many(ctx, text, first, first+int64(rows))
+		if err == nil && n != rows {
+			err = sql.ErrNoRows
 		}
-		n := 0
-		for ; result.Next(); n++ {
-			var name, email, phone string
-			f.note(result.Scan(&name, &email, &phone))
-		}
-		f.note(result.Err())
-		f.note(result.Close())
-		if n != rows {
-			f.note(sql.ErrNoRows)
-		}
+		f.note(err)
 	}
 }
 
 // inserting writes rows of the usual values, or of the given ones.
-func (f *fixture) inserting(ctx context.Context, db *sql.DB, k kind, rows int, given []any) func() {
+func (f *fixture) inserting(ctx context.Context, p pool, k kind, rows int, given []any) func() {
 	text := k.insert("_write", rows)
 	return func() {
 		args := arguments(f.nextID.Add(int64(rows)), rows)
@@ -186,14 +188,39 @@ func (f *fixture) inserting(ctx context.Context, db *sql.DB, k kind, rows int, g
 				}
 			}
 		}
-		_, err := db.ExecContext(ctx, text, args...)
+		f.note(p.exec(ctx, text, args...))
+	}
+}
+
+// copying is inserting by COPY, which is for native pools.
+func (f *fixture) copying(ctx context.Context, p pool, k kind, rows int, given []any) func() {
+	if given == nil {
+		given = arguments(0, 1)[1:]
+	}
+	table, names := pgx.Identifier{k.name + "_write"}, append([]string{"id"}, columns...)
+	return func() {
+		next := f.nextID.Add(int64(rows))
+		last, row := next+int64(rows), append([]any{nil}, given...)
+		_, err := p.(nativePool).CopyFrom(ctx, table, names, pgx.CopyFromFunc(func() ([]any, error) {
+			if next == last {
+				return nil, nil
+			}
+			row[0] = next
+			next++
+			return row, nil
+		}))
 		f.note(err)
 	}
 }
 
-// cells returns the sealed values of one row.
-func (f *fixture) cells(ctx context.Context) ([]any, error) {
+// cells returns the stored values of one row of sealed columns.
+func (f *fixture) cells(ctx context.Context) (cells []any, err error) {
+	conn, err := pgx.ConnectConfig(ctx, f.server)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
 	var name, email, phone []byte
-	err := f.pools.plain.QueryRowContext(ctx, "SELECT name, email, phone FROM sealed_read WHERE id = 1").Scan(&name, &email, &phone)
+	err = conn.QueryRow(ctx, "SELECT name, email, phone FROM sealed_read WHERE id = 1").Scan(&name, &email, &phone)
 	return []any{name, email, phone}, err
 }

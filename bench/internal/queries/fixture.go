@@ -2,7 +2,6 @@ package queries
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -10,7 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/kms/localkms"
@@ -75,15 +74,16 @@ type fixture struct {
 	conns    int
 	dir      string // of the KEK
 	replayed bool
-	pools    struct{ plain, again, untagged, cipher, sealed, raw, pgp *sql.DB }
+	server   *pgx.ConnConfig
+	pools    struct{ plain, again, untagged, cipher, sealed, raw, pgp pool }
 
 	nextID  atomic.Int64
 	failure atomic.Pointer[error] // the first of a timed loop
 }
 
-func (f *fixture) all() []*sql.DB {
+func (f *fixture) all() []pool {
 	p := &f.pools
-	return []*sql.DB{p.plain, p.again, p.untagged, p.cipher, p.sealed, p.raw, p.pgp}
+	return []pool{p.plain, p.again, p.untagged, p.cipher, p.sealed, p.raw, p.pgp}
 }
 
 var sealedSchema = []schema.Source{
@@ -102,6 +102,7 @@ func sealedColumns() []schema.Column {
 type fixtureOptions struct {
 	durable  bool // commits wait for the disk
 	replayed bool // answers come from memory
+	native   bool // pgx without database/sql
 }
 
 // newFixture opens the pools. The KEK is in dir, so that fixtures of one dir read
@@ -111,9 +112,6 @@ func newFixture(dsn, dir string, conns int, o fixtureOptions) (*fixture, error) 
 	if err != nil {
 		return nil, err
 	}
-	if o.replayed {
-		cfg.DialFunc = replaying(cfg.DialFunc)
-	}
 	tables, err := schema.New(sealedSchema...)
 	if err != nil {
 		return nil, err
@@ -122,20 +120,27 @@ func newFixture(dsn, dir string, conns int, o fixtureOptions) (*fixture, error) 
 	if err != nil {
 		return nil, err
 	}
-	wrapped := func() (*sql.DB, error) {
-		cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{Schema: tables, KMS: w, AutoCreateKeyTable: true})
-		if err != nil {
+	f := &fixture{conns: conns, dir: dir, replayed: o.replayed, server: cfg.Copy()}
+	if o.replayed {
+		cfg.DialFunc = replaying(cfg.DialFunc)
+	}
+	sealing := driver.Config{Schema: tables, KMS: w, AutoCreateKeyTable: true}
+	open := openSQL
+	if o.native {
+		open = openNative
+	}
+	f.nextID.Store(2 * storedRows)
+	for _, p := range []*pool{&f.pools.plain, &f.pools.again, &f.pools.cipher, &f.pools.raw, &f.pools.pgp} {
+		if *p, err = open(cfg, conns, nil); err != nil {
 			return nil, err
 		}
-		return limited(sql.OpenDB(cn), conns), nil
 	}
-	f := &fixture{conns: conns, dir: dir, replayed: o.replayed}
-	f.nextID.Store(2 * storedRows)
-	for _, p := range []**sql.DB{&f.pools.plain, &f.pools.again, &f.pools.cipher, &f.pools.raw, &f.pools.pgp} {
-		*p = plain(cfg, conns)
+	if p, ok := f.pools.cipher.(nativePool); ok {
+		p.bytes = true
+		f.pools.cipher = p
 	}
-	for _, p := range []**sql.DB{&f.pools.untagged, &f.pools.sealed} {
-		if *p, err = wrapped(); err != nil {
+	for _, p := range []*pool{&f.pools.untagged, &f.pools.sealed} {
+		if *p, err = open(cfg, conns, &sealing); err != nil {
 			return nil, err
 		}
 	}
@@ -144,8 +149,8 @@ func newFixture(dsn, dir string, conns int, o fixtureOptions) (*fixture, error) 
 
 func (f *fixture) close() error {
 	var errs []error
-	for _, db := range f.all() {
-		errs = append(errs, db.Close())
+	for _, p := range f.all() {
+		errs = append(errs, p.close())
 	}
 	return errors.Join(errs...)
 }
@@ -153,7 +158,7 @@ func (f *fixture) close() error {
 // create makes and fills the tables.
 func (f *fixture) create(ctx context.Context) error {
 	exec := func(text string) error {
-		if _, err := f.pools.plain.ExecContext(ctx, text); err != nil {
+		if err := f.pools.plain.exec(ctx, text); err != nil {
 			return fmt.Errorf("%s: %w", text, err)
 		}
 		return nil
@@ -181,7 +186,7 @@ func (f *fixture) create(ctx context.Context) error {
 			rows *= 2
 		}
 		for first := 0; first < rows; first += batch {
-			if _, err := db.ExecContext(ctx, text, arguments(int64(first), batch)...); err != nil {
+			if err := db.exec(ctx, text, arguments(int64(first), batch)...); err != nil {
 				return fmt.Errorf("filling %s: %w", k.name, err)
 			}
 		}
@@ -200,13 +205,11 @@ func arguments(first int64, rows int) []any {
 }
 
 func (f *fixture) drop(ctx context.Context) error {
-	_, err := f.pools.plain.ExecContext(ctx, "DROP SCHEMA IF EXISTS "+schemaName+" CASCADE")
-	return err
+	return f.pools.plain.exec(ctx, "DROP SCHEMA IF EXISTS "+schemaName+" CASCADE")
 }
 
 func (f *fixture) truncate(ctx context.Context) error {
-	_, err := f.pools.plain.ExecContext(ctx, "TRUNCATE plain_write, sealed_write, pgp_write, raw_write")
-	return err
+	return f.pools.plain.exec(ctx, "TRUNCATE plain_write, sealed_write, pgp_write, raw_write")
 }
 
 func (f *fixture) note(err error) {

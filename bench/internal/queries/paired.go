@@ -11,10 +11,12 @@ import (
 
 // A subject is one thing to time. run does it n times. renew, if not nil, is called now and
 // then between blocks, untimed: it replaces what might by chance be better or worse for this
-// subject than for another, such as connections.
+// subject than for another, such as connections. before, if not nil, is called before each
+// block, untimed.
 type subject struct {
-	run   func(n int)
-	renew func()
+	run    func(n int)
+	renew  func()
+	before func()
 }
 
 // A clock tells the time since some moment.
@@ -80,12 +82,34 @@ func renewAll(subjects []subject, every []int) {
 // timed returns nanoseconds per run. It does not call the collector: what a subject allocates
 // is part of its price.
 func timed(s subject, n int, now clock) float64 {
+	if s.before != nil {
+		s.before()
+	}
 	if warm := n / 8; warm > 0 {
 		s.run(warm)
 	}
 	start := now()
 	s.run(n)
 	return float64(now()-start) / float64(n)
+}
+
+// allocations returns how many objects a run allocates: the least of some blocks, since what runs in the background allocates too.
+func allocations(s subject) float64 {
+	least := math.Inf(1)
+	for range 3 {
+		if s.before != nil {
+			s.before()
+		}
+		n, start := 0, time.Now()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for ; n == 0 || n < 200 && time.Since(start) < 100*time.Millisecond; n++ {
+			s.run(1)
+		}
+		runtime.ReadMemStats(&after)
+		least = min(least, float64(after.Mallocs-before.Mallocs)/float64(n))
+	}
+	return least
 }
 
 // nextCount corrects a count that did not make a block. It does so slowly, because a single

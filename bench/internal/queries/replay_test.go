@@ -86,12 +86,12 @@ func BenchmarkReplayed(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = setUp.drop(ctx) }()
-	f, err := newFixture(dsn, setUp.dir, 1, fixtureOptions{replayed: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = f.close() }()
 	for _, c := range (Options{Replayed: true}).cases() {
+		f, err := newFixture(dsn, setUp.dir, 1, fixtureOptions{replayed: true, native: c.native})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer func() { _ = f.close() }()
 		ways, err := f.ways(ctx, c)
 		if err != nil {
 			b.Fatal(err)

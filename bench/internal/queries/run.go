@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/colseal/colseal/bench/internal/table"
 )
 
@@ -35,6 +37,7 @@ type Result struct {
 	Plain  Ratio      // to plain pgx
 	More   Difference // in microseconds, to plain pgx
 	Base   Ratio      // to the case's second base
+	Allocs float64    // per statement
 }
 
 // An Outcome is what Run measured, and on which server.
@@ -110,7 +113,7 @@ func (o Options) cases() []testCase {
 
 // conns returns the numbers of connections to measure the case with.
 func (c testCase) conns(asked []int) []int {
-	if c.tenfold && len(asked) > 1 {
+	if (c.tenfold || c.copied) && len(asked) > 1 {
 		return asked[:1]
 	}
 	return asked
@@ -119,12 +122,16 @@ func (c testCase) conns(asked []int) []int {
 // describe returns the server's version and what a commit means there.
 func (f *fixture) describe(ctx context.Context) (string, error) {
 	var version, fsync string
-	err := f.pools.plain.QueryRowContext(ctx, "SELECT current_setting('server_version'), current_setting('fsync')").Scan(&version, &fsync)
-	return fmt.Sprintf("PostgreSQL %s, fsync=%s", version, fsync), err
+	conn, err := pgx.ConnectConfig(ctx, f.server)
+	if err != nil {
+		return "", err
+	}
+	err = conn.QueryRow(ctx, "SELECT current_setting('server_version'), current_setting('fsync')").Scan(&version, &fsync)
+	return fmt.Sprintf("PostgreSQL %s, fsync=%s", version, fsync), errors.Join(err, conn.Close(ctx))
 }
 
 func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Options, progress func(float64)) (results []Result, err error) {
-	f, err := newFixture(dsn, dir, conns, fixtureOptions{durable: c.durable, replayed: o.Replayed})
+	f, err := newFixture(dsn, dir, conns, fixtureOptions{durable: c.durable, replayed: o.Replayed, native: c.native})
 	if err != nil {
 		return nil, err
 	}
@@ -151,18 +158,20 @@ func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Opti
 		blocks++
 		progress(blocks / float64(o.Rounds*len(subjects)))
 	})
-	if failure := f.failure.Load(); failure != nil {
-		return nil, *failure
-	}
+	allocs := make([]float64, len(ways))
 	for i, w := range ways {
+		allocs[i] = allocations(subjects[i]) / max(w.weight, 1)
 		for round := range times[i] {
 			times[i][round] /= max(w.weight, 1)
 		}
 	}
+	if failure := f.failure.Load(); failure != nil {
+		return nil, *failure
+	}
 	for i, w := range ways {
 		ns, rounds := median(times[i])
 		results = append(results, Result{Case: c.name, Conns: conns, Name: w.name, Rounds: rounds, Micros: ns / 1e3,
-			Plain: paired(times[i], times[0]), More: above(times[i], times[0]), Base: paired(times[i], times[second])})
+			Plain: paired(times[i], times[0]), More: above(times[i], times[0]), Base: paired(times[i], times[second]), Allocs: allocs[i]})
 	}
 	return results, nil
 }
@@ -186,9 +195,9 @@ func (o *Outcome) Tables() []table.Table {
 				base = "÷ 1000 × 3"
 			}
 			tables = append(tables, table.Table{Title: fmt.Sprintf("%s, %s, %d rounds", r.Case, connections(r.Conns), r.Rounds),
-				Columns: []string{"way", "µs", "÷ plain pgx", "− plain pgx, µs", base}})
+				Columns: []string{"way", "µs", "÷ plain pgx", "− plain pgx, µs", base, "allocations"}})
 		}
-		tables[len(tables)-1].Add(r.Name, fmt.Sprintf("%.2f", r.Micros), r.Plain, r.More, r.Base)
+		tables[len(tables)-1].Add(r.Name, fmt.Sprintf("%.2f", r.Micros), r.Plain, r.More, r.Base, fmt.Sprintf("%.0f", r.Allocs))
 	}
 	return tables
 }

@@ -4,7 +4,6 @@ package queries
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"net"
 	"net/url"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 	tclog "github.com/testcontainers/testcontainers-go/log"
@@ -131,15 +129,4 @@ func config(dsn string, durable bool) (*pgx.ConnConfig, error) {
 	cfg.RuntimeParams["search_path"] = schemaName + ", public"
 	cfg.RuntimeParams["synchronous_commit"] = map[bool]string{true: "on", false: "off"}[durable]
 	return cfg, nil
-}
-
-// plain opens a pool over pgx alone.
-func plain(cfg *pgx.ConnConfig, conns int) *sql.DB {
-	return limited(sql.OpenDB(stdlib.GetConnector(*cfg)), conns)
-}
-
-func limited(db *sql.DB, conns int) *sql.DB {
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
-	return db
 }
