@@ -48,6 +48,7 @@ func (r *apartRows) Next(dest []sqldriver.Value) error {
 type givesAway struct{ underlying }
 
 func (givesAway) copies() bool { return true }
+func (givesAway) shows() bool  { return false }
 
 // However often a result is read ahead, and fails half way because it is too large, no cell is lost or stands in another row.
 func TestReadAheadHalfWay(t *testing.T) {

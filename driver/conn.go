@@ -21,8 +21,8 @@ type conn struct {
 	owner   *connector // closed with the connection, when it came from Driver.Open
 	check   argChecker // what the underlying connection does to arguments
 
-	args    []sqldriver.NamedValue // memory for the next statement: see takeArgs
-	openers []front.Opener         // memory for the next result: see takeOpeners
+	args  []sqldriver.NamedValue // memory for the next statement: see takeArgs
+	block []byte                 // of the cells of the statement that is sent: see release
 }
 
 // The interfaces that *conn must not lose.

@@ -55,36 +55,35 @@ func (c *conn) copyFrom(ctx context.Context, table string, columns []string, row
 	if err := v.FindKeys(nil); err != nil {
 		return 0, err
 	}
-	next := 0
+	next, out := 0, make([]any, len(columns)) // pgx encodes a row before it asks for the next
 	n, err := c.under.copyFrom(ctx, []string{rel.Schema, rel.Name}, columns, func() ([]any, error) {
 		if next == len(rows) {
 			return nil, nil
 		}
 		next++
 		v.Next()
-		return c.copyRow(&v, uses, rows[next-1], next-1)
+		return out, c.copyRow(&v, uses, out, rows[next-1], next-1)
 	})
 	c.session.NoteError(err)
 	return n, err
 }
 
-// copyRow returns a row with its sealed columns sealed.
-func (c *conn) copyRow(v *front.Sealing, uses []*sqlplan.Use, row []any, index int) ([]any, error) {
-	out := make([]any, len(row))
+// copyRow copies a row to out with its sealed columns sealed.
+func (c *conn) copyRow(v *front.Sealing, uses []*sqlplan.Use, out, row []any, index int) error {
 	for i, use := range uses {
 		if use == nil {
 			out[i] = row[i]
 		} else if err := c.collectValue(v, use, row[i], false); err != nil {
-			return nil, front.SealError(use.Column, "row "+strconv.Itoa(index), err)
+			return front.SealError(use.Column, "row "+strconv.Itoa(index), err)
 		}
 	}
 	if err := v.Seal(); err != nil {
-		return nil, err
+		return err
 	}
 	for i, use := range uses {
 		if use != nil {
 			out[i] = front.Stored(use, v.Take())
 		}
 	}
-	return out, nil
+	return nil
 }

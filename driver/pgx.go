@@ -21,14 +21,16 @@ import (
 // rewriters, Go slices for arrays, the transaction status and the settings that the server reports, and COPY.
 type pgxConn struct {
 	contextConn
-	std  *stdlib.Conn
-	mode pgx.QueryExecMode // the default
+	std    *stdlib.Conn
+	mode   pgx.QueryExecMode // the default
+	traced bool              // by a tracer of the program's
 }
 
 func (c *pgxConn) raw() sqldriver.Conn { return c.std }
 
 // copies is true: pgx encodes arguments before it returns, and makes a copy of each bytea that it reads.
 func (c *pgxConn) copies() bool { return true }
+func (c *pgxConn) shows() bool  { return c.traced }
 
 // TxStatus implements front.Conn.
 func (c *pgxConn) TxStatus() byte { return c.std.Conn().PgConn().TxStatus() }

@@ -34,7 +34,7 @@ func (c *conn) openRows(ctx context.Context, under sqldriver.Rows, p *sqlplan.Pl
 			sealed++
 		}
 	}
-	r.openers = c.takeOpeners(sealed)
+	r.openers = c.session.TakeOpeners(sealed)
 	for i, label := range labels {
 		if res := p.Result(i, len(labels)); len(res.Columns) > 0 {
 			o := c.session.NewOpener(r, i, label, res, c.under.copies())
@@ -92,7 +92,7 @@ func (r *rows) Columns() []string { return r.under.Columns() }
 // Close implements driver.Rows.
 func (r *rows) Close() error {
 	r.c.db().CountRead(r.openers, r.read)
-	r.c.releaseOpeners(r.openers)
+	r.c.session.ReleaseOpeners(r.openers)
 	r.openers, r.read, r.closed = nil, 0, true
 	return r.under.Close()
 }

@@ -128,6 +128,7 @@ func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, args []sqldriver.Named
 		return "", nil, err
 	}
 	c.bind(&v, p, out)
+	c.block = v.Block()
 	if len(p.Literals) == 0 {
 		return p.Chunks[0], out, nil
 	}
@@ -297,34 +298,18 @@ func (c *conn) takeArgs(n int) []sqldriver.NamedValue {
 	return args[:n]
 }
 
-// release takes a list of takeArgs back when the underlying driver has returned, or when nothing is sent.
+// release takes a list of takeArgs back, and the memory of the cells in it, when the underlying driver has returned, or when nothing is sent.
 func (c *conn) release(args []sqldriver.NamedValue) {
+	block := c.block
+	c.block = nil
 	if !c.under.copies() {
 		return
+	}
+	if block != nil && !c.under.shows() {
+		c.session.Reuse(block)
 	}
 	clear(args)
 	if cap(args) > 0 && cap(args) <= maxScratchArgs {
 		c.args = args[:0]
 	}
 }
-
-// takeOpeners returns room for n openers, from one result to the next.
-func (c *conn) takeOpeners(n int) []front.Opener {
-	openers := c.openers
-	if n > cap(openers) {
-		return make([]front.Opener, 0, n)
-	}
-	c.openers = nil
-	return openers[:0]
-}
-
-// releaseOpeners takes the room of takeOpeners back when a result is closed. Openers hold keys, which are not kept.
-func (c *conn) releaseOpeners(openers []front.Opener) {
-	clear(openers)
-	if cap(openers) > 0 && cap(openers) <= maxScratchOpeners {
-		c.openers = openers[:0]
-	}
-}
-
-// maxScratchOpeners bounds the openers that a connection has room for, to some 10 KB.
-const maxScratchOpeners = 100

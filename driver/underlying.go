@@ -54,6 +54,9 @@ type underlying interface {
 	// copies reports whether the driver has copied the arguments when it returns, and gives away each []byte of a result.
 	copies() bool
 
+	// shows reports whether the driver shows arguments to code of the program's, which may keep them.
+	shows() bool
+
 	// array returns the argument for an array of cells; nil cells are NULL.
 	array(storage dbcatalog.Storage, cells [][]byte) any
 
@@ -81,7 +84,8 @@ type contextStmt interface {
 
 func newUnderlying(raw sqldriver.Conn, d dialect.Dialect) (underlying, error) {
 	if std, ok := raw.(*stdlib.Conn); ok {
-		return &pgxConn{contextConn: std, std: std, mode: std.Conn().Config().DefaultQueryExecMode}, nil
+		cfg := std.Conn().Config()
+		return &pgxConn{contextConn: std, std: std, mode: cfg.DefaultQueryExecMode, traced: cfg.Tracer != nil}, nil
 	}
 	c, ok := raw.(contextConn)
 	if !ok {
@@ -116,6 +120,7 @@ func (c *plainConn) sendsText([]sqldriver.NamedValue) bool { return false }
 
 func (c *plainConn) raw() sqldriver.Conn     { return c.conn }
 func (c *plainConn) copies() bool            { return false }
+func (c *plainConn) shows() bool             { return true }
 func (c *plainConn) TxStatus() byte          { return 0 }
 func (c *plainConn) Parameter(string) string { return "" }
 

@@ -32,7 +32,7 @@ func (c *conn) copyFrom(ctx context.Context, table pgx.Identifier, columns []str
 	if err != nil {
 		return 0, c.db().Refused(ctx, err)
 	}
-	s := &copySource{ctx: ctx, c: c, src: src, uses: uses, out: make([]any, len(columns))}
+	s := &copySource{ctx: ctx, c: c, src: src, uses: uses, out: make([]any, len(columns)), m: scratch{cells: make([]cellBytes, 0, len(columns))}}
 	defer s.close()
 	if err := s.begin(); err != nil {
 		return 0, err
@@ -68,6 +68,7 @@ type copySource struct {
 	src  pgx.CopyFromSource
 	uses []*sqlplan.Use // of the columns; nil for plain ones
 	out  []any          // the current row, which pgx encodes before it asks for the next
+	m    scratch        // of the cells in it
 
 	v     front.Sealing
 	begun bool
@@ -152,9 +153,10 @@ func (s *copySource) seal(values []any) error {
 	if err := s.v.Seal(); err != nil {
 		return err
 	}
+	s.m.cells = s.m.cells[:0]
 	for i, use := range s.uses {
 		if use != nil {
-			s.out[i] = front.Stored(use, s.v.Take())
+			s.out[i] = s.m.argument(&s.v, use)
 		}
 	}
 	return nil

@@ -132,22 +132,54 @@ func (p *Pool) Exec(ctx context.Context, sql string, arguments ...any) (pgconn.C
 
 // Query sends a query on a connection of the pool, which gets it back when the rows are closed.
 func (p *Pool) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	c, pooled, err := p.acquire(ctx)
+	r, err := p.query(ctx, sql, args)
 	if err != nil {
 		return errRows{err}, err
 	}
-	rows, err := c.query(ctx, sql, args)
-	if err != nil {
-		pooled.Release()
-		return errRows{err}, err
-	}
-	return &poolRows{Rows: rows, pooled: pooled}, nil
+	return &r.rows, nil
 }
 
 // QueryRow sends a query of one row on a connection of the pool, which gets it back when the row is scanned.
 func (p *Pool) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	rows, _ := p.Query(ctx, sql, args...) // they have the error
-	return row{rows}
+	r, err := p.query(ctx, sql, args)
+	if err != nil {
+		return row{errRows{err}}
+	}
+	return &r.row
+}
+
+func (p *Pool) query(ctx context.Context, sql string, args []any) (*pooledRow, error) {
+	c, pooled, err := p.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := c.query(ctx, sql, args)
+	if err != nil {
+		pooled.Release()
+		return nil, err
+	}
+	r := c.rowSlab.take()
+	r.rows = poolRows{Rows: rows, pooled: pooled}
+	r.row.rows = &r.rows
+	return r, nil
+}
+
+// pooledRow are rows of a pool, and the first of them.
+type pooledRow struct {
+	rows poolRows
+	row  row
+}
+
+// slab makes values in the memory of several at once.
+type slab[T any] struct{ free []T }
+
+func (s *slab[T]) take() *T {
+	if len(s.free) == 0 {
+		s.free = make([]T, 32)
+	}
+	v := &s.free[0]
+	s.free = s.free[1:]
+	return v
 }
 
 // poolRows are the rows of a pool.

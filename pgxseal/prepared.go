@@ -155,8 +155,7 @@ func (c *conn) callPrepared(ctx context.Context, st *prepared, opts options, arg
 			cl.args = guarded(slices.Concat(opts.list, args), len(opts.list))
 			return cl, nil
 		}
-		var err error
-		_, cl.args, err = c.seal(ctx, st.plan, opts, args, front.LiteralsAsParams)
+		_, err := c.seal(ctx, &cl, opts, args, front.LiteralsAsParams)
 		if !front.KeysChanged(err, try) {
 			return cl, err
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -39,43 +40,90 @@ type rows struct {
 	formats formats
 	sealed  bool // there are sealed columns
 
-	described bool // the fields below are there
-	openers   []front.Opener
-	targets   []target                  // of each opener's column
-	fields    []pgconn.FieldDescription // as those of plain columns
-	stored    [][]byte                  // the current row as it is stored
-	values    [][]byte                  // and as it is read
-	ahead     [][][]byte                // rows that were read ahead, when the connection had to be free
+	shape   *shape // nil until it is known; it and what follows are good until the rows are closed, but for its fields
+	openers []front.Opener
+	stored  [][]byte   // the current row as it is stored
+	values  [][]byte   // and as it is read
+	ahead   [][][]byte // rows that were read ahead, when the connection had to be free
 
 	err    error
 	closed bool
 	read   uint64 // rows
 }
 
-// target is how a sealed column is stored, and in which format it is read. pgx's own description is good only while it reads the result.
-type target struct {
-	format int16
-	stored pgconn.FieldDescription
+var _ pgx.Rows = (*rows)(nil)
+
+// shape is how the columns of a result are read.
+type shape struct {
+	stored []pgconn.FieldDescription // as the server describes them
+	fields []pgconn.FieldDescription // as those of plain columns
+	sealed []column
+	text   bool // the call's mode asks for text
 }
 
-var _ pgx.Rows = (*rows)(nil)
+// column is a sealed column of a result.
+type column struct {
+	index  int
+	res    sqlplan.Result
+	oid    uint32 // the type that the plain column has here
+	format int16  // in which it is read
+}
+
+// maxShapes bounds how many shapes a connection keeps.
+const maxShapes = 512
+
+// shapeOf returns the shape of a result with these columns, if the connection keeps it. pgx may have learnt types meanwhile.
+func (c *conn) shapeOf(p *sqlplan.Plan, formats *formats, fields []pgconn.FieldDescription) *shape {
+	sh := c.shapes[p]
+	if sh == nil || !formats.usual() || sh.text != formats.text || !slices.Equal(sh.stored, fields) {
+		return nil
+	}
+	m := c.raw.TypeMap()
+	for i := range sh.sealed {
+		if col := &sh.sealed[i]; formats.of(m, col.index, col.oid) != col.format {
+			return nil
+		}
+	}
+	return sh
+}
 
 // describe finds out which columns are sealed. pgx knows them when the statement was sent, unless that failed.
 func (r *rows) describe() error {
 	fields := r.raw.FieldDescriptions()
-	if r.described || len(fields) == 0 {
+	if r.shape != nil || len(fields) == 0 {
 		return nil
 	}
-	labels := labelsOf(fields)
-	p := r.plan
+	sh := r.c.shapeOf(r.plan, &r.formats, fields)
+	if sh == nil {
+		var err error
+		if sh, err = r.newShape(fields); err != nil {
+			return err
+		}
+	}
+	r.openers = r.c.session.TakeOpeners(len(sh.sealed))
+	for i := range sh.sealed {
+		col := &sh.sealed[i]
+		r.openers = append(r.openers, r.c.session.NewOpener(r, col.index, sh.fields[col.index].Name, col.res, true))
+	}
+	if r.values = r.c.values; cap(r.values) < len(fields) {
+		r.values = make([][]byte, 0, len(fields))
+	}
+	r.c.values = nil
+	r.shape = sh
+	return nil
+}
+
+// newShape makes the shape of a result with these columns. The connection keeps it if it is the one that the plan tells.
+func (r *rows) newShape(fields []pgconn.FieldDescription) (*shape, error) {
+	labels, p := labelsOf(fields), r.plan
 	if !p.Describes(labels, driver.Postgres) {
 		fresh, err := r.c.session.PlanResult(r.ctx, r.query, p, labels)
 		if err != nil {
-			return r.c.db().Refused(r.ctx, err)
+			return nil, r.c.db().Refused(r.ctx, err)
 		}
 		p = fresh
 	}
-	r.fields = append(make([]pgconn.FieldDescription, 0, len(fields)), fields...)
+	sh := &shape{stored: slices.Clone(fields), fields: slices.Clone(fields), text: r.formats.text}
 	for i := range fields {
 		res := p.Result(i, len(fields))
 		if len(res.Columns) == 0 {
@@ -83,13 +131,17 @@ func (r *rows) describe() error {
 		}
 		oid := typeOf(res.Columns[0].Kind, res.Array)
 		format := r.formats.of(r.raw.TypeMap(), i, oid)
-		relabel(&r.fields[i], oid)
-		r.fields[i].Format = format
-		r.openers = append(r.openers, r.c.session.NewOpener(r, i, labels[i], res, true))
-		r.targets = append(r.targets, target{format: format, stored: pgconn.FieldDescription{DataTypeOID: fields[i].DataTypeOID, Format: fields[i].Format}})
+		relabel(&sh.fields[i], oid)
+		sh.fields[i].Format = format
+		sh.sealed = append(sh.sealed, column{index: i, res: res, oid: oid, format: format})
 	}
-	r.described = true
-	return nil
+	if p == r.plan && r.formats.usual() {
+		if len(r.c.shapes) >= maxShapes {
+			clear(r.c.shapes)
+		}
+		r.c.shapes[p] = sh
+	}
+	return sh, nil
 }
 
 func labelsOf(fields []pgconn.FieldDescription) []string {
@@ -107,15 +159,21 @@ func (r *rows) Close() {
 	}
 	r.closed = true
 	r.raw.Close()
-	clear(r.values)
-	r.values, r.stored, r.ahead = nil, nil, nil
 	err := r.raw.Err()
 	if r.err == nil {
 		r.err = err
 	}
 	r.c.db().CountRead(r.openers, r.read)
+	r.c.session.ReleaseOpeners(r.openers)
+	if clear(r.values); cap(r.values) > 0 && cap(r.values) <= maxValues {
+		r.c.values = r.values[:0]
+	}
+	r.openers, r.values, r.stored, r.ahead = nil, nil, nil, nil
 	r.c.session.Executed(r.plan, err)
 }
+
+// maxValues bounds the values of a row that a connection keeps room for.
+const maxValues = 100
 
 // fail closes the rows with an error.
 func (r *rows) fail(err error) {
@@ -141,12 +199,20 @@ func (r *rows) FieldDescriptions() []pgconn.FieldDescription {
 	if !r.sealed {
 		return r.raw.FieldDescriptions()
 	}
-	if !r.described && !r.closed {
+	if r.shape == nil && !r.closed {
 		if err := r.describe(); err != nil {
 			r.fail(err)
 		}
 	}
-	return r.fields
+	return r.fields()
+}
+
+// fields describe the columns, as those of plain ones; none until they are known.
+func (r *rows) fields() []pgconn.FieldDescription {
+	if r.shape == nil {
+		return nil
+	}
+	return r.shape.fields
 }
 
 // Next implements pgx.Rows.
@@ -163,7 +229,7 @@ func (r *rows) Next() bool {
 	case !r.sealed:
 		return true
 	default:
-		r.stored = append(r.stored[:0], r.raw.RawValues()...)
+		r.stored = r.raw.RawValues()
 	}
 	if err := r.open(); err != nil {
 		r.fail(err)
@@ -174,14 +240,14 @@ func (r *rows) Next() bool {
 
 // open opens the cells of the current row.
 func (r *rows) open() error {
-	if !r.described {
+	if r.shape == nil {
 		if err := r.describe(); err != nil {
 			return err
 		}
 	}
 	r.read++
-	if len(r.stored) != len(r.fields) {
-		return fmt.Errorf("number of field descriptions must equal number of values, got %d and %d", len(r.fields), len(r.stored))
+	if n := len(r.fields()); len(r.stored) != n {
+		return fmt.Errorf("number of field descriptions must equal number of values, got %d and %d", n, len(r.stored))
 	}
 	r.values = append(r.values[:0], r.stored...)
 	for i := range r.openers {
@@ -191,7 +257,7 @@ func (r *rows) open() error {
 			continue
 		}
 		r.values[at] = nil
-		v, err := r.openValue(o, &r.targets[i].stored, r.targets[i].format, r.stored[at])
+		v, err := r.openValue(o, &r.shape.stored[at], r.shape.sealed[i].format, r.stored[at])
 		if err != nil {
 			return err
 		}
@@ -326,18 +392,19 @@ func (r *rows) Scan(dest ...any) error {
 }
 
 func (r *rows) scan(dest []any) error {
-	if len(r.fields) != len(r.values) {
-		return fmt.Errorf("number of field descriptions must equal number of values, got %d and %d", len(r.fields), len(r.values))
+	fields := r.fields()
+	if len(fields) != len(r.values) {
+		return fmt.Errorf("number of field descriptions must equal number of values, got %d and %d", len(fields), len(r.values))
 	}
-	if len(r.fields) != len(dest) {
-		return fmt.Errorf("number of field descriptions must equal number of destinations, got %d and %d", len(r.fields), len(dest))
+	if len(fields) != len(dest) {
+		return fmt.Errorf("number of field descriptions must equal number of destinations, got %d and %d", len(fields), len(dest))
 	}
 	m := r.raw.TypeMap()
 	for i, d := range dest {
 		if d == nil {
 			continue
 		}
-		fd := &r.fields[i]
+		fd := &fields[i]
 		if err := m.Scan(fd.DataTypeOID, fd.Format, r.values[i], d); err != nil {
 			if o := r.opener(i); o != nil {
 				err = scanError{cause: err, what: fmt.Sprintf("a sealed %s does not fit into %T", o.Kind(), d)}
@@ -387,7 +454,7 @@ func (r *rows) Values() ([]any, error) {
 		if v == nil {
 			continue
 		}
-		fd := &r.fields[i]
+		fd := &r.shape.fields[i]
 		var err error
 		if t, ok := m.TypeForOID(fd.DataTypeOID); ok {
 			values[i], err = t.Codec.DecodeValue(m, fd.DataTypeOID, fd.Format, v)

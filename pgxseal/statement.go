@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/pgxvalue"
 	"github.com/colseal/colseal/internal/sqlplan"
@@ -21,12 +22,49 @@ type conn struct {
 	raw     *pgx.Conn
 	session *front.Session
 	mode    pgx.QueryExecMode // the connection's default
+	traced  bool              // by a tracer of the program's, which may keep arguments
 
 	prepared map[string]*prepared // by name
+
+	scratch scratch                  // for the next statement
+	shapes  map[*sqlplan.Plan]*shape // of results that were met before
+	values  [][]byte                 // for the rows of the next result
+	rowSlab slab[pooledRow]          // of what the pool returns
 }
 
 func newConn(db *front.DB, raw *pgx.Conn) *conn {
-	return &conn{raw: raw, session: db.NewSession(link{raw}), mode: raw.Config().DefaultQueryExecMode}
+	cfg := raw.Config()
+	raw.TypeMap().RegisterDefaultPgType(&cellBytes{}, "bytea")
+	return &conn{raw: raw, session: db.NewSession(link{raw}), mode: cfg.DefaultQueryExecMode, traced: cfg.Tracer != nil, shapes: map[*sqlplan.Plan]*shape{}}
+}
+
+// scratch is memory of a statement's arguments, which pgx copies. Whoever uses it takes it away, so that a value's method that comes back
+// to the same connection finds none and makes its own.
+type scratch struct {
+	args  []any
+	cells []cellBytes
+	block []byte
+}
+
+// cellBytes is an argument that is a cell. Unlike a []byte a pointer needs no memory of its own when it becomes an interface value.
+type cellBytes struct{ bytes []byte }
+
+// BytesValue implements pgtype.BytesValuer.
+func (b *cellBytes) BytesValue() ([]byte, error) { return b.bytes, nil }
+
+// maxScratchArgs bounds the arguments that a connection keeps room for, to some 20 KB.
+const maxScratchArgs = 512
+
+// release takes the memory of a call back, once pgx has sent it.
+func (c *conn) release(cl *call) {
+	m := cl.scratch
+	if c.traced || cap(m.args) == 0 || cap(m.args) > maxScratchArgs {
+		return
+	}
+	clear(m.args)
+	clear(m.cells)
+	c.session.Reuse(m.block)
+	c.scratch = scratch{args: m.args[:0], cells: m.cells[:0]}
 }
 
 func (c *conn) db() *front.DB { return c.session.DB() }
@@ -38,6 +76,7 @@ type call struct {
 	text    string // what is sent, or the name of a prepared statement
 	args    []any  // options first
 	formats formats
+	scratch scratch // what of args is to be released
 }
 
 // options are what stands before the arguments of a statement.
@@ -53,6 +92,7 @@ func (c *conn) exec(ctx context.Context, query string, args []any) (pgconn.Comma
 		return pgconn.CommandTag{}, c.db().Refused(ctx, err)
 	}
 	tag, err := c.raw.Exec(ctx, cl.text, cl.args...)
+	c.release(&cl)
 	c.session.Executed(cl.plan, err)
 	return tag, err
 }
@@ -64,6 +104,7 @@ func (c *conn) query(ctx context.Context, query string, args []any) (pgx.Rows, e
 		return errRows{err}, err
 	}
 	raw, err := c.raw.Query(ctx, cl.text, cl.args...)
+	c.release(&cl)
 	if err != nil {
 		c.session.Executed(cl.plan, err)
 		return raw, err
@@ -117,9 +158,9 @@ func (c *conn) callOf(ctx context.Context, query string, given []any, opts optio
 		if w == executed && len(rest) == 0 {
 			lits = front.LiteralsInText
 		}
-		text, sealed, err := c.seal(ctx, p, opts, rest, lits)
-		if err == nil {
-			return call{plan: p, query: query, text: text, args: sealed, formats: opts.formats}, nil
+		cl := call{plan: p, query: query, formats: opts.formats}
+		if cl.text, err = c.seal(ctx, &cl, opts, rest, lits); err == nil {
+			return cl, nil
 		}
 		if !front.KeysChanged(err, try) {
 			return call{}, err
@@ -207,28 +248,35 @@ func (a asIs) RewriteQuery(_ context.Context, _ *pgx.Conn, query string, _ []any
 	return query, a, nil
 }
 
-// seal takes the values of a statement from plan to cells, and returns the text and the arguments to send. It never changes args
-// or what its values point to. The text is empty for a statement whose literals are all parameters.
-func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, opts options, args []any, lits front.Literals) (string, []any, error) {
+// seal takes the values of a statement from its plan to cells, makes the list of the arguments to send, and returns the text. It never
+// changes args or what its values point to. The text is empty for a statement whose literals are all parameters.
+func (c *conn) seal(ctx context.Context, cl *call, opts options, args []any, lits front.Literals) (string, error) {
+	p := cl.plan
 	places := front.LiteralParams(p, lits)
 	v := c.session.Seal(ctx, len(p.Params)+len(p.Literals))
 	defer v.Close()
-	out, err := c.collect(&v, p, opts, args, places)
+	m := c.scratch
+	c.scratch = scratch{}
+	out, err := c.collect(&v, p, opts, args, places, m.args)
 	if err == nil {
 		err = v.SealStatement(p, places)
 	}
 	if err != nil {
 		v.Wipe()
-		return "", nil, err
+		return "", err
 	}
 	sent := out[len(opts.list):]
+	if cap(m.cells) < len(sent) && !c.traced {
+		m.cells = make([]cellBytes, 0, len(sent))
+	}
+	m.cells = m.cells[:0]
 	for i := range p.Params {
 		if use := p.Params[i].Use; use != nil && !use.Answered() {
-			sent[i] = cellArgument(&v, use)
+			sent[i] = m.argument(&v, use)
 		}
 	}
 	text := p.Chunks[0]
-	bind := func(i int) { sent[places[i]-1] = cellArgument(&v, &p.Literals[i].Use) }
+	bind := func(i int) { sent[places[i]-1] = m.argument(&v, &p.Literals[i].Use) }
 	switch {
 	case len(p.Literals) == 0:
 	case lits == front.LiteralsAsParams:
@@ -237,12 +285,31 @@ func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, opts options, args []a
 	default:
 		text = v.Statement(p, places, bind)
 	}
-	return text, guarded(out, len(opts.list)), nil
+	m.args, m.block = out, v.Block()
+	cl.args, cl.scratch = guarded(out, len(opts.list)), m
+	return text, nil
+}
+
+// argument is the argument for the next value of v.
+func (m *scratch) argument(v *front.Sealing, use *sqlplan.Use) any {
+	if use.Array {
+		cells, ok := v.TakeArray()
+		if !ok {
+			return nil
+		}
+		return front.ArrayArgument(use.Storage, cells)
+	}
+	cell := v.Take()
+	if cell == nil || use.Storage == dbcatalog.StorageText || len(m.cells) == cap(m.cells) {
+		return front.Stored(use, cell)
+	}
+	m.cells = append(m.cells, cellBytes{cell})
+	return &m.cells[len(m.cells)-1]
 }
 
 // collect hands the arguments for sealed columns to v, and returns the options and the list of all arguments to send, in which theirs
-// are missing yet.
-func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, opts options, args []any, places []int) ([]any, error) {
+// are missing yet, in the memory of room if it is enough.
+func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, opts options, args []any, places []int, room []any) ([]any, error) {
 	if p.NamedInput || len(args) != p.NumInput {
 		return nil, fmt.Errorf("expected %d arguments, got %d", p.NumInput, len(args))
 	}
@@ -250,7 +317,11 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, opts options, args []a
 	for _, at := range places {
 		n = max(n, at)
 	}
-	out := append(make([]any, 0, len(opts.list)+n), opts.list...)[:len(opts.list)+n]
+	n += len(opts.list)
+	if cap(room) < n {
+		room = make([]any, 0, n)
+	}
+	out := append(room[:0], opts.list...)[:n]
 	sent := out[len(opts.list):]
 	for i := range p.Params {
 		param := &p.Params[i]
@@ -308,18 +379,6 @@ func (c *conn) value(use *sqlplan.Use, arg any, asText bool) (any, error) {
 		return pgxvalue.TextValue(c.raw.TypeMap(), use.Column.Kind, arg)
 	}
 	return pgxvalue.Value(c.raw.TypeMap(), use.Column.Kind, arg)
-}
-
-// cellArgument is the argument for the next value of v.
-func cellArgument(v *front.Sealing, use *sqlplan.Use) any {
-	if use.Array {
-		cells, ok := v.TakeArray()
-		if !ok {
-			return nil
-		}
-		return front.ArrayArgument(use.Storage, cells)
-	}
-	return front.Stored(use, v.Take())
 }
 
 func severalStatements(what string) error {

@@ -57,6 +57,9 @@ type formats struct {
 	byOID   pgx.QueryResultFormatsByOID
 }
 
+// usual reports whether the call leaves the formats to its mode.
+func (f *formats) usual() bool { return f.byIndex == nil && f.byOID == nil }
+
 // of returns the format of result column i of a type: what pgx would ask the server for.
 func (f *formats) of(m *pgtype.Map, i int, oid uint32) int16 {
 	switch {

@@ -278,11 +278,12 @@ func (a *Ahead) Take(values, size int) error {
 var errAhead = errors.New("colseal: the rest of the result is too large to be read ahead")
 
 // openedKeys returns the key cache, opened if need be.
-func (s *Session) openedKeys(ctx context.Context) (o *openKeys, err error) {
+func (s *Session) openedKeys(ctx context.Context) (*openKeys, error) {
 	if o := s.db.keys.ready.Load(); o != nil {
 		return o, nil
 	}
-	err = s.waiting(ctx, nil, func() (err error) {
+	var o *openKeys
+	err := s.waiting(ctx, nil, func() (err error) {
 		o, err = s.db.keys.get(ctx)
 		return err
 	})

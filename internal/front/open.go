@@ -155,7 +155,10 @@ func (o *Opener) Encoding(ctx context.Context, stored []byte) ([]byte, error) {
 }
 
 func (o *Opener) encoding(ctx context.Context, stored []byte) ([]byte, error) {
-	cell, _, err := o.cell(ctx, stored, true)
+	cell, err := stored, error(nil)
+	if o.key == nil || !o.key.Owns(stored) { // a text form never begins like a cell
+		cell, _, err = o.cell(ctx, stored, true)
+	}
 	if err != nil {
 		return o.plaintextOf(ctx, stored, err)
 	}
@@ -210,6 +213,27 @@ func (o *Opener) tags(dst []uint16) []uint16 {
 	}
 	return dst
 }
+
+// TakeOpeners returns room for n openers, from one result to the next.
+func (s *Session) TakeOpeners(n int) []Opener {
+	openers := s.openers
+	if n > cap(openers) {
+		return make([]Opener, 0, n)
+	}
+	s.openers = nil
+	return openers[:0]
+}
+
+// ReleaseOpeners takes the room of TakeOpeners back when a result is closed. Openers hold keys, which are not kept.
+func (s *Session) ReleaseOpeners(openers []Opener) {
+	clear(openers)
+	if cap(openers) > 0 && cap(openers) <= maxScratchOpeners {
+		s.openers = openers[:0]
+	}
+}
+
+// maxScratchOpeners bounds the openers that a session has room for, to some 10 KB.
+const maxScratchOpeners = 100
 
 // fewTags is for how many tags there is room that costs nothing.
 const fewTags = 4

@@ -67,6 +67,7 @@ type columnKeys struct {
 // memory is what one statement after another uses for its Sealing. Whoever uses it takes it away, so that a value's method that
 // comes back to the same connection finds none and makes its own.
 type memory struct {
+	block  []byte // given back by Reuse
 	cells  []cell
 	spans  []span
 	keys   []columnKeys
@@ -80,7 +81,7 @@ const maxMemory = 512
 func (s *Session) Seal(ctx context.Context, n int) Sealing {
 	m := s.memory
 	s.memory = memory{}
-	return Sealing{ctx: ctx, s: s, expected: n, cells: m.cells[:0], spans: m.spans[:0], keys: m.keys[:0], nonces: m.nonces}
+	return Sealing{ctx: ctx, s: s, expected: n, block: m.block[:0], cells: m.cells[:0], spans: m.spans[:0], keys: m.keys[:0], nonces: m.nonces}
 }
 
 // Close gives the keys back, which are not kept beyond a statement, since they may leave the cache, and counts the cells. Cells
@@ -89,10 +90,24 @@ func (v *Sealing) Close() {
 	clear(v.keys)
 	v.nonces.Forget()
 	if cap(v.cells) <= maxMemory && cap(v.spans) <= maxMemory {
-		v.s.memory = memory{v.cells[:0], v.spans[:0], v.keys[:0], v.nonces}
+		v.s.memory = memory{cells: v.cells[:0], spans: v.spans[:0], keys: v.keys[:0], nonces: v.nonces}
 	}
 	v.s.db.tel.Counts.Sealed(v.counts)
 }
+
+// Block is the memory of the statement's cells.
+func (v *Sealing) Block() []byte { return v.block }
+
+// Reuse takes the memory of a statement's cells back for the next statement. It is called when the statement was sent, if what sent it
+// made copies of the cells.
+func (s *Session) Reuse(block []byte) {
+	if cap(block) <= maxReused {
+		s.memory.block = block
+	}
+}
+
+// maxReused bounds the memory of cells that a session keeps.
+const maxReused = 16 << 10
 
 // ErrStorage is the error of a value for a column that cannot hold a cell.
 var ErrStorage = errors.New("the column's type cannot hold a cell: make it bytea")
@@ -311,9 +326,9 @@ func (v *Sealing) randomized() (n int) {
 // Wipe clears what was collected, of a statement that is not sent.
 func (v *Sealing) Wipe() { clear(v.block[:cap(v.block)]) }
 
-// Next begins the next row of many: cells of rows before stay as they are.
+// Next begins the next row of many, in the memory of the row before.
 func (v *Sealing) Next() {
-	v.block = v.block[len(v.block):]
+	v.block = v.block[:0]
 	v.cells, v.spans = v.cells[:0], v.spans[:0]
 	v.sealed, v.taken = 0, 0
 }

@@ -40,7 +40,8 @@ type Session struct {
 	own     ownSurvey
 	changes uint64 // counts the changes of the catalog that were made here
 	memory  memory
-	zone    zone // the last one that was asked for
+	openers []Opener // room for those of the next result
+	zone    zone     // the last one that was asked for
 
 	busy        bool // see Busy
 	serverKnown bool // see lookAtServer
