@@ -155,12 +155,12 @@ func (o *Opener) Encoding(ctx context.Context, stored []byte) ([]byte, error) {
 }
 
 func (o *Opener) encoding(ctx context.Context, stored []byte) ([]byte, error) {
-	cell, err := stored, error(nil)
-	if o.key == nil || !o.key.Owns(stored) { // a text form never begins like a cell
-		cell, _, err = o.cell(ctx, stored, true)
-	}
-	if err != nil {
-		return o.plaintextOf(ctx, stored, err)
+	cell := stored
+	if !o.ready(stored) {
+		var err error
+		if cell, _, err = o.cell(ctx, stored, true); err != nil {
+			return o.plaintextOf(ctx, stored, err)
+		}
 	}
 	enc, err := o.key.OpenInPlace(o.Kind(), cell)
 	if err == nil {
