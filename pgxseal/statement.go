@@ -63,7 +63,9 @@ func (c *conn) release(cl *call) {
 	}
 	clear(m.args)
 	clear(m.cells)
-	c.session.Reuse(m.block)
+	if m.block != nil {
+		c.session.Reuse(m.block)
+	}
 	c.scratch = scratch{args: m.args[:0], cells: m.cells[:0]}
 }
 
@@ -252,6 +254,17 @@ func (a asIs) RewriteQuery(_ context.Context, _ *pgx.Conn, query string, _ []any
 // changes args or what its values point to. The text is empty for a statement whose literals are all parameters.
 func (c *conn) seal(ctx context.Context, cl *call, opts options, args []any, lits front.Literals) (string, error) {
 	p := cl.plan
+	if !p.SealsValues() {
+		m := c.scratch
+		c.scratch = scratch{}
+		out, err := c.collect(nil, p, opts, args, nil, m.args)
+		if err != nil {
+			return "", err
+		}
+		m.args, m.block = out, nil
+		cl.args, cl.scratch = guarded(out, len(opts.list)), m
+		return p.Chunks[0], nil
+	}
 	places := front.LiteralParams(p, lits)
 	v := c.session.Seal(ctx, len(p.Params)+len(p.Literals))
 	defer v.Close()
@@ -307,7 +320,7 @@ func (m *scratch) argument(v *front.Sealing, use *sqlplan.Use) any {
 	return &m.cells[len(m.cells)-1]
 }
 
-// collect hands the arguments for sealed columns to v, and returns the options and the list of all arguments to send, in which theirs
+// collect hands the arguments for sealed columns to v, which may be nil if there are none, and returns the options and the list of all arguments to send, in which theirs
 // are missing yet, in the memory of room if it is enough.
 func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, opts options, args []any, places []int, room []any) ([]any, error) {
 	if p.NamedInput || len(args) != p.NumInput {
