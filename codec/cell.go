@@ -53,8 +53,8 @@ func (k *Key) sealInPlace(text []byte, nonces *Nonces) {
 	switch {
 	case k.header.Suite.EqualCells():
 		iv := HeaderSize + k.termSize()
-		if k.order != nil {
-			x, _ := k.order.place(text[iv+ivSize+kindSize:])
+		if k.layout.Order != nil {
+			x, _ := k.layout.Order.place(text[iv+ivSize+kindSize:])
 			k.appendTerm(text[HeaderSize:HeaderSize], x)
 		}
 		k.sealDeterministic(text[HeaderSize:iv], text[iv:iv+ivSize], text[iv+ivSize:])
@@ -127,7 +127,7 @@ func (k *Key) openTo(out []byte, kind Kind, cell []byte) error {
 		err = &KindError{Holds: holds, Declared: kind}
 	case !canonical(kind, k.header.Suite, out[kindSize:]):
 		err = fmt.Errorf("%w: not the canonical encoding of %s", ErrFormat, kind)
-	case k.order != nil && k.order.check(kind, out[kindSize:]) != nil:
+	case k.layout.Order != nil && k.layout.Order.check(kind, out[kindSize:]) != nil:
 		err = fmt.Errorf("%w: not a value of the column's order", ErrFormat)
 	default:
 		return nil

@@ -48,7 +48,6 @@ type Key struct {
 	macStates sync.Pool // of *macState, keyed and reset
 
 	// Suite 3.
-	order      *Order
 	orderBlock cipher.Block
 
 	terms *termKey // suite 4
@@ -148,12 +147,12 @@ func (k *Key) initDeterministic(dataKey []byte, identity string) error {
 
 // initOrder reads the order out of the identity, and makes what order terms need.
 func (k *Key) initOrder(dataKey []byte, identity string) error {
-	var err error
-	if k.order, err = orderOf(identity); err != nil {
+	order, err := orderOf(identity)
+	if err != nil {
 		return err
 	}
-	k.layout.Order = k.order
-	k.aad = binary.BigEndian.AppendUint16(k.aad, uint16(k.order.Size())) //nolint:gosec // at most 64
+	k.layout.Order = order
+	k.aad = binary.BigEndian.AppendUint16(k.aad, uint16(order.Size())) //nolint:gosec // at most 64
 	key, err := derive(dataKey, SuiteOrdered, usageTerm, identity)
 	if err != nil {
 		return err
@@ -165,8 +164,8 @@ func (k *Key) initOrder(dataKey []byte, identity string) error {
 
 // termSize is the length in bytes of what stands between the header and the synthetic IV.
 func (k *Key) termSize() int {
-	if k.order == nil {
+	if k.layout.Order == nil {
 		return 0
 	}
-	return k.order.Size()
+	return k.layout.Order.Size()
 }

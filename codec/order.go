@@ -382,7 +382,7 @@ func (o *Order) check(kind Kind, encoding []byte) error {
 // that differs, and differs by that.
 func (k *Key) appendTerm(dst []byte, x uint64) []byte {
 	var in, out [aes.BlockSize]byte
-	w := k.order.width
+	w := k.layout.Order.width
 	for i := range w {
 		in[0] = byte(i)
 		binary.BigEndian.PutUint64(in[8:], x>>(w-i))

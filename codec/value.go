@@ -42,7 +42,7 @@ func (k *Key) SealInPlace(cell []byte, nonces *Nonces) {
 	switch {
 	case IsBound(cell):
 		k.sealBound(cell)
-	case k.order != nil && len(cell) == HeaderSize+k.order.Size()+betweenTail:
+	case k.layout.Order != nil && len(cell) == HeaderSize+k.layout.Order.Size()+betweenTail:
 		k.sealBetween(cell)
 	default:
 		k.sealInPlace(cell[:len(cell)-k.layout.Overhead()+k.layout.bodyOffset()+kindSize], nonces)

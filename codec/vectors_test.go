@@ -194,7 +194,7 @@ func checkBounds(t *testing.T, v vector, k *Key) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	behind := make([]byte, HeaderSize+k.order.Size()+betweenTail)
+	behind := make([]byte, HeaderSize+k.layout.Order.Size()+betweenTail)
 	binary.BigEndian.PutUint64(behind[HeaderSize:], number)
 	if k.SealInPlace(behind, nil); !bytes.Equal(behind, v.hex(t, "behind")) {
 		t.Errorf("behind: %x, want %s", behind, v.fields["behind"])
