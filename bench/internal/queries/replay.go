@@ -46,17 +46,20 @@ func replaying(dial pgconn.DialFunc) pgconn.DialFunc {
 
 // Write takes one request. pgx sends each in one piece, but for the rows of a COPY, which have no answer of their own.
 func (c *replayedConn) Write(b []byte) (int, error) {
+	if c.arrive(b) {
+		return c.Conn.Write(b)
+	}
+	return len(b), nil
+}
+
+// arrive notes a request, and reports whether the server is to answer it.
+func (c *replayedConn) arrive(b []byte) (live bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if len(b) > 0 && b[0] == 'd' {
-		c.mu.Lock()
-		live := c.live
-		c.mu.Unlock()
-		if live {
-			return c.Conn.Write(b)
-		}
-		return len(b), nil
+		return c.live
 	}
 	key := requestKey(b)
-	c.mu.Lock()
 	a := c.asked[key]
 	if a == nil {
 		a = &answer{}
@@ -70,12 +73,7 @@ func (c *replayedConn) Write(b []byte) (int, error) {
 		c.pending = a.bytes
 	}
 	c.arrived.Broadcast()
-	live := c.live
-	c.mu.Unlock()
-	if live {
-		return c.Conn.Write(b)
-	}
-	return len(b), nil
+	return c.live
 }
 
 func (c *replayedConn) Read(b []byte) (int, error) {
