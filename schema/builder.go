@@ -93,6 +93,7 @@ func (b *builder) addTable(t *Table, cols []Column) {
 		byName[c.Name] = &c
 		t.columns = append(t.columns, &c)
 	}
+	b.checkCompanions(t)
 	b.tables = append(b.tables, t)
 }
 
@@ -125,6 +126,7 @@ func (b *builder) checkColumn(c *Column) bool {
 	if strings.HasPrefix(c.ID, joinPrefix) {
 		b.failColumn(c, `id= starts with "join:", which is kept for join groups`, "use join=, or another identity")
 	}
+	b.checkStage(c)
 	return len(b.errs) == before
 }
 

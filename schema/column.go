@@ -37,11 +37,22 @@ type Column struct {
 	// change takes and opens other cells.
 	Terms codec.Terms
 
+	// Stage is how far the column is on its way between plain and sealed. If StageNone, Name is the
+	// column of the cells. Otherwise they stand in the column Stored, and Name is the plain column.
+	// With Stored alone it is StageOnly.
+	Stage Stage
+
+	// Stored is the name of the column that holds the cells of one that has a stage. If empty, it is
+	// Name with "_sealed" behind it.
+	Stored string
+
 	scopes   ScopeRule
 	order    *codec.Order
 	identity string
 	tag      uint16
 	table    string
+	base     string // the table beneath, of a view's column too
+	baseName string // the column's name there
 	origin   origin
 }
 
@@ -104,6 +115,8 @@ const joinPrefix = "join:"
 // resolve completes the column as a part of table t.
 func (c *Column) resolve(t *Table) {
 	c.table = t.String()
+	c.base, c.baseName = c.table, c.Name
+	c.stage()
 	switch {
 	case c.JoinGroup != "":
 		c.identity = joinPrefix + c.JoinGroup

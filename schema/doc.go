@@ -13,7 +13,7 @@
 //
 // # The tag
 //
-//	seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,fold]"
+//	seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,fold][,stage=STAGE][,stored=COLUMN]"
 //
 // MODE is random (strongest; no search), deterministic (equality search) or
 // ordered (equality, ranges, sorting).
@@ -36,7 +36,11 @@
 //     lower($1). Whoever sees the cells sees which are equal but for case;
 //   - kind= is one of text bytes int float bool time json uuid numeric text[]
 //     int[] date timestamp, for types from which it cannot be inferred, and for
-//     a time.Time that is not an instant.
+//     a time.Time that is not an instant;
+//   - stage= is copy, sealed or only: the column is on its way between plain
+//     and sealed, and its cells stand in a companion beside it (see [Stage]);
+//   - stored= is the companion's name (default: the column's with _sealed
+//     behind it).
 //
 // seal:"-" says that a field, and everything beneath it, is left alone on
 // purpose. A tag that reflect could not read, or whose key is a misspelling of

@@ -104,7 +104,7 @@ func (s *Schema) String() string {
 		}
 		b.WriteByte('\n')
 		for _, c := range t.columns {
-			fmt.Fprintf(&b, "  %s %s %s identity %q tag %04x\n", identText(c.Name), c.Mode, c.Kind.String(), c.identity, c.tag)
+			fmt.Fprintf(&b, "  %s %s %s identity %q tag %04x%s\n", identText(c.Name), c.Mode, c.Kind.String(), c.identity, c.tag, c.stageText())
 		}
 	}
 	return b.String()

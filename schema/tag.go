@@ -21,6 +21,9 @@ type sealTag struct {
 
 	min, max, step string
 	cursor, fold   bool
+
+	stage  Stage
+	stored string
 }
 
 // tagError is a mistake in a tag; where it stands is added by the caller.
@@ -30,17 +33,17 @@ func (e *tagError) Error() string { return e.reason + "; " + e.mend }
 
 // tagOptions are the options with a value, tagFlags those without.
 var (
-	tagOptions = []string{"name", "id", "join", "kind", "min", "max", "step"}
+	tagOptions = []string{"name", "id", "join", "kind", "min", "max", "step", "stage", "stored"}
 	tagFlags   = []string{"cursor", "fold"}
 )
 
-const grammar = `write seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,fold]"`
+const grammar = `write seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,fold][,stage=STAGE][,stored=COLUMN]"`
 
 // parseSealTag reads the value of a seal tag:
 //
 //	tag    = "-" | mode { "," option }
 //	mode   = "random" | "deterministic" | "ordered"
-//	option = ( "name" | "id" | "join" | "kind" | "min" | "max" | "step" ) "=" value | "cursor" | "fold"
+//	option = ( "name" | "id" | "join" | "kind" | "min" | "max" | "step" | "stage" | "stored" ) "=" value | "cursor" | "fold"
 //	value  = one or more characters except ","
 func parseSealTag(s string) (sealTag, *tagError) {
 	if s == "-" {
@@ -102,6 +105,14 @@ func (t *sealTag) set(part, key, value string) *tagError {
 			return &tagError{fmt.Sprintf("unknown kind %q", value), meantKind(value)}
 		}
 		t.kind = k
+	case "stage":
+		stage, ok := ParseStage(value)
+		if !ok {
+			return &tagError{fmt.Sprintf("unknown stage %q", value), didYouMean(value, stageNames[1:])}
+		}
+		t.stage = stage
+	case "stored":
+		t.stored = value
 	}
 	return nil
 }
