@@ -40,6 +40,12 @@ type Config struct {
 	// Schema names the sealed columns.
 	Schema *schema.Schema
 
+	// Stages are the stages of columns on their way between plain and sealed, by their names as in
+	// "users.email"; "users" stands for all of its columns that have a stage in the schema. They take
+	// the place of those of the schema, so that a program goes from one stage to the next by its
+	// configuration. Only a column that has a stage in the schema can get another one.
+	Stages map[string]schema.Stage
+
 	// KMS wraps and unwraps the data keys. It is called from many goroutines.
 	KMS kms.Wrapper
 
@@ -167,6 +173,10 @@ func (c Config) Front() (front.Config, error) {
 	var errs []error
 	if c.Schema == nil {
 		errs = append(errs, errors.New("Config.Schema is nil: name the sealed columns with schema.New"))
+	} else if stages, err := c.Schema.WithStages(c.Stages); err != nil {
+		errs = append(errs, fmt.Errorf("Config.Stages: %w", err))
+	} else if c.Schema = stages; c.Schema.Staged() {
+		errs = append(errs, errors.New("Config.Schema has columns with a stage, whose statements are not analysed yet"))
 	}
 	if c.KMS == nil {
 		errs = append(errs, errors.New("Config.KMS is nil: give an awskms or localkms wrapper"))

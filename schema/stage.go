@@ -103,6 +103,16 @@ func (b *builder) checkCompanions(t *Table) {
 	}
 }
 
+// Staged reports whether a column has a stage.
+func (s *Schema) Staged() bool {
+	for _, t := range s.Tables() {
+		if slices.ContainsFunc(t.columns, func(c *Column) bool { return c.Stage != StageNone }) {
+			return true
+		}
+	}
+	return false
+}
+
 // WithStages returns the schema with other stages for some columns, by their names as in users.email; the
 // name of a table stands for all of its columns that have a stage. Only a column that has a stage can get
 // another one: where its cells stand must not change by configuration alone.

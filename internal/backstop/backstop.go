@@ -54,7 +54,7 @@ func minText(c *schema.Column) int { return base64.RawURLEncoding.EncodedLen(c.L
 // as text, and for nothing else. It proves nothing about the rest of the cell, which only the
 // key can.
 func Condition(d dialect.Dialect, c *schema.Column, text bool) string {
-	name := dbcatalog.QuoteIdent(c.Name)
+	name := dbcatalog.QuoteIdent(c.CellColumn())
 	var cond string
 	switch {
 	case d == dialect.SQLite && text:
@@ -98,7 +98,7 @@ func Is(cond string, d dialect.Dialect, c *schema.Column) bool {
 // quotes of the column's name.
 func same(cond string, d dialect.Dialect, c *schema.Column, text bool) bool {
 	want := Condition(d, c, text)
-	return bare(cond) == bare(want) || bare(cond) == bare(strings.ReplaceAll(want, dbcatalog.QuoteIdent(c.Name), c.Name))
+	return bare(cond) == bare(want) || bare(cond) == bare(strings.ReplaceAll(want, dbcatalog.QuoteIdent(c.CellColumn()), c.CellColumn()))
 }
 
 var noise = strings.NewReplacer(" ", "", "\n", "", "(", "", ")", "", "::bytea", "", "::text", "", "::character varying", "")

@@ -66,18 +66,21 @@ func Write(s *schema.Schema, o Options) (string, error) {
 			if text && c.Sorted() {
 				return "", fmt.Errorf("ddl: %s.%s is %s, whose cells sort by bytes and not by a collation: it cannot be stored as text", t, c.Name, sortedBy(c))
 			}
+			b.WriteString(addCompanion(t, c, o.Dialect, text))
 			if o.Dialect == dialect.SQLite {
 				b.WriteString(triggers(t, c, text))
 				continue
 			}
-			b.WriteString(changeType(t, c, text))
+			if c.Stage == schema.StageNone {
+				b.WriteString(changeType(t, c, text))
+			}
 			b.WriteString(AddCheck(t, c, text, o.NotValid))
 			if c.Mode == schema.Ordered {
 				b.WriteString(SetStatistics(t, c) + ";\n")
 			}
 			if c.Terms.Fold {
 				fmt.Fprintf(&b, "-- For lower(%[1]s) = lower($1). If values that differ in case only are one: CREATE UNIQUE INDEX CONCURRENTLY ON %[2]s (colseal.fold1(%[1]s));\nCREATE INDEX IF NOT EXISTS %[3]s ON %[2]s (colseal.fold1(%[1]s));\n",
-					dbcatalog.QuoteIdent(c.Name), tableName(t), dbcatalog.QuoteIdent(shorten("colseal_"+t.Name+"_"+c.Name+"_fold")))
+					dbcatalog.QuoteIdent(c.CellColumn()), tableName(t), dbcatalog.QuoteIdent(shorten("colseal_"+t.Name+"_"+c.CellColumn()+"_fold")))
 			}
 		}
 	}
@@ -97,7 +100,7 @@ const Statistics = 1000
 
 // SetStatistics returns the statement that gives an ordered column its statistics target, without a semicolon.
 func SetStatistics(t *schema.Table, c *schema.Column) string {
-	return fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s SET STATISTICS %d", tableName(t), dbcatalog.QuoteIdent(c.Name), Statistics)
+	return fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s SET STATISTICS %d", tableName(t), dbcatalog.QuoteIdent(c.CellColumn()), Statistics)
 }
 
 // fold1 takes from a cell its header and the token of its value in lower case. The operators and functions of the body are resolved
@@ -134,6 +137,26 @@ func AddCheck(t *schema.Table, c *schema.Column, text, notValid bool) string {
 		fmt.Sprintf("-- ALTER TABLE %s VALIDATE CONSTRAINT %s;\n", tableName(t), name)
 }
 
+// addCompanion returns the statement that adds the column of the cells beside the plain one. It takes the
+// table's lock for the moment in which the catalog changes.
+func addCompanion(t *schema.Table, c *schema.Column, d dialect.Dialect, text bool) string {
+	if c.Stage == schema.StageNone {
+		return ""
+	}
+	typ := "bytea"
+	switch {
+	case text:
+		typ = "text"
+	case d == dialect.SQLite:
+		typ = "BLOB"
+	}
+	name := dbcatalog.QuoteIdent(c.Stored)
+	if d == dialect.SQLite {
+		return fmt.Sprintf("-- If the companion is not there: ALTER TABLE %s ADD COLUMN %s %s;\n", tableName(t), name, typ)
+	}
+	return fmt.Sprintf("ALTER TABLE %s ADD COLUMN IF NOT EXISTS %s %s;\n", tableName(t), name, typ)
+}
+
 // changeType returns the statement that gives a column the type that holds cells. It does nothing
 // when the column has the type, and fails when the column holds a value: that is plaintext, and no
 // cast seals it.
@@ -168,23 +191,23 @@ END
 // BLOB.
 func triggers(t *schema.Table, c *schema.Column, text bool) string {
 	var b strings.Builder
-	cond := strings.ReplaceAll(backstop.Condition(dialect.SQLite, c, text), dbcatalog.QuoteIdent(c.Name), "NEW."+dbcatalog.QuoteIdent(c.Name))
+	cond := strings.ReplaceAll(backstop.Condition(dialect.SQLite, c, text), dbcatalog.QuoteIdent(c.CellColumn()), "NEW."+dbcatalog.QuoteIdent(c.CellColumn()))
 	fmt.Fprintf(&b, "-- In a new table, write instead of the triggers: CONSTRAINT %s CHECK (%s)\n", dbcatalog.QuoteIdent(ConstraintName(c)), backstop.Condition(dialect.SQLite, c, text))
-	for _, event := range []string{"INSERT", "UPDATE OF " + dbcatalog.QuoteIdent(c.Name)} {
+	for _, event := range []string{"INSERT", "UPDATE OF " + dbcatalog.QuoteIdent(c.CellColumn())} {
 		word, _, _ := strings.Cut(strings.ToLower(event), " ")
-		name := dbcatalog.QuoteIdent(shorten("colseal_" + t.Name + "_" + c.Name + "_" + word))
+		name := dbcatalog.QuoteIdent(shorten("colseal_" + t.Name + "_" + c.CellColumn() + "_" + word))
 		if t.Schema != "" {
 			name = dbcatalog.QuoteIdent(t.Schema) + "." + name
 		}
 		fmt.Fprintf(&b, "DROP TRIGGER IF EXISTS %s;\nCREATE TRIGGER %[1]s BEFORE %s ON %s\nWHEN NOT (%s)\nBEGIN\n\tSELECT RAISE(ABORT, %s);\nEND;\n",
-			name, event, dbcatalog.QuoteIdent(t.Name), cond, "'"+strings.ReplaceAll("colseal: "+t.String()+"."+c.Name+" takes only sealed cells of this column", "'", "''")+"'")
+			name, event, dbcatalog.QuoteIdent(t.Name), cond, "'"+strings.ReplaceAll("colseal: "+t.String()+"."+c.CellColumn()+" takes only sealed cells of this column", "'", "''")+"'")
 	}
 	return b.String()
 }
 
 // ConstraintName is the name of a column's CHECK in its table: the same for the same column,
 // and at most 63 bytes, which is all that PostgreSQL keeps of a name.
-func ConstraintName(c *schema.Column) string { return shorten("colseal_" + c.Name + "_check") }
+func ConstraintName(c *schema.Column) string { return shorten("colseal_" + c.CellColumn() + "_check") }
 
 // shorten makes a name fit, with a hash in the place of what is cut.
 func shorten(name string) string {

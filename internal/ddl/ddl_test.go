@@ -25,6 +25,7 @@ func sample(t *testing.T) *schema.Schema {
 			schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
 			schema.Column{Name: "ssn"},
 			schema.Column{Name: "age", Mode: schema.Ordered, Kind: schema.Int, Min: "0", Max: "150"}),
+		schema.Columns("members", schema.Column{Name: "email", Mode: schema.Deterministic, Stage: schema.StageCopy}, schema.Column{Name: "age", Mode: schema.Ordered, Kind: schema.Int, Min: "0", Max: "150", Stored: "age_cells"}),
 		schema.Columns(`app."Order"`, schema.Column{Name: "it's 100%", Kind: schema.Int, ID: "orders.note"}),
 		schema.View("user_mails", "users"))
 	if err != nil {
@@ -64,7 +65,7 @@ func TestGolden(t *testing.T) {
 
 func TestSortedAsText(t *testing.T) {
 	all := func(*schema.Column) bool { return true }
-	if _, err := Write(sample(t), Options{Text: all}); err == nil || !strings.Contains(err.Error(), "users.age is ordered") {
+	if _, err := Write(sample(t), Options{Text: all}); err == nil || !strings.Contains(err.Error(), "members.age is ordered") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -192,7 +192,7 @@ func cellColumns(s *schema.Schema, d dialect.Dialect) []keyring.CellColumn {
 			continue // a view stores nothing
 		}
 		for _, c := range t.Columns() {
-			cols = append(cols, keyring.CellColumn{Schema: t.Schema, Table: t.Name, Column: c.Name,
+			cols = append(cols, keyring.CellColumn{Schema: t.Schema, Table: t.Name, Column: c.CellColumn(),
 				Bytes: backstop.Condition(d, c, false), Text: backstop.Condition(d, c, true)})
 		}
 	}

@@ -80,14 +80,14 @@ func (r *resealer) findTable(ctx context.Context, t *schema.Table, cols []*schem
 	}
 	out := &table{label: t.String(), name: rel.SQL()}
 	for _, col := range cols {
-		at := rel.Column(col.Name)
+		at := rel.Column(col.CellColumn())
 		switch {
 		case at == nil:
-			return nil, fmt.Errorf("it has no column %s: add it, or take it out of the schema", col.Name)
+			return nil, fmt.Errorf("it has no column %s: add it, or take it out of the schema", col.CellColumn())
 		case at.Storage == dbcatalog.StorageOther:
-			return nil, fmt.Errorf("its column %s has the type %s, which cannot hold cells: make it bytea", col.Name, at.Type)
+			return nil, fmt.Errorf("its column %s has the type %s, which cannot hold cells: make it bytea", col.CellColumn(), at.Type)
 		}
-		out.cols = append(out.cols, &column{Column: col, sql: dbcatalog.QuoteIdent(col.Name), text: at.Storage == dbcatalog.StorageText})
+		out.cols = append(out.cols, &column{Column: col, sql: dbcatalog.QuoteIdent(col.CellColumn()), text: at.Storage == dbcatalog.StorageText})
 	}
 	if r.db.Dialect == dialect.SQLite {
 		err = r.findSQLiteKeys(ctx, out, rel)

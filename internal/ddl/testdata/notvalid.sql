@@ -25,6 +25,25 @@ CREATE TABLE IF NOT EXISTS "app"."keys" (
 -- GRANT SELECT, INSERT, UPDATE ON "app"."keys" TO operator;
 -- GRANT SELECT ON "app"."keys" TO auditor;
 
+-- Table members
+
+-- members.email: deterministic text, identity "members.email", tag c515
+ALTER TABLE "members" ADD COLUMN IF NOT EXISTS "email_sealed" bytea;
+ALTER TABLE "members"
+	DROP CONSTRAINT IF EXISTS "colseal_email_sealed_check",
+	ADD CONSTRAINT "colseal_email_sealed_check" CHECK ("email_sealed" IS NULL OR (octet_length("email_sealed") >= 25 AND substr("email_sealed", 1, 4) = decode('0102c515', 'hex'))) NOT VALID;
+-- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
+-- ALTER TABLE "members" VALIDATE CONSTRAINT "colseal_email_sealed_check";
+
+-- members.age: ordered int, identity "members.age#ord:int:0:150:1", tag 1d1e
+ALTER TABLE "members" ADD COLUMN IF NOT EXISTS "age_cells" bytea;
+ALTER TABLE "members"
+	DROP CONSTRAINT IF EXISTS "colseal_age_cells_check",
+	ADD CONSTRAINT "colseal_age_cells_check" CHECK ("age_cells" IS NULL OR (octet_length("age_cells") >= 33 AND substr("age_cells", 1, 4) = decode('01031d1e', 'hex'))) NOT VALID;
+-- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
+-- ALTER TABLE "members" VALIDATE CONSTRAINT "colseal_age_cells_check";
+ALTER TABLE "members" ALTER COLUMN "age_cells" SET STATISTICS 1000;
+
 -- Table users
 
 -- users.email: deterministic text, identity "join:mail", tag 5fe5

@@ -20,6 +20,40 @@ CREATE TABLE IF NOT EXISTS "colseal_keys" (
 	CHECK ((key_id = 0) = (purpose = 'keyring') AND (key_id > 0 OR wrapped IS NOT NULL AND length(CAST(wrapped AS BLOB)) = 16))
 );
 
+-- Table members
+
+-- members.email: deterministic text, identity "members.email", tag c515
+-- If the companion is not there: ALTER TABLE "members" ADD COLUMN "email_sealed" BLOB;
+-- In a new table, write instead of the triggers: CONSTRAINT "colseal_email_sealed_check" CHECK ("email_sealed" IS NULL OR (typeof("email_sealed") = 'blob' AND length("email_sealed") >= 25 AND substr("email_sealed", 1, 4) = x'0102c515'))
+DROP TRIGGER IF EXISTS "colseal_members_email_sealed_insert";
+CREATE TRIGGER "colseal_members_email_sealed_insert" BEFORE INSERT ON "members"
+WHEN NOT (NEW."email_sealed" IS NULL OR (typeof(NEW."email_sealed") = 'blob' AND length(NEW."email_sealed") >= 25 AND substr(NEW."email_sealed", 1, 4) = x'0102c515'))
+BEGIN
+	SELECT RAISE(ABORT, 'colseal: members.email_sealed takes only sealed cells of this column');
+END;
+DROP TRIGGER IF EXISTS "colseal_members_email_sealed_update";
+CREATE TRIGGER "colseal_members_email_sealed_update" BEFORE UPDATE OF "email_sealed" ON "members"
+WHEN NOT (NEW."email_sealed" IS NULL OR (typeof(NEW."email_sealed") = 'blob' AND length(NEW."email_sealed") >= 25 AND substr(NEW."email_sealed", 1, 4) = x'0102c515'))
+BEGIN
+	SELECT RAISE(ABORT, 'colseal: members.email_sealed takes only sealed cells of this column');
+END;
+
+-- members.age: ordered int, identity "members.age#ord:int:0:150:1", tag 1d1e
+-- If the companion is not there: ALTER TABLE "members" ADD COLUMN "age_cells" BLOB;
+-- In a new table, write instead of the triggers: CONSTRAINT "colseal_age_cells_check" CHECK ("age_cells" IS NULL OR (typeof("age_cells") = 'blob' AND length("age_cells") >= 33 AND substr("age_cells", 1, 4) = x'01031d1e'))
+DROP TRIGGER IF EXISTS "colseal_members_age_cells_insert";
+CREATE TRIGGER "colseal_members_age_cells_insert" BEFORE INSERT ON "members"
+WHEN NOT (NEW."age_cells" IS NULL OR (typeof(NEW."age_cells") = 'blob' AND length(NEW."age_cells") >= 33 AND substr(NEW."age_cells", 1, 4) = x'01031d1e'))
+BEGIN
+	SELECT RAISE(ABORT, 'colseal: members.age_cells takes only sealed cells of this column');
+END;
+DROP TRIGGER IF EXISTS "colseal_members_age_cells_update";
+CREATE TRIGGER "colseal_members_age_cells_update" BEFORE UPDATE OF "age_cells" ON "members"
+WHEN NOT (NEW."age_cells" IS NULL OR (typeof(NEW."age_cells") = 'blob' AND length(NEW."age_cells") >= 33 AND substr(NEW."age_cells", 1, 4) = x'01031d1e'))
+BEGIN
+	SELECT RAISE(ABORT, 'colseal: members.age_cells takes only sealed cells of this column');
+END;
+
 -- Table users
 
 -- users.email: deterministic text, identity "join:mail", tag 5fe5
