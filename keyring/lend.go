@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/dbcatalog"
 )
 
 // The keyring's own pool may give no connection: a pooler's are all held by transactions that wait
@@ -28,8 +29,9 @@ type Spare interface {
 	Parameter(name string) string
 }
 
-// patience is how long a step waits for the keyring's own pool alone, and lentTime how long the
-// server may take for it over a connection that was lent. Together they are within answerTimeout.
+// patience is how long a step waits for the keyring's own pool alone, in its first try, and lentTime how long the
+// server may take for it over a connection that was lent, whose owner may have a use for it. Together they are within
+// answerTimeout.
 const (
 	patience = answerTimeout / 2
 	lentTime = answerTimeout / 4
@@ -42,10 +44,14 @@ type Loans struct {
 	lent          atomic.Int64 // when a connection was lent last; Unix time in nanoseconds
 }
 
-// patience is how long a step waits for the keyring's own pool alone: less if a connection had to be lent just now.
-func (l *Loans) patience() time.Duration {
+// patience is how long a step waits for the keyring's own pool alone: less if a connection had to be lent just now, and
+// half of the time of a later try.
+func (l *Loans) patience(ctx context.Context) time.Duration {
 	if time.Now().UnixNano()-l.lent.Load() < lentLately.Nanoseconds() {
 		return lenderGrace
+	}
+	if end, ok := ctx.Deadline(); ok {
+		return max(patience, time.Until(end)/2)
 	}
 	return patience
 }
@@ -152,7 +158,7 @@ func (s *Store) race(ctx context.Context, st step, offers chan<- *loan) (err err
 	l := &loan{begin: make(chan bool, 1), done: make(chan error, 1)}
 	l.run = func(ctx context.Context, conn Spare) error { return s.onSpare(ctx, conn, st) }
 	var open chan<- *loan // nil until a connection is asked for
-	wait := time.NewTimer(s.loans.patience())
+	wait := time.NewTimer(s.loans.patience(ctx))
 	defer wait.Stop()
 	for running := done; ; {
 		select {
@@ -241,8 +247,17 @@ func (s *Store) onSpare(ctx context.Context, conn Spare, st step) (err error) {
 	if err = st.run(ctx, over); err == nil {
 		end = commit
 	}
+	switch dbcatalog.SQLState(err) {
+	case "57014", "55P03": // by what settle set
+		return lentTooShort{err}
+	}
 	return err
 }
+
+// lentTooShort is the error of a step that took longer than a connection is lent.
+type lentTooShort struct{ error }
+
+func (e lentTooShort) Unwrap() error { return e.error }
 
 // settle makes the session, until the end of the step, one whose settings are known; and looks whether the
 // transaction, if the step is inside one, sees what everybody sees.

@@ -27,9 +27,13 @@ const (
 	ringStrays = 4
 )
 
-// answerTimeout bounds each step that a program waits for: a keyring that hangs is as one that
-// cannot be reached.
-const answerTimeout = 2 * time.Second
+// answerTimeout bounds each try of a step that a program waits for: a connection that hangs is
+// given up, as one that cannot be made. Each further try may take twice as long, since the server
+// may only be slow. stepTimeout bounds them all.
+const (
+	answerTimeout = 2 * time.Second
+	stepTimeout   = 30 * time.Second
+)
 
 // idsPerQuery bounds one IN list, well under every driver's parameter limit.
 const idsPerQuery = 512
@@ -43,9 +47,9 @@ const (
 
 // Store is the keyring in a table of a PostgreSQL or SQLite database. Every method
 // is one atomic step, durable when it returns, whatever the role's synchronous_commit says.
-// Those that a program waits for (Ring, Keys, Insert, Reserve, Release) take two seconds at
-// most; on SQLite, the time to wait for another connection's transaction more. A Store is safe for concurrent use,
-// from many processes.
+// Those that a program waits for (Ring, Keys, Insert, Reserve) are tried again while the keyring does not
+// answer, until their context ends, and for thirty seconds at most; see [Store.HurryWhen]. On SQLite each
+// try may also wait for another connection's transaction. A Store is safe for concurrent use, from many processes.
 //
 // It uses a *sql.DB of its own, on the driver below Colseal's: a pool of a few
 // connections, never one that is in a transaction of the application's.
@@ -58,11 +62,12 @@ type Store struct {
 	// busyTimeout is how many milliseconds SQLite waits for another connection's
 	// transaction.
 	busyTimeout int
-	// answers bounds each step that a program waits for.
+	// answers bounds the first try of a step that a program waits for.
 	answers  time.Duration
-	invalid  error  // why the table's name cannot be used; given by every method
-	resolved bool   // table names a schema
-	loans    *Loans // connections that are lent; nil: none
+	hurry    func() bool // see HurryWhen; nil: never
+	invalid  error       // why the table's name cannot be used; given by every method
+	resolved bool        // table names a schema
+	loans    *Loans      // connections that are lent; nil: none
 }
 
 // OpenStore returns the keyring in the given table: "table", "schema.table", or
@@ -138,7 +143,7 @@ func (s *Store) Check(ctx context.Context) error {
 		names[i] = c.name
 	}
 	err := s.look(ctx, strings.Join(names, ", "))
-	if err == nil || errors.Is(err, ErrNoKeyTable) {
+	if !missesColumn(err, "") {
 		return err
 	}
 	var missing []tableColumn
@@ -350,21 +355,57 @@ func (s *Store) reserve(ctx context.Context, conn *sql.Conn, id uint32, n, limit
 
 // Release gives back n reserved seals that will never be used.
 func (s *Store) Release(ctx context.Context, id uint32, n uint64) error {
-	return s.answer(ctx, "update", func(ctx context.Context) error {
-		return s.exec(ctx, "update", "UPDATE "+s.table+" SET seals_reserved = seals_reserved - $1"+
-			" WHERE key_id = $2 AND seals_reserved >= $3", int64(n), int64(id), int64(n)) //nolint:gosec // at most maxSeals
-	})
+	ctx, cancel := context.WithTimeout(ctx, s.answers) // made twice it would give back twice
+	defer cancel()
+	return s.exec(ctx, "update", "UPDATE "+s.table+" SET seals_reserved = seals_reserved - $1"+
+		" WHERE key_id = $2 AND seals_reserved >= $3", int64(n), int64(id), int64(n)) //nolint:gosec // at most maxSeals
 }
 
-// answer runs a step that a program waits for.
+// HurryWhen has steps given up that take longer than two seconds while hurry reports true: something waits for them that the
+// keyring may be waiting for, such as a transaction that holds a connection. It is called before the Store is used.
+func (s *Store) HurryWhen(hurry func() bool) { s.hurry = hurry }
+
+// answer runs a step that a program waits for, and that may be made twice.
 func (s *Store) answer(ctx context.Context, op string, step func(context.Context) error) error {
-	bounded, cancel := context.WithTimeout(ctx, s.answers)
+	began := time.Now()
+	whole, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	err := step(bounded)
-	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		return fmt.Errorf("keyring: %s key table %s: no answer within %v: %w", op, s.table, s.answers, context.DeadlineExceeded)
+	for bound := s.answers; ; bound *= 2 {
+		err, late := s.try(whole, bound, step)
+		switch {
+		case !late || ctx.Err() != nil:
+			return err
+		case time.Since(began) < stepTimeout && (s.hurry == nil || !s.hurry()):
+		case dbcatalog.SQLState(err) != "":
+			return err
+		default:
+			return fmt.Errorf("keyring: %s key table %s: no answer within %v: %w", op, s.table, time.Since(began).Round(time.Second), context.DeadlineExceeded)
+		}
 	}
-	return err
+}
+
+// try runs a step once, and reports whether it failed because it took too long.
+func (s *Store) try(ctx context.Context, bound time.Duration, step func(context.Context) error) (err error, late bool) {
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	if s.hurry != nil && bound > s.answers {
+		watch := time.NewTicker(s.answers)
+		defer watch.Stop()
+		go func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-watch.C:
+					if s.hurry() {
+						cancel()
+					}
+				}
+			}
+		}()
+	}
+	err = step(ctx)
+	return err, err != nil && (ctx.Err() != nil || errors.As(err, new(lentTooShort)))
 }
 
 func (s *Store) exec(ctx context.Context, op, query string, args ...any) error {

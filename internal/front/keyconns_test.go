@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/keytest"
 	"github.com/colseal/colseal/schema"
@@ -47,8 +48,40 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
+// A transaction does not wait long for a keyring that does not answer: it may hold the connection that the keyring waits for.
+func TestHurryInTransaction(t *testing.T) {
+	for status, want := range map[byte]time.Duration{'I': 30 * time.Second, 'T': 2 * time.Second, 0: 2 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			db := New(Config{Schema: schema.Must(schema.Columns("users", schema.Column{Name: "email"})), Dialect: dialect.Postgres, KMS: keytest.NewKMS(),
+				Connector: &counting{hangs: true}, KeyTable: "colseal_keys"})
+			defer func() { _ = db.Close() }()
+			began := time.Now()
+			_, err := db.NewSession(statusConn(status)).openedKeys(t.Context())
+			if took := time.Since(began); err == nil || took != want {
+				t.Errorf("transaction status %q: %v after %v, want an error after %v", status, err, took, want)
+			}
+			if n := db.keys.held.Load(); n != 0 {
+				t.Errorf("%d sessions are still held", n)
+			}
+		})
+	}
+}
+
+// statusConn is a connection with a transaction status.
+type statusConn byte
+
+func (c statusConn) TxStatus() byte        { return byte(c) }
+func (statusConn) Parameter(string) string { return "" }
+func (statusConn) Query(context.Context, string, ...driver.Value) ([]dbcatalog.Row, error) {
+	return nil, io.EOF
+}
+func (statusConn) Exec(context.Context, string, ...driver.Value) (int64, error) { return 0, io.EOF }
+
 // counting opens connections to nothing, and counts them.
-type counting struct{ open, opened atomic.Int64 }
+type counting struct {
+	open, opened atomic.Int64
+	hangs        bool
+}
 
 func (c *counting) Driver() driver.Driver { return nil }
 
@@ -73,7 +106,11 @@ func (c *countedConn) Prepare(string) (driver.Stmt, error) { return nil, io.EOF 
 func (c *countedConn) PrepareContext(context.Context, string) (driver.Stmt, error) {
 	return nil, io.EOF
 }
-func (c *countedConn) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+func (c *countedConn) ExecContext(ctx context.Context, _ string, _ []driver.NamedValue) (driver.Result, error) {
+	if c.of.hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	return driver.RowsAffected(0), nil
 }
 

@@ -49,6 +49,7 @@ type lazyKeys struct {
 	open  singleflight.Group
 	ready atomic.Pointer[openKeys]
 	loans *keyring.Loans // of the sessions that wait
+	held  atomic.Int64   // sessions that wait within a transaction, or may
 
 	mu     sync.Mutex // guards closed, and the change of ready that goes with it
 	closed bool
@@ -171,6 +172,7 @@ func (k *lazyKeys) openStore(ctx context.Context, pool *sql.DB) (*keyring.Store,
 	if k.lends() {
 		store.Borrow(k.loans)
 	}
+	store.HurryWhen(func() bool { return k.held.Load() > 0 })
 	store.Pin(cfg.KeyringID)
 	err := store.Check(ctx)
 	if errors.Is(err, keyring.ErrNoKeyTable) && cfg.AutoCreateKeyTable {
@@ -213,6 +215,10 @@ type Spare interface {
 // waiting runs a lookup that has to wait for the keyring, and lends it the session's connection meanwhile. The lookup does not use
 // the session. busy, if not nil, is a result that is being read from the connection.
 func (s *Session) waiting(ctx context.Context, busy Result, lookup func() error) error {
+	if !s.Idle() {
+		s.db.keys.held.Add(1)
+		defer s.db.keys.held.Add(-1)
+	}
 	spare, ok := s.conn.(Spare)
 	if o := s.db.keys.ready.Load(); !ok || s.busy || !s.db.keys.lends() || o != nil && o.cache == nil {
 		return lookup()

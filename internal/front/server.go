@@ -2,6 +2,7 @@ package front
 
 import (
 	"context"
+	"time"
 
 	"github.com/colseal/colseal/internal/dialect"
 )
@@ -11,6 +12,9 @@ import (
 const serverQuery = "SELECT pg_catalog.concat_ws(' ', (SELECT system_identifier FROM pg_catalog.pg_control_system())," +
 	" EXTRACT(epoch FROM pg_catalog.pg_postmaster_start_time()), CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'standby'" +
 	" ELSE pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) END)"
+
+// lookTime bounds the wait for a look at the rows of the keys in memory.
+const lookTime = 2 * time.Second
 
 // lookAtServer is called before the first values that a connection seals. If the server is one that the keys' cache does not know, it may
 // have taken over from another without the last commits, or have been restored: the rows of the keys in memory are looked at
@@ -39,5 +43,7 @@ func (s *Session) lookAtServer(ctx context.Context, keys *openKeys) {
 	// The keyring's idle connections may be to the server that was there before.
 	keys.pool.SetMaxIdleConns(0)
 	keys.pool.SetMaxIdleConns(keyringMaxIdle)
-	_ = s.waiting(ctx, nil, func() error { return keys.cache.Connected(ctx, name) })
+	bounded, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	_ = s.waiting(ctx, nil, func() error { return keys.cache.Connected(bounded, name) })
 }
