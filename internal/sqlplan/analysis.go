@@ -20,6 +20,19 @@ type analysis struct {
 	env  *Env
 	file *sqlparse.File
 
+	mode       mode
+	copying    bool  // a column in StageCopy was met
+	world      world // of the expression under analysis
+	second     *second
+	referred   *output // that the last reference means, and
+	referredBy *sqlparse.Column
+	renames    []rename
+	relabels   []relabel
+	stars      []star
+	retargets  map[int]string            // names of columns that are written, by where they stand
+	doubles    map[sqlparse.Expr]*double // outputs of a query that go to a column and its companion
+	seconds    []placedSecond
+
 	known    *Known
 	home     string                             // SQLite: the database in which a view's names are looked up
 	depth    int                                // of views around
@@ -91,6 +104,7 @@ type slot struct {
 
 	question *question // that is asked of a parameter
 	ask      *Ask      // the same, when the program answers
+	second   *second   // that it stands in
 	stands   string    // what stands for a literal of a question
 }
 
@@ -104,8 +118,9 @@ func (s *slot) pos() int {
 // A bareNull is a NULL that stands where the server may take it for text before it sees
 // what it meets, such as an output of a query or an element of an array.
 type bareNull struct {
-	pos int
-	t   *term
+	pos    int
+	t      *term
+	second *second // that it stands in
 }
 
 // A recast is a cast whose type has to follow when its operand is sealed.
@@ -115,6 +130,8 @@ type recast struct {
 	slot  *slot // of a cast whose NULL-ness alone is asked
 	array bool
 	of    *slot // its operand, if that is one, which knows the cast
+
+	second *second // that it stands in
 }
 
 // A check is a demand on a term.
@@ -130,6 +147,7 @@ type check struct {
 	// confined is that of what is sorted; meaning: the order has to mean something. Of ordered and sorted alone.
 	confined *confinement
 	meaning  bool
+	second   *second // that it stands in
 }
 
 type demand uint8
@@ -349,6 +367,9 @@ func (a *analysis) verifyCheck(c *check) error {
 	switch {
 	case c.need == single:
 		return nil
+	case c.second != nil && (c.need == ordered || c.need == sorted || a.env.SearchKeys > 1 && !c.conflict):
+		return a.goOn(a.refuseUnsupported(c.pos, t.first(), "a comparison within a value that is written to a column and to its companion, which would have to be written several times itself",
+			"compute the value in the program"))
 	case c.need == ordered || c.need == sorted:
 		return a.goOn(a.verifyOrder(c, t))
 	case !t.first().EqualCells():

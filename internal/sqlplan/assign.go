@@ -67,7 +67,19 @@ func (a *analysis) targetTerm(w *writeTarget, n sqlparse.Name) (*term, error) {
 		}
 		return newPlain(), nil
 	}
+	if p := col.pair; p.both() {
+		if !a.copiesNull(p) {
+			return nil, a.refuseUnsupported(n.Pos(), p.col, "while a column is on its way, the value of its companion has to be known where it is written", "write the values out, or name the columns of a query without DISTINCT and GROUP BY")
+		}
+		return a.use(p.plain), nil
+	}
 	t := a.use(col.t)
+	if stored := col.stored(); stored != "" && n.Pos() > 0 {
+		if a.retargets == nil {
+			a.retargets = map[int]string{}
+		}
+		a.retargets[n.Pos()] = stored
+	}
 	if n.Indirect && t.state == sealed {
 		return nil, a.refuseOperation(n.Pos(), t.first(), "a part of a sealed value cannot be written", "write the whole value")
 	}
@@ -75,7 +87,10 @@ func (a *analysis) targetTerm(w *writeTarget, n sqlparse.Name) (*term, error) {
 }
 
 // assign makes a value go to a column.
-func (a *analysis) assign(w *writeTarget, n sqlparse.Name, e sqlparse.Expr, sc *scope) error {
+func (a *analysis) assign(w *writeTarget, n sqlparse.Name, e sqlparse.Expr, sc *scope, listed bool) error {
+	if o := a.find(w.item, n.Name); o != nil && o.pair.both() {
+		return a.assignBoth(w, n, o, e, sc, listed)
+	}
 	col, err := a.targetTerm(w, n)
 	if err != nil {
 		if err = a.goOn(err); err != nil {
@@ -143,7 +158,7 @@ func (a *analysis) assignments(set []sqlparse.Assign, w *writeTarget, sc *scope)
 			if row, ok := s.Value.(*sqlparse.Row); ok && len(row.Args) == 1 {
 				s.Value = row.Args[0]
 			}
-			if err := a.assign(w, s.Columns[0], s.Value, sc); err != nil {
+			if err := a.assign(w, s.Columns[0], s.Value, sc, false); err != nil {
 				return err
 			}
 			continue
@@ -161,7 +176,7 @@ func (a *analysis) assignSeveral(s sqlparse.Assign, w *writeTarget, sc *scope) e
 	case *sqlparse.Row:
 		if len(v.Args) == len(s.Columns) {
 			for i, n := range s.Columns {
-				if err := a.assign(w, n, v.Args[i], sc); err != nil {
+				if err := a.assign(w, n, v.Args[i], sc, true); err != nil {
 					return err
 				}
 			}
@@ -182,8 +197,11 @@ func (a *analysis) assignSeveral(s sqlparse.Assign, w *writeTarget, sc *scope) e
 					return err
 				}
 			}
-			return nil
+			return a.emptySeconds(s, w)
 		}
+	}
+	if err := a.emptySeconds(s, w); err != nil {
+		return err
 	}
 	for _, n := range s.Columns {
 		col, err := a.targetTerm(w, n)

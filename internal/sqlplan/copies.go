@@ -166,6 +166,14 @@ func (d *dimension) covers(pos int) bool {
 	return i > 0 && pos < d.spans[i-1].end
 }
 
+// keysOf is keysAt for a slot. What is written has one key.
+func (e *emission) keysOf(s *slot) int {
+	if s.second != nil {
+		return 1
+	}
+	return e.keysAt(s.pos())
+}
+
 // keysAt returns how many search keys what is sealed at a position is sealed under.
 func (e *emission) keysAt(pos int) int {
 	if len(e.regions) == 0 || e.dimensionAt(pos) == nil {
@@ -189,9 +197,26 @@ func (e *emission) pieces() []*piece {
 		all = append(all, &piece{start: r.start, end: r.end, region: r})
 	}
 	for i := range e.edits {
-		d := &e.edits[i]
-		all = append(all, &piece{start: d.start, end: d.end, edit: d})
+		if d := &e.edits[i]; d.second == nil {
+			all = append(all, &piece{start: d.start, end: d.end, edit: d})
+		}
 	}
+	return nest(all, len(e.file.Text))
+}
+
+// piecesOf are the pieces of what stands in the text once more.
+func (e *emission) piecesOf(s *second) []*piece {
+	var all []*piece
+	for i := range e.edits {
+		if d := &e.edits[i]; d.second == s || d.shared && d.start >= s.span.start && d.end <= s.span.end {
+			all = append(all, &piece{start: d.start, end: d.end, edit: d})
+		}
+	}
+	return nest(all, s.span.end)
+}
+
+// nest puts pieces into the regions that they are in.
+func nest(all []*piece, end int) []*piece {
 	slices.SortStableFunc(all, func(a, b *piece) int {
 		if a.start != b.start {
 			return a.start - b.start
@@ -204,7 +229,7 @@ func (e *emission) pieces() []*piece {
 		}
 		return 0
 	})
-	root := &piece{end: len(e.file.Text)}
+	root := &piece{end: end}
 	stack := []*piece{root}
 	for _, p := range all {
 		for len(stack) > 1 && (p.start >= stack[len(stack)-1].end && (p.end > stack[len(stack)-1].end || p.edit != nil && p.edit.label)) {
@@ -267,6 +292,12 @@ func (w *cutter) write(from, to int, pieces []*piece) error {
 		}
 		w.put(w.file.Text[from:p.start])
 		from = p.end
+		if p.edit != nil && p.edit.put != nil {
+			if err := p.edit.put.write(w); err != nil {
+				return err
+			}
+			continue
+		}
 		if p.edit != nil {
 			w.edit(p.edit)
 			continue
@@ -284,7 +315,7 @@ func (w *cutter) put(s string) { w.text = append(w.text, s...) }
 // edit writes an edit, as the search key says that is chosen where it stands.
 func (w *cutter) edit(d *edit) {
 	key := 0
-	if len(w.regions) > 0 {
+	if len(w.regions) > 0 && d.second == nil {
 		if at := w.dimensionAt(d.start); at != nil {
 			key = at.key
 		}

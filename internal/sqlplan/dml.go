@@ -84,7 +84,7 @@ func (a *analysis) merge(s *sqlparse.Merge, with *withScope) ([]output, error) {
 		return nil, nil
 	}
 	// RETURNING * yields the source's columns first.
-	own := []output{{gap: true, lazy: w.item}}
+	own := []output{{gap: true, lazy: true, from: w.item}}
 	if w.item.ask == nil {
 		own = w.item.cols
 	}
@@ -108,6 +108,9 @@ func (a *analysis) mergeWhen(m sqlparse.MergeWhen, w *writeTarget, sc *scope) er
 		names = a.allColumns(w)
 		if err := a.noneMissing(w, m.Pos()); err != nil && m.Values != nil {
 			return err
+		}
+		if m.Values != nil && slices.ContainsFunc(w.item.cols, func(o output) bool { return o.pair != nil }) {
+			return a.refuseUnsupported(m.Pos(), nil, "INSERT of a MERGE without a column list, while a column is on its way", "write the column list")
 		}
 	}
 	if err := a.insertRow(w, names, m.Values, sc, m.Pos()); err != nil {
@@ -137,7 +140,7 @@ func (a *analysis) returningIn(r *sqlparse.Returning, w *writeTarget, star []out
 	if r == nil {
 		return nil, nil
 	}
-	own := []output{{gap: true, lazy: w.item}}
+	own := []output{{gap: true, lazy: true, from: w.item}}
 	if w.item.ask == nil {
 		own = w.item.cols
 	}

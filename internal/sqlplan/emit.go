@@ -27,6 +27,9 @@ func (a *analysis) emit() (*Plan, error) {
 		UnlistedInsert: a.unlistedInsert,
 	}}
 	e.edits = append(e.edits, a.columns...)
+	if err := e.placeSeconds(); err != nil {
+		return nil, err
+	}
 	e.settleNulls()
 	e.typeNulls()
 	if err := e.results(); err != nil {
@@ -77,6 +80,7 @@ func (a *analysis) emit() (*Plan, error) {
 	if err := e.cut(); err != nil {
 		return nil, err
 	}
+	e.plan.Spare = e.spare()
 	e.plan.Params, e.plan.Head, e.plan.Tail = exact(e.plan.Params), exact(e.plan.Head), exact(e.plan.Tail)
 	return e.plan, nil
 }
@@ -105,6 +109,18 @@ func (a *analysis) storesNothing() bool {
 	return nothing
 }
 
+// spare reports whether all that is sealed is for companions of columns in StageCopy.
+func (e *emission) spare() bool {
+	for _, s := range e.slots {
+		if u := s.use(); u != nil && !u.Copy || u == nil && s.ask != nil {
+			return false
+		}
+	}
+	return !e.plan.ResultsSealed() && !slices.ContainsFunc(e.checked, func(c *check) bool {
+		return c.second == nil && c.need != single && c.t.root().state == sealed
+	})
+}
+
 // use returns what a slot is sealed for, or nil.
 func (s *slot) use() *Use {
 	t := s.t.root()
@@ -112,7 +128,7 @@ func (s *slot) use() *Use {
 		return nil
 	}
 	return &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: s.array || t.array, Limit: s.limit,
-		Compared: s.compared && t.cols[0].col.Layout().Order != nil, Folded: t.folded, Lowered: t.folded && s.lowered}
+		Compared: s.compared && t.cols[0].col.Layout().Order != nil, Folded: t.folded, Lowered: t.folded && s.lowered, Copy: s.second.fromCopy()}
 }
 
 // answered reports whether a slot is the parameter of a comparison that the program answers.
@@ -179,7 +195,7 @@ func (e *emission) typeNulls() {
 			continue
 		}
 		u := &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: t.array}
-		e.edits = append(e.edits, edit{start: end, end: end, text: "::" + e.typeName(u)})
+		e.edits = append(e.edits, edit{start: end, end: end, text: "::" + e.typeName(u), second: n.second})
 	}
 }
 
@@ -202,7 +218,7 @@ func (e *emission) results() error {
 			if t.folded {
 				return e.refuseOperation(0, t.first(), "the result of lower() of a sealed column cannot be shown", "select the column itself, and lower it in the program")
 			}
-			e.keepLabel(o.unnamed)
+			e.keepLabel(o.more.value())
 			r.Array = t.array
 			for _, s := range t.cols {
 				if !slices.Contains(r.Columns, s.col) {

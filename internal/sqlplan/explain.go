@@ -19,6 +19,9 @@ func (p *Planner) Refusals(ctx context.Context, sql string, env *Env) ([]*Refusa
 	a, err := p.begin(ctx, sql, env, p.knownOf(env))
 	var noted []*Refusal
 	if a != nil {
+		if p.copies { // nothing is refused yet
+			a = a.as(copyAhead)
+		}
 		a.every = true
 		_, err = p.run(a)
 		if !a.harmless() {

@@ -213,7 +213,7 @@ func (a *analysis) caseExpr(c *sqlparse.Case, sc *scope) (*term, error) {
 
 // nullIf analyses NULLIF, which yields its first operand.
 func (a *analysis) nullIf(n *sqlparse.NullIf, sc *scope) (*term, error) {
-	if q := a.question("=", n.Left, n.Right); q != nil {
+	if q := a.questionOfNullIf(n); q != nil {
 		q.nullIf = true
 		return q.param.t, nil
 	}
@@ -226,6 +226,15 @@ func (a *analysis) nullIf(n *sqlparse.NullIf, sc *scope) (*term, error) {
 		return nil, err
 	}
 	return a.equate(l, r, n.Pos(), "NULLIF", between(n.Left, n.Right, &search{form: aroundItself, expr: n}))
+}
+
+// questionOfNullIf notes a NULLIF of a parameter. For the companion of a column in StageCopy nothing is asked:
+// what the server is asked of the plain value is asked of the cell.
+func (a *analysis) questionOfNullIf(n *sqlparse.NullIf) *question {
+	if a.second.fromCopy() {
+		return nil
+	}
+	return a.question("=", n.Left, n.Right)
 }
 
 // isNull analyses a test for NULL, which a cell answers as its plaintext would.

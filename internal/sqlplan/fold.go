@@ -25,6 +25,8 @@ type foldCall struct {
 	call *sqlparse.Call
 	t    *term // of its result
 	slot *slot // its operand, if that is one
+
+	second *second // that it stands in
 }
 
 // lower analyses lower(…).
@@ -47,11 +49,11 @@ func (a *analysis) lower(c *sqlparse.Call, sc *scope) (*term, error) {
 		}
 		out := r.use()
 		out.folded = true
-		a.folds = append(a.folds, &foldCall{call: c, t: out})
+		a.folds = append(a.folds, &foldCall{call: c, t: out, second: a.second})
 		return out, nil
 	case r.state == free && s != nil:
 		r.folded, s.lowered = true, true
-		a.folds = append(a.folds, &foldCall{call: c, t: r, slot: s})
+		a.folds = append(a.folds, &foldCall{call: c, t: r, slot: s, second: a.second})
 		return r, nil
 	}
 	return newResult(what), a.goOn(a.plainOnly(t, c.Args[0].Pos(), what))
@@ -103,7 +105,7 @@ func (e *emission) foldCalls() error {
 		if !ok {
 			return e.refuseRewriting(f.call.Pos(), f.t.first(), "the end of the function's name cannot be found", "write lower(…)")
 		}
-		d := edit{start: f.call.Pos(), end: end, text: FoldFunction}
+		d := edit{start: f.call.Pos(), end: end, text: FoldFunction, second: f.second}
 		if f.slot != nil {
 			d.text = ""
 		}

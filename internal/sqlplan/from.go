@@ -49,8 +49,17 @@ func (a *analysis) addItem(sc *scope, it *item, alias *sqlparse.Alias, pos int) 
 		}
 	}
 	a.occurrence(it)
+	it.own()
 	sc.items = append(sc.items, it)
 	return it.cols, nil
+}
+
+// own notes which item columns are of.
+func (it *item) own() {
+	for i := range it.cols {
+		it.cols[i].from = it
+		it.companions = it.companions || it.cols[i].pair != nil
+	}
 }
 
 // renamed returns columns with the first ones named anew. Names given beyond a gap
@@ -59,6 +68,11 @@ func (a *analysis) addItem(sc *scope, it *item, alias *sqlparse.Alias, pos int) 
 func (a *analysis) renamed(cols []output, names []string, pos int) ([]output, error) {
 	if len(names) == 0 {
 		return cols, nil
+	}
+	for i := range cols {
+		if p := cols[i].pair; p != nil && len(names) > p.before {
+			return nil, a.refuseUnknown(pos, p.col, "a column alias is given behind the companion of a sealed column", "name the columns in the query instead")
+		}
 	}
 	out := make([]output, 0, len(cols))
 	a.step(outputSteps * len(cols))
@@ -101,7 +115,7 @@ func (a *analysis) tableName(tn *sqlparse.TableName, sc *scope) ([]output, error
 	a.occurrence(it)
 	sc.items = append(sc.items, it)
 	if it.ask != nil {
-		return []output{{gap: true, lazy: it}}, nil
+		return []output{{gap: true, lazy: true, from: it}}, nil
 	}
 	return it.cols, nil
 }

@@ -44,6 +44,9 @@ func (a *analysis) insertSource(s *sqlparse.Insert, w *writeTarget, sc *scope) e
 		if err := a.noneMissing(w, s.Pos()); err != nil {
 			return err
 		}
+		if err := a.plainsThere(w, s.Pos()); err != nil {
+			return err
+		}
 	}
 	if src := s.Source; src.Values != nil && src.With == nil && src.OrderBy == nil && src.Limit == nil {
 		width := len(s.Source.Values[0])
@@ -55,11 +58,18 @@ func (a *analysis) insertSource(s *sqlparse.Insert, w *writeTarget, sc *scope) e
 		}
 		return a.finishInsert(s, w, names, width)
 	}
+	doubles := a.doublesOf(s.Source, w, names)
 	outs, err := a.selectStmt(s.Source, nil, sc.with)
 	if err != nil {
 		return err
 	}
 	for i, o := range outs {
+		if d := doubles[i]; d != nil {
+			if err := a.storeBoth(d, names[i], o.t); err != nil {
+				return err
+			}
+			continue
+		}
 		if o.gap {
 			return a.insertGap(w, names[min(i, len(names)):], outs[i:], s)
 		}
@@ -95,7 +105,7 @@ func (a *analysis) insertRow(w *writeTarget, names []sqlparse.Name, row []sqlpar
 	}
 	for i, e := range row {
 		if i < len(names) {
-			if err := a.assign(w, names[i], e, sc); err != nil {
+			if err := a.assign(w, names[i], e, sc, true); err != nil {
 				return err
 			}
 			continue
@@ -145,7 +155,7 @@ func (a *analysis) finishInsert(s *sqlparse.Insert, w *writeTarget, names []sqlp
 	if a.p.dialect == dialect.SQLite && width < len(names) {
 		return a.refuseName(s.Pos(), nil, "the INSERT has fewer values than columns", "give a value for each column, or write the column list")
 	}
-	return a.addColumnList(s, names[:min(width, len(names))])
+	return a.addColumnList(s, w, names[:min(width, len(names))])
 }
 
 // defaultsExcept refuses defaults of the sealed columns that are not given.
@@ -181,7 +191,9 @@ func (a *analysis) allColumns(w *writeTarget) []sqlparse.Name {
 		return names
 	}
 	for i := range w.rel.Columns {
-		if c := &w.rel.Columns[i]; !c.Hidden && (!c.Generated || a.p.dialect == dialect.Postgres) {
+		if c := &w.rel.Columns[i]; a.isCompanion(w, c.Name) {
+			continue
+		} else if !c.Hidden && (!c.Generated || a.p.dialect == dialect.Postgres) {
 			names = append(names, sqlparse.Name{Name: a.p.fold(c.Name)})
 		}
 	}

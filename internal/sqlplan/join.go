@@ -75,6 +75,9 @@ func (a *analysis) naturalColumns(j *sqlparse.Join, left, right []output) (l, r 
 		return nil, nil, nil, a.refuseUnknown(j.Pos(), nil, "the columns that this NATURAL join compares are not known", "write JOIN … USING (…)")
 	}
 	a.step(len(l) * len(r))
+	if err := a.companionsApart(j, l, r); err != nil {
+		return nil, nil, nil, err
+	}
 	for _, c := range l {
 		if findOutput(r, c.name) != nil {
 			names = append(names, c.name)
@@ -85,7 +88,7 @@ func (a *analysis) naturalColumns(j *sqlparse.Join, left, right []output) (l, r 
 
 // using merges the named columns of both sides.
 func (a *analysis) using(j *sqlparse.Join, names []string, left, right []output, sc *scope, base, middle int) ([]output, error) {
-	merged := &item{name: j.UsingAlias}
+	merged := &item{name: j.UsingAlias, merged: true}
 	for _, n := range names {
 		l, err := a.sideColumn(n, left, sc.items[base:middle])
 		if err != nil {
@@ -99,7 +102,7 @@ func (a *analysis) using(j *sqlparse.Join, names []string, left, right []output,
 		if err != nil {
 			return nil, err
 		}
-		merged.cols = append(merged.cols, output{name: n, t: t, sure: true})
+		merged.cols = append(merged.cols, output{name: n, t: t, sure: true, from: merged})
 	}
 	a.occurrence(merged)
 	star := append([]output{}, merged.cols...)
@@ -128,6 +131,9 @@ func (a *analysis) using(j *sqlparse.Join, names []string, left, right []output,
 func (a *analysis) sideColumn(name string, cols []output, items []*item) (*term, error) {
 	a.step(len(cols))
 	if c := findOutput(cols, name); c != nil {
+		if c.stored() != "" {
+			return nil, a.refuseUnsupported(0, c.pair.col, "JOIN … USING a column that is on its way between plain and sealed", "write ON with the names of both columns")
+		}
 		return a.use(c.t), nil
 	}
 	for _, it := range items {

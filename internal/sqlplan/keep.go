@@ -101,7 +101,7 @@ func (a *analysis) makes(tn *sqlparse.TableName, outs []output, what string) err
 		}
 		var col *schema.Column
 		if table != nil {
-			col = a.sealedColumn(table.Columns(), o.name)
+			col = a.sealedColumn(a.columnsOf(table), o.name)
 		}
 		r := o.t.root()
 		if col == nil {

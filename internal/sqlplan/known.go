@@ -318,6 +318,9 @@ func (k *Known) sum(deps []dbcatalog.Dependent) {
 func (a *analysis) candidates(name string) []*schema.Table {
 	name = a.p.fold(name)
 	more := a.known.relations[name]
+	if a.mode == copyPlain {
+		return a.strictTables(slices.Concat(a.p.tables[name], more))
+	}
 	if len(more) == 0 {
 		return a.p.tables[name]
 	}
@@ -365,7 +368,7 @@ func (a *analysis) callsRoutine(s sqlparse.Stmt) error {
 // callOf refuses a call of a routine that names a sealed table.
 func (a *analysis) callOf(pos int, schemaName, name string) error {
 	n, ok := a.routine(schemaName, name)
-	if !ok {
+	if !ok || a.p.copiesOnly() && a.mode != copyAhead {
 		return nil
 	}
 	a.forbidden = true

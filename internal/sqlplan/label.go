@@ -37,8 +37,8 @@ func (a *analysis) shown(outs []output) {
 		return
 	}
 	for _, o := range outs {
-		if o.unnamed != nil {
-			a.labels = append(a.labels, o.unnamed)
+		if x := o.more.value(); x != nil {
+			a.labels = append(a.labels, x)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (e *emission) number() error {
 			if s.param == nil || s.turn() != turn {
 				continue
 			}
-			own := make([]int, e.keysAt(s.pos()))
+			own := make([]int, e.keysOf(s))
 			for key := range own {
 				r := roleOf(s, key)
 				n, ok := numbers.find(r, s)
@@ -114,13 +114,14 @@ type role struct {
 	ask      *Ask
 	folded   bool
 	lowered  bool
+	copy     bool
 	place    int // in the text, from 1, of a value that is sealed by itself there; 0: anywhere
 }
 
 func roleOf(s *slot, key int) role {
 	r := role{number: s.param.Number, name: s.param.Name, ask: s.ask}
 	if u := s.use(); u != nil {
-		r.key = key
+		r.key, r.copy = key, u.Copy
 		r.folded, r.lowered = u.Folded, u.Lowered
 		r.identity, r.storage, r.array, r.kind, r.limit, r.compared = u.Column.Identity(), u.Storage, u.Array, u.Column.Kind, u.Limit, u.Compared
 		if u.Column.Mode == schema.Randomized {
@@ -164,7 +165,7 @@ func (e *emission) renumber(s *slot, numbers []int) {
 		texts[key] = "$" + strconv.Itoa(n) + typ
 	}
 	if len(texts) > 1 || texts[0] != e.file.Text[s.param.Pos():s.param.End] {
-		e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, texts: texts})
+		e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, texts: texts, second: s.second})
 	}
 }
 
@@ -178,7 +179,7 @@ func (e *emission) numberSQLite() error {
 		if s.param == nil {
 			continue
 		}
-		texts := make([]string, e.keysAt(s.pos()))
+		texts := make([]string, e.keysOf(s))
 		for key := range texts {
 			r := roleOf(s, key)
 			n, ok := numbers.find(r, s)
@@ -196,7 +197,7 @@ func (e *emission) numberSQLite() error {
 		}
 		e.plan.NumInput = max(e.plan.NumInput, s.param.Number)
 		if len(texts) > 1 || texts[0] != e.file.Text[s.param.Pos():s.param.End] {
-			e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, texts: texts})
+			e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, texts: texts, second: s.second})
 		}
 	}
 	return nil

@@ -72,7 +72,7 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 			outs = append(outs, cols...)
 			continue
 		}
-		x, err := a.infer(t.Expr, sc)
+		x, err := a.targetValue(t.Expr, sc)
 		if err != nil {
 			return nil, err
 		}
@@ -83,11 +83,12 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 			outs = append(outs, output{gap: true})
 			continue
 		}
-		o := output{name: t.Name, t: x, sure: t.Name != "", confined: a.confined[t.Expr]}
+		o := output{name: t.Name, t: x, sure: t.Name != "", confined: a.confined[t.Expr], more: a.originOf(t.Expr)}
 		if o.name == "" {
 			o.name, o.sure = a.label(t.Expr)
+			a.keepName(t.Expr, o.name)
 			if a.p.dialect == dialect.SQLite && !isColumn(t.Expr) || wholeValue(t.Expr) {
-				o.unnamed = t.Expr
+				o.more = &details{unnamed: t.Expr, origin: o.more.source()}
 			}
 			a.keepExtreme(t.Expr)
 		}
@@ -102,7 +103,11 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 // star returns the columns of * or t.* in a select list.
 func (a *analysis) star(c *sqlparse.Column, all []output, sc *scope) ([]output, error) {
 	if len(c.Parts) == 0 {
-		return a.expand(a.uses(all))
+		cols, err := a.expand(a.uses(all))
+		if err != nil {
+			return nil, err
+		}
+		return a.writeOut(c, cols)
 	}
 	it, err := a.item(c, c.Parts, sc)
 	if err != nil {
@@ -117,7 +122,11 @@ func (a *analysis) star(c *sqlparse.Column, all []output, sc *scope) ([]output, 
 	if err := a.load(it); err != nil {
 		return nil, err
 	}
-	return a.uses(it.cols), nil
+	cols := a.uses(it.cols)
+	for i := range cols {
+		cols[i].from = it
+	}
+	return a.writeOut(c, cols)
 }
 
 // uses returns columns for one more use of each.

@@ -74,6 +74,14 @@ type Plan struct {
 	// StoresNothing says that no value of the statement is stored: it selects or deletes.
 	StoresNothing bool
 
+	// Spare says that all that is sealed is for columns in schema.StageCopy, so that the statement is
+	// right without it.
+	Spare bool
+
+	// Observed is why the statement will be refused when its columns are in schema.StageSealed. Nil: it
+	// will not be, or has no column in schema.StageCopy.
+	Observed *Refusal
+
 	Effects Effects
 }
 
@@ -92,6 +100,8 @@ type Use struct {
 	Compared bool
 	// Bound: no value, but what is less than all cells under the key, or greater.
 	Bound Bound
+	// Copy: NULL is stored where the value cannot be sealed, as the plain column has it.
+	Copy bool
 	// Limit is what the value of a parameter has to keep to, because of a cast.
 	Limit pgvalue.Limit
 	// Folded: it is compared with what colseal.fold1 yields, instead of a cell. Lowered: and so

@@ -54,6 +54,9 @@ type Planner struct {
 	excluded   []*schema.Table
 	functions  []schema.Function
 	words      words           // what a text must contain to name a table
+	strict     words           // of tables with a column that is not in StageCopy, and of the keyring
+	sealing    bool            // there is such a table
+	copies     bool            // some column is in StageCopy
 	names      map[string]bool // the registered names of tables and columns, as the dialect compares them
 
 	known      atomic.Pointer[Known]
@@ -79,10 +82,12 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 		names:   map[string]bool{},
 		keyring: o.KeyTable,
 		words:   words{dialect: d},
+		strict:  words{dialect: d},
 	}
 	p.known.Store(p.newKnown())
 	if o.KeyTable.Table != "" {
 		p.words.add(p.fold(o.KeyTable.Table))
+		p.strict.add(p.fold(o.KeyTable.Table))
 	}
 	if s == nil {
 		return p
@@ -95,6 +100,11 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 		p.names[name] = true
 		for _, c := range t.Columns() {
 			p.names[p.fold(c.Name)] = true
+			p.copies = p.copies || c.Stage == schema.StageCopy
+		}
+		if !copiesAll(t.Columns()) {
+			p.strict.add(name)
+			p.sealing = true
 		}
 	}
 	p.excluded, p.functions = s.Excluded(), s.Functions()
@@ -171,9 +181,15 @@ func (p *Planner) analyse(ctx context.Context, sql string, env *Env, known *Know
 	a, err := p.begin(ctx, sql, env, known)
 	switch {
 	case err != nil:
+		var r *Refusal
+		if errors.As(err, &r) && p.namesCopiesOnly(sql, known) {
+			return &Plan{Effects: ChangesCatalog | ChangesSession | ChangesDependents, Observed: r}, true, nil
+		}
 		return nil, false, err
 	case a == nil:
 		return p.forward(sql), false, nil
+	case p.copies:
+		return p.analyseCopies(a)
 	}
 	plan, err = p.run(a)
 	return plan, a.usedCatalog, err
@@ -194,7 +210,12 @@ func (p *Planner) begin(ctx context.Context, sql string, env *Env, known *Known)
 	if err != nil {
 		return nil, p.unreadable(sql, err)
 	}
-	return &analysis{p: p, ctx: ctx, env: env, file: file, known: known}, nil
+	return p.newAnalysis(ctx, file, env, known, copyBoth), nil
+}
+
+// newAnalysis begins an analysis, with the columns in StageCopy taken as m says.
+func (p *Planner) newAnalysis(ctx context.Context, file *sqlparse.File, env *Env, known *Known, m mode) *analysis {
+	return &analysis{p: p, ctx: ctx, env: env, file: file, known: known, mode: m}
 }
 
 // run analyses a text, and refuses it if the analysis fails in a way that it should not.
@@ -220,7 +241,7 @@ func (p *Planner) parse(sql string) (*sqlparse.File, error) {
 
 // unreadable makes the refusal of a text that names a sealed table and cannot be
 // analysed.
-func (p *Planner) unreadable(sql string, err error) error {
+func (p *Planner) unreadable(sql string, err error) *Refusal {
 	r := &Refusal{
 		Class:  ClassUnreadable,
 		Query:  p.blank(sql),

@@ -199,7 +199,7 @@ func (a *analysis) combine(s *sqlparse.Select, left, right []output) ([]output, 
 		if !s.All || s.Op != sqlparse.Union {
 			a.demand(t, group, s.Pos(), [...]string{"", "UNION", "INTERSECT", "EXCEPT"}[s.Op])
 		}
-		outs[i] = output{name: left[i].name, t: t, sure: left[i].sure, unnamed: left[i].unnamed, confined: combined(s.Op, left[i].confined, right[i].confined)}
+		outs[i] = output{name: left[i].name, t: t, sure: left[i].sure, more: left[i].more.withoutOrigin(), confined: combined(s.Op, left[i].confined, right[i].confined)}
 	}
 	return outs, nil
 }

@@ -31,8 +31,9 @@ type question struct {
 	null   bool    // one of the constants is NULL
 	op     string  // as if the parameter stood on the left
 	nullIf bool
-	of     *slot // a sealed occurrence of the parameter: the program answers
-	cells  bool  // the database compares cells
+	of     *slot   // a sealed occurrence of the parameter: the program answers
+	cells  bool    // the database compares cells
+	second *second // that it stands in
 }
 
 // Ask is a question that the program answers about an argument.
@@ -169,7 +170,7 @@ func (a *analysis) asks(op string, left, right sqlparse.Expr) bool {
 func (a *analysis) answer(roles map[argument]*slot) error {
 	kinds := map[argument]schema.Kind{}
 	for _, s := range a.slots {
-		if u := s.use(); u != nil && s.param != nil && len(a.questions) > 0 {
+		if u := s.use(); u != nil && s.param != nil && !s.second.fromCopy() && len(a.questions) > 0 {
 			if k, ok := kinds[argumentOf(s.param)]; ok && k != u.Column.Kind {
 				kinds[argumentOf(s.param)] = 0
 			} else {
@@ -179,7 +180,7 @@ func (a *analysis) answer(roles map[argument]*slot) error {
 	}
 	for _, q := range a.questions {
 		role := roles[argumentOf(q.param.param)]
-		if role == nil || q.cells || q.nullIf && q.param.t.root().state != sealed {
+		if role == nil || q.cells || q.second.fromCopy() || q.nullIf && q.param.t.root().state != sealed {
 			continue
 		}
 		kind := kinds[argumentOf(q.param.param)]
@@ -206,7 +207,7 @@ func (a *analysis) compareCells(q *question) error {
 		if err != nil {
 			return err
 		}
-		a.checked = append(a.checked, &check{t: t, pos: s.pos(), what: q.op, need: equal})
+		a.checked = append(a.checked, &check{t: t, pos: s.pos(), what: q.op, need: equal, second: q.second})
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ func (a *analysis) load(it *item) error {
 	if rel == nil || a.unsettled || a.changed(tn) != nil {
 		it.open = true
 		it.cols = append(it.cols, output{gap: true})
+		it.own()
 		return nil
 	}
 	var names []string
@@ -44,6 +45,7 @@ func (a *analysis) load(it *item) error {
 		}
 		it.cols = append(it.cols, o)
 	}
+	it.own()
 	return nil
 }
 
@@ -63,21 +65,21 @@ func (a *analysis) relation(tn *sqlparse.TableName) (*dbcatalog.Relation, error)
 
 // expand replaces the gaps of a star that the catalog can fill.
 func (a *analysis) expand(star []output) ([]output, error) {
-	if !slices.ContainsFunc(star, func(c output) bool { return c.lazy != nil }) {
+	if !slices.ContainsFunc(star, func(c output) bool { return c.lazy }) {
 		return star, nil
 	}
 	var out []output
 	for _, c := range star {
-		if c.lazy == nil {
+		if !c.lazy {
 			out = append(out, c)
 			continue
 		}
-		if err := a.load(c.lazy); err != nil {
+		if err := a.load(c.from); err != nil {
 			return nil, err
 		}
-		a.step(outputSteps * len(c.lazy.cols))
-		for _, col := range c.lazy.cols {
-			if !c.lazy.hidden[col.name] || col.gap {
+		a.step(outputSteps * len(c.from.cols))
+		for _, col := range c.from.cols {
+			if !c.from.hidden[col.name] || col.gap {
 				out = append(out, col)
 			}
 		}

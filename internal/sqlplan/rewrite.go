@@ -18,6 +18,10 @@ type edit struct {
 	texts      []string // by search key, where that makes a difference
 	literal    *Literal
 	label      bool // it names an output
+
+	second *second // it is made where this stands only; nil: in the text itself
+	shared bool    // wherever its place stands
+	put    *put    // what is put in, in place of text
 }
 
 // literals cuts out the literals that are sealed.
@@ -39,10 +43,10 @@ func (e *emission) literals() error {
 			return e.refuseRewriting(s.pos(), nil, "the end of the literal cannot be found", "use a parameter")
 		}
 		if s.stands != "" {
-			e.edits = append(e.edits, edit{start: s.pos(), end: end, text: s.stands})
+			e.edits = append(e.edits, edit{start: s.pos(), end: end, text: s.stands, second: s.second})
 			continue
 		}
-		e.edits = append(e.edits, edit{start: s.pos(), end: end, literal: &Literal{Value: s.value, Use: *u}})
+		e.edits = append(e.edits, edit{start: s.pos(), end: end, literal: &Literal{Value: s.value, Use: *u}, second: s.second})
 	}
 	return nil
 }
@@ -92,7 +96,7 @@ func (e *emission) retype(c *recast, name string) error {
 	if c.cast.Pos() == c.cast.Type.Pos() {
 		name = "" // date '…', which takes no parameter in the literal's place
 	}
-	e.edits = append(e.edits, edit{start: c.cast.Type.Pos(), end: end, text: name})
+	e.edits = append(e.edits, edit{start: c.cast.Type.Pos(), end: end, text: name, second: c.second})
 	return nil
 }
 
@@ -121,7 +125,7 @@ func (e *emission) scan() ([]sqlparse.Token, error) {
 }
 
 // addColumnList notes the edit that writes out the columns of an INSERT.
-func (a *analysis) addColumnList(s *sqlparse.Insert, names []sqlparse.Name) error {
+func (a *analysis) addColumnList(s *sqlparse.Insert, w *writeTarget, names []sqlparse.Name) error {
 	at := s.SourceAt
 	if at <= 0 {
 		tokens, err := a.file.Tokens()
@@ -142,7 +146,7 @@ func (a *analysis) addColumnList(s *sqlparse.Insert, names []sqlparse.Name) erro
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(dbcatalog.QuoteIdent(n.Name))
+		b.WriteString(a.listed(w, n.Name))
 	}
 	b.WriteString(") ")
 	a.columns = append(a.columns, edit{start: at, end: at, text: b.String()})

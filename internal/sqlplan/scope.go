@@ -14,14 +14,47 @@ type output struct {
 	// sure: the server will report exactly this name.
 	sure bool
 	gap  bool
+	// lazy: it is a gap that stands for the columns of from, if the catalog can tell.
+	lazy bool
+	// confined says whether its cells are all under one key; nil: no.
+	confined *confinement
+	// pair is what a column with a stage stands in, of a table's own columns.
+	pair *pair
+	// from is the item that it is one of.
+	from *item
+	more *details // nil for most
+}
+
+// details are what is known of few outputs.
+type details struct {
 	// unnamed is the expression of an output without an alias whose label changes when it
 	// is rewritten: in PostgreSQL a parameter or literal, cast or not; in SQLite anything
 	// but a column, since its text is the label.
 	unnamed sqlparse.Expr
-	// confined says whether its cells are all under one key; nil: no.
-	confined *confinement
-	// lazy is the item whose columns the gap stands for, if the catalog can tell.
-	lazy *item
+	// origin is the column of a table that an output of a view's definition is.
+	origin *origin
+}
+
+func (d *details) value() sqlparse.Expr {
+	if d == nil {
+		return nil
+	}
+	return d.unnamed
+}
+
+func (d *details) source() *origin {
+	if d == nil {
+		return nil
+	}
+	return d.origin
+}
+
+// withoutOrigin are the details of what is no longer a column of one table.
+func (d *details) withoutOrigin() *details {
+	if d == nil || d.unnamed == nil {
+		return nil
+	}
+	return &details{unnamed: d.unnamed}
 }
 
 // An item is one name that column references can go through.
@@ -36,6 +69,8 @@ type item struct {
 	unlisted []output
 	// open: there are further columns, of unknown names; they are plain.
 	open bool
+	// companions: it has columns that no statement sees. merged: it has those that USING merges.
+	companions, merged bool
 	// query: it is a query of the text, and has the columns that the text says.
 	query bool
 	// hidden columns are merged by USING and seen only with the item's name.
@@ -164,7 +199,7 @@ func (a *analysis) column(c *sqlparse.Column, sc *scope) (*term, error) {
 	}
 	if col := a.find(it, name); col != nil {
 		a.noteConfined(c, col.confined)
-		return a.use(col.t), a.unambiguous(c, it, name)
+		return a.refer(c, col), a.unambiguous(c, it, name)
 	}
 	if it.kept && it.table != nil && !systemColumns[a.p.dialect][name] {
 		return nil, a.refuseUnknown(c.Pos(), nil, "it is not known whether this is a column, or a function of the whole row", "write the column without the table's name")
@@ -309,7 +344,7 @@ func (a *analysis) search(c *sqlparse.Column, name string, s *scope) (found *ter
 		if err := a.unambiguous(c, it, name); err != nil {
 			return nil, open, err
 		}
-		found = a.use(col.t)
+		found = a.refer(c, col)
 		a.noteConfined(c, col.confined)
 	}
 	return found, open, nil

@@ -275,6 +275,7 @@ type extreme struct {
 	call       *sqlparse.Call
 	of         *schema.Column
 	unlabelled bool // its label is the function's name
+	second     *second
 }
 
 // extreme analyses min(…) and max(…).
@@ -298,7 +299,7 @@ func (a *analysis) extreme(c *sqlparse.Call, sc *scope) (*term, error) {
 	a.checked = append(a.checked, &check{t: t, pos: c.Pos(), what: what, need: sorted, confined: confined, meaning: true})
 	a.noteConfined(c, confined)
 	if a.p.dialect == dialect.Postgres {
-		a.extremes = append(a.extremes, extreme{call: c, of: r.first()})
+		a.extremes = append(a.extremes, extreme{call: c, of: r.first(), second: a.second})
 	}
 	return t, nil
 }
@@ -330,7 +331,7 @@ func (e *emission) rewriteExtremes() error {
 		if x.call.Name == "max" {
 			which = "1"
 		}
-		e.edits = append(e.edits, edit{start: tokens[at].Start, end: tokens[open].End, text: "pg_catalog.percentile_disc(" + which + ") WITHIN GROUP (ORDER BY "})
+		e.edits = append(e.edits, edit{start: tokens[at].Start, end: tokens[open].End, text: "pg_catalog.percentile_disc(" + which + ") WITHIN GROUP (ORDER BY ", second: x.second})
 		if !x.unlabelled {
 			continue
 		}
@@ -343,7 +344,7 @@ func (e *emission) rewriteExtremes() error {
 			at, end = at-1, end+1
 		}
 		to := tokens[end-1].End
-		e.edits = append(e.edits, edit{start: to, end: to, text: " AS " + dbcatalog.QuoteIdent(x.call.Name), label: true})
+		e.edits = append(e.edits, edit{start: to, end: to, text: " AS " + dbcatalog.QuoteIdent(x.call.Name), label: true, second: x.second})
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 	}
 	a.touched = true
 	it.table = table
+	defer it.own()
 	if d := a.known.dependents[table]; d != nil && d.kind == dbcatalog.DependentView {
 		if err = a.viewItem(it, rel, tn.Pos()); err == nil && tn.Alias != nil {
 			it.cols, err = a.renamed(it.cols, tn.Alias.Columns, tn.Pos())
@@ -32,8 +33,15 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 		return it, err
 	}
 	if rel == nil { // no catalog: only the sealed columns are known
-		for _, c := range table.Columns() {
-			it.cols = append(it.cols, output{name: a.p.fold(c.Name), t: newSealed(source{c, dbcatalog.StorageBytes})})
+		for _, c := range a.columnsOf(table) {
+			o := output{name: a.p.fold(c.Name), t: newSealed(source{c, dbcatalog.StorageBytes})}
+			if c.Stage != schema.StageNone {
+				cells := &dbcatalog.Column{Name: c.Stored, Storage: dbcatalog.StorageBytes}
+				if o, err = a.staged(c, &dbcatalog.Column{Name: c.Name}, cells, 1<<30); err != nil {
+					return nil, a.at(err, tn.Pos())
+				}
+			}
+			it.cols = append(it.cols, o)
 		}
 		it.open = true
 		it.cols = append(it.cols, output{gap: true})
@@ -64,7 +72,19 @@ func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel
 	for i := range rel.Columns {
 		rc := &rel.Columns[i]
 		o := output{name: a.p.fold(rc.Name), t: ordinary, sure: a.p.dialect == dialect.Postgres}
-		if c := a.sealedColumn(sealedColumns, rc.Name); c != nil {
+		c := a.sealedColumn(sealedColumns, rc.Name)
+		if on := a.companionOf(sealedColumns, rc.Name); on != nil {
+			if a.depth == 0 && a.relColumn(rel, on.Name) != nil {
+				continue
+			}
+			c = on
+		}
+		if c != nil && c.Stage != schema.StageNone {
+			found++
+			if o, err = a.stagedIn(c, rel, rc); err != nil {
+				return nil, nil, a.at(err, tn.Pos())
+			}
+		} else if c != nil {
 			found++
 			if rc.Storage == dbcatalog.StorageOther {
 				return nil, nil, a.refuseStorage(tn.Pos(), c, "the column has type "+rc.Type+", which cannot hold a cell",
@@ -80,7 +100,7 @@ func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel
 	}
 	if found < len(sealedColumns) && !rel.View {
 		for _, c := range sealedColumns {
-			if a.relColumn(rel, c.Name) == nil {
+			if a.relColumn(rel, c.Name) == nil && (c.Stored == "" || a.relColumn(rel, c.Stored) == nil) {
 				unlisted = append(unlisted, output{name: a.p.fold(c.Name), t: newSealed(source{c, missing})})
 			}
 		}
@@ -102,6 +122,10 @@ func (t *term) missing() *schema.Column {
 }
 
 func (a *analysis) refuseMissing(pos int, col *schema.Column) error {
+	if col.Stage != schema.StageNone {
+		return a.refuseStorage(pos, col, "the table on the server has no companion column "+col.Stored+", in which the cells stand",
+			"add it with colseal seal, and go back to stage=copy until then; a view needs it beside the plain column")
+	}
 	return a.refuseStorage(pos, col, "the table on the server has no such column",
 		"add the column, or correct the name in the struct's tag (name=…, db:\"…\")")
 }
@@ -217,7 +241,7 @@ func (a *analysis) qualify(tn *sqlparse.TableName, rel *dbcatalog.Relation) erro
 	if rel.Temporary && a.p.dialect == dialect.Postgres {
 		in = "pg_temp"
 	}
-	a.names = append(a.names, edit{start: at, end: at, text: dbcatalog.QuoteIdent(in) + "."})
+	a.names = append(a.names, edit{start: at, end: at, text: dbcatalog.QuoteIdent(in) + ".", shared: true})
 	return nil
 }
 

@@ -58,7 +58,7 @@ func (a *analysis) untraceable(rel *dbcatalog.Relation, r *Refusal) error {
 }
 
 func (a *analysis) traced(rel *dbcatalog.Relation, t *trace) error {
-	in := &analysis{p: a.p, ctx: a.ctx, env: a.env, known: a.known, depth: a.depth + 1, steps: a.steps, views: a.views,
+	in := &analysis{p: a.p, mode: a.mode, ctx: a.ctx, env: a.env, known: a.known, depth: a.depth + 1, steps: a.steps, views: a.views,
 		changes: a.changes, unsettled: a.unsettled, file: &sqlparse.File{Text: a.file.Text}}
 	if in.depth > maxViews {
 		return in.refuseUnsupported(0, nil, "too many views stand one in another", "")
@@ -80,6 +80,7 @@ func (a *analysis) traced(rel *dbcatalog.Relation, t *trace) error {
 	}
 	outs, err := in.query(query, nil, nil)
 	a.steps, a.usedCatalog = max(a.steps, in.steps), true
+	a.copying = a.copying || in.copying
 	if err == nil {
 		outs, err = in.renamed(outs, columns, 0)
 	}
@@ -174,6 +175,7 @@ func (a *analysis) columnsOfView(rel *dbcatalog.Relation, outs []output) ([]outp
 	cols := make([]output, len(outs))
 	for i := range outs {
 		o := output{name: a.p.fold(rel.Columns[i].Name), t: newPlain(), sure: a.p.dialect == dialect.Postgres}
+		o.more = outs[i].more
 		if r := outs[i].t.root(); r.state == sealed {
 			if col := r.missing(); col != nil {
 				return nil, a.refuseMissing(0, col)
@@ -217,11 +219,15 @@ func (a *analysis) viewItem(it *item, rel *dbcatalog.Relation, pos int) error {
 		o.t = a.use(o.t)
 		it.cols[i] = o
 	}
-	return nil
+	it.cols, err = a.pairUp(it.cols)
+	return a.at(err, pos)
 }
 
 // at returns a refusal that was met before, for another place.
 func (a *analysis) at(err error, pos int) error {
+	if err == nil {
+		return nil
+	}
 	r, ok := err.(*Refusal)
 	if !ok {
 		return err
@@ -278,11 +284,11 @@ func (a *analysis) sealedColumns(t *schema.Table) ([]*schema.Column, error) {
 	d := a.known.dependents[t]
 	switch {
 	case d == nil:
-		return t.Columns(), nil
+		return a.columnsOf(t), nil
 	case d.refused != "":
 		return nil, a.refuseDependent(t, d, 0)
 	case d.kind == dbcatalog.DependentChild:
-		return d.columns, nil
+		return a.strict(d.columns), nil
 	case d.kind != dbcatalog.DependentView:
 		return nil, nil
 	}

@@ -1,0 +1,711 @@
+package sqlplan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
+)
+
+// A column that has a stage stands in two columns of its table: the plain one, by whose name statements
+// mean it, and the companion with the cells (schema.Stage). Statements are mapped to them:
+//
+//	references, targets of ON CONFLICT   to the column that is the truth; labels stay
+//	*, u.*, RETURNING *                  written out, without the companion
+//	what is written                      to both, while both are written: the expression is analysed twice,
+//	                                     once as values and once as cells, and stands in the text twice
+//
+//	INSERT INTO users (email) VALUES ($1)  becomes  INSERT INTO users ("email_sealed", email) VALUES ($2, $1)
+//	UPDATE users SET email = $1            becomes  UPDATE users SET "email_sealed" = $2, email = $1
+
+// A pair is what a column with a stage stands in.
+type pair struct {
+	col    *schema.Column
+	stage  schema.Stage // for this analysis
+	label  string       // the plain column's name in the catalog
+	stored string       // the companion's name
+	before int          // how many columns of the table stand before the companion
+	plain  *term        // nil: it is not written
+	cells  *term        // nil: there is no companion yet
+}
+
+// stored is the name that the column of the truth has, if that is not the output's.
+func (o *output) stored() string {
+	if o.pair == nil || o.pair.stage == schema.StageCopy {
+		return ""
+	}
+	return o.pair.stored
+}
+
+// both reports whether what is written goes to both columns.
+func (p *pair) both() bool { return p != nil && p.plain != nil && p.cells != nil }
+
+// world says which of the two columns of a pair references mean.
+type world uint8
+
+const (
+	inTruth world = iota
+	inValues
+	inCells
+)
+
+// mode says how an analysis takes the columns in schema.StageCopy.
+type mode uint8
+
+const (
+	copyBoth  mode = iota
+	copyNull       // what is written makes their companions NULL
+	copyPlain      // they are plain, and the companion is another column
+	copyAhead      // as in the next stage: what will be refused?
+)
+
+// A second is an expression that stands in the text once more, for the companion.
+type second struct {
+	pair *pair
+	expr sqlparse.Expr // nil: NULL
+	span span          // of expr; when the plan is written
+}
+
+// A rename is a reference, in the text, to the companion.
+type rename struct {
+	ref    *sqlparse.Column
+	stored string
+	second *second
+}
+
+// staged makes the column of a registered table that has a stage. plain and cells are its columns on the
+// server; nil where they are not there.
+// before is how many columns stand before the companion.
+func (a *analysis) staged(c *schema.Column, plain, cells *dbcatalog.Column, before int) (output, error) {
+	p := &pair{col: c, stage: c.Stage, label: c.Name, stored: c.Stored, before: before}
+	if a.mode == copyAhead && p.stage == schema.StageCopy {
+		p.stage = schema.StageSealed
+		if cells == nil {
+			cells = &dbcatalog.Column{Name: c.Stored, Storage: dbcatalog.StorageBytes}
+		}
+	}
+	o := output{name: a.p.fold(c.Name), sure: a.p.dialect == dialect.Postgres, pair: p}
+	if cells != nil && cells.Storage == dbcatalog.StorageOther {
+		return o, a.refuseStorage(0, c, "the companion column "+c.Stored+" has type "+cells.Type+", which cannot hold a cell", "make it bytea")
+	}
+	storage := missing
+	if cells != nil {
+		storage = cells.Storage
+	}
+	sealedTerm := newSealed(source{c, storage})
+	if plain != nil {
+		p.label = plain.Name
+	}
+	switch {
+	case p.stage == schema.StageCopy:
+		a.copying = true
+		o.t, p.plain = newPlain(), newPlain()
+		if cells != nil {
+			p.cells = sealedTerm
+		}
+	case p.stage == schema.StageOnly:
+		o.t = sealedTerm
+	case plain == nil && a.env.Catalog != nil:
+		return o, a.refuseStorage(0, c, "the table on the server has no plain column any more, and what is written goes to both in this stage",
+			"go on with stage=only in every program, or add the column again with colseal unseal")
+	default:
+		o.t, p.plain, p.cells = sealedTerm, newPlain(), sealedTerm
+	}
+	return o, nil
+}
+
+// seen returns the term of a column in the world of the analysis, and the name that it has there if that is
+// another one.
+func (a *analysis) seen(o *output) (t *term, stored string) {
+	if p := o.pair; p != nil {
+		switch {
+		case a.world == inValues && p.plain != nil:
+			return a.use(p.plain), ""
+		case a.world == inCells && p.cells != nil:
+			return a.use(p.cells), p.stored
+		}
+	}
+	return a.use(o.t), o.stored()
+}
+
+// refer returns the term of a column that a reference means, and notes what it is called in the text sent.
+func (a *analysis) refer(c *sqlparse.Column, o *output) *term {
+	a.referred, a.referredBy = o, c
+	t, stored := a.seen(o)
+	if stored != "" && !slices.ContainsFunc(a.renames, func(r rename) bool { return r.ref == c && r.second == a.second }) {
+		a.renames = append(a.renames, rename{c, stored, a.second})
+	}
+	return t
+}
+
+// refersElsewhere reports whether a reference is another column's in the text sent.
+func (a *analysis) refersElsewhere(c *sqlparse.Column) bool {
+	return slices.ContainsFunc(a.renames, func(r rename) bool { return r.ref == c && r.second == a.second })
+}
+
+// keepName gives an output without an alias, whose label comes from a reference to the companion, the label
+// that it had.
+func (a *analysis) keepName(e sqlparse.Expr, name string) {
+	c := labelling(e)
+	if _, ok := e.(*sqlparse.Column); !ok && a.p.dialect == dialect.SQLite {
+		return // its text is the label
+	}
+	if c != nil && a.refersElsewhere(c) {
+		a.relabels = append(a.relabels, relabel{e, name, a.second})
+	}
+}
+
+// A relabel is an output that gets an alias.
+type relabel struct {
+	expr   sqlparse.Expr
+	name   string
+	second *second
+}
+
+// labelling returns the reference that gives an expression its label on PostgreSQL, and on SQLite if it is
+// all of the expression; nil for none.
+func labelling(e sqlparse.Expr) *sqlparse.Column {
+	switch e := e.(type) {
+	case *sqlparse.Column:
+		return e
+	case *sqlparse.Cast:
+		return labelling(e.Arg)
+	case *sqlparse.Case:
+		if e.Else != nil {
+			return labelling(e.Else)
+		}
+	}
+	return nil
+}
+
+// assignBoth makes a value go to both columns of a pair. listed: the columns and the values are two lists.
+func (a *analysis) assignBoth(w *writeTarget, n sqlparse.Name, o *output, e sqlparse.Expr, sc *scope, listed bool) error {
+	if n.Indirect {
+		return a.refuseOperation(n.Pos(), o.pair.col, "a part of a sealed value cannot be written", "write the whole value")
+	}
+	if a.world != inTruth {
+		return a.refuseUnsupported(n.Pos(), o.pair.col, "a write within the value of another one is not analysed while a column is on its way", "write them one by one")
+	}
+	if _, ok := e.(*sqlparse.Default); ok {
+		if o.pair.stage == schema.StageSealed {
+			if err := a.defaultValue(w, n.Name, e.Pos()); err != nil {
+				return err
+			}
+		}
+		a.writeSecond(n, &second{pair: o.pair}, e, listed)
+		return nil
+	}
+	a.world = inValues
+	err := a.assignTo(o.pair.plain, e, sc)
+	a.world = inTruth
+	if err != nil {
+		return err
+	}
+	s := &second{pair: o.pair, expr: e}
+	if a.copiesNull(o.pair) {
+		s.expr = nil
+		a.writeSecond(n, s, e, listed)
+		return nil
+	}
+	if !a.repeats(e) {
+		return a.refuseUnsupported(e.Pos(), o.pair.col, "the value is computed for the plain column and for its companion, by functions that need not do the same twice",
+			"compute it in the program")
+	}
+	if err := a.inSecond(s, func() error { return a.assignTo(o.pair.cells, e, sc) }); err != nil {
+		return err
+	}
+	a.writeSecond(n, s, e, listed)
+	return nil
+}
+
+// copiesNull reports whether the companion of a pair becomes NULL by what is written.
+func (a *analysis) copiesNull(p *pair) bool { return a.mode == copyNull && p.stage == schema.StageCopy }
+
+// assignTo makes a value go to one column.
+func (a *analysis) assignTo(col *term, e sqlparse.Expr, sc *scope) error {
+	t, err := a.infer(e, sc)
+	if err != nil {
+		return err
+	}
+	a.typedHere(e)
+	if s := a.slotHere(e); s != nil {
+		s.assigned = true
+	}
+	return a.store(a.use(col), t, e.Pos())
+}
+
+// inSecond analyses what stands in the text once more.
+func (a *analysis) inSecond(s *second, analyse func() error) error {
+	slots, nulls, bare, casts, checked, questions := len(a.slots), len(a.nulls), len(a.bare), len(a.casts), len(a.checked), len(a.questions)
+	a.world, a.second = inCells, s
+	err := analyse()
+	a.world, a.second = inTruth, nil
+	for _, x := range a.slots[slots:] {
+		x.second = s
+	}
+	for _, x := range a.nulls[nulls:] {
+		x.second = s
+	}
+	for i := bare; i < len(a.bare); i++ {
+		a.bare[i].second = s
+	}
+	for _, x := range a.casts[casts:] {
+		x.second = s
+	}
+	for _, x := range a.checked[checked:] {
+		x.second = s
+	}
+	for _, q := range a.questions[questions:] {
+		q.second = s
+	}
+	return err
+}
+
+// writeSecond notes where the companion and its value stand: each before the plain one.
+func (a *analysis) writeSecond(n sqlparse.Name, s *second, e sqlparse.Expr, listed bool) {
+	name := dbcatalog.QuoteIdent(s.pair.stored)
+	if !listed {
+		a.seconds = append(a.seconds, placedSecond{at: n.Pos(), before: name + " = ", second: s})
+		return
+	}
+	if n.Pos() > 0 && !slices.ContainsFunc(a.seconds, func(p placedSecond) bool { return p.at == n.Pos() && p.expr == nil }) {
+		a.seconds = append(a.seconds, placedSecond{at: n.Pos(), before: name})
+	}
+	a.seconds = append(a.seconds, placedSecond{expr: e, second: s})
+}
+
+// A placedSecond is what is put in before a name or before an expression.
+type placedSecond struct {
+	at     int           // where it stands; unless
+	expr   sqlparse.Expr // it stands before this
+	before string
+	second *second // nil: before alone
+
+	outside bool // it stands before the parenthesis before the place
+}
+
+// fromCopy reports whether a slot or the like is for the companion of a column in StageCopy, which decides
+// nothing about what else the statement does.
+func (s *second) fromCopy() bool { return s != nil && s.pair.stage == schema.StageCopy }
+
+// placeSeconds makes the edits of what stands in the text twice, of references, and of labels.
+func (e *emission) placeSeconds() error {
+	for _, p := range e.seconds {
+		if p.expr != nil {
+			at, ok := e.operandSpan(p.expr)
+			if !ok {
+				return e.refuseRewriting(p.expr.Pos(), p.second.pair.col, "the start of this value cannot be found", "use a parameter")
+			}
+			p.at = at.start
+		}
+		if p.outside {
+			if _, err := e.scan(); err != nil {
+				return err
+			}
+			i := e.tokenAt(p.at) - 1
+			if i < 0 || e.tokenText(e.tokens[i]) != "(" {
+				return e.refuseRewriting(p.at, p.second.pair.col, "the start of this assignment cannot be found", "write one assignment for each column")
+			}
+			p.at = e.tokens[i].Start
+		}
+		if s := p.second; s != nil && s.expr != nil {
+			var ok bool
+			if s.span, ok = e.operandSpan(s.expr); !ok {
+				return e.refuseRewriting(s.expr.Pos(), s.pair.col, "the end of this value cannot be found", "use a parameter")
+			}
+		}
+		e.edits = append(e.edits, edit{start: p.at, end: p.at, put: &put{before: p.before, second: p.second}})
+	}
+	for at, stored := range e.retargets {
+		if _, err := e.scan(); err != nil {
+			return err
+		}
+		i := e.tokenAt(at)
+		if i >= len(e.tokens) || e.tokens[i].Start != at {
+			return e.refuseRewriting(at, nil, "the name of a column cannot be found in the text", "write the name plainly")
+		}
+		e.edits = append(e.edits, edit{start: at, end: e.tokens[i].End, text: dbcatalog.QuoteIdent(stored)})
+	}
+	for _, r := range e.renames {
+		at, ok := e.lastPart(r.ref)
+		if !ok {
+			return e.refuseRewriting(r.ref.Pos(), nil, "the name of a column cannot be found in the text", "write the name plainly")
+		}
+		e.edits = append(e.edits, edit{start: at.start, end: at.end, text: dbcatalog.QuoteIdent(r.stored), second: r.second})
+	}
+	for _, r := range e.relabels {
+		at, ok := e.operandSpan(r.expr)
+		if !ok {
+			return e.refuseRewriting(r.expr.Pos(), nil, "the end of this expression cannot be found", "name it with AS")
+		}
+		e.edits = append(e.edits, edit{start: at.end, end: at.end, text: " AS " + dbcatalog.QuoteIdent(r.name), label: true, second: r.second})
+	}
+	for _, s := range e.stars {
+		at, ok := e.starSpan(s.ref)
+		if !ok {
+			return e.refuseRewriting(s.ref.Pos(), nil, "* cannot be found in the text", "write the columns out")
+		}
+		e.edits = append(e.edits, edit{start: at.start, end: at.end, text: s.text, second: s.second})
+	}
+	return nil
+}
+
+// A put is what an edit puts in: text, and a second with it.
+type put struct {
+	before string
+	second *second
+}
+
+// write writes it into the text of a plan.
+func (p *put) write(w *cutter) error {
+	w.put(p.before)
+	switch s := p.second; {
+	case s == nil:
+	case s.expr == nil:
+		w.put("NULL")
+	default:
+		if err := w.write(s.span.start, s.span.end, w.piecesOf(s)); err != nil {
+			return err
+		}
+	}
+	w.put(", ")
+	return nil
+}
+
+// lastPart is the span of the last part of a column's name.
+func (e *emission) lastPart(c *sqlparse.Column) (span, bool) {
+	if _, err := e.scan(); err != nil {
+		return span{}, false
+	}
+	i := e.tokenAt(c.Pos()) + 2*(len(c.Parts)-1)
+	if i >= len(e.tokens) || e.tokens[i].Kind != sqlparse.TokenWord && e.tokens[i].Kind != sqlparse.TokenString {
+		return span{}, false
+	}
+	return span{e.tokens[i].Start, e.tokens[i].End}, true
+}
+
+// starSpan is the span of a star with the names before it.
+func (e *emission) starSpan(c *sqlparse.Column) (span, bool) {
+	if _, err := e.scan(); err != nil {
+		return span{}, false
+	}
+	from := e.tokenAt(c.Pos())
+	to := from + 2*len(c.Parts)
+	if to >= len(e.tokens) || e.tokenText(e.tokens[to]) != "*" {
+		return span{}, false
+	}
+	return span{e.tokens[from].Start, e.tokens[to].End}, true
+}
+
+// A star is one that is written out.
+type star struct {
+	ref    *sqlparse.Column
+	text   string
+	second *second
+}
+
+// writeOut writes a star over a table with companions out, and returns the columns as they are labelled then.
+func (a *analysis) writeOut(c *sqlparse.Column, cols []output) ([]output, error) {
+	pairs := func(o output) bool { return o.pair != nil }
+	if !slices.ContainsFunc(cols, pairs) {
+		return cols, nil
+	}
+	out := make([]output, 0, len(cols))
+	var list []string
+	for i := 0; i < len(cols); {
+		o := cols[i]
+		if from := o.from; from != nil && from.name != "" && !from.companions && len(from.hidden) == 0 {
+			list = append(list, qualified(from)+".*")
+			for ; i < len(cols) && cols[i].from == from; i++ {
+				out = append(out, cols[i])
+			}
+			continue
+		}
+		i++
+		if o.gap {
+			if a.env.Catalog == nil {
+				return unpaired(cols), nil
+			}
+			return nil, a.refuseUnknown(c.Pos(), nil, "the columns that * stands for are not known, and the companion of a sealed column may be one of them", "write the columns out instead of *")
+		}
+		name := o.name
+		stored := o.stored()
+		if o.pair != nil {
+			_, stored = a.seen(&o)
+		}
+		text := dbcatalog.QuoteIdent(name)
+		if stored != "" {
+			text = dbcatalog.QuoteIdent(stored)
+		}
+		if o.from != nil && o.from.name != "" && !o.from.merged {
+			text = qualified(o.from) + "." + text
+		}
+		if stored != "" {
+			text += " AS " + dbcatalog.QuoteIdent(o.labelOf(a))
+		}
+		list = append(list, text)
+		out = append(out, o)
+	}
+	a.stars = append(a.stars, star{c, strings.Join(list, ", "), a.second})
+	return unpaired(out), nil
+}
+
+// labelOf is the label that the server gives the plain column of a pair.
+func (o *output) labelOf(a *analysis) string {
+	if o.pair != nil && o.name == a.p.fold(o.pair.label) {
+		return o.pair.label
+	}
+	return o.name
+}
+
+// unpaired returns columns as a query yields them.
+func unpaired(cols []output) []output {
+	out := slices.Clone(cols)
+	for i := range out {
+		out[i].pair, out[i].from = nil, nil
+	}
+	return out
+}
+
+// qualified is the name by which an item's columns are referred to.
+func qualified(it *item) string {
+	if it.schema != "" {
+		return dbcatalog.QuoteIdent(it.schema) + "." + dbcatalog.QuoteIdent(it.name)
+	}
+	return dbcatalog.QuoteIdent(it.name)
+}
+
+// companionOf returns the column whose companion has a name, or nil.
+func (a *analysis) companionOf(cols []*schema.Column, name string) *schema.Column {
+	for _, c := range cols {
+		if c.Stored != "" && (c.Stored == name || a.p.dialect == dialect.SQLite && strings.EqualFold(c.Stored, name)) {
+			return c
+		}
+	}
+	return nil
+}
+
+// stagedIn makes the column rc of a relation, which is the plain column of a column with a stage or, where
+// there is none, its companion. In a view's definition each of the two is a column of its own.
+func (a *analysis) stagedIn(c *schema.Column, rel *dbcatalog.Relation, rc *dbcatalog.Column) (output, error) {
+	plain, cells := a.relColumn(rel, c.Name), a.relColumn(rel, c.Stored)
+	if a.depth == 0 {
+		before := len(rel.Columns)
+		for i := range rel.Columns {
+			if cells == &rel.Columns[i] {
+				before = i
+			}
+		}
+		return a.staged(c, plain, cells, before)
+	}
+	o := output{name: a.p.fold(rc.Name), sure: a.p.dialect == dialect.Postgres, t: newPlain(), more: &details{origin: &origin{c, rc == cells}}}
+	a.copying = a.copying || c.Stage == schema.StageCopy
+	if rc != cells {
+		return o, nil
+	}
+	if rc.Storage == dbcatalog.StorageOther {
+		return o, a.refuseStorage(0, c, "the companion column "+c.Stored+" has type "+rc.Type+", which cannot hold a cell", "make it bytea")
+	}
+	o.t = newSealed(source{c, rc.Storage})
+	return o, nil
+}
+
+// An origin is a column of a table with a stage: the plain one, or its companion.
+type origin struct {
+	col   *schema.Column
+	cells bool
+}
+
+// originOf returns the origin of an output that is nothing but a column.
+func (a *analysis) originOf(e sqlparse.Expr) *details {
+	if c, ok := e.(*sqlparse.Column); ok && a.depth > 0 && a.referred != nil && a.referredBy == c {
+		return a.referred.more
+	}
+	return nil
+}
+
+// pairUp makes the columns of a view that are a plain column and its companion the one that they stand for.
+func (a *analysis) pairUp(cols []output) ([]output, error) {
+	out := make([]output, 0, len(cols))
+	for i, o := range cols {
+		from := o.more.source()
+		if from == nil {
+			out = append(out, o)
+			continue
+		}
+		c := from.col
+		if a.depth > 0 || a.mode == copyPlain && c.Stage == schema.StageCopy {
+			out = append(out, o)
+			continue
+		}
+		other := slices.IndexFunc(cols, func(x output) bool { s := x.more.source(); return s != nil && *s == origin{c, !from.cells} })
+		switch {
+		case from.cells && other >= 0:
+			continue
+		case from.cells: // it stands for itself
+			out = append(out, o)
+			continue
+		}
+		as := *c
+		as.Name = o.name
+		plain, cells, before := &dbcatalog.Column{Name: o.name}, (*dbcatalog.Column)(nil), len(cols)
+		if other >= 0 {
+			as.Stored, before = cols[other].name, other
+			cells = &dbcatalog.Column{Name: as.Stored, Storage: cols[other].t.root().cols[0].storage}
+		}
+		s, err := a.staged(&as, plain, cells, before)
+		if err != nil {
+			return nil, err
+		}
+		s.name, s.sure = o.name, o.sure
+		if i >= before {
+			return nil, a.refuseUnsupported(0, c, "a view has the companion of a sealed column before the column itself", "define the view with the companion last")
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// A double is an output of a query that goes to a column and its companion.
+type double struct {
+	pair   *pair
+	second *second
+	cells  *term
+}
+
+// doublesOf finds the outputs of the source of an INSERT that go to two columns, where they can be given twice.
+func (a *analysis) doublesOf(q *sqlparse.Select, w *writeTarget, names []sqlparse.Name) map[int]*double {
+	if q.Op != sqlparse.NoSetOp || q.Values != nil || q.Distinct || q.DistinctOn != nil || q.GroupBy != nil || a.world != inTruth {
+		return nil
+	}
+	for _, s := range q.OrderBy {
+		if _, ok := s.Expr.(*sqlparse.Const); ok {
+			return nil
+		}
+	}
+	for _, t := range q.Targets {
+		if expands(t.Expr) {
+			return nil
+		}
+	}
+	var out map[int]*double
+	for i, t := range q.Targets {
+		if i >= len(names) {
+			break
+		}
+		o := a.find(w.item, names[i].Name)
+		if o == nil || !o.pair.both() || a.copiesNull(o.pair) || names[i].Indirect || !a.repeats(t.Expr) {
+			continue
+		}
+		if out == nil {
+			out = map[int]*double{}
+		}
+		if a.doubles == nil {
+			a.doubles = map[sqlparse.Expr]*double{}
+		}
+		out[i] = &double{pair: o.pair, second: &second{pair: o.pair, expr: t.Expr}}
+		a.doubles[t.Expr] = out[i]
+	}
+	return out
+}
+
+// repeats reports whether an expression has the same value where it stands twice.
+func (a *analysis) repeats(e sqlparse.Expr) bool {
+	p, k := bare(e)
+	return p != nil || k != nil || a.repeatable(e)
+}
+
+// targetValue returns the term of an output, and analyses one that goes to two columns twice.
+func (a *analysis) targetValue(e sqlparse.Expr, sc *scope) (*term, error) {
+	d := a.doubles[e]
+	if d == nil {
+		return a.infer(e, sc)
+	}
+	a.world = inValues
+	t, err := a.infer(e, sc)
+	a.world = inTruth
+	if err != nil {
+		return nil, err
+	}
+	return t, a.inSecond(d.second, func() (err error) {
+		d.cells, err = a.infer(e, sc)
+		return err
+	})
+}
+
+// storeBoth makes an output that was analysed twice go to both columns.
+func (a *analysis) storeBoth(d *double, n sqlparse.Name, t *term) error {
+	pos := d.second.expr.Pos()
+	if err := a.store(a.use(d.pair.plain), t, pos); err != nil {
+		return err
+	}
+	if err := a.inSecond(d.second, func() error { return a.store(a.use(d.pair.cells), d.cells, pos) }); err != nil {
+		return err
+	}
+	a.writeSecond(n, d.second, d.second.expr, true)
+	return nil
+}
+
+// emptySeconds makes the companions of columns NULL that are assigned together what is not analysed.
+func (a *analysis) emptySeconds(s sqlparse.Assign, w *writeTarget) error {
+	for _, n := range s.Columns {
+		if o := a.find(w.item, n.Name); o != nil && o.pair.both() {
+			a.seconds = append(a.seconds, placedSecond{at: s.Columns[0].Pos(), outside: true, before: dbcatalog.QuoteIdent(o.pair.stored) + " = ", second: &second{pair: o.pair}})
+		}
+	}
+	return nil
+}
+
+// isCompanion reports whether a column of the target of a write is one that no statement sees, or stands for
+// one that does.
+func (a *analysis) isCompanion(w *writeTarget, name string) bool {
+	return slices.ContainsFunc(w.item.cols, func(o output) bool {
+		return o.pair != nil && o.pair.stored != "" && a.p.fold(o.pair.stored) == a.p.fold(name)
+	})
+}
+
+// plainsThere refuses an INSERT without a column list into a table whose plain column is dropped: its place
+// among the columns is gone with it.
+func (a *analysis) plainsThere(w *writeTarget, pos int) error {
+	for _, o := range w.item.cols {
+		if o.pair != nil && w.rel != nil && a.relColumn(w.rel, o.name) == nil {
+			return a.refuseStorage(pos, o.pair.col, "the plain column is dropped, so that it is not known which value of the INSERT is for it", "write the column list")
+		}
+	}
+	return nil
+}
+
+// listed writes a column of the list of an INSERT that has none.
+func (a *analysis) listed(w *writeTarget, name string) string {
+	o := a.find(w.item, name)
+	switch {
+	case o == nil || o.pair == nil:
+		return dbcatalog.QuoteIdent(name)
+	case slices.ContainsFunc(a.seconds, func(p placedSecond) bool { return p.second != nil && p.second.pair == o.pair }):
+		return dbcatalog.QuoteIdent(o.pair.stored) + "," + dbcatalog.QuoteIdent(name)
+	case o.stored() != "":
+		return dbcatalog.QuoteIdent(o.stored())
+	}
+	return dbcatalog.QuoteIdent(name)
+}
+
+// companionsApart refuses a NATURAL JOIN whose sides have a column of the name of a companion: the server would
+// compare it.
+func (a *analysis) companionsApart(j *sqlparse.Join, l, r []output) error {
+	for _, sides := range [2][2][]output{{l, r}, {r, l}} {
+		for _, o := range sides[0] {
+			if o.pair == nil || o.pair.cells == nil && o.pair.stage != schema.StageOnly {
+				continue
+			}
+			name := a.p.fold(o.pair.stored)
+			if findOutput(sides[1], name) != nil || slices.ContainsFunc(sides[1], func(x output) bool { return x.pair != nil && a.p.fold(x.pair.stored) == name }) {
+				a.forbidden = true
+				return a.refuseUnsupported(j.Pos(), o.pair.col, "NATURAL JOIN would compare the companion of a sealed column", "write JOIN … USING or ON")
+			}
+		}
+	}
+	return nil
+}
