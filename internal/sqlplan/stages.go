@@ -210,12 +210,12 @@ func (a *analysis) assignBoth(w *writeTarget, n sqlparse.Name, o *output, e sqlp
 		a.writeSecond(n, s, e, listed)
 		return nil
 	}
+	if err := a.inSecond(s, func() error { return a.assignTo(o.pair.cells, e, sc) }); err != nil {
+		return err
+	}
 	if !a.repeats(e) {
 		return a.refuseUnsupported(e.Pos(), o.pair.col, "the value is computed for the plain column and for its companion, by functions that need not do the same twice",
 			"compute it in the program")
-	}
-	if err := a.inSecond(s, func() error { return a.assignTo(o.pair.cells, e, sc) }); err != nil {
-		return err
 	}
 	a.writeSecond(n, s, e, listed)
 	return nil
@@ -295,7 +295,7 @@ func (s *second) fromCopy() bool { return s != nil && s.pair.stage == schema.Sta
 func (e *emission) placeSeconds() error {
 	for _, p := range e.seconds {
 		if p.expr != nil {
-			at, ok := e.operandSpan(p.expr)
+			at, ok := e.valueSpan(p.expr)
 			if !ok {
 				return e.refuseRewriting(p.expr.Pos(), p.second.pair.col, "the start of this value cannot be found", "use a parameter")
 			}
@@ -375,16 +375,54 @@ func (p *put) write(w *cutter) error {
 	return nil
 }
 
+// valueSpan is the span of a value in a list: of an expression, or of DEFAULT.
+func (e *emission) valueSpan(x sqlparse.Expr) (span, bool) {
+	d, ok := x.(*sqlparse.Default)
+	if !ok {
+		return e.operandSpan(x)
+	}
+	if _, err := e.scan(); err != nil {
+		return span{}, false
+	}
+	i := e.tokenAt(d.Pos())
+	if i >= len(e.tokens) || !strings.EqualFold(e.tokenText(e.tokens[i]), "default") {
+		return span{}, false
+	}
+	return span{e.tokens[i].Start, e.tokens[i].End}, true
+}
+
 // lastPart is the span of the last part of a column's name.
 func (e *emission) lastPart(c *sqlparse.Column) (span, bool) {
 	if _, err := e.scan(); err != nil {
 		return span{}, false
 	}
-	i := e.tokenAt(c.Pos()) + 2*(len(c.Parts)-1)
+	i := e.tokenAt(c.Pos())
+	if i < len(e.tokens) && e.tokenText(e.tokens[i]) == "(" { // of ON CONFLICT, whose columns have no places of their own
+		return e.listedName(i, c.Parts[len(c.Parts)-1])
+	}
+	i += 2 * (len(c.Parts) - 1)
 	if i >= len(e.tokens) || e.tokens[i].Kind != sqlparse.TokenWord && e.tokens[i].Kind != sqlparse.TokenString {
 		return span{}, false
 	}
 	return span{e.tokens[i].Start, e.tokens[i].End}, true
+}
+
+// listedName is the span of a name in the list in parentheses that starts at a token. A string is none.
+func (e *emission) listedName(open int, name string) (span, bool) {
+	depth := 0
+	for _, t := range e.tokens[open:] {
+		switch text := e.tokenText(t); {
+		case text == "(":
+			depth++
+		case text == ")":
+			if depth--; depth == 0 {
+				return span{}, false
+			}
+		case depth == 1 && t.Kind == sqlparse.TokenWord && (text == dbcatalog.QuoteIdent(name) || e.p.fold(strings.ToLower(text)) == name):
+			return span{t.Start, t.End}, true
+		}
+	}
+	return span{}, false
 }
 
 // starSpan is the span of a star with the names before it.

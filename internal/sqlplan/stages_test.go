@@ -1,0 +1,81 @@
+package sqlplan
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/testdiff"
+	"github.com/colseal/colseal/schema"
+)
+
+// stagedCatalog has a table on its way, one whose plain column is dropped, and one whose companion is not
+// there yet.
+var stagedCatalog = fakeCatalog{
+	"public.users": relation("users", "id bigint", "email text", "note text", "ssn text", "email_sealed bytea", "ssn_sealed bytea"),
+	"public.ended": relation("ended", "id bigint", "note text", "email_sealed bytea"),
+	"public.begun": relation("begun", "id bigint", "email text", "note text"),
+	"public.orgs":  relation("orgs", "id bigint", "note text"),
+}
+
+func stagedSchema(stage schema.Stage) *schema.Schema {
+	return schema.Must(
+		schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic, Stage: stage, JoinGroup: "mail"}, schema.Column{Name: "ssn", Stage: stage}),
+		schema.Columns("ended", schema.Column{Name: "email", Mode: schema.Deterministic, Stored: "email_sealed", JoinGroup: "mail"}),
+		schema.Columns("begun", schema.Column{Name: "email", Mode: schema.Deterministic, Stage: schema.StageCopy, JoinGroup: "mail"}))
+}
+
+// The file lists, for each statement and stage, what is sent: parameters with the columns that they are sealed
+// for, results with those that they are opened for. "observed" is what the next stage will refuse.
+func TestStagedPlans(t *testing.T) {
+	for _, d := range []dialect.Dialect{dialect.Postgres, dialect.SQLite} {
+		t.Run(d.String(), func(t *testing.T) {
+			name := "testdata/" + strings.ToLower(d.String()) + "-stages"
+			data, err := os.ReadFile(name + ".sql")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b strings.Builder
+			for _, sql := range strings.Split(strings.TrimSpace(string(data)), "\n") {
+				b.WriteString(sql + "\n")
+				for _, stage := range []schema.Stage{schema.StageCopy, schema.StageSealed, schema.StageOnly} {
+					b.WriteString("  " + stage.String() + ": " + stagedPlan(t, New(stagedSchema(stage), d, Options{}), sql) + "\n")
+				}
+			}
+			if *update {
+				if err := os.WriteFile(name+".plans", []byte(b.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(name + ".plans")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := testdiff.Lines(string(want), b.String()); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func stagedPlan(t *testing.T, p *Planner, sql string) string {
+	t.Helper()
+	plan, err := p.Plan(context.Background(), sql, &Env{Catalog: stagedCatalog})
+	if err != nil {
+		r, ok := err.(*Refusal)
+		if !ok {
+			t.Fatalf("%s: %v", sql, err)
+		}
+		return "REFUSED " + r.Reason
+	}
+	s := render(plan)
+	if plan.Spare {
+		s += " spare"
+	}
+	if plan.Observed != nil {
+		s += " observed " + string(plan.Observed.Class) + ": " + plan.Observed.Reason
+	}
+	return s
+}
