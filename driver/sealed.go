@@ -14,7 +14,7 @@ func (c *conn) SealedDB() (*sealeddb.DB, dbcatalog.Querier) {
 	cfg := db.Config()
 	return &sealeddb.DB{
 		Schema: cfg.Schema, Dialect: cfg.Dialect,
-		KeyTable: cfg.KeyTable, KeyTableHere: cfg.KeyConnector == nil && !cfg.AutoCreateKeyTable,
+		KeyTable: cfg.KeyTable, KeyTableHere: cfg.KeyConnector == nil && !cfg.AutoCreateKeyTable, KeyTableElsewhere: cfg.KeyConnector != nil,
 		Keyring: db.Keyring, NewCache: db.NewCache,
 		Counts: db.Counts(), Rejected: db.Rejected,
 		Plans: cfg.Plans, Check: c.session.CheckStrings,

@@ -2,6 +2,9 @@ package main
 
 import (
 	"bufio"
+	"cmp"
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -16,54 +19,93 @@ import (
 )
 
 func newAudit() *cobra.Command {
-	var src source
-	var dsn, keyTable, acceptFile string
-	var asJSON bool
+	a := &auditFlags{}
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Find what in a PostgreSQL database works around or against the sealed columns",
-		Long: "Find what in a PostgreSQL database works around or against the sealed columns.\n" +
-			"Each line of the file that --accept names accepts one finding until the end of a day, for a reason:\n" +
-			"  RULE; TABLE.COLUMN (OBJECT); YYYY-MM-DD; REASON\n" +
-			"with the first two as the audit prints them. Empty lines and lines that begin with # are left out.",
+		Long:  "Find what in a PostgreSQL database works around or against the sealed columns.\n" + acceptHelp,
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.run(cmd, dbcheck.Run) },
+	}
+	a.add(cmd)
+	return cmd
+}
+
+func newDoctor() *cobra.Command {
+	a := &auditFlags{}
+	k := &keysFlags{}
+	var o dbcheck.Options
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Find what audit finds, and what is wrong with a running system",
+		Long: "Find what audit finds, and what is wrong with a running system: its keys and its key service, grants, the search path,\n" +
+			"a pooler, logs, clocks, indexes. What it could not look at is a finding, too. It changes nothing.\n\n" +
+			"Give it the DSN and the credentials of the programs: it sees what they may do. Of the key service it asks one key, and to\n" +
+			"unwrap one under each key encryption key; it wipes them at once.\n\n" + acceptHelp,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if dsn == "" {
-				dsn = os.Getenv(dsnEnv)
-			}
-			if dsn == "" {
-				return errors.New("no database: give --dsn, or set " + dsnEnv)
-			}
-			accepted, err := readAcceptances(acceptFile)
-			if err != nil {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.KMS, err = k.openKMS(cmd.Context(), kmsLooked); err != nil {
 				return err
 			}
-			s, err := src.load(cmd.Context())
-			if err != nil {
-				return err
-			}
-			db, err := openDB(dsn, driver.Config{Schema: s, KeyTable: keyTable})
-			if err != nil {
-				return err
-			}
-			defer func() { _ = db.Close() }() // nothing was written
-			found, err := dbcheck.Run(cmd.Context(), db)
-			if err != nil {
-				return err
-			}
-			r := accepted.apply(found, time.Now())
-			if asJSON {
-				return r.printJSON(cmd.OutOrStdout())
-			}
-			return r.print(cmd.OutOrStdout())
+			return a.run(cmd, func(ctx context.Context, db *sql.DB) ([]dbcheck.Finding, error) { return dbcheck.System(ctx, db, o) })
 		},
 	}
-	src.flags(cmd)
-	cmd.Flags().StringVar(&dsn, "dsn", "", "PostgreSQL database (default: the environment's "+dsnEnv+")")
-	cmd.Flags().StringVar(&keyTable, "key-table", driver.DefaultKeyTable, "the keyring table, as in driver.Config")
-	cmd.Flags().StringVar(&acceptFile, "accept", "", "`file` of findings that are accepted")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	a.add(cmd)
+	k.kmsFlag(cmd, "the key encryption key of the programs")
+	cmd.Flags().StringVar(&a.keyringID, "keyring-id", "", "the id that the keyring has to have (default: any)")
+	cmd.Flags().DurationVar(&o.SearchKeysFor, "search-keys-for", 7*24*time.Hour, "how long two search keys of a scope may be live")
+	cmd.Flags().DurationVar(&o.MaxSkew, "max-skew", time.Minute, "how far the clocks of the database and of this machine may be apart")
+	cmd.Flags().IntVar(&o.BusyRows, "busy-rows", 10000, "how many rows a table has before its indexes are looked at")
 	return cmd
+}
+
+// auditFlags is what audit and doctor are told.
+type auditFlags struct {
+	src                              source
+	dsn, keyTable, keyringID, accept string
+	json                             bool
+}
+
+const acceptHelp = "Each line of the file that --accept names accepts one finding until the end of a day, for a reason:\n" +
+	"  RULE; TABLE.COLUMN (OBJECT); YYYY-MM-DD; REASON\n" +
+	"with the first two as they are printed. Empty lines and lines that begin with # are left out."
+
+func (a *auditFlags) add(cmd *cobra.Command) {
+	a.src.flags(cmd)
+	cmd.Flags().StringVar(&a.dsn, "dsn", "", "PostgreSQL database (default: the environment's "+dsnEnv+")")
+	cmd.Flags().StringVar(&a.keyTable, "key-table", driver.DefaultKeyTable, "the keyring table, as in driver.Config")
+	cmd.Flags().StringVar(&a.accept, "accept", "", "`file` of findings that are accepted")
+	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON")
+}
+
+// run looks at the database and prints what was found.
+func (a *auditFlags) run(cmd *cobra.Command, look func(context.Context, *sql.DB) ([]dbcheck.Finding, error)) error {
+	dsn := cmp.Or(a.dsn, os.Getenv(dsnEnv))
+	if dsn == "" {
+		return errors.New("no database: give --dsn, or set " + dsnEnv)
+	}
+	accepted, err := readAcceptances(a.accept)
+	if err != nil {
+		return err
+	}
+	s, err := a.src.load(cmd.Context())
+	if err != nil {
+		return err
+	}
+	db, err := openDB(dsn, driver.Config{Schema: s, KeyTable: a.keyTable, KeyringID: a.keyringID})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }() // nothing was written
+	found, err := look(cmd.Context(), db)
+	if err != nil {
+		return err
+	}
+	r := accepted.apply(found, time.Now())
+	if a.json {
+		return r.printJSON(cmd.OutOrStdout())
+	}
+	return r.print(cmd.OutOrStdout())
 }
 
 // An acceptance is a finding that is known and accepted for a time.
@@ -180,14 +222,18 @@ func (r auditResult) print(w io.Writer) error {
 	if len(r.findings) == 0 {
 		fmt.Fprintln(w, "no findings")
 	}
+	var rows [][]string
 	for _, j := range r.findings {
 		if j.accepted != nil {
 			continue
 		}
-		fmt.Fprintf(w, "%-7s  %s: %s\n         %s\n         mend: %s\n", j.Severity, j.Rule, j.Where(), j.What, j.Hint)
+		rows = append(rows, []string{j.Severity.String(), j.Rule, j.Where(), j.What}, []string{"", "", "", "hint: " + j.Hint})
 		if j.expired != nil {
-			fmt.Fprintf(w, "         was accepted until %s: %s\n", j.expired.Until, j.expired.Reason)
+			rows = append(rows, []string{"", "", "", "was accepted until " + j.expired.Until + ": " + j.expired.Reason})
 		}
+	}
+	if err := printTable(w, rows); err != nil {
+		return err
 	}
 	for _, j := range r.findings {
 		if j.accepted != nil {

@@ -22,11 +22,11 @@ func TestAcceptances(t *testing.T) {
 		open       int
 		want       []string
 	}{
-		{"none", "", 2, []string{"danger   trigger: users (users_audit)\n", "warning  index: users.born (by_year)\n"}},
+		{"none", "", 2, []string{"danger   trigger  users (users_audit)   it reads cells\n                                        hint: drop it\n", "warning  index    users.born (by_year)  it finds nothing\n"}},
 		{"one, on its last day", "# known\n\ntrigger; users (users_audit); 2027-03-01; it hashes; see ticket 812\n", 1,
-			[]string{"warning  index", "accepted until 2027-03-01  trigger: users (users_audit): it hashes; see ticket 812\n"}},
+			[]string{"warning  index  users.born", "accepted until 2027-03-01  trigger: users (users_audit): it hashes; see ticket 812\n"}},
 		{"one that has expired", "trigger; users (users_audit); 2027-02-28; it hashes", 2,
-			[]string{"danger   trigger", "was accepted until 2027-02-28: it hashes\n"}},
+			[]string{"danger   trigger  users", "was accepted until 2027-02-28: it hashes\n"}},
 		{"all", "trigger; users (users_audit); 2027-03-02; a\nindex ; users.born (by_year) ; 2028-01-01 ; b", 0, []string{"accepted until 2028-01-01  index"}},
 		{"another rule, another column", "index; users (users_audit); 2027-03-02; a\nindex; users.name (by_year); 2028-01-01; b", 2,
 			[]string{"line 1 of the accepted findings matches none: index; users (users_audit)\n", "line 2 of the accepted findings"}},

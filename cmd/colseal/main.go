@@ -1,8 +1,7 @@
-// Command colseal prepares and checks databases with sealed columns, and manages their keys. But for the keys
-// commands it needs no keys and never sees a plaintext: all that it works on is the schema, SQL texts and the
-// database's catalog.
+// Command colseal prepares and checks databases with sealed columns, and manages their keys. Only doctor and the keys
+// commands use keys, and only those see a plaintext: the others work on the schema, SQL texts and the database's catalog.
 //
-// The exit status is 0 when all is well, 1 when a statement is refused, or the audit or vet found something, and 2
+// The exit status is 0 when all is well, 1 when a statement is refused, or audit, doctor or vet found something, and 2
 // when the command itself failed.
 package main
 
@@ -66,7 +65,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newSchema(), newDDL(), newExplain(), newAudit(), newVet(), newKeys())
+	root.AddCommand(newSchema(), newDDL(), newExplain(), newAudit(), newDoctor(), newVet(), newKeys())
 	return root
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -82,7 +83,7 @@ func TestOnServer(t *testing.T) {
 			}
 			return out
 		}
-		if out := audit(statusFound); !strings.Contains(out, "key-table: colseal_keys") || strings.Count(out, "no-check:") != 4 {
+		if out := audit(statusFound); !regexp.MustCompile(`danger +key-table +colseal_keys `).MatchString(out) || strings.Count(out, " no-check ") != 4 {
 			t.Errorf("before the DDL: %s", out)
 		}
 		accepted := filepath.Join(t.TempDir(), "accepted")
@@ -98,6 +99,26 @@ func TestOnServer(t *testing.T) {
 		}
 		if out := audit(statusOK); out != "no findings\n" {
 			t.Errorf("after the DDL: %s", out)
+		}
+		doctor := func(args ...string) (int, string) {
+			status, out, errs := colseal.run(t, append([]string{"doctor", "--schema", file, "--dsn", db.DSN()}, args...)...)
+			return status, out + errs
+		}
+		if status, out := doctor(); status != statusFound || !strings.Contains(out, "warning  unreadable  (key service)  it was not asked\n                                    hint: name the programs' key service") {
+			t.Errorf("doctor without a key service: %d, %s", status, out)
+		}
+		if status, out := doctor("--kms", "localkms://"+filepath.Join(t.TempDir(), "none")); status != statusFailed || !strings.Contains(out, "is not there") {
+			t.Errorf("doctor makes a key encryption key: %d, %s", status, out)
+		}
+		key := filepath.Join(t.TempDir(), "kek")
+		if status, _, errs := colseal.run(t, "keys", "init", "--warm", "--dsn", db.DSN(), "--kms", "localkms://"+key); status != statusOK {
+			t.Fatal(errs)
+		}
+		if status, out := doctor("--kms", "localkms://"+key); status != statusOK || out != "no findings\n" {
+			t.Errorf("doctor of a healthy system: %d, %s", status, out)
+		}
+		if status, out := doctor("--kms", "localkms://"+key, "--max-skew", "1ns", "--json"); status != statusFound || !strings.Contains(out, `"rule": "clock"`) {
+			t.Errorf("doctor of clocks that are apart: %d, %s", status, out)
 		}
 		status, out, errs := colseal.run(t, "explain", "--schema", file, "--dsn", db.DSN(), "SELECT * FROM customers")
 		if status != statusOK || !strings.Contains(out, "2 email") || strings.Contains(out, "note:") {

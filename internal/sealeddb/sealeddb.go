@@ -27,6 +27,8 @@ type DB struct {
 	// that it has to be in this database already: it is not elsewhere, nor made at its first use.
 	KeyTable     string
 	KeyTableHere bool
+	// KeyTableElsewhere says that it is in another database.
+	KeyTableElsewhere bool
 
 	// Keyring returns the durable keyring.
 	Keyring func(context.Context) (*keyring.Store, error)
@@ -78,7 +80,8 @@ func Below(driverConn any) any {
 	return nil
 }
 
-var errNotOurs = errors.New("not a database handle of a driver that was registered with Colseal")
+// ErrNotOurs says that a database handle was not opened through Colseal's driver.
+var ErrNotOurs = errors.New("not a database handle of a driver that was registered with Colseal")
 
 // With runs f on one connection of a database handle.
 func With(ctx context.Context, db *sql.DB, f func(*DB, dbcatalog.Querier) error) error {
@@ -90,7 +93,7 @@ func With(ctx context.Context, db *sql.DB, f func(*DB, dbcatalog.Querier) error)
 	return conn.Raw(func(driverConn any) error {
 		d, q, ok := Of(driverConn)
 		if !ok {
-			return errNotOurs
+			return ErrNotOurs
 		}
 		return f(d, q)
 	})

@@ -68,7 +68,7 @@ func TestWith(t *testing.T) {
 	for _, tt := range []struct {
 		conn driver.Conn
 		want error
-	}{{raw{below: ours}, nil}, {raw{}, errNotOurs}} {
+	}{{raw{below: ours}, nil}, {raw{}, ErrNotOurs}} {
 		db := sql.OpenDB(connector{tt.conn})
 		called := false
 		err := With(t.Context(), db, func(d *DB, _ dbcatalog.Querier) error {

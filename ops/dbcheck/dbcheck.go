@@ -90,13 +90,18 @@ func (f Finding) String() string {
 // It is meant for start-up and for deployments: a handful of catalog queries, and per sealed
 // column without a CHECK one over a sample of the table. It is for PostgreSQL only.
 func Run(ctx context.Context, db *sql.DB) ([]Finding, error) {
+	return examine(ctx, db, (*checker).run)
+}
+
+// examine runs checks on one connection and sorts what they find.
+func examine(ctx context.Context, db *sql.DB, run func(*checker, context.Context) error) ([]Finding, error) {
 	var found []Finding
 	err := sealeddb.With(ctx, db, func(d *sealeddb.DB, q dbcatalog.Querier) error {
 		if d.Dialect != dialect.Postgres {
 			return errors.New("only PostgreSQL can be checked")
 		}
 		k := &checker{db: d, q: q}
-		err := k.run(ctx)
+		err := run(k, ctx)
 		found = k.found
 		return err
 	})
@@ -121,13 +126,15 @@ type checker struct {
 	planner *sqlplan.Planner // made when it is asked for: see refusal
 }
 
-// run goes through all checks. They are independent of each other, but for the first, which
-// finds the tables.
+// run goes through the checks of Run. They are independent of each other, but for the first two,
+// which find the tables and their columns.
 func (k *checker) run(ctx context.Context) error {
-	for _, check := range []func(context.Context) error{
-		k.readRelations, k.readColumns, k.server, k.keyTable,
-		k.checks, k.indexes, k.foreignKeys, k.triggers, k.rules, k.functions, k.dependents, k.wholeRows, k.parents, k.plaintext,
-	} {
+	return inTurn(ctx, k.readRelations, k.readColumns, k.server, k.keyTable,
+		k.checks, k.indexes, k.foreignKeys, k.triggers, k.rules, k.functions, k.dependents, k.wholeRows, k.parents, k.plaintext)
+}
+
+func inTurn(ctx context.Context, checks ...func(context.Context) error) error {
+	for _, check := range checks {
 		if err := check(ctx); err != nil {
 			return err
 		}
@@ -185,22 +192,35 @@ func (k *checker) keyTable(ctx context.Context) error {
 	if !k.db.KeyTableHere {
 		return nil
 	}
-	name, err := dbcatalog.ParseName(k.db.KeyTable)
-	if err != nil {
+	oid, name, err := k.findKeyring(ctx)
+	switch {
+	case denied(err):
+		return nil // what needs the keyring says so
+	case err != nil:
 		return err
-	}
-	rows, err := k.query(ctx, `SELECT pg_catalog.to_regclass($1)::pg_catalog.oid::pg_catalog.text`, name.SQL())
-	if err != nil {
-		return err
-	}
-	if len(rows) == 1 && rows[0][0] == "" {
+	case oid == "":
 		k.add(Finding{Severity: SeverityDanger, Rule: "key-table", Table: k.db.KeyTable, What: "the keyring table does not exist",
 			Hint: "create it with what `colseal ddl` prints, or set Config.AutoCreateKeyTable"})
-	}
-	if len(rows) != 1 || rows[0][0] == "" {
 		return nil
 	}
 	return k.scopes(ctx, name)
+}
+
+// findKeyring returns the oid of the keyring's table in this database; "" if it is not there.
+func (k *checker) findKeyring(ctx context.Context) (oid string, name dbcatalog.Name, err error) {
+	if name, err = dbcatalog.ParseName(k.db.KeyTable); err != nil {
+		return "", name, err
+	}
+	rows, err := k.query(ctx, `SELECT pg_catalog.to_regclass($1)::pg_catalog.oid::pg_catalog.text`, name.SQL())
+	if err != nil {
+		return "", name, err
+	}
+	return rows[0][0], name, nil
+}
+
+// denied reports whether the role may not do what failed.
+func denied(err error) bool {
+	return dbcatalog.SQLState(err) == "42501" // insufficient_privilege
 }
 
 // scopes finds tables for which a scope may have been forgotten: the keyring has data keys of scopes
@@ -208,7 +228,7 @@ func (k *checker) keyTable(ctx context.Context) error {
 func (k *checker) scopes(ctx context.Context, keyring dbcatalog.Name) error {
 	rows, err := k.query(ctx, "SELECT (EXISTS (SELECT 1 FROM "+keyring.SQL()+" WHERE scope <> '')"+
 		" AND EXISTS (SELECT 1 FROM "+keyring.SQL()+" WHERE scope = '' AND purpose <> 'keyring'))::pg_catalog.text")
-	if dbcatalog.SQLState(err) == "42501" { // insufficient_privilege
+	if denied(err) {
 		return nil
 	}
 	if err != nil || len(rows) != 1 || rows[0][0] != "true" {
@@ -245,20 +265,24 @@ func (k *checker) plaintext(ctx context.Context) error {
 	return nil
 }
 
-// sample looks at a part of a column's values: the pages of a big table are picked at random.
+// values is the item of a FROM clause that has a part of a column's values: the pages of a big table are picked at random.
+func (c *column) values() string {
+	from := c.rel.sql()
+	if c.rel.rows > sampleSize {
+		from += fmt.Sprintf(" TABLESAMPLE SYSTEM (%.6f)", min(100, 2*100*sampleSize/c.rel.rows))
+	}
+	return fmt.Sprintf("(SELECT %[1]s FROM %[2]s WHERE %[1]s IS NOT NULL LIMIT %[3]d) AS s", dbcatalog.QuoteIdent(c.name), from, sampleSize)
+}
+
+// sample looks at a column's values.
 func (k *checker) sample(ctx context.Context, c *column) error {
 	cond := "false" // no value of another type is a cell
 	if c.storage != dbcatalog.StorageOther {
 		cond = backstop.Condition(dialect.Postgres, c.col, c.text())
 	}
-	from := c.rel.sql()
-	if c.rel.rows > sampleSize {
-		from += fmt.Sprintf(" TABLESAMPLE SYSTEM (%.6f)", min(100, 2*100*sampleSize/c.rel.rows))
-	}
-	name := dbcatalog.QuoteIdent(c.name)
-	rows, err := k.query(ctx, fmt.Sprintf(`SELECT pg_catalog.count(*)::pg_catalog.text, pg_catalog.count(*) FILTER (WHERE NOT (%[1]s))::pg_catalog.text
-FROM (SELECT %[2]s FROM %[3]s WHERE %[2]s IS NOT NULL LIMIT %[4]d) AS s`, cond, name, from, sampleSize))
-	if dbcatalog.SQLState(err) == "42501" { // insufficient_privilege
+	rows, err := k.query(ctx, fmt.Sprintf(`SELECT pg_catalog.count(*)::pg_catalog.text, pg_catalog.count(*) FILTER (WHERE NOT (%s))::pg_catalog.text FROM %s`, cond, c.values()))
+	if denied(err) {
+		c.unread = true
 		k.on(SeverityWarning, "unreadable", c.rel, c, "", "its values could not be looked at: this role may not read the table", "run the audit as a role that may SELECT from it")
 		return nil
 	}

@@ -25,7 +25,7 @@ type relation struct {
 	cols         map[string]*column // the sealed ones, by attribute number
 }
 
-// column is a sealed column of an relation.
+// column is a sealed column of a relation.
 type column struct {
 	rel     *relation
 	num     string // attribute number
@@ -33,6 +33,7 @@ type column struct {
 	col     *schema.Column
 	storage dbcatalog.Storage
 	checked bool // a CHECK that is valid holds every row to being a cell
+	unread  bool // the role may not read the values, which is among the findings
 }
 
 // stores reports whether the relation has rows of its own, or is the head of partitions.
@@ -51,7 +52,7 @@ func number(s string) int {
 // text reports whether cells are stored as text.
 func (c *column) text() bool { return c.storage == dbcatalog.StorageText }
 
-const relationationQuery = `SELECT c.oid::pg_catalog.text, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
+const relationQuery = `SELECT c.oid::pg_catalog.text, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
 	c.relkind::pg_catalog.text, c.reltuples::pg_catalog.text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
@@ -65,7 +66,7 @@ func (k *checker) readRelations(ctx context.Context) error {
 	for _, t := range k.db.Schema.Tables() {
 		names = append(names, t.Name)
 	}
-	rows, err := k.query(ctx, relationationQuery, pgarray.Strings(names))
+	rows, err := k.query(ctx, relationQuery, pgarray.Strings(names))
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func (k *checker) registeredKind(rel *relation) {
 	}
 }
 
-const columnumnQuery = `SELECT a.attrelid::pg_catalog.text, a.attnum::pg_catalog.text, a.attname::pg_catalog.text,
+const columnQuery = `SELECT a.attrelid::pg_catalog.text, a.attnum::pg_catalog.text, a.attname::pg_catalog.text,
 	pg_catalog.format_type(a.atttypid, a.atttypmod),
 	` + dbcatalog.PostgresBaseType + `,
 	a.atttypmod::pg_catalog.text, COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), t.typdefault),
@@ -122,7 +123,7 @@ ORDER BY a.attrelid, a.attnum`
 
 // readColumns finds the sealed columns and checks what they are.
 func (k *checker) readColumns(ctx context.Context) error {
-	rows, err := k.query(ctx, columnumnQuery, k.oids())
+	rows, err := k.query(ctx, columnQuery, k.oids())
 	if err != nil {
 		return err
 	}
