@@ -14,6 +14,7 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/inbox"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
@@ -46,8 +47,13 @@ type Config struct {
 	// configuration. Only a column that has a stage in the schema can get another one.
 	Stages map[string]schema.Stage
 
-	// KMS wraps and unwraps the data keys. It is called from many goroutines.
+	// KMS wraps and unwraps the data keys. It is called from many goroutines. A write-only program needs none.
 	KMS kms.Wrapper
+
+	// WriteOnly makes the program one that seals and never opens: it needs no KMS, seals the columns
+	// whose tags say inbox, and is refused what would return or compare a sealed value, with ErrWriteOnly.
+	// docs/write-only.md says what that protects. Default: nil, an ordinary program.
+	WriteOnly *Inbox
 
 	// Keys tunes the cache of plaintext keys and their rotation. Each database
 	// handle has its own cache.
@@ -117,6 +123,13 @@ type Config struct {
 	TelemetryAttributes []attribute.KeyValue
 }
 
+// Inbox is what a write-only program seals to.
+type Inbox struct {
+	// Pins name the inboxes, as `colseal keys inbox` prints them: one for each scope, and while
+	// an inbox is replaced those of both. Any other inbox in the keyring is passed over.
+	Pins []string
+}
+
 // Limits bounds the SQL analysis of one *sql.DB. Zero fields take the defaults.
 type Limits struct {
 	// Plans is how many analysed statements are kept, by their texts. Default: 4096.
@@ -178,7 +191,7 @@ func (c Config) Front() (front.Config, error) {
 	} else if c.Schema = stages; c.Schema.Staged() {
 		errs = append(errs, errors.New("Config.Schema has columns with a stage, whose statements are not analysed yet"))
 	}
-	if c.KMS == nil {
+	if c.KMS == nil && c.WriteOnly == nil {
 		errs = append(errs, errors.New("Config.KMS is nil: give an awskms or localkms wrapper"))
 	}
 	if c.Dialect > SQLite {
@@ -193,6 +206,7 @@ func (c Config) Front() (front.Config, error) {
 	if err := keyring.CheckID(c.KeyringID); err != nil && c.KeyringID != "" {
 		errs = append(errs, errors.New("Config.KeyringID is not the id of a keyring: give the 32 hexadecimal digits that `colseal keys status` prints"))
 	}
+	errs = append(errs, c.checkInbox()...)
 	if len(errs) > 0 {
 		return front.Config{}, fmt.Errorf("colseal: %w", errors.Join(errs...))
 	}
@@ -201,6 +215,10 @@ func (c Config) Front() (front.Config, error) {
 	}
 	if c.Keys.Logger == nil {
 		c.Keys.Logger = c.Logger
+	}
+	var pins []string
+	if c.WriteOnly != nil {
+		pins, c.KMS = c.WriteOnly.Pins, nil
 	}
 	keyTable, _ := dbcatalog.ParseName(c.KeyTable) // a name that is none fails when the keyring is opened
 	return front.Config{
@@ -211,6 +229,28 @@ func (c Config) Front() (front.Config, error) {
 		},
 		CatalogMaxAge: c.CatalogMaxAge,
 		Logger:        c.Logger, MeterProvider: c.MeterProvider, TracerProvider: c.TracerProvider, Attributes: c.TelemetryAttributes,
-		KMS: c.KMS, Cache: c.Keys, KeyTable: c.KeyTable, KeyringID: c.KeyringID, Scopes: schema.ScopeRule(c.Scopes), AutoCreateKeyTable: c.AutoCreateKeyTable, KeyConnector: c.KeyConnector, KeyConns: c.KeyConns,
+		KMS: c.KMS, Cache: c.Keys, KeyTable: c.KeyTable, KeyringID: c.KeyringID, Scopes: schema.ScopeRule(c.Scopes), WriteOnly: pins, AutoCreateKeyTable: c.AutoCreateKeyTable, KeyConnector: c.KeyConnector, KeyConns: c.KeyConns,
 	}, nil
+}
+
+// checkInbox says what is wrong with WriteOnly and its like.
+func (c Config) checkInbox() (errs []error) {
+	if c.WriteOnly == nil {
+		return nil
+	}
+	if len(c.WriteOnly.Pins) == 0 {
+		errs = append(errs, errors.New("Config.WriteOnly has no pins: give those that `colseal keys inbox` prints"))
+	}
+	for _, pin := range c.WriteOnly.Pins {
+		if _, err := inbox.ParsePin(pin); err != nil {
+			errs = append(errs, fmt.Errorf("Config.WriteOnly: %w", err))
+		}
+	}
+	if c.Keys.ReadOnly {
+		errs = append(errs, errors.New("Config.WriteOnly and Config.Keys.ReadOnly are set: a program that only reads the keyring stores no keys"))
+	}
+	if c.AutoCreateKeyTable {
+		errs = append(errs, errors.New("Config.WriteOnly and Config.AutoCreateKeyTable are set: a new keyring has no inbox"))
+	}
+	return errs
 }

@@ -30,5 +30,7 @@ var (
 	ErrKeyDestroyed   = keyring.ErrKeyDestroyed   // a cell's key was destroyed
 	ErrKeyInvalid     = keyring.ErrKeyInvalid     // a row of the keyring cannot be a key's
 	ErrOtherKeyring   = keyring.ErrOtherKeyring   // the keyring is not the one of Config.KeyringID, or has lost its id
+	ErrWriteOnly      = keyring.ErrWriteOnly      // a write-only program would open or compare a sealed value (an ErrRefused)
+	ErrNoInbox        = keyring.ErrNoInbox        // the keyring has no inbox with a pin of Config.WriteOnly
 	ErrNoKeyTable     = keyring.ErrNoKeyTable     // the keyring table is missing; the text prints its DDL
 )

@@ -15,7 +15,7 @@ func benchCache(b *testing.B) (*Cache, []Column, uint32) {
 	cols := make([]Column, 8)
 	var id uint32
 	for i := range cols {
-		cols[i] = Column{fmt.Sprintf("customers.column_%d", i), codec.SuiteRandomized}
+		cols[i] = Column{Identity: fmt.Sprintf("customers.column_%d", i), Suite: codec.SuiteRandomized}
 	}
 	c := New(keytest.NewKeyring(), keytest.NewKMS(), Config{}, cols...)
 	b.Cleanup(func() { _ = c.Close() })

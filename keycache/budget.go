@@ -102,6 +102,9 @@ var errSpent = errors.New("keycache: the key's seals are spent")
 // reserve gets at least n more seals of k, for everyone who waits for some, unless
 // there are as many as enough.
 func (c *Cache) reserve(ctx context.Context, r *ring, k *liveKey, n, enough uint64) error {
+	if c.writes() { // all of the key's seals were reserved with it
+		return errSpent
+	}
 	_, err := share(ctx, c.flights, fmt.Sprintf("seals %08x", k.rec.ID), func(ctx context.Context) (struct{}, error) {
 		// A thousand callers may come one after another, each having found none: a
 		// block for each would use up the key.
@@ -172,6 +175,10 @@ func (c *Cache) refill(r *ring, k *liveKey) {
 // giveBack returns what is left of a ring's budgets to the keyring. Losing it
 // costs seals, not safety, so errors do not matter.
 func (c *Cache) giveBack(ctx context.Context, s *ringState) {
+	if c.writes() {
+		c.forget(s, nil)
+		return
+	}
 	for _, k := range s.keys {
 		c.giveBackKey(ctx, k)
 	}
@@ -192,6 +199,10 @@ func (c *Cache) giveBackKey(ctx context.Context, k *liveKey) {
 // longer. Who still holds such a key reserves what it needs, while it may.
 func (c *Cache) leave(before, now *ringState) {
 	if before == nil {
+		return
+	}
+	if c.writes() {
+		c.forget(before, now)
 		return
 	}
 	for _, k := range before.keys {

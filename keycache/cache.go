@@ -73,13 +73,15 @@ type Cache struct {
 	identity atomic.Pointer[string] // the keyring's id, as it was read last; nil before
 
 	entries *hot.Map[uint32, *entry]
+	inboxes *hot.Map[uint32, *entry] // those of [keyring.PurposeInbox]: see place
 	rings   *hot.Map[ringID, *ring]
 	home    [2]atomic.Pointer[ring] // the rings of the empty scope, data and search, if they were read: see ringNow
 	flights *flights
 	columns columnSet
 	custody *custody
 	nowhere nowhere
-	credit  uint64 // seals of a key that may be taken while none can be reserved
+	credit  uint64   // seals of a key that may be taken while none can be reserved
+	pins    []string // of the inboxes of a write-only program; nil for any other
 
 	count counters
 	hits  hot.Counter
@@ -107,6 +109,7 @@ func New(k Keyring, w kms.Wrapper, cfg Config, columns ...Column) *Cache {
 		blocks:  blocksFor(k, cfg),
 		lead:    rand.Float64(),
 		entries: hot.New[uint32, *entry](cfg.MaxEntries),
+		inboxes: hot.New[uint32, *entry](cfg.MaxEntries),
 		rings:   hot.New[ringID, *ring](cfg.MaxEntries),
 		flights: newFlights(),
 		custody: newCustody(cfg.MaxEntries),
@@ -141,7 +144,7 @@ func (c *Cache) Close() error {
 	}
 	// What was sealed last may be under keys whose rows were lost since they were looked at.
 	_ = c.lookAtRows(ctx, append(sealing, c.custody.missing()...)) // nothing is left to try
-	for _, e := range c.entries.Drain() {
+	for _, e := range append(c.entries.Drain(), c.inboxes.Drain()...) {
 		e.wipe()
 	}
 	return nil

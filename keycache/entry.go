@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/inbox"
 	"github.com/colseal/colseal/keyring"
 )
 
@@ -29,7 +30,8 @@ type entry struct {
 	lease
 	rec     keyring.Key
 	print   fingerprint
-	columns atomic.Pointer[[]expanded] // replaced as a whole; nil once wiped
+	columns atomic.Pointer[[]expanded]    // replaced as a whole; nil once wiped
+	private atomic.Pointer[inbox.Private] // of an inbox, which has no columns
 }
 
 type expanded struct {
@@ -44,6 +46,13 @@ type fingerprint [sha256.Size]byte
 // newEntry expands plain, which it does not keep, for cols.
 func newEntry(rec keyring.Key, plain []byte, cols []Column) (*entry, error) {
 	e := &entry{rec: rec, print: printOf(plain)}
+	if rec.Purpose == keyring.PurposeInbox {
+		private, err := rec.Private(plain)
+		if err != nil {
+			return nil, err
+		}
+		e.private.Store(private)
+	}
 	columns, err := expand(rec.ID, plain, nil, cols)
 	if err != nil {
 		return nil, err
@@ -70,7 +79,7 @@ func (e *entry) key(col Column) *codec.Key {
 	at := unsafe.StringData(col.Identity)
 	for i := range columns {
 		if x := &columns[i]; unsafe.StringData(x.col.Identity) == at &&
-			len(x.col.Identity) == len(col.Identity) && x.col.Suite == col.Suite {
+			len(x.col.Identity) == len(col.Identity) && x.col.Suite == col.Suite && x.col.Inbox == col.Inbox {
 			return x.key
 		}
 	}
@@ -125,15 +134,23 @@ func (e *entry) renew(plain []byte, cols []Column) (bool, error) {
 func (e *entry) wipe() {
 	e.end()
 	e.columns.Store(nil)
+	e.private.Store(nil)
 }
 
 func (e *entry) wiped() bool { return e.columns.Load() == nil }
 
 // A Column is what a key is expanded for: the column's cryptographic identity
-// (its join group's, if it is in one) and the suite of its cells.
+// (its join group's, if it is in one), the suite of its cells, and whether there may be cells
+// under writers' keys in it.
 type Column struct {
 	Identity string
 	Suite    codec.Suite
+	Inbox    bool
+}
+
+// takes reports whether the column's cells may be under keys of a purpose.
+func (c Column) takes(p keyring.Purpose) bool {
+	return p == purposeOf(c.Suite) || p == keyring.PurposeWriter && c.Inbox && c.Suite == codec.SuiteRandomized
 }
 
 // check returns nil if keys can be expanded for the column.
@@ -172,9 +189,9 @@ func (s *columnSet) learn(cols ...Column) {
 	}
 }
 
-// of returns the columns whose keys have the given purpose.
+// of returns the columns whose cells may be under keys of the given purpose.
 func (s *columnSet) of(p keyring.Purpose) []Column {
-	return slices.DeleteFunc(slices.Clone(*s.list.Load()), func(c Column) bool { return purposeOf(c.Suite) != p })
+	return slices.DeleteFunc(slices.Clone(*s.list.Load()), func(c Column) bool { return !c.takes(p) })
 }
 
 // expanded returns e's key for col. A column that was not known when e was
@@ -187,9 +204,12 @@ func (c *Cache) expanded(ctx context.Context, e *entry, col Column, how *lookup)
 	if err := col.check(); err != nil {
 		return nil, err
 	}
-	if e.rec.Purpose != purposeOf(col.Suite) {
-		return nil, &keyring.Error{Op: "use", Purpose: e.rec.Purpose, KeyID: e.rec.ID, Scope: e.rec.Scope, Cause: codec.ErrAuth,
-			Hint: "no cell of this kind was ever sealed under a key of this purpose: the cell was altered"}
+	if !col.takes(e.rec.Purpose) {
+		hint := "no cell of this kind was ever sealed under a key of this purpose: the cell was altered"
+		if e.rec.Purpose == keyring.PurposeWriter {
+			hint = "it is a write-only program's key, and the column is not one that such a program may write: the cell was forged, or the column's tag lacks inbox"
+		}
+		return nil, &keyring.Error{Op: "use", Purpose: e.rec.Purpose, KeyID: e.rec.ID, Scope: e.rec.Scope, Cause: codec.ErrAuth, Hint: hint}
 	}
 	if e.wiped() {
 		return nil, errWiped
@@ -197,7 +217,7 @@ func (c *Cache) expanded(ctx context.Context, e *entry, col Column, how *lookup)
 	how.waited = true
 	c.columns.learn(col)
 	fetched, err := share(ctx, c.flights, flightName(e.rec.ID), func(ctx context.Context) (*entry, error) {
-		if e := c.entries.Get(e.rec.ID); e != nil && e.key(col) != nil {
+		if e := c.held(e.rec.ID); e != nil && e.key(col) != nil {
 			return e, nil // someone else was as quick
 		}
 		return c.fetch(ctx, e.rec.ID, c.record)

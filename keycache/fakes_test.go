@@ -12,9 +12,9 @@ import (
 )
 
 var (
-	random        = Column{"users.ssn", codec.SuiteRandomized}
-	random2       = Column{"users.note", codec.SuiteRandomized}
-	deterministic = Column{"users.email", codec.SuiteDeterministic}
+	random        = Column{Identity: "users.ssn", Suite: codec.SuiteRandomized}
+	random2       = Column{Identity: "users.note", Suite: codec.SuiteRandomized}
+	deterministic = Column{Identity: "users.email", Suite: codec.SuiteDeterministic}
 )
 
 // sealOne seals one cell and returns it.

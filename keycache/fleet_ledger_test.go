@@ -153,3 +153,15 @@ func (o office) Rewrap(ctx context.Context, w kms.Wrapped, from, to kms.Encrypti
 	}
 	return o.f.kms.rewrap(w, from, to)
 }
+
+func (o office) DeleteWriters(_ context.Context, ids []uint32, age time.Duration) (n int, err error) {
+	err = o.query(func(d *truth) {
+		for _, id := range ids {
+			if r := d.byID[id]; r != nil && r.Purpose == keyring.PurposeWriter && time.Since(r.CreatedAt) >= age {
+				delete(d.byID, id)
+				n++
+			}
+		}
+	})
+	return n, err
+}

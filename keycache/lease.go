@@ -92,6 +92,13 @@ func (l *lease) state() leaseState {
 	return leaseDue
 }
 
+// until returns when the lease ends if it is not renewed.
+func (l *lease) until() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hard
+}
+
 // serves is hit by the timestamps: it reports whether the lease may serve, fresh
 // or stale, and marks it as used. A first use comes this way, and does not yet
 // count as recent: what is used once leaves before what is used again.

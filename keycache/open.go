@@ -9,6 +9,7 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/hot"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	"golang.org/x/sync/errgroup"
@@ -82,9 +83,26 @@ func (c *Cache) tally(how lookup) {
 	}
 }
 
+// place is where keys of a purpose are in memory. Inboxes have a place of their own: however many keys of writers come and
+// go, those that open them stay.
+func (c *Cache) place(p keyring.Purpose) *hot.Map[uint32, *entry] {
+	if p == keyring.PurposeInbox {
+		return c.inboxes
+	}
+	return c.entries
+}
+
+// held returns what is in memory of a key, or nil.
+func (c *Cache) held(keyID uint32) *entry {
+	if e := c.entries.Get(keyID); e != nil {
+		return e
+	}
+	return c.inboxes.Get(keyID)
+}
+
 // entry returns the plaintext key of keyID, from memory if it may still serve.
 func (c *Cache) entry(ctx context.Context, keyID uint32, how *lookup) (*entry, error) {
-	e := c.entries.Get(keyID)
+	e := c.held(keyID)
 	if e != nil && e.serves(how) {
 		return e, nil
 	}
@@ -97,7 +115,7 @@ func (c *Cache) entry(ctx context.Context, keyID uint32, how *lookup) (*entry, e
 		defer cancel()
 	}
 	fetched, err := share(wait, c.flights, flightName(keyID), func(ctx context.Context) (*entry, error) {
-		if e := c.entries.Get(keyID); e != nil && e.state() == leaseFresh {
+		if e := c.held(keyID); e != nil && e.state() == leaseFresh {
 			return e, nil // it came between the look and this flight
 		}
 		return c.fetch(ctx, keyID, c.record)
@@ -173,6 +191,7 @@ func (c *Cache) fetch(ctx context.Context, keyID uint32, read func(context.Conte
 		rec, err = c.recover(ctx, held)
 	}
 	var plain []byte
+	var hard time.Time
 	switch {
 	case err != nil:
 	case rec.Destroyed:
@@ -182,20 +201,42 @@ func (c *Cache) fetch(ctx context.Context, keyID uint32, read func(context.Conte
 	case rec.Invalid != nil:
 		err = rec.Invalid
 	default:
-		plain, err = c.gate.Unwrap(ctx, rec.Call(), rec.Wrapped)
+		plain, hard, err = c.unwrap(ctx, rec)
 	}
 	if err != nil {
 		err = c.explain("unwrap", rec, err)
 		c.failedFetch(ctx, keyID, err)
 		return nil, err
 	}
-	return c.install(rec, plain, asked)
+	return c.install(rec, plain, asked, hard)
+}
+
+// unwrap returns the plaintext of a key, and if it depends on another key, an inbox, until when that may serve.
+func (c *Cache) unwrap(ctx context.Context, rec keyring.Key) (plain []byte, hard time.Time, err error) {
+	switch {
+	case c.writes():
+		return nil, hard, writeOnly("unwrap", rec)
+	case rec.Purpose != keyring.PurposeWriter:
+		plain, err = c.gate.Unwrap(ctx, rec.Call(), rec.Wrapped)
+		return plain, hard, err
+	}
+	to, err := c.entry(ctx, rec.WrappedTo, new(lookup))
+	if err != nil {
+		return nil, hard, err
+	}
+	c.custody.held.Get(to.rec.ID) // so that it stays there, too
+	private := to.private.Load()
+	if private == nil && to.wiped() {
+		return nil, hard, errWiped
+	}
+	plain, err = rec.OpenedBy(to.rec, private)
+	return plain, to.until(), err
 }
 
 // failedFetch lets an entry serve stale after a failure in passing, and drops it
 // at once after a definite one.
 func (c *Cache) failedFetch(ctx context.Context, keyID uint32, err error) {
-	e := c.entries.Get(keyID)
+	e := c.held(keyID)
 	if e == nil || c.flights.base.Err() != nil {
 		return
 	}
@@ -209,17 +250,20 @@ func (c *Cache) failedFetch(ctx context.Context, keyID uint32, err error) {
 }
 
 // install puts a key into the cache, or renews the one that is there. It wipes
-// plain.
-func (c *Cache) install(rec keyring.Key, plain []byte, asked time.Time) (*entry, error) {
+// plain. The key serves no longer than until hard, unless that is zero.
+func (c *Cache) install(rec keyring.Key, plain []byte, asked, hard time.Time) (*entry, error) {
 	defer clear(plain)
 	c.custody.held.Add(rec.ID, rec)
-	cols, fresh := c.columns.of(rec.Purpose), asked.Add(c.cfg.MaxAge)
-	if e := c.entries.Get(rec.ID); e != nil {
+	cols, until := c.columns.of(rec.Purpose), terms{fresh: asked.Add(c.cfg.MaxAge), hard: asked.Add(c.cfg.MaxAge + c.cfg.MaxStale)}
+	if !hard.IsZero() {
+		until = until.within(hard)
+	}
+	if e := c.held(rec.ID); e != nil {
 		same, err := e.renew(plain, cols)
 		if err != nil {
 			return nil, c.explain("expand", rec, err)
 		}
-		if same && sameRing(e.rec, rec) && e.start(fresh, fresh.Add(c.cfg.MaxStale), func() { c.attend(e) }) {
+		if same && sameRing(e.rec, rec) && e.start(until.fresh, until.hard, func() { c.attend(e) }) {
 			c.count.refreshes.Add(1)
 			return e, nil
 		}
@@ -229,8 +273,8 @@ func (c *Cache) install(rec keyring.Key, plain []byte, asked time.Time) (*entry,
 	if err != nil {
 		return nil, c.explain("expand", rec, err)
 	}
-	e.start(fresh, fresh.Add(c.cfg.MaxStale), func() { c.attend(e) })
-	gone := c.entries.Add(rec.ID, e)
+	e.start(until.fresh, until.hard, func() { c.attend(e) })
+	gone := c.place(rec.Purpose).Add(rec.ID, e)
 	for _, old := range gone {
 		c.count.evictions.Add(1)
 		c.outlive(old)
@@ -259,7 +303,7 @@ func (c *Cache) outlive(e *entry) {
 
 // evict drops an entry.
 func (c *Cache) evict(e *entry) {
-	if c.entries.Remove(e.rec.ID, e) {
+	if c.place(e.rec.Purpose).Remove(e.rec.ID, e) {
 		c.count.evictions.Add(1)
 	}
 	e.wipe()
@@ -278,7 +322,7 @@ func (c *Cache) attend(e *entry) {
 		if ended {
 			c.evict(e)
 		}
-		if renew {
+		if renew && !c.writes() { // a writer's own key serves for its term
 			// Its failure is noted by fetch, in the entry.
 			_, err := shareAnew(ctx, c.flights, flightName(e.rec.ID), func(ctx context.Context) (*entry, error) {
 				return c.fetch(ctx, e.rec.ID, c.record)
@@ -307,13 +351,13 @@ func (c *Cache) Prefetch(ctx context.Context, keyIDs []uint32) error {
 	for _, id := range missing {
 		group.Go(func() error {
 			c.count.misses.Add(1)
-			if e := c.entries.Get(id); e != nil && e.state() == leaseDue {
+			if e := c.held(id); e != nil && e.state() == leaseDue {
 				// It may serve stale, as Opener decides, who waits as long at most.
 				_, _ = c.entry(ctx, id, new(lookup))
 				return nil
 			}
 			_, err := share(ctx, c.flights, flightName(id), func(ctx context.Context) (*entry, error) {
-				if e := c.entries.Get(id); e != nil && e.state() == leaseFresh {
+				if e := c.held(id); e != nil && e.state() == leaseFresh {
 					return e, nil
 				}
 				return c.fetch(ctx, id, read)
@@ -339,7 +383,7 @@ func (c *Cache) missing(ids []uint32) []uint32 {
 			break
 		}
 		seen[id] = true
-		if e := c.entries.Get(id); e == nil || e.state() < leaseStale {
+		if e := c.held(id); e == nil || e.state() < leaseStale {
 			missing = append(missing, id)
 		}
 	}

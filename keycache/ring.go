@@ -210,6 +210,17 @@ func (c *Cache) readRing(ctx context.Context, id ringID, makes bool) (*ringState
 
 type terms struct{ fresh, hard time.Time }
 
+// within returns the terms, cut at a time.
+func (t terms) within(end time.Time) terms {
+	if end.Before(t.fresh) {
+		t.fresh = end
+	}
+	if end.Before(t.hard) {
+		t.hard = end
+	}
+	return t
+}
+
 // assemble is readRing without the publication.
 //
 // Whoever may insert rows can put one in the place of the newest data key. It does not
@@ -217,6 +228,9 @@ type terms struct{ fresh, hard time.Time }
 // of which there are keyring.IDTries.
 func (c *Cache) assemble(ctx context.Context, r *ring, makes bool) (*ringState, terms, error) {
 	id := r.id
+	if c.writes() {
+		return c.assembleWriter(ctx, r)
+	}
 	var passed *unusable
 	for range keyring.IDTries { // losing an epoch means reading again, and finding it
 		asked, granted := time.Now(), uint64(0)
@@ -404,14 +418,7 @@ func (c *Cache) termsOf(purpose keyring.Purpose, asked time.Time, sealing keyrin
 	if purpose == keyring.PurposeSearch {
 		return t
 	}
-	due := asked.Add(c.cfg.RotateEvery - sealing.Age)
-	if due.Before(t.fresh) {
-		t.fresh = due
-	}
-	if due.Before(t.hard) {
-		t.hard = due
-	}
-	return t
+	return t.within(asked.Add(c.cfg.RotateEvery - sealing.Age))
 }
 
 // ringOf has the keys of a ring unwrapped. A key that was in the ring before
@@ -501,7 +508,7 @@ func (c *Cache) create(ctx context.Context, id ringID, identity string, epoch in
 				c.count.rotations.Add(1)
 			}
 			c.log.Emit(ctx, audit.KeyMade(epoch), rec.LogValue().Group()...)
-			return c.install(rec, dk.Plaintext, asked)
+			return c.install(rec, dk.Plaintext, asked, time.Time{})
 		}
 		dk.Wipe()
 		if err != nil {

@@ -61,6 +61,9 @@ func (c *Cache) sealSlow(ctx context.Context, id ringID, col Column, seals uint6
 	if purposeOf(col.Suite) != keyring.PurposeData {
 		return nil, fmt.Errorf("keycache: column %s is not randomized; use SearchKeys", col.Identity)
 	}
+	if c.writes() && !col.Inbox {
+		return nil, writeOnly("seal with", keyring.Key{Purpose: id.purpose, Scope: id.scope})
+	}
 	if most := max(c.cfg.MaxSeals/2, 1); seals > most {
 		return nil, &keyring.Error{Op: "seal with", Purpose: id.purpose, Scope: id.scope, Class: keyring.ErrBudget,
 			Hint: fmt.Sprintf("seal at most %d cells at a time, or raise MaxSeals", most)}
@@ -93,12 +96,15 @@ func (c *Cache) trySeal(ctx context.Context, id ringID, col Column, seals uint64
 	if c.cfg.ReadOnly {
 		return nil, c.explain("seal with", keyring.Key{Purpose: id.purpose, Scope: id.scope}, errNoKey)
 	}
-	k := s.keys[0]
+	k, r := s.keys[0], c.ring(id)
+	if c.writes() && k.entry.Load().wiped() { // it left memory, and cannot be had again
+		how.waited = true
+		return nil, c.noReserve(ctx, r, k, errSpent)
+	}
 	key, err := c.keyOf(ctx, k, col, how)
 	if err != nil {
 		return nil, err
 	}
-	r := c.ring(id)
 	// A block may be taken by others before it comes to this caller; then it has
 	// the next one reserved. That ends with ctx, or with the key's seals.
 	for !k.budget.take(seals) {
@@ -132,6 +138,9 @@ func (c *Cache) noReserve(ctx context.Context, r *ring, k *liveKey, err error) e
 
 // keyOf returns the key of a ring for a column, fetched again if it left memory.
 func (c *Cache) keyOf(ctx context.Context, k *liveKey, col Column, how *lookup) (*codec.Key, error) {
+	if c.writes() {
+		return c.expanded(ctx, k.entry.Load(), col, how)
+	}
 	e, err := c.entryFor(ctx, k.rec, how)
 	if err != nil {
 		return nil, err
@@ -155,6 +164,9 @@ func (c *Cache) Warm(ctx context.Context, purposes ...keyring.Purpose) error {
 		}
 		if err != nil {
 			return err
+		}
+		if c.writes() {
+			continue
 		}
 		for _, k := range s.keys {
 			e, err := c.entryFor(ctx, k.rec, new(lookup)) // it may have left memory

@@ -56,7 +56,7 @@ func (c *Cache) Stats() Stats {
 		KMSCalls:   calls.Calls,
 		KMSOpen:    calls.Open,
 		KMSTime:    calls.Elapsed,
-		Entries:    c.entries.Len(),
+		Entries:    c.entries.Len() + c.inboxes.Len(),
 		Scopes:     c.rings.Len(),
 	}
 	s.KMSErrorClasses = calls.Errors

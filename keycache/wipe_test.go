@@ -146,7 +146,7 @@ func TestUnknownColumnNeedsKMS(t *testing.T) {
 	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		cell := warm(t, c)
 		w.Set(func(f *keytest.KMS) { f.Fail = kms.ErrUnavailable })
-		if _, err := c.Opener(t.Context(), Column{"users.new", codec.SuiteRandomized}, keyID(t, cell)); !errors.Is(err, keyring.ErrKeyUnavailable) {
+		if _, err := c.Opener(t.Context(), Column{Identity: "users.new", Suite: codec.SuiteRandomized}, keyID(t, cell)); !errors.Is(err, keyring.ErrKeyUnavailable) {
 			t.Error(err)
 		}
 		use(t, c, cell, time.Second, time.Minute)
@@ -158,7 +158,7 @@ func TestUnknownColumnNeedsKMS(t *testing.T) {
 func TestColumnsThatCannotBe(t *testing.T) {
 	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
 		id := keyID(t, warm(t, c))
-		for _, col := range []Column{{"", codec.SuiteRandomized}, {"users.ssn", 77}} {
+		for _, col := range []Column{{Suite: codec.SuiteRandomized}, {Identity: "users.ssn", Suite: 77}} {
 			if _, err := c.Opener(t.Context(), col, id); err == nil {
 				t.Errorf("%+v has a key", col)
 			}

@@ -110,6 +110,9 @@ func (a *Admin) live(ring []Key) {
 	)
 	for i := len(ring) - 1; i >= 0; i-- {
 		k := &ring[i]
+		if !k.Purpose.bySuccession() {
+			relieved, isRelieved = k.CreatedAt.Add(WriterAge), k.Purpose == PurposeWriter && k.Age >= WriterAge
+		}
 		if isRelieved && k.RetiredAt.IsZero() && !k.Recovered {
 			k.RetiredAt = relieved
 		}
@@ -139,7 +142,7 @@ func (a *Admin) live(ring []Key) {
 				k.SettledFrom = k.SealsFrom.Add(a.settle())
 			}
 		}
-		if k.Stray == nil && k.Invalid == nil && !k.Recovered && (k.Purpose == PurposeData || k.Live()) {
+		if k.Purpose.bySuccession() && k.Stray == nil && k.Invalid == nil && !k.Recovered && (k.Purpose == PurposeData || k.Live()) {
 			if relieved.IsZero() || k.SealsFrom.Before(relieved) {
 				relieved = k.SealsFrom
 			}
@@ -213,7 +216,7 @@ func (a *Admin) Rotate(ctx context.Context, purpose Purpose, scope string) (Key,
 		if next.ID != 0 { // made before, and not yet begun to seal
 			return a.key(ctx, next.ID)
 		}
-		id, err := a.make(ctx, next, "rotate")
+		id, err := a.make(ctx, next, "rotate", "")
 		if err != nil {
 			return Key{}, Classify("rotate", about, err)
 		}
@@ -252,8 +255,8 @@ func (a *Admin) follow(ring Ring, about Key) (Key, error) {
 	return next, nil
 }
 
-// make has a key made and stored; 0 when its epoch or id was taken.
-func (a *Admin) make(ctx context.Context, rec Key, why string) (uint32, error) {
+// make has a key made and stored; 0 when its epoch or id was taken. kem is that of an inbox.
+func (a *Admin) make(ctx context.Context, rec Key, why string, kem KEM) (uint32, error) {
 	rec.ID, rec.ChangedBy, rec.ChangedWhy = NewID(), a.cfg.By, why
 	if rec.Keyring == "" {
 		var err error
@@ -262,6 +265,9 @@ func (a *Admin) make(ctx context.Context, rec Key, why string) (uint32, error) {
 		}
 	}
 	dk, err := a.gate.Generate(ctx, rec.Call())
+	if err == nil && rec.Purpose == PurposeInbox {
+		rec.Public, err = publicOf(kem, dk.Plaintext)
+	}
 	dk.Wipe()
 	if err != nil {
 		return 0, err

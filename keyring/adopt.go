@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/inbox"
+	"github.com/colseal/colseal/kms"
 )
 
 // AdoptOptions are how to adopt a keyring.
@@ -38,7 +40,7 @@ type AdoptReport struct {
 // under the KEK that the Wrapper is configured with. Cells do not change. From then on the copy
 // opens for whoever KMS lets use that id, and a row of the original does not open in it.
 //
-// It costs one call to KMS per key. Then all of it is one transaction: a keyring is of the old id or of the
+// It costs one call to KMS per key, and none for writers' keys, which are encrypted again to their inbox. Then all of it is one transaction: a keyring is of the old id or of the
 // new one. So after a failure, or a kill, run it again. Running processes go on, unless
 // they are pinned to the old id, or KMS refuses the new one to them.
 func (a *Admin) Adopt(ctx context.Context, why string, opts AdoptOptions) (AdoptReport, error) {
@@ -71,7 +73,8 @@ const adoptTries = 8
 // adopting is one run of Adopt.
 type adopting struct {
 	*rewrapping
-	next map[uint32]Adopted // guarded by mu: the keys that were wrapped
+	next    map[uint32]Adopted // guarded by mu: the keys that were wrapped
+	inboxes *inboxes
 }
 
 // round wraps the keys that were not, and has the keyring adopted; false if it changed meanwhile, and in a dry run.
@@ -83,6 +86,10 @@ func (ad *adopting) round(ctx context.Context, why string, opts AdoptOptions, re
 	keys, err := ad.keyring.Rings(ctx, Filter{})
 	if err != nil {
 		return false, err
+	}
+	ad.inboxes = &inboxes{keys: make(map[uint32]Key, len(keys)), private: map[uint32]*inbox.Private{}}
+	for _, k := range keys {
+		ad.inboxes.keys[k.ID] = k
 	}
 	keys = slices.DeleteFunc(keys, func(k Key) bool { return slices.Contains(opts.Leave, k.ID) })
 	err = ad.all(ctx, keys, ad.wrapFor)
@@ -114,7 +121,11 @@ func (ad *adopting) wrapFor(ctx context.Context, k Key) (rewrapResult, error) {
 	if ok && bytes.Equal(before.Old, k.Wrapped.Blob) {
 		return rewrapDone, nil
 	}
-	next, err := ad.wrap(ctx, k)
+	wrap := ad.wrap
+	if k.Purpose == PurposeWriter {
+		wrap = ad.encrypt
+	}
+	next, err := wrap(ctx, k)
 	if err != nil {
 		return rewrapFailed, Classify("adopt", k, err)
 	}
@@ -122,4 +133,16 @@ func (ad *adopting) wrapFor(ctx context.Context, k Key) (rewrapResult, error) {
 	ad.next[k.ID] = Adopted{ID: k.ID, Old: k.Wrapped.Blob, Next: next}
 	ad.mu.Unlock()
 	return rewrapDone, nil
+}
+
+// encrypt encrypts a writer's key to its inbox again, for the new id.
+func (ad *adopting) encrypt(ctx context.Context, k Key) (kms.Wrapped, error) {
+	plain, err := ad.inboxes.open(ctx, ad.Admin, k)
+	if err != nil {
+		return kms.Wrapped{}, err
+	}
+	defer clear(plain)
+	k.Keyring = ad.to
+	k, err = k.EncryptedTo(ad.inboxes.keys[k.WrappedTo], plain)
+	return k.Wrapped, err
 }

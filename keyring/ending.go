@@ -12,6 +12,8 @@ import (
 // Revoke stops a key for a cause, which stands in the record: it never seals again,
 // and still opens what it sealed. A key that was revoked before stays as it is.
 //
+// A writer's key has no successor: its program makes another one. An inbox is revoked once a newer one is there.
+//
 // A data key's successor is stored before it stops. Running processes stop sealing
 // with it when they next read the keyring: within MaxAge, and MaxStale longer where
 // the keyring cannot be reached.
@@ -36,8 +38,10 @@ func (a *Admin) Revoke(ctx context.Context, id uint32, why string) (Key, error) 
 		}
 		how := Ending{Kind: EndRevokeData, Settled: settleMargin, By: a.cfg.By, Why: why}
 		switch {
-		case k.Stray != nil, k.Recovered:
+		case k.Stray != nil, k.Recovered, k.Purpose == PurposeWriter:
 			how.Kind = EndRevokeStray
+		case k.Purpose == PurposeInbox:
+			err = a.hasSuccessor(ctx, k)
 		case k.Purpose == PurposeSearch:
 			how.Kind, err = a.revocation(ctx, k)
 		default:
@@ -86,8 +90,23 @@ func (a *Admin) succeed(ctx context.Context, k Key) error {
 		return nil
 	}
 	// Whoever makes the epoch, it will be there.
-	_, err = a.make(ctx, Key{Keyring: ring.Keyring, Purpose: k.Purpose, Scope: k.Scope, Epoch: ring.Next}, "revoke "+hexID(k.ID))
+	_, err = a.make(ctx, Key{Keyring: ring.Keyring, Purpose: k.Purpose, Scope: k.Scope, Epoch: ring.Next}, "revoke "+hexID(k.ID), "")
 	return err
+}
+
+// hasSuccessor refuses to stop the newest inbox of a scope. Its successor has to be made before, since programs must be
+// given its pin.
+func (a *Admin) hasSuccessor(ctx context.Context, k Key) error {
+	ring, err := a.keyring.Ring(ctx, k.Purpose, k.Scope)
+	if err != nil {
+		return err
+	}
+	for _, other := range ring.Keys {
+		if other.Epoch > k.Epoch && other.Live() && other.Invalid == nil {
+			return nil
+		}
+	}
+	return refused("revoke", k, ErrKeyInUse, "no newer inbox is there, and write-only programs would stop: make one, and give them its pin")
 }
 
 // revocation finds out how a search key can be revoked, and makes the one that must
@@ -117,7 +136,8 @@ func (a *Admin) revocation(ctx context.Context, k Key) (EndingKind, error) {
 // that follows it. Retire does not look at rows; re-seal them first.
 //
 // A data key can be retired once another has followed it; it changes nothing but the
-// record. A key that was retired before stays as it is.
+// record. An inbox can be, too: no writer's key is encrypted to it any more. A writer's key stops by itself.
+// A key that was retired before stays as it is.
 func (a *Admin) Retire(ctx context.Context, id uint32, why string) (Key, error) {
 	k, err := a.key(ctx, id)
 	switch {
@@ -127,6 +147,8 @@ func (a *Admin) Retire(ctx context.Context, id uint32, why string) (Key, error) 
 		return Key{}, destroyedKey("retire", k)
 	case k.Retired:
 		return k, nil
+	case k.Purpose == PurposeWriter:
+		return Key{}, refused("retire", k, ErrKeyInUse, "a writer's key stops sealing by itself after %v: revoke it if it has to stop before", WriterAge)
 	}
 	how := Ending{Kind: EndRetire, By: a.cfg.By, Why: why}
 	if k.Purpose == PurposeSearch {

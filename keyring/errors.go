@@ -28,6 +28,11 @@ var (
 	// ErrReadOnly: a key would have to be made, or stored, by a program that only reads the
 	// keyring (keycache.Config.ReadOnly).
 	ErrReadOnly = errors.New("keyring: read-only")
+	// ErrWriteOnly: a program that only writes would open a sealed value, compare with one, or seal
+	// one in a column whose tag does not say inbox.
+	ErrWriteOnly = errors.New("keyring: write-only")
+	// ErrNoInbox: the keyring has no inbox of the scope that the program has the pin of.
+	ErrNoInbox = errors.New("keyring: no inbox")
 	// ErrBudget: more cells at once than one data key may seal.
 	ErrBudget = errors.New("keyring: seal budget exceeded")
 	// ErrForeignKEK: an operator asked to rewrap a key that is under a KEK which is neither

@@ -33,11 +33,22 @@ import (
 type Purpose string
 
 // The purposes: data keys seal randomized columns and rotate; search keys seal
-// deterministic columns and change only when told to.
+// deterministic columns and change only when told to. An inbox is the private key of a
+// key pair, and seals nothing: a write-only program makes a writer's key, a data key of its own,
+// and encrypts it to the public key of an inbox.
 const (
 	PurposeData   Purpose = "data"
 	PurposeSearch Purpose = "search"
+	PurposeInbox  Purpose = "inbox"
+	PurposeWriter Purpose = "writer"
 )
+
+// WriterAge is the age at which a writer's key stops sealing.
+const WriterAge = time.Hour
+
+// bySuccession reports whether a newer key of the ring takes over from the ones before it. Of inboxes the
+// programs' pins decide, and writers' keys have nothing to do with each other.
+func (p Purpose) bySuccession() bool { return p == PurposeData || p == PurposeSearch }
 
 // State is where a key stands in its life.
 type State string
@@ -61,8 +72,10 @@ type Key struct {
 	Keyring       string // the id of the keyring that it was read from, or is made for
 	Purpose       Purpose
 	Scope         string
-	Epoch         int64 // 1, 2, … within purpose and scope; the newest seals
+	Epoch         int64 // 1, 2, … within purpose and scope; the newest seals. Of a writer's key its ID
 	Wrapped       kms.Wrapped
+	Public        []byte        // of an inbox: the public key that writers' keys are encrypted to
+	WrappedTo     uint32        // of a writer's key: the inbox, in the place of a KEK, that it is encrypted to
 	SealsReserved uint64        // over all processes
 	Age           time.Duration // since its creation
 	SealsFor      time.Duration // since when it may seal; negative: not yet

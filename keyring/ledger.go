@@ -23,6 +23,7 @@ type Ledger interface {
 	Rings(ctx context.Context, f Filter) ([]Key, error)
 	End(ctx context.Context, id uint32, how Ending) (bool, error)
 	Destroy(ctx context.Context, scope, by, why string) ([]uint32, error)
+	DeleteWriters(ctx context.Context, ids []uint32, age time.Duration) (int, error)
 	Swap(ctx context.Context, id uint32, old []byte, next kms.Wrapped) (bool, error)
 	Adopt(ctx context.Context, a Adoption) (bool, error)
 }
@@ -50,9 +51,9 @@ type EndingKind uint8
 
 // The kinds of an Ending.
 const (
-	EndRevokeData   EndingKind = iota // a newer data key exists
+	EndRevokeData   EndingKind = iota // a newer data key, or inbox, exists
 	EndRevokeSearch                   // a newer search key exists; this one is still searched for
-	EndRevokeStray                    // nothing: the key is a stray or was recovered, and does not serve
+	EndRevokeStray                    // nothing: the key is a stray or was recovered, and does not serve; or it is a writer's
 	EndRevokeNext                     // an older search key exists, and this one has not begun to seal
 	EndRetire                         // a newer key has been sealing for long enough
 )
@@ -112,7 +113,7 @@ func (s *Store) End(ctx context.Context, id uint32, how Ending) (bool, error) {
 	switch how.Kind {
 	case EndRevokeData:
 		set = "revoked_at = " + now + ", retired_at = COALESCE(retired_at, " + now + ")"
-		where = "purpose = 'data' AND revoked_at IS NULL AND " + other("o.epoch > k.epoch")
+		where = "purpose IN ('data', 'inbox') AND revoked_at IS NULL AND " + other("o.epoch > k.epoch")
 	case EndRevokeSearch:
 		set = "revoked_at = " + now
 		where = "purpose = 'search' AND revoked_at IS NULL AND " + other("o.epoch > k.epoch")
@@ -127,7 +128,7 @@ func (s *Store) End(ctx context.Context, id uint32, how Ending) (bool, error) {
 	case EndRetire:
 		set = "retired_at = " + now
 		// A search key that follows another one waited before it sealed; see Key.Stray.
-		where = "retired_at IS NULL AND " + other("o.epoch > k.epoch AND (o.purpose = 'data' OR o.seals_from > o.created_at) AND "+passed(s.dialect, "o.seals_from", how.Settled))
+		where = "purpose <> 'writer' AND retired_at IS NULL AND " + other("o.epoch > k.epoch AND (o.purpose <> 'search' OR o.seals_from > o.created_at) AND "+passed(s.dialect, "o.seals_from", how.Settled))
 	}
 	n, err := s.update(ctx, "update", "UPDATE "+s.table+" AS k SET "+set+", changed_by = $1, changed_why = $2"+
 		" WHERE key_id = $3 AND destroyed_at IS NULL AND "+where+" AND "+durable(s.dialect), how.By, how.Why, int64(id))
@@ -262,7 +263,7 @@ func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
 // after that, so that what is wiped then is all there is.
 func (s *Store) Destroy(ctx context.Context, scope, by, why string) (wiped []uint32, err error) {
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
-		for _, p := range []Purpose{PurposeData, PurposeSearch} {
+		for _, p := range []Purpose{PurposeData, PurposeSearch, PurposeInbox} {
 			if err := s.bury(ctx, tx, p, scope, by, why); err != nil {
 				return err
 			}

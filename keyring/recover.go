@@ -18,7 +18,7 @@ type Recoverer interface {
 // The key takes the epoch that is next. It opens, and neither seals nor is searched for: nobody
 // knows how much was sealed under it, and by now another key may do both. Only a search key
 // that nobody stopped, in a scope that has none, goes on as it was, since to make another would
-// hide its cells from searches.
+// hide its cells from searches. So does an inbox that nobody stopped: it seals nothing.
 //
 // A keyring that lost its id with all of its rows gets that of the key. In a keyring of another id the key
 // would not unwrap: [ErrOtherKeyring].
@@ -39,15 +39,28 @@ func Recover(ctx context.Context, keyring Recoverer, k Key) (row Key, stored boo
 		if len(there) > 0 {
 			return there[0], false, nil
 		}
-		ring, err := keyring.Ring(ctx, k.Purpose, k.Scope)
+		purpose := k.Purpose
+		if purpose == PurposeWriter { // it is in no ring, and its scope's tombstone in all
+			purpose = PurposeData
+		}
+		ring, err := keyring.Ring(ctx, purpose, k.Scope)
 		if err != nil {
 			return Key{}, false, err
 		}
 		if tomb, destroyed := ring.Tombstone(); destroyed {
 			return Key{}, false, ScopeDestroyed(tomb)
 		}
-		row = Key{ID: k.ID, Keyring: k.Keyring, Purpose: k.Purpose, Scope: k.Scope, Epoch: ring.Next, Wrapped: k.Wrapped, SealsReserved: k.SealsReserved}
-		goesOn := k.Purpose == PurposeSearch && !k.Retired && !k.Revoked && len(Sealing(ring.Keys)) == 0 && ring.Fault() == nil
+		row = Key{ID: k.ID, Keyring: k.Keyring, Purpose: k.Purpose, Scope: k.Scope, Epoch: ring.Next, Wrapped: k.Wrapped, SealsReserved: k.SealsReserved,
+			Public: k.Public, WrappedTo: k.WrappedTo}
+		goesOn := false
+		switch k.Purpose {
+		case PurposeSearch:
+			goesOn = !k.Retired && !k.Revoked && len(Sealing(ring.Keys)) == 0 && ring.Fault() == nil
+		case PurposeInbox:
+			goesOn = !k.Retired && !k.Revoked
+		case PurposeWriter:
+			row.Epoch = int64(k.ID)
+		}
 		row.Recovered, row.Retired = !goesOn, !goesOn
 		if stored, err = keyring.Insert(ctx, row); err != nil || stored {
 			return row, stored, err

@@ -56,6 +56,8 @@ const (
 // to KMS and one UPDATE per key, however much was sealed: no cell changes, and no other
 // row is written. Running processes go on undisturbed, if KMS lets them use the new KEK.
 //
+// Writers' keys are not under a KEK, but encrypted to an inbox, and stay as they are.
+//
 // Keys that are under that KEK already are skipped, so that a Rewrap that was cut short
 // goes on where it stopped. A key that fails does not stop the others; the report
 // holds its error, and the error that is returned counts them.
@@ -107,6 +109,8 @@ func (r *rewrapping) all(ctx context.Context, keys []Key, do func(context.Contex
 		switch {
 		case k.Destroyed:
 			continue
+		case k.Purpose == PurposeWriter && r.to == "":
+			continue // it is encrypted to an inbox, which is rewrapped
 		case k.Invalid != nil:
 			r.report.Failed[k.ID] = k.Invalid
 		default:

@@ -4,10 +4,16 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/colseal/colseal/internal/inbox"
 )
+
+// purposes are those of keys.
+var purposes = []Purpose{PurposeData, PurposeSearch, PurposeInbox, PurposeWriter}
 
 // Whoever may write the keyring's table may write nonsense into it. So nothing in a row is
 // believed: the queries here give an answer for any row that the table can hold, and
@@ -17,6 +23,7 @@ import (
 const (
 	maxKEK     = 8 << 10   // bytes of kek_id: kms.Multi lists all of its KEKs there
 	maxWrapped = 128 << 10 // bytes of wrapped: kms.Multi holds up to 16 wraps
+	maxPublic  = 4 << 10   // bytes of public
 	maxWords   = 1000      // characters of changed_by and changed_why
 	maxSeals   = 1 << 32   // seals_reserved
 
@@ -34,9 +41,9 @@ const (
 // stands to its ring (one of the placement constants).
 func (s *Store) rowColumns(destroyed, stray string) string {
 	d := s.dialect
-	size := "octet_length(k.wrapped)"
+	size, publicSize := "octet_length(k.wrapped)", "octet_length(k.public)"
 	if d == SQLite {
-		size = "length(CAST(k.wrapped AS BLOB))"
+		size, publicSize = "length(CAST(k.wrapped AS BLOB))", "length(CAST(k.public AS BLOB))"
 	}
 	is := func(column string) string { return "CASE WHEN " + column + " IS NULL THEN 0 ELSE 1 END" }
 	return strings.Join([]string{
@@ -47,6 +54,7 @@ func (s *Store) rowColumns(destroyed, stray string) string {
 		clock(d), millis(d, "k.created_at"), millis(d, "k.seals_from"),
 		is("k.retired_at"), millis(d, "k.retired_at"), is("k.revoked_at"), millis(d, "k.revoked_at"),
 		is("k.destroyed_at"), millis(d, "k.destroyed_at"), "CASE WHEN k.recovered THEN 1 ELSE 0 END", destroyed, stray,
+		fmt.Sprintf("CASE WHEN %s <= %d THEN k.public END", publicSize, maxPublic), publicSize, "k.wrapped_to",
 		fmt.Sprintf("substr(k.changed_by, 1, %d)", maxWords), fmt.Sprintf("substr(k.changed_why, 1, %d)", maxWords),
 	}, ", ")
 }
@@ -61,7 +69,7 @@ const (
 // strayColumn is the expression for a row's placement. placeColumn is the row's number in
 // its ring, by epoch.
 func (s *Store) strayColumn(placeColumn string) string {
-	return fmt.Sprintf("CASE WHEN k.epoch <> %s THEN %d WHEN k.purpose = 'search' AND NOT k.recovered AND k.seals_from <= k.created_at AND EXISTS"+
+	return fmt.Sprintf("CASE WHEN k.purpose <> 'writer' AND k.epoch <> %s THEN %d WHEN k.purpose = 'search' AND NOT k.recovered AND k.seals_from <= k.created_at AND EXISTS"+
 		" (SELECT 1 FROM %s o WHERE o.purpose = k.purpose AND o.scope = k.scope AND o.epoch < k.epoch AND o.destroyed_at IS NULL AND NOT o.recovered"+
 		" AND (o.retired_at IS NULL OR o.retired_at > k.created_at)) THEN %d ELSE %d END",
 		placeColumn, beyondGap, s.table, hasty, placed)
@@ -84,13 +92,14 @@ type row struct {
 	retired, retiredAt, revoked, revokedAt                  any
 	destroyed, destroyedAt, recovered                       any
 	scopeDestroyed, stray                                   any
+	public, publicSize, wrappedTo                           any
 	by, why                                                 any
 }
 
 func (r *row) scan(rows *sql.Rows) error {
 	return rows.Scan(&r.keyring, &r.keyringPurpose, &r.scoped, &r.id, &r.purpose, &r.scope, &r.epoch, &r.kek, &r.wrapped, &r.size, &r.reserved,
 		&r.clock, &r.created, &r.from, &r.retired, &r.retiredAt, &r.revoked, &r.revokedAt,
-		&r.destroyed, &r.destroyedAt, &r.recovered, &r.scopeDestroyed, &r.stray, &r.by, &r.why)
+		&r.destroyed, &r.destroyedAt, &r.recovered, &r.scopeDestroyed, &r.stray, &r.public, &r.publicSize, &r.wrappedTo, &r.by, &r.why)
 }
 
 // key validates a row.
@@ -109,8 +118,8 @@ func (r *row) key() Key {
 		ChangedBy:     printable(asText(r.by)),
 		ChangedWhy:    printable(asText(r.why)),
 	}
-	if k.Purpose != PurposeData && k.Purpose != PurposeSearch {
-		v.fail("purpose is neither %s nor %s", PurposeData, PurposeSearch)
+	if !slices.Contains(purposes, k.Purpose) {
+		v.fail("purpose is none of %v", purposes)
 		k.Purpose = Purpose(printable(string(k.Purpose)))
 	}
 	if CheckScope(k.Scope) != nil {
@@ -123,14 +132,15 @@ func (r *row) key() Key {
 		k.Wrapped.KeyID = printable(k.Wrapped.KeyID)
 	}
 	if !isOne(r.destroyed) {
-		if k.Wrapped.KeyID == "" {
-			v.fail("kek_id is empty")
+		if (k.Wrapped.KeyID == "") != (k.Purpose == PurposeWriter) {
+			v.fail("kek_id is empty, or that of a writer's key is not")
 		}
-		k.Wrapped.Blob = v.blob(r.wrapped, r.size)
+		k.Wrapped.Blob = v.blob("wrapped", r.wrapped, r.size, maxWrapped)
+		v.inbox(&k, r)
 	}
-	// A data key that was revoked never seals, whatever else its row says; nor does one that
+	// A key that was revoked never seals, whatever else its row says, but for search keys; nor does one that
 	// was recovered: nobody knows what others reserved of it.
-	k.Retired = k.Retired || k.Recovered || k.Revoked && k.Purpose == PurposeData
+	k.Retired = k.Retired || k.Recovered || k.Revoked && k.Purpose != PurposeSearch
 	now, ok := r.clock.(int64)
 	if !ok {
 		v.fail("the database does not tell its time")
@@ -206,13 +216,34 @@ func (v *validation) text(column string, value any) string {
 	return ""
 }
 
-func (v *validation) blob(value, size any) []byte {
+func (v *validation) blob(column string, value, size any, most int) []byte {
 	blob, _ := value.([]byte)
 	if n, ok := size.(int64); len(blob) == 0 || !ok || n != int64(len(blob)) {
-		v.fail("wrapped does not have 1 to %d bytes", maxWrapped)
+		v.fail("%s does not have 1 to %d bytes", column, most)
 		return nil
 	}
 	return blob
+}
+
+// inbox reads what only the rows of inboxes and of writers' keys have.
+func (v *validation) inbox(k *Key, r *row) {
+	if (r.public != nil || r.publicSize != nil) != (k.Purpose == PurposeInbox) {
+		v.fail("it has a public key and is no inbox, or the other way round")
+	} else if k.Purpose == PurposeInbox {
+		k.Public = v.blob("public", r.public, r.publicSize, maxPublic)
+		if _, err := inbox.ParsePublic(k.Public); err != nil && k.Public != nil {
+			v.fail("public: %s", err.Error())
+		}
+	}
+	switch {
+	case (r.wrappedTo != nil) != (k.Purpose == PurposeWriter):
+		v.fail("it is encrypted to an inbox and no writer's key, or the other way round")
+	case k.Purpose == PurposeWriter:
+		k.WrappedTo = uint32(v.integer("wrapped_to", r.wrappedTo, 1, 1<<32-1)) //nolint:gosec // bounded
+		if k.Epoch != int64(k.ID) {
+			v.fail("epoch is not key_id")
+		}
+	}
 }
 
 // time returns a time in milliseconds since 1970 and how long ago that is.

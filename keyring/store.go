@@ -104,15 +104,15 @@ func (s *Store) DDL() string {
 	return ddl(s.dialect, s.table)
 }
 
-// Grants returns the statements that give three roles of PostgreSQL what they need of
+// Grants returns the statements that give four roles of PostgreSQL what they need of
 // the table: a program, which makes keys and reserves seals, but makes neither a time nor
-// a tombstone; an operator, which [Admin] runs as; and an auditor, which reads. The roles
+// a tombstone; a write-only program, which makes keys of its own; an operator, which [Admin] runs as; and an auditor, which reads. The roles
 // are written as they are. It returns "" for SQLite, which has no roles.
-func (s *Store) Grants(program, operator, auditor string) string {
+func (s *Store) Grants(program, writer, operator, auditor string) string {
 	if s.invalid != nil || s.dialect == SQLite {
 		return ""
 	}
-	return grants(s.table, program, operator, auditor)
+	return grants(s.table, program, writer, operator, auditor)
 }
 
 // Create creates the table if it does not exist, and gives the keyring its id. Any number
@@ -220,7 +220,7 @@ func (s *Store) explainMissing(missing []tableColumn, err error) error {
 }
 
 // Ring returns the newest keys of a purpose and scope, and of the older ones at least
-// every search key that is still searched for.
+// every search key that is still searched for, and every inbox that was not stopped. Writers' keys are in no ring.
 //
 // Epochs are consecutive from 1. A row beyond a gap is no part of the ring ([Key.Stray]):
 // whoever may insert rows could otherwise take the last epoch there is.
@@ -230,7 +230,7 @@ func (s *Store) Ring(ctx context.Context, purpose Purpose, scope string) (Ring, 
 		" top AS (SELECT COALESCE(max(epoch), 0) AS epoch FROM chain WHERE epoch = place) ", s.table)
 	from := fmt.Sprintf("(chain CROSS JOIN top JOIN %s k ON k.purpose = $1 AND k.scope = $2 AND k.epoch = chain.epoch)"+
 		" ON (chain.place > top.epoch - %d AND chain.place <= top.epoch + %d"+
-		" OR k.purpose = 'search' AND k.retired_at IS NULL AND k.destroyed_at IS NULL AND chain.epoch = chain.place)", s.table, ringDepth, ringStrays)
+		" OR k.purpose <> 'data' AND k.retired_at IS NULL AND k.destroyed_at IS NULL AND chain.epoch = chain.place)", s.table, ringDepth, ringStrays)
 	columns := s.rowColumns("CASE WHEN k.scope IN "+s.destroyedScopes("scope = $2")+" THEN 1 ELSE 0 END", s.strayColumn("chain.place"))
 	tail := fmt.Sprintf(" ORDER BY CASE WHEN chain.epoch = chain.place THEN 0 ELSE 1 END, k.epoch DESC LIMIT %d", ringMost+1)
 	var id identified
@@ -287,27 +287,46 @@ func (s *Store) Insert(ctx context.Context, k Key) (bool, error) {
 	if err != nil || len(keyring) != idSize {
 		return false, CheckID(k.Keyring)
 	}
-	columns := "key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved"
+	var (
+		columns, values []string
+		args            []any
+	)
+	add := func(column, typ string, arg any) {
+		args = append(args, arg)
+		columns, values = append(columns, column), append(values, fmt.Sprintf("CAST($%d AS %s)", len(args), typ))
+	}
 	bytes := "bytea"
 	if s.dialect == SQLite {
 		bytes = "BLOB"
 	}
-	values := "CAST($1 AS bigint), CAST($2 AS text), CAST($3 AS text), CAST($4 AS bigint), CAST($5 AS text), CAST($6 AS " + bytes + "), CAST($7 AS bigint)"
-	args := []any{int64(k.ID), string(k.Purpose), k.Scope, k.Epoch, k.Wrapped.KeyID, k.Wrapped.Blob, int64(k.SealsReserved)} //nolint:gosec // at most maxSeals
+	add("key_id", "bigint", int64(k.ID))
+	add("purpose", "text", string(k.Purpose))
+	add("scope", "text", k.Scope)
+	add("epoch", "bigint", k.Epoch)
+	add("kek_id", "text", k.Wrapped.KeyID)
+	add("wrapped", bytes, k.Wrapped.Blob)
+	add("seals_reserved", "bigint", int64(k.SealsReserved)) //nolint:gosec // at most maxSeals
 	if k.ChangedBy != "" || k.ChangedWhy != "" {
-		columns, values, args = columns+", changed_by, changed_why", values+", CAST($8 AS text), CAST($9 AS text)", append(args, k.ChangedBy, k.ChangedWhy)
+		add("changed_by", "text", k.ChangedBy)
+		add("changed_why", "text", k.ChangedWhy)
+	}
+	if k.Public != nil {
+		add("public", bytes, k.Public)
+	}
+	if k.WrappedTo != 0 {
+		add("wrapped_to", "bigint", int64(k.WrappedTo))
 	}
 	if k.SealsFor < 0 {
-		columns, values = columns+", seals_from", values+", "+later(s.dialect, k.SealsFor)
+		columns, values = append(columns, "seals_from"), append(values, later(s.dialect, k.SealsFor))
 	}
 	if k.Recovered {
-		columns, values = columns+", recovered", values+", TRUE"
+		columns, values = append(columns, "recovered"), append(values, "TRUE")
 	}
 	// Made twice, the second finds the row of the first, and reports it as another's.
 	var n int64
 	args = append(args, keyring)
 	query := fmt.Sprintf("INSERT INTO %[1]s (%[2]s) SELECT %[3]s FROM %[1]s i WHERE i.key_id = 0 AND i.wrapped = $%[4]d AND %[5]s ON CONFLICT DO NOTHING",
-		s.table, columns, values, len(args), durable(s.dialect))
+		s.table, strings.Join(columns, ", "), strings.Join(values, ", "), len(args), durable(s.dialect))
 	err = s.answer(ctx, "insert into", func(ctx context.Context) error {
 		return s.retried(ctx, "insert into", func(ctx context.Context, conn *sql.Conn) error {
 			res, err := conn.ExecContext(ctx, query, args...)

@@ -27,7 +27,8 @@ const (
 	sqliteNow = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
 	checkKeyID   = "CHECK (key_id BETWEEN 0 AND 4294967295)"
-	checkPurpose = "CHECK (purpose IN ('data', 'search', 'keyring'))"
+	checkPurpose = "CHECK (purpose IN ('data', 'search', 'inbox', 'writer', 'keyring'))"
+	checkInbox   = "CHECK ((wrapped_to IS NOT NULL) = (purpose = 'writer'))"
 	checkEpoch   = "CHECK (epoch > 0)"
 	checkSeals   = "CHECK (seals_reserved BETWEEN 0 AND 4294967296)"
 	checkRevoked = "CHECK (revoked_at IS NULL OR retired_at IS NOT NULL OR purpose = 'search')"
@@ -42,6 +43,9 @@ func checkSize(column, condition string) (postgres, sqlite string) {
 // tableColumns are the keyring's columns. The row of key_id 0 is no key: it holds the
 // keyring's id, in wrapped. Every other row is one data key:
 //
+//   - public is the public key of an inbox, whose private key is in wrapped, and wrapped_to
+//     the inbox that a writer's key is encrypted to. The epoch of a writer's key is its key_id, so that
+//     writers never meet;
 //   - seals_from is when a key may begin to seal: a second search key is first
 //     searched for everywhere and only then sealed under;
 //   - retired_at stops sealing for ever; revoked_at says that an operator did so
@@ -60,6 +64,7 @@ var tableColumns = func() []tableColumn {
 	scope, scopeLite := checkSize("scope", fmt.Sprint("<= ", maxScope))
 	kek, kekLite := checkSize("kek_id", fmt.Sprint("<= ", maxKEK))
 	wrapped, wrappedLite := checkSize("wrapped", fmt.Sprint("BETWEEN 1 AND ", maxWrapped))
+	public, publicLite := checkSize("public", fmt.Sprint("BETWEEN 1 AND ", maxPublic))
 	return []tableColumn{
 		{"key_id", "bigint      NOT NULL PRIMARY KEY " + checkKeyID, "INTEGER NOT NULL PRIMARY KEY " + checkKeyID, true},
 		{"purpose", "text        NOT NULL " + checkPurpose, "TEXT    NOT NULL " + checkPurpose, true},
@@ -67,6 +72,8 @@ var tableColumns = func() []tableColumn {
 		{"epoch", "bigint      NOT NULL " + checkEpoch, "INTEGER NOT NULL " + checkEpoch, true},
 		{"kek_id", "text        NOT NULL " + kek, "TEXT    NOT NULL " + kekLite, true},
 		{"wrapped", "bytea       " + wrapped, "BLOB    " + wrappedLite, true},
+		{"public", "bytea       " + public, "BLOB    " + publicLite, true},
+		{"wrapped_to", "bigint      " + checkInbox, "INTEGER " + checkInbox, true},
 		{"seals_reserved", "bigint      NOT NULL " + checkSeals, "INTEGER NOT NULL " + checkSeals, true},
 		{"recovered", "boolean     NOT NULL DEFAULT false", "INTEGER NOT NULL DEFAULT 0", true},
 		{"created_at", "timestamptz NOT NULL DEFAULT now() CHECK (isfinite(created_at))", "TEXT    NOT NULL DEFAULT (" + sqliteNow + ")", false},
@@ -114,7 +121,7 @@ func ddl(d dialect.Dialect, quotedTable string) string {
 
 // grants are the statements that give the roles of docs/keys.md what they need of the
 // table and no more.
-func grants(quotedTable, program, operator, auditor string) string {
+func grants(quotedTable, program, writer, operator, auditor string) string {
 	var columns []string
 	for _, c := range tableColumns {
 		if c.program {
@@ -122,8 +129,9 @@ func grants(quotedTable, program, operator, auditor string) string {
 		}
 	}
 	return fmt.Sprintf("GRANT SELECT, INSERT (%[2]s), UPDATE (seals_reserved) ON %[1]s TO %[3]s;\n"+
-		"GRANT SELECT, INSERT, UPDATE ON %[1]s TO %[4]s;\nGRANT SELECT ON %[1]s TO %[5]s;\n",
-		quotedTable, strings.Join(columns, ", "), program, operator, auditor)
+		"GRANT SELECT, INSERT (%[2]s) ON %[1]s TO %[4]s;\n"+
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON %[1]s TO %[5]s;\nGRANT SELECT ON %[1]s TO %[6]s;\n",
+		quotedTable, strings.Join(columns, ", "), program, writer, operator, auditor)
 }
 
 // addColumns are the statements that add columns to a table which lacks them.
@@ -139,7 +147,7 @@ func addColumns(d dialect.Dialect, quotedTable string, missing []tableColumn) st
 // laterColumn tells whether a column can be added to a table that holds keys.
 func laterColumn(c tableColumn) bool {
 	switch c.name {
-	case "revoked_at", "retired_at", "changed_by", "changed_why", "recovered":
+	case "revoked_at", "retired_at", "changed_by", "changed_why", "recovered", "public", "wrapped_to":
 		return true
 	}
 	return false

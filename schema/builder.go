@@ -121,6 +121,9 @@ func (b *builder) checkColumn(c *Column) bool {
 	if c.JoinGroup != "" && c.Mode == Randomized {
 		b.failColumn(c, "join= on a random column, whose cells are never equal", "make it deterministic, or remove join=")
 	}
+	if c.Inbox && c.Mode != Randomized {
+		b.failColumn(c, "inbox on a column that is not random", "make it random: a program that only writes has no key for equal cells")
+	}
 	b.checkLabel(c, "join=", c.JoinGroup)
 	b.checkLabel(c, "id=", c.ID)
 	if strings.HasPrefix(c.ID, joinPrefix) {

@@ -37,6 +37,10 @@ type Column struct {
 	// change takes and opens other cells.
 	Terms codec.Terms
 
+	// Inbox says that write-only programs may seal the randomized column, and cells under their keys
+	// are opened in it. Whoever may insert rows into the keyring can forge such cells.
+	Inbox bool
+
 	// Stage is how far the column is on its way between plain and sealed. If StageNone, Name is the
 	// column of the cells. Otherwise they stand in the column Stored, and Name is the plain column.
 	// With Stored alone it is StageOnly.

@@ -13,7 +13,7 @@
 //
 // # The tag
 //
-//	seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,fold][,stage=STAGE][,stored=COLUMN]"
+//	seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,fold][,inbox][,stage=STAGE][,stored=COLUMN]"
 //
 // MODE is random (strongest; no search), deterministic (equality search) or
 // ordered (equality, ranges, sorting).

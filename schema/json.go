@@ -68,6 +68,7 @@ type jsonColumn struct {
 	Identity  string `json:"identity,omitempty"`
 	JoinGroup string `json:"join_group,omitempty"`
 	Terms     string `json:"terms,omitempty"`
+	Inbox     bool   `json:"inbox,omitempty"`
 	Tag       string `json:"tag,omitempty"`
 	Stage     string `json:"stage,omitempty"`
 	Stored    string `json:"stored,omitempty"`
@@ -82,7 +83,7 @@ type jsonColumn struct {
 //	  {"name":"user_names","view_of":{"schema":"app","name":"users"}}]}
 //
 // Names are those of the catalog, without quotes. schema is absent when the
-// table was registered without one, min, max, step, cursor and terms where the column has none, scopes ("scoped" or "unscoped") for a table without a rule, join_group when there is none, stage and stored for a column without a stage; plain has the
+// table was registered without one, min, max, step, cursor and terms where the column has none, inbox where it is not true, scopes ("scoped" or "unscoped") for a table without a rule, join_group when there is none, stage and stored for a column without a stage; plain has the
 // tables that [Plain] excludes, functions those that [Functions] lists. identity is always written, so that a reader needs no rule for it; tag is four hex digits.
 func (s *Schema) MarshalJSON() ([]byte, error) {
 	out := jsonSchema{Version: jsonVersion, Tables: []jsonTable{}}
@@ -107,7 +108,7 @@ func (s *Schema) MarshalJSON() ([]byte, error) {
 		for _, c := range t.columns {
 			jt.Columns = append(jt.Columns, jsonColumn{Name: c.Name, Mode: c.Mode.String(), Kind: c.Kind.String(),
 				Min: c.Min, Max: c.Max, Step: c.Step, Cursor: c.Cursor,
-				Identity: c.identity, JoinGroup: c.JoinGroup, Terms: c.Terms.String(), Tag: fmt.Sprintf("%04x", c.tag),
+				Identity: c.identity, JoinGroup: c.JoinGroup, Terms: c.Terms.String(), Inbox: c.Inbox, Tag: fmt.Sprintf("%04x", c.tag),
 				Stage: c.Stage.String(), Stored: c.Stored})
 		}
 		out.Tables = append(out.Tables, jt)
@@ -188,7 +189,7 @@ func (t jsonTable) addTo(b *builder) {
 
 // column is the Column that a declaration of the same meaning would have had.
 func (jc jsonColumn) column(b *builder, t *Table) (Column, bool) {
-	c := Column{Name: jc.Name, JoinGroup: jc.JoinGroup, Min: jc.Min, Max: jc.Max, Step: jc.Step, Cursor: jc.Cursor, Stored: jc.Stored, table: t.String()}
+	c := Column{Name: jc.Name, JoinGroup: jc.JoinGroup, Inbox: jc.Inbox, Min: jc.Min, Max: jc.Max, Step: jc.Step, Cursor: jc.Cursor, Stored: jc.Stored, table: t.String()}
 	before := len(b.errs)
 	var ok bool
 	if c.Stage, ok = ParseStage(jc.Stage); !ok && jc.Stage != "" {

@@ -104,7 +104,11 @@ func (s *Schema) String() string {
 		}
 		b.WriteByte('\n')
 		for _, c := range t.columns {
-			fmt.Fprintf(&b, "  %s %s %s identity %q tag %04x%s\n", identText(c.Name), c.Mode, c.Kind.String(), c.identity, c.tag, c.stageText())
+			fmt.Fprintf(&b, "  %s %s %s identity %q tag %04x%s", identText(c.Name), c.Mode, c.Kind.String(), c.identity, c.tag, c.stageText())
+			if c.Inbox {
+				b.WriteString(" inbox")
+			}
+			b.WriteByte('\n')
 		}
 	}
 	return b.String()

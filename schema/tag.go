@@ -21,6 +21,7 @@ type sealTag struct {
 
 	min, max, step string
 	cursor, fold   bool
+	inbox          bool
 
 	stage  Stage
 	stored string
@@ -34,16 +35,16 @@ func (e *tagError) Error() string { return e.reason + "; " + e.mend }
 // tagOptions are the options with a value, tagFlags those without.
 var (
 	tagOptions = []string{"name", "id", "join", "kind", "min", "max", "step", "stage", "stored"}
-	tagFlags   = []string{"cursor", "fold"}
+	tagFlags   = []string{"cursor", "fold", "inbox"}
 )
 
-const grammar = `write seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,fold][,stage=STAGE][,stored=COLUMN]"`
+const grammar = `write seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,fold][,inbox][,stage=STAGE][,stored=COLUMN]"`
 
 // parseSealTag reads the value of a seal tag:
 //
 //	tag    = "-" | mode { "," option }
 //	mode   = "random" | "deterministic" | "ordered"
-//	option = ( "name" | "id" | "join" | "kind" | "min" | "max" | "step" | "stage" | "stored" ) "=" value | "cursor" | "fold"
+//	option = ( "name" | "id" | "join" | "kind" | "min" | "max" | "step" | "stage" | "stored" ) "=" value | "cursor" | "fold" | "inbox"
 //	value  = one or more characters except ","
 func parseSealTag(s string) (sealTag, *tagError) {
 	if s == "-" {
@@ -87,6 +88,8 @@ func (t *sealTag) set(part, key, value string) *tagError {
 		t.fold = true
 	case "cursor":
 		t.cursor = true
+	case "inbox":
+		t.inbox = true
 	case "min":
 		t.min = value
 	case "max":

@@ -88,8 +88,8 @@ func newKeys() *cobra.Command {
 	f.DurationVar(&k.maxStale, "max-stale", time.Hour, "the largest MaxStale in the programs' keycache.Config; negative for none")
 	f.BoolVar(&k.json, "json", false, "print JSON")
 	f.BoolVar(&k.events, "events", false, "log the events of docs/operating.md, as JSON on standard error")
-	cmd.AddCommand(newKeysInit(k), newKeysList(k), newKeysStatus(k), newKeysRotate(k), newKeysRevoke(k),
-		newKeysRetire(k), newKeysDestroy(k), newKeysRewrap(k), newKeysAdopt(k), newKeysReseal(k), newKeysCheck(k), newKeysImport(k))
+	cmd.AddCommand(newKeysInit(k), newKeysInbox(k), newKeysList(k), newKeysStatus(k), newKeysRotate(k), newKeysRevoke(k),
+		newKeysRetire(k), newKeysDestroy(k), newKeysRewrap(k), newKeysAdopt(k), newKeysReseal(k), newKeysCheck(k), newKeysCompact(k), newKeysImport(k))
 	return cmd
 }
 

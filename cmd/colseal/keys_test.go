@@ -210,7 +210,7 @@ func TestKeysConfirm(t *testing.T) {
 	if status, said := run("tenant:42\n"); status != statusOK || !strings.Contains(said, `scope "tenant:42" was destroyed before`) {
 		t.Errorf("once more: %d %s", status, said)
 	}
-	if out := w.must(t, "list", "--scope", "tenant:42"); strings.Contains(out, "active") || strings.Count(out, "destroyed") != 4 {
+	if out := w.must(t, "list", "--scope", "tenant:42"); strings.Contains(out, "active") || strings.Count(out, "destroyed") != 5 {
 		t.Error(out)
 	}
 }

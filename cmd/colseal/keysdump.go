@@ -77,13 +77,13 @@ func insertInto(columns []string) string {
 // the column's type stays as it is: then the row is invalid.
 func dumpValue(column, text string) any {
 	switch column {
-	case "key_id", "epoch", "seals_reserved":
+	case "key_id", "epoch", "seals_reserved", "wrapped_to":
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return n
 		}
 	case "recovered":
 		return text == "t" || text == "true"
-	case "wrapped":
+	case "wrapped", "public":
 		if b, ok := parseBytea(text); ok {
 			return b
 		}

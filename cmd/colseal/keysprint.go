@@ -30,6 +30,8 @@ type jsonKey struct {
 	DestroyedAt   *time.Time    `json:"destroyed_at,omitempty"`
 	ChangedBy     string        `json:"changed_by"`
 	ChangedWhy    string        `json:"changed_why"`
+	Pin           string        `json:"pin,omitempty"`     // of an inbox
+	Inbox         string        `json:"inbox,omitempty"`   // of a writer's key: the inbox that it is encrypted to
 	Invalid       string        `json:"invalid,omitempty"` // why the key is not used
 }
 
@@ -41,6 +43,10 @@ func jsonKeys(keys []keyring.Key) []jsonKey {
 			SealsReserved: k.SealsReserved, CreatedAt: unlessZero(k.CreatedAt), SealsFrom: unlessZero(k.SealsFrom),
 			SettledFrom: unlessZero(k.SettledFrom), RetiredAt: unlessZero(k.RetiredAt), RevokedAt: unlessZero(k.RevokedAt),
 			DestroyedAt: unlessZero(k.DestroyedAt), ChangedBy: k.ChangedBy, ChangedWhy: k.ChangedWhy,
+		}
+		out[i].Pin = k.Pin()
+		if k.WrappedTo != 0 {
+			out[i].Inbox = keyID(k.WrappedTo)
 		}
 		if k.State == keyring.StateInvalid {
 			out[i].Invalid = fault(k)
@@ -88,7 +94,11 @@ func harmless(s string) string {
 func printKeys(w io.Writer, keys []keyring.Key) error {
 	rows := [][]string{{"KEY", "PURPOSE", "SCOPE", "EPOCH", "STATE", "CREATED", "KEK"}}
 	for _, k := range keys {
-		rows = append(rows, []string{keyID(k.ID), string(k.Purpose), scopeName(k.Scope), strconv.FormatInt(k.Epoch, 10), stateOf(k), day(k.CreatedAt), k.Wrapped.KeyID})
+		epoch, kek := strconv.FormatInt(k.Epoch, 10), k.Wrapped.KeyID
+		if k.Purpose == keyring.PurposeWriter {
+			epoch, kek = "", "inbox "+keyID(k.WrappedTo)
+		}
+		rows = append(rows, []string{keyID(k.ID), string(k.Purpose), scopeName(k.Scope), epoch, stateOf(k), day(k.CreatedAt), kek})
 	}
 	return printTable(w, rows)
 }

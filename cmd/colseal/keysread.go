@@ -57,12 +57,15 @@ func newKeysList(k *keysFlags) *cobra.Command {
 }
 
 func filterFlags(cmd *cobra.Command, purpose, scope *string) {
-	cmd.Flags().StringVar(purpose, "purpose", "", "data or search (default both)")
+	cmd.Flags().StringVar(purpose, "purpose", "", "data, search, inbox or writer (default all)")
 	cmd.Flags().StringVar(scope, "scope", "", `one scope; "" is the default one (default all)`)
 }
 
 func keyFilter(cmd *cobra.Command, purpose, scope string) (keyring.Filter, error) {
-	p, err := parsePurpose(purpose, true)
+	p, err := keyring.Purpose(purpose), error(nil)
+	if p != keyring.PurposeInbox && p != keyring.PurposeWriter {
+		p, err = parsePurpose(purpose, true)
+	}
 	f := keyring.Filter{Purpose: p}
 	if cmd.Flags().Changed("scope") {
 		f.Scope = &scope
@@ -110,6 +113,7 @@ type jsonRing struct {
 	SealsShare    float64    `json:"seals_share"` // of max-seals
 	Searched      []string   `json:"searched,omitempty"`
 	Keys          int        `json:"keys"`
+	Active        int        `json:"active"`
 	Retired       int        `json:"retired"`
 	Revoked       int        `json:"revoked"`
 	Wiped         int        `json:"wiped"` // keys that were destroyed
@@ -205,7 +209,7 @@ func status(keys []keyring.Key, set settings) *jsonStatus {
 		st.Rings = append(st.Rings, ring)
 		st.Attention = append(st.Attention, attention...)
 		for _, k := range keys[:n] {
-			if k.State != keyring.StateDestroyed && k.State != keyring.StateInvalid {
+			if k.State != keyring.StateDestroyed && k.State != keyring.StateInvalid && k.Purpose != keyring.PurposeWriter {
 				keks[k.Wrapped.KeyID]++
 			}
 		}
@@ -224,6 +228,8 @@ func ringStatus(keys []keyring.Key, set settings) (r jsonRing, attention []strin
 	var searched []keyring.Key
 	for _, k := range keys {
 		switch k.State {
+		case keyring.StateActive:
+			r.Active++
 		case keyring.StateRetired:
 			r.Retired++
 		case keyring.StateRevoked:
@@ -241,7 +247,7 @@ func ringStatus(keys []keyring.Key, set settings) (r jsonRing, attention []strin
 	}
 	newestFirst := slices.Clone(keys)
 	slices.Reverse(newestFirst)
-	if serving := keyring.Sealing(newestFirst); len(serving) > 0 {
+	if serving := keyring.Sealing(newestFirst); len(serving) > 0 && newest.Purpose != keyring.PurposeWriter {
 		k := serving[0]
 		r.SealsWith, r.Epoch, r.AgeSeconds, r.SealsReserved = keyID(k.ID), k.Epoch, int64(k.Age.Seconds()), k.SealsReserved
 		if k.Purpose == keyring.PurposeData {
@@ -323,6 +329,9 @@ func (r jsonRing) row() []string {
 		taken = fmt.Sprintf("%d (%.2f%%)", r.SealsReserved, 100*r.SealsShare)
 	}
 	with, epoch, old := r.SealsWith, strconv.FormatInt(r.Epoch, 10), span(age)
+	if r.Purpose == string(keyring.PurposeWriter) {
+		return []string{scopeName(r.Scope), r.Purpose, fmt.Sprintf("%d of programs", r.Active), "", "", "each hour", "", r.others()}
+	}
 	if with == "" {
 		with, epoch, old, rotates, taken = "none yet", "", "", "at its next use", ""
 	}

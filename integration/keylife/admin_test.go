@@ -264,7 +264,7 @@ func TestGrants(t *testing.T) {
 		app, operator := w.role(t, "app"), w.role(t, "operator")
 		w.exec(t, "GRANT SELECT, INSERT ON letters TO "+app.name)
 		w.exec(t, "GRANT USAGE ON SEQUENCE letters_id_seq TO "+app.name)
-		w.exec(t, w.store(t).Grants(app.name, operator.name, w.role(t, "auditor").name))
+		w.exec(t, w.store(t).Grants(app.name, w.role(t, "writer").name, operator.name, w.role(t, "auditor").name))
 
 		program := must[*sql.DB](t)(openLetters(app.dsn, driver.Config{KMS: awskms.New(w.kms.Client(t), alias),
 			Keys: keycache.Config{MaxSeals: 200}}, mortal.New(0)))

@@ -158,7 +158,7 @@ func (w *world) program(t *testing.T) *sql.DB {
 		w.app = w.role(t, "app")
 		w.exec(t, "GRANT SELECT, INSERT ON letters TO "+w.app.name)
 		w.exec(t, "GRANT USAGE ON SEQUENCE letters_id_seq TO "+w.app.name)
-		w.exec(t, w.store(t).Grants(w.app.name, w.role(t, "operator").name, w.role(t, "auditor").name))
+		w.exec(t, w.store(t).Grants(w.app.name, w.role(t, "writer").name, w.role(t, "operator").name, w.role(t, "auditor").name))
 	}
 	db := must[*sql.DB](t)(openLetters(w.app.dsn, driver.Config{KMS: awskms.New(w.kms.Client(t), alias),
 		Keys: keycache.Config{MaxAge: hostileAge, MaxStale: -1}}, mortal.New(0)))

@@ -176,7 +176,7 @@ func TestIdentityAgainstInserts(t *testing.T) {
 		seal(t, w, "", "a")
 		id := w.id(t, "")
 		app := w.role(t, "app")
-		w.exec(t, strings.SplitAfter(w.store(t).Grants(app.name, app.name, app.name), ";")[0])
+		w.exec(t, strings.SplitAfter(w.store(t).Grants(app.name, app.name, app.name, app.name), ";")[0])
 		hostile := must[*sql.DB](t)(sql.Open("pgx", app.dsn))
 		defer func() { _ = hostile.Close() }()
 		const row = "INSERT INTO colseal_keys (key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved) VALUES "

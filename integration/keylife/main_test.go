@@ -91,12 +91,16 @@ func (w *world) open(t *testing.T) *sql.DB {
 }
 
 func openLetters(dsn string, cfg driver.Config, life *mortal.Life) (*sql.DB, error) {
+	cfg.Schema = letters
+	return openAs(dsn, cfg, life)
+}
+
+func openAs(dsn string, cfg driver.Config, life *mortal.Life) (*sql.DB, error) {
 	pg, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, err
 	}
 	pg.DialFunc = life.Dial(pg.DialFunc)
-	cfg.Schema = letters
 	cn, err := driver.NewConnector(stdlib.GetConnector(*pg), cfg)
 	if err != nil {
 		return nil, err

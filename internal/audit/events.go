@@ -24,7 +24,7 @@ type Event struct {
 // The attributes' keys.
 const (
 	KeyID      = "key_id"      // of the data key, 8 hexadecimal digits
-	Purpose    = "purpose"     // data or search
+	Purpose    = "purpose"     // data, search, inbox or writer
 	Scope      = "scope"       // as in the keyring; "" is the default one
 	Epoch      = "epoch"       // within purpose and scope
 	KEK        = "kek"         // the KEK that wraps the key now
@@ -71,6 +71,8 @@ var (
 	KeyRetired = event("colseal.key.retired", slog.LevelInfo, "a search key is no longer searched for; it opens what it sealed",
 		KeyID, Purpose, Scope, Epoch, KEK, By, Why)
 	KeyDestroyed = event("colseal.key.destroyed", slog.LevelWarn, "a key's wrapped form was wiped: what it sealed is gone",
+		KeyID, Purpose, Scope, Epoch, KEK, By, Why)
+	KeyDeleted = event("colseal.key.deleted", slog.LevelInfo, "an operator deleted the row of a write-only program's key, which no cell is under",
 		KeyID, Purpose, Scope, Epoch, KEK, By, Why)
 	KeyRewrapped = event("colseal.key.rewrapped", slog.LevelInfo, "a key was wrapped under another KEK",
 		KeyID, Purpose, Scope, Epoch, KEK, OldKEK, By, Why)

@@ -46,8 +46,8 @@ func Write(s *schema.Schema, o Options) (string, error) {
 	b.WriteString("-- The keyring: one row per data key, wrapped by the key service.\n")
 	b.WriteString(keys)
 	b.WriteString(";\n")
-	if grants := store.Grants("program", "operator", "auditor"); grants != "" {
-		b.WriteString("\n-- What a program needs of it, an operator (colseal keys), and an auditor; name the roles:\n")
+	if grants := store.Grants("program", "writer", "operator", "auditor"); grants != "" {
+		b.WriteString("\n-- What a program needs of it, a write-only program, an operator (colseal keys), and an auditor; name the roles:\n")
 		for line := range strings.Lines(grants) {
 			b.WriteString("-- " + line)
 		}

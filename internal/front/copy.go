@@ -58,6 +58,13 @@ func (s *Session) copyPlan(ctx context.Context, name dbcatalog.Name, columns []s
 		return nil, nil, err
 	}
 	uses, err := copyUses(s.db.cfg.Schema, sealed, rel, columns)
+	if err == nil && s.db.cfg.WriteOnly != nil {
+		for _, use := range uses {
+			if use != nil && !use.Column.Inbox {
+				return nil, nil, notInbox(use.Column)
+			}
+		}
+	}
 	return rel, uses, err
 }
 

@@ -42,6 +42,7 @@ type Config struct {
 	KeyTable           string
 	KeyringID          string // "": any
 	Scopes             schema.ScopeRule
+	WriteOnly          []string // pins of inboxes; nil: the program is an ordinary one
 	AutoCreateKeyTable bool
 	Connector          sqldriver.Connector // opens the underlying driver's connections
 	KeyConnector       sqldriver.Connector // opens the keyring's connections. If nil, Connector does
@@ -78,7 +79,7 @@ type DB struct {
 	scopeRules bool // some column has one
 
 	// search is any deterministic column, or nil: how many search keys are live is the same for all of them. random is any
-	// randomized one, or nil.
+	// randomized one, or nil. They are of those that the program seals.
 	search, random *schema.Column
 
 	sessions    atomic.Uint64 // numbers the sessions
@@ -106,9 +107,11 @@ func New(cfg Config) *DB {
 	db.scopeRules = db.cfg.hasScopeRules()
 	for _, t := range cfg.Schema.Tables() {
 		for _, col := range t.Columns() {
-			if col.EqualCells() {
+			switch {
+			case cfg.WriteOnly != nil && !col.Inbox:
+			case col.EqualCells():
 				db.search = col
-			} else {
+			default:
 				db.random = col
 			}
 		}
@@ -157,5 +160,5 @@ func keyColumns(s *schema.Schema) []keycache.Column {
 
 // KeyColumn is the keycache's view of a column.
 func KeyColumn(col *schema.Column) keycache.Column {
-	return keycache.Column{Identity: col.Identity(), Suite: col.Suite()}
+	return keycache.Column{Identity: col.Identity(), Suite: col.Suite(), Inbox: col.Inbox}
 }

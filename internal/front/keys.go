@@ -298,6 +298,9 @@ func (s *Session) openedKeys(ctx context.Context) (*openKeys, error) {
 
 // NewCache makes a cache of plaintext keys that knows nothing yet, as the handle's own is made. The caller closes it.
 func (db *DB) NewCache(store *keyring.Store) *keycache.Cache {
+	if db.cfg.WriteOnly != nil {
+		return keycache.NewWriter(store, db.cfg.WriteOnly, db.cacheConfig(), keyColumns(db.cfg.Schema)...)
+	}
 	return keycache.New(store, db.cfg.KMS, db.cacheConfig(), keyColumns(db.cfg.Schema)...)
 }
 

@@ -265,9 +265,9 @@ func (o *Opener) columnOf(h codec.Header) *schema.Column {
 	return nil
 }
 
-// openingColumn has the cell's suite, not the column's: a column whose mode was changed holds cells of both until it is sealed anew.
-func openingColumn(col *schema.Column, h codec.Header) keycache.Column {
-	return keycache.Column{Identity: col.Identity(), Suite: h.Suite}
+// OpeningColumn has the cell's suite, not the column's: a column whose mode was changed holds cells of both until it is sealed anew.
+func OpeningColumn(col *schema.Column, h codec.Header) keycache.Column {
+	return keycache.Column{Identity: col.Identity(), Suite: h.Suite, Inbox: col.Inbox}
 }
 
 // held takes the key of a header if it is in memory.
@@ -276,7 +276,7 @@ func (o *Opener) held(col *schema.Column, h codec.Header) bool {
 	if source == nil || source.cache == nil {
 		return false
 	}
-	key := source.cache.HeldOpener(openingColumn(col, h), h.KeyID)
+	key := source.cache.HeldOpener(OpeningColumn(col, h), h.KeyID)
 	if key == nil {
 		return false
 	}
@@ -290,7 +290,7 @@ func (o *Opener) findKey(ctx context.Context, col *schema.Column, h codec.Header
 	err := o.s.waiting(ctx, o.from, func() error {
 		source, err := o.s.db.keys.get(ctx)
 		if err == nil {
-			key, err = source.Opener(ctx, openingColumn(col, h), h.KeyID)
+			key, err = source.Opener(ctx, OpeningColumn(col, h), h.KeyID)
 		}
 		return err
 	})

@@ -278,7 +278,7 @@ func (f *Keyring) read(k *keyring.Key) keyring.Key {
 	now := *k
 	now.Keyring = f.id
 	now.Age, now.SealsFor = time.Since(k.CreatedAt), time.Since(k.SealsFrom)
-	now.Retired = now.Retired || now.Recovered
+	now.Retired = now.Retired || now.Recovered || now.Revoked && k.Purpose != keyring.PurposeSearch
 	for _, other := range f.rows {
 		now.Destroyed = now.Destroyed || other.Destroyed && other.Scope == k.Scope
 	}
@@ -434,7 +434,7 @@ func (f *Keyring) End(_ context.Context, id uint32, how keyring.Ending) (bool, e
 	if r == nil || r.Destroyed || how.Kind != keyring.EndRetire && r.Revoked || how.Kind >= keyring.EndRevokeNext && r.Retired {
 		return false, nil
 	}
-	if !slices.ContainsFunc(f.others(r), func(o *keyring.Key) bool {
+	if how.Kind != keyring.EndRevokeStray && !slices.ContainsFunc(f.others(r), func(o *keyring.Key) bool {
 		switch {
 		case o.Retired || o.Recovered || o.Destroyed:
 			return false
@@ -474,7 +474,7 @@ func (f *Keyring) Destroy(_ context.Context, scope, _, _ string) (wiped []uint32
 			wiped = append(wiped, id)
 		}
 	}
-	for _, p := range []keyring.Purpose{keyring.PurposeData, keyring.PurposeSearch} {
+	for _, p := range []keyring.Purpose{keyring.PurposeData, keyring.PurposeSearch, keyring.PurposeInbox} {
 		tomb := &keyring.Key{ID: keyring.NewID(), Purpose: p, Scope: scope, Epoch: 1, Destroyed: true}
 		if n := newest[p]; n != nil {
 			tomb.Epoch = n.Epoch + 1
@@ -524,4 +524,20 @@ func (f *Keyring) Swap(_ context.Context, id uint32, old []byte, next kms.Wrappe
 	}
 	r.Wrapped = next
 	return true, nil
+}
+
+// DeleteWriters implements [keyring.Ledger].
+func (f *Keyring) DeleteWriters(_ context.Context, ids []uint32, age time.Duration) (n int, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("delete"); err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		if r := f.rows[id]; r != nil && r.Purpose == keyring.PurposeWriter && time.Since(r.CreatedAt) >= age {
+			delete(f.rows, id)
+			n++
+		}
+	}
+	return n, nil
 }

@@ -22,6 +22,7 @@ const (
 	ClassValue       Class = "value"       // a literal or cast whose value is not computed here, or does not fit
 	ClassSearchKeys  Class = "search_keys" // not while two search keys are live
 	ClassScope       Class = "scope"       // a scope is missing, or there is one where there must be none
+	ClassWriteOnly   Class = "write_only"  // the program is write-only, and would open or compare a sealed value
 	ClassKeyring     Class = "keyring"     // the keyring table would be changed
 )
 

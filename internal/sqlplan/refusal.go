@@ -20,6 +20,8 @@ type Refusal struct {
 	Reason string // what was not allowed
 	Hint   string // what to write or do instead
 
+	Cause error // an error that it is besides ErrRefused, or nil
+
 	// Undecided: no catalog was at hand, and with one the statement may not be refused.
 	Undecided bool
 }
@@ -49,7 +51,12 @@ func (r *Refusal) Error() string {
 }
 
 // Unwrap makes errors.Is(err, ErrRefused) hold.
-func (r *Refusal) Unwrap() error { return ErrRefused }
+func (r *Refusal) Unwrap() []error {
+	if r.Cause != nil {
+		return []error{ErrRefused, r.Cause}
+	}
+	return []error{ErrRefused}
+}
 
 // Position returns Pos as a line and a column, in characters, both from 1.
 func (r *Refusal) Position() (line, col int) {

@@ -95,6 +95,8 @@ func (k *passKeys) judge(ctx context.Context, col *schema.Column, h codec.Header
 		return StateDestroyed, nil
 	case h.Suite != col.Suite() || rec.Retired:
 		return StateOld, nil
+	case rec.Purpose == keyring.PurposeWriter && rec.Age < keyring.WriterAge:
+		return StateCurrent, nil
 	}
 	now, err := k.sealsNow(ctx, scopePurpose{purposeOf(col), rec.Scope})
 	if err != nil {
@@ -139,7 +141,7 @@ func (k *passKeys) sealsNow(ctx context.Context, at scopePurpose) (keyring.Key, 
 // is a refusal of the cell's own (see skipped), or something that ends the work.
 func (k *passKeys) reseal(ctx context.Context, col *schema.Column, h codec.Header, cell []byte, state State) ([]byte, error) {
 	k.openCache()
-	old, err := k.cache.Opener(ctx, keycache.Column{Identity: col.Identity(), Suite: h.Suite}, h.KeyID)
+	old, err := k.cache.Opener(ctx, front.OpeningColumn(col, h), h.KeyID)
 	if err != nil {
 		return nil, err
 	}

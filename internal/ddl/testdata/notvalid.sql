@@ -1,11 +1,13 @@
 -- The keyring: one row per data key, wrapped by the key service.
 CREATE TABLE IF NOT EXISTS "app"."keys" (
 	key_id         bigint      NOT NULL PRIMARY KEY CHECK (key_id BETWEEN 0 AND 4294967295),
-	purpose        text        NOT NULL CHECK (purpose IN ('data', 'search', 'keyring')),
+	purpose        text        NOT NULL CHECK (purpose IN ('data', 'search', 'inbox', 'writer', 'keyring')),
 	scope          text        NOT NULL CHECK (octet_length(scope) <= 256),
 	epoch          bigint      NOT NULL CHECK (epoch > 0),
 	kek_id         text        NOT NULL CHECK (octet_length(kek_id) <= 8192),
 	wrapped        bytea       CHECK (octet_length(wrapped) BETWEEN 1 AND 131072),
+	public         bytea       CHECK (octet_length(public) BETWEEN 1 AND 4096),
+	wrapped_to     bigint      CHECK ((wrapped_to IS NOT NULL) = (purpose = 'writer')),
 	seals_reserved bigint      NOT NULL CHECK (seals_reserved BETWEEN 0 AND 4294967296),
 	recovered      boolean     NOT NULL DEFAULT false,
 	created_at     timestamptz NOT NULL DEFAULT now() CHECK (isfinite(created_at)),
@@ -20,9 +22,10 @@ CREATE TABLE IF NOT EXISTS "app"."keys" (
 	CHECK ((key_id = 0) = (purpose = 'keyring') AND (key_id > 0 OR wrapped IS NOT NULL AND octet_length(wrapped) = 16))
 );
 
--- What a program needs of it, an operator (colseal keys), and an auditor; name the roles:
--- GRANT SELECT, INSERT (key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved, recovered), UPDATE (seals_reserved) ON "app"."keys" TO program;
--- GRANT SELECT, INSERT, UPDATE ON "app"."keys" TO operator;
+-- What a program needs of it, a write-only program, an operator (colseal keys), and an auditor; name the roles:
+-- GRANT SELECT, INSERT (key_id, purpose, scope, epoch, kek_id, wrapped, public, wrapped_to, seals_reserved, recovered), UPDATE (seals_reserved) ON "app"."keys" TO program;
+-- GRANT SELECT, INSERT (key_id, purpose, scope, epoch, kek_id, wrapped, public, wrapped_to, seals_reserved, recovered) ON "app"."keys" TO writer;
+-- GRANT SELECT, INSERT, UPDATE, DELETE ON "app"."keys" TO operator;
 -- GRANT SELECT ON "app"."keys" TO auditor;
 
 -- Table members

@@ -1,11 +1,13 @@
 -- The keyring: one row per data key, wrapped by the key service.
 CREATE TABLE IF NOT EXISTS "colseal_keys" (
 	key_id         INTEGER NOT NULL PRIMARY KEY CHECK (key_id BETWEEN 0 AND 4294967295),
-	purpose        TEXT    NOT NULL CHECK (purpose IN ('data', 'search', 'keyring')),
+	purpose        TEXT    NOT NULL CHECK (purpose IN ('data', 'search', 'inbox', 'writer', 'keyring')),
 	scope          TEXT    NOT NULL CHECK (length(CAST(scope AS BLOB)) <= 256),
 	epoch          INTEGER NOT NULL CHECK (epoch > 0),
 	kek_id         TEXT    NOT NULL CHECK (length(CAST(kek_id AS BLOB)) <= 8192),
 	wrapped        BLOB    CHECK (length(CAST(wrapped AS BLOB)) BETWEEN 1 AND 131072),
+	public         BLOB    CHECK (length(CAST(public AS BLOB)) BETWEEN 1 AND 4096),
+	wrapped_to     INTEGER CHECK ((wrapped_to IS NOT NULL) = (purpose = 'writer')),
 	seals_reserved INTEGER NOT NULL CHECK (seals_reserved BETWEEN 0 AND 4294967296),
 	recovered      INTEGER NOT NULL DEFAULT 0,
 	created_at     TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
