@@ -3,18 +3,15 @@ package reseal
 import (
 	"context"
 	"database/sql/driver"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/front"
-	"github.com/colseal/colseal/internal/pgarray"
 	"github.com/colseal/colseal/internal/telemetry"
+	"github.com/colseal/colseal/internal/walk"
 )
 
 // storedRow is a row that was read.
@@ -27,9 +24,6 @@ type storedRow struct {
 	plain   int64 // plaintexts to be replaced by cells
 }
 
-// windowPages are read at a time of a table that is read in the order of its pages.
-const windowPages = 128
-
 // resealTable goes through a table once.
 func (r *resealer) resealTable(ctx context.Context, t *table) error {
 	var cols []*column
@@ -41,47 +35,17 @@ func (r *resealer) resealTable(ctx context.Context, t *table) error {
 	if len(cols) == 0 {
 		return nil
 	}
-	limit := r.opts.Batch
-	var after []driver.Value
-	end := min(windowPages, t.pages)
-	for {
-		before := end
-		if end >= t.pages {
-			before = 0 // the table has grown since
-		}
-		rows, err := r.read(ctx, t, cols, after, before, limit)
-		if err != nil {
-			return err
-		}
-		full := len(rows) == limit
-		if len(rows) > 0 {
-			after = rows[len(rows)-1].key
-			blocked, err := r.batch(ctx, t, cols, rows)
-			if err != nil || blocked {
-				return err
+	return t.rows.Each(func() int { return r.opts.Batch },
+		func(after []driver.Value, before int64, limit int) ([]dbcatalog.Row, error) {
+			return r.q.Query(ctx, t.sql.read(cols, after != nil, before, limit), after...)
+		},
+		func(got []dbcatalog.Row) (bool, error) {
+			rows, n := make([]*storedRow, len(got)), len(t.rows.Keys)
+			for i, values := range got {
+				rows[i] = &storedRow{key: values[:n], version: values[n], old: values[n+1:], new: make([]driver.Value, len(cols))}
 			}
-		}
-		if full {
-			continue
-		}
-		if end >= t.pages {
-			return nil
-		}
-		after = []driver.Value{fmt.Sprintf("(%d,0)", end)} // no row is number 0 of its page
-		end = min(end+windowPages, t.pages)
-	}
-}
-
-func (r *resealer) read(ctx context.Context, t *table, cols []*column, after []driver.Value, end int64, limit int) ([]*storedRow, error) {
-	got, err := r.q.Query(ctx, t.sql.read(cols, after != nil, end, limit), after...)
-	if err != nil {
-		return nil, err
-	}
-	rows, n := make([]*storedRow, len(got)), len(t.keys)
-	for i, values := range got {
-		rows[i] = &storedRow{key: values[:n], version: values[n], old: values[n+1:], new: make([]driver.Value, len(cols))}
-	}
-	return rows, nil
+			return r.batch(ctx, t, cols, rows)
+		})
 }
 
 // batch re-seals what is due in some rows. blocked: a foreign key keeps every one of them from
@@ -209,11 +173,11 @@ func (r *resealer) value(ctx context.Context, c *column, old driver.Value) (cell
 // swap replaces the values of rows that are still as they were read, and counts.
 func (r *resealer) swap(ctx context.Context, t *table, cols []*column, rows []*storedRow) (blocked bool, err error) {
 	done, err := r.write(ctx, t, cols, rows)
-	switch o := obstacleOf(err); {
-	case err == nil, o == contention:
+	switch o := walk.ObstacleOf(err); {
+	case err == nil, o == walk.Contention:
 		r.tally(rows, done)
 		return false, nil
-	case o == noObstacle:
+	case o == walk.NoObstacle:
 		return false, err
 	}
 	// Find out which cells it is about.
@@ -231,12 +195,12 @@ func (r *resealer) swap(ctx context.Context, t *table, cols []*column, rows []*s
 func (r *resealer) swapOne(ctx context.Context, t *table, cols []*column, row *storedRow) error {
 	one := []*storedRow{row}
 	done, err := r.write(ctx, t, cols, one)
-	o := obstacleOf(err)
+	o := walk.ObstacleOf(err)
 	switch {
-	case err == nil, o == contention:
+	case err == nil, o == walk.Contention:
 		r.tally(one, done)
 		return nil
-	case o == noObstacle:
+	case o == walk.NoObstacle:
 		return err
 	}
 	if parts := row.split(); len(parts) > 1 {
@@ -247,7 +211,7 @@ func (r *resealer) swapOne(ctx context.Context, t *table, cols []*column, row *s
 		}
 		return nil
 	}
-	if o == duplicate {
+	if o == walk.Duplicate {
 		r.report.Duplicates += row.cells + row.plain
 	} else {
 		r.report.Orphans += row.cells + row.plain
@@ -303,31 +267,13 @@ func (r *resealer) write(ctx context.Context, t *table, cols []*column, rows []*
 	return done, nil
 }
 
-// arraysOf returns the parameters of rows as array literals, which every driver can send.
+// arraysOf returns the parameters of rows as arrays.
 func arraysOf(rows []*storedRow) []driver.Value {
-	var literals [][]byte
+	params := make([][]driver.Value, len(rows))
 	for i, row := range rows {
-		for j, v := range row.params() {
-			if i == 0 {
-				literals = append(literals, []byte{'{'})
-			} else {
-				literals[j] = append(literals[j], ',')
-			}
-			switch v := v.(type) {
-			case nil:
-				literals[j] = append(literals[j], "NULL"...)
-			case []byte:
-				literals[j] = append(hex.AppendEncode(append(literals[j], `"\\x`...), v), '"')
-			case string:
-				literals[j] = pgarray.AppendElement(literals[j], v)
-			}
-		}
+		params[i] = row.params()
 	}
-	out := make([]driver.Value, len(literals))
-	for j, l := range literals {
-		out[j] = string(append(l, '}'))
-	}
-	return out
+	return walk.Arrays(params)
 }
 
 func (row *storedRow) params() []driver.Value {
@@ -359,56 +305,4 @@ func (r *resealer) writeSQLite(ctx context.Context, t *table, cols []*column, ro
 		return nil, err
 	}
 	return done, nil
-}
-
-// obstacle is what kept an UPDATE from replacing cells, where that is no failure of Run.
-type obstacle uint8
-
-const (
-	noObstacle obstacle = iota
-	contention          // somebody else was in the way
-	duplicate           // a unique index has the value already
-	orphan              // a foreign key holds the cell
-)
-
-// obstacleOf tells it from an error.
-func obstacleOf(err error) obstacle {
-	if err == nil {
-		return noObstacle
-	}
-	if state := dbcatalog.SQLState(err); state != "" {
-		switch state {
-		case "40001", // serialization_failure
-			"40P01", // deadlock_detected
-			"55P03": // lock_not_available
-			return contention
-		case "23505": // unique_violation
-			return duplicate
-		case "23503": // foreign_key_violation
-			return orphan
-		}
-		return noObstacle
-	}
-	if code := dbcatalog.SQLiteCode(err); code != 0 {
-		switch code {
-		case 2067, 1555, 2579: // SQLITE_CONSTRAINT_UNIQUE, _PRIMARYKEY, _ROWID
-			return duplicate
-		case 787: // SQLITE_CONSTRAINT_FOREIGNKEY
-			return orphan
-		}
-		if primary := code & 0xff; primary == 5 || primary == 6 { // SQLITE_BUSY, SQLITE_LOCKED
-			return contention
-		}
-		return noObstacle
-	}
-	// Other drivers of SQLite have the code in a type of their own.
-	for text, o := range map[string]obstacle{
-		"database is locked": contention, "database table is locked": contention,
-		"UNIQUE constraint failed": duplicate, "FOREIGN KEY constraint failed": orphan,
-	} {
-		if strings.Contains(err.Error(), text) {
-			return o
-		}
-	}
-	return noObstacle
 }

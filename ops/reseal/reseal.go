@@ -14,6 +14,7 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sealeddb"
 	"github.com/colseal/colseal/internal/telemetry"
+	"github.com/colseal/colseal/internal/walk"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
@@ -178,7 +179,7 @@ func (r *resealer) run(ctx context.Context) error {
 		if err != nil || done {
 			return err
 		}
-		if err := pause(ctx, passPause); err != nil {
+		if err := walk.Pause(ctx, passPause); err != nil {
 			return err
 		}
 	}
@@ -219,7 +220,7 @@ func (r *resealer) pass(ctx context.Context, pass int) (done bool, err error) {
 
 // pace waits until the rows that were written are within the bound.
 func (r *resealer) pace(ctx context.Context) error {
-	return pause(ctx, owed(r.written, r.opts.RowsPerSecond, time.Since(r.begun)))
+	return walk.Pause(ctx, owed(r.written, r.opts.RowsPerSecond, time.Since(r.begun)))
 }
 
 // owed is how long to wait so that rows written in the time that went by are perSecond; 0 means no bound.
@@ -228,20 +229,6 @@ func owed(written int64, perSecond int, gone time.Duration) time.Duration {
 		return 0
 	}
 	return max(0, time.Duration(float64(written)/float64(perSecond)*float64(time.Second))-gone)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // chosen reports whether a column was asked for, and marks the names that asked for it as found.

@@ -99,11 +99,11 @@ func (x postgresStatements) plain(c *column) string {
 
 func (x postgresStatements) read(cols []*column, after bool, before int64, limit int) string {
 	var out, key, last []string
-	for i, k := range x.t.keys {
+	for i, k := range x.t.rows.Keys {
 		// Qualified, because ORDER BY takes a bare name for that of an output column, which is text.
-		out = append(out, "CAST(t."+k.sql+" AS pg_catalog.text)")
-		key = append(key, "t."+k.sql)
-		last = append(last, fmt.Sprintf("CAST(CAST($%d AS pg_catalog.text) AS %s)", i+1, k.typ))
+		out = append(out, "CAST(t."+k.SQL+" AS pg_catalog.text)")
+		key = append(key, "t."+k.SQL)
+		last = append(last, fmt.Sprintf("CAST(CAST($%d AS pg_catalog.text) AS %s)", i+1, k.Type))
 	}
 	out = append(out, "CAST(t.xmin AS pg_catalog.text)")
 	for _, c := range cols {
@@ -130,9 +130,9 @@ func (x postgresStatements) swap(cols []*column) string {
 		names = append(names, name)
 		values = append(values, value)
 	}
-	for i, k := range x.t.keys {
+	for i, k := range x.t.rows.Keys {
 		name := fmt.Sprintf("k%d", i)
-		array(name, "pg_catalog.text", fmt.Sprintf("CAST(u.%s AS %s) AS %s", name, k.typ, name))
+		array(name, "pg_catalog.text", fmt.Sprintf("CAST(u.%s AS %s) AS %s", name, k.Type, name))
 	}
 	array("x", "pg_catalog.text", "u.x")
 	lock := "NO KEY UPDATE"
@@ -158,8 +158,8 @@ func (x postgresStatements) swap(cols []*column) string {
 // same is that a row of the table is the one that was read, unchanged in what is to be replaced.
 func (x postgresStatements) same(cols []*column, row, was string) string {
 	var and []string
-	for i, k := range x.t.keys {
-		and = append(and, fmt.Sprintf("%s.%s = %s.k%d", row, k.sql, was, i))
+	for i, k := range x.t.rows.Keys {
+		and = append(and, fmt.Sprintf("%s.%s = %s.k%d", row, k.SQL, was, i))
 	}
 	and = append(and, fmt.Sprintf("(%[2]s.x IS NULL OR CAST(%[1]s.xmin AS pg_catalog.text) = %[2]s.x)", row, was))
 	for i, c := range cols {
@@ -198,9 +198,9 @@ func (x sqliteStatements) heads(c *column) string {
 
 func (x sqliteStatements) read(cols []*column, after bool, _ int64, limit int) string {
 	var out, key, last []string
-	for i, k := range x.t.keys {
-		out = append(out, "+t."+k.sql) // without the declared type, so that the driver converts nothing
-		key = append(key, "t."+k.sql)
+	for i, k := range x.t.rows.Keys {
+		out = append(out, "+t."+k.SQL) // without the declared type, so that the driver converts nothing
+		key = append(key, "t."+k.SQL)
 		last = append(last, "?"+strconv.Itoa(i+1))
 	}
 	out = append(out, "NULL")
@@ -221,9 +221,9 @@ func (x sqliteStatements) read(cols []*column, after bool, _ int64, limit int) s
 func (x sqliteStatements) swap(cols []*column) string {
 	var set, and []string
 	next := 0
-	for _, k := range x.t.keys {
+	for _, k := range x.t.rows.Keys {
 		next++
-		and = append(and, fmt.Sprintf("%s = ?%d", k.sql, next))
+		and = append(and, fmt.Sprintf("%s = ?%d", k.SQL, next))
 	}
 	next++ // the version, which is NULL
 	and = append(and, fmt.Sprintf("?%d IS NULL", next))
