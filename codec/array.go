@@ -12,40 +12,20 @@ import (
 // appendArray writes an array as PostgreSQL's array_out does. It takes a slice of anything that one element may be, nil elements being
 // NULL, or an array literal, of any dimensions.
 func appendArray(dst []byte, kind Kind, v any) ([]byte, error) {
-	for range maxIndirect {
-		switch v := v.(type) {
-		case string:
-			return appendArrayLiteral(dst, kind, v)
-		case []byte:
-			if v == nil {
-				return nil, ErrNull
-			}
-			return appendArrayLiteral(dst, kind, string(v))
-		}
-		if isNil(v) {
-			return nil, ErrNull
-		}
-		if valuer, ok := v.(driver.Valuer); ok {
-			next, err := valuer.Value()
-			if err != nil {
-				return nil, &valueError{kind: kind, reason: "its Value method failed", cause: err}
-			}
-			v = next
-			continue
-		}
-		rv := reflect.ValueOf(v)
-		switch rv.Kind() {
-		case reflect.Pointer:
-			v = rv.Elem().Interface()
-			continue
-		case reflect.Slice, reflect.Array:
-			return appendSlice(dst, kind, rv)
-		case reflect.String:
-			return appendArrayLiteral(dst, kind, rv.String())
-		}
+	held, _, err := follow(kind, v)
+	if err != nil {
+		return nil, err
+	}
+	switch rv := reflect.ValueOf(held); {
+	case rv.Kind() == reflect.String:
+		return appendArrayLiteral(dst, kind, rv.String())
+	case rv.Kind() == reflect.Slice && rv.Type().Elem().Kind() == reflect.Uint8:
+		return appendArrayLiteral(dst, kind, string(rv.Bytes()))
+	case rv.Kind() == reflect.Slice, rv.Kind() == reflect.Array:
+		return appendSlice(dst, kind, rv)
+	default:
 		return nil, refuse(kind, "a "+rv.Type().String()+" cannot be sealed as it")
 	}
-	return nil, refuse(kind, "pointers or Value methods nested too deep")
 }
 
 func appendSlice(dst []byte, kind Kind, rv reflect.Value) ([]byte, error) {

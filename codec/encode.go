@@ -2,7 +2,6 @@ package codec
 
 import (
 	"bytes"
-	"database/sql/driver"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -167,46 +166,32 @@ func appendJSON(dst []byte, suite Suite, v any) ([]byte, error) {
 	return append(dst[:n], compact.Bytes()...), nil
 }
 
-// jsonText returns the JSON text of v as a string or []byte: strings and bytes are JSON already, other values are marshalled.
+// jsonText returns the JSON text of v as a string or []byte. What is made of a string or of bytes is JSON already, a number or bool is
+// one whatever its methods, and other values are marshalled.
 func jsonText(v any) (any, error) {
-	for range maxIndirect {
-		switch v := v.(type) {
-		case string:
-			return v, nil
-		case []byte:
-			if v == nil {
-				return nil, ErrNull
-			}
-			return v, nil
-		case json.RawMessage:
-			if v == nil {
-				return nil, ErrNull
-			}
-			return []byte(v), nil
-		}
-		if isNil(v) {
-			return nil, ErrNull
-		}
-		if valuer, ok := v.(driver.Valuer); ok {
-			next, err := valuer.Value()
-			if err != nil {
-				return nil, &valueError{kind: KindJSON, reason: "its Value method failed", cause: err}
-			}
-			v = next
-			continue
-		}
-		// A pointer to one of the above is not to be marshalled into a JSON string.
-		if rv := reflect.ValueOf(v); rv.Kind() == reflect.Pointer {
-			if _, ok := v.(json.Marshaler); !ok {
-				v = rv.Elem().Interface()
-				continue
-			}
-		}
-		text, err := json.Marshal(v)
-		if err != nil {
-			return nil, &valueError{kind: KindJSON, reason: "cannot be marshalled", cause: err}
-		}
-		return text, nil
+	held, whole, err := follow(KindJSON, v)
+	if err != nil {
+		return nil, err
 	}
-	return nil, refuse(KindJSON, "pointers or Value methods nested too deep")
+	switch rv := reflect.ValueOf(held); rv.Kind() {
+	case reflect.String:
+		return rv.String(), nil
+	case reflect.Slice:
+		if rv.Type().Elem().Kind() == reflect.Uint8 {
+			return rv.Bytes(), nil
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		whole = rv.Int()
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		whole = rv.Uint()
+	case reflect.Float32, reflect.Float64:
+		whole = rv.Float()
+	case reflect.Bool:
+		whole = rv.Bool()
+	}
+	text, err := json.Marshal(whole)
+	if err != nil {
+		return nil, &valueError{kind: KindJSON, reason: "cannot be marshalled", cause: err}
+	}
+	return text, nil
 }

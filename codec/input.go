@@ -40,41 +40,67 @@ type input struct {
 const maxIndirect = 8
 
 // read reduces v. What it does with a type mirrors database/sql: a Valuer speaks for itself, pointers are followed, named types
-// count as what they are made of.
+// count as what they are made of. Only what is made of nothing that can be sealed counts as what it prints as.
 func read(kind Kind, v any) (input, error) {
-	for range maxIndirect {
-		if in, ok := readPlain(v); ok {
-			if in.form == formBytes && in.raw == nil {
-				return input{}, ErrNull
+	in, ok := readPlain(v)
+	if !ok {
+		held, whole, err := follow(kind, v)
+		if err != nil {
+			return input{}, err
+		}
+		if in, ok = readPlain(held); !ok {
+			if in, err = readNamed(kind, reflect.ValueOf(held)); err != nil {
+				return readPrinted(kind, whole, err)
 			}
-			return in, nil
+		}
+	}
+	if in.form == formBytes && in.raw == nil {
+		return input{}, ErrNull
+	}
+	return in, nil
+}
+
+// follow returns what v holds, and that or the pointer to it, which has the methods of both. The error is ErrNull if it holds
+// nothing.
+func follow(kind Kind, v any) (held, whole any, err error) {
+	whole = v
+	for range maxIndirect {
+		if valuer, ok := v.(driver.Valuer); ok && !isNilValuer(v) {
+			if v, err = valuer.Value(); err != nil {
+				return nil, nil, &valueError{kind: kind, reason: "its Value method failed", cause: err}
+			}
+			whole = v
+			continue
 		}
 		if isNil(v) {
-			return input{}, ErrNull
-		}
-		if valuer, ok := v.(driver.Valuer); ok {
-			next, err := valuer.Value()
-			if err != nil {
-				return input{}, &valueError{kind: kind, reason: "its Value method failed", cause: err}
-			}
-			v = next
-			continue
-		}
-		if m, ok := v.(encoding.TextMarshaler); ok {
-			text, err := m.MarshalText()
-			if err != nil {
-				return input{}, &valueError{kind: kind, reason: "its MarshalText method failed", cause: err}
-			}
-			return input{form: formString, s: string(text)}, nil
+			return nil, nil, ErrNull
 		}
 		rv := reflect.ValueOf(v)
-		if rv.Kind() == reflect.Pointer {
-			v = rv.Elem().Interface()
-			continue
+		if rv.Kind() != reflect.Pointer {
+			return v, whole, nil
 		}
-		return readNamed(kind, rv)
+		v, whole = rv.Elem().Interface(), v
 	}
-	return input{}, refuse(kind, "pointers or Value methods nested too deep")
+	return nil, nil, refuse(kind, "pointers or Value methods nested too deep")
+}
+
+// isNilValuer reports whether v is a nil pointer to a type whose Value method does not take a pointer.
+func isNilValuer(v any) bool {
+	rv := reflect.ValueOf(v)
+	return rv.Kind() == reflect.Pointer && rv.IsNil() && rv.Type().Elem().Implements(reflect.TypeFor[driver.Valuer]())
+}
+
+// readPrinted reads the text of a value that cannot be sealed otherwise, because of err.
+func readPrinted(kind Kind, v any, err error) (input, error) {
+	m, ok := v.(encoding.TextMarshaler)
+	if !ok {
+		return input{}, err
+	}
+	text, err := m.MarshalText()
+	if err != nil {
+		return input{}, &valueError{kind: kind, reason: "its MarshalText method failed", cause: err}
+	}
+	return input{form: formString, s: string(text)}, nil
 }
 
 func readPlain(v any) (input, bool) {

@@ -124,7 +124,8 @@ func (k Kind) small() bool {
 // the sign of zero are kept.
 //
 // It accepts the Go types that a value of the kind may reasonably have, named types and pointers to them, their text as
-// PostgreSQL reads it, and every driver.Valuer that yields one of these.
+// PostgreSQL reads it, and every driver.Valuer that yields one of these. What a value is made of comes before what it prints as: a
+// MarshalText method counts only for a type that could not be sealed otherwise.
 //
 // Text whose meaning depends on settings of the database session is refused: see [Session].
 //

@@ -85,7 +85,7 @@ func TestSameValueSameEncoding(t *testing.T) {
 		{KindJSON, []byte(`{"a":1}`), []any{`{"a":1}`, []byte(`{"a":1}`), json.RawMessage(`{"a":1}`), ptr(json.RawMessage(`{"a":1}`)), ptr(`{"a":1}`), map[string]int{"a": 1}, struct {
 			A int `json:"a"`
 		}{1}, sql.NullString{String: `{"a":1}`, Valid: true}}},
-		{KindJSON, []byte(`"on"`), []any{namedString("on"), `"on"`}},
+		{KindJSON, []byte(`"on"`), []any{namedString(`"on"`), `"on"`}},
 		{KindJSON, []byte(`42`), []any{42, "42", 42.0, json.Number("42")}},
 		{KindUUID, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", []any{id, id[:], namedUUID(id), "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "F81D4FAE7DEC11D0A76500A0C91E6BF6", "{f81d4fae-7dec-11d0-a765-00a0c91e6bf6}", "f81d-4fae-7dec-11d0-a765-00a0-c91e-6bf6", []byte("f81d4fae-7dec-11d0-a765-00a0c91e6bf6")}},
 		{KindNumeric, "12", []any{12, uint8(12), "12", "+12", "012", "1.2e1", 12.0, json.Number("12"), big.NewInt(12), " 12 ", []byte("12")}},
@@ -324,5 +324,54 @@ func TestKindNames(t *testing.T) {
 	}
 	if Kind(0).String() != "kind 0" || Kind(200).String() != "kind 200" || Suite(9).String() != "suite 9" {
 		t.Error("names of what does not exist")
+	}
+}
+
+// Types that print as something else than they are made of.
+type (
+	maskedText  string
+	maskedBytes []byte
+	maskedInt   int
+	maskedID    [16]byte
+	maskedJSON  string
+	printed     struct{ s string }
+)
+
+func (maskedText) MarshalText() ([]byte, error)  { return []byte("[redacted]"), nil }
+func (maskedBytes) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+func (maskedInt) MarshalText() ([]byte, error)   { return []byte("[redacted]"), nil }
+func (maskedID) MarshalText() ([]byte, error)    { return []byte("[redacted]"), nil }
+func (maskedJSON) MarshalJSON() ([]byte, error)  { return []byte(`"[redacted]"`), nil }
+func (p *printed) MarshalText() ([]byte, error)  { return []byte(p.s), nil }
+
+// TestMadeOfBeforePrintsAs: all secrets of a type that hides them when printed would be equal otherwise.
+func TestMadeOfBeforePrintsAs(t *testing.T) {
+	for _, tt := range []struct {
+		kind Kind
+		in   any
+		want string // "" for an error
+	}{
+		{KindText, maskedText("secret"), "secret"},
+		{KindText, ptr(maskedText("secret")), "secret"},
+		{KindText, maskedBytes("secret"), "secret"},
+		{KindBytes, maskedBytes("secret"), "secret"},
+		{KindText, maskedInt(7), ""},
+		{KindNumeric, maskedInt(7), "7"},
+		{KindBytes, maskedID{15: 1}, string(append(make([]byte, 15), 1))},
+		{KindJSON, maskedText(`"secret"`), `"secret"`},
+		{KindJSON, maskedJSON(`"secret"`), `"secret"`},
+		{KindJSON, maskedInt(7), "7"},
+		{KindJSON, []maskedJSON{"x"}, `["[redacted]"]`}, // for encoding/json to say
+		{KindTextArray, []maskedText{"a", "b"}, "{a,b}"},
+		{KindTextArray, []maskedBytes{[]byte("a"), nil}, "{a,NULL}"},
+		{KindIntArray, []maskedInt{1}, "{1}"},
+		{KindText, &printed{"made of nothing else"}, "made of nothing else"},
+		{KindText, ptr(&printed{"made of nothing else"}), "made of nothing else"},
+		{KindText, printed{"the method is the pointer's"}, ""},
+	} {
+		got, err := AppendValue(nil, tt.kind, SuiteRandomized, tt.in)
+		if string(got) != tt.want || (err == nil) != (tt.want != "") || err != nil && !errors.Is(err, ErrValue) {
+			t.Errorf("AppendValue(%s, %T) = %q, %v, want %q", tt.kind, tt.in, got, err, tt.want)
+		}
 	}
 }

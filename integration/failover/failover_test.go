@@ -31,7 +31,12 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-var rounds = flag.Int("failover.rounds", 2, "failovers in TestFailover")
+// How often, if not as often as the gate does it.
+var (
+	rounds   = flag.Int("failover.rounds", 2, "failovers in TestFailover")
+	crashes  = flag.Int("failover.crashes", 3, "crashes in TestCrashUnderAsynchronousCommit")
+	restores = flag.Int("failover.restores", 1, "restores in TestRestoreBesidePrograms")
+)
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
@@ -114,6 +119,14 @@ func (p *pair) replica(t *testing.T) {
 // psql runs a statement on a server.
 func (p *pair) psql(t *testing.T, i int, query string) {
 	p.run(t, fmt.Sprintf("psql -h /tmp -p %d -U postgres -v ON_ERROR_STOP=1 -qXc \"%s\"", 5433+i, query))
+}
+
+// await waits until a query on a server is true, for a minute at most.
+func (p *pair) await(t *testing.T, i int, query string) {
+	p.run(t, fmt.Sprintf(`for n in $(seq 600); do
+		[ "$(psql -h /tmp -p %d -U postgres -v ON_ERROR_STOP=1 -qXAtc "%s")" = t ] && exit 0
+		sleep 0.1
+	done; exit 1`, 5433+i, query))
 }
 
 func (p *pair) dsn() string {
@@ -232,6 +245,7 @@ func TestFailover(t *testing.T) {
 		more(&acknowledged, 100)
 		p.psql(t, 1-p.primary, "ALTER SYSTEM SET primary_conninfo = ''")
 		p.psql(t, 1-p.primary, "SELECT pg_reload_conf()")
+		p.await(t, 1-p.primary, "SELECT count(*) = 0 FROM pg_stat_wal_receiver")
 		more(&acknowledged, 100) // under keys that the standby does not get
 		p.run(t, fmt.Sprintf("pg_ctl -D /data/%d -m immediate stop >/dev/null", p.primary))
 		p.primary = 1 - p.primary
@@ -253,36 +267,42 @@ func TestFailover(t *testing.T) {
 }
 
 // TestRestoreBesidePrograms: the database is set back to an earlier time while programs run.
+//
+//	go test ./failover -run TestRestoreBesidePrograms -v -failover.restores=20
 func TestRestoreBesidePrograms(t *testing.T) {
 	p, kek := start(t), filepath.Join(t.TempDir(), "kek.json")
 	p.psql(t, 0, "CREATE TABLE letters (id bigint PRIMARY KEY, scope text NOT NULL, sender bytea, body bytea)")
 	db := p.open(t, kek, keycache.Config{MaxAge: 5 * time.Second})
 	var next, acknowledged atomic.Int64
-	stop := load(t.Context(), db, &next, &acknowledged)
-	defer func() { stop() }()
-	time.Sleep(300 * time.Millisecond)
-	p.run(t, "pg_basebackup -h /tmp -p 5433 -U postgres -D /data/backup -c fast --no-sync")
-	time.Sleep(500 * time.Millisecond)
-	p.run(t, "pg_ctl -D /data/0 -m immediate stop >/dev/null; rm -rf /data/0; mv /data/backup /data/0")
-	p.up(t, 0)
-	was := acknowledged.Load()
-	time.Sleep(2 * time.Second)
-	stop()
-	stop = func() map[string]int { return nil }
-	n, again := p.check(t, kek), recovered(db)
-	t.Logf("%d rows, %d acknowledged since the restore; %d keys stored again", n, acknowledged.Load()-was, again)
-	if again == 0 || acknowledged.Load() == was {
-		t.Error("the test shows nothing")
+	for round := range *restores {
+		before := recovered(db)
+		stop := load(t.Context(), db, &next, &acknowledged)
+		more(&acknowledged, 100)
+		p.run(t, "pg_basebackup -h /tmp -p 5433 -U postgres -D /data/backup -c fast --no-sync")
+		more(&acknowledged, 100) // under keys that the backup does not have
+		p.run(t, "pg_ctl -D /data/0 -m immediate stop >/dev/null; rm -rf /data/0; mv /data/backup /data/0")
+		p.up(t, 0)
+		was := acknowledged.Load()
+		more(&acknowledged, 100)
+		failed := stop()
+		written, again := acknowledged.Load()-was, recovered(db)-before
+		n := p.check(t, kek)
+		t.Logf("round %d: %d rows, %d of them acknowledged since the restore; %d keys stored again", round+1, n, written, again)
+		if written < 100 || again == 0 {
+			t.Fatalf("round %d shows nothing; what failed: %v", round+1, failed)
+		}
 	}
 }
 
 // TestCrashUnderAsynchronousCommit: keys are on disk before the first cell, whatever the server's default.
+//
+//	go test ./failover -run TestCrashUnderAsynchronousCommit -v -failover.crashes=50
 func TestCrashUnderAsynchronousCommit(t *testing.T) {
 	p, kek := start(t), filepath.Join(t.TempDir(), "kek.json")
 	p.run(t, "printf \"synchronous_commit=off\nwal_writer_delay=10s\nwal_writer_flush_after=0\n\" >> /data/0/postgresql.conf; pg_ctl -D /data/0 -w restart -o '-p 5433' -l /data/log0 >/dev/null")
 	p.psql(t, 0, "CREATE TABLE letters (id bigint PRIMARY KEY, scope text NOT NULL, sender bytea, body bytea)")
 	p.psql(t, 0, "CHECKPOINT")
-	for round := range 3 {
+	for round := range *crashes {
 		db := p.open(t, kek, keycache.Config{})
 		ctx := keyring.WithScope(t.Context(), fmt.Sprint("round:", round))
 		for i := range 3 {

@@ -3,8 +3,11 @@
 package govalues
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -177,4 +180,27 @@ func TestTypes(t *testing.T) {
 			t.Error("the test has become weak")
 		}
 	})
+}
+
+// TestAppendValue: for a caller of package codec a value means what database/sql makes of it, if it makes something of it.
+func TestAppendValue(t *testing.T) {
+	compared := 0
+	for i, v := range values() {
+		converted, err := sqldriver.DefaultParameterConverter.ConvertValue(v)
+		if err != nil {
+			continue
+		}
+		for _, c := range columns {
+			want, wantErr := codec.Session{TimeZone: time.UTC}.AppendValue(nil, c.kind, codec.SuiteRandomized, converted)
+			got, err := codec.Session{TimeZone: time.UTC}.AppendValue(nil, c.kind, codec.SuiteRandomized, v)
+			if !bytes.Equal(got, want) || (err == nil) != (wantErr == nil) || errors.Is(err, codec.ErrNull) != errors.Is(wantErr, codec.ErrNull) {
+				t.Errorf("%s, value %d, a %T: %q, %v; as database/sql converts it: %q, %v", c.pgType, i, v, got, err, want, wantErr)
+			}
+			compared++
+		}
+	}
+	t.Logf("%d compared", compared)
+	if compared < 5000 {
+		t.Error("the test has become weak")
+	}
 }
