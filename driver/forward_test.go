@@ -258,17 +258,22 @@ func (e *pgLikeError) SQLState() string { return e.state }
 
 func TestStatsAndClose(t *testing.T) {
 	b := newBench(t, "full")
-	if s, ok := Stats(b.db); !ok || s.Hits != 42 {
-		t.Errorf("Stats: %+v %t", s, ok)
+	if s, err := Stats(t.Context(), b.db); err != nil || s.Hits != 42 {
+		t.Errorf("Stats: %+v, %v", s, err)
+	}
+	traced := sql.OpenDB(&fakeConnector{open: func() sqldriver.Conn { return tracedConn{b.conn(t)} }})
+	defer traced.Close()
+	if s, err := Stats(t.Context(), traced); err != nil || s.Hits != 42 {
+		t.Errorf("Stats below a wrapper: %+v, %v", s, err)
 	}
 	other := newBench(t, "full")
 	other.with(other.plans, nil)
-	if s, ok := Stats(other.db); !ok || s.Hits != 0 {
-		t.Errorf("Stats before the first key: %+v %t", s, ok)
+	if s, err := Stats(t.Context(), other.db); err != nil || s.Hits != 0 {
+		t.Errorf("Stats before the first key: %+v, %v", s, err)
 	}
 	plain := sql.OpenDB(&fakeConnector{open: b.inner.open})
 	defer plain.Close()
-	if _, ok := Stats(plain); ok {
+	if _, err := Stats(t.Context(), plain); err == nil {
 		t.Error("Stats of a database that is not ours")
 	}
 	if err := b.db.Close(); err != nil {
@@ -290,8 +295,8 @@ func TestRegister(t *testing.T) {
 	if err := db.Ping(); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := Stats(db); !ok {
-		t.Error("no Stats for a registered driver")
+	if _, err := Stats(t.Context(), db); err != nil {
+		t.Errorf("Stats of a registered driver: %v", err)
 	}
 	c, err := db.Driver().Open("dsn")
 	if err != nil {

@@ -240,10 +240,6 @@ func (c *plainConn) Exec(ctx context.Context, text string, params ...sqldriver.V
 	return ownExec(ctx, c, text, ownArgs(params))
 }
 
-func (c *plainConn) copyFrom(context.Context, []string, []string, func() ([]any, error)) (int64, error) {
-	return 0, fmt.Errorf("colseal: CopyFrom: COPY needs pgx (github.com/jackc/pgx/v5/stdlib) as Config.Driver, the underlying connection is a %T", c.conn)
-}
-
 func (c *plainConn) scan(codec.Kind, bool, string, any) (bool, error) { return false, nil }
 
 // ownQuery runs a query of our own and returns all rows, as copies. Its errors are the driver's, as they are.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -51,7 +52,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	case errors.Is(err, errFound):
 		return statusFound
 	default:
-		fmt.Fprintln(errs, "colseal:", err)
+		fmt.Fprintln(errs, "colseal: "+strings.TrimPrefix(err.Error(), "colseal: "))
 		return statusFailed
 	}
 }

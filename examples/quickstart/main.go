@@ -93,7 +93,7 @@ func quickstart(ctx context.Context, out io.Writer, o options) (err error) {
 	if err := beRefused(ctx, out, db); err != nil {
 		return err
 	}
-	stats, _ := driver.Stats(db)
+	stats, _ := driver.Stats(ctx, db)
 	fmt.Fprintf(out, "\nKey cache: %d hits, %d misses; %d keys made, %d in memory; %d KMS calls, %d failed.\n",
 		stats.Hits, stats.Misses, stats.Created, stats.Entries, stats.KMSCalls, stats.KMSErrors)
 	return nil

@@ -6,9 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/keyring"
 )
 
@@ -117,5 +119,33 @@ func TestKeyringDDL(t *testing.T) {
 	ddl := keyring.OpenStore(nil, keyring.Postgres, "").DDL()
 	if !strings.Contains(plain(page), plain(ddl)) {
 		t.Errorf("docs/keys.md does not hold the statement that the program prints:\n%s", ddl)
+	}
+}
+
+// TestCosts holds the figures of README to those of the pages with the measurements.
+func TestCosts(t *testing.T) {
+	all := pages(t)
+	_, costs, _ := strings.Cut(all["README.md"], "## What it costs")
+	costs, _, _ = strings.Cut(costs, "\n## ")
+	for after, figures := range map[string]*regexp.Regexp{
+		"**SELECT by primary key, 3 values, 1 connection": regexp.MustCompile(`\| Colseal, 3 sealed columns \| [0-9.]+ \| ([0-9.]+) `),
+		"**SELECT 1000 × 3 values, 1 connection":          regexp.MustCompile(`\| Colseal, 3 sealed columns \| [0-9.]+ \| ([0-9.]+) `),
+		"**A month by rotation period":                    regexp.MustCompile(`\| 30 days \| [^|]+\| [^|]+\| ([0-9]+) \| (\$[0-9.]+) `),
+	} {
+		_, table, _ := strings.Cut(all["docs/benchmarks.md"], after)
+		m := figures.FindStringSubmatch(table)
+		if m == nil {
+			t.Fatalf("docs/benchmarks.md has no figures after %q", after)
+		}
+		for _, f := range m[1:] {
+			if !strings.Contains(costs, f) {
+				t.Errorf("README does not say %s, as docs/benchmarks.md does after %q", f, after)
+			}
+		}
+	}
+	for _, n := range []int{codec.SuiteDeterministic.Overhead(), codec.SuiteRandomized.Overhead()} {
+		if !strings.Contains(costs, strconv.Itoa(n)) {
+			t.Errorf("README does not say that a cell has %d bytes more than its value", n)
+		}
 	}
 }

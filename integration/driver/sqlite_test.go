@@ -411,7 +411,7 @@ func TestSQLiteConcurrency(t *testing.T) {
 		}()
 	}
 	wg.Wait()
-	if stats, ok := driver.Stats(db); !ok || stats.Entries == 0 || stats.KMSCalls > 4 {
-		t.Errorf("%+v %t", stats, ok)
+	if stats, err := driver.Stats(t.Context(), db); err != nil || stats.Entries == 0 || stats.KMSCalls > 4 {
+		t.Errorf("%+v, %v", stats, err)
 	}
 }

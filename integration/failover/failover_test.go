@@ -391,6 +391,6 @@ var locked = flag.Duration("failover.locked", 5*time.Second, "how long TestLocke
 
 // recovered is how many keys a program has stored again.
 func recovered(db *sql.DB) uint64 {
-	stats, _ := driver.Stats(db)
+	stats, _ := driver.Stats(context.Background(), db)
 	return stats.Recovered
 }

@@ -85,7 +85,7 @@ func TestReaders(t *testing.T) {
 					t.Errorf("%d rows", n)
 				}
 			}
-			if stats, _ := driver.Stats(db); stats.Created != 0 || stats.KMSErrors != 0 {
+			if stats, _ := driver.Stats(t.Context(), db); stats.Created != 0 || stats.KMSErrors != 0 {
 				t.Errorf("%+v", stats)
 			}
 			write(100+len(scope), scope)

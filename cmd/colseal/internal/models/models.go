@@ -90,6 +90,11 @@ func goCommand(ctx context.Context, dir string, env []string, args ...string) ([
 		if args[0] == "list" {
 			said = strings.TrimSpace(stderr.String())
 		}
+		// A fault of the schema itself needs no stack.
+		if _, fault, ok := strings.Cut(said, "panic: schema: "); ok {
+			fault, _, _ = strings.Cut(fault, "\n")
+			return nil, errors.New("schema: " + fault)
+		}
 		return nil, fmt.Errorf("models: go %s: %w\n%s", args[0], err, said)
 	}
 	return stdout.Bytes(), nil
