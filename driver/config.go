@@ -14,6 +14,7 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/inbox"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keycache"
@@ -185,30 +186,30 @@ const (
 func (c Config) Front() (front.Config, error) {
 	var errs []error
 	if c.Schema == nil {
-		errs = append(errs, errors.New("Config.Schema is nil: name the sealed columns with schema.New"))
+		errs = append(errs, hint.With(errors.New("colseal: Config.Schema is nil"), "name the sealed columns with schema.New"))
 	} else if stages, err := c.Schema.WithStages(c.Stages); err != nil {
-		errs = append(errs, fmt.Errorf("Config.Stages: %w", err))
+		errs = append(errs, hint.Errorf("colseal: Config.Stages: %w", err))
 	} else if c.Schema = stages; c.Schema.Staged() {
-		errs = append(errs, errors.New("Config.Schema has columns with a stage, whose statements are not analysed yet"))
+		errs = append(errs, errors.New("colseal: Config.Schema has columns with a stage, whose statements are not analysed yet"))
 	}
 	if c.KMS == nil && c.WriteOnly == nil {
-		errs = append(errs, errors.New("Config.KMS is nil: give an awskms or localkms wrapper"))
+		errs = append(errs, hint.With(errors.New("colseal: Config.KMS is nil"), "give an awskms or localkms wrapper"))
 	}
 	if c.Dialect > SQLite {
-		errs = append(errs, fmt.Errorf("Config.Dialect is %s: use driver.Postgres or driver.SQLite", c.Dialect))
+		errs = append(errs, hint.With(fmt.Errorf("colseal: Config.Dialect is %s", c.Dialect), "use driver.Postgres or driver.SQLite"))
 	}
 	if c.Plaintext > AllowRead {
-		errs = append(errs, fmt.Errorf("Config.Plaintext is %d: use driver.Reject or driver.AllowRead", c.Plaintext))
+		errs = append(errs, hint.With(fmt.Errorf("colseal: Config.Plaintext is %d", c.Plaintext), "use driver.Reject or driver.AllowRead"))
 	}
 	if c.Scopes > ScopesNever {
-		errs = append(errs, fmt.Errorf("Config.Scopes is %d: use driver.ScopesOptional, driver.ScopesRequired or driver.ScopesNever", c.Scopes))
+		errs = append(errs, hint.With(fmt.Errorf("colseal: Config.Scopes is %d", c.Scopes), "use driver.ScopesOptional, driver.ScopesRequired or driver.ScopesNever"))
 	}
 	if err := keyring.CheckID(c.KeyringID); err != nil && c.KeyringID != "" {
-		errs = append(errs, errors.New("Config.KeyringID is not the id of a keyring: give the 32 hexadecimal digits that `colseal keys status` prints"))
+		errs = append(errs, hint.With(errors.New("colseal: Config.KeyringID is not the id of a keyring"), "give the 32 hexadecimal digits that `colseal keys status` prints"))
 	}
 	errs = append(errs, c.checkInbox()...)
 	if len(errs) > 0 {
-		return front.Config{}, fmt.Errorf("colseal: %w", errors.Join(errs...))
+		return front.Config{}, hint.Join(errs...)
 	}
 	if c.KeyTable == "" {
 		c.KeyTable = DefaultKeyTable

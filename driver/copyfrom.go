@@ -15,6 +15,7 @@ import (
 
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/sealeddb"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
@@ -41,7 +42,7 @@ func CopyFrom(ctx context.Context, conn *sql.Conn, table string, columns []strin
 func (c *conn) copyFrom(ctx context.Context, table string, columns []string, rows [][]any) (int64, error) {
 	name, err := dbcatalog.ParseName(table)
 	if err != nil {
-		return 0, fmt.Errorf("colseal: CopyFrom: %w", err)
+		return 0, hint.Errorf("colseal: CopyFrom: %w", err)
 	}
 	rel, uses, err := c.session.CopyPlan(ctx, name, columns)
 	if err != nil {
@@ -105,7 +106,8 @@ func (c *plainConn) copyFrom(ctx context.Context, table, columns []string, next 
 			return c.copyByPQ(ctx, pq, table, columns, next)
 		}
 	}
-	return 0, fmt.Errorf("colseal: CopyFrom: COPY needs pgx (github.com/jackc/pgx/v5/stdlib) or lib/pq as Config.Driver, the underlying connection is a %T", c.conn)
+	return 0, hint.With(fmt.Errorf("colseal: CopyFrom: COPY needs pgx or lib/pq, and the underlying connection is a %T", c.conn),
+		"give Config.Driver pgx (github.com/jackc/pgx/v5/stdlib) or lib/pq")
 }
 
 // copyByPQ runs COPY as lib/pq has it: a prepared statement, executed once for each row and then without arguments. It works in

@@ -1,24 +1,21 @@
 package driver
 
 import (
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/codec"
-	"github.com/colseal/colseal/internal/front"
-	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keyring"
 )
 
-// QueryError says why a statement was refused before it was sent, where, and what to write instead. It wraps ErrRefused. Neither
-// its text nor its Query holds a value.
-type QueryError = sqlplan.Refusal
-
-// CellError says which value could not be sealed or opened. It wraps the cause, which is one of the errors below, an error of the
-// key service, or an error of the caller's own driver.Valuer. Its text holds no value.
-type CellError = front.CellError
+// QueryError and CellError are the errors of both fronts.
+type (
+	QueryError = colseal.QueryError
+	CellError  = colseal.CellError
+)
 
 // What a caller may branch on with errors.Is. All but ErrRefused are the errors of the packages that make them, under names that
 // need no further import.
 var (
-	ErrRefused        = sqlplan.ErrRefused        // the statement was not sent
+	ErrRefused        = colseal.ErrRefused        // the statement was not sent
 	ErrNotSealed      = codec.ErrNotSealed        // a sealed column holds a value that is not a cell
 	ErrAuth           = codec.ErrAuth             // a cell was altered, or belongs elsewhere
 	ErrFormat         = codec.ErrFormat           // a cell cannot be read (ErrNotSealed is one of these)

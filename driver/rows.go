@@ -9,6 +9,7 @@ import (
 	"reflect"
 
 	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -246,7 +247,7 @@ func (r *rows) NextResultSet() error {
 	if !n.HasNextResultSet() {
 		return n.NextResultSet()
 	}
-	return errors.New("colseal: a further result set of a statement with sealed columns cannot be opened: send the statements one by one")
+	return hint.With(errors.New("colseal: a further result set of a statement with sealed columns cannot be opened"), "send the statements one by one")
 }
 
 // sealed returns the opener of a column, or nil.

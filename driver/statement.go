@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -256,7 +258,7 @@ func argument(p *sqlplan.Plan, param *sqlplan.Param, args []sqldriver.NamedValue
 			return &args[i], nil
 		}
 	}
-	return nil, fmt.Errorf("colseal: there is no argument named %s: give it with sql.Named", strconv.Quote(name))
+	return nil, hint.With(fmt.Errorf("colseal: there is no argument named %s", strconv.Quote(name)), "give it with sql.Named")
 }
 
 // prepend returns opts and rest as one list with the ordinals of its places. When they are what original holds already, it is
@@ -278,7 +280,7 @@ func prepend(opts, rest, original []sqldriver.NamedValue) []sqldriver.NamedValue
 
 func severalStatements(what string) error {
 	return &QueryError{
-		Class:  sqlplan.ClassSeveral,
+		Class:  colseal.ClassSeveral,
 		Reason: "several statements in one text that touches a sealed table can only be executed, not " + what,
 		Hint:   "send them one by one",
 	}

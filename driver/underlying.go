@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	sqldriver "database/sql/driver"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -14,12 +13,13 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/pgxvalue"
-	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -89,11 +89,12 @@ func newUnderlying(raw sqldriver.Conn, d dialect.Dialect) (underlying, error) {
 	}
 	c, ok := raw.(contextConn)
 	if !ok {
-		return nil, fmt.Errorf("colseal: the underlying driver's connections (%T) lack ExecContext, QueryContext, PrepareContext or BeginTx: "+
-			"use a version of the driver that has them", raw)
+		return nil, hint.With(fmt.Errorf("colseal: the underlying driver's connections (%T) lack ExecContext, QueryContext, PrepareContext or BeginTx", raw), newerDriver)
 	}
 	return &plainConn{contextConn: c, conn: raw, dialect: d}, nil
 }
+
+const newerDriver = "use a version of the driver that has them"
 
 // prepare prepares a statement on the underlying connection.
 func prepare(ctx context.Context, u underlying, text string) (contextStmt, error) {
@@ -103,7 +104,8 @@ func prepare(ctx context.Context, u underlying, text string) (contextStmt, error
 	}
 	cs, ok := st.(contextStmt)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("colseal: the underlying driver's statements (%T) lack ExecContext or QueryContext: use a version of the driver that has them", st), st.Close())
+		_ = st.Close() // the error below says more
+		return nil, hint.With(fmt.Errorf("colseal: the underlying driver's statements (%T) lack ExecContext or QueryContext", st), newerDriver)
 	}
 	return cs, nil
 }
@@ -317,7 +319,7 @@ func refuseRewriter(args []sqldriver.NamedValue, where string) error {
 		case pgx.QueryExecMode, pgx.QueryResultFormats, pgx.QueryResultFormatsByOID:
 		case pgx.QueryRewriter:
 			return &QueryError{
-				Class:  sqlplan.ClassUnsupported,
+				Class:  colseal.ClassUnsupported,
 				Reason: "a pgx query rewriter with " + where,
 				Hint:   "give the arguments in order, with a statement that is not prepared, or rewrite the text before it is given",
 			}

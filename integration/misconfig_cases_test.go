@@ -28,12 +28,12 @@ import (
 
 // trouble is one thing that goes wrong, and an entry of docs/troubleshooting.md.
 type trouble struct {
-	title string
-	make  func(d *desk) error // does it, and returns what the program sees
-	is    error               // what errors.Is finds in it; nil: the server's or the KMS's own error
-	name  string              // how a program writes is
-	why   string
-	mend  string
+	title  string
+	make   func(d *desk) error // does it, and returns what the program sees
+	is     error               // what errors.Is finds in it; nil: the server's or the KMS's own error
+	name   string              // how a program writes is
+	why    string
+	remedy string
 }
 
 // desk is what a newcomer has: a database with a table, a KMS with a key, and a program.
@@ -140,7 +140,7 @@ var startTroubles = []trouble{
 	{"There is no key table", func(d *desk) error {
 		return insertUser(d.open(func(c *driver.Config) { c.AutoCreateKeyTable = false }))
 	}, driver.ErrNoKeyTable, "driver.ErrNoKeyTable", "The wrapped data keys stand in a table beside your data, so that they are backed up with it. Colseal makes it only when it is told to.",
-		"Put the statement that the error prints into your migrations, or set `Config.AutoCreateKeyTable`, or run [`colseal keys init`](cli.md#keys). If the table exists, check that " +
+		"Put the statement that `(*keyring.TableError).DDL` returns, or `colseal ddl` prints, into your migrations, or set `Config.AutoCreateKeyTable`, or run [`colseal keys init`](cli.md#keys). If the table exists, check that " +
 			"the connection's database and `search_path` are those that you think of, and that `Config.KeyTable` names it."},
 	{"The key table is missing, and the data is there", func(d *desk) error {
 		d.write(d.open())
@@ -148,7 +148,7 @@ var startTroubles = []trouble{
 		return readUser(d.open())
 	}, driver.ErrNoKeyTable, "driver.ErrNoKeyTable", "The sealed columns hold cells, and the table with their keys is not there: it was not restored with the data, was dropped, or was renamed. " +
 		"`AutoCreateKeyTable` does not make a new one then. New keys would open none of the cells, and searches would find nothing.",
-		"Restore the key table from the backup that the data is from. If the cells are to be given up, create the table with the statement that the error prints."},
+		"Restore the key table from the backup that the data is from. If the cells are to be given up, create the table with the statement that `(*keyring.TableError).DDL` returns."},
 	{"The key table may not be read", func(d *desk) error {
 		d.write(d.open())
 		role := d.pg.Name // of its own, for roles belong to the whole server

@@ -73,8 +73,9 @@ func everyClass(t *testing.T, page string) {
 
 const pageHead = `# Troubleshooting
 
-What you see, why, and what to do. The errors are those that the tests really got from PostgreSQL and KMS; addresses and ids in
-them are made up. None of them ever holds a value or a key. This page is written by
+What you see, why, and what to do. The errors are those that the tests really got from PostgreSQL and KMS, as ` + "`%+v`" + ` prints them:
+the text, and the hint on a line of its own. ` + "`colseal.Hint(err)`" + ` returns the hint alone. Addresses and ids are made up. No error
+ever holds a value or a key. This page is written by
 ` + "`go test ./integration -run TestWrongConfigurations -update`" + `.
 
 `
@@ -88,7 +89,7 @@ func entry(t *testing.T, tr trouble, err error) string {
 	if !errorIs(err, tr.is) {
 		t.Errorf("the error is not %s: %v", tr.name, err)
 	}
-	text := stable(err.Error())
+	text := stable(fmt.Sprintf("%+v", err))
 	for _, secret := range []string{"erika", "078-05", "yesterday", "secret"} {
 		if strings.Contains(strings.ToLower(text), secret) {
 			t.Errorf("the error shows a value: %s", text)
@@ -102,7 +103,7 @@ func entry(t *testing.T, tr trouble, err error) string {
 	if errors.As(err, &refused) {
 		branch = strings.TrimSuffix(branch, ".\n") + fmt.Sprintf(", class `%s`.\n", refused.Class)
 	}
-	return fmt.Sprintf("\n### %s\n\n```text\n%s\n```\n\n**Why.** %s\n\n**What to do.** %s\n%s", tr.title, text, tr.why, tr.mend, branch)
+	return fmt.Sprintf("\n### %s\n\n```text\n%s\n```\n\n**Why.** %s\n\n**What to do.** %s\n%s", tr.title, text, tr.why, tr.remedy, branch)
 }
 
 // What differs from run to run, and what stands for it in the page.

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/keytest"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
@@ -257,8 +258,8 @@ func TestDestroyedKeySaysSo(t *testing.T) {
 		if !errors.Is(err, keyring.ErrKeyDestroyed) {
 			t.Error(err)
 		}
-		want := `keyring: get data key ` + hex8(id) + ` of scope "tenant:42": data key destroyed; what was sealed under it is gone for good`
-		if err.Error() != want {
+		want := `keyring: get data key ` + hex8(id) + ` of scope "tenant:42": data key destroyed` + "\nhint: " + `what was sealed under it is gone for good`
+		if hint.Text(err) != want {
 			t.Errorf("got  %s\nwant %s", err, want)
 		}
 		if _, err := c2.Sealer(ctx, random, 1); !errors.Is(err, keyring.ErrKeyDestroyed) {

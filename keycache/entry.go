@@ -12,12 +12,13 @@ import (
 	"unsafe"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/inbox"
 	"github.com/colseal/colseal/keyring"
 )
 
 // errWiped: the entry left the cache between being found and being used.
-var errWiped = errors.New("keycache: data key was evicted while in use; raise MaxEntries")
+var errWiped = hint.With(errors.New("keycache: data key was evicted while in use"), "raise MaxEntries")
 
 // An entry is what is kept of one plaintext data key: the keys that were expanded
 // from it, one for each column of its purpose.

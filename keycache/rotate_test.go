@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/keytest"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
@@ -146,7 +147,7 @@ func TestRotationAtHalfTheSealsIsAhead(t *testing.T) {
 
 func TestMoreThanAKeyMaySeal(t *testing.T) {
 	in(t, Config{MaxSeals: 1000}, func(t *testing.T, c *Cache, w *keytest.KMS, k *keytest.Keyring) {
-		if _, err := c.Sealer(t.Context(), random, 501); !errors.Is(err, keyring.ErrBudget) || !strings.Contains(err.Error(), "500") {
+		if _, err := c.Sealer(t.Context(), random, 501); !errors.Is(err, keyring.ErrBudget) || !strings.Contains(hint.Of(err), "500") {
 			t.Error(err)
 		}
 		for range 5 {

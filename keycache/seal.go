@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
@@ -59,7 +60,7 @@ func (c *Cache) taken(r *ring, k *liveKey, seals uint64) {
 
 func (c *Cache) sealSlow(ctx context.Context, id ringID, col Column, seals uint64) (*codec.Key, error) {
 	if purposeOf(col.Suite) != keyring.PurposeData {
-		return nil, fmt.Errorf("keycache: column %s is not randomized; use SearchKeys", col.Identity)
+		return nil, hint.With(fmt.Errorf("keycache: column %s is not randomized", col.Identity), "use SearchKeys")
 	}
 	if c.writes() && !col.Inbox {
 		return nil, writeOnly("seal with", keyring.Key{Purpose: id.purpose, Scope: id.scope})
@@ -283,7 +284,7 @@ func (s *ringState) hit() bool {
 
 func (c *Cache) searchSlow(ctx context.Context, id ringID, col Column, makes bool) ([]*codec.Key, error) {
 	if purposeOf(col.Suite) != keyring.PurposeSearch {
-		return nil, fmt.Errorf("keycache: column %s is randomized; use Sealer", col.Identity)
+		return nil, hint.With(fmt.Errorf("keycache: column %s is randomized", col.Identity), "use Sealer")
 	}
 	c.columns.learn(col)
 	var how lookup

@@ -9,6 +9,7 @@ import (
 
 	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/internal/gate"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -198,7 +199,7 @@ func refused(op string, rec Key, class error, hint string, args ...any) error {
 // A scope that was destroyed stays so: [ErrKeyDestroyed].
 func (a *Admin) Rotate(ctx context.Context, purpose Purpose, scope string) (Key, error) {
 	if purpose != PurposeData && purpose != PurposeSearch {
-		return Key{}, fmt.Errorf("keyring: no purpose %q; use %q or %q", purpose, PurposeData, PurposeSearch)
+		return Key{}, hint.With(fmt.Errorf("keyring: rotate: unknown purpose %q", purpose), fmt.Sprintf("use %q or %q", PurposeData, PurposeSearch))
 	}
 	if err := CheckScope(scope); err != nil {
 		return Key{}, err

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/inbox"
 	"github.com/colseal/colseal/kms"
 )
@@ -64,7 +65,7 @@ func (a *Admin) Adopt(ctx context.Context, why string, opts AdoptOptions) (Adopt
 		// A key was made, changed or destroyed meanwhile.
 	}
 	report.New = ""
-	return report, errors.New("keyring: adopt: the keyring keeps changing: stop the programs that use the copy, and run it again")
+	return report, hint.With(errors.New("keyring: adopt: the keyring keeps changing"), "stop the programs that use the copy, and run it again")
 }
 
 // adoptTries bounds how often an adoption begins again because the keyring changed.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -43,12 +42,12 @@ func (s *Store) CreateFresh(ctx context.Context, cols []CellColumn) error {
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w: %s does not exist, and it could not be found out whether the sealed columns hold cells: %w; if they hold none, create the table with\n\n%s;",
-			ErrNoKeyTable, s.table, err, s.DDL())
+		return &TableError{Table: s.table, Class: ErrNoKeyTable, Reason: "does not exist, and it could not be found out whether the sealed columns hold cells", Cause: err,
+			Hint: "if they hold none, run the statement that " + ddlMethod + " returns", ddl: s.DDL() + ";"}
 	case found != "":
-		return fmt.Errorf("%w: %s does not exist, but %s holds cells: restore the key table from the backup that the data is from; AutoCreateKeyTable makes none here, "+
-			"since new keys open none of these cells, and no search would find them. To give them up, create the table with\n\n%s;",
-			ErrNoKeyTable, s.table, found, s.DDL())
+		return &TableError{Table: s.table, Class: ErrNoKeyTable, Reason: "does not exist, but " + found + " holds cells", ddl: s.DDL() + ";",
+			Hint: "restore the key table from the backup that the data is from; AutoCreateKeyTable makes none here, since new keys open none of these cells, " +
+				"and no search would find them. To give them up, run the statement that " + ddlMethod + " returns"}
 	}
 	return s.Create(ctx)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/hint"
 )
 
 // Revoke stops a key for a cause, which stands in the record: it never seals again,
@@ -63,7 +64,7 @@ func (a *Admin) Revoke(ctx context.Context, id uint32, why string) (Key, error) 
 		}
 		// Somebody else changed the ring meanwhile: look again.
 	}
-	return Key{}, fmt.Errorf("keyring: revoke key %08x: its ring keeps changing; try again", id)
+	return Key{}, hint.With(fmt.Errorf("keyring: revoke key %08x: its ring keeps changing", id), "try again")
 }
 
 // lonely reports whether a revoked search key is the only live one, and so seals on: two
@@ -190,8 +191,8 @@ func destroyedKey(op string, rec Key) error {
 	return refused(op, rec, ErrKeyDestroyed, "there is nothing left of it to change")
 }
 
-var errDefaultScope = errors.New("keyring: destroy: the scope is the default one, in which everything is sealed " +
-	"that was given no scope; call DestroyDefault if that is meant")
+var errDefaultScope = hint.With(errors.New("keyring: destroy: the scope is the default one, in which everything is sealed that was given no scope"),
+	"call DestroyDefault if that is meant")
 
 // Destroy makes everything that was sealed in a scope unreadable for ever
 // (crypto-shredding): it wipes the wrapped form of all of its keys and closes the

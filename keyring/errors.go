@@ -1,11 +1,15 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -41,8 +45,8 @@ var (
 	// ErrOtherKeyring: the keyring is not the one whose id is configured, or its id was
 	// lost. It does not pass by itself.
 	ErrOtherKeyring = errors.New("keyring: another keyring")
-	// ErrNoKeyTable: the keyring's table does not exist. The text of the error
-	// holds the statement that creates it.
+	// ErrNoKeyTable: the keyring's table does not exist. The error is a [TableError],
+	// which has the statement that creates it.
 	ErrNoKeyTable = errors.New("keyring: no key table")
 )
 
@@ -60,7 +64,7 @@ type Error struct {
 	Hint    string // what to do about it; may be ""
 }
 
-// Error returns what happened, to which key, and what to do.
+// Error returns what happened and to which key, on one line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("keyring: ")
@@ -80,24 +84,68 @@ func (e *Error) Error() string {
 		b.WriteString(": ")
 		b.WriteString(strings.TrimPrefix(err.Error(), "keyring: "))
 	}
-	if e.Hint != "" {
-		b.WriteString("; ")
-		b.WriteString(e.Hint)
-	}
 	return b.String()
 }
 
+// Advice returns the Hint, for colseal.Hint.
+func (e *Error) Advice() string { return e.Hint }
+
+// Format prints the hint on a line of its own for %+v, and what Error returns for any other verb.
+func (e *Error) Format(s fmt.State, verb rune) { hint.Format(s, verb, e) }
+
+// LogValue returns the text and the hint.
+func (e *Error) LogValue() slog.Value { return hint.LogValue(e) }
+
 // Unwrap returns the class and the cause.
-func (e *Error) Unwrap() []error {
-	errs := make([]error, 0, 2)
-	if e.Class != nil {
-		errs = append(errs, e.Class)
-	}
-	if e.Cause != nil {
-		errs = append(errs, e.Cause)
-	}
-	return errs
+func (e *Error) Unwrap() []error { return present(e.Class, e.Cause) }
+
+func present(errs ...error) []error {
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }
+
+// A TableError says what is wrong with the table of the keyring.
+type TableError struct {
+	Table  string // as a statement names it
+	Reason string // what is wrong
+	Class  error  // ErrNoKeyTable, or nil
+	Cause  error  // the error behind it, or nil
+	Hint   string // what to do about it
+	ddl    string
+}
+
+const (
+	ddlMethod  = "DDL of the keyring.TableError"
+	otherTable = "name another table in Config.KeyTable"
+)
+
+// DDL returns the statements that repair the table: they create it, or add what it lacks. They end in semicolons.
+// It returns "" if no statement helps.
+func (e *TableError) DDL() string { return e.ddl }
+
+// Error returns what is wrong with which table, on one line.
+func (e *TableError) Error() string {
+	text := "keyring: key table "
+	if e.Class != nil {
+		text = e.Class.Error() + ": "
+	}
+	text += e.Table + " " + e.Reason
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
+	}
+	return text
+}
+
+// Advice returns the Hint, for colseal.Hint.
+func (e *TableError) Advice() string { return e.Hint }
+
+// Format prints the hint on a line of its own for %+v, and what Error returns for any other verb.
+func (e *TableError) Format(s fmt.State, verb rune) { hint.Format(s, verb, e) }
+
+// LogValue returns the text and the hint.
+func (e *TableError) LogValue() slog.Value { return hint.LogValue(e) }
+
+// Unwrap returns the class and the cause.
+func (e *TableError) Unwrap() []error { return present(e.Class, e.Cause) }
 
 // Classify gives an error about a key the class that callers branch on and the hint
 // that helps. An error that has both already is returned as it is.
@@ -110,16 +158,16 @@ func Classify(op string, k Key, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 	case errors.Is(err, kms.ErrDenied):
-		e.Hint = hint(err, "check the KEK's state and policy", "until KMS agrees again nothing is sealed or opened under this key")
+		e.Hint = hintWith(err, "check the KEK's state and policy", "until KMS agrees again nothing is sealed or opened under this key")
 	case errors.Is(err, kms.ErrInvalidWrapped):
 		e.Class = ErrKeyInvalid
-		e.Hint = hint(err, "check that this keyring row is unchanged and that its KEK is the one configured", "")
+		e.Hint = hintWith(err, "check that this keyring row is unchanged and that its KEK is the one configured", "")
 	case errors.Is(err, kms.ErrUnavailable):
 		e.Class = ErrKeyUnavailable
-		e.Hint = hint(err, "check that KMS can be reached", "it is tried again by itself")
+		e.Hint = hintWith(err, "check that KMS can be reached", "it is tried again by itself")
 	default:
 		e.Class = ErrKeyUnavailable
-		e.Hint = "check the database that holds the keyring; it is tried again by itself"
+		e.Hint = hintWith(err, "check the database that holds the keyring", "it is tried again by itself")
 	}
 	return e
 }
@@ -130,12 +178,9 @@ func ScopeDestroyed(k Key) error {
 		Hint: "nothing can be sealed or searched for in this scope again"}
 }
 
-// hint joins what to do, which KMS may have said better and at the end of its error,
-// and what happens meanwhile.
-func hint(err error, what, meanwhile string) string {
-	if e, ok := errors.AsType[*kms.Error](err); ok && e.Mend != "" {
-		return meanwhile
-	}
+// hintWith joins what to do, which KMS may have said better, and what happens meanwhile.
+func hintWith(err error, what, meanwhile string) string {
+	what = cmp.Or(hint.Of(err), what)
 	if meanwhile == "" {
 		return what
 	}

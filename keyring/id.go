@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/colseal/colseal/internal/hint"
 )
 
 // A keyring has an id: 16 random bytes in the row of key_id 0, which stands there once, because
@@ -32,7 +34,7 @@ func newKeyringID() string {
 // lower case.
 func CheckID(id string) error {
 	if b, err := hex.DecodeString(id); err != nil || len(b) != idSize || strings.ToLower(id) != id {
-		return errors.New("keyring: this is not the id of a keyring: give the 32 hexadecimal digits that `colseal keys status` prints")
+		return hint.With(errors.New("keyring: this is not the id of a keyring"), "give the 32 hexadecimal digits that `colseal keys status` prints")
 	}
 	return nil
 }

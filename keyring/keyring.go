@@ -26,6 +26,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -262,7 +263,7 @@ func ScopeOf(ctx context.Context) string {
 // maxScope keeps an encryption context well within the 8 KB that AWS allows.
 const maxScope = 256
 
-var errScope = errors.New("keyring: scope name is too long or not plain text; use at most 256 bytes of UTF-8 without control characters")
+var errScope = hint.With(errors.New("keyring: the scope's name is too long or not plain text"), "use at most 256 bytes of UTF-8 without control characters")
 
 // CheckScope returns an error if scope cannot be the name of one.
 func CheckScope(scope string) error {

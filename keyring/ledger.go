@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -303,7 +304,7 @@ func (s *Store) bury(ctx context.Context, tx *sql.Tx, p Purpose, scope, by, why 
 		}
 		// Another process made that epoch first: one further.
 	}
-	return errors.New("keys were added faster than the scope could be closed; try again")
+	return hint.With(errors.New("keys were added faster than the scope could be closed"), "try again")
 }
 
 // tombstoneTries is so large because each failure is a key that was made meanwhile.

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/kms"
 	"golang.org/x/sync/errgroup"
 )
@@ -71,7 +72,7 @@ func (a *Admin) Rewrap(ctx context.Context, opts RewrapOptions) (RewrapReport, e
 		return r.report, err
 	}
 	if n := len(r.report.Failed); n > 0 {
-		return r.report, fmt.Errorf("keyring: rewrap: %d of %d keys failed, the others are done; run it again", n, r.report.Total)
+		return r.report, hint.With(fmt.Errorf("keyring: rewrap: %d of %d keys failed, the others are done", n, r.report.Total), "run it again")
 	}
 	return r.report, nil
 }

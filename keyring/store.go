@@ -15,6 +15,7 @@ import (
 
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/hint"
 )
 
 // Of one purpose and scope, ringDepth of the newest epochs are read: data keys need the
@@ -83,7 +84,7 @@ func OpenStore(db *sql.DB, d dialect.Dialect, table string) *Store {
 	}
 	name, err := dbcatalog.ParseName(table)
 	if err != nil {
-		return &Store{invalid: fmt.Errorf("keyring: %w", err)}
+		return &Store{invalid: hint.Errorf("keyring: %w", err)}
 	}
 	s := &Store{db: db, dialect: d, table: name.SQL(), name: name.Table, busyTimeout: sqliteBusyTimeout, answers: answerTimeout,
 		resolved: name.Schema != ""}
@@ -185,7 +186,7 @@ func (s *Store) Resolve(ctx context.Context) (*Store, error) {
 	case err != nil:
 		return nil, err
 	case kind != "r" || persistence == "t":
-		return nil, fmt.Errorf("keyring: %s is not a table that stays; name another one in Config.KeyTable", s.table)
+		return nil, &TableError{Table: s.table, Reason: "is not a table that stays", Hint: otherTable}
 	}
 	fixed := *s
 	fixed.table, fixed.resolved = dbcatalog.Name{Schema: schema, Table: s.name}.SQL(), true
@@ -211,12 +212,11 @@ func (s *Store) explainMissing(missing []tableColumn, err error) error {
 	for i, c := range missing {
 		names[i] = c.name
 		if !laterColumn(c) {
-			return fmt.Errorf("keyring: %s is not a key table but another one: it has no column %s; name another table in Config.KeyTable",
-				s.table, c.name)
+			return &TableError{Table: s.table, Reason: "is not a key table but another one: it has no column " + c.name, Hint: otherTable}
 		}
 	}
-	return fmt.Errorf("keyring: key table %s has no column %s; add what is missing with\n\n%s",
-		s.table, strings.Join(names, ", "), addColumns(s.dialect, s.table, missing))
+	return &TableError{Table: s.table, Reason: "has no column " + strings.Join(names, ", "), Hint: "run the statements that " + ddlMethod + " returns",
+		ddl: addColumns(s.dialect, s.table, missing)}
 }
 
 // Ring returns the newest keys of a purpose and scope, and of the older ones at least
@@ -514,7 +514,7 @@ func (s *Store) onOwn(ctx context.Context, st step) error {
 
 // explain turns a database's error into one that says what to do.
 func (s *Store) explain(op string, err error) error {
-	state := dbcatalog.SQLState(err)
+	state, advice := dbcatalog.SQLState(err), ""
 	switch {
 	case err == nil, errors.As(err, new(*Error)):
 		return err
@@ -522,19 +522,17 @@ func (s *Store) explain(op string, err error) error {
 		s.dialect == SQLite && strings.Contains(err.Error(), "no such table"):
 		return s.noTable()
 	case state == "53300" && errors.As(err, new(noConn)):
-		return fmt.Errorf("keyring: %s key table %s: %w; no connection is left for the keyring, and a transaction lends its own for reading only: "+
-			"give the context of its beginning the scope, or allow one connection more", op, s.table, err)
+		advice = "no connection is left for the keyring, and a transaction lends its own for reading only: " +
+			"give the context of its beginning the scope, or allow one connection more"
 	case state == "42501":
-		return fmt.Errorf("keyring: %s key table %s: %w; grant what Store.Grants prints, and `colseal ddl`", op, s.table, err)
+		advice = "grant what Store.Grants returns, and `colseal ddl` prints"
+	case s.dialect == SQLite && dbcatalog.SQLiteCode(err)&0xff == sqliteBusy:
+		advice = "a transaction that writes keeps the keyring from being written: end it, or let a statement find its keys before it begins"
 	}
-	if s.dialect == SQLite && dbcatalog.SQLiteCode(err)&0xff == sqliteBusy {
-		return fmt.Errorf("keyring: %s key table %s: %w; a transaction that writes keeps the keyring from being "+
-			"written: end it, or call Warm before it begins", op, s.table, err)
-	}
-	return fmt.Errorf("keyring: %s key table %s: %w", op, s.table, err)
+	return hint.With(fmt.Errorf("keyring: %s key table %s: %w", op, s.table, err), advice)
 }
 
 func (s *Store) noTable() error {
-	return fmt.Errorf("%w: %s does not exist; create it with\n\n%s;\n\nor set AutoCreateKeyTable, or run `colseal keys init`",
-		ErrNoKeyTable, s.table, s.DDL())
+	return &TableError{Table: s.table, Class: ErrNoKeyTable, Reason: "does not exist", ddl: s.DDL() + ";",
+		Hint: "set AutoCreateKeyTable, run `colseal keys init`, or run the statement that " + ddlMethod + " returns"}
 }

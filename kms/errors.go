@@ -3,14 +3,18 @@ package kms
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
+
+	"github.com/colseal/colseal/internal/hint"
 )
 
 // The error classes. Every error of a [Wrapper], but for a cancelled context, is
 // in exactly one of the first three, as told by [errors.Is]. The others are
 // finer: each is also in the class that its comment names.
 var (
-	// ErrDenied: the service gave a definite refusal that no retry mends.
+	// ErrDenied: the service gave a definite refusal that no retry repairs.
 	// Plaintext keys that were unwrapped earlier must no longer be used.
 	ErrDenied error = &class{name: "denied", text: "refused by the key management service"}
 
@@ -74,11 +78,11 @@ type Error struct {
 	KeyID  string // the KEK: key id, ARN, alias or file; "" when none is known
 	Class  error  // one of the sentinels above
 	Reason string // what happened, in the service's words where it gave any
-	Mend   string // what to do about it; may be ""
+	Hint   string // what to do about it; may be ""
 	Cause  error  // the error behind it, for errors.As; may be nil; not printed
 }
 
-// Error returns what happened, where, and what to do.
+// Error returns what happened and where, on one line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("kms: ")
@@ -96,12 +100,17 @@ func (e *Error) Error() string {
 		b.WriteString(": ")
 		b.WriteString(e.Reason)
 	}
-	if e.Mend != "" {
-		b.WriteString("; ")
-		b.WriteString(e.Mend)
-	}
 	return b.String()
 }
+
+// Advice returns the Hint, for colseal.Hint.
+func (e *Error) Advice() string { return e.Hint }
+
+// Format prints the hint on a line of its own for %+v, and what Error returns for any other verb.
+func (e *Error) Format(s fmt.State, verb rune) { hint.Format(s, verb, e) }
+
+// LogValue returns the text and the hint.
+func (e *Error) LogValue() slog.Value { return hint.LogValue(e) }
 
 // Unwrap returns the class and the cause.
 func (e *Error) Unwrap() []error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -87,9 +88,9 @@ func TestErrorClasses(t *testing.T) {
 }
 
 func TestErrorText(t *testing.T) {
-	err := &kms.Error{Op: "unwrap data key", KeyID: "alias/app", Class: kms.ErrDenied, Reason: "AccessDeniedException", Mend: "allow kms:Decrypt", Cause: errors.New("not printed")}
-	const want = "kms: unwrap data key with alias/app: refused by the key management service: AccessDeniedException; allow kms:Decrypt"
-	if err.Error() != want {
+	err := &kms.Error{Op: "unwrap data key", KeyID: "alias/app", Class: kms.ErrDenied, Reason: "AccessDeniedException", Hint: "allow kms:Decrypt", Cause: errors.New("not printed")}
+	const want = "kms: unwrap data key with alias/app: refused by the key management service: AccessDeniedException"
+	if err.Error() != want || fmt.Sprintf("%+v", err) != want+"\nhint: allow kms:Decrypt" || fmt.Sprintf("%q", err) != strconv.Quote(want) {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}
 	if got := (&kms.Error{Op: "check key"}).Error(); got != "kms: check key" {
@@ -150,7 +151,7 @@ func TestOpenErrors(t *testing.T) {
 		"awskms://user:hunter2/alias": "cannot be parsed", // as for a port
 	} {
 		_, err := kms.Open(t.Context(), in)
-		if err == nil || !strings.Contains(err.Error(), want) {
+		if err == nil || !strings.Contains(fmt.Sprintf("%+v", err), want) {
 			t.Errorf("Open(%q): %v, want %q", in, err, want)
 		}
 		if err != nil && strings.Contains(err.Error(), "hunter2") {

@@ -262,7 +262,7 @@ func (m *Multi) enough(f *failures, need int) bool {
 func (m *Multi) unwrap(ctx context.Context, op string, w Wrapped, ec EncryptionContext) ([]byte, error) {
 	wraps, tag, err := unpack(w)
 	if err != nil {
-		return nil, &Error{Op: op, Class: ErrInvalidWrapped, Reason: err.Error(), Mend: "restore the row of the key table"}
+		return nil, &Error{Op: op, Class: ErrInvalidWrapped, Reason: err.Error(), Hint: "restore the row of the key table"}
 	}
 	f := failures{op: op}
 	plaintext := m.open(ctx, &f, wraps, ec)
@@ -271,7 +271,7 @@ func (m *Multi) unwrap(ctx context.Context, op string, w Wrapped, ec EncryptionC
 	}
 	if tag != nil && !hmac.Equal(tag, packTag(plaintext, w.Blob[:len(w.Blob)-sha256.Size])) {
 		clear(plaintext)
-		return nil, &Error{Op: op, Class: ErrInvalidWrapped, Reason: "its wraps were changed since they were made", Mend: "restore the row of the key table"}
+		return nil, &Error{Op: op, Class: ErrInvalidWrapped, Reason: "its wraps were changed since they were made", Hint: "restore the row of the key table"}
 	}
 	return plaintext, nil
 }

@@ -20,7 +20,7 @@ func (f *failures) err(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if len(f.errs) == 0 {
-		return &Error{Op: f.op, Class: ErrInvalidWrapped, Reason: "none of the configured KEKs wrapped it", Mend: "configure the KEK that did"}
+		return &Error{Op: f.op, Class: ErrInvalidWrapped, Reason: "none of the configured KEKs wrapped it", Hint: "configure the KEK that did"}
 	}
 	worst := f.errs[0]
 	for _, err := range f.errs[1:] {
@@ -30,7 +30,7 @@ func (f *failures) err(ctx context.Context) error {
 	}
 	out := &Error{Op: f.op, Class: classOf(worst), Cause: ctx.Err()}
 	if e, ok := errors.AsType[*Error](worst); ok {
-		out.Mend = e.Mend
+		out.Hint = e.Hint
 	}
 	if out.Cause == nil && !errors.Is(worst, context.DeadlineExceeded) { // that deadline was not the caller's
 		out.Cause = worst
@@ -40,7 +40,7 @@ func (f *failures) err(ctx context.Context) error {
 		said[i] = err.Error()
 		if e, ok := errors.AsType[*Error](err); ok {
 			brief := *e
-			brief.Mend = ""
+			brief.Hint = ""
 			said[i] = strings.TrimPrefix(brief.Error(), "kms: ")
 		}
 	}

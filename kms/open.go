@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/colseal/colseal/internal/hint"
 )
 
 // An Opener makes a Wrapper from a URL whose scheme it was registered for.
@@ -85,7 +87,7 @@ func Open(ctx context.Context, rawURL string) (Wrapper, error) {
 
 func unknownScheme(scheme string) error {
 	if path, ok := shipped[scheme]; ok {
-		return fmt.Errorf("kms: scheme %q is not registered; add the import _ %q", scheme, path)
+		return hint.With(fmt.Errorf("kms: scheme %q is not registered", scheme), fmt.Sprintf("add the import _ %q", path))
 	}
 	known := strings.Join(Schemes(), ", ")
 	if known == "" {

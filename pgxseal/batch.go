@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/sqlplan"
 )
 
 // SendBatch sends a batch, as pgx.Conn.SendBatch does. All of its statements are analysed and sealed before any is sent: if one is
@@ -38,7 +38,7 @@ func (c *conn) sendBatch(ctx context.Context, b *pgx.Batch, send func(context.Co
 		cl, err := c.queuedCall(ctx, q)
 		if err == nil && unsettled && cl.plan.DependsOnNames() {
 			err = &driver.QueryError{
-				Class:  sqlplan.ClassSeveral,
+				Class:  colseal.ClassSeveral,
 				Reason: "a statement of a batch that names a registered table, when an earlier one of the batch may change which table that is",
 				Hint:   "send the earlier one by itself, before the batch",
 			}

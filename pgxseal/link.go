@@ -15,6 +15,7 @@ import (
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/hint"
 )
 
 // link is what a session asks of its connection.
@@ -139,7 +140,7 @@ func newDB(cfg driver.Config, connect *pgx.ConnConfig, h hooks) (*front.DB, erro
 		return nil, errors.New("colseal: Config.Dialect is not Postgres, the only one that pgx speaks")
 	}
 	if preparedIndex == nil || batchTx == nil || commitText == nil {
-		return nil, errors.New("colseal: this version of pgx keeps prepared statements or batches in another way than the versions that pgxseal knows: " +
+		return nil, hint.With(errors.New("colseal: this version of pgx keeps prepared statements or batches in another way than the versions that pgxseal knows"),
 			"use the version that Colseal's go.mod requires")
 	}
 	var opts []stdlib.OptionOpenDB

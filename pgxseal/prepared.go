@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/sqlplan"
@@ -194,7 +195,7 @@ func (c *conn) checkName(ctx context.Context, text string) error {
 	p, err := c.session.Plan(ctx, sd.SQL)
 	if err != nil || p.Sealed {
 		return &driver.QueryError{
-			Class:  sqlplan.ClassUnsupported,
+			Class:  colseal.ClassUnsupported,
 			Reason: "a prepared statement of a sealed table that was not prepared through Colseal",
 			Hint:   "prepare it with the Prepare method of pgxseal's Conn or Tx, or execute its text: pgx caches prepared statements by text",
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/front"
@@ -383,7 +384,7 @@ func (c *conn) value(use *sqlplan.Use, arg any, asText bool) (any, error) {
 
 func severalStatements(what string) error {
 	return &driver.QueryError{
-		Class:  sqlplan.ClassSeveral,
+		Class:  colseal.ClassSeveral,
 		Reason: "several statements in one text, where a sealed table is touched, can only be executed, not " + what,
 		Hint:   "send them one by one",
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
@@ -52,7 +53,7 @@ func (c *conn) planControl(ctx context.Context, query string) (*sqlplan.Plan, er
 	p, err := c.session.Plan(ctx, query)
 	if err == nil && (p.Sealed || p.Text(query) != query) {
 		err = &driver.QueryError{
-			Class:  sqlplan.ClassUnsupported,
+			Class:  colseal.ClassUnsupported,
 			Reason: "a statement that begins or commits a transaction and touches a sealed table",
 			Hint:   "execute it within the transaction",
 		}

@@ -34,16 +34,16 @@ type pendingView struct {
 }
 
 // fail records a mistake about a table or a field of its model.
-func (b *builder) fail(t *Table, o origin, reason, mend string) {
-	e := &FieldError{Struct: o.strct, Field: o.field, Reason: reason, Mend: mend}
+func (b *builder) fail(t *Table, o origin, reason, hint string) {
+	e := &FieldError{Struct: o.strct, Field: o.field, Reason: reason, Hint: hint}
 	if t != nil {
 		e.Table = t.String()
 	}
 	b.errs = append(b.errs, e)
 }
 
-func (b *builder) failColumn(c *Column, reason, mend string) {
-	b.errs = append(b.errs, &FieldError{Struct: c.origin.strct, Field: c.origin.field, Table: c.table, Column: c.Name, Reason: reason, Mend: mend})
+func (b *builder) failColumn(c *Column, reason, hint string) {
+	b.errs = append(b.errs, &FieldError{Struct: c.origin.strct, Field: c.origin.field, Table: c.table, Column: c.Name, Reason: reason, Hint: hint})
 }
 
 // newTable parses and registers a relation's name; nil after a mistake.
@@ -54,7 +54,7 @@ func (b *builder) newTable(name string, o origin) *Table {
 			name = `""`
 		}
 		b.errs = append(b.errs, &FieldError{Struct: o.strct, Table: name, Reason: err.Error(),
-			Mend: `write it as SQL does: users, app.users or "Users"`})
+			Hint: `write it as SQL does: users, app.users or "Users"`})
 		return nil
 	}
 	t := &Table{Schema: schemaName, Name: relName, origin: o}
@@ -160,11 +160,11 @@ func (b *builder) checkOrder(c *Column) {
 		return
 	}
 	if _, err := codec.ParseOrder(c.Kind, c.Min, c.Max, c.Step); err != nil {
-		mend := "correct the option, or make the column deterministic"
+		hint := "correct the option, or make the column deterministic"
 		if _, ok := codec.Orderable(c.Kind); !ok {
-			mend = "make the column deterministic or random"
+			hint = "make the column deterministic or random"
 		}
-		b.failColumn(c, err.Error(), mend)
+		b.failColumn(c, err.Error(), hint)
 	}
 }
 

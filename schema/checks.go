@@ -99,11 +99,11 @@ func (b *builder) findRelation(v pendingView) (*Table, bool) {
 	case 1:
 		return found[0], true
 	case 0:
-		mend := "register the table in the same New"
+		hint := "register the table in the same New"
 		if near, ok := nearest(v.of, names); ok {
-			mend += ", or did you mean " + near + "?"
+			hint += ", or did you mean " + near + "?"
 		}
-		b.fail(v.view, origin{}, "it is a view of "+v.of+", which is not registered", mend)
+		b.fail(v.view, origin{}, "it is a view of "+v.of+", which is not registered", hint)
 	default:
 		b.fail(v.view, origin{}, fmt.Sprintf("it is a view of %s, and %d schemas have a table of that name", v.of, len(found)), "name the schema: "+found[0].String())
 	}

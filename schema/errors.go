@@ -1,8 +1,12 @@
 package schema
 
 import (
+	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
+
+	"github.com/colseal/colseal/internal/hint"
 )
 
 // FieldError is one mistake in a schema. The error of [New] joins one for
@@ -14,22 +18,27 @@ type FieldError struct {
 	Table  string // the relation as it was registered; "" when it is not known
 	Column string // the column, where no struct field declares it
 	Reason string // what is wrong
-	Mend   string // what to do
+	Hint   string // what to do
 }
 
-// Error says where, what and what to do, on one line.
+// Error says where and what, on one line.
 func (e *FieldError) Error() string {
 	var b strings.Builder
 	b.WriteString("schema: ")
 	b.WriteString(e.where())
 	b.WriteString(": ")
 	b.WriteString(e.Reason)
-	if e.Mend != "" {
-		b.WriteString("; ")
-		b.WriteString(e.Mend)
-	}
 	return b.String()
 }
+
+// Advice returns the Hint, for colseal.Hint.
+func (e *FieldError) Advice() string { return e.Hint }
+
+// Format prints the hint on a line of its own for %+v, and what Error returns for any other verb.
+func (e *FieldError) Format(s fmt.State, verb rune) { hint.Format(s, verb, e) }
+
+// LogValue returns the text and the hint.
+func (e *FieldError) LogValue() slog.Value { return hint.LogValue(e) }
 
 func (e *FieldError) where() string {
 	at, strct := e.Field, e.Struct

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
@@ -223,10 +224,10 @@ func TestErrors(t *testing.T) {
 			continue
 		}
 		var fe *FieldError
-		if !errors.As(err, &fe) || fe.Reason == "" || fe.Mend == "" {
-			t.Errorf("%s: not a FieldError with reason and mend: %v", tt.name, err)
+		if !errors.As(err, &fe) || fe.Reason == "" || fe.Hint == "" {
+			t.Errorf("%s: not a FieldError with reason and hint: %v", tt.name, err)
 		}
-		fmt.Fprintf(&got, "# %s\n%v\n\n", tt.name, err)
+		fmt.Fprintf(&got, "# %s\n%s\n\n", tt.name, hint.Text(err))
 	}
 	file := filepath.Join("testdata", "errors.golden")
 	if *update {

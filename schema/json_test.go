@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/colseal/colseal/internal/hint"
 )
 
 func jsonExample() *Schema {
@@ -81,7 +83,7 @@ func TestJSONErrors(t *testing.T) {
 		{`{"version":1,"tables":[{"name":"v","view_of":{"name":"users"},"columns":[{"name":"a","mode":"random","kind":"text"}]}]}`, "both view_of and columns"},
 	} {
 		_, err := ParseJSON([]byte(tt.in))
-		if err == nil || !strings.Contains(err.Error(), tt.want) {
+		if err == nil || !strings.Contains(hint.Text(err), tt.want) {
 			t.Errorf("%s\ngot  %v\nwant %s", tt.in, err, tt.want)
 		}
 	}

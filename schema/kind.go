@@ -52,7 +52,7 @@ var sqlNames = map[string]Kind{
 	"interval": Text, "jsonb": JSON, "guid": UUID, "decimal": Numeric, "money": Numeric, "[]string": TextArray, "[]int64": IntArray, "[]int": IntArray,
 }
 
-// meantKind is the mend of an unknown kind.
+// meantKind is the hint of an unknown kind.
 func meantKind(name string) string {
 	if k, ok := sqlNames[strings.ToLower(name)]; ok {
 		return "did you mean " + k.String() + "?"

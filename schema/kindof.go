@@ -138,14 +138,14 @@ func checkKind(t reflect.Type, k Kind) *tagError {
 		}
 		names[i] = have.String()
 	}
-	mend := "write kind=" + strings.Join(names, ", kind=")
-	if i := strings.LastIndex(mend, ", "); i >= 0 {
-		mend = mend[:i] + " or " + mend[i+2:]
+	hint := "write kind=" + strings.Join(names, ", kind=")
+	if i := strings.LastIndex(hint, ", "); i >= 0 {
+		hint = hint[:i] + " or " + hint[i+2:]
 	}
-	return &tagError{fmt.Sprintf("kind=%s does not fit the type %s", k.String(), t), mend + ", or use a type that converts itself (driver.Valuer and sql.Scanner)"}
+	return &tagError{fmt.Sprintf("kind=%s does not fit the type %s", k.String(), t), hint + ", or use a type that converts itself (driver.Valuer and sql.Scanner)"}
 }
 
-// suggestKind guesses from a name what its author meant, for an error's mend.
+// suggestKind guesses from a name what its author meant, for an error's hint.
 func suggestKind(name string) string {
 	name = strings.ToLower(name)
 	for _, g := range []struct{ word, kind string }{

@@ -47,14 +47,14 @@ func (s modelSource) addTo(b *builder) {
 	t, ok := structOf(s.model)
 	if !ok {
 		b.errs = append(b.errs, &FieldError{Struct: fmt.Sprintf("%T", s.model), Table: s.table, Reason: "the model is not a struct or a pointer to one",
-			Mend: "pass a value such as User{} or (*User)(nil)"})
+			Hint: "pass a value such as User{} or (*User)(nil)"})
 		return
 	}
 	name := s.table
 	if name == "" {
 		var err *tagError
 		if name, err = tableName(t, s.model); err != nil {
-			b.errs = append(b.errs, &FieldError{Struct: typeName(t), Reason: err.reason, Mend: err.mend})
+			b.errs = append(b.errs, &FieldError{Struct: typeName(t), Reason: err.reason, Hint: err.hint})
 			return
 		}
 	}
@@ -109,7 +109,7 @@ func structOf(model any) (reflect.Type, bool) {
 // anonymous struct would hold all its fields and tags.
 func typeName(t reflect.Type) string {
 	if t.Name() == "" {
-		return "struct{…}"
+		return "struct{...}"
 	}
 	return t.String()
 }
@@ -124,11 +124,11 @@ func rootName(t reflect.Type) string {
 // tableName calls the model's TableName method, which may be declared on the
 // value or on the pointer.
 func tableName(t reflect.Type, model any) (name string, err *tagError) {
-	const mend = "give Model the table's name"
+	const hint = "give Model the table's name"
 	defer func() {
 		if r := recover(); r != nil {
 			// A method promoted from a nil embedded pointer, for instance.
-			name, err = "", &tagError{"its TableName method panics", mend}
+			name, err = "", &tagError{"its TableName method panics", hint}
 		}
 	}()
 	v := reflect.New(t)
@@ -139,10 +139,10 @@ func tableName(t reflect.Type, model any) (name string, err *tagError) {
 	}
 	tabler, ok := v.Interface().(interface{ TableName() string })
 	if !ok {
-		return "", &tagError{"the table has no name, and the model has no method TableName() string", mend}
+		return "", &tagError{"the table has no name, and the model has no method TableName() string", hint}
 	}
 	if name = tabler.TableName(); name == "" {
-		return "", &tagError{"its TableName method returns an empty name", mend}
+		return "", &tagError{"its TableName method returns an empty name", hint}
 	}
 	return name, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/hint"
 )
 
 type status string
@@ -188,9 +189,9 @@ func TestEmbedded(t *testing.T) {
 	}
 
 	_, err = New(Model("customers", customer{}), Model("companies", company{}))
-	want := `schema: customer.Office.Code (struct schema.customer, table customers): column final_code is also declared by customer.Shipping.Code; ` +
-		`seal it in one place, or give the other its own column with name=`
-	if err == nil || err.Error() != want {
+	want := `schema: customer.Office.Code (struct schema.customer, table customers): column final_code is also declared by customer.Shipping.Code` +
+		"\nhint: " + `seal it in one place, or give the other its own column with name=`
+	if err == nil || hint.Text(err) != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}
 

@@ -117,17 +117,17 @@ func (n naming) column(f reflect.StructField, t sealTag) (string, *tagError) {
 
 // fallback is the column of a field that no tag names.
 func (n naming) fallback(field string) (string, *tagError) {
-	const mend = "name the column with name= in the seal tag"
+	const hint = "name the column with name= in the seal tag"
 	snake := SnakeCase(field)
 	switch {
 	case n.custom != nil:
 		name := n.custom(field)
 		if name == "" {
-			return "", &tagError{"WithColumnNames gives it no name", mend}
+			return "", &tagError{"WithColumnNames gives it no name", hint}
 		}
 		return name, nil
 	case n.bun && n.gorm && snake != bunUnderscore(field):
-		return "", &tagError{fmt.Sprintf("GORM calls its column %s, and bun calls it %s", snake, bunUnderscore(field)), mend}
+		return "", &tagError{fmt.Sprintf("GORM calls its column %s, and bun calls it %s", snake, bunUnderscore(field)), hint}
 	case n.bun && !n.gorm:
 		return bunUnderscore(field), nil
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/hint"
 )
 
 func TestOrdered(t *testing.T) {
@@ -73,7 +74,7 @@ func TestOrderedRefused(t *testing.T) {
 		{0, `seal:"deterministic,curser"`, "did you mean cursor?"},
 		{0.5, `seal:"ordered,min=0,max=1,step=0.1"`, "a float has no step="},
 	} {
-		if _, err := New(tagged(tt.typ, reflect.StructTag(tt.tag))); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := New(tagged(tt.typ, reflect.StructTag(tt.tag))); err == nil || !strings.Contains(hint.Text(err), tt.want) {
 			t.Errorf("%s: %v", tt.tag, err)
 		}
 	}

@@ -48,7 +48,7 @@ type ruledSource struct {
 func (s ruledSource) addTo(b *builder) {
 	tables, views, plain := len(b.tables), len(b.views), len(b.plain)
 	if s.Source == nil {
-		b.errs = append(b.errs, &FieldError{Reason: "the source of Scoped or Unscoped is nil", Mend: "pass a Model or Columns"})
+		b.errs = append(b.errs, &FieldError{Reason: "the source of Scoped or Unscoped is nil", Hint: "pass a Model or Columns"})
 		return
 	}
 	s.Source.addTo(b)
@@ -56,7 +56,7 @@ func (s ruledSource) addTo(b *builder) {
 		b.setScopes(t, s.rule)
 	}
 	if len(b.views) > views || len(b.plain) > plain {
-		b.errs = append(b.errs, &FieldError{Reason: "Scoped and Unscoped are for tables", Mend: "give it to the table: a view has the rule of its table"})
+		b.errs = append(b.errs, &FieldError{Reason: "Scoped and Unscoped are for tables", Hint: "give it to the table: a view has the rule of its table"})
 	}
 }
 

@@ -1,9 +1,10 @@
 package schema
 
 import (
-	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/colseal/colseal/internal/hint"
 )
 
 // Source is one part of a schema: a [Model], a [View], [Columns], [Plain] or
@@ -19,7 +20,7 @@ func New(sources ...Source) (*Schema, error) {
 	b := &builder{registered: map[relation]*Table{}}
 	for i, src := range sources {
 		if src == nil {
-			b.errs = append(b.errs, &FieldError{Reason: fmt.Sprintf("source %d of New is nil", i+1), Mend: "pass a Model, View or Columns"})
+			b.errs = append(b.errs, &FieldError{Reason: fmt.Sprintf("source %d of New is nil", i+1), Hint: "pass a Model, View or Columns"})
 			continue
 		}
 		src.addTo(b)
@@ -29,21 +30,27 @@ func New(sources ...Source) (*Schema, error) {
 	b.checkOwners()
 	b.checkIdentities()
 	if len(b.errs) > 0 {
-		return nil, errors.Join(b.errs...)
+		return nil, hint.Join(b.errs...)
 	}
 	s := newSchema(b.tables)
 	s.plain, s.functions = b.plain, b.functions
 	return s, nil
 }
 
-// Must is [New] for package-level variables: it panics with New's error.
+// Must is [New] for package-level variables: it panics with New's error, whose text has the hints here.
 func Must(sources ...Source) *Schema {
 	s, err := New(sources...)
 	if err != nil {
-		panic(err)
+		panic(mistakes{err})
 	}
 	return s
 }
+
+// mistakes are New's error as whoever reads a panic needs it.
+type mistakes struct{ error }
+
+func (m mistakes) Error() string { return hint.Text(m.error) }
+func (m mistakes) Unwrap() error { return m.error }
 
 // Columns declares the sealed columns of a table without a struct. The table's
 // name is written as in SQL: users, app.users, "Users". Without a schema it means
@@ -143,13 +150,13 @@ type functionsSource struct {
 
 func (s functionsSource) addTo(b *builder) {
 	if strings.TrimSpace(s.reason) == "" || len(s.names) == 0 {
-		b.errs = append(b.errs, &FieldError{Reason: "Functions lacks a reason, or names", Mend: "say why the functions are harmless, and name them"})
+		b.errs = append(b.errs, &FieldError{Reason: "Functions lacks a reason, or names", Hint: "say why the functions are harmless, and name them"})
 		return
 	}
 	for _, name := range s.names {
 		schemaName, rel, err := parseRelation(name)
 		if err != nil {
-			b.errs = append(b.errs, &FieldError{Reason: fmt.Sprintf("Functions lists %q: %v", name, err), Mend: "write the name as SQL does, without arguments: app.user_count"})
+			b.errs = append(b.errs, &FieldError{Reason: fmt.Sprintf("Functions lists %q: %v", name, err), Hint: "write the name as SQL does, without arguments: app.user_count"})
 			continue
 		}
 		b.functions = append(b.functions, Function{Schema: schemaName, Name: rel, Reason: s.reason})

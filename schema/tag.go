@@ -28,9 +28,9 @@ type sealTag struct {
 }
 
 // tagError is a mistake in a tag; where it stands is added by the caller.
-type tagError struct{ reason, mend string }
+type tagError struct{ reason, hint string }
 
-func (e *tagError) Error() string { return e.reason + "; " + e.mend }
+func (e *tagError) Error() string { return e.reason + "; " + e.hint }
 
 // tagOptions are the options with a value, tagFlags those without.
 var (

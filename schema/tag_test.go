@@ -42,7 +42,7 @@ func (t sealTag) format() string {
 }
 
 // FuzzSealTag: what is read is written and read the same, and what is not read
-// is refused with a reason and a mend.
+// is refused with a reason and a hint.
 func FuzzSealTag(f *testing.F) {
 	for _, s := range []string{"random", "deterministic,join=g", "random,name=a,id=b,kind=int[]", "-", "", "random,", "random,kind=x", "rand om", ",,", "random,name=é"} {
 		f.Add(s)
@@ -50,7 +50,7 @@ func FuzzSealTag(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		tag, err := parseSealTag(s)
 		if err != nil {
-			if err.reason == "" || err.mend == "" {
+			if err.reason == "" || err.hint == "" {
 				t.Fatalf("%q is refused with %+v", s, err)
 			}
 			return

@@ -20,7 +20,7 @@ type walker struct {
 }
 
 func (w *walker) fail(path string, err *tagError) {
-	w.b.fail(w.table, origin{strct: typeName(w.root), field: path}, err.reason, err.mend)
+	w.b.fail(w.table, origin{strct: typeName(w.root), field: path}, err.reason, err.hint)
 }
 
 // walk visits the fields of struct t, which stands at a Go path.
@@ -123,7 +123,7 @@ func embedding(f reflect.StructField, n naming) (bool, naming, *tagError) {
 			"seal the embedded field itself with kind=, or remove the methods"}
 	}
 	if name, _, _ := strings.Cut(f.Tag.Get("db"), ","); name != "" {
-		n.unnamed = fmt.Sprintf("it stands in an embedded struct tagged db:%q, whose fields sqlx reads from columns such as %q", name, name+".…")
+		n.unnamed = fmt.Sprintf("it stands in an embedded struct tagged db:%q, whose fields sqlx reads from columns such as %q", name, name+"....")
 	}
 	return true, n, nil
 }
@@ -141,7 +141,7 @@ func (b *builder) checkOwners() {
 	for _, o := range b.owners {
 		if t := unregistered(o.field.Type, b.models, nil); t != nil {
 			b.fail(o.table, o.at, "struct "+typeName(t)+" has sealed fields, and is neither embedded here nor a Model of its own",
-				fmt.Sprintf(`register schema.Model("…", %s{}), embed it (gorm:"embedded", bun:"embed:" or as an anonymous field), or tag the field seal:"-"`, typeName(t)))
+				fmt.Sprintf(`register schema.Model("...", %s{}), embed it (gorm:"embedded", bun:"embed:" or as an anonymous field), or tag the field seal:"-"`, typeName(t)))
 		}
 	}
 }

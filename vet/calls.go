@@ -34,9 +34,9 @@ const (
 type through uint8
 
 const (
-	colseal through = iota
-	past            // native pgx, which sends it past Colseal
-	either          // an interface that pgx and pgxseal implement, or a batch that either sends
+	throughColseal through = iota
+	past                   // native pgx, which sends it past Colseal
+	either                 // an interface that pgx and pgxseal implement, or a batch that either sends
 )
 
 // isPgx accepts the packages of pgx, of every version. Not stdlib: that is database/sql.
@@ -165,7 +165,7 @@ func throughOf(f *types.Func) through {
 	name, pgx := typeIn(t, isPgx)
 	switch _, seal := typeIn(t, is(sealPkg)); {
 	case seal:
-		return colseal
+		return throughColseal
 	case types.IsInterface(t) || !pgx || name == "Batch":
 		return either
 	}

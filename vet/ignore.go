@@ -29,7 +29,7 @@ func ignoredLines(pass *analysis.Pass) map[line]bool {
 					continue
 				}
 				if strings.TrimSpace(why) == "" {
-					pass.Reportf(comment.Pos(), "%s needs a reason: write %s because …", directive, directive)
+					pass.Reportf(comment.Pos(), "%s needs a reason: write %s because ...", directive, directive)
 					continue
 				}
 				p := pass.Fset.Position(comment.Pos())

@@ -6,8 +6,7 @@ import (
 	"go/token"
 	"strings"
 
-	"github.com/colseal/colseal/driver"
-	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/ops/explain"
 )
 
@@ -65,11 +64,11 @@ func (c *checker) explain(s *site, sql string) (e *explain.Explanation, b *bound
 
 // unreadable reports whether a text cannot be read.
 func unreadable(e *explain.Explanation) bool {
-	return len(e.Refused) > 0 && e.Refused[0].Class == sqlplan.ClassUnreadable
+	return len(e.Refused) > 0 && e.Refused[0].Class == colseal.ClassUnreadable
 }
 
 // certain returns the refusals that hang on nothing but the text, and what the rest of the statement's fate hangs on: its Why is "" if nothing.
-func certain(e *explain.Explanation, b *bound) (sure []*driver.QueryError, rest Note) {
+func certain(e *explain.Explanation, b *bound) (sure []*colseal.QueryError, rest Note) {
 	for _, r := range e.Refused {
 		n := doubt(e, r, b)
 		if n.Why == "" {
@@ -85,9 +84,9 @@ func certain(e *explain.Explanation, b *bound) (sure []*driver.QueryError, rest 
 }
 
 // doubt says what a refusal hangs on besides the text; its Why is "" if nothing.
-func doubt(e *explain.Explanation, r *driver.QueryError, b *bound) Note {
+func doubt(e *explain.Explanation, r *colseal.QueryError, b *bound) Note {
 	switch {
-	case b.changed && r.Table == "" && r.Class == sqlplan.ClassUnreadable:
+	case b.changed && r.Table == "" && r.Class == colseal.ClassUnreadable:
 		return Note{Why: "the library may write it otherwise: " + r.Reason} // what it makes of the text is its own matter
 	case !e.Offline:
 		return Note{}
@@ -100,7 +99,7 @@ func doubt(e *explain.Explanation, r *driver.QueryError, b *bound) Note {
 }
 
 // bypassed reports a statement of native pgx that Colseal should have seen.
-func (c *checker) bypassed(call *ast.CallExpr, e *explain.Explanation, sure []*driver.QueryError, pos token.Pos) {
+func (c *checker) bypassed(call *ast.CallExpr, e *explain.Explanation, sure []*colseal.QueryError, pos token.Pos) {
 	const hint = "run it through pgxseal, or through database/sql and Colseal's driver"
 	for _, r := range sure {
 		if r.Column != "" {
@@ -110,9 +109,9 @@ func (c *checker) bypassed(call *ast.CallExpr, e *explain.Explanation, sure []*d
 	}
 	switch written, read := touched(e); {
 	case written != "":
-		c.report(call, pos, "bypass", join("native pgx sends this past Colseal: the value for "+written+" goes to the server in plaintext", hint))
+		c.report(call, pos, "bypass", join("native pgx sends this past Colseal: the value for "+written+" goes to the server in plaintext", "", hint))
 	case read != "":
-		c.report(call, pos, "bypass", join("native pgx sends this past Colseal: "+read+" comes back as ciphertext", hint))
+		c.report(call, pos, "bypass", join("native pgx sends this past Colseal: "+read+" comes back as ciphertext", "", hint))
 	}
 }
 
@@ -159,7 +158,7 @@ func (c *checker) copied(s *copySite) error {
 	}
 	c.count(s.call.Pos())
 	if _, read := touched(e); read != "" && c.isPast(s.through) {
-		c.report(s.call, s.table.Pos(), "bypass", "native pgx sends this past Colseal: values for "+read+" go to the server in plaintext — use pgxseal's CopyFrom, or driver.CopyFrom")
+		c.report(s.call, s.table.Pos(), "bypass", "native pgx sends this past Colseal: values for "+read+" go to the server in plaintext; use pgxseal's CopyFrom, or driver.CopyFrom")
 	}
 	return nil
 }
@@ -176,20 +175,20 @@ func (c *checker) names(lit *ast.CompositeLit) (names []string, ok bool) {
 	return names, len(names) > 0
 }
 
-func column(r *driver.QueryError) string {
+func column(r *colseal.QueryError) string {
 	if r.Column == "" {
 		return r.Table
 	}
 	return r.Table + "." + r.Column
 }
 
-// join puts the parts of a report together that are not empty.
-func join(parts ...string) string {
-	var full []string
-	for _, p := range parts {
-		if p != "" {
-			full = append(full, p)
-		}
+// join writes a report: what is wrong, with which column, and what to do. All but the first may be "".
+func join(what, column, hint string) string {
+	if column != "" {
+		what += ": " + column
 	}
-	return strings.Join(full, " — ")
+	if hint != "" {
+		what += "; " + hint
+	}
+	return what
 }

@@ -58,7 +58,7 @@ func TestKeysRefuse(t *testing.T) {
 		{"no purpose", []string{"rotate"}, "--purpose data"},
 		{"bad purpose", []string{"rotate", "--purpose", "both"}, `unknown purpose "both"`},
 		{"bad purpose of a filter", []string{"list", "--purpose", "x"}, `unknown purpose "x"`},
-		{"bad scope", []string{"rotate", "--purpose", "data", "--scope", "a\nb"}, "scope name"},
+		{"bad scope", []string{"rotate", "--purpose", "data", "--scope", "a\nb"}, "the scope's name"},
 		{"bad key", []string{"revoke", "12", "--why", "x"}, "eight hexadecimal digits"},
 		{"another bad key", []string{"retire", "zzzzzzzz", "--unchecked"}, "eight hexadecimal digits"},
 		{"no key", []string{"revoke"}, "accepts 1 arg"},

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/colseal/colseal/internal/hint"
+	"github.com/colseal/colseal/keyring"
 	"github.com/spf13/cobra"
 )
 
@@ -52,7 +54,10 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	case errors.Is(err, errFound):
 		return statusFound
 	default:
-		fmt.Fprintln(errs, "colseal: "+strings.TrimPrefix(err.Error(), "colseal: "))
+		fmt.Fprintln(errs, "colseal:", strings.TrimPrefix(hint.Text(err), "colseal: "))
+		if table, ok := errors.AsType[*keyring.TableError](err); ok && table.DDL() != "" {
+			fmt.Fprintf(errs, "\n%s\n", strings.TrimSpace(table.DDL()))
+		}
 		return statusFailed
 	}
 }

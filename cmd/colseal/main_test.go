@@ -51,7 +51,7 @@ func TestOffline(t *testing.T) {
 		{"ddl text", "", []string{"ddl", "--schema", file, "--text", "customers.ssn", "--not-valid"}, statusOK, []string{"'^cs1:", "NOT VALID"}},
 		{"ddl sqlite", "", []string{"ddl", "--schema", file, "--dialect", "sqlite"}, statusOK, []string{"CREATE TRIGGER"}},
 		{"explain", "", []string{"explain", "--schema", file, "SELECT ssn FROM customers WHERE email = $1"}, statusOK, []string{"WORKS", "sealed for customers.email"}},
-		{"explain refused", "SELECT id FROM customers WHERE ssn = $1", []string{"explain", "--schema", file, "-"}, statusFound, []string{"REFUSED", "^", "mend"}},
+		{"explain refused", "SELECT id FROM customers WHERE ssn = $1", []string{"explain", "--schema", file, "-"}, statusFound, []string{"REFUSED", "^", "hint"}},
 		{"explain sqlite", "", []string{"explain", "--schema", file, "--dialect", "sqlite", "SELECT ssn FROM customers WHERE email = ?"}, statusOK, []string{"?1", "taken for BLOB,"}},
 		{"unknown column", "", []string{"ddl", "--schema", file, "--text", "x.y"}, statusFailed, []string{"no sealed column", "customers.email"}},
 		{"unknown dialect", "", []string{"ddl", "--schema", file, "--dialect", "mysql"}, statusFailed, []string{"mysql"}},

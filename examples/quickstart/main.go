@@ -19,6 +19,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/schema"
 )
@@ -120,6 +121,6 @@ func beRefused(ctx context.Context, out io.Writer, db *sql.DB) error {
 	if !errors.Is(err, driver.ErrRefused) {
 		return err
 	}
-	fmt.Fprintf(out, "\nWhat ciphertext cannot answer is refused, before anything is sent:\n  %s\n  %v\n", query, err)
+	fmt.Fprintf(out, "\nWhat ciphertext cannot answer is refused, before anything is sent:\n  %s\n  %v\n  hint: %s\n", query, err, colseal.Hint(err))
 	return nil
 }

@@ -63,7 +63,7 @@ func checkOutput(t *testing.T, out string) {
 		"1  name   Ana Souza ", "3  name   Ana Souza ", "2  born   1991-11-30 ",
 		"3  city   Porto                 Porto\n",
 		"found: 2, Björn Ek\n",
-		"colseal: refused before sending: LIKE cannot work on a sealed column — quickstart_customers.email",
+		"colseal: refused before sending: LIKE cannot work on a sealed column: quickstart_customers.email",
 		"; 2 keys made, 2 in memory; 2 KMS calls, 0 failed.\n",
 	} {
 		if !strings.Contains(out, want) {

@@ -22,6 +22,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
 )
@@ -369,7 +370,8 @@ func TestSQLiteWithoutKeyTable(t *testing.T) {
 	db, _, _ := openLite(t, func(c *driver.Config) { c.AutoCreateKeyTable = false; c.KeyTable = "ring" })
 	mustExec(t, db, liteTable)
 	_, err := db.Exec("INSERT INTO users (id, email) VALUES (1, ?)", canary)
-	if !errors.Is(err, driver.ErrNoKeyTable) || !strings.Contains(err.Error(), "CREATE TABLE") || !strings.Contains(err.Error(), "ring") || strings.Contains(err.Error(), canary) {
+	missing, ok := errors.AsType[*keyring.TableError](err)
+	if !ok || !errors.Is(err, driver.ErrNoKeyTable) || !strings.HasPrefix(missing.DDL(), "CREATE TABLE") || !strings.Contains(err.Error(), "ring") || strings.Contains(err.Error(), canary) {
 		t.Errorf("%v", err)
 	}
 }

@@ -169,7 +169,7 @@ func TestAdminChangesSearchKeys(t *testing.T) {
 	}
 	age(t, s, second.ID, 2*time.Hour)
 	step("1:searched 2:active", 1, 2)
-	if _, err := a.Retire(ctx, first.ID, ""); !errors.Is(err, keyring.ErrKeyInUse) || !strings.Contains(err.Error(), "until 20") {
+	if _, err := a.Retire(ctx, first.ID, ""); !errors.Is(err, keyring.ErrKeyInUse) || !strings.Contains(fmt.Sprintf("%+v", err), "until 20") {
 		t.Errorf("retired a key that a process may seal under: %v", err)
 	}
 	if _, err := a.Rotate(ctx, keyring.PurposeSearch, ""); !errors.Is(err, keyring.ErrKeyInUse) {
@@ -366,9 +366,12 @@ func TestCheckNamesMissingColumns(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no column changed_by, changed_why") {
 		t.Fatal(err)
 	}
-	_, mend, _ := strings.Cut(err.Error(), "\n\n")
-	if _, err := s.db.Exec(mend); err != nil {
-		t.Fatalf("%s: %v", mend, err)
+	lacks, ok := errors.AsType[*keyring.TableError](err)
+	if !ok {
+		t.Fatalf("%v is no TableError", err)
+	}
+	if _, err := s.db.Exec(lacks.DDL()); err != nil {
+		t.Fatalf("%s: %v", lacks.DDL(), err)
 	}
 	if err := s.Check(t.Context()); err != nil {
 		t.Error(err)

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/keycache"
@@ -172,7 +172,7 @@ func (l *load) retry(f func() error) error {
 		if err == nil || l.t.Context().Err() != nil {
 			return nil
 		}
-		if !errors.Is(err, driver.ErrKeyUnavailable) || !strings.Contains(err.Error(), "run it again") {
+		if !errors.Is(err, driver.ErrKeyUnavailable) || colseal.Hint(err) != "run it again" {
 			return err
 		}
 		l.again.Add(1)

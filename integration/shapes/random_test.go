@@ -239,7 +239,6 @@ func errorText(err error) string {
 // reason is the part of a refusal that says why.
 func reason(text string) string {
 	text = strings.TrimPrefix(text, "colseal: refused before sending: ")
-	text, _, _ = strings.Cut(text, " — ")
 	text, _, _ = strings.Cut(text, " at line")
 	return text
 }

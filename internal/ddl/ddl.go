@@ -114,7 +114,7 @@ func functions(s *schema.Schema) string {
 	for _, t := range s.Tables() {
 		for _, c := range t.Columns() {
 			if c.Terms.Fold {
-				return "\n-- What lower(…) of a sealed column is sent as.\n" +
+				return "\n-- What lower(...) of a sealed column is sent as.\n" +
 					"DO $colseal$\nBEGIN\n\tIF pg_catalog.to_regprocedure('colseal.fold1(pg_catalog.bytea)') IS NULL THEN\n" +
 					"\t\tCREATE SCHEMA IF NOT EXISTS colseal;\n\t\t" + strings.ReplaceAll(fold1, "\n", "\n\t\t") + ";\n\tEND IF;\nEND\n$colseal$;\n" +
 					"-- GRANT USAGE ON SCHEMA colseal TO program;\n"

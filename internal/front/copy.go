@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/schema"
@@ -47,11 +48,11 @@ func (s *Session) copyPlan(ctx context.Context, name dbcatalog.Name, columns []s
 		return nil, nil, err
 	}
 	if rel == nil {
-		return nil, nil, &sqlplan.Refusal{Table: name.Table, Class: sqlplan.ClassStorage, Reason: "COPY into a table that the server does not have (for this connection's search path)",
+		return nil, nil, &sqlplan.Refusal{Table: name.Table, Class: colseal.ClassStorage, Reason: "COPY into a table that the server does not have (for this connection's search path)",
 			Hint: "create it first, or correct the name"}
 	}
 	if keys := s.db.cfg.Plans.KeyTable; rel.Name == keys.Table && (keys.Schema == "" || rel.Schema == keys.Schema) {
-		return nil, nil, &sqlplan.Refusal{Table: rel.Name, Class: sqlplan.ClassKeyring, Reason: "COPY into the keyring table", Hint: "change keys with colseal keys"}
+		return nil, nil, &sqlplan.Refusal{Table: rel.Name, Class: colseal.ClassKeyring, Reason: "COPY into the keyring table", Hint: "change keys with colseal keys"}
 	}
 	sealed, err := s.sealedColumns(rel)
 	if err != nil {
@@ -87,7 +88,7 @@ func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relatio
 	if len(sealed) == 0 {
 		for _, t := range sc.Tables() {
 			if t.Name != rel.Name && dbcatalog.ClipName(t.Name) == rel.Name {
-				return nil, &sqlplan.Refusal{Table: t.String(), Class: sqlplan.ClassName, Reason: "COPY into a table that is registered under a name longer than PostgreSQL keeps names", Hint: "register it under the name that it has in the catalog"}
+				return nil, &sqlplan.Refusal{Table: t.String(), Class: colseal.ClassName, Reason: "COPY into a table that is registered under a name longer than PostgreSQL keeps names", Hint: "register it under the name that it has in the catalog"}
 			}
 		}
 		return uses, nil
@@ -103,12 +104,12 @@ func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relatio
 	table := dbcatalog.Name{Schema: rel.Schema, Table: rel.Name}.SQL()
 	for _, at := range rel.Columns {
 		if named(at.Name) != nil && (at.Default || at.Generated) && !slices.Contains(columns, at.Name) {
-			return nil, &sqlplan.Refusal{Table: table, Column: at.Name, Class: sqlplan.ClassPlaintext, Reason: "the column's default would be stored unsealed", Hint: "drop the default and give the value in each row"}
+			return nil, &sqlplan.Refusal{Table: table, Column: at.Name, Class: colseal.ClassPlaintext, Reason: "the column's default would be stored unsealed", Hint: "drop the default and give the value in each row"}
 		}
 	}
 	for i, name := range columns {
 		if len(name) > dbcatalog.MaxName {
-			return nil, &sqlplan.Refusal{Table: table, Class: sqlplan.ClassName, Reason: "COPY into a column whose name is longer than PostgreSQL keeps names, so that it is not known which one it means", Hint: "write the name as it is in the table"}
+			return nil, &sqlplan.Refusal{Table: table, Class: colseal.ClassName, Reason: "COPY into a column whose name is longer than PostgreSQL keeps names, so that it is not known which one it means", Hint: "write the name as it is in the table"}
 		}
 		col := named(name)
 		if col == nil {
@@ -120,7 +121,7 @@ func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relatio
 			if at != nil {
 				reason = "COPY into a sealed column of type " + at.Type + ", which cannot hold a cell"
 			}
-			return nil, &sqlplan.Refusal{Table: table, Column: name, Class: sqlplan.ClassStorage, Reason: reason, Hint: "make it bytea"}
+			return nil, &sqlplan.Refusal{Table: table, Column: name, Class: colseal.ClassStorage, Reason: reason, Hint: "make it bytea"}
 		}
 		uses[i] = &sqlplan.Use{Column: col, Storage: at.Storage}
 	}

@@ -1,50 +1,15 @@
 package front
 
 import (
+	"cmp"
 	"errors"
-	"strings"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/schema"
 )
-
-// CellError says which value could not be sealed or opened. It wraps the cause, which
-// is one of the errors above, an error of the key service, or an error of the
-// caller's own driver.Valuer. Its text holds no value.
-type CellError struct {
-	Op     string // "seal", "open" or "find the key of"
-	Table  string // the table of the sealed column
-	Column string // the sealed column
-	Where  string // the argument, literal or result column concerned
-	Err    error
-}
-
-// Error implements error.
-func (e *CellError) Error() string {
-	var b strings.Builder
-	b.WriteString("colseal: cannot ")
-	b.WriteString(e.Op)
-	b.WriteByte(' ')
-	b.WriteString(e.Table)
-	b.WriteByte('.')
-	b.WriteString(e.Column)
-	if e.Where != "" {
-		b.WriteString(" (")
-		b.WriteString(e.Where)
-		b.WriteByte(')')
-	}
-	b.WriteString(": ")
-	b.WriteString(e.Err.Error())
-	if m := mend(e.Err); m != "" {
-		b.WriteString(" — ")
-		b.WriteString(m)
-	}
-	return b.String()
-}
-
-// Unwrap returns the cause.
-func (e *CellError) Unwrap() error { return e.Err }
 
 // unknownKey is the error of a cell whose key is not in the keyring. It is an ErrAuth too: a
 // cell with a forged key id cannot be told from one whose key was lost.
@@ -53,8 +18,8 @@ type unknownKey struct{ err error }
 func (e unknownKey) Error() string   { return e.err.Error() }
 func (e unknownKey) Unwrap() []error { return []error{e.err, codec.ErrAuth} }
 
-// mend says what to do about a cause, or nothing when the cause says it itself.
-func mend(err error) string {
+// hintFor says what to do about a cause, or nothing when the cause says it itself.
+func hintFor(err error) string {
 	switch {
 	case errors.As(err, new(unknownKey)):
 		return "if other cells of the column open, this one was altered: restore it from a backup"
@@ -78,15 +43,15 @@ func mend(err error) string {
 
 // SealError, OpenError and keyError say what failed for a column.
 func SealError(col *schema.Column, where string, err error) error {
-	return &CellError{Op: "seal", Table: col.TableName(), Column: col.Name, Where: where, Err: err}
+	return &colseal.CellError{Op: "seal", Table: col.TableName(), Column: col.Name, Where: where, Err: err, Hint: cmp.Or(hint.Of(err), hintFor(err))}
 }
 
 func OpenError(col *schema.Column, where string, err error) error {
-	return &CellError{Op: "open", Table: col.TableName(), Column: col.Name, Where: where, Err: err}
+	return &colseal.CellError{Op: "open", Table: col.TableName(), Column: col.Name, Where: where, Err: err, Hint: cmp.Or(hint.Of(err), hintFor(err))}
 }
 
 func keyError(col *schema.Column, err error) error {
-	return &CellError{Op: "find the key of", Table: col.TableName(), Column: col.Name, Err: err}
+	return &colseal.CellError{Op: "find the key of", Table: col.TableName(), Column: col.Name, Err: err, Hint: cmp.Or(hint.Of(err), hintFor(err))}
 }
 
 // staleCatalog reports whether err is the server's way to say that what we, or a

@@ -17,6 +17,7 @@ import (
 	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/internal/backstop"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
@@ -159,7 +160,7 @@ func (k *lazyKeys) start(ctx context.Context) (*openKeys, error) {
 	}
 	store, err := k.openStore(ctx, pool)
 	if err != nil {
-		return nil, errors.Join(err, pool.Close())
+		return nil, hint.Join(err, pool.Close())
 	}
 	cache := k.db.NewCache(store)
 	return k.use(&openKeys{KeySource: cache, cache: cache, store: store, pool: pool})
@@ -356,7 +357,7 @@ func (k keyConnector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 
 func (k keyConnector) Driver() sqldriver.Driver { return k.underlying.Driver() }
 
-var errNoContext = errors.New("colseal: the connections of the keyring's driver lack ExecContext, QueryContext, PrepareContext or BeginTx: " +
+var errNoContext = hint.With(errors.New("colseal: the connections of the keyring's driver lack ExecContext, QueryContext, PrepareContext or BeginTx"),
 	"use a version of the driver that has them")
 
 type contextConn interface {

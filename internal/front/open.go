@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/pgarray"
 	"github.com/colseal/colseal/internal/sqlplan"
@@ -84,7 +85,7 @@ func (o *Opener) Open(ctx context.Context, v any) (any, error) {
 // fail counts an error, and names the column, unless the error does.
 func (o *Opener) fail(ctx context.Context, err error) error {
 	o.s.db.Rejected(ctx, o.cols[0], err)
-	var ce *CellError
+	var ce *colseal.CellError
 	if errors.As(err, &ce) {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keyring"
@@ -75,7 +76,7 @@ func (v *Sealing) checkScopes(p *sqlplan.Plan) error {
 }
 
 func (db *DB) checkScope(col *schema.Column, scope string) error {
-	r := &sqlplan.Refusal{Class: sqlplan.ClassScope, Table: col.TableName(), Column: col.Name}
+	r := &sqlplan.Refusal{Class: colseal.ClassScope, Table: col.TableName(), Column: col.Name}
 	switch rule := db.ruleOf(col); {
 	case rule == schema.ScopesRequired && scope == "":
 		r.Reason, r.Hint = "a value would be sealed or searched for without a scope", "give the statement a context of keyring.WithScope"

@@ -10,9 +10,11 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/internal/telemetry"
@@ -119,7 +121,7 @@ func (s *Session) Reuse(block []byte) {
 const maxReused = 16 << 10
 
 // ErrStorage is the error of a value for a column that cannot hold a cell.
-var ErrStorage = errors.New("the column's type cannot hold a cell: make it bytea")
+var ErrStorage = hint.With(errors.New("the column's type cannot hold a cell"), "make it bytea")
 
 // Collect takes a value that codec seals, or nil for NULL.
 func (v *Sealing) Collect(use *sqlplan.Use, value any) error {
@@ -335,7 +337,7 @@ func (k *columnKeys) ask(ctx context.Context, source KeySource, p *sqlplan.Plan)
 	return err
 }
 
-var errKeysChanged = fmt.Errorf("%w: the search keys changed while the statement was made: run it again", keyring.ErrKeyUnavailable)
+var errKeysChanged = hint.With(fmt.Errorf("%w: the search keys changed while the statement was made", keyring.ErrKeyUnavailable), "run it again")
 
 // KeysChanged reports whether a statement is to be planned again, because it met other search keys than it was planned for. They
 // change once in months, and the next reading of them holds for minutes. try counts from 1.
@@ -447,11 +449,11 @@ func (v *Sealing) bytesOf(kind codec.Kind, value any) (any, error) {
 		return value, nil
 	}
 	if !utf8.ValidString(s) || strings.Contains(s, "\x00") {
-		return nil, fmt.Errorf("%w: the text of a bytea is not valid UTF-8 without NUL: give bytes as []byte", codec.ErrValue)
+		return nil, hint.With(fmt.Errorf("%w: the text of a bytea is not valid UTF-8 without NUL", codec.ErrValue), "give bytes as []byte")
 	}
 	b, err := pgvalue.Bytes(s)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %s", codec.ErrValue, err.Reason, err.Hint)
+		return nil, hint.With(fmt.Errorf("%w: %s", codec.ErrValue, err.Reason), err.Hint)
 	}
 	return b, nil
 }
@@ -574,7 +576,7 @@ func (s *Session) Parametrized(p *sqlplan.Plan) (string, error) {
 	}
 	places := LiteralParams(p, LiteralsAsParams)
 	if places == nil {
-		return "", &sqlplan.Refusal{Class: sqlplan.ClassUnsupported,
+		return "", &sqlplan.Refusal{Class: colseal.ClassUnsupported,
 			Reason: "a statement of this kind that holds values of sealed columns cannot be prepared",
 			Hint:   "execute it without preparing it"}
 	}

@@ -8,8 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keyring"
 )
@@ -105,7 +107,7 @@ func (f *sessionFacts) report(path string) {
 }
 
 // errSession asks for the session's facts: a statement that does not need the catalog is planned without them.
-var errSession = errors.New("colseal: what names mean on this connection changed while the statement was planned: run it again")
+var errSession = hint.With(errors.New("colseal: what names mean on this connection changed while the statement was planned"), "run it again")
 
 // Moment is the generation of the catalog facts, and of the session, for which a plan is right. It is taken before the plan is
 // made: what changes while it is being made, or while the server prepares the statement, makes the plan an old one.
@@ -147,7 +149,7 @@ func (s *Session) plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 			return nil, err
 		}
 		if s.key() != s.prepared {
-			return nil, &sqlplan.Refusal{Class: sqlplan.ClassSession,
+			return nil, &sqlplan.Refusal{Class: colseal.ClassSession,
 				Reason: "EXECUTE of what may have been prepared when names meant other tables",
 				Hint:   "execute the statement itself, with parameters, or set the search path as it was at the PREPARE"}
 		}
@@ -155,7 +157,7 @@ func (s *Session) plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 	// The analysis resolves all names of a text as they are now. An end of the transaction within it may give them back another
 	// meaning.
 	if p.Statements > 1 && p.DependsOnNames() && s.undoes(p.Effects) {
-		return nil, &sqlplan.Refusal{Class: sqlplan.ClassSeveral,
+		return nil, &sqlplan.Refusal{Class: colseal.ClassSeveral,
 			Reason: "the end of a transaction among several statements, when earlier ones of it may have changed what names mean",
 			Hint:   "send the statements one by one"}
 	}
@@ -202,7 +204,7 @@ func (s *Session) inFailedTransaction(query string, err error) error {
 	if dbcatalog.SQLState(err) != "25P02" || !sqlplan.Several(query, s.db.cfg.Dialect) {
 		return err
 	}
-	return &sqlplan.Refusal{Class: sqlplan.ClassSeveral,
+	return &sqlplan.Refusal{Class: colseal.ClassSeveral,
 		Reason: "several statements in one text, one of which names a sealed table, in a transaction that has failed: what names mean cannot be looked up in it",
 		Hint:   "end the transaction first, and send the statements one by one"}
 }
@@ -210,7 +212,7 @@ func (s *Session) inFailedTransaction(query string, err error) error {
 // planFor asks the planner, once more if it refused because of facts that are no longer true.
 func (s *Session) planFor(ctx context.Context, query string, searchKeys int) (*sqlplan.Plan, error) {
 	p, err := s.planOnce(ctx, query, searchKeys)
-	if err != nil && errors.Is(err, sqlplan.ErrRefused) && s.Outdated(ctx) {
+	if err != nil && errors.Is(err, colseal.ErrRefused) && s.Outdated(ctx) {
 		return s.planOnce(ctx, query, searchKeys)
 	}
 	return p, err
@@ -260,7 +262,7 @@ func (s *Session) CheckStrings(ctx context.Context, p *sqlplan.Plan, query strin
 	}
 	if p.Sealed && foreignEncoding(s.conn.Parameter("client_encoding")) {
 		return &sqlplan.Refusal{
-			Class:  sqlplan.ClassSession,
+			Class:  colseal.ClassSession,
 			Reason: "the client_encoding of this connection is one that the analysis does not support",
 			Hint:   "set client_encoding to UTF8 in the connection string",
 		}
@@ -278,7 +280,7 @@ func (s *Session) CheckStrings(ctx context.Context, p *sqlplan.Plan, query strin
 		return nil
 	}
 	return &sqlplan.Refusal{
-		Class:  sqlplan.ClassSession,
+		Class:  colseal.ClassSession,
 		Reason: "standard_conforming_strings is off on this connection, which the analysis does not support",
 		Hint:   "SET standard_conforming_strings = on, which is PostgreSQL's default",
 	}
@@ -474,8 +476,8 @@ func (s *Session) PlanResult(ctx context.Context, query string, p *sqlplan.Plan,
 	return p, nil
 }
 
-var errResultColumns = errors.New("colseal: the statement was executed, but its result has other columns than its text and the catalog say, " +
-	"so that it is not known which are sealed — name the columns instead of *, and run it again if tables were changed meanwhile")
+var errResultColumns = hint.With(errors.New("colseal: the statement was executed, but its result has other columns than its text and the catalog say, "+
+	"so that it is not known which are sealed"), "name the columns instead of *, and run it again if tables were changed meanwhile")
 
 // freshTimeout bounds planAfresh, which connects anew.
 const freshTimeout = 10 * time.Second

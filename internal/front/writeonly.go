@@ -1,6 +1,7 @@
 package front
 
 import (
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
@@ -42,7 +43,7 @@ func notInbox(col *schema.Column) error {
 }
 
 func refuseWriteOnly(col *schema.Column, reason, hint string) error {
-	r := &sqlplan.Refusal{Class: sqlplan.ClassWriteOnly, Reason: reason, Hint: hint, Cause: keyring.ErrWriteOnly}
+	r := &sqlplan.Refusal{Class: colseal.ClassWriteOnly, Reason: reason, Hint: hint, Cause: keyring.ErrWriteOnly}
 	if col != nil {
 		r.Table, r.Column = col.TableName(), col.Name
 	}

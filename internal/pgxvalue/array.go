@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/pgarray"
 )
 
@@ -93,7 +94,7 @@ func (a array) value() (any, error) {
 }
 
 // ErrNoArray is the error of an argument of which a statement takes the elements one by one, and which is not an array for that.
-var ErrNoArray = fmt.Errorf("%w: the statement takes an array of one dimension here, whose first index is 1: give a slice, or a literal without bounds", codec.ErrValue)
+var ErrNoArray = hint.With(fmt.Errorf("%w: the statement takes an array of one dimension here, whose first index is 1", codec.ErrValue), "give a slice, or a literal without bounds")
 
 // ParseArray returns the elements of an array literal of one dimension that begins at 1, nil for NULL ones. The error is codec.ErrValue.
 func ParseArray(literal string) ([]any, error) {

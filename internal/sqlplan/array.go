@@ -83,11 +83,11 @@ func wholeValue(e sqlparse.Expr) bool {
 
 // arrayValue analyses ARRAY[…].
 func (a *analysis) arrayValue(e *sqlparse.Array, sc *scope) (*term, error) {
-	t, err := a.mergeAll(e.Elements, sc, "ARRAY[…]")
+	t, err := a.mergeAll(e.Elements, sc, "ARRAY[...]")
 	if err != nil {
 		return nil, err
 	}
-	return a.arrayOf(t, e.Pos(), "ARRAY[…]")
+	return a.arrayOf(t, e.Pos(), "ARRAY[...]")
 }
 
 // arrayOf returns the term of arrays with the elements of t.
@@ -129,7 +129,7 @@ func (a *analysis) element(e sqlparse.Expr, sc *scope, what string) (*term, erro
 		a.casts = append(a.casts, &recast{cast: e, t: t, array: true, of: a.castHere(e)})
 		return t, nil
 	case *sqlparse.Array:
-		return a.mergeAll(e.Elements, sc, "ARRAY[…]")
+		return a.mergeAll(e.Elements, sc, "ARRAY[...]")
 	case *sqlparse.Subquery:
 		if e.Kind == sqlparse.ArrayQuery {
 			outs, err := a.selectStmt(e.Query, sc, sc.with)

@@ -143,7 +143,7 @@ func (a *analysis) defaultValue(w *writeTarget, name string, pos int) error {
 	if rc == nil || !rc.Default && !rc.Generated {
 		return nil
 	}
-	return a.refusePlaintext(pos, col.t.first(), "the column's default would be stored unsealed", "drop the default (ALTER TABLE … ALTER COLUMN … DROP DEFAULT) and give the value in the statement")
+	return a.refusePlaintext(pos, col.t.first(), "the column's default would be stored unsealed", "drop the default (ALTER TABLE ... ALTER COLUMN ... DROP DEFAULT) and give the value in the statement")
 }
 
 // defaultBeneath is defaultValue of a column beneath a view.

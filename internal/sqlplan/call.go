@@ -91,7 +91,7 @@ func (a *analysis) call(c *sqlparse.Call, sc *scope) (*term, error) {
 			return nil, err
 		}
 		if c.Distinct {
-			a.demand(t, group, c.Pos(), "array_agg(DISTINCT …)")
+			a.demand(t, group, c.Pos(), "array_agg(DISTINCT ...)")
 		}
 		return a.arrayOf(t, c.Pos(), "array_agg")
 	case folds:
@@ -112,7 +112,7 @@ func (a *analysis) counts(c *sqlparse.Call, sc *scope) error {
 			return err
 		}
 		if c.Distinct {
-			a.demand(t, group, c.Pos(), "count(DISTINCT …)")
+			a.demand(t, group, c.Pos(), "count(DISTINCT ...)")
 		}
 	}
 	return nil
@@ -125,7 +125,7 @@ func (a *analysis) picks(c *sqlparse.Call, sc *scope, kind understanding) (*term
 		return nil, err
 	}
 	if c.Distinct {
-		a.demand(t, group, c.Pos(), c.Name+"(DISTINCT …)")
+		a.demand(t, group, c.Pos(), c.Name+"(DISTINCT ...)")
 	}
 	for i, e := range c.Args[1:] {
 		x, err := a.infer(e, sc)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dialect"
 )
 
@@ -18,24 +19,24 @@ func TestClassOfRefusals(t *testing.T) {
 	for _, tt := range []struct {
 		sql  string
 		keys int
-		want Class
+		want colseal.Class
 	}{
-		{"SELECT FROM FROM users", 1, ClassUnreadable},
-		{"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM users'; COPY users TO STDOUT", 1, ClassUnsupported},
-		{"SELECT lower(email) FROM users", 1, ClassOperation},
-		{"SELECT unsealed(email) FROM users", 1, ClassOperation},
-		{"SELECT earlier_statement(email) FROM users", 1, ClassOperation},
-		{`SELECT id FROM users ORDER BY "two search keys"(email)`, 1, ClassOperation},
-		{"SELECT id FROM users WHERE ssn = $1", 1, ClassMode},
-		{"INSERT INTO archive(ssn) SELECT ssn FROM users", 1, ClassIdentity},
-		{"UPDATE users SET email = ARRAY[email]", 1, ClassIdentity},
-		{"UPDATE users SET note = email", 1, ClassPlaintext},
-		{"UPDATE users SET email = note", 1, ClassPlaintext},
-		{"SELECT email FROM users, archive", 1, ClassName},
-		{"SELECT * FROM missing", 1, ClassStorage},
-		{off + "; SELECT email FROM users", 1, ClassSession},
-		{"INSERT INTO leads(email) VALUES (5)", 1, ClassValue},
-		{"SELECT email, id FROM users GROUP BY ROLLUP (email, id)", 2, ClassSearchKeys},
+		{"SELECT FROM FROM users", 1, colseal.ClassUnreadable},
+		{"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM users'; COPY users TO STDOUT", 1, colseal.ClassUnsupported},
+		{"SELECT lower(email) FROM users", 1, colseal.ClassOperation},
+		{"SELECT unsealed(email) FROM users", 1, colseal.ClassOperation},
+		{"SELECT earlier_statement(email) FROM users", 1, colseal.ClassOperation},
+		{`SELECT id FROM users ORDER BY "two search keys"(email)`, 1, colseal.ClassOperation},
+		{"SELECT id FROM users WHERE ssn = $1", 1, colseal.ClassMode},
+		{"INSERT INTO archive(ssn) SELECT ssn FROM users", 1, colseal.ClassIdentity},
+		{"UPDATE users SET email = ARRAY[email]", 1, colseal.ClassIdentity},
+		{"UPDATE users SET note = email", 1, colseal.ClassPlaintext},
+		{"UPDATE users SET email = note", 1, colseal.ClassPlaintext},
+		{"SELECT email FROM users, archive", 1, colseal.ClassName},
+		{"SELECT * FROM missing", 1, colseal.ClassStorage},
+		{off + "; SELECT email FROM users", 1, colseal.ClassSession},
+		{"INSERT INTO leads(email) VALUES (5)", 1, colseal.ClassValue},
+		{"SELECT email, id FROM users GROUP BY ROLLUP (email, id)", 2, colseal.ClassSearchKeys},
 	} {
 		_, err := New(testSchema, dialect.Postgres, Options{}).Plan(t.Context(), tt.sql, &Env{Catalog: testCatalog, SearchKeys: tt.keys})
 		var r *Refusal
@@ -45,8 +46,8 @@ func TestClassOfRefusals(t *testing.T) {
 	}
 	const several = "UPDATE users SET ssn = ?; UPDATE users SET ssn = ?"
 	_, err := New(testSchema, dialect.SQLite, Options{}).Plan(t.Context(), several, &Env{Catalog: testCatalog})
-	if r := (*Refusal)(nil); !errors.As(err, &r) || r.Class != ClassSeveral {
-		t.Errorf("Plan(%q) = %v, want a refusal of class %s", several, err, ClassSeveral)
+	if r := (*Refusal)(nil); !errors.As(err, &r) || r.Class != colseal.ClassSeveral {
+		t.Errorf("Plan(%q) = %v, want a refusal of class %s", several, err, colseal.ClassSeveral)
 	}
 }
 

@@ -33,7 +33,7 @@ func (e *emission) findRegions() error {
 		r, ok := e.regionOf(s)
 		if !ok {
 			return e.refuseSearchKeys(s.expr.Pos(), nil, "this comparison cannot be written for each of two search keys",
-				"write column = $1, or column IN (…) and the like, with nothing but the column on its left")
+				"write column = $1, or column IN (...) and the like, with nothing but the column on its left")
 		}
 		e.step(r.end - r.start) // one inside another is looked through again
 		e.regions = append(e.regions, r)

@@ -13,7 +13,7 @@ import (
 func (p *Planner) Blank(sql string) string { return p.blank(sql) }
 
 // Refusals returns all that a text is refused for, in the order in which it is found: the first is what Plan returns. What
-// cannot be told before something else is mended is not among them: nothing is said of the columns of a relation that is refused
+// cannot be told before something else is repaired is not among them: nothing is said of the columns of a relation that is refused
 // itself, nor of a text that cannot be read. The error is the catalog's.
 func (p *Planner) Refusals(ctx context.Context, sql string, env *Env) ([]*Refusal, error) {
 	a, err := p.begin(ctx, sql, env, p.knownOf(env))

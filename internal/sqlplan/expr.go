@@ -197,7 +197,7 @@ func (a *analysis) caseExpr(c *sqlparse.Case, sc *scope) (*term, error) {
 		default:
 			var t *term
 			if t, err = a.infer(w.Cond, sc); err == nil {
-				arg, err = a.equate(arg, t, w.Cond.Pos(), "CASE … WHEN", between(c.Arg, w.Cond, &search{form: behindItself, expr: w.Cond, then: w.Then}))
+				arg, err = a.equate(arg, t, w.Cond.Pos(), "CASE ... WHEN", between(c.Arg, w.Cond, &search{form: behindItself, expr: w.Cond, then: w.Then}))
 			}
 		}
 		if err != nil {
@@ -280,7 +280,7 @@ func (a *analysis) subquery(e *sqlparse.Subquery, sc *scope) (*term, error) {
 		return newPlain(), nil
 	}
 	if e.Kind == sqlparse.ArrayQuery {
-		return a.arrayOf(outs[0].t, e.Pos(), "ARRAY(SELECT …)")
+		return a.arrayOf(outs[0].t, e.Pos(), "ARRAY(SELECT ...)")
 	}
 	return outs[0].t, nil
 }

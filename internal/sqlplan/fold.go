@@ -103,7 +103,7 @@ func (e *emission) foldCalls() error {
 		}
 		end, ok := pg.NameEnd(tokens, e.file.Text, f.call.Pos())
 		if !ok {
-			return e.refuseRewriting(f.call.Pos(), f.t.first(), "the end of the function's name cannot be found", "write lower(…)")
+			return e.refuseRewriting(f.call.Pos(), f.t.first(), "the end of the function's name cannot be found", "write lower(...)")
 		}
 		d := edit{start: f.call.Pos(), end: end, text: FoldFunction, second: f.second}
 		if f.slot != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/schema"
 )
@@ -60,7 +61,7 @@ func FuzzPlan(f *testing.F) {
 func wellRefused(err error, sql string) error {
 	var r *Refusal
 	switch {
-	case !errors.As(err, &r) || !errors.Is(err, ErrRefused):
+	case !errors.As(err, &r) || !errors.Is(err, colseal.ErrRefused):
 		return fmt.Errorf("%w is no refusal", err)
 	case strings.Contains(r.Reason, "analysis failed") || strings.Contains(r.Reason, "parser failed"):
 		return fmt.Errorf("a panic: %s", r.Reason)

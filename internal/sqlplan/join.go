@@ -72,7 +72,7 @@ func (a *analysis) naturalColumns(j *sqlparse.Join, left, right []output) (l, r 
 		return
 	}
 	if hasGap(l) || hasGap(r) {
-		return nil, nil, nil, a.refuseUnknown(j.Pos(), nil, "the columns that this NATURAL join compares are not known", "write JOIN … USING (…)")
+		return nil, nil, nil, a.refuseUnknown(j.Pos(), nil, "the columns that this NATURAL join compares are not known", "write JOIN ... USING (...)")
 	}
 	a.step(len(l) * len(r))
 	if err := a.companionsApart(j, l, r); err != nil {
@@ -98,7 +98,7 @@ func (a *analysis) using(j *sqlparse.Join, names []string, left, right []output,
 		if err != nil {
 			return nil, err
 		}
-		t, err := a.equate(l, r, j.Pos(), "JOIN … USING", sides{})
+		t, err := a.equate(l, r, j.Pos(), "JOIN ... USING", sides{})
 		if err != nil {
 			return nil, err
 		}
@@ -132,7 +132,7 @@ func (a *analysis) sideColumn(name string, cols []output, items []*item) (*term,
 	a.step(len(cols))
 	if c := findOutput(cols, name); c != nil {
 		if c.stored() != "" {
-			return nil, a.refuseUnsupported(0, c.pair.col, "JOIN … USING a column that is on its way between plain and sealed", "write ON with the names of both columns")
+			return nil, a.refuseUnsupported(0, c.pair.col, "JOIN ... USING a column that is on its way between plain and sealed", "write ON with the names of both columns")
 		}
 		return a.use(c.t), nil
 	}

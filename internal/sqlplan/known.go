@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
@@ -391,6 +392,6 @@ func (p *Planner) SealedColumns(k *Known, rel *dbcatalog.Relation) ([]*schema.Co
 	case d.kind == dbcatalog.DependentChild && d.refused == "":
 		return d.columns, nil
 	}
-	return nil, &Refusal{Class: ClassUnsupported, Table: rel.Name, Reason: "rows cannot be copied into " + rel.SQL() + ", which stands for a sealed table",
+	return nil, &Refusal{Class: colseal.ClassUnsupported, Table: rel.Name, Reason: "rows cannot be copied into " + rel.SQL() + ", which stands for a sealed table",
 		Hint: "copy them into the table itself"}
 }

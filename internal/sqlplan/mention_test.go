@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/schema"
 )
@@ -43,7 +44,7 @@ func TestLongNames(t *testing.T) {
 	p := New(schema.Must(schema.Columns(long, schema.Column{Name: "email"})), dialect.Postgres, Options{})
 	catalog := fakeCatalog{"public." + long: relation(long, "email bytea")}
 	plan, err := p.Plan(t.Context(), "INSERT INTO "+long+"zz(email) VALUES ('x')", &Env{Catalog: catalog})
-	if err == nil && len(plan.Literals) != 1 || err != nil && !errors.Is(err, ErrRefused) {
+	if err == nil && len(plan.Literals) != 1 || err != nil && !errors.Is(err, colseal.ErrRefused) {
 		t.Errorf("%+v, %v", plan, err)
 	}
 }

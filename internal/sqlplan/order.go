@@ -221,7 +221,7 @@ func (a *analysis) verifyOrder(c *check, t *term) error {
 	case !col.Sorted() || c.meaning && col.Mode != schema.Ordered:
 		return a.refuseOperation(c.pos, col, c.what+" cannot work on a sealed column", hintForOrder(col, c.what))
 	case t.array:
-		return a.refuseOperation(c.pos, col, c.what+" cannot work on an array of cells", "take its elements apart first: unnest(…)")
+		return a.refuseOperation(c.pos, col, c.what+" cannot work on an array of cells", "take its elements apart first: unnest(...)")
 	case t.cols[0].storage == dbcatalog.StorageText:
 		return a.refuseText(c.pos, col)
 	case t.missing() != nil:

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/testdiff"
@@ -276,7 +277,7 @@ func plansOf(t *testing.T, p *Planner, text string, keys int) string {
 		}
 		if err != nil {
 			var r *Refusal
-			if !errors.As(err, &r) || !errors.Is(err, ErrRefused) {
+			if !errors.As(err, &r) || !errors.Is(err, colseal.ErrRefused) {
 				t.Fatalf("%s: %v is no refusal", sql, err)
 			}
 			if r.Class == "" {
@@ -284,7 +285,7 @@ func plansOf(t *testing.T, p *Planner, text string, keys int) string {
 			}
 			b.WriteString(sql + "\n")
 			for i, r := range refusals {
-				fmt.Fprintf(&b, "  %s %s\n", [...]string{"REFUSED", "    AND"}[min(i, 1)], strings.TrimPrefix(r.Error(), "colseal: refused before sending: "))
+				fmt.Fprintf(&b, "  %s %s\n", [...]string{"REFUSED", "    AND"}[min(i, 1)], refusalLine(r))
 			}
 			continue
 		}
@@ -363,4 +364,25 @@ func TestRefusalsOfParts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// refusalLine is a refusal with its hint, as the goldens have it.
+func refusalLine(err error) string {
+	r, ok := errors.AsType[*Refusal](err)
+	if !ok {
+		return err.Error()
+	}
+	parts := []string{r.Reason, r.Table, r.Hint}
+	if r.Column != "" {
+		parts[1] += "." + r.Column
+	}
+	if r.Query != "" {
+		line, col := r.Position()
+		at := 0
+		if r.Table != "" {
+			at = 1
+		}
+		parts[at] += fmt.Sprintf(" at line %d, column %d", line, col)
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " — ")
 }

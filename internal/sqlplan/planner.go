@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/hot"
@@ -243,7 +244,7 @@ func (p *Planner) parse(sql string) (*sqlparse.File, error) {
 // analysed.
 func (p *Planner) unreadable(sql string, err error) *Refusal {
 	r := &Refusal{
-		Class:  ClassUnreadable,
+		Class:  colseal.ClassUnreadable,
 		Query:  p.blank(sql),
 		Reason: "the statement names a sealed table and cannot be analysed",
 		Hint:   "write it in SQL that the server's grammar accepts, or split it",

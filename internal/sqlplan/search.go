@@ -217,11 +217,11 @@ func (a *analysis) copyPerKey(c *check, col *schema.Column) error {
 	case r.any() && s.allOf:
 		reason, hint = c.what+" with stored cells on its right", "compare each column with the value, joined by AND or OR"
 	case r.any() && s.form != wholeCopies:
-		reason, hint = c.what+" with stored cells on its right", "write it as CASE WHEN column = $1 THEN …"
+		reason, hint = c.what+" with stored cells on its right", "write it as CASE WHEN column = $1 THEN ..."
 	case !s.once.repeatable:
 		reason, hint = "a comparison that calls a function", "compare the column itself with a parameter"
 	case !s.once.thenRepeats:
-		reason, hint = c.what+" with a query behind it that calls a function", "write it as CASE WHEN column = $1 THEN …"
+		reason, hint = c.what+" with a query behind it that calls a function", "write it as CASE WHEN column = $1 THEN ..."
 	}
 	if reason != "" {
 		return a.refuseSearchKeys(c.pos, col, reason+" cannot be answered while two search keys are live", meanwhile+"; "+hint)

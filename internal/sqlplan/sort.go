@@ -291,7 +291,7 @@ func (a *analysis) extreme(c *sqlparse.Call, sc *scope) (*term, error) {
 		return newResult(what), a.plainOnly(t, c.Args[0].Pos(), what)
 	case c.Over != nil:
 		return newFree(), a.goOn(a.refuseOperation(c.Pos(), r.first(), what+" over a window cannot work on a sealed column",
-			"write first_value(column) OVER (… ORDER BY column), with DESC for the greatest"))
+			"write first_value(column) OVER (... ORDER BY column), with DESC for the greatest"))
 	case c.Distinct:
 		return newFree(), a.goOn(a.refuseOperation(c.Pos(), r.first(), what+" with DISTINCT is not analysed", "leave DISTINCT out: it changes nothing"))
 	}

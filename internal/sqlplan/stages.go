@@ -741,7 +741,7 @@ func (a *analysis) companionsApart(j *sqlparse.Join, l, r []output) error {
 			name := a.p.fold(o.pair.stored)
 			if findOutput(sides[1], name) != nil || slices.ContainsFunc(sides[1], func(x output) bool { return x.pair != nil && a.p.fold(x.pair.stored) == name }) {
 				a.forbidden = true
-				return a.refuseUnsupported(j.Pos(), o.pair.col, "NATURAL JOIN would compare the companion of a sealed column", "write JOIN … USING or ON")
+				return a.refuseUnsupported(j.Pos(), o.pair.col, "NATURAL JOIN would compare the companion of a sealed column", "write JOIN ... USING or ON")
 			}
 		}
 	}

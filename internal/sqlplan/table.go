@@ -88,7 +88,7 @@ func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel
 			found++
 			if rc.Storage == dbcatalog.StorageOther {
 				return nil, nil, a.refuseStorage(tn.Pos(), c, "the column has type "+rc.Type+", which cannot hold a cell",
-					"change its type to bytea (or text), for example with ALTER TABLE … ALTER COLUMN … TYPE bytea")
+					"change its type to bytea (or text), for example with ALTER TABLE ... ALTER COLUMN ... TYPE bytea")
 			}
 			o.t = newSealed(source{c, rc.Storage})
 		}
@@ -127,7 +127,7 @@ func (a *analysis) refuseMissing(pos int, col *schema.Column) error {
 			"add it with colseal seal, and go back to stage=copy until then; a view needs it beside the plain column")
 	}
 	return a.refuseStorage(pos, col, "the table on the server has no such column",
-		"add the column, or correct the name in the struct's tag (name=…, db:\"…\")")
+		"add the column, or correct the name in the struct's tag (name=..., db:\"...\")")
 }
 
 // noneMissing refuses an INSERT without a column list into a table that lacks a registered

@@ -3,6 +3,7 @@ package sqlplan
 import (
 	"slices"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/schema"
 )
@@ -110,7 +111,7 @@ func merge(a, b *term) (*term, *conflict) {
 	}
 	switch {
 	case b.state == free && b.folded && a.state == sealed && !a.folded:
-		return nil, &conflict{class: ClassPlaintext, col: a.first(), reason: "a sealed column meets the result of the function lower"}
+		return nil, &conflict{class: colseal.ClassPlaintext, col: a.first(), reason: "a sealed column meets the result of the function lower"}
 	case b.state == free:
 		a.folded = a.folded || b.folded && a.state == free
 	case a.state != b.state:
@@ -121,7 +122,7 @@ func merge(a, b *term) (*term, *conflict) {
 		if b.why != "" {
 			reason = "a sealed column meets the result of " + b.why
 		}
-		return nil, &conflict{class: ClassPlaintext, col: a.first(), reason: reason}
+		return nil, &conflict{class: colseal.ClassPlaintext, col: a.first(), reason: reason}
 	case a.state == sealed:
 		if c := joinable(a, b); c != nil {
 			return nil, c
@@ -142,14 +143,14 @@ func joinable(a, b *term) *conflict {
 	x, y := a.cols[0], b.cols[0]
 	switch {
 	case a.folded != b.folded:
-		return &conflict{class: ClassPlaintext, col: x.col, reason: "a sealed column meets the result of the function lower"}
+		return &conflict{class: colseal.ClassPlaintext, col: x.col, reason: "a sealed column meets the result of the function lower"}
 	case a.array != b.array:
-		return &conflict{class: ClassIdentity, col: x.col, reason: "an array of cells meets a single cell"}
+		return &conflict{class: colseal.ClassIdentity, col: x.col, reason: "an array of cells meets a single cell"}
 	case x.col.Kind != y.col.Kind:
-		return &conflict{class: ClassIdentity, col: x.col, reason: "two sealed columns of different kinds meet (" +
+		return &conflict{class: colseal.ClassIdentity, col: x.col, reason: "two sealed columns of different kinds meet (" +
 			x.col.TableName() + "." + x.col.Name + " and " + y.col.TableName() + "." + y.col.Name + ")"}
 	case x.storage != y.storage && x.storage != missing && y.storage != missing:
-		return &conflict{class: ClassIdentity, col: x.col, reason: "two sealed columns with different storage types meet (" +
+		return &conflict{class: colseal.ClassIdentity, col: x.col, reason: "two sealed columns with different storage types meet (" +
 			x.col.TableName() + "." + x.col.Name + " and " + y.col.TableName() + "." + y.col.Name + ")"}
 	}
 	return nil
@@ -157,7 +158,7 @@ func joinable(a, b *term) *conflict {
 
 // A conflict is why two terms cannot be merged.
 type conflict struct {
-	class  Class
+	class  colseal.Class
 	col    *schema.Column
 	reason string
 }

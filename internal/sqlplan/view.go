@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
@@ -65,12 +66,12 @@ func (a *analysis) traced(rel *dbcatalog.Relation, t *trace) error {
 	}
 	file, err := a.p.parse(rel.Definition)
 	if err != nil {
-		return in.refusal(ClassUnreadable, 0, nil, "there is what is not analysed", "")
+		return in.refusal(colseal.ClassUnreadable, 0, nil, "there is what is not analysed", "")
 	}
 	in.file = file
 	query, columns := definitionOf(file)
 	if query == nil {
-		return in.refusal(ClassUnreadable, 0, nil, "there is no query", "")
+		return in.refusal(colseal.ClassUnreadable, 0, nil, "there is no query", "")
 	}
 	if a.p.dialect == dialect.SQLite && rel.Schema != "temp" {
 		in.home = rel.Schema

@@ -1,6 +1,7 @@
 package sqlplan
 
 import (
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dialect"
 )
 
@@ -30,7 +31,7 @@ func (a *analysis) step(n int) {
 // look ends the analysis of a text that needs too much work, or that nobody waits for.
 func (a *analysis) look() {
 	if a.steps > freeSteps+stepsPerByte*len(a.file.Text) {
-		panic(stopped{a.refusal(ClassUnreadable, 0, nil, "the analysis of the statement needs too much work for its length",
+		panic(stopped{a.refusal(colseal.ClassUnreadable, 0, nil, "the analysis of the statement needs too much work for its length",
 			"split it: give values as one array, name columns instead of *, or join fewer tables")})
 	}
 	if err := a.ctx.Err(); err != nil {

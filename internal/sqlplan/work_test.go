@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
 )
@@ -202,7 +203,7 @@ func TestWorkIsBounded(t *testing.T) {
 				for keys := 1; keys <= 2; keys++ {
 					text := h.text(n)
 					c, err := costOf(t.Context(), p, text, keys)
-					if _, unreadable := sqlparse.AsError(err); err != nil && !unreadable && !errors.Is(err, ErrRefused) {
+					if _, unreadable := sqlparse.AsError(err); err != nil && !unreadable && !errors.Is(err, colseal.ErrRefused) {
 						t.Fatalf("n=%d: %v", n, err)
 					}
 					if limit := freeSteps + stepsPerByte*len(text); c.steps > 2*limit {
@@ -228,7 +229,7 @@ func TestAnalysisEndsWithItsContext(t *testing.T) {
 		if name != "before" {
 			ctx.left = 2
 		}
-		if _, err := p.Plan(ctx, text, &Env{Catalog: testCatalog}); !errors.Is(err, context.Canceled) || errors.Is(err, ErrRefused) {
+		if _, err := p.Plan(ctx, text, &Env{Catalog: testCatalog}); !errors.Is(err, context.Canceled) || errors.Is(err, colseal.ErrRefused) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if ctx.left != -1 {

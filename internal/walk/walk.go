@@ -13,6 +13,7 @@ import (
 
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/pgarray"
 )
 
@@ -66,12 +67,11 @@ func (rows *Rows) Each(limit func() int, read func(after []driver.Value, before 
 }
 
 // errNoRowKey is for a table whose rows cannot be told apart.
-var errNoRowKey = errors.New("it has no primary key, and its rows cannot be told apart by their place either: give it one")
+var errNoRowKey = hint.With(errors.New("it has no primary key, and its rows cannot be told apart by their place either"), "give it a primary key")
 
 // errHiddenRows is for a table of which not every row may be seen: what is hidden would be
 // neither counted nor sealed, and nobody would know.
-var errHiddenRows = errors.New("row-level security hides rows of it from this role: use one that sees all rows, " +
-	"its owner or one with BYPASSRLS")
+var errHiddenRows = hint.With(errors.New("row-level security hides rows of it from this role"), "use one that sees all rows, its owner or one with BYPASSRLS")
 
 // Find finds how the rows of a table are told apart.
 func Find(ctx context.Context, q dbcatalog.Querier, d dialect.Dialect, rel *dbcatalog.Relation) (Rows, error) {

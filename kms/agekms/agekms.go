@@ -126,7 +126,7 @@ func (s *service) Encrypt(_ context.Context, plaintext, _ []byte) (kms.Wrapped, 
 		err = w.Close()
 	}
 	if err != nil {
-		return kms.Wrapped{}, &kms.Error{Class: kms.ErrDenied, Reason: envelope.OneLine(err.Error()), Mend: "check the recipients"}
+		return kms.Wrapped{}, &kms.Error{Class: kms.ErrDenied, Reason: envelope.OneLine(err.Error()), Hint: "check the recipients"}
 	}
 	return kms.Wrapped{KeyID: s.keyID, Blob: b.Bytes()}, nil
 }
@@ -135,7 +135,7 @@ func (s *service) Encrypt(_ context.Context, plaintext, _ []byte) (kms.Wrapped, 
 func (s *service) Decrypt(_ context.Context, w kms.Wrapped, _ []byte) ([]byte, error) {
 	r, err := age.Decrypt(bytes.NewReader(w.Blob), s.identities...)
 	if err != nil {
-		return nil, &kms.Error{Class: kms.ErrInvalidWrapped, Reason: "no identity opens it, or it was changed", Mend: "give the identity of one of the recipients that it was wrapped for"}
+		return nil, &kms.Error{Class: kms.ErrInvalidWrapped, Reason: "no identity opens it, or it was changed", Hint: "give the identity of one of the recipients that it was wrapped for"}
 	}
 	plaintext, err := io.ReadAll(io.LimitReader(r, kms.DataKeySize+1))
 	if err != nil {

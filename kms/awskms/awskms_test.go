@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -159,7 +160,7 @@ func TestMultiRegion(t *testing.T) {
 
 	// A key of one Region stays there, and the error says so.
 	_, err = awskms.New(east, plain).GenerateDataKey(t.Context(), ec)
-	if !errors.Is(err, kms.ErrKeyNotFound) || !strings.Contains(err.Error(), "is in Region eu-west-1 but the client asks in us-east-1") {
+	if !errors.Is(err, kms.ErrKeyNotFound) || !strings.Contains(fmt.Sprintf("%+v", err), "is in Region eu-west-1 but the client asks in us-east-1") {
 		t.Errorf("got %v", err)
 	}
 }

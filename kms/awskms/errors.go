@@ -50,7 +50,7 @@ var classes = map[string]error{
 	"ServiceException":                    kms.ErrUnavailable,
 	"UnknownError":                        kms.ErrUnavailable, // the SDK's word for an answer that is not KMS's
 	// About the credentials or the clock of this process, which KMS did not get to
-	// hold against the key: new credentials mend it.
+	// hold against the key: new credentials repair it.
 	"ExpiredTokenException":               kms.ErrUnavailable,
 	"InvalidClientTokenId":                kms.ErrUnavailable,
 	"UnrecognizedClientException":         kms.ErrUnavailable,
@@ -113,11 +113,11 @@ func (w *Wrapper) classify(ctx context.Context, op operation, err error) error {
 	var parse *smithy.DeserializationError
 	var answer *smithyhttp.ResponseError
 	if errors.As(err, &answer) && answer.Response != nil {
-		reason, mend := fmt.Sprintf("the answer, with HTTP status %d, cannot be read", answer.HTTPStatusCode()), notKMSMend
+		reason, hint := fmt.Sprintf("the answer, with HTTP status %d, cannot be read", answer.HTTPStatusCode()), notKMSHint
 		if answer.HTTPStatusCode() >= 500 {
-			mend = "try again later; if it lasts, " + mend // a proxy or load balancer that finds no KMS behind it
+			hint = "try again later; if it lasts, " + hint // a proxy or load balancer that finds no KMS behind it
 		}
-		return op.fail(kms.ErrUnavailable, nil, reason, mend)
+		return op.fail(kms.ErrUnavailable, nil, reason, hint)
 	}
 	if errors.As(err, &parse) {
 		return op.notKMS("the answer cannot be read")
@@ -153,7 +153,7 @@ func (w *Wrapper) classifyAPI(op operation, err error, apiErr smithy.APIError) e
 	if request != "" {
 		reason += " (request id " + envelope.OneLine(request) + ")"
 	}
-	return op.fail(class, apiErr, reason, w.mend(op, class, code))
+	return op.fail(class, apiErr, reason, w.hint(op, class, code))
 }
 
 func classByStatus(code string, status int) error {
@@ -169,15 +169,15 @@ func classByStatus(code string, status int) error {
 	return kms.ErrDenied
 }
 
-// mend says what to do about an answer of KMS.
-func (w *Wrapper) mend(op operation, class error, code string) string {
+// hint says what to do about an answer of KMS.
+func (w *Wrapper) hint(op operation, class error, code string) string {
 	switch {
 	case code == "AccessDeniedException" && op.to != "":
 		return fmt.Sprintf("allow kms:ReEncryptFrom on %s and kms:ReEncryptTo on %s for this role, in its IAM policy and in the policies of the keys", op.keyID, op.to)
 	case code == "AccessDeniedException":
 		return fmt.Sprintf("allow %s on this key for this role, in its IAM policy and in the policy of the key", op.action)
 	case code == "UnknownError":
-		return notKMSMend
+		return notKMSHint
 	case code == "ValidationException":
 		return "check the key id or alias"
 	case code == "InvalidKeyUsageException":
@@ -225,14 +225,14 @@ func (op operation) checkMetadata(m *types.KeyMetadata) error {
 	return nil
 }
 
-func (op operation) fail(class, cause error, reason, mend string) error {
-	return &kms.Error{Op: op.name, KeyID: envelope.OneLine(op.keyID), Class: class, Reason: reason, Mend: mend, Cause: cause}
+func (op operation) fail(class, cause error, reason, hint string) error {
+	return &kms.Error{Op: op.name, KeyID: envelope.OneLine(op.keyID), Class: class, Reason: reason, Hint: hint, Cause: cause}
 }
 
-const notKMSMend = "check that the endpoint is KMS"
+const notKMSHint = "check that the endpoint is KMS"
 
 // notKMS is for a successful answer that KMS would not give: something else
 // answers at the endpoint.
 func (op operation) notKMS(reason string) error {
-	return op.fail(kms.ErrUnavailable, nil, reason, notKMSMend)
+	return op.fail(kms.ErrUnavailable, nil, reason, notKMSHint)
 }

@@ -69,7 +69,7 @@ func TestErrorCodes(t *testing.T) {
 				t.Errorf("class %q, want %q", kms.ErrorClass(err), kms.ErrorClass(c.class))
 			}
 			for _, want := range []string{c.text, c.code, key, "kms: unwrap data key with ", "request id"} {
-				if !strings.Contains(err.Error(), want) {
+				if !strings.Contains(fmt.Sprintf("%+v", err), want) {
 					t.Errorf("the text lacks %q: %v", want, err)
 				}
 			}
@@ -87,7 +87,7 @@ func TestSDKErrorTypesAreReachable(t *testing.T) {
 	}
 }
 
-func TestMendsNameTheAction(t *testing.T) {
+func TestHintsNameTheAction(t *testing.T) {
 	s := kmstest.Start(t)
 	key := s.CreateKey(kmstest.Alias("alias/app"))
 	w := awskms.New(s.Client(t), "alias/app")
@@ -106,7 +106,7 @@ func TestMendsNameTheAction(t *testing.T) {
 		{w.Check(t.Context()), []string{"kms:DescribeKey", "alias/app"}},
 	} {
 		for _, want := range c.wants {
-			if c.err == nil || !errors.Is(c.err, kms.ErrDenied) || !strings.Contains(c.err.Error(), want) {
+			if c.err == nil || !errors.Is(c.err, kms.ErrDenied) || !strings.Contains(fmt.Sprintf("%+v", c.err), want) {
 				t.Errorf("lacks %q: %v", want, c.err)
 			}
 		}
@@ -150,7 +150,7 @@ func TestOutages(t *testing.T) {
 		lift()
 	}
 	s.Close()
-	if _, err := w.GenerateDataKey(t.Context(), ec); !errors.Is(err, kms.ErrUnavailable) || !strings.Contains(err.Error(), "check the endpoint") {
+	if _, err := w.GenerateDataKey(t.Context(), ec); !errors.Is(err, kms.ErrUnavailable) || !strings.Contains(fmt.Sprintf("%+v", err), "check the endpoint") {
 		t.Errorf("no server: %v", err)
 	}
 }
@@ -217,7 +217,7 @@ func TestNoCredentials(t *testing.T) {
 		})
 	})
 	_, err := awskms.New(c, s.CreateKey()).GenerateDataKey(t.Context(), ec)
-	if !errors.Is(err, kms.ErrUnavailable) || !strings.Contains(err.Error(), "no role on this instance") || !strings.Contains(err.Error(), "check the AWS credentials") {
+	if !errors.Is(err, kms.ErrUnavailable) || !strings.Contains(err.Error(), "no role on this instance") || !strings.Contains(fmt.Sprintf("%+v", err), "check the AWS credentials") {
 		t.Errorf("got %v", err)
 	}
 }

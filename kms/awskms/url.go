@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/kms"
 )
 
@@ -49,7 +50,7 @@ type settings struct {
 func OpenURL(ctx context.Context, u *url.URL) (*Wrapper, error) {
 	s, err := parseURL(u)
 	if err != nil {
-		return nil, fmt.Errorf("awskms: %w", err)
+		return nil, hint.Errorf("awskms: %w", err)
 	}
 	var load []func(*config.LoadOptions) error
 	if s.region != "" {
@@ -63,7 +64,7 @@ func OpenURL(ctx context.Context, u *url.URL) (*Wrapper, error) {
 		return nil, fmt.Errorf("awskms: cannot load the AWS configuration of this process: %w", err)
 	}
 	if cfg.Region == "" {
-		return nil, fmt.Errorf("awskms: no AWS Region for key %s; add ?region=… to the URL or set AWS_REGION", s.key)
+		return nil, hint.With(fmt.Errorf("awskms: no AWS Region for key %s", s.key), "add ?region=REGION to the URL or set AWS_REGION")
 	}
 	client := awskms.NewFromConfig(cfg, func(o *awskms.Options) {
 		if s.endpoint != "" {
@@ -76,7 +77,7 @@ func OpenURL(ctx context.Context, u *url.URL) (*Wrapper, error) {
 func parseURL(u *url.URL) (settings, error) {
 	s := settings{key: strings.TrimPrefix(u.Path, "/")}
 	if u.Opaque != "" || u.Host != "" || u.User != nil || u.Fragment != "" || s.key == "" {
-		return s, fmt.Errorf("the URL must be written awskms:///KEY with three slashes, KEY being a key id, key ARN or alias/NAME; a server goes into ?endpoint=…")
+		return s, fmt.Errorf("the URL must be written awskms:///KEY with three slashes, KEY being a key id, key ARN or alias/NAME; a server goes into ?endpoint=")
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {

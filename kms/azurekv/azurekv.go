@@ -171,7 +171,7 @@ func (s *service) Check(ctx context.Context) error {
 		return refused(err, kms.ErrDenied)
 	}
 	if r.Attributes != nil && r.Attributes.Enabled != nil && !*r.Attributes.Enabled {
-		return &kms.Error{Class: kms.ErrKeyDisabled, Mend: "enable the key in the vault"}
+		return &kms.Error{Class: kms.ErrKeyDisabled, Hint: "enable the key in the vault"}
 	}
 	return nil
 }
@@ -183,27 +183,27 @@ func refused(err, bad error) error {
 	var answer *azcore.ResponseError
 	switch {
 	case errors.As(err, &credential):
-		return &kms.Error{Class: kms.ErrUnavailable, Reason: "the program's credential was not accepted", Mend: "check the identity of this program and the identity service"}
+		return &kms.Error{Class: kms.ErrUnavailable, Reason: "the program's credential was not accepted", Hint: "check the identity of this program and the identity service"}
 	case !errors.As(err, &answer):
-		return &kms.Error{Class: kms.ErrUnavailable, Reason: envelope.TransportReason(err), Mend: "check the URL of the vault and the network path to it"}
+		return &kms.Error{Class: kms.ErrUnavailable, Reason: envelope.TransportReason(err), Hint: "check the URL of the vault and the network path to it"}
 	}
 	inner := innerCode(answer.RawResponse)
 	e := &kms.Error{Class: kms.ErrUnavailable, Reason: envelope.OneLine(fmt.Sprintf("HTTP status %d %s %s", answer.StatusCode, answer.ErrorCode, inner))}
 	switch {
 	case answer.StatusCode == http.StatusUnauthorized:
-		e.Mend = "check the identity of this program"
+		e.Hint = "check the identity of this program"
 	case inner == "KeyDisabled":
-		e.Class, e.Mend = kms.ErrKeyDisabled, "enable the key in the vault"
+		e.Class, e.Hint = kms.ErrKeyDisabled, "enable the key in the vault"
 	case answer.StatusCode == http.StatusForbidden:
-		e.Class, e.Mend = kms.ErrDenied, `give the program the role "Key Vault Crypto Service Encryption User", and check the vault's firewall and the key's dates`
+		e.Class, e.Hint = kms.ErrDenied, `give the program the role "Key Vault Crypto Service Encryption User", and check the vault's firewall and the key's dates`
 	case answer.StatusCode == http.StatusNotFound:
-		e.Class, e.Mend = kms.ErrKeyNotFound, "check the name of the key, or recover it if it was deleted"
+		e.Class, e.Hint = kms.ErrKeyNotFound, "check the name of the key, or recover it if it was deleted"
 	case answer.StatusCode == http.StatusConflict:
-		e.Class, e.Mend = kms.ErrKeyPendingDeletion, "recover the key"
+		e.Class, e.Hint = kms.ErrKeyPendingDeletion, "recover the key"
 	case answer.StatusCode == http.StatusTooManyRequests:
 		e.Class = kms.ErrThrottled
 	case answer.StatusCode == http.StatusBadRequest:
-		e.Class, e.Mend = bad, "check that the algorithm fits the type of the key"
+		e.Class, e.Hint = bad, "check that the algorithm fits the type of the key"
 	}
 	return e
 }

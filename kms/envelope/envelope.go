@@ -241,7 +241,7 @@ func call[T any](ctx context.Context, w *Wrapper, op string, do func(context.Con
 	var failed *kms.Error
 	switch {
 	case bounded.Err() != nil:
-		return zero, &kms.Error{Op: op, KeyID: w.KeyID(), Class: kms.ErrTimeout, Mend: "check the network path to the key service, or allow more time"}
+		return zero, &kms.Error{Op: op, KeyID: w.KeyID(), Class: kms.ErrTimeout, Hint: "check the network path to the key service, or allow more time"}
 	case errors.As(err, &failed):
 		e := *failed
 		e.Op, e.KeyID = op, w.KeyID()
@@ -271,7 +271,7 @@ func ContextError(ctx context.Context, op, keyID string) error {
 func (w *Wrapper) fail(op string, class error, reason string) error {
 	e := &kms.Error{Op: op, KeyID: w.KeyID(), Class: class, Reason: reason}
 	if errors.Is(class, kms.ErrInvalidWrapped) {
-		e.Mend = "restore the row of the key table, or open it with the key service that wrapped it"
+		e.Hint = "restore the row of the key table, or open it with the key service that wrapped it"
 	}
 	return e
 }

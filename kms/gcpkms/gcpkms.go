@@ -157,9 +157,9 @@ func (s *service) Check(ctx context.Context) error {
 	}
 	switch {
 	case key.Purpose != kmspb.CryptoKey_ENCRYPT_DECRYPT:
-		return &kms.Error{Class: kms.ErrDenied, Reason: "its purpose is " + key.Purpose.String(), Mend: "make a key of purpose ENCRYPT_DECRYPT"}
+		return &kms.Error{Class: kms.ErrDenied, Reason: "its purpose is " + key.Purpose.String(), Hint: "make a key of purpose ENCRYPT_DECRYPT"}
 	case key.Primary == nil || key.Primary.State != kmspb.CryptoKeyVersion_ENABLED:
-		return &kms.Error{Class: kms.ErrKeyDisabled, Reason: "it has no enabled primary version", Mend: "enable its primary version, or make another the primary one"}
+		return &kms.Error{Class: kms.ErrKeyDisabled, Reason: "it has no enabled primary version", Hint: "enable its primary version, or make another the primary one"}
 	}
 	return nil
 }
@@ -175,24 +175,24 @@ var violations = map[string]error{
 func refused(err, bad error) error {
 	st, ok := status.FromError(err)
 	if !ok {
-		return &kms.Error{Class: kms.ErrUnavailable, Reason: envelope.TransportReason(err), Mend: "check the credentials of this program and the network path to the service"}
+		return &kms.Error{Class: kms.ErrUnavailable, Reason: envelope.TransportReason(err), Hint: "check the credentials of this program and the network path to the service"}
 	}
 	e := &kms.Error{Class: kms.ErrUnavailable, Reason: envelope.OneLine(st.Code().String())}
 	switch st.Code() {
 	case codes.PermissionDenied:
-		e.Class, e.Mend = kms.ErrDenied, "give the program the role roles/cloudkms.cryptoKeyEncrypterDecrypter on the key"
+		e.Class, e.Hint = kms.ErrDenied, "give the program the role roles/cloudkms.cryptoKeyEncrypterDecrypter on the key"
 	case codes.NotFound:
-		e.Class, e.Mend = kms.ErrKeyNotFound, "check the name of the key, its project and its location"
+		e.Class, e.Hint = kms.ErrKeyNotFound, "check the name of the key, its project and its location"
 	case codes.Unauthenticated:
-		e.Mend = "check the credentials of this program"
+		e.Hint = "check the credentials of this program"
 	case codes.ResourceExhausted:
-		e.Class, e.Mend = kms.ErrThrottled, "check the quota of cryptographic requests of the project"
+		e.Class, e.Hint = kms.ErrThrottled, "check the quota of cryptographic requests of the project"
 	case codes.DeadlineExceeded:
 		e.Class = kms.ErrTimeout
 	case codes.InvalidArgument:
 		e.Class = bad
 	case codes.FailedPrecondition:
-		e.Class, e.Mend = kms.ErrDenied, "check the state of the key's versions"
+		e.Class, e.Hint = kms.ErrDenied, "check the state of the key's versions"
 		for _, detail := range st.Details() {
 			failure, ok := detail.(*errdetails.PreconditionFailure)
 			if !ok {

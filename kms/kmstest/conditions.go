@@ -19,7 +19,7 @@ const (
 	KeyDisabled        Condition = "key disabled"          // ErrDenied
 	KeyDestroyed       Condition = "key destroyed"         // ErrDenied
 	KeyMissing         Condition = "key missing"           // ErrDenied: there is no such key
-	CredentialsExpired Condition = "credentials expired"   // ErrUnavailable: new credentials mend it
+	CredentialsExpired Condition = "credentials expired"   // ErrUnavailable: new credentials repair it
 	Throttling         Condition = "throttling"            // ErrThrottled
 	ServerError        Condition = "server error"          // ErrUnavailable
 	Hanging            Condition = "hanging"               // ErrTimeout: no answer

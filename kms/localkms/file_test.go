@@ -152,7 +152,7 @@ func TestRefusedFiles(t *testing.T) {
 				t.Skip("no permission bits")
 			}
 			_, err := localkms.Open(c.path)
-			if !errors.Is(err, c.class) || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(), c.path) {
+			if !errors.Is(err, c.class) || !strings.Contains(fmt.Sprintf("%+v", err), c.text) || !strings.Contains(err.Error(), c.path) {
 				t.Errorf("got %v, want %q", err, c.text)
 			}
 		})

@@ -207,8 +207,8 @@ func (w *Wrapper) unwrap(ctx context.Context, op string, wrapped kms.Wrapped, ec
 	if err := envelope.ContextError(ctx, op, w.current.path); err != nil {
 		return nil, err
 	}
-	invalid := func(reason, mend string) error {
-		return fail(op, w.current.path, kms.ErrInvalidWrapped, nil, reason, mend)
+	invalid := func(reason, hint string) error {
+		return fail(op, w.current.path, kms.ErrInvalidWrapped, nil, reason, hint)
 	}
 	if len(wrapped.Blob) != blobSize || wrapped.Blob[0] != version {
 		return nil, invalid(fmt.Sprintf("%d bytes that are not a wrapped key of localkms", len(wrapped.Blob)), "open it with the KMS that wrapped it")
@@ -244,6 +244,6 @@ func aad(header []byte, ec kms.EncryptionContext) []byte {
 	return envelope.AppendContext(append([]byte(domain), header...), ec)
 }
 
-func fail(op, path string, class, cause error, reason, mend string) error {
-	return &kms.Error{Op: op, KeyID: path, Class: class, Cause: cause, Reason: reason, Mend: mend}
+func fail(op, path string, class, cause error, reason, hint string) error {
+	return &kms.Error{Op: op, KeyID: path, Class: class, Cause: cause, Reason: reason, Hint: hint}
 }

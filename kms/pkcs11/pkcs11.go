@@ -307,7 +307,7 @@ func (s *service) find(session pkcs11.SessionHandle, id []byte) (pkcs11.ObjectHa
 		return 0, err
 	}
 	if len(found) != 1 {
-		return 0, &kms.Error{Class: kms.ErrKeyNotFound, Reason: fmt.Sprintf("%d AES keys have this label and id", len(found)), Mend: "check the label and the id, or restore the key from the HSM's backup"}
+		return 0, &kms.Error{Class: kms.ErrKeyNotFound, Reason: fmt.Sprintf("%d AES keys have this label and id", len(found)), Hint: "check the label and the id, or restore the key from the HSM's backup"}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -342,7 +342,7 @@ func (s *service) Check(ctx context.Context) error {
 			pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, nil), pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, nil)})
 		for _, a := range got {
 			if len(a.Value) != 1 || a.Value[0] == 0 {
-				return nil, &kms.Error{Class: kms.ErrKeyDisabled, Mend: "allow the key to encrypt and decrypt"}
+				return nil, &kms.Error{Class: kms.ErrKeyDisabled, Hint: "allow the key to encrypt and decrypt"}
 			}
 		}
 		return nil, err
@@ -478,24 +478,24 @@ func refused(err, bad error) error {
 	}
 	var code pkcs11.Error
 	if !errors.As(err, &code) {
-		return &kms.Error{Class: kms.ErrUnavailable, Reason: fmt.Sprintf("the module failed with an error of type %T", err), Mend: "check Config.PIN"}
+		return &kms.Error{Class: kms.ErrUnavailable, Reason: fmt.Sprintf("the module failed with an error of type %T", err), Hint: "check Config.PIN"}
 	}
 	e := &kms.Error{Class: kms.ErrUnavailable, Reason: code.Error()}
 	switch code {
 	case pkcs11.CKR_KEY_FUNCTION_NOT_PERMITTED:
-		e.Class, e.Mend = kms.ErrKeyDisabled, "allow the key to encrypt and decrypt"
+		e.Class, e.Hint = kms.ErrKeyDisabled, "allow the key to encrypt and decrypt"
 	case pkcs11.CKR_KEY_HANDLE_INVALID, pkcs11.CKR_OBJECT_HANDLE_INVALID:
 		e.Class = kms.ErrKeyNotFound
 	case pkcs11.CKR_MECHANISM_INVALID, pkcs11.CKR_KEY_TYPE_INCONSISTENT, pkcs11.CKR_ACTION_PROHIBITED:
-		e.Class, e.Mend = kms.ErrDenied, "use a token and a key that support CKM_AES_GCM"
+		e.Class, e.Hint = kms.ErrDenied, "use a token and a key that support CKM_AES_GCM"
 	case pkcs11.CKR_ENCRYPTED_DATA_INVALID, pkcs11.CKR_ENCRYPTED_DATA_LEN_RANGE, pkcs11.CKR_DATA_INVALID, pkcs11.CKR_DATA_LEN_RANGE:
 		e.Class = bad
 	case pkcs11.CKR_PIN_LOCKED:
-		e.Class, e.Mend = kms.ErrDenied, "have the token's security officer set a new PIN"
+		e.Class, e.Hint = kms.ErrDenied, "have the token's security officer set a new PIN"
 	case pkcs11.CKR_PIN_INCORRECT, pkcs11.CKR_PIN_EXPIRED, pkcs11.CKR_USER_NOT_LOGGED_IN:
-		e.Mend = "check the PIN of this program"
+		e.Hint = "check the PIN of this program"
 	default:
-		e.Mend = "check that the HSM is there"
+		e.Hint = "check that the HSM is there"
 	}
 	return e
 }

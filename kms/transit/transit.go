@@ -212,11 +212,11 @@ func (s *service) Check(ctx context.Context) error {
 	}
 	for _, can := range []*bool{key.SupportsEncryption, key.SupportsDecryption} {
 		if can == nil || !*can {
-			return &kms.Error{Class: kms.ErrDenied, Reason: "its type does not encrypt and decrypt", Mend: "make a key of type aes256-gcm96"}
+			return &kms.Error{Class: kms.ErrDenied, Reason: "its type does not encrypt and decrypt", Hint: "make a key of type aes256-gcm96"}
 		}
 	}
 	if key.Derived {
-		return &kms.Error{Class: kms.ErrDenied, Reason: "it derives keys from a context", Mend: "make a key with derived=false"}
+		return &kms.Error{Class: kms.ErrDenied, Reason: "it derives keys from a context", Hint: "make a key with derived=false"}
 	}
 	return nil
 }
@@ -241,13 +241,13 @@ func (s *service) do(ctx context.Context, method, path string, in, out any) erro
 }
 
 func notTransit() error {
-	return &kms.Error{Class: kms.ErrUnavailable, Reason: "the answer is not that of a transit engine", Mend: "check the address and the path of the engine"}
+	return &kms.Error{Class: kms.ErrUnavailable, Reason: "the answer is not that of a transit engine", Hint: "check the address and the path of the engine"}
 }
 
 func (s *service) send(ctx context.Context, method, path string, in any) (status int, body []byte, _ error) {
 	token, err := s.cfg.Token(ctx)
 	if err != nil || token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return 0, nil, &kms.Error{Class: kms.ErrUnavailable, Reason: "there is no token", Mend: "check Config.Token, VAULT_TOKEN_FILE or VAULT_TOKEN", Cause: err}
+		return 0, nil, &kms.Error{Class: kms.ErrUnavailable, Reason: "there is no token", Hint: "check Config.Token, VAULT_TOKEN_FILE or VAULT_TOKEN", Cause: err}
 	}
 	var sent []byte
 	if in != nil {
@@ -267,7 +267,7 @@ func (s *service) send(ctx context.Context, method, path string, in any) (status
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return 0, nil, &kms.Error{Class: kms.ErrUnavailable, Reason: envelope.TransportReason(err), Mend: "check the address of the server and the network path to it"}
+		return 0, nil, &kms.Error{Class: kms.ErrUnavailable, Reason: envelope.TransportReason(err), Hint: "check the address of the server and the network path to it"}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
@@ -287,23 +287,23 @@ func (s *service) refused(ctx context.Context, method string, status int, body [
 	says := func(words string) bool { return strings.Contains(reason, words) }
 	switch {
 	case status == http.StatusForbidden && s.tokenIsBad(ctx):
-		return &kms.Error{Class: kms.ErrUnavailable, Reason: "the token has expired or is not valid", Mend: "give the program a new token; an agent can renew it"}
+		return &kms.Error{Class: kms.ErrUnavailable, Reason: "the token has expired or is not valid", Hint: "give the program a new token; an agent can renew it"}
 	case status == http.StatusForbidden:
-		return &kms.Error{Class: kms.ErrDenied, Reason: reason, Mend: "allow update of the engine's encrypt and decrypt, and read of its keys, in the token's policy"}
+		return &kms.Error{Class: kms.ErrDenied, Reason: reason, Hint: "allow update of the engine's encrypt and decrypt, and read of its keys, in the token's policy"}
 	case status == http.StatusNotFound, says("key not found"), says("policy not found"):
-		return &kms.Error{Class: kms.ErrKeyNotFound, Reason: reason, Mend: "check the path of the engine and the name of the key"}
+		return &kms.Error{Class: kms.ErrKeyNotFound, Reason: reason, Hint: "check the path of the engine and the name of the key"}
 	case status == http.StatusTooManyRequests:
 		return &kms.Error{Class: kms.ErrThrottled, Reason: reason}
 	case status == http.StatusBadRequest && says("disallowed by policy"):
-		return &kms.Error{Class: kms.ErrKeyDisabled, Reason: reason, Mend: "lower min_decryption_version of the key"}
+		return &kms.Error{Class: kms.ErrKeyDisabled, Reason: reason, Hint: "lower min_decryption_version of the key"}
 	case status == http.StatusBadRequest && (says("ciphertext") || says("authentication failed")):
 		return &kms.Error{Class: kms.ErrInvalidWrapped, Reason: reason}
 	case status == http.StatusBadRequest:
-		return &kms.Error{Class: kms.ErrDenied, Reason: reason, Mend: "check the type of the key: aes256-gcm96, not derived"}
+		return &kms.Error{Class: kms.ErrDenied, Reason: reason, Hint: "check the type of the key: aes256-gcm96, not derived"}
 	case status/100 == 3:
-		return &kms.Error{Class: kms.ErrUnavailable, Reason: reason, Mend: "the server is a standby that redirects; name the active one or a load balancer"}
+		return &kms.Error{Class: kms.ErrUnavailable, Reason: reason, Hint: "the server is a standby that redirects; name the active one or a load balancer"}
 	}
-	return &kms.Error{Class: kms.ErrUnavailable, Reason: reason, Mend: "check that the server is there and unsealed"}
+	return &kms.Error{Class: kms.ErrUnavailable, Reason: reason, Hint: "check that the server is there and unsealed"}
 }
 
 // tokenIsBad asks whether it is the token that was refused: the engine answers 403 to a token that has expired as to

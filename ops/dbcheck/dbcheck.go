@@ -15,6 +15,7 @@ import (
 	"github.com/colseal/colseal/internal/backstop"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/sealeddb"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/schema"
@@ -75,7 +76,7 @@ func (f Finding) String() string {
 	}
 	s += ": " + f.What
 	if f.Hint != "" {
-		s += " — " + f.Hint
+		s += "; " + f.Hint
 	}
 	return s
 }
@@ -106,7 +107,7 @@ func examine(ctx context.Context, db *sql.DB, run func(*checker, context.Context
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("dbcheck: %w", err)
+		return nil, hint.Errorf("dbcheck: %w", err)
 	}
 	slices.SortStableFunc(found, func(x, y Finding) int {
 		return cmp.Or(-cmp.Compare(x.Severity, y.Severity), cmp.Compare(x.Table, y.Table), cmp.Compare(x.Column, y.Column),
@@ -182,7 +183,7 @@ func (k *checker) server(ctx context.Context) error {
 	if len(rows) == 1 && rows[0][0] != "on" {
 		k.add(Finding{Severity: SeverityDanger, Rule: "standard-strings", Object: "standard_conforming_strings",
 			What: "it is off, so that string literals mean something else to the server than to the analysis, and statements are refused",
-			Hint: "set it on, which is the default, for the database and the role (ALTER DATABASE … SET, ALTER ROLE … SET)"})
+			Hint: "set it on, which is the default, for the database and the role (ALTER DATABASE ... SET, ALTER ROLE ... SET)"})
 	}
 	return nil
 }

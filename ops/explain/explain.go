@@ -9,9 +9,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/sealeddb"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/keyring"
@@ -21,10 +22,10 @@ import (
 // Explanation says what happens to one statement. It holds no value: literals are blanked in
 // every text. Its String is for people.
 type Explanation struct {
-	Query   string               // the statement, with comments and the inside of literals blanked
-	Refused []*driver.QueryError // all that it is refused for, the first as the driver's error; none when it works
-	Sealed  bool                 // a sealed column is read or written; false: forwarded exactly as it is
-	Offline bool                 // made without the server's catalog: see Notes
+	Query   string                // the statement, with comments and the inside of literals blanked
+	Refused []*colseal.QueryError // all that it is refused for, the first as the driver's error; none when it works
+	Sealed  bool                  // a sealed column is read or written; false: forwarded exactly as it is
+	Offline bool                  // made without the server's catalog: see Notes
 
 	// Undecided says why only the server's catalog decides what happens; "" where it is known. What is said of parameters and
 	// results is then what it would be if the statement works.
@@ -85,7 +86,7 @@ func Query(ctx context.Context, db *sql.DB, query string) (*Explanation, error) 
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("explain: %w", err)
+		return nil, hint.Errorf("explain: %w", err)
 	}
 	return e, nil
 }
@@ -137,10 +138,10 @@ func (x *explainer) explain(ctx context.Context) (*Explanation, error) {
 }
 
 // plan returns the plan of the statement, or what it is refused for.
-func (x *explainer) plan(ctx context.Context, searchKeys int) (*sqlplan.Plan, []*driver.QueryError, error) {
+func (x *explainer) plan(ctx context.Context, searchKeys int) (*sqlplan.Plan, []*colseal.QueryError, error) {
 	env := x.env
 	env.SearchKeys = searchKeys
-	var refused *driver.QueryError
+	var refused *colseal.QueryError
 	p, err := x.planner.Plan(ctx, x.query, &env)
 	if errors.As(err, &refused) {
 		all, err := x.planner.Refusals(ctx, x.query, &env)
@@ -151,7 +152,7 @@ func (x *explainer) plan(ctx context.Context, searchKeys int) (*sqlplan.Plan, []
 	}
 	switch {
 	case errors.As(err, &refused):
-		return nil, []*driver.QueryError{refused}, nil
+		return nil, []*colseal.QueryError{refused}, nil
 	case err != nil:
 		return nil, nil, err
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -51,7 +51,7 @@ func (e *Explanation) renderRefusals(b *strings.Builder) {
 	}
 }
 
-func renderAdvice(b *strings.Builder, r *driver.QueryError) {
+func renderAdvice(b *strings.Builder, r *colseal.QueryError) {
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	if r.Table != "" {
 		column := r.Table
@@ -61,7 +61,7 @@ func renderAdvice(b *strings.Builder, r *driver.QueryError) {
 		fmt.Fprintf(w, "column\t%s\n", column)
 	}
 	if r.Hint != "" {
-		fmt.Fprintf(w, "mend\t%s\n", r.Hint)
+		fmt.Fprintf(w, "hint\t%s\n", r.Hint)
 	}
 	_ = w.Flush() // a Builder takes everything
 }
@@ -70,7 +70,7 @@ func renderAdvice(b *strings.Builder, r *driver.QueryError) {
 const around = 200
 
 // underline returns the line of a refusal's place, indented, with a caret under that.
-func underline(r *driver.QueryError) string {
+func underline(r *colseal.QueryError) string {
 	line, col := r.Position()
 	text := []rune(strings.TrimRight(strings.Split(r.Query, "\n")[line-1], " \r"))
 	caret := min(col-1, len(text))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/sealeddb"
 	"github.com/colseal/colseal/internal/telemetry"
 	"github.com/colseal/colseal/internal/walk"
@@ -115,14 +116,14 @@ const (
 func Run(ctx context.Context, db *sql.DB, opts Options) (Report, error) {
 	var report Report
 	if opts.FromKind != 0 && len(opts.Columns) == 0 {
-		return report, errors.New("reseal: FromKind needs Columns: which columns held that kind")
+		return report, hint.With(errors.New("reseal: Options.FromKind is set, and Columns is not"), "name the columns that held that kind")
 	}
 	err := with(ctx, db, opts, func(r *resealer) error {
 		r.report = &report
 		return r.run(ctx)
 	})
 	if err != nil {
-		return report, fmt.Errorf("reseal: %w", err)
+		return report, hint.Errorf("reseal: %w", err)
 	}
 	return report, nil
 }
@@ -256,6 +257,5 @@ func checkColumns(columns []string, found map[string]bool) error {
 	if len(unknown) == 0 {
 		return nil
 	}
-	return errors.New("unknown sealed columns " + strings.Join(unknown, ", ") +
-		": write table.column, or table for all of its sealed columns, as the schema names them")
+	return hint.With(errors.New("unknown sealed columns "+strings.Join(unknown, ", ")), "write table.column, or table for all of its sealed columns, as the schema names them")
 }

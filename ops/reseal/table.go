@@ -8,6 +8,7 @@ import (
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/walk"
 	"github.com/colseal/colseal/schema"
 )
@@ -64,16 +65,16 @@ func (r *resealer) findTable(ctx context.Context, t *schema.Table, cols []*schem
 		return nil, err
 	}
 	if rel == nil || rel.View {
-		return nil, errors.New("there is no such table on this connection: create it, or take it out of the schema")
+		return nil, hint.With(errors.New("there is no such table on this connection"), "create it, or take it out of the schema")
 	}
 	out := &table{label: t.String(), name: rel.SQL()}
 	for _, col := range cols {
 		at := rel.Column(col.CellColumn())
 		switch {
 		case at == nil:
-			return nil, fmt.Errorf("it has no column %s: add it, or take it out of the schema", col.CellColumn())
+			return nil, hint.With(fmt.Errorf("it has no column %s", col.CellColumn()), "add it, or take it out of the schema")
 		case at.Storage == dbcatalog.StorageOther:
-			return nil, fmt.Errorf("its column %s has the type %s, which cannot hold cells: make it bytea", col.CellColumn(), at.Type)
+			return nil, hint.With(fmt.Errorf("its column %s has the type %s, which cannot hold cells", col.CellColumn(), at.Type), "make it bytea")
 		}
 		out.cols = append(out.cols, &column{Column: col, sql: dbcatalog.QuoteIdent(col.CellColumn()), text: at.Storage == dbcatalog.StorageText})
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/keyring"
 )
 
@@ -65,7 +66,7 @@ func Usage(ctx context.Context, db *sql.DB, columns ...string) ([]KeyUse, error)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reseal: count cells by key: %w", err)
+		return nil, hint.Errorf("reseal: count cells by key: %w", err)
 	}
 	return uses, nil
 }

@@ -350,7 +350,7 @@ func (l *lowering) columnType(u *sqlparse.Utility, table *sqlparse.TableName, c 
 	}
 	columnDefFields.check(l, d)
 	typ := l.typeName(d.TypeName)
-	def := sqlparse.Definition{At: l.at(d.Location), What: "ALTER COLUMN … TYPE", Table: table, Column: c.Name, Type: &typ}
+	def := sqlparse.Definition{At: l.at(d.Location), What: "ALTER COLUMN ... TYPE", Table: table, Column: c.Name, Type: &typ}
 	if d.RawDefault != nil {
 		def.Expr = l.expr(d.RawDefault)
 	}

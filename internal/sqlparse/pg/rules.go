@@ -41,10 +41,10 @@ func init() {
 
 		// Objects of every kind.
 		"DropStmt":               {what: "DROP", catalog: true, more: drop},
-		"RenameStmt":             {what: "ALTER … RENAME", catalog: true, more: rename},
-		"AlterObjectSchemaStmt":  {what: "ALTER … SET SCHEMA", catalog: true, more: alterObject},
-		"AlterObjectDependsStmt": {what: "ALTER … DEPENDS ON EXTENSION", more: alterObject},
-		"AlterOwnerStmt":         {what: "ALTER … OWNER TO", more: alterObject},
+		"RenameStmt":             {what: "ALTER ... RENAME", catalog: true, more: rename},
+		"AlterObjectSchemaStmt":  {what: "ALTER ... SET SCHEMA", catalog: true, more: alterObject},
+		"AlterObjectDependsStmt": {what: "ALTER ... DEPENDS ON EXTENSION", more: alterObject},
+		"AlterOwnerStmt":         {what: "ALTER ... OWNER TO", more: alterObject},
 		"CommentStmt":            {what: "COMMENT", reads: true, more: comment},
 		"SecLabelStmt":           {what: "SECURITY LABEL", reads: true, more: comment},
 
@@ -115,7 +115,7 @@ func init() {
 		"AlterDefaultPrivilegesStmt": {what: "ALTER DEFAULT PRIVILEGES"},
 		"CreateRoleStmt":             {what: "CREATE ROLE"},
 		"AlterRoleStmt":              {what: "ALTER ROLE"},
-		"AlterRoleSetStmt":           {what: "ALTER ROLE … SET", more: alterSet},
+		"AlterRoleSetStmt":           {what: "ALTER ROLE ... SET", more: alterSet},
 		"DropRoleStmt":               {what: "DROP ROLE"},
 		"DropOwnedStmt":              {what: "DROP OWNED", catalog: true, more: dropOwned},
 		"ReassignOwnedStmt":          {what: "REASSIGN OWNED"},
@@ -123,7 +123,7 @@ func init() {
 		// The cluster.
 		"CreatedbStmt":                 {what: "CREATE DATABASE"},
 		"AlterDatabaseStmt":            {what: "ALTER DATABASE"},
-		"AlterDatabaseSetStmt":         {what: "ALTER DATABASE … SET", more: alterSet},
+		"AlterDatabaseSetStmt":         {what: "ALTER DATABASE ... SET", more: alterSet},
 		"AlterDatabaseRefreshCollStmt": {what: "ALTER DATABASE"},
 		"DropdbStmt":                   {what: "DROP DATABASE"},
 		"AlterSystemStmt":              {what: "ALTER SYSTEM", more: alterSet},

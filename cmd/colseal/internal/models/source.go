@@ -18,6 +18,7 @@ func (p *pkg) source(i int) []byte {
 
 import (
 	colseal_json "encoding/json"
+	colseal_fmt "fmt"
 	colseal_os "os"
 	colseal_path "path/filepath"
 	colseal_testing "testing"
@@ -30,19 +31,23 @@ func %s(t *colseal_testing.T) {
 		Schemas []*colseal_schema.Schema
 		Error   string
 	}{}
+	var err error
 `, p.Name, schemaPath, testName)
 	for _, name := range p.schemas {
 		fmt.Fprintf(&b, "\tif %[1]s == nil {\n\t\tanswer.Error = %[2]q\n\t}\n\tanswer.Schemas = append(answer.Schemas, %[1]s)\n",
 			name, "variable "+name+" is nil until main runs; give it its value where it is declared")
 	}
 	if len(p.schemas) == 0 {
-		b.WriteString("\ts, err := colseal_schema.New(\n")
+		b.WriteString("\tvar s *colseal_schema.Schema\n\ts, err = colseal_schema.New(\n")
 		for _, m := range p.models {
 			fmt.Fprintf(&b, "\t\tcolseal_schema.Model(%q, (*%s)(nil)),\n", m.table, m.typ)
 		}
-		b.WriteString("\t)\n\tif err != nil {\n\t\tanswer.Error = err.Error()\n\t} else {\n\t\tanswer.Schemas = append(answer.Schemas, s)\n\t}\n")
+		b.WriteString("\t)\n\tanswer.Schemas = append(answer.Schemas, s)\n")
 	}
-	fmt.Fprintf(&b, `	if answer.Error != "" {
+	fmt.Fprintf(&b, `	if err != nil {
+		answer.Error = colseal_fmt.Sprintf("%%+v", err)
+	}
+	if answer.Error != "" {
 		answer.Schemas = nil
 	}
 	text, err2 := colseal_json.Marshal(answer)

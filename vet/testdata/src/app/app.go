@@ -9,13 +9,13 @@ import (
 
 const (
 	table  = "users"
-	bySSN  = "SELECT id FROM " + table + " WHERE ssn = $1" // want `refused by Colseal: = needs a deterministic column — users.ssn — `
+	bySSN  = "SELECT id FROM " + table + " WHERE ssn = $1" // want `refused by Colseal: = needs a deterministic column: users.ssn; `
 	byMail = "SELECT id FROM users WHERE email = $1"
 )
 
 // queries are assigned once, and stay.
 var (
-	oldest  = `SELECT id FROM users ORDER BY born LIMIT 1` // want `ORDER BY .* — users.born`
+	oldest  = `SELECT id FROM users ORDER BY born LIMIT 1` // want `ORDER BY .*: users.born`
 	changed = `SELECT id FROM users ORDER BY born LIMIT 2`
 	Shared  = `SELECT id FROM users ORDER BY born LIMIT 3` // want Shared:"holds" `users.born`
 )
@@ -38,15 +38,15 @@ func calls(ctx context.Context, db *sql.DB, tx *sql.Tx, conn *sql.Conn, x execer
 	tx.QueryRow(changed)
 	tx.QueryRow(Shared)
 	changed = ""
-	conn.PrepareContext(ctx, "SELECT lower(email) FROM users")       // want `function lower.* — users.email`
-	x.ExecContext(ctx, "UPDATE users SET note = ssn")                // want `copied into a plain one — users.ssn`
+	conn.PrepareContext(ctx, "SELECT lower(email) FROM users")       // want `function lower.*: users.email`
+	x.ExecContext(ctx, "UPDATE users SET note = ssn")                // want `copied into a plain one: users.ssn`
 	x.QueryRowContext(ctx, "SELECT to_jsonb(u.*) FROM users AS u")   // want `whole row`
-	db.Exec(("SELECT 1 FROM users " + "WHERE email LIKE 'x%'"))      // want `LIKE cannot work on a sealed column — users.email — the database holds only ciphertext`
+	db.Exec(("SELECT 1 FROM users " + "WHERE email LIKE 'x%'"))      // want `LIKE cannot work on a sealed column: users.email; the database holds only ciphertext`
 	db.Exec("SELECT 1 FROM other WHERE email LIKE 'x%'")             // not sealed
 	notSQL{}.Query("SELECT 1 FROM users WHERE email LIKE 'x%'")      // no query
 	db.Query(fmt.Sprintf("SELECT ssn FROM users ORDER BY %s", part)) // not constant
 
-	query := "SELECT id FROM users WHERE length(ssn) > 3" // want `length.* — users.ssn`
+	query := "SELECT id FROM users WHERE length(ssn) > 3" // want `length.*: users.ssn`
 	db.Query(query)
 
 	sorted := "SELECT id FROM users"

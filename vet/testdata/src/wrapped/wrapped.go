@@ -58,7 +58,7 @@ func calls(ctx context.Context, s *store, c *pgx.Conn) {
 	s.query(ctx, "SELECT id FROM users WHERE ssn = $1", 1) // want `users.ssn`
 	s.query(ctx, "SELECT id FROM users WHERE email = $1", 1)
 	s.deeper("SELECT id FROM users ORDER BY born")                                           // want `users.born`
-	s.named("SELECT ssn FROM users ORDER BY ssn", "UPDATE users SET ssn = upper(:ssn)", nil) // want `the function upper.* — users.ssn`
+	s.named("SELECT ssn FROM users ORDER BY ssn", "UPDATE users SET ssn = upper(:ssn)", nil) // want `the function upper.*: users.ssn`
 	s.changed("SELECT id FROM users ORDER BY born")                                          // want `cannot be analysed`
 	s.Open("UPDATE users SET note = ssn")                                                    // want `users.ssn`
 	recursive(s.db, "SELECT id FROM users WHERE born > now()", 3)                            // want `function now` `operator >`
