@@ -146,7 +146,7 @@ func serve(h http.Handler) (at string, stop func(), err error) {
 		return "", nil, err
 	}
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
-	go srv.Serve(l)
+	go func() { _ = srv.Serve(l) }() // until stop
 	return "http://" + l.Addr().String(), func() { srv.Close() }, nil
 }
 
