@@ -189,8 +189,8 @@ func (c Config) Front() (front.Config, error) {
 		errs = append(errs, hint.With(errors.New("colseal: Config.Schema is nil"), "name the sealed columns with schema.New"))
 	} else if stages, err := c.Schema.WithStages(c.Stages); err != nil {
 		errs = append(errs, hint.Errorf("colseal: Config.Stages: %w", err))
-	} else if c.Schema = stages; c.Schema.Staged() {
-		errs = append(errs, errors.New("colseal: Config.Schema has columns with a stage, whose statements are not analysed yet"))
+	} else {
+		c.Schema = stages
 	}
 	if c.KMS == nil && c.WriteOnly == nil {
 		errs = append(errs, hint.With(errors.New("colseal: Config.KMS is nil"), "give an awskms or localkms wrapper"))

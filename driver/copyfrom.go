@@ -17,7 +17,6 @@ import (
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/sealeddb"
-	"github.com/colseal/colseal/internal/sqlplan"
 )
 
 // CopyFrom writes rows with PostgreSQL's COPY protocol, sealed columns sealed, and
@@ -55,16 +54,16 @@ func (c *conn) copyFrom(ctx context.Context, table string, columns []string, row
 	}
 	v := c.session.Seal(ctx, len(columns))
 	defer v.Close()
-	for _, use := range uses {
-		if use != nil {
-			v.Expect(use.Column, len(rows)) // NULLs too: one pass over the values will do
+	for _, u := range uses {
+		if u.Use != nil {
+			v.Expect(u.Use, len(rows)) // NULLs too: one pass over the values will do
 		}
 	}
 	if err := v.FindKeys(nil); err != nil {
 		return 0, err
 	}
-	next, out := 0, make([]any, len(columns)) // pgx encodes a row before it asks for the next
-	n, err := c.under.copyFrom(ctx, []string{rel.Schema, rel.Name}, columns, func() ([]any, error) {
+	next, out := 0, make([]any, len(uses)) // pgx encodes a row before it asks for the next
+	n, err := c.under.copyFrom(ctx, []string{rel.Schema, rel.Name}, front.CopyNames(uses), func() ([]any, error) {
 		if next == len(rows) {
 			return nil, nil
 		}
@@ -77,19 +76,20 @@ func (c *conn) copyFrom(ctx context.Context, table string, columns []string, row
 }
 
 // copyRow copies a row to out with its sealed columns sealed.
-func (c *conn) copyRow(v *front.Sealing, uses []*sqlplan.Use, out, row []any, index int) error {
-	for i, use := range uses {
-		if use == nil {
-			out[i] = row[i]
-		} else if err := c.collectValue(v, use, row[i], false); err != nil {
-			return front.SealError(use.Column, "row "+strconv.Itoa(index), err)
+func (c *conn) copyRow(v *front.Sealing, uses []front.CopyColumn, out, row []any, index int) error {
+	for i := range uses {
+		u := &uses[i]
+		if u.Use == nil {
+			out[i] = row[u.From]
+		} else if err := c.collectValue(v, u.Use, row[u.From], false); err != nil {
+			return front.SealError(u.Use.Column, "row "+strconv.Itoa(index), err)
 		}
 	}
 	if err := v.Seal(); err != nil {
 		return err
 	}
-	for i, use := range uses {
-		if use != nil {
+	for i := range uses {
+		if use := uses[i].Use; use != nil {
 			out[i] = front.Stored(use, v.Take())
 		}
 	}

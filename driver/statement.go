@@ -181,6 +181,10 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.Named
 
 // collectValue reduces an argument to what the codec seals, and hands it to v.
 func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
+	return v.Leave(use, c.collectOne(v, use, arg, asText))
+}
+
+func (c *conn) collectOne(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
 	if use.Array {
 		elems, err := c.under.elements(use.Column.Kind, arg, asText)
 		if err != nil {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/front"
-	"github.com/colseal/colseal/internal/sqlplan"
 )
 
 // CopyFrom copies rows into a table, as pgx.Conn.CopyFrom does. Each row is sealed when rowSrc gives it: rows are not gathered.
@@ -32,13 +31,13 @@ func (c *conn) copyFrom(ctx context.Context, table pgx.Identifier, columns []str
 	if err != nil {
 		return 0, c.db().Refused(ctx, err)
 	}
-	s := &copySource{ctx: ctx, c: c, src: src, uses: uses, out: make([]any, len(columns)), m: scratch{cells: make([]cellBytes, 0, len(columns))}}
+	s := &copySource{ctx: ctx, c: c, src: src, width: len(columns), uses: uses, out: make([]any, len(uses)), m: scratch{cells: make([]cellBytes, 0, len(uses))}}
 	defer s.close()
 	if err := s.begin(); err != nil {
 		return 0, err
 	}
 	c.session.Busy(true)
-	n, err := c.raw.CopyFrom(ctx, pgx.Identifier{rel.Schema, rel.Name}, columns, s)
+	n, err := c.raw.CopyFrom(ctx, pgx.Identifier{rel.Schema, rel.Name}, front.CopyNames(uses), s)
 	c.session.Busy(false)
 	c.session.NoteError(err)
 	return n, err
@@ -63,12 +62,13 @@ func (c *conn) registered(ctx context.Context, table pgx.Identifier) (name dbcat
 
 // copySource seals the rows of another source, each in one block. Only one goroutine uses it at a time, which is pgx's.
 type copySource struct {
-	ctx  context.Context
-	c    *conn
-	src  pgx.CopyFromSource
-	uses []*sqlplan.Use // of the columns; nil for plain ones
-	out  []any          // the current row, which pgx encodes before it asks for the next
-	m    scratch        // of the cells in it
+	ctx   context.Context
+	c     *conn
+	src   pgx.CopyFromSource
+	width int // how many values a row has
+	uses  []front.CopyColumn
+	out   []any   // the current row, which pgx encodes before it asks for the next
+	m     scratch // of the cells in it
 
 	v     front.Sealing
 	begun bool
@@ -92,9 +92,9 @@ func (s *copySource) begin() error {
 		s.chunk = int(most)
 	}
 	s.v, s.begun, s.left = s.c.session.Seal(s.ctx, len(s.uses)), true, s.chunk
-	for _, use := range s.uses {
-		if use != nil {
-			s.v.Expect(use.Column, s.chunk)
+	for _, u := range s.uses {
+		if u.Use != nil {
+			s.v.Expect(u.Use, s.chunk)
 		}
 	}
 	return s.v.FindKeys(nil)
@@ -132,8 +132,8 @@ func (s *copySource) Values() ([]any, error) {
 }
 
 func (s *copySource) seal(values []any) error {
-	if len(values) != len(s.uses) {
-		return fmt.Errorf("expected %d values, got %d values", len(s.uses), len(values))
+	if len(values) != s.width {
+		return fmt.Errorf("expected %d values, got %d values", s.width, len(values))
 	}
 	if s.left == 0 {
 		if err := s.begin(); err != nil {
@@ -142,11 +142,12 @@ func (s *copySource) seal(values []any) error {
 	}
 	s.left--
 	s.v.Next()
-	for i, use := range s.uses {
-		if use == nil {
-			s.out[i] = values[i]
-		} else if err := s.c.collectValue(&s.v, use, values[i], false); err != nil {
-			return front.SealError(use.Column, "row "+strconv.Itoa(s.row), err)
+	for i := range s.uses {
+		u := &s.uses[i]
+		if u.Use == nil {
+			s.out[i] = values[u.From]
+		} else if err := s.c.collectValue(&s.v, u.Use, values[u.From], false); err != nil {
+			return front.SealError(u.Use.Column, "row "+strconv.Itoa(s.row), err)
 		}
 	}
 	s.row++
@@ -154,8 +155,8 @@ func (s *copySource) seal(values []any) error {
 		return err
 	}
 	s.m.cells = s.m.cells[:0]
-	for i, use := range s.uses {
-		if use != nil {
+	for i := range s.uses {
+		if use := s.uses[i].Use; use != nil {
 			s.out[i] = s.m.argument(&s.v, use)
 		}
 	}

@@ -348,6 +348,10 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, opts options, args []a
 
 // collectValue reduces an argument to what the codec seals, and hands it to v. asText: pgx would send it as text.
 func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
+	return v.Leave(use, c.collectOne(v, use, arg, asText))
+}
+
+func (c *conn) collectOne(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
 	if use.Array {
 		elements := pgxvalue.Elements
 		if asText {

@@ -67,7 +67,7 @@ var bugs = []bug{
 	{
 		name:   "a name is sent without the schema that it was resolved to",
 		file:   "sqlplan/table.go",
-		change: []string{`text: dbcatalog.QuoteIdent(in) + "."})`, `text: ""}); _ = in`},
+		change: []string{`text: dbcatalog.QuoteIdent(in) + ".", shared: true})`, `text: "", shared: true}); _ = in`},
 		suite:  "sessions",
 		tests:  "TestStaleFactsDoNotLeak",
 		caught: `sent in plaintext: .*`,

@@ -45,7 +45,7 @@ var mayImport = []struct {
 	{"internal/sqlparse", nil},
 	{"internal/sqlparse/...", []string{"internal/sqlparse"}},
 	{"internal/backstop", []string{"codec", "schema", "internal/dialect", "internal/dbcatalog"}},
-	{"internal/sqlplan", []string{".", "codec", "schema", "internal/backstop", "internal/sqlparse/...", "internal/hot", "internal/dialect", "internal/dbcatalog", "internal/pgvalue"}},
+	{"internal/sqlplan", []string{".", "codec", "schema", "internal/backstop", "internal/sqlparse/...", "internal/hot", "internal/dialect", "internal/dbcatalog", "internal/pgarray", "internal/pgvalue"}},
 	{"internal/gate", []string{"kms", "internal/audit"}},
 	{"internal/keytest", []string{"kms", "keyring"}},
 	{"internal/inbox", nil},

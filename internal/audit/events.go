@@ -109,6 +109,8 @@ var (
 var (
 	Refused = event("colseal.refused", slog.LevelWarn, "a statement was refused, and not sent",
 		Class, Reason, Table, Column, Line, Position, Statement, Suppressed)
+	Observed = event("colseal.observed", slog.LevelWarn, "a column is in the stage `copy`: the statement was sent, and will be refused in `sealed`; or a value was not copied to the companion",
+		Class, Reason, Table, Column, Line, Position, Statement, Suppressed)
 	CellRejected = event("colseal.cell.rejected", slog.LevelError, "a stored value is no cell, was altered, or belongs elsewhere",
 		Table, Column, ErrorClass, Suppressed)
 	PlaintextRead = event("colseal.plaintext.read", slog.LevelWarn, "a plaintext value was read from a sealed column under `AllowRead`",

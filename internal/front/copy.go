@@ -31,10 +31,29 @@ func (db *DB) registers(name string) bool {
 	return false
 }
 
-// CopyPlan returns the table that a COPY into name, which is as the catalog has it, means here, and how to seal each column that it
-// lists: nil for plain ones.
-func (s *Session) CopyPlan(ctx context.Context, name dbcatalog.Name, columns []string) (*dbcatalog.Relation, []*sqlplan.Use, error) {
+// A CopyColumn is a column that rows are copied into.
+type CopyColumn struct {
+	Name string
+	From int          // the value's index in a row
+	Use  *sqlplan.Use // nil: a plain one
+}
+
+// CopyNames are the names of columns.
+func CopyNames(cols []CopyColumn) []string {
+	names := make([]string, len(cols))
+	for i := range cols {
+		names[i] = cols[i].Name
+	}
+	return names
+}
+
+// CopyPlan returns the table that a COPY into name, which is as the catalog has it, means here, and the columns that the values of
+// those that it lists go to. A column on its way between plain and sealed may stand for two.
+func (s *Session) CopyPlan(ctx context.Context, name dbcatalog.Name, columns []string) (*dbcatalog.Relation, []CopyColumn, error) {
 	s.Sync()
+	if err := s.tellStages(ctx); err != nil {
+		return nil, nil, err
+	}
 	rel, uses, err := s.copyPlan(ctx, name, columns)
 	if err != nil && s.Outdated(ctx) {
 		return s.copyPlan(ctx, name, columns)
@@ -42,7 +61,7 @@ func (s *Session) CopyPlan(ctx context.Context, name dbcatalog.Name, columns []s
 	return rel, uses, err
 }
 
-func (s *Session) copyPlan(ctx context.Context, name dbcatalog.Name, columns []string) (*dbcatalog.Relation, []*sqlplan.Use, error) {
+func (s *Session) copyPlan(ctx context.Context, name dbcatalog.Name, columns []string) (*dbcatalog.Relation, []CopyColumn, error) {
 	rel, err := s.Relation(ctx, name.Schema, name.Table)
 	if err != nil {
 		return nil, nil, err
@@ -60,9 +79,9 @@ func (s *Session) copyPlan(ctx context.Context, name dbcatalog.Name, columns []s
 	}
 	uses, err := copyUses(s.db.cfg.Schema, sealed, rel, columns)
 	if err == nil && s.db.cfg.WriteOnly != nil {
-		for _, use := range uses {
-			if use != nil && !use.Column.Inbox {
-				return nil, nil, notInbox(use.Column)
+		for _, u := range uses {
+			if u.Use != nil && !u.Use.Column.Inbox {
+				return nil, nil, notInbox(u.Use.Column)
 			}
 		}
 	}
@@ -82,10 +101,13 @@ func (s *Session) known() *sqlplan.Known {
 	return s.db.planner.Known()
 }
 
-// copyUses returns how to seal each column; nil for plain ones.
-func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relation, columns []string) ([]*sqlplan.Use, error) {
-	uses := make([]*sqlplan.Use, len(columns))
+// copyUses returns the columns that are written.
+func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relation, columns []string) ([]CopyColumn, error) {
+	uses := make([]CopyColumn, 0, len(columns))
 	if len(sealed) == 0 {
+		for i, name := range columns {
+			uses = append(uses, CopyColumn{Name: name, From: i})
+		}
 		for _, t := range sc.Tables() {
 			if t.Name != rel.Name && dbcatalog.ClipName(t.Name) == rel.Name {
 				return nil, &sqlplan.Refusal{Table: t.String(), Class: colseal.ClassName, Reason: "COPY into a table that is registered under a name longer than PostgreSQL keeps names", Hint: "register it under the name that it has in the catalog"}
@@ -103,7 +125,7 @@ func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relatio
 	}
 	table := dbcatalog.Name{Schema: rel.Schema, Table: rel.Name}.SQL()
 	for _, at := range rel.Columns {
-		if named(at.Name) != nil && (at.Default || at.Generated) && !slices.Contains(columns, at.Name) {
+		if c := named(at.Name); c != nil && c.Stage != schema.StageCopy && c.Stage != schema.StageOnly && (at.Default || at.Generated) && !slices.Contains(columns, at.Name) {
 			return nil, &sqlplan.Refusal{Table: table, Column: at.Name, Class: colseal.ClassPlaintext, Reason: "the column's default would be stored unsealed", Hint: "drop the default and give the value in each row"}
 		}
 	}
@@ -113,17 +135,24 @@ func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relatio
 		}
 		col := named(name)
 		if col == nil {
+			uses = append(uses, CopyColumn{Name: name, From: i})
 			continue
 		}
-		at := rel.Column(name)
+		at := rel.Column(col.CellColumn())
+		if col.Stage == schema.StageCopy || col.Stage == schema.StageSealed {
+			uses = append(uses, CopyColumn{Name: name, From: i})
+		}
+		if at == nil && col.Stage == schema.StageCopy {
+			continue
+		}
 		if at == nil || at.Storage == dbcatalog.StorageOther {
 			reason := "COPY into a sealed column that the table does not have"
 			if at != nil {
 				reason = "COPY into a sealed column of type " + at.Type + ", which cannot hold a cell"
 			}
-			return nil, &sqlplan.Refusal{Table: table, Column: name, Class: colseal.ClassStorage, Reason: reason, Hint: "make it bytea"}
+			return nil, &sqlplan.Refusal{Table: table, Column: col.CellColumn(), Class: colseal.ClassStorage, Reason: reason, Hint: "make it bytea"}
 		}
-		uses[i] = &sqlplan.Use{Column: col, Storage: at.Storage}
+		uses = append(uses, CopyColumn{Name: at.Name, From: i, Use: &sqlplan.Use{Column: col, Storage: at.Storage, Copy: col.Stage == schema.StageCopy}})
 	}
 	return uses, nil
 }

@@ -74,6 +74,7 @@ type DB struct {
 	planner Planner
 	facts   *factCache
 	survey  survey
+	stages  stages
 	keys    *lazyKeys
 
 	scopeRules bool // some column has one
@@ -104,6 +105,7 @@ func New(cfg Config) *DB {
 	}
 	db.tel = db.startTelemetry()
 	db.keys = newLazyKeys(db)
+	db.stages.begin(&db.cfg)
 	db.scopeRules = db.cfg.hasScopeRules()
 	for _, t := range cfg.Schema.Tables() {
 		for _, col := range t.Columns() {
@@ -122,6 +124,7 @@ func New(cfg Config) *DB {
 // Close ends telemetry and closes the keys and the keyring's connections.
 func (db *DB) Close() error {
 	db.survey.close()
+	db.endStages()
 	return errors.Join(db.tel.Close(), db.keys.close())
 }
 

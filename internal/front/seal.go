@@ -71,6 +71,7 @@ type span struct {
 type columnKeys struct {
 	col   *schema.Column
 	cells int
+	copy  bool         // all are for the companion of a column in schema.StageCopy, and may be left out
 	data  *codec.Key   // randomized
 	live  []*codec.Key // deterministic
 }
@@ -154,7 +155,7 @@ func (v *Sealing) Collect(use *sqlplan.Use, value any) error {
 func (v *Sealing) collectBound(use *sqlplan.Use) {
 	first, start := len(v.cells), len(v.block)
 	v.block = codec.AppendBound(v.block, use.Bound == sqlplan.Greatest)
-	v.cells = append(v.cells, cell{start: start, end: len(v.block), column: v.count(use.Column, 1), key: use.Key})
+	v.cells = append(v.cells, cell{start: start, end: len(v.block), column: v.count(use.Column, 1, use.Copy), key: use.Key})
 	v.spans = append(v.spans, span{first: first, end: len(v.cells)})
 }
 
@@ -217,7 +218,7 @@ func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 		return err
 	}
 	v.block = block
-	v.cells = append(v.cells, cell{start: start, end: len(block), column: v.count(col, 1), key: use.Key})
+	v.cells = append(v.cells, cell{start: start, end: len(block), column: v.count(col, 1, use.Copy), key: use.Key})
 	return nil
 }
 
@@ -229,7 +230,7 @@ func (v *Sealing) collectApart(use *sqlplan.Use, value any) error {
 		return err
 	}
 	v.block = block
-	v.cells = append(v.cells, cell{start: start, end: len(block), column: v.count(col, 1), key: use.Key, apart: &apart{use: use}})
+	v.cells = append(v.cells, cell{start: start, end: len(block), column: v.count(col, 1, use.Copy), key: use.Key, apart: &apart{use: use}})
 	return nil
 }
 
@@ -250,24 +251,26 @@ func (a *apart) seal(key *codec.Key, encoding []byte) (err error) {
 const maxBlock = 64 << 10
 
 // count notes that so many cells of a column are to be sealed, and returns the index of its columnKeys.
-func (v *Sealing) count(col *schema.Column, cells int) int {
+func (v *Sealing) count(col *schema.Column, cells int, copies bool) int {
 	for i := range v.keys {
 		if v.keys[i].col == col {
 			v.keys[i].cells += cells
+			v.keys[i].copy = v.keys[i].copy && copies
 			return i
 		}
 	}
 	if cap(v.keys) == 0 {
 		v.keys = make([]columnKeys, 0, 4)
 	}
-	v.keys = append(v.keys, columnKeys{col: col, cells: cells})
+	v.keys = append(v.keys, columnKeys{col: col, cells: cells, copy: copies})
 	return len(v.keys) - 1
 }
 
-// Expect announces cells of a column whose values are collected only after FindKeys, maybe while the connection is busy in another
+// Expect announces cells of a use whose values are collected only after FindKeys, maybe while the connection is busy in another
 // goroutine: what is known of the session is asked for now.
-func (v *Sealing) Expect(col *schema.Column, cells int) {
-	v.count(col, cells)
+func (v *Sealing) Expect(use *sqlplan.Use, cells int) {
+	col := use.Column
+	v.count(col, cells, use.Copy)
 	if col.Kind == schema.Time && !v.textsKnown {
 		v.texts, v.textsKnown = v.s.texts(), true
 	}
@@ -276,6 +279,19 @@ func (v *Sealing) Expect(col *schema.Column, cells int) {
 // FindKeys asks for the keys of the cells that were collected or announced. p is the plan that they are for; nil: none that
 // compares.
 func (v *Sealing) FindKeys(p *sqlplan.Plan) error {
+	err := v.findKeys(p)
+	if err == nil || slices.ContainsFunc(v.keys, func(k columnKeys) bool { return !k.copy }) {
+		return err
+	}
+	for i := range v.keys {
+		if err := v.leaveOut(&v.keys[i], err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *Sealing) findKeys(p *sqlplan.Plan) error {
 	if err := v.checkScopes(p); err != nil || len(v.keys) == 0 {
 		return err
 	}
@@ -290,11 +306,14 @@ func (v *Sealing) FindKeys(p *sqlplan.Plan) error {
 	for i := range v.keys {
 		k := &v.keys[i]
 		if err := k.find(v.ctx, v.s, source, p); err != nil {
-			return keyError(k.col, err)
+			if err := v.leaveOut(k, keyError(k.col, err)); err != nil {
+				return err
+			}
+			continue
 		}
 		// The statement compares with the cells of as many search keys as there were when it was planned. A search for fewer
 		// than there are would miss rows, and say nothing.
-		if p != nil && p.Search && k.live != nil && len(k.live) != max(p.SearchKeys, 1) {
+		if p != nil && p.Search && !k.copy && k.live != nil && len(k.live) != max(p.SearchKeys, 1) {
 			return keyError(k.col, errKeysChanged)
 		}
 	}
@@ -355,6 +374,10 @@ func (v *Sealing) Seal() error {
 		}
 		k := &v.keys[at.column]
 		key := k.data
+		if k.copy && key == nil && k.live == nil {
+			at.end = at.start // left out
+			continue
+		}
 		if key == nil {
 			if at.key >= len(k.live) {
 				return keyError(k.col, errKeysChanged) // a search key was retired between planning and sealing
@@ -363,6 +386,10 @@ func (v *Sealing) Seal() error {
 		}
 		if at.apart != nil {
 			if err := at.apart.seal(key, v.block[at.start:at.end]); err != nil {
+				if k.copy && v.leave(err) {
+					at.end = at.start
+					continue
+				}
 				return SealError(k.col, "a value", err)
 			}
 			v.counts.Add(key.Header().Suite)
@@ -528,7 +555,7 @@ func (v *Sealing) collectLiterals(p *sqlplan.Plan, places []int) error {
 			continue
 		}
 		lit := &p.Literals[i]
-		err := v.collectLiteral(lit)
+		err := v.Leave(&lit.Use, v.collectLiteral(lit))
 		if err != nil {
 			return SealError(lit.Use.Column, "a literal of the statement", err)
 		}

@@ -117,6 +117,7 @@ type Moment struct{ facts, session uint64 }
 func (s *Session) Moment() Moment {
 	s.Sync()
 	s.db.surveyIfOld()
+	s.db.stagesIfOld()
 	return Moment{s.db.facts.generation(), s.facts.gen}
 }
 
@@ -136,6 +137,9 @@ func (s *Session) plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 	s.Sync()
 	if err := s.survey(ctx); err != nil {
 		return s.planEnd(ctx, query, err)
+	}
+	if err := s.tellStages(ctx); err != nil {
+		return nil, err
 	}
 	p, err := s.planFor(ctx, query, 1)
 	if err != nil {
@@ -162,7 +166,7 @@ func (s *Session) plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 			Hint:   "send the statements one by one"}
 	}
 	// A plan that seals nothing may depend on the keys, too: it compares cells.
-	if !p.Search || s.db.search == nil {
+	if !p.Search || p.Spare || s.db.search == nil {
 		return p, nil
 	}
 	n, err := s.liveSearchKeys(ctx, p)
@@ -300,6 +304,9 @@ func foreignEncoding(name string) bool {
 // Executed takes in what a statement did, or what its error tells.
 func (s *Session) Executed(p *sqlplan.Plan, err error) {
 	s.NoteError(err)
+	if p.Observed != nil {
+		s.db.Observed(context.Background(), p.Observed)
+	}
 	if p.Effects == 0 {
 		return
 	}

@@ -57,21 +57,8 @@ func (db *DB) Refused(ctx context.Context, err error) error {
 	if !errors.As(err, &q) {
 		return err
 	}
-	class := string(q.Class)
-	db.tel.Counts.Refused(class)
-	statement := audit.Fingerprint(q.Query)
-	attrs := []slog.Attr{slog.String(audit.Class, class), slog.String(audit.Reason, q.Reason)}
-	if q.Table != "" {
-		attrs = append(attrs, slog.String(audit.Table, q.Table))
-	}
-	if q.Column != "" {
-		attrs = append(attrs, slog.String(audit.Column, q.Column))
-	}
-	if statement != "" {
-		line, position := q.Position()
-		attrs = append(attrs, slog.Int(audit.Line, line), slog.Int(audit.Position, position), slog.String(audit.Statement, statement))
-	}
-	db.log.EmitSparse(ctx, audit.Refused, []string{class, q.Table, q.Column, statement}, attrs...)
+	db.tel.Counts.Refused(string(q.Class))
+	db.tell(ctx, audit.Refused, q)
 	return err
 }
 

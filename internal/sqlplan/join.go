@@ -105,12 +105,18 @@ func (a *analysis) using(j *sqlparse.Join, names []string, left, right []output,
 		merged.cols = append(merged.cols, output{name: n, t: t, sure: true, from: merged})
 	}
 	a.occurrence(merged)
-	star := append([]output{}, merged.cols...)
+	var star []output
+	if a.p.dialect == dialect.Postgres {
+		star = append(star, merged.cols...)
+	}
 	a.step((outputSteps + len(names)) * (len(left) + len(right)))
-	for _, side := range [2][]output{left, right} {
+	for i, side := range [2][]output{left, right} {
 		for _, c := range side {
-			if c.gap || findOutput(merged.cols, c.name) == nil {
+			switch m := findOutput(merged.cols, c.name); {
+			case c.gap || m == nil:
 				star = append(star, c)
+			case i == 0 && a.p.dialect == dialect.SQLite: // where the left side has it
+				star = append(star, *m)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/pgarray"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/internal/sqlparse/lite"
 	"github.com/colseal/colseal/internal/sqlparse/pg"
@@ -26,6 +27,7 @@ type Known struct {
 	routines   map[string][]dbcatalog.Name // by folded name
 	words      words
 	digest     [sha256.Size]byte
+	columns    map[[2]string]bool // which columns of those with a stage are there, by table and name
 	plans      *plans
 }
 
@@ -42,6 +44,12 @@ func (k *Known) Equal(o *Known) bool { return k.digest == o.digest }
 // Names reports whether a relation of a name, which is as the catalog has it, stands for a
 // registered table.
 func (k *Known) Names(name string) bool { return len(k.relations[name]) > 0 }
+
+// HasCompanion reports whether the companion of a column with a stage is there.
+func (k *Known) HasCompanion(c *schema.Column) bool {
+	name, err := dbcatalog.ParseName(c.TableName())
+	return err == nil && k.columns[[2]string{name.Table, c.Stored}]
+}
 
 // Known returns what the planner goes by where an Env says nothing else.
 func (p *Planner) Known() *Known { return p.known.Load() }
@@ -91,10 +99,46 @@ func (p *Planner) Survey(ctx context.Context, q dbcatalog.Querier) (*Known, erro
 	for _, d := range deps {
 		p.add(k, d)
 	}
-	if len(deps) > 0 {
-		k.sum(deps)
+	companions, err := p.companions(ctx, q, k)
+	if err != nil {
+		return nil, err
+	}
+	if len(deps)+len(companions) > 0 {
+		k.sum(deps, companions)
 	}
 	return k, nil
+}
+
+// companionsQuery finds which of the columns of those with a stage are there.
+const companionsQuery = `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, a.attname::pg_catalog.text
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = ANY ($1::pg_catalog.text[]) AND a.attname = ANY ($2::pg_catalog.text[]) AND NOT a.attisdropped`
+
+// companions lists the plain columns and the companions of columns with a stage that are there: others add and drop them while this
+// process runs, and its plans go by that. Programs on SQLite are stopped for it.
+func (p *Planner) companions(ctx context.Context, q dbcatalog.Querier, k *Known) ([]string, error) {
+	var tables, columns []string
+	for _, t := range p.registered {
+		for _, c := range t.Columns() {
+			if c.Stage != schema.StageNone {
+				tables, columns = append(tables, t.Name), append(columns, c.Name, c.Stored)
+			}
+		}
+	}
+	if len(tables) == 0 || p.dialect == dialect.SQLite {
+		return nil, nil
+	}
+	rows, err := q.Query(ctx, companionsQuery, pgarray.Strings(tables), pgarray.Strings(columns))
+	if err != nil {
+		return nil, err
+	}
+	k.columns = map[[2]string]bool{}
+	lines := make([]string, len(rows))
+	for i, r := range rows {
+		k.columns[[2]string{r.Text(1), r.Text(2)}] = true
+		lines[i] = fmt.Sprintf("column %q %q %q", r.Text(0), r.Text(1), r.Text(2))
+	}
+	return lines, nil
 }
 
 // routinesByText adds the routines whose bodies name a registered table, what depends on one, or
@@ -305,10 +349,10 @@ func columnNamed(cols []*schema.Column, name string) *schema.Column {
 }
 
 // sum computes the digest.
-func (k *Known) sum(deps []dbcatalog.Dependent) {
-	lines := make([]string, len(deps))
-	for i, d := range deps {
-		lines[i] = fmt.Sprintf("%d %q %q %q %q %q", d.Kind, d.Schema, d.Table, d.Parent.Schema, d.Parent.Table, d.Version)
+func (k *Known) sum(deps []dbcatalog.Dependent, more []string) {
+	lines := slices.Clone(more)
+	for _, d := range deps {
+		lines = append(lines, fmt.Sprintf("%d %q %q %q %q %q", d.Kind, d.Schema, d.Table, d.Parent.Schema, d.Parent.Table, d.Version))
 	}
 	slices.Sort(lines)
 	k.digest = sha256.Sum256([]byte(strings.Join(lines, "\n")))

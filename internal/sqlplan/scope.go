@@ -71,6 +71,8 @@ type item struct {
 	open bool
 	// companions: it has columns that no statement sees. merged: it has those that USING merges.
 	companions, merged bool
+	// at is where the name of a table stands.
+	at int
 	// query: it is a query of the text, and has the columns that the text says.
 	query bool
 	// hidden columns are merged by USING and seen only with the item's name.

@@ -214,7 +214,7 @@ func (a *analysis) assignBoth(w *writeTarget, n sqlparse.Name, o *output, e sqlp
 		return err
 	}
 	if !a.repeats(e) {
-		return a.refuseUnsupported(e.Pos(), o.pair.col, "the value is computed for the plain column and for its companion, by functions that need not do the same twice",
+		return a.refuseUnsupported(e.Pos(), o.pair.col, "the value is computed for the plain column and for its companion, by what need not do the same twice: a function, or a query with LIMIT",
 			"compute it in the program")
 	}
 	a.writeSecond(n, s, e, listed)
@@ -283,8 +283,6 @@ type placedSecond struct {
 	expr   sqlparse.Expr // it stands before this
 	before string
 	second *second // nil: before alone
-
-	outside bool // it stands before the parenthesis before the place
 }
 
 // fromCopy reports whether a slot or the like is for the companion of a column in StageCopy, which decides
@@ -301,15 +299,13 @@ func (e *emission) placeSeconds() error {
 			}
 			p.at = at.start
 		}
-		if p.outside {
+		if p.expr == nil && p.second != nil { // an assignment, whose names may be in parentheses
 			if _, err := e.scan(); err != nil {
 				return err
 			}
-			i := e.tokenAt(p.at) - 1
-			if i < 0 || e.tokenText(e.tokens[i]) != "(" {
-				return e.refuseRewriting(p.at, p.second.pair.col, "the start of this assignment cannot be found", "write one assignment for each column")
+			for i := e.tokenAt(p.at) - 1; i >= 0 && e.tokenText(e.tokens[i]) == "("; i-- {
+				p.at = e.tokens[i].Start
 			}
-			p.at = e.tokens[i].Start
 		}
 		if s := p.second; s != nil && s.expr != nil {
 			var ok bool
@@ -345,6 +341,10 @@ func (e *emission) placeSeconds() error {
 	}
 	for _, s := range e.stars {
 		at, ok := e.starSpan(s.ref)
+		if !ok && s.of != nil {
+			at, ok = e.tableCommand(s.of)
+			s.text = "SELECT " + s.text + " FROM"
+		}
 		if !ok {
 			return e.refuseRewriting(s.ref.Pos(), nil, "* cannot be found in the text", "write the columns out")
 		}
@@ -409,20 +409,38 @@ func (e *emission) lastPart(c *sqlparse.Column) (span, bool) {
 
 // listedName is the span of a name in the list in parentheses that starts at a token. A string is none.
 func (e *emission) listedName(open int, name string) (span, bool) {
-	depth := 0
+	depth, first := 0, false // of an element
 	for _, t := range e.tokens[open:] {
-		switch text := e.tokenText(t); {
+		text := e.tokenText(t)
+		switch {
 		case text == "(":
 			depth++
 		case text == ")":
 			if depth--; depth == 0 {
 				return span{}, false
 			}
-		case depth == 1 && t.Kind == sqlparse.TokenWord && (text == dbcatalog.QuoteIdent(name) || e.p.fold(strings.ToLower(text)) == name):
+		case first && depth == 1 && e.p.identOf(text) == name:
 			return span{t.Start, t.End}, true
 		}
+		first = depth == 1 && (text == "(" || text == ",")
 	}
 	return span{}, false
+}
+
+// identOf returns the name that a token is, as the dialect compares names; "" for a string or a name with escapes.
+func (p *Planner) identOf(token string) string {
+	last := len(token) - 1
+	if last < 1 || token[0] != '"' && (p.dialect == dialect.Postgres || token[0] != '`' && token[0] != '[') {
+		if strings.ContainsAny(token, `'"&`) {
+			return ""
+		}
+		return p.fold(dbcatalog.FoldASCII(token))
+	}
+	inside := token[1:last]
+	if token[0] != '[' {
+		inside = strings.ReplaceAll(inside, token[:1]+token[:1], token[:1])
+	}
+	return p.fold(inside)
 }
 
 // starSpan is the span of a star with the names before it.
@@ -443,6 +461,19 @@ type star struct {
 	ref    *sqlparse.Column
 	text   string
 	second *second
+	of     *item // the only one that it is over; nil for several
+}
+
+// tableCommand is the span of TABLE, as in TABLE users.
+func (e *emission) tableCommand(it *item) (span, bool) {
+	i := e.tokenAt(it.at) - 1
+	if i > 0 && strings.EqualFold(e.tokenText(e.tokens[i]), "only") {
+		i--
+	}
+	if i < 0 || !strings.EqualFold(e.tokenText(e.tokens[i]), "table") {
+		return span{}, false
+	}
+	return span{e.tokens[i].Start, e.tokens[i].End}, true
 }
 
 // writeOut writes a star over a table with companions out, and returns the columns as they are labelled then.
@@ -487,7 +518,11 @@ func (a *analysis) writeOut(c *sqlparse.Column, cols []output) ([]output, error)
 		list = append(list, text)
 		out = append(out, o)
 	}
-	a.stars = append(a.stars, star{c, strings.Join(list, ", "), a.second})
+	of := cols[0].from
+	if slices.ContainsFunc(cols, func(o output) bool { return o.from != of }) {
+		of = nil
+	}
+	a.stars = append(a.stars, star{c, strings.Join(list, ", "), a.second, of})
 	return unpaired(out), nil
 }
 
@@ -653,7 +688,18 @@ func (a *analysis) doublesOf(q *sqlparse.Select, w *writeTarget, names []sqlpars
 // repeats reports whether an expression has the same value where it stands twice.
 func (a *analysis) repeats(e sqlparse.Expr) bool {
 	p, k := bare(e)
-	return p != nil || k != nil || a.repeatable(e)
+	return p != nil || k != nil || a.repeatable(e) && !limits(e)
+}
+
+// limits reports whether a query within an expression picks some of its rows: which ones need not be the same twice.
+func limits(e sqlparse.Expr) (found bool) {
+	sqlparse.Inspect(e, func(node any) bool {
+		if q, ok := node.(*sqlparse.Select); ok {
+			found = found || q.Limit != nil || q.DistinctOn != nil
+		}
+		return !found
+	})
+	return found
 }
 
 // targetValue returns the term of an output, and analyses one that goes to two columns twice.
@@ -691,7 +737,7 @@ func (a *analysis) storeBoth(d *double, n sqlparse.Name, t *term) error {
 func (a *analysis) emptySeconds(s sqlparse.Assign, w *writeTarget) error {
 	for _, n := range s.Columns {
 		if o := a.find(w.item, n.Name); o != nil && o.pair.both() {
-			a.seconds = append(a.seconds, placedSecond{at: s.Columns[0].Pos(), outside: true, before: dbcatalog.QuoteIdent(o.pair.stored) + " = ", second: &second{pair: o.pair}})
+			a.seconds = append(a.seconds, placedSecond{at: s.Columns[0].Pos(), before: dbcatalog.QuoteIdent(o.pair.stored) + " = ", second: &second{pair: o.pair}})
 		}
 	}
 	return nil

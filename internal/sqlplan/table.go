@@ -24,7 +24,7 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 		return it, nil
 	}
 	a.touched = true
-	it.table = table
+	it.table, it.at = table, tn.Pos()
 	defer it.own()
 	if d := a.known.dependents[table]; d != nil && d.kind == dbcatalog.DependentView {
 		if err = a.viewItem(it, rel, tn.Pos()); err == nil && tn.Alias != nil {

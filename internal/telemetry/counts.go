@@ -24,6 +24,7 @@ type Counts struct {
 
 	mu                sync.Mutex // guards the following, which are counted seldom
 	refused, rejected map[string]uint64
+	observed          map[string]uint64
 }
 
 // totals are the Counts at one moment.
@@ -32,6 +33,7 @@ type totals struct {
 	rows, plaintext   uint64
 	unscoped          uint64
 	refused, rejected map[string]uint64
+	observed          map[string]uint64
 }
 
 // Sealed adds cells that a statement sealed.
@@ -53,6 +55,9 @@ func (c *Counts) Unscoped(n int) { c.unscoped.Add(uint64(n)) } //nolint:gosec //
 
 // Refused adds a refusal of a class.
 func (c *Counts) Refused(class string) { c.addWord(&c.refused, class) }
+
+// Observed adds what will be refused in schema.StageSealed, of a class.
+func (c *Counts) Observed(class string) { c.addWord(&c.observed, class) }
 
 // Rejected adds a stored value that could not be opened, by the class of its error.
 func (c *Counts) Rejected(class string) { c.addWord(&c.rejected, class) }
@@ -83,5 +88,6 @@ func (h *Handle) state(s Snapshot) state {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t.refused, t.rejected = maps.Clone(c.refused), maps.Clone(c.rejected)
+	t.observed = maps.Clone(c.observed)
 	return state{s, t}
 }

@@ -92,6 +92,8 @@ var counts = []count{
 		func(s *state, emit func(uint64, ...attribute.KeyValue)) { emit(uint64(s.Plans.Plans)) }}, //nolint:gosec // a length
 	{Instrument{"colseal.refusals", Counter, "{statement}", []attribute.Key{keyRefusal}, "Statements that were refused, and not sent"},
 		func(s *state, emit func(uint64, ...attribute.KeyValue)) { byWord(s.refused, keyRefusal, emit) }},
+	{Instrument{"colseal.observed", Counter, "{statement}", []attribute.Key{keyRefusal}, "Statements of columns in the stage `copy` that will be refused in `sealed`, and values that were not copied"},
+		func(s *state, emit func(uint64, ...attribute.KeyValue)) { byWord(s.observed, keyRefusal, emit) }},
 	{Instrument{"colseal.cells.sealed", Counter, "{cell}", []attribute.Key{keySuite}, "Cells sealed"},
 		func(s *state, emit func(uint64, ...attribute.KeyValue)) { bySuite(s.sealed, emit) }},
 	{Instrument{"colseal.cells.opened", Counter, "{cell}", []attribute.Key{keySuite}, "Cells opened; counted when the rows are closed"},

@@ -47,3 +47,11 @@ CREATE TABLE t AS SELECT * FROM users
 SELECT nonsense(FROM users
 SELECT * FROM begun WHERE email = $1
 UPDATE begun SET email = $1
+UPDATE users SET (email) = ROW($1), note = $2 WHERE id = $3
+INSERT INTO users (id, email) VALUES ($1, $2) ON CONFLICT ("email") DO UPDATE SET (email) = ROW(excluded.email)
+INSERT INTO users (id, email) VALUES ($1, $2) ON CONFLICT (id, EMAIL COLLATE "email") DO NOTHING
+TABLE users
+SELECT u FROM users u
+SELECT to_jsonb(u.*) FROM users AS u
+UPDATE users SET email = (SELECT u.email FROM users u ORDER BY u.id LIMIT 1)
+SELECT email FROM users ORDER BY lower(email), id LIMIT 5

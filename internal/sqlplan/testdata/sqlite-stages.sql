@@ -10,3 +10,6 @@ UPDATE users SET email = ?, note = lower(note) WHERE email = ?
 UPDATE users SET email = lower(email)
 UPDATE users SET (email, note) = (?, ?)
 DELETE FROM users WHERE email = ? RETURNING email
+UPDATE users SET (email) = (?), [note] = ? WHERE id = ?
+INSERT INTO users (id, email) VALUES (?, ?) ON CONFLICT ([Email]) DO UPDATE SET "email" = excluded.[email]
+INSERT INTO users (id, `email`) VALUES (?, ?) ON CONFLICT (`email`) DO NOTHING

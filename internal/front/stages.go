@@ -1,0 +1,199 @@
+package front
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/colseal/colseal"
+	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/schema"
+)
+
+// Programs in neighbouring stages of a column may run side by side, others not: one in schema.StageOnly does not write the plain
+// column, which is the truth for one in schema.StageCopy. So each process tells its stages in a table beside the keyring, and sends no
+// statement while another one is two stages away. On SQLite programs stand still when a stage changes, and nothing is told.
+
+// How often a process tells its stages while it sends statements, and when one that was refused looks again.
+const (
+	tellEvery = keyring.StageLease / 5
+	lookAgain = 5 * time.Second
+)
+
+// stages is what a process tells of its stages.
+type stages struct {
+	process string
+	columns []*schema.Column // of tables, that have one. None: nothing is told
+
+	told    atomic.Int64 // when it was told last; Unix time in nanoseconds
+	refused atomic.Pointer[sqlplan.Refusal]
+	once    singleflight.Group
+
+	mu     sync.Mutex // guards what follows
+	busy   bool       // it is told in the background
+	closed bool
+	work   sync.WaitGroup
+}
+
+// begin finds what a process has to tell.
+func (st *stages) begin(cfg *Config) {
+	if st.process = rand.Text(); cfg.Dialect != dialect.Postgres || cfg.Keys != nil {
+		return
+	}
+	for _, t := range cfg.Schema.Tables() {
+		for _, c := range t.Columns() {
+			if t.ViewOf == "" && c.Stage != schema.StageNone {
+				st.columns = append(st.columns, c)
+			}
+		}
+	}
+}
+
+// tellStages tells the stages if it is time to. The error is that another process is two stages away.
+func (s *Session) tellStages(ctx context.Context) error {
+	st := &s.db.stages
+	if len(st.columns) == 0 {
+		return nil
+	}
+	switch age := time.Duration(time.Now().UnixNano() - st.told.Load()); {
+	case age >= keyring.StageLease:
+		if err := s.db.exchangeStages(ctx); err != nil {
+			return err
+		}
+	case age >= tellEvery:
+		s.db.exchangeLater()
+	}
+	if r := st.refused.Load(); r != nil {
+		return r
+	}
+	return nil
+}
+
+// stagesIfOld tells the stages in the background if it is time to, for statements that were planned. One that is prepared is planned
+// again if they were not told for too long.
+func (db *DB) stagesIfOld() {
+	st := &db.stages
+	if len(st.columns) == 0 {
+		return
+	}
+	switch age := time.Duration(time.Now().UnixNano() - st.told.Load()); {
+	case age >= keyring.StageLease:
+		db.planner.Invalidate()
+		db.facts.forget()
+	case age >= tellEvery:
+		db.exchangeLater()
+	}
+}
+
+// exchangeLater tells the stages in the background.
+func (db *DB) exchangeLater() {
+	st := &db.stages
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.busy || st.closed {
+		return
+	}
+	st.busy = true
+	st.work.Go(func() {
+		_ = db.exchangeStages(context.Background()) // it is told again
+		st.mu.Lock()
+		st.busy = false
+		st.mu.Unlock()
+	})
+}
+
+// exchangeStages tells the stages, and looks at those of the others. If that is not possible, nothing is refused: the next
+// statement but some tries again.
+func (db *DB) exchangeStages(ctx context.Context) error {
+	st := &db.stages
+	done := st.once.DoChan("", func() (any, error) {
+		r, err := db.exchange(context.WithoutCancel(ctx))
+		if err != nil {
+			db.Observed(ctx, &sqlplan.Refusal{Class: colseal.ClassStorage, Reason: "the stage of this program could not be told to others: " + why(err)})
+		}
+		if old := st.refused.Swap(r); old != r {
+			db.forgetFacts("the stages of programs") // what was prepared is planned again
+		}
+		next := time.Now()
+		if r != nil {
+			next = next.Add(lookAgain - tellEvery)
+		}
+		st.told.Store(next.UnixNano())
+		return nil, nil
+	})
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// why says of an error what holds no value.
+func why(err error) string {
+	if errors.Is(err, keyring.ErrNoStageTable) {
+		return "the table of stages, which colseal ddl prints, is not there"
+	}
+	return audit.Failure(err)[1].Value.String()
+}
+
+// exchange returns why nothing may be sent; nil if it may.
+func (db *DB) exchange(ctx context.Context) (*sqlplan.Refusal, error) {
+	store, err := db.Keyring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st := &db.stages
+	known := db.planner.Known()
+	var mine []keyring.ProgramStage
+	own := map[string]schema.Stage{}
+	for _, c := range st.columns {
+		name := c.TableName() + "." + c.Name
+		mine = append(mine, keyring.ProgramStage{Column: name, Stage: c.Stage.String(), Writes: known.HasCompanion(c)})
+		own[name] = c.Stage
+	}
+	others, err := store.TellStages(ctx, st.process, mine)
+	if errors.Is(err, keyring.ErrNoStageTable) && db.cfg.AutoCreateKeyTable {
+		if err = store.CreateStages(ctx); err == nil {
+			others, err = store.TellStages(ctx, st.process, mine)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range others {
+		theirs, ok := schema.ParseStage(o.Stage)
+		if ours := own[o.Column]; !ok || ours == schema.StageNone || max(ours, theirs)-min(ours, theirs) <= 1 {
+			continue
+		}
+		r := &sqlplan.Refusal{Class: colseal.ClassSession,
+			Reason: fmt.Sprintf("this program has the column %s in the stage %s, and another one that runs has it in %s: they would not see what the other writes", o.Column, own[o.Column], o.Stage),
+			Hint:   "go through all stages, and begin one when no program is left two stages away; what a program that was killed told counts for " + keyring.StageLease.String()}
+		return r, store.ForgetStages(ctx, st.process)
+	}
+	return nil, nil
+}
+
+// endStages takes back what was told.
+func (db *DB) endStages() {
+	st := &db.stages
+	st.mu.Lock()
+	st.closed = true
+	st.mu.Unlock()
+	st.work.Wait()
+	if st.told.Load() == 0 || st.refused.Load() != nil {
+		return
+	}
+	if o := db.keys.ready.Load(); o != nil && o.store != nil {
+		_ = o.store.ForgetStages(context.Background(), st.process) // then it counts until its lease ends
+	}
+}

@@ -1,0 +1,125 @@
+package keyring
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/colseal/colseal/internal/dbcatalog"
+)
+
+// StageLease is how long what a process told of its stages counts after it told it last. A process that has
+// told nothing for that long tells it again before its next statement.
+const StageLease = 5 * time.Minute
+
+// ErrNoStageTable: the table in which processes tell their stages is not there.
+var ErrNoStageTable = errors.New("keyring: there is no table of stages")
+
+// ProgramStage is what a process told of one column that is on its way between plain and sealed.
+type ProgramStage struct {
+	Process string // a name that each process makes up
+	Column  string // as in users.email
+	Stage   string // copy, sealed or only
+	Writes  bool   // it has seen the companion, and writes it
+}
+
+// stageTable is the name of the table beside the keyring.
+func (s *Store) stageTable() string { return strings.TrimSuffix(s.table, `"`) + `_stages"` }
+
+// StageDDL returns the statement that creates the table of stages, which is needed while columns are on their way.
+func (s *Store) StageDDL() string {
+	if s.invalid != nil {
+		return ""
+	}
+	seen := "timestamptz NOT NULL DEFAULT now()"
+	if s.dialect == SQLite {
+		seen = "text NOT NULL"
+	}
+	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (\n\tprocess text NOT NULL,\n\tplace text NOT NULL, -- the column\n\tstage text NOT NULL,\n"+
+		"\twrites boolean NOT NULL, -- the companion\n\tseen_at %s,\n\tPRIMARY KEY (process, place)\n)", s.stageTable(), seen)
+}
+
+// CreateStages creates the table of stages if it is not there.
+func (s *Store) CreateStages(ctx context.Context) error {
+	err := s.exec(ctx, "create", s.StageDDL())
+	if err != nil {
+		if _, missing := s.Stages(ctx); missing == nil {
+			return nil // somebody else made it at the same time
+		}
+	}
+	return err
+}
+
+// TellStages notes the stages of a process, and then returns those of all others that told theirs within
+// [StageLease]: of two processes that tell at the same time, one at least sees the other. The error is
+// ErrNoStageTable if the table is not there.
+func (s *Store) TellStages(ctx context.Context, process string, stages []ProgramStage) (others []ProgramStage, err error) {
+	err = s.answer(ctx, "tell stages", func(ctx context.Context) error {
+		return s.withConn(ctx, "tell stages", func(ctx context.Context, conn *sql.Conn) error {
+			for _, st := range stages {
+				if _, err := conn.ExecContext(ctx, "INSERT INTO "+s.stageTable()+" (process, place, stage, writes, seen_at) VALUES ($1, $2, $3, $4, "+now(s.dialect)+")"+
+					" ON CONFLICT (process, place) DO UPDATE SET stage = excluded.stage, writes = excluded.writes, seen_at = excluded.seen_at",
+					process, st.Column, st.Stage, st.Writes); err != nil {
+					return noStageTable(err)
+				}
+			}
+			if others, err = s.stagesOn(ctx, conn, process); err != nil {
+				return err
+			}
+			_, err := conn.ExecContext(ctx, "DELETE FROM "+s.stageTable()+" WHERE "+passed(s.dialect, "seen_at", 10*StageLease))
+			return err
+		})
+	})
+	return others, err
+}
+
+// Stages returns what processes told within [StageLease].
+func (s *Store) Stages(ctx context.Context) (all []ProgramStage, err error) {
+	err = s.answer(ctx, opRead, func(ctx context.Context) error {
+		return s.retried(ctx, opRead, func(ctx context.Context, conn *sql.Conn) error {
+			all, err = s.stagesOn(ctx, conn, "")
+			return err
+		})
+	})
+	return all, err
+}
+
+func (s *Store) stagesOn(ctx context.Context, conn *sql.Conn, except string) (all []ProgramStage, err error) {
+	rows, err := conn.QueryContext(ctx, "SELECT process, place, stage, writes FROM "+s.stageTable()+
+		" WHERE process <> $1 AND NOT ("+passed(s.dialect, "seen_at", StageLease)+") ORDER BY place, process", except)
+	if err != nil {
+		return nil, noStageTable(err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var p ProgramStage
+		if err := rows.Scan(&p.Process, &p.Column, &p.Stage, &p.Writes); err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, rows.Err()
+}
+
+// ForgetStages takes back what a process told, when it ends.
+func (s *Store) ForgetStages(ctx context.Context, process string) error {
+	return s.answer(ctx, "forget stages", func(ctx context.Context) error {
+		return s.exec(ctx, "forget stages", "DELETE FROM "+s.stageTable()+" WHERE process = $1", process)
+	})
+}
+
+func noStageTable(err error) error {
+	if dbcatalog.SQLState(err) == "42P01" || strings.Contains(err.Error(), "no such table") {
+		return stageTableError{err}
+	}
+	return err
+}
+
+// stageTableError hides the code of the server's error, which says that the keyring is missing.
+type stageTableError struct{ err error }
+
+func (e stageTableError) Error() string { return ErrNoStageTable.Error() + ": " + e.err.Error() }
+func (e stageTableError) Unwrap() error { return ErrNoStageTable }
