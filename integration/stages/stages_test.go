@@ -166,7 +166,7 @@ func (w *world) compare(t *testing.T, f front, p [2]stage) {
 			if k.empties && sealed && prog.stage == schema.StageCopy {
 				continue
 			}
-			if prog.stage == schema.StageNone && strings.Contains(query, "*") && !strings.Contains(query, "count(*)") {
+			if prog.stage == schema.StageNone && (query == "TABLE users" || strings.Contains(query, "*") && !strings.Contains(query, "count(*)")) {
 				continue // it shows the companions
 			}
 			w.log.take()

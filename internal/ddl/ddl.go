@@ -55,6 +55,9 @@ func Write(s *schema.Schema, o Options) (string, error) {
 	if o.Dialect == dialect.Postgres {
 		b.WriteString(functions(s))
 	}
+	if o.Dialect == dialect.Postgres && s.Staged() {
+		fmt.Fprintf(&b, "\n-- In which programs tell in which stage they have a column; each needs SELECT, INSERT, UPDATE and DELETE.\n%s;\n", store.StageDDL())
+	}
 	for _, t := range s.Tables() {
 		if t.ViewOf != "" {
 			continue // a view stores nothing
@@ -131,6 +134,9 @@ func AddCheck(t *schema.Table, c *schema.Column, text, notValid bool) string {
 	s := fmt.Sprintf("ALTER TABLE %s\n\tDROP CONSTRAINT IF EXISTS %s,\n\tADD CONSTRAINT %[2]s CHECK (%s)", tableName(t), name, backstop.Condition(dialect.Postgres, c, text))
 	if !notValid {
 		return s + ";\n"
+	}
+	if c.Stage != schema.StageNone {
+		return s + fmt.Sprintf(" NOT VALID;\n-- ALTER TABLE %s VALIDATE CONSTRAINT %s;\n", tableName(t), name)
 	}
 	return s + " NOT VALID;\n" +
 		"-- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:\n" +

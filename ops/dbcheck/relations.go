@@ -129,10 +129,11 @@ func (k *checker) readColumns(ctx context.Context) error {
 	}
 	for _, r := range rows {
 		rel := k.byOID[r[0]]
-		col := rel.table.Column(r[2])
-		if col == nil {
+		at := slices.IndexFunc(rel.table.Columns(), func(c *schema.Column) bool { return c.CellColumn() == r[2] })
+		if at < 0 {
 			continue
 		}
+		col := rel.table.Columns()[at]
 		ac := &column{rel: rel, num: r[1], name: r[2], col: col, storage: dbcatalog.PostgresStorage(r[4])}
 		rel.cols[ac.num] = ac
 		k.columnType(ac, r[3], r[5])
@@ -141,7 +142,15 @@ func (k *checker) readColumns(ctx context.Context) error {
 	}
 	for _, rel := range k.rels {
 		for _, col := range rel.table.Columns() {
-			if !slices.ContainsFunc(rel.sorted(), func(c *column) bool { return c.col == col }) {
+			switch {
+			case slices.ContainsFunc(rel.sorted(), func(c *column) bool { return c.col == col }):
+			case col.Stage == schema.StageCopy:
+				k.on(SeverityWarning, "missing-companion", rel, &column{name: col.Stored}, "", "the column "+col.Name+" is in the stage copy, and the companion for its cells is not there: nothing is copied yet",
+					"go on with colseal seal, or run what colseal ddl prints")
+			case col.Stage != schema.StageNone:
+				k.on(SeverityDanger, "missing-companion", rel, &column{name: col.Stored}, "", "the column "+col.Name+" is in the stage "+col.Stage.String()+", and the companion that holds its cells is not there",
+					"go back to the stage copy, and fill it with colseal seal")
+			default:
 				k.on(SeverityDanger, "missing-column", rel, &column{name: col.Name}, "", "the schema seals it, and the relation has no such column",
 					"add it, or correct the name in the tag: a column of another name is not sealed")
 			}

@@ -28,6 +28,16 @@ CREATE TABLE IF NOT EXISTS "app"."keys" (
 -- GRANT SELECT, INSERT, UPDATE, DELETE ON "app"."keys" TO operator;
 -- GRANT SELECT ON "app"."keys" TO auditor;
 
+-- In which programs tell in which stage they have a column; each needs SELECT, INSERT, UPDATE and DELETE.
+CREATE TABLE IF NOT EXISTS "app"."keys_stages" (
+	process text NOT NULL,
+	place text NOT NULL, -- the column
+	stage text NOT NULL,
+	writes boolean NOT NULL, -- the companion
+	seen_at timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (process, place)
+);
+
 -- Table members
 
 -- members.email: deterministic text, identity "members.email", tag c515
@@ -35,7 +45,6 @@ ALTER TABLE "members" ADD COLUMN IF NOT EXISTS "email_sealed" bytea;
 ALTER TABLE "members"
 	DROP CONSTRAINT IF EXISTS "colseal_email_sealed_check",
 	ADD CONSTRAINT "colseal_email_sealed_check" CHECK ("email_sealed" IS NULL OR (octet_length("email_sealed") >= 25 AND substr("email_sealed", 1, 4) = decode('0102c515', 'hex'))) NOT VALID;
--- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
 -- ALTER TABLE "members" VALIDATE CONSTRAINT "colseal_email_sealed_check";
 
 -- members.age: ordered int, identity "members.age#ord:int:0:150:1", tag 1d1e
@@ -43,7 +52,6 @@ ALTER TABLE "members" ADD COLUMN IF NOT EXISTS "age_cells" bytea;
 ALTER TABLE "members"
 	DROP CONSTRAINT IF EXISTS "colseal_age_cells_check",
 	ADD CONSTRAINT "colseal_age_cells_check" CHECK ("age_cells" IS NULL OR (octet_length("age_cells") >= 33 AND substr("age_cells", 1, 4) = decode('01031d1e', 'hex'))) NOT VALID;
--- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
 -- ALTER TABLE "members" VALIDATE CONSTRAINT "colseal_age_cells_check";
 ALTER TABLE "members" ALTER COLUMN "age_cells" SET STATISTICS 1000;
 

@@ -28,6 +28,16 @@ CREATE TABLE IF NOT EXISTS "colseal_keys" (
 -- GRANT SELECT, INSERT, UPDATE, DELETE ON "colseal_keys" TO operator;
 -- GRANT SELECT ON "colseal_keys" TO auditor;
 
+-- In which programs tell in which stage they have a column; each needs SELECT, INSERT, UPDATE and DELETE.
+CREATE TABLE IF NOT EXISTS "colseal_keys_stages" (
+	process text NOT NULL,
+	place text NOT NULL, -- the column
+	stage text NOT NULL,
+	writes boolean NOT NULL, -- the companion
+	seen_at timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (process, place)
+);
+
 -- Table members
 
 -- members.email: deterministic text, identity "members.email", tag c515
