@@ -63,9 +63,9 @@ func plain(code string) string {
 }
 
 // TestGoCompiles finds every Go block of the pages, and every line that a diff adds, in
-// the sources of this package, which are compiled.
+// the sources of this package and of the sample applications, which are compiled.
 func TestGoCompiles(t *testing.T) {
-	files, err := filepath.Glob("*.go")
+	files, err := filepath.Glob("../s*/*.go") // and of the sample applications
 	if err != nil {
 		t.Fatal(err)
 	}
