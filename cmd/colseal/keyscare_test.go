@@ -80,7 +80,7 @@ func TestKeysResealTellsWhatIsLeft(t *testing.T) {
 
 	data := w.firstKey(t, "data", "(default)")
 	w.must(t, "revoke", data, "--why", "x", "--yes="+data)
-	if out := w.must(t, "reseal", "--schema", w.schema, "--dry-run", "--key", w.firstKey(t, "search", "(default)")); !strings.Contains(out, "would seal 0 cells") {
+	if out := w.must(t, "reseal", "--schema", w.schema, "--dry-run", "--key", w.firstKey(t, "search", "(default)")); !strings.Contains(out, "would re-seal 0 cells") {
 		t.Error(out)
 	}
 	// The row is taken away from it, pass for pass.
