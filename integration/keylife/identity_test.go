@@ -245,7 +245,7 @@ func TestRewrapOfForeignKeys(t *testing.T) {
 		next := w.kms.CreateKey(kmstest.Alias(alias))
 		for _, opts := range []keyring.RewrapOptions{{DryRun: true}, {}, {Force: true}, {From: []string{old}}} {
 			r, err := w.adminAt(t, "").Rewrap(ctx, opts)
-			if failed := r.Failed[7]; err == nil || !errors.Is(failed, keyring.ErrForeignKEK) || !strings.Contains(fmt.Sprint(failed), theirs) {
+			if failed := r.Failed[7]; err == nil || !errors.Is(failed, keyring.ErrForeignKEK) || !strings.Contains(fmt.Sprintf("%+v", failed), theirs) {
 				t.Errorf("%+v: %+v, %v", opts, r, err)
 			}
 			if named := opts.From != nil; (len(r.Failed) == 1) != named || named && r.Rewrapped != 2 {

@@ -268,7 +268,7 @@ func TestSQLiteKindChanged(t *testing.T) {
 	if r := l.reseal(t, reseal.Options{}); r.Resealed != 0 || r.Unreadable != 6 {
 		t.Errorf("without FromKind: %+v", r)
 	}
-	if _, err := reseal.Run(t.Context(), l.db, reseal.Options{FromKind: schema.Int}); err == nil || !strings.Contains(err.Error(), "needs Columns") {
+	if _, err := reseal.Run(t.Context(), l.db, reseal.Options{FromKind: schema.Int}); err == nil || !strings.Contains(err.Error(), "Columns is not") {
 		t.Errorf("without Columns: %v", err)
 	}
 
