@@ -99,9 +99,9 @@ func unsupported(t reflect.Type) *tagError {
 // notation. TestKindsSurvive holds this table to what the two really do.
 var accepts = map[class][]Kind{
 	classString:      {Text, Bytes, Int, Float, Bool, Time, JSON, UUID, Numeric, TextArray, IntArray, Date, Timestamp},
-	classNamedString: {Text, Bytes, UUID, Numeric, TextArray, IntArray},
+	classNamedString: {Text, Bytes, JSON, UUID, Numeric, TextArray, IntArray},
 	classBytes:       {Bytes, Text, JSON, Numeric},
-	classNamedBytes:  {Bytes}, // as JSON it would be marshalled to a string of base64
+	classNamedBytes:  {Bytes, JSON},
 	classRawJSON:     {JSON, Bytes},
 	classInt:         {Int, Numeric},
 	classFloat:       {Float, Numeric},
