@@ -277,10 +277,10 @@ func (v *Sealing) Expect(use *sqlplan.Use, cells int) {
 }
 
 // FindKeys asks for the keys of the cells that were collected or announced. p is the plan that they are for; nil: none that
-// compares.
+// compares, and what is not announced is no cell.
 func (v *Sealing) FindKeys(p *sqlplan.Plan) error {
 	err := v.findKeys(p)
-	if err == nil || slices.ContainsFunc(v.keys, func(k columnKeys) bool { return !k.copy }) {
+	if err == nil || p != nil && !p.Spare || slices.ContainsFunc(v.keys, func(k columnKeys) bool { return !k.copy }) {
 		return err
 	}
 	for i := range v.keys {
