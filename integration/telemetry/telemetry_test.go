@@ -43,6 +43,7 @@ func start(t *testing.T, read func() telemetry.Snapshot) (*telemetry.Handle, fun
 	h.Counts.Plaintext()
 	h.Counts.Refused("mode")
 	h.Counts.Rejected("auth")
+	h.Counts.Observed("mode")
 	_, done := h.ObserveKMS(t.Context(), kms.Call{Op: kms.OpUnwrap, Purpose: "data"})
 	done(kms.Answer{Err: fmt.Errorf("x: %w", kms.ErrThrottled)})
 	return h, func() map[string]metricdata.Metrics {
