@@ -72,5 +72,5 @@ var writeOnlyTroubles = []trouble{
 
 // otherPin is the pin of an inbox that is not there.
 func otherPin(pin string) string {
-	return pin[:len(pin)-4] + strings.Map(func(r rune) rune { return '0' + (r-'0'+1)%10 }, pin[len(pin)-4:])
+	return pin[:8] + "-" + strings.Repeat("0", len(pin)-9)
 }

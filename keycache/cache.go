@@ -30,6 +30,7 @@ import (
 	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/internal/gate"
 	"github.com/colseal/colseal/internal/hot"
+	"github.com/colseal/colseal/internal/inbox"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
@@ -80,8 +81,8 @@ type Cache struct {
 	columns columnSet
 	custody *custody
 	nowhere nowhere
-	credit  uint64   // seals of a key that may be taken while none can be reserved
-	pins    []string // of the inboxes of a write-only program; nil for any other
+	credit  uint64      // seals of a key that may be taken while none can be reserved
+	pins    []inbox.Pin // of the inboxes of a write-only program; nil for any other
 
 	count counters
 	hits  hot.Counter

@@ -26,16 +26,39 @@ func (f *world) misfortunes(rnd *rand.Rand) {
 		kind := kmsUnavailable + kmsFault(rnd.IntN(int(kmsDisabled)+1))
 		f.count.outages[kind].Add(1)
 		if kind <= kmsDisabled {
-			f.kms.set(kind)
+			heal := f.strike(rnd, kind)
 			if sleep(2 * time.Hour); kind == kmsRefusesNew {
 				sleep(48 * time.Hour) // longer than the lead by which the next key is made
 			}
-			f.kms.set(kmsWell)
+			heal()
 			continue
 		}
 		d.setAway(true)
 		sleep(2 * time.Hour)
 		d.setAway(false)
+	}
+}
+
+// strike has KMS fail: of two services mostly one alone. heal ends it.
+func (f *world) strike(rnd *rand.Rand, kind kmsFault) (heal func()) {
+	if len(f.services) > 1 && rnd.IntN(4) > 0 {
+		f.count.partly.Add(1)
+		one := f.services[rnd.IntN(len(f.services))]
+		one.set(kind)
+		f.kms.setPartly(true)
+		return func() {
+			one.set(kmsWell)
+			f.kms.setPartly(false)
+		}
+	}
+	all := append(slices.Clone(f.services), f.kms)
+	for _, k := range all {
+		k.set(kind)
+	}
+	return func() {
+		for _, k := range all {
+			k.set(kmsWell)
+		}
 	}
 }
 
@@ -49,7 +72,7 @@ func (d *truth) setAway(on bool) {
 // the KEK. It is a real [Admin]; what an outage spoils, it does again.
 func (f *world) operator(rnd *rand.Rand) {
 	tenants := 3
-	a := keyring.NewAdmin(office{f}, office{f}, keyring.AdminConfig{By: "operator"})
+	a := keyring.NewAdmin(office{f}, f.office(), keyring.AdminConfig{By: "operator"})
 	for time.Now().Before(f.end) {
 		time.Sleep(time.Duration(rnd.Int64N(int64(36 * time.Hour))))
 		if rnd.IntN(2) == 0 {
@@ -71,7 +94,7 @@ func (f *world) operator(rnd *rand.Rand) {
 			}
 			f.changeSearchKey(a, scope)
 		case 4:
-			f.kms.setKEK(fmt.Sprintf("kek-%d", rnd.IntN(1000)))
+			f.services[rnd.IntN(len(f.services))].setKEK(rnd.IntN(1000))
 			f.insist(func() error { _, err := a.Rewrap(f.t.Context(), keyring.RewrapOptions{}); return err })
 			f.count.rewraps.Add(1)
 		case 5:
@@ -107,7 +130,7 @@ func (f *world) insist(work func() error) {
 		spoilt := f.truth.away.since(time.Now())
 		f.truth.mu.Unlock()
 		f.kms.mu.Lock()
-		spoilt = spoilt || f.kms.away.since(time.Now()) || f.kms.denied.since(time.Now())
+		spoilt = spoilt || f.kms.away.since(time.Now()) || f.kms.denied.since(time.Now()) || f.kms.partly.since(time.Now())
 		f.kms.mu.Unlock()
 		if err == nil {
 			return

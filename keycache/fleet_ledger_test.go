@@ -13,7 +13,7 @@ import (
 	"github.com/colseal/colseal/kms"
 )
 
-// office is the keyring and KMS as operators reach them: no clock and no network of
+// office is the keyring as operators reach it: no clock and no network of
 // their own, but the same outages.
 type office struct{ f *world }
 
@@ -130,28 +130,6 @@ func (o office) Swap(_ context.Context, id uint32, old []byte, next kms.Wrapped)
 		}
 	})
 	return ok, err
-}
-
-const officeLatency = 50 * time.Millisecond
-
-func (o office) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext) (kms.DataKey, error) {
-	if err := o.f.kms.enter(ctx, "operator", officeLatency); err != nil {
-		return kms.DataKey{}, err
-	}
-	return o.f.kms.generate(ec), nil
-}
-
-func (o office) Unwrap(context.Context, kms.Wrapped, kms.EncryptionContext) ([]byte, error) {
-	panic("an operator unwraps no key")
-}
-
-func (o office) Trusts(string) bool { return true }
-
-func (o office) Rewrap(ctx context.Context, w kms.Wrapped, from, to kms.EncryptionContext) (kms.Wrapped, error) {
-	if err := o.f.kms.enter(ctx, "operator", officeLatency); err != nil {
-		return kms.Wrapped{}, err
-	}
-	return o.f.kms.rewrap(w, from, to)
 }
 
 func (o office) DeleteWriters(_ context.Context, ids []uint32, age time.Duration) (n int, err error) {

@@ -22,6 +22,8 @@ type life struct {
 	cache *Cache
 	drift float64
 
+	services kms.Wrapper
+
 	dead  atomic.Bool
 	steps atomic.Int64 // how many more it lives; not positive: it dies otherwise
 	after bool         // it dies once the step has had its effect
@@ -49,6 +51,7 @@ func (f *world) newLife(seed uint64) *life {
 	}
 	cfg := f.cfg
 	cfg.MaxAge, cfg.MaxStale = l.long(keyring.DefaultMaxAge), l.long(keyring.DefaultMaxStale)
+	l.services = f.wrapper(l.reach)
 	l.cache = New(l, l, cfg, random, deterministic)
 	return l
 }
@@ -160,41 +163,6 @@ func (l *life) Release(_ context.Context, id uint32, n uint64) error {
 	})
 }
 
-func (l *life) call(ctx context.Context, op string, work func() error) error {
-	err := l.step(func() error {
-		l.mu.Lock()
-		latency := 20*time.Millisecond + time.Duration(l.rnd.Int64N(int64(60*time.Millisecond)))
-		l.mu.Unlock()
-		if err := l.f.kms.enter(ctx, op, latency); err != nil {
-			return err
-		}
-		return work()
-	})
-	if err != nil && kms.ErrorClass(err) == "other" {
-		err = errors.Join(kms.ErrUnavailable, err)
-	}
-	return err
-}
-
-func (l *life) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext) (dk kms.DataKey, err error) {
-	err = l.call(ctx, "generate", func() error {
-		dk = l.f.kms.generate(ec)
-		l.came(ec)
-		return nil
-	})
-	return dk, err
-}
-
-func (l *life) Unwrap(ctx context.Context, w kms.Wrapped, ec kms.EncryptionContext) (plain []byte, err error) {
-	err = l.call(ctx, "unwrap", func() error {
-		if plain, err = l.f.kms.unwrap(w, ec); err == nil {
-			l.came(ec)
-		}
-		return err
-	})
-	return plain, err
-}
-
 func (l *life) Rewrap(context.Context, kms.Wrapped, kms.EncryptionContext, kms.EncryptionContext) (kms.Wrapped, error) {
 	return kms.Wrapped{}, errors.New("not used here")
 }
@@ -223,7 +191,7 @@ func (l *life) came(ec kms.EncryptionContext) {
 func (l *life) served(id uint32, began time.Time) {
 	k := l.f.kms
 	k.mu.Lock()
-	away, denied := k.away, k.denied
+	away, denied, partly := k.away, k.denied, k.partly
 	k.mu.Unlock()
 	l.f.truth.mu.Lock()
 	noKeyring := l.f.truth.away
@@ -232,7 +200,7 @@ func (l *life) served(id uint32, began time.Time) {
 	defer l.mu.Unlock()
 	at, ok := l.got[id]
 	age, fresh := began.Sub(at), l.long(keyring.DefaultMaxAge)
-	excused := away.since(began) || noKeyring.since(began) || l.cut.since(began)
+	excused := away.since(began) || partly.since(began) || noKeyring.since(began) || l.cut.since(began)
 	switch {
 	case !ok:
 		l.f.wrong("key %08x serves, but never came from KMS", id)
@@ -257,13 +225,15 @@ func (l *life) warm(id uint32, now time.Time) bool {
 	return ok && !denied.since(at) && now.Sub(at) < l.long(keyring.DefaultMaxAge+keyring.DefaultMaxStale)-time.Minute
 }
 
-// troubled reports whether something was wrong after t, for this process.
-func (l *life) troubled(t time.Time) (away, denied bool) {
+// troubled reports whether something was wrong after t, for this process. That one service of two fails is something wrong for
+// those who need new keys.
+func (l *life) troubled(t time.Time, newKeys bool) (away, denied bool) {
 	l.f.truth.mu.Lock()
 	away = l.f.truth.away.since(t)
 	l.f.truth.mu.Unlock()
 	l.f.kms.mu.Lock()
-	away, denied = away || l.f.kms.away.since(t), l.f.kms.denied.since(t) || l.f.kms.noNew.since(t)
+	partly := newKeys && l.f.kms.partly.since(t)
+	away, denied = away || partly || l.f.kms.away.since(t), partly || l.f.kms.denied.since(t) || l.f.kms.noNew.since(t)
 	l.f.kms.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()

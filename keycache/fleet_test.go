@@ -29,27 +29,38 @@ var (
 //
 //	go test ./keycache -run TestFleet -v -fleet.processes=1000
 func TestFleet(t *testing.T) {
-	processes, seed := *fleetProcesses, *fleetSeed
-	switch {
-	case processes > 0:
-	case testing.Short() || raceDetector:
+	processes := 60
+	if testing.Short() || raceDetector {
 		processes = 12
-	default:
-		processes = 60
 	}
+	fleetFor(t, cmp.Or(*fleetProcesses, processes), *fleetDays, 1)
+}
+
+// TestFleetOfTwoServices: each key is wrapped by two key services, which fail and refuse one at a time, and now and then together. While
+// one of them is well every cell opens, and what seals goes on; only new keys have to wait.
+func TestFleetOfTwoServices(t *testing.T) {
+	processes := 24
+	if testing.Short() || raceDetector {
+		processes = 8
+	}
+	fleetFor(t, cmp.Or(*fleetProcesses, processes), min(*fleetDays, 45), 2)
+}
+
+func fleetFor(t *testing.T, processes, days, services int) {
+	seed := *fleetSeed
 	if seed == 0 {
 		var err error
 		if seed, err = strconv.ParseUint(cmp.Or(os.Getenv("COLSEAL_FLEET_SEED"), strconv.FormatUint(rand.Uint64(), 10)), 10, 64); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("go test ./keycache -run TestFleet -fleet.processes=%d -fleet.days=%d -fleet.seed=%d", processes, *fleetDays, seed)
+	t.Logf("go test ./keycache -run '^%s$' -fleet.processes=%d -fleet.days=%d -fleet.seed=%d", t.Name(), processes, days, seed)
 	began := time.Now()
 	var f *world
 	defer func() { t.Logf("%s; took %v", f.report(), time.Since(began).Round(100*time.Millisecond)) }()
 	synctest.Test(t, func(t *testing.T) {
-		f = newWorld(t, processes)
-		f.run(rand.New(rand.NewPCG(seed, 0)), time.Duration(*fleetDays)*24*time.Hour)
+		f = newWorld(t, processes, services)
+		f.run(rand.New(rand.NewPCG(seed, 0)), time.Duration(days)*24*time.Hour)
 		f.noHerd()
 	})
 }
@@ -59,7 +70,8 @@ type world struct {
 	cfg       Config
 	processes int
 	truth     *truth
-	kms       *simKMS
+	kms       *simKMS   // as the processes see it: of two services, what both do
+	services  []*simKMS // one, which is kms, or two
 	end       time.Time
 
 	scopes atomic.Pointer[[]string] // those in use; a destroyed one stays for a while
@@ -68,6 +80,7 @@ type world struct {
 	count struct {
 		lives, deaths, seals, opens, searches, refused, lost     atomic.Uint64
 		wrongs, cuts, revoked, destroyed, searchChanges, rewraps atomic.Uint64
+		partly                                                   atomic.Uint64 // outages of one service of two
 		outages                                                  [kmsDisabled + 2]atomic.Uint64
 	}
 }
@@ -86,12 +99,16 @@ func rushHour(t time.Time) time.Time {
 	return t.Truncate(24 * time.Hour).Add(34 * time.Hour)
 }
 
-func newWorld(t *testing.T, processes int) *world {
+func newWorld(t *testing.T, processes, services int) *world {
 	f := &world{t: t, processes: processes,
 		cfg: Config{RotateEvery: 7 * 24 * time.Hour, MaxSeals: uint64(processes) << 15},
 		truth: &truth{rings: map[ringID][]*truthRow{}, byID: map[uint32]*truthRow{}, used: map[uint32]uint64{},
 			cells: map[uint32][]byte{}, found: map[uint32]bool{}},
-		kms: &simKMS{kek: "kek", wrapped: map[string]wrappedKey{}, calls: map[string]int{}, began: time.Now()},
+		kms: newSimKMS("kek"),
+	}
+	f.services = []*simKMS{f.kms}
+	if services == 2 {
+		f.services = []*simKMS{newSimKMS("one"), newSimKMS("two")}
 	}
 	f.scopes.Store(&[]string{"", "tenant:1", "tenant:2", "tenant:3"})
 	return f
@@ -197,8 +214,10 @@ func (f *world) after() {
 // KMS together, nor has more than one of them make the same key. Their common start
 // does: each needs its keys then.
 func (f *world) noHerd() {
-	if most := 60 + f.processes/10; f.kms.peak > most {
-		f.wrong("%d calls to KMS in one second, want at most %d", f.kms.peak, most)
+	for _, k := range f.services {
+		if most := 60 + f.processes/10; k.peak > most {
+			f.wrong("%d calls to KMS in one second, want at most %d", k.peak, most)
+		}
 	}
 	if lost, most := int(f.count.lost.Load()), 2+len(f.truth.byID)/20; lost > most {
 		f.wrong("%d data keys were made for nothing, want at most %d", lost, most)
@@ -206,20 +225,20 @@ func (f *world) noHerd() {
 }
 
 func (f *world) report() string {
-	c, k, keys := &f.count, f.kms, 0
+	c, k, keys := &f.count, f.services[0], 0
 	for _, r := range f.truth.byID {
 		if len(r.Wrapped.Blob) > 0 || !r.DestroyedAt.Equal(r.stored) {
 			keys++
 		}
 	}
-	virtual := float64(f.processes) * f.end.Sub(f.end.Add(-time.Duration(*fleetDays)*24*time.Hour)).Hours() / 24
+	virtual := float64(f.processes) * f.end.Sub(k.began).Hours() / 24
 	return fmt.Sprintf("%d processes (%d lives, %d deaths), %d scopes destroyed, %d data keys revoked, %d search keys changed, %d rewraps; "+
 		"%d data and search keys; %d cells sealed, %d opened, %d searches, %d refused; "+
 		"KMS: %d generate, %d unwrap, %.1f calls per process and day, at most %d in one second at the start and %d later, %d data keys made for nothing; "+
-		"outages: %d unavailable, %d hanging, %d throttling, %d no new keys, %d denied, %d disabled, %d keyring",
+		"outages (%d of one service of two): %d unavailable, %d hanging, %d throttling, %d no new keys, %d denied, %d disabled, %d keyring",
 		f.processes, c.lives.Load(), c.deaths.Load(), c.destroyed.Load(), c.revoked.Load(), c.searchChanges.Load(), c.rewraps.Load(),
 		keys, c.seals.Load(), c.opens.Load(), c.searches.Load(), c.refused.Load(),
 		k.calls["generate"], k.calls["unwrap"], float64(k.calls["generate"]+k.calls["unwrap"])/virtual, k.cold, k.peak, c.lost.Load(),
-		c.outages[kmsUnavailable].Load(), c.outages[kmsHangs].Load(), c.outages[kmsThrottles].Load(),
+		c.partly.Load(), c.outages[kmsUnavailable].Load(), c.outages[kmsHangs].Load(), c.outages[kmsThrottles].Load(),
 		c.outages[kmsRefusesNew].Load(), c.outages[kmsDenies].Load(), c.outages[kmsDisabled].Load(), c.outages[kmsDisabled+1].Load())
 }

@@ -126,6 +126,7 @@ func (o *trouble) set(on bool) {
 
 // simKMS is the fleet's KMS.
 type simKMS struct {
+	name    string     // all of its KEKs begin with it
 	mu      sync.Mutex // guards everything below
 	wrapped map[string]wrappedKey
 	kek     string
@@ -133,12 +134,17 @@ type simKMS struct {
 	away    trouble
 	denied  trouble
 	noNew   trouble
+	partly  trouble // one service of two fails
 	calls   map[string]int
 	second  int64 // the present one, since the start,
 	inThis  int   // the calls in it,
 	cold    int   // the most in any of the first minute, when all start at once,
 	peak    int   // and the most in any later one
 	began   time.Time
+}
+
+func newSimKMS(name string) *simKMS {
+	return &simKMS{name: name, kek: name, wrapped: map[string]wrappedKey{}, calls: map[string]int{}, began: time.Now()}
 }
 
 type wrappedKey struct {
@@ -173,10 +179,16 @@ func (k *simKMS) set(f kmsFault) {
 	}
 }
 
-func (k *simKMS) setKEK(id string) {
+func (k *simKMS) setPartly(on bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.kek = id
+	k.partly.set(on)
+}
+
+func (k *simKMS) setKEK(n int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.kek = fmt.Sprint(k.name, "-", n)
 }
 
 func (k *simKMS) enter(ctx context.Context, op string, latency time.Duration) error {
@@ -222,13 +234,18 @@ func contextText(ec kms.EncryptionContext) string {
 }
 
 func (k *simKMS) generate(ec kms.EncryptionContext) kms.DataKey {
-	ref, key := make([]byte, 16), wrappedKey{ec: contextText(ec)}
-	_, _ = rand.Read(key.plain[:])
+	var plain [kms.DataKeySize]byte
+	_, _ = rand.Read(plain[:])
+	return kms.DataKey{Plaintext: plain[:], Wrapped: k.wrap(plain[:], ec)}
+}
+
+func (k *simKMS) wrap(plain []byte, ec kms.EncryptionContext) kms.Wrapped {
+	ref := make([]byte, 16)
 	_, _ = rand.Read(ref)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.wrapped[string(ref)] = key
-	return kms.DataKey{Plaintext: slices.Clone(key.plain[:]), Wrapped: kms.Wrapped{KeyID: k.kek, Blob: ref}}
+	k.wrapped[string(ref)] = wrappedKey{[kms.DataKeySize]byte(plain), contextText(ec)}
+	return kms.Wrapped{KeyID: k.kek, Blob: ref}
 }
 
 func (k *simKMS) unwrap(w kms.Wrapped, ec kms.EncryptionContext) ([]byte, error) {

@@ -26,7 +26,7 @@ func parseHex8(s string) uint32 {
 // allowed checks that a failure is one that the world explains.
 func (l *life) allowed(op, scope string, began time.Time, err error) {
 	l.f.count.refused.Add(1)
-	away, denied := l.troubled(began)
+	away, denied := l.troubled(began, op != "open")
 	switch {
 	case l.dead.Load():
 	case errors.Is(err, keyring.ErrKeyDestroyed):
@@ -63,7 +63,7 @@ func (l *life) seal(ctx context.Context, scope string, n int) {
 	l.f.count.seals.Add(uint64(n))
 	id := key.Header().KeyID
 	l.served(id, began)
-	away, _ := l.troubled(time.Now())
+	away, _ := l.troubled(time.Now(), true)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.used[id] += uint64(n)

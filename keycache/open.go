@@ -102,6 +102,11 @@ func (c *Cache) held(keyID uint32) *entry {
 
 // entry returns the plaintext key of keyID, from memory if it may still serve.
 func (c *Cache) entry(ctx context.Context, keyID uint32, how *lookup) (*entry, error) {
+	return c.entryBy(ctx, keyID, flightName(keyID), how, c.record)
+}
+
+// entryBy is entry, with the name under which callers join, and how the key's record is read.
+func (c *Cache) entryBy(ctx context.Context, keyID uint32, flight string, how *lookup, read func(context.Context, uint32) (keyring.Key, error)) (*entry, error) {
 	e := c.held(keyID)
 	if e != nil && e.serves(how) {
 		return e, nil
@@ -114,11 +119,11 @@ func (c *Cache) entry(ctx context.Context, keyID uint32, how *lookup) (*entry, e
 		wait, cancel = context.WithTimeout(ctx, c.cfg.StaleWait)
 		defer cancel()
 	}
-	fetched, err := share(wait, c.flights, flightName(keyID), func(ctx context.Context) (*entry, error) {
+	fetched, err := share(wait, c.flights, flight, func(ctx context.Context) (*entry, error) {
 		if e := c.held(keyID); e != nil && e.state() == leaseFresh {
 			return e, nil // it came between the look and this flight
 		}
-		return c.fetch(ctx, keyID, c.record)
+		return c.fetch(ctx, keyID, read)
 	})
 	if err == nil {
 		return fetched, nil
@@ -220,7 +225,7 @@ func (c *Cache) unwrap(ctx context.Context, rec keyring.Key) (plain []byte, hard
 		plain, err = c.gate.Unwrap(ctx, rec.Call(), rec.Wrapped)
 		return plain, hard, err
 	}
-	to, err := c.entry(ctx, rec.WrappedTo, new(lookup))
+	to, err := c.inbox(ctx, rec)
 	if err != nil {
 		return nil, hard, err
 	}
@@ -231,6 +236,23 @@ func (c *Cache) unwrap(ctx context.Context, rec keyring.Key) (plain []byte, hard
 	}
 	plain, err = rec.OpenedBy(to.rec, private)
 	return plain, to.until(), err
+}
+
+// inbox returns the inbox that a writer's key is encrypted to. Its purpose is looked at before it is fetched, and it is asked for by another name
+// than keys that open cells are: whoever may insert rows could have two of them wait for each other.
+func (c *Cache) inbox(ctx context.Context, rec keyring.Key) (*entry, error) {
+	noInbox := &keyring.Error{Op: "get", Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Class: keyring.ErrKeyInvalid,
+		Hint: "the key that it is encrypted to is no inbox"}
+	if e := c.held(rec.WrappedTo); e != nil && e.rec.Purpose != keyring.PurposeInbox {
+		return nil, noInbox
+	}
+	return c.entryBy(ctx, rec.WrappedTo, fmt.Sprintf("inbox %08x", rec.WrappedTo), new(lookup), func(ctx context.Context, id uint32) (keyring.Key, error) {
+		to, err := c.record(ctx, id)
+		if err == nil && to.Purpose != keyring.PurposeInbox {
+			err = noInbox
+		}
+		return to, err
+	})
 }
 
 // failedFetch lets an entry serve stale after a failure in passing, and drops it

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/inbox"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
@@ -16,7 +17,12 @@ import (
 // what it sealed under a key that it still has, and nothing else.
 func NewWriter(k Keyring, pins []string, cfg Config, columns ...Column) *Cache {
 	c := New(k, nil, cfg, columns...)
-	c.pins = append([]string{}, pins...)
+	c.pins = make([]inbox.Pin, 0, len(pins))
+	for _, text := range pins {
+		if pin, err := inbox.ParsePin(text); err == nil { // what is no pin is no inbox's
+			c.pins = append(c.pins, pin)
+		}
+	}
 	c.cfg.RotateEvery = min(c.cfg.RotateEvery, keyring.WriterAge)
 	c.credit = 0
 	return c
@@ -39,14 +45,25 @@ func (c *Cache) assembleWriter(ctx context.Context, r *ring) (*ringState, terms,
 	}
 	for range keyring.IDTries {
 		asked := time.Now()
-		to, err := c.inbox(ctx, r)
+		s := r.current.Load()
+		ids := make([]uint32, 0, len(c.pins)+1)
+		for _, pin := range c.pins {
+			ids = append(ids, pin.KeyID)
+		}
+		if s != nil {
+			ids = append(ids, s.keys[0].rec.ID)
+		}
+		rows, err := c.keyring.Keys(ctx, ids)
 		if err != nil {
 			return nil, terms{}, err
 		}
-		s := r.current.Load()
+		to, err := c.inboxAmong(rows, r)
+		if err != nil {
+			return nil, terms{}, err
+		}
 		goesOn := false
 		if s != nil {
-			if goesOn, err = c.mayGoOn(ctx, r, s.keys[0], to); err != nil {
+			if goesOn, err = c.mayGoOn(ctx, r, s.keys[0], rows, to); err != nil {
 				return nil, terms{}, err
 			}
 		}
@@ -63,45 +80,42 @@ func (c *Cache) assembleWriter(ctx context.Context, r *ring) (*ringState, terms,
 	return nil, terms{}, errNoFreeID
 }
 
-// inbox returns the newest inbox of a ring's scope that is good and pinned. Any other is passed over: whoever may insert rows
-// could have put in one of their own.
-func (c *Cache) inbox(ctx context.Context, r *ring) (keyring.Key, error) {
-	about := keyring.Key{Purpose: keyring.PurposeInbox, Scope: r.id.scope}
-	read, err := c.keyring.Ring(ctx, about.Purpose, about.Scope)
-	if err != nil {
-		return about, err
-	}
-	c.sawID(read.Keyring)
-	if read.Scoped || r.id.scope != "" {
-		c.scoped.Store(true)
-	}
-	c.reportStrays(ctx, read)
-	if tomb, destroyed := read.Tombstone(); destroyed {
-		c.stop(r, true)
-		return about, keyring.ScopeDestroyed(tomb)
-	}
-	for _, k := range read.Keys {
-		if k.Live() && k.Invalid == nil && slices.Contains(c.pins, k.Pin()) {
-			return k, nil
+// inboxAmong returns the newest inbox of a ring's scope that is good, among rows of the ids that the pins name. What
+// is not as its pin says is passed over: whoever owns the keyring could have put in an inbox of their own. Whoever may only
+// insert does not come in here at all, since the rows are found by their ids.
+func (c *Cache) inboxAmong(rows []keyring.Key, r *ring) (to keyring.Key, err error) {
+	for _, k := range rows {
+		ours := k.Scope == r.id.scope && slices.ContainsFunc(c.pins, func(p inbox.Pin) bool { return p.KeyID == k.ID })
+		if ours && k.Destroyed { // with its scope
+			c.stop(r, true)
+			return k, keyring.ScopeDestroyed(k)
+		}
+		pinned := slices.ContainsFunc(c.pins, func(p inbox.Pin) bool { return p.String() == k.Pin() })
+		if pinned && k.Scope != "" {
+			c.scoped.Store(true)
+		}
+		if ours && pinned && k.Live() && k.Invalid == nil && k.Epoch > to.Epoch {
+			to = k
 		}
 	}
-	c.stop(r, true)
-	return about, &keyring.Error{Op: "seal with", Purpose: about.Purpose, Scope: about.Scope, Class: keyring.ErrNoInbox,
-		Hint: "make one with `colseal keys inbox`, and give the program the pin that it prints (Config.WriteOnly); if there is one, the pin is another's"}
+	if to.ID == 0 {
+		c.stop(r, true)
+		return to, &keyring.Error{Op: "seal with", Purpose: keyring.PurposeInbox, Scope: r.id.scope, Class: keyring.ErrNoInbox,
+			Hint: "make one with `colseal keys inbox`, and give the program the pin that it prints (Config.WriteOnly); if there is one, the pin is another's"}
+	}
+	c.sawID(to.Keyring)
+	return to, nil
 }
 
 // mayGoOn reports whether the program's own key seals on: it is encrypted to the inbox, is not spent or of age, and nobody
 // stopped it. Its row is stored again if it was lost, and then another key takes over.
-func (c *Cache) mayGoOn(ctx context.Context, r *ring, k *liveKey, to keyring.Key) (bool, error) {
-	rows, err := c.keyring.Keys(ctx, []uint32{k.rec.ID})
-	if err != nil {
-		return false, err
-	}
-	if len(rows) == 0 {
+func (c *Cache) mayGoOn(ctx context.Context, r *ring, k *liveKey, rows []keyring.Key, to keyring.Key) (bool, error) {
+	i := slices.IndexFunc(rows, func(row keyring.Key) bool { return row.ID == k.rec.ID })
+	if i < 0 {
 		_, err := c.recover(ctx, k.rec)
 		return false, err
 	}
-	row := rows[0]
+	row := rows[i]
 	return row.Purpose == keyring.PurposeWriter && !row.Retired && !row.Destroyed && row.Invalid == nil && k.rec.WrappedTo == to.ID &&
 		time.Since(k.born) < c.cfg.RotateEvery && r.spent.Load() != k.rec.ID && !k.entry.Load().wiped(), nil
 }

@@ -344,3 +344,77 @@ func TestWriterRowLost(t *testing.T) {
 		}
 	})
 }
+
+// TestWrongInbox: a writer's key that is encrypted to itself, to another such key, to a data key, or to nothing is an error at once.
+// Nobody waits for himself, and what else is in memory stays.
+func TestWrongInbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kr, w := keytest.NewKeyring(), keytest.NewKMS()
+		inbox := newInbox(t, kr, w, "")
+		reader := New(kr, w, Config{}, inboxed)
+		defer func() { _ = reader.Close() }()
+		data := writeCell(t, reader, t.Context())
+		c := NewWriter(kr, []string{inbox.Pin()}, Config{}, inboxed)
+		defer func() { _ = c.Close() }()
+		cell := writeCell(t, c, t.Context())
+		own := kr.Row(keyOf(t, cell))
+		for i, to := range []uint32{100, 102, 101, keyOf(t, data), 99} {
+			forged := own
+			forged.ID, forged.WrappedTo = uint32(100+i), to //nolint:gosec // it is small
+			forged.Epoch = int64(forged.ID)
+			kr.Put(forged)
+		}
+		w.Set(func(f *keytest.KMS) { f.Fail = errors.New("away") })
+		time.Sleep(keyring.DefaultMaxAge + time.Minute) // the data key is due, and serves stale
+		if err := openCell(reader, t.Context(), data); err != nil {
+			t.Fatal(err)
+		}
+		for id := uint32(100); id < 105; id++ {
+			want := keyring.ErrKeyInvalid
+			if id == 104 {
+				want = keyring.ErrKeyNotFound
+			}
+			began := time.Now()
+			for range 2 {
+				if _, err := reader.Opener(t.Context(), inboxed, id); !errors.Is(err, want) {
+					t.Errorf("key %d: %v, want %v", id, err, want)
+				}
+			}
+			if waited := time.Since(began); waited > 0 {
+				t.Errorf("key %d: the answer took %v", id, waited)
+			}
+		}
+		if err := reader.Prefetch(t.Context(), []uint32{100, 101, 102}); !errors.Is(err, keyring.ErrKeyInvalid) {
+			t.Errorf("prefetch: %v, want ErrKeyInvalid", err)
+		}
+		if err := openCell(reader, t.Context(), data); err != nil {
+			t.Errorf("the data key in memory: %v", err)
+		}
+	})
+}
+
+// TestDecoyInbox: whoever may insert rows puts in the public key of the inbox a second time, beside what is not its private key, and
+// newer ones of their own. Writers take the inbox that they have the pin of.
+func TestDecoyInbox(t *testing.T) {
+	kr, w := keytest.NewKeyring(), keytest.NewKMS()
+	inbox := newInbox(t, kr, w, "")
+	for i := range 3 {
+		decoy := inbox
+		decoy.ID, decoy.Epoch, decoy.Wrapped.Blob = uint32(100+i), int64(2+i), []byte("theirs") //nolint:gosec // it is small
+		kr.Put(decoy)
+	}
+	c := NewWriter(kr, []string{inbox.Pin()}, Config{}, inboxed)
+	defer func() { _ = c.Close() }()
+	cell := writeCell(t, c, t.Context())
+	if to := kr.Row(keyOf(t, cell)).WrappedTo; to != inbox.ID {
+		t.Errorf("encrypted to %08x, want %08x", to, inbox.ID)
+	}
+	reader := New(kr, w, Config{}, inboxed)
+	defer func() { _ = reader.Close() }()
+	if err := openCell(reader, t.Context(), cell); err != nil {
+		t.Error(err)
+	}
+	if n := kr.Called("ring"); n > 1 {
+		t.Errorf("the ring of inboxes was read %d times: whoever fills it would stop the writers", n)
+	}
+}

@@ -217,12 +217,12 @@ func (a *Admin) Rotate(ctx context.Context, purpose Purpose, scope string) (Key,
 		if next.ID != 0 { // made before, and not yet begun to seal
 			return a.key(ctx, next.ID)
 		}
-		id, err := a.make(ctx, next, "rotate", "")
+		made, err := a.make(ctx, next, "rotate", "")
 		if err != nil {
 			return Key{}, Classify("rotate", about, err)
 		}
-		if id != 0 {
-			return a.key(ctx, id)
+		if made.ID != 0 {
+			return a.key(ctx, made.ID)
 		}
 		// Another process made that epoch, or has that id.
 	}
@@ -256,13 +256,13 @@ func (a *Admin) follow(ring Ring, about Key) (Key, error) {
 	return next, nil
 }
 
-// make has a key made and stored; 0 when its epoch or id was taken. kem is that of an inbox.
-func (a *Admin) make(ctx context.Context, rec Key, why string, kem KEM) (uint32, error) {
+// make has a key made and stored, and returns it; the zero Key when its epoch or id was taken. kem is that of an inbox.
+func (a *Admin) make(ctx context.Context, rec Key, why string, kem KEM) (Key, error) {
 	rec.ID, rec.ChangedBy, rec.ChangedWhy = NewID(), a.cfg.By, why
 	if rec.Keyring == "" {
 		var err error
 		if rec.Keyring, err = a.keyring.Identify(ctx, ""); err != nil {
-			return 0, err
+			return Key{}, err
 		}
 	}
 	dk, err := a.gate.Generate(ctx, rec.Call())
@@ -271,7 +271,7 @@ func (a *Admin) make(ctx context.Context, rec Key, why string, kem KEM) (uint32,
 	}
 	dk.Wipe()
 	if err != nil {
-		return 0, err
+		return Key{}, err
 	}
 	rec.Wrapped = dk.Wrapped
 	// When a search key begins to seal counts from here, and others see it once this is
@@ -280,8 +280,8 @@ func (a *Admin) make(ctx context.Context, rec Key, why string, kem KEM) (uint32,
 	defer cancel()
 	won, err := a.keyring.Insert(ctx, rec)
 	if err != nil || !won {
-		return 0, err
+		return Key{}, err
 	}
 	a.record(ctx, audit.KeyMade(rec.Epoch), rec, why)
-	return rec.ID, nil
+	return rec, nil
 }

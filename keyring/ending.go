@@ -13,7 +13,7 @@ import (
 // Revoke stops a key for a cause, which stands in the record: it never seals again,
 // and still opens what it sealed. A key that was revoked before stays as it is.
 //
-// A writer's key has no successor: its program makes another one. An inbox is revoked once a newer one is there.
+// A writer's key has no successor: its program makes another one. An inbox is revoked once another one is there.
 //
 // A data key's successor is stored before it stops. Running processes stop sealing
 // with it when they next read the keyring: within MaxAge, and MaxStale longer where
@@ -42,7 +42,7 @@ func (a *Admin) Revoke(ctx context.Context, id uint32, why string) (Key, error) 
 		case k.Stray != nil, k.Recovered, k.Purpose == PurposeWriter:
 			how.Kind = EndRevokeStray
 		case k.Purpose == PurposeInbox:
-			err = a.hasSuccessor(ctx, k)
+			err = a.hasOther(ctx, k)
 		case k.Purpose == PurposeSearch:
 			how.Kind, err = a.revocation(ctx, k)
 		default:
@@ -95,19 +95,19 @@ func (a *Admin) succeed(ctx context.Context, k Key) error {
 	return err
 }
 
-// hasSuccessor refuses to stop the newest inbox of a scope. Its successor has to be made before, since programs must be
+// hasOther refuses to stop the only inbox of a scope. What takes its place has to be made before, since programs must be
 // given its pin.
-func (a *Admin) hasSuccessor(ctx context.Context, k Key) error {
+func (a *Admin) hasOther(ctx context.Context, k Key) error {
 	ring, err := a.keyring.Ring(ctx, k.Purpose, k.Scope)
 	if err != nil {
 		return err
 	}
 	for _, other := range ring.Keys {
-		if other.Epoch > k.Epoch && other.Live() && other.Invalid == nil {
+		if other.ID != k.ID && other.Live() && other.Invalid == nil {
 			return nil
 		}
 	}
-	return refused("revoke", k, ErrKeyInUse, "no newer inbox is there, and write-only programs would stop: make one, and give them its pin")
+	return refused("revoke", k, ErrKeyInUse, "no other inbox is there, and write-only programs would stop: make one, and give them its pin")
 }
 
 // revocation finds out how a search key can be revoked, and makes the one that must

@@ -20,12 +20,13 @@ const (
 	KEMP256   KEM = "mlkem768-p256"   // made of algorithms that FIPS 140 approves
 )
 
-// Pin returns the pin of an inbox, which write-only programs are configured with; "" for other keys.
+// Pin returns the pin of an inbox, which write-only programs are configured with; "" for other keys. It is made of what
+// the row says: hand on one that [Admin.Inbox] has returned, or [Admin.CheckInbox] has checked.
 func (k Key) Pin() string {
 	if k.Purpose != PurposeInbox || k.Public == nil {
 		return ""
 	}
-	return inbox.PinOf(k.Scope, k.Public).String()
+	return inbox.PinOf(k.ID, k.Scope, k.Public).String()
 }
 
 // Inbox makes the next inbox of a scope, or the first one. Its private key is made and wrapped by KMS as a data key is,
@@ -53,15 +54,39 @@ func (a *Admin) Inbox(ctx context.Context, scope string, kem KEM) (Key, error) {
 		}
 		next := about
 		next.Keyring, next.Epoch = ring.Keyring, ring.Next
-		id, err := a.make(ctx, next, "inbox", kem)
+		made, err := a.make(ctx, next, "inbox", kem)
 		if err != nil {
 			return Key{}, Classify("make", about, err)
 		}
-		if id != 0 {
-			return a.key(ctx, id)
+		if made.ID == 0 {
+			continue
 		}
+		// A trigger of the keyring's owner could have put in another public key.
+		k, err := a.key(ctx, made.ID)
+		if err == nil && k.Pin() != made.Pin() {
+			return Key{}, k.invalid("its row is not what was stored: somebody changed it, and its pin is theirs")
+		}
+		return k, err
 	}
 	return Key{}, Classify("make", about, errNoFreeID)
+}
+
+// CheckInbox returns nil if the public key of an inbox, as it was read, is that of the private key which KMS unwraps. Any other
+// row was put there by whoever wants to read what writers seal. It needs Decrypt at KMS.
+func (a *Admin) CheckInbox(ctx context.Context, k Key) error {
+	if k.Purpose != PurposeInbox || k.Destroyed {
+		return refused("check", k, ErrKeyInvalid, "it is no inbox")
+	}
+	if k.Invalid != nil {
+		return k.Invalid
+	}
+	seed, err := a.gate.Unwrap(ctx, k.Call(), k.Wrapped)
+	if err != nil {
+		return Classify("check", k, err)
+	}
+	defer clear(seed)
+	_, err = k.Private(seed)
+	return err
 }
 
 // publicOf returns the public key of an inbox's private key.

@@ -52,7 +52,7 @@ type EndingKind uint8
 
 // The kinds of an Ending.
 const (
-	EndRevokeData   EndingKind = iota // a newer data key, or inbox, exists
+	EndRevokeData   EndingKind = iota // a newer data key exists, or another inbox
 	EndRevokeSearch                   // a newer search key exists; this one is still searched for
 	EndRevokeStray                    // nothing: the key is a stray or was recovered, and does not serve; or it is a writer's
 	EndRevokeNext                     // an older search key exists, and this one has not begun to seal
@@ -114,7 +114,7 @@ func (s *Store) End(ctx context.Context, id uint32, how Ending) (bool, error) {
 	switch how.Kind {
 	case EndRevokeData:
 		set = "revoked_at = " + now + ", retired_at = COALESCE(retired_at, " + now + ")"
-		where = "purpose IN ('data', 'inbox') AND revoked_at IS NULL AND " + other("o.epoch > k.epoch")
+		where = "purpose IN ('data', 'inbox') AND revoked_at IS NULL AND " + other("(o.epoch > k.epoch OR k.purpose = 'inbox' AND o.key_id <> k.key_id)")
 	case EndRevokeSearch:
 		set = "revoked_at = " + now
 		where = "purpose = 'search' AND revoked_at IS NULL AND " + other("o.epoch > k.epoch")

@@ -130,7 +130,7 @@ func grants(quotedTable, program, writer, operator, auditor string) string {
 	}
 	return fmt.Sprintf("GRANT SELECT, INSERT (%[2]s), UPDATE (seals_reserved) ON %[1]s TO %[3]s;\n"+
 		"GRANT SELECT, INSERT (%[2]s) ON %[1]s TO %[4]s;\n"+
-		"GRANT SELECT, INSERT, UPDATE, DELETE ON %[1]s TO %[5]s;\nGRANT SELECT ON %[1]s TO %[6]s;\n",
+		"GRANT SELECT, INSERT, UPDATE ON %[1]s TO %[5]s;\nGRANT SELECT ON %[1]s TO %[6]s;\n",
 		quotedTable, strings.Join(columns, ", "), program, writer, operator, auditor)
 }
 

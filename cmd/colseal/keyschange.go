@@ -128,7 +128,7 @@ func (o *opened) noteKEK(cmd *cobra.Command, key keyring.Key) error {
 	others := 0
 	for _, k := range keys {
 		switch {
-		case k.ID == key.ID || k.State == keyring.StateDestroyed:
+		case k.ID == key.ID || k.State == keyring.StateDestroyed || k.Purpose == keyring.PurposeWriter:
 		case k.Wrapped.KeyID == key.Wrapped.KeyID:
 			return nil
 		default:

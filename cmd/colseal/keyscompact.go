@@ -19,7 +19,8 @@ func newKeysCompact(k *keysFlags) *cobra.Command {
 		Short: "Delete the keys of write-only programs that no cell is under",
 		Long: "Delete the keys of write-only programs that no cell is under. Each such program leaves a key an hour.\n\n" +
 			"It reads every row of the sealed tables, and opens nothing. The schema has to name every table that may hold cells: what is\n" +
-			"under a key that was deleted does not open any more. --older-than is to be longer than any transaction.\n" +
+			"under a key that was deleted does not open any more. Cells outside the tables, in a backup or a queue, need a backup of the\n" +
+			"keyring, too (colseal keys import). --older-than is to be longer than any transaction, and than any queue keeps cells.\n" +
 			"To have fewer keys in use, re-seal their cells first: colseal keys reseal.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -34,11 +35,13 @@ func newKeysCompact(k *keysFlags) *cobra.Command {
 					OlderThan: older, DryRun: k.dryRun,
 					InUse: func(ctx context.Context) (map[uint32]bool, error) {
 						uses, err := reseal.Usage(ctx, db)
-						used := map[uint32]bool{}
-						for _, u := range uses {
-							used[u.KeyID], cells = true, cells+u.Cells
+						if err != nil {
+							return nil, err
 						}
-						return used, err
+						for _, u := range uses {
+							cells += u.Cells
+						}
+						return reseal.InUse(uses)
 					},
 					Confirm: func(keys int) error {
 						return k.confirm(cmd, fmt.Sprintf("About to delete %s, of which none of the %s in the schema's tables needs one.",

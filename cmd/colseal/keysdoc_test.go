@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"database/sql"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -23,9 +24,9 @@ var update = flag.Bool("update", false, "rewrite the outputs in docs/cli.md")
 
 const cliPage = "../../docs/cli.md"
 
-// customers is the part of the sample application that the page shows.
+// customers is the part of the sample application that the page shows. Write-only programs may seal its ssn.
 var customers = schema.Must(schema.Columns("customers",
-	schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "email"}, schema.Column{Name: "ssn"}, schema.Column{Name: "born", Kind: schema.Time}))
+	schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "email"}, schema.Column{Name: "ssn", Inbox: true}, schema.Column{Name: "born", Kind: schema.Time}))
 
 // keysWorld is a SQLite file, a KMS, and the environment that names them.
 type keysWorld struct {
@@ -89,6 +90,36 @@ func (w *keysWorld) fill(t *testing.T, n int) {
 	}
 }
 
+// forms has n write-only programs store a customer each, of whom some are deleted, and lets days go by.
+func (w *keysWorld) forms(t *testing.T, n, deleted int) {
+	t.Helper()
+	var out struct{ Keys []struct{ Pin string } }
+	if err := json.Unmarshal([]byte(w.must(t, "inbox", "--json")), &out); err != nil || len(out.Keys) == 0 {
+		t.Fatal(out, err)
+	}
+	for i := range n {
+		cn, err := driver.NewConnector(liteConnector(w.file), driver.Config{Schema: customers, Dialect: driver.SQLite, WriteOnly: &driver.Inbox{Pins: []string{out.Keys[0].Pin}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		db := sql.OpenDB(cn)
+		if _, err := db.ExecContext(t.Context(), "INSERT INTO customers (id, ssn) VALUES (?, ?)", 1000+i, "078-05-1120"); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, query := range []string{
+		fmt.Sprintf("DELETE FROM customers WHERE id >= 1000 AND id < %d", 1000+deleted),
+		"UPDATE colseal_keys SET created_at = strftime('%Y-%m-%dT%H:%M:%fZ', created_at, '-3 days') WHERE purpose = 'writer'",
+	} {
+		if _, err := w.plain.Exec(query); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // later lets hours go by.
 func (w *keysWorld) later(t *testing.T) {
 	t.Helper()
@@ -108,6 +139,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d`), "DAY"},
 	{regexp.MustCompile(`key/[0-9a-f-]{36}`), "key/KEK"},
 	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "KEYRING"},
+	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "HASH"},
 	{regexp.MustCompile(`\b(\d+s)\b`), "AGE"},
 	{regexp.MustCompile(`"changed_by": "[^"]*"`), `"changed_by": ""`},
 }
@@ -184,6 +216,8 @@ func (r *pageRun) between(t *testing.T, text string) {
 		r.w.later(t)
 	case strings.Contains(text, "### Changing"):
 		r.w.fill(t, 8)
+	case strings.Contains(text, "After a few days of forms"):
+		r.w.forms(t, 3, 2)
 	case strings.Contains(text, "With `COLSEAL_KMS` naming the new one"):
 		r.w.kms.CreateKey(kmstest.Alias("alias/next"))
 		t.Setenv(kmsEnv, r.w.url("alias/next")+"&trust=111122223333")

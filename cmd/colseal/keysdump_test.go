@@ -8,9 +8,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/colseal/colseal/internal/inbox"
 )
 
-const dumpColumns = "key_id, purpose, scope, epoch, kek_id, wrapped, seals_reserved, recovered, created_at, seals_from, retired_at, revoked_at, destroyed_at, changed_by, changed_why"
+const dumpColumns = "key_id, purpose, scope, epoch, kek_id, wrapped, public, wrapped_to, seals_reserved, recovered, created_at, seals_from, retired_at, revoked_at, destroyed_at, changed_by, changed_why"
 
 // dumpOf is a dump with rows of a keyring, in COPY's text format.
 func dumpOf(rows ...string) string {
@@ -18,16 +20,23 @@ func dumpOf(rows ...string) string {
 }
 
 const (
-	dumpID   = `0|keyring||1||\\x000102030405060708090a0b0c0d0e0f|0|f|2026-01-02 03:04:05.123456+00|2026-01-02 03:04:05+00|\N|\N|\N||`
-	dumpData = `7|data|a\tb|1|kek|\\x0102|4096|f|2026-01-02 05:04:05.123456+02|2026-01-02 08:34:05+05:30|2026-01-03 00:00:00-03:30|2026-01-02 23:59:59-03|\N|ann|lost`
+	dumpID   = `0|keyring||1||\\x000102030405060708090a0b0c0d0e0f|\N|\N|0|f|2026-01-02 03:04:05.123456+00|2026-01-02 03:04:05+00|\N|\N|\N||`
+	dumpData = `7|data|a\tb|1|kek|\\x0102|\N|\N|4096|f|2026-01-02 05:04:05.123456+02|2026-01-02 08:34:05+05:30|2026-01-03 00:00:00-03:30|2026-01-02 23:59:59-03|\N|ann|lost`
 )
 
 func TestLoadDump(t *testing.T) {
+	private, err := inbox.NewPrivate(inbox.X25519, make([]byte, inbox.SeedSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := `\\x` + hex.EncodeToString(private.Public())
 	for _, escape := range []bool{false, true} {
 		text := dumpOf(dumpID, dumpData,
-			`8|search||1|kek|\N|0|t|2026-01-02 03:04:05+00|2026-01-02 03:04:05+00|\N|\N|2026-01-04 00:00:00+00||`,
-			`9|data||1|kek|\\x05|0|t|infinity|2026-01-02 03:04:05+00|\N|\N|\N||`,
-			`10|other||1|kek|\\x05|0|f|2026-01-02 03:04:05+00|2026-01-02 03:04:05+00|\N|\N|\N||`)
+			`8|search||1|kek|\N|\N|\N|0|t|2026-01-02 03:04:05+00|2026-01-02 03:04:05+00|\N|\N|2026-01-04 00:00:00+00||`,
+			`9|data||1|kek|\\x05|\N|\N|0|t|infinity|2026-01-02 03:04:05+00|\N|\N|\N||`,
+			`10|other||1|kek|\\x05|\N|\N|0|f|2026-01-02 03:04:05+00|2026-01-02 03:04:05+00|\N|\N|\N||`,
+			`11|inbox||1|kek|\\x05|`+public+`|\N|0|f|2026-01-02 03:04:05+00|2026-01-02 03:04:05+00|\N|\N|\N||`,
+			`12|writer||12||\\x05|\N|11|9|f|2026-01-02 03:04:05+00|2026-01-02 03:04:05+00|\N|\N|\N||`)
 		if escape { // bytea_output = escape
 			text = strings.NewReplacer(`\\x000102030405060708090a0b0c0d0e0f`, `\\000\\001\\002\\003\\004\\005\\006\\007\\010\\011\\012\\013\\014\\015\\016\\017`,
 				`\\x0102`, `\\001\\002`).Replace(text)
@@ -40,8 +49,8 @@ func TestLoadDump(t *testing.T) {
 		if id, err := store.ID(t.Context()); err != nil || id != "000102030405060708090a0b0c0d0e0f" {
 			t.Error(id, err)
 		}
-		keys, err := store.Keys(t.Context(), []uint32{7, 8, 9})
-		if err != nil || len(keys) != 3 {
+		keys, err := store.Keys(t.Context(), []uint32{7, 8, 9, 11, 12})
+		if err != nil || len(keys) != 5 {
 			t.Fatal(keys, err)
 		}
 		created := time.Date(2026, 1, 2, 3, 4, 5, 123e6, time.UTC)
@@ -52,6 +61,12 @@ func TestLoadDump(t *testing.T) {
 		}
 		if !keys[1].Destroyed || !keys[1].Recovered {
 			t.Errorf("%+v", keys[1])
+		}
+		if k := keys[3]; k.Invalid != nil || !bytes.Equal(k.Public, private.Public()) {
+			t.Errorf("%+v", k)
+		}
+		if k := keys[4]; k.Invalid != nil || k.WrappedTo != 11 || k.Epoch != 12 {
+			t.Errorf("%+v", k)
 		}
 		if k := keys[2]; k.Invalid == nil || !strings.Contains(k.Invalid.Error(), "created_at is infinite") {
 			t.Errorf("%+v", k)

@@ -30,7 +30,7 @@ type jsonKey struct {
 	DestroyedAt   *time.Time    `json:"destroyed_at,omitempty"`
 	ChangedBy     string        `json:"changed_by"`
 	ChangedWhy    string        `json:"changed_why"`
-	Pin           string        `json:"pin,omitempty"`     // of an inbox
+	Pin           string        `json:"pin,omitempty"`     // of an inbox; printed by `keys inbox` only, which checks it
 	Inbox         string        `json:"inbox,omitempty"`   // of a writer's key: the inbox that it is encrypted to
 	Invalid       string        `json:"invalid,omitempty"` // why the key is not used
 }
@@ -44,7 +44,6 @@ func jsonKeys(keys []keyring.Key) []jsonKey {
 			SettledFrom: unlessZero(k.SettledFrom), RetiredAt: unlessZero(k.RetiredAt), RevokedAt: unlessZero(k.RevokedAt),
 			DestroyedAt: unlessZero(k.DestroyedAt), ChangedBy: k.ChangedBy, ChangedWhy: k.ChangedWhy,
 		}
-		out[i].Pin = k.Pin()
 		if k.WrappedTo != 0 {
 			out[i].Inbox = keyID(k.WrappedTo)
 		}

@@ -40,11 +40,12 @@ import (
 const keyTable = "writeonly_keys"
 
 func main() {
-	var dsn, key string
+	var dsn, key, kem string
 	flag.StringVar(&dsn, "dsn", "", "a PostgreSQL `URL`; default: a SQLite file in a temporary folder")
 	flag.StringVar(&key, "kms", "", "a key service's `URL`; default: a key in a temporary folder")
+	flag.StringVar(&kem, "kem", "", "the inbox's `algorithm`: mlkem768-x25519 by default, or mlkem768-p256 where FIPS 140 is asked for")
 	flag.Parse()
-	if err := run(context.Background(), os.Stdout, dsn, key); err != nil {
+	if err := run(context.Background(), os.Stdout, dsn, key, keyring.KEM(kem)); err != nil {
 		fmt.Fprintln(os.Stderr, "writeonly:", err)
 		os.Exit(1)
 	}
@@ -56,9 +57,10 @@ type place struct {
 	dsn    string
 	config driver.Config // what the form and the back office have in common
 	kms    kms.Wrapper
+	kem    keyring.KEM
 }
 
-func run(ctx context.Context, out io.Writer, dsn, key string) (err error) {
+func run(ctx context.Context, out io.Writer, dsn, key string, kem keyring.KEM) (err error) {
 	folder, err := os.MkdirTemp("", "colseal-writeonly-")
 	if err != nil {
 		return err
@@ -69,6 +71,7 @@ func run(ctx context.Context, out io.Writer, dsn, key string) (err error) {
 		p.plain, p.dsn = "sqlite", "file:"+filepath.ToSlash(filepath.Join(folder, "app.db"))+"?_pragma=busy_timeout(5000)"
 		p.config.Driver, p.config.Dialect = &sqlite.Driver{}, driver.SQLite
 	}
+	p.kem = kem
 	if key == "" {
 		p.kms, err = localkms.Open(filepath.Join(folder, "kek"))
 	} else {
@@ -132,7 +135,7 @@ func (p place) operator(ctx context.Context, plain *sql.DB) (pin string, err err
 	if err := store.Create(ctx); err != nil {
 		return "", err
 	}
-	inbox, err := keyring.NewAdmin(store, p.kms, keyring.AdminConfig{}).Inbox(ctx, "", "")
+	inbox, err := keyring.NewAdmin(store, p.kms, keyring.AdminConfig{}).Inbox(ctx, "", p.kem)
 	if err != nil {
 		return "", err
 	}

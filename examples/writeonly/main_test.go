@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/fips140"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,6 +19,9 @@ const asProgram = "COLSEAL_WRITEONLY_RUN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		if strings.Contains(os.Getenv("GODEBUG"), "fips140=only") && !fips140.Enabled() {
+			panic("FIPS 140 mode is off")
+		}
 		main()
 		return
 	}
@@ -70,6 +74,15 @@ func TestPostgresAndAWS(t *testing.T) {
 	err := db.Admin.QueryRowContext(t.Context(), "SELECT count(*) FROM pg_class WHERE relname LIKE 'writeonly%'").Scan(&left)
 	if err != nil || left > 0 {
 		t.Errorf("%d relations left behind, %v", left, err)
+	}
+}
+
+// TestFIPS140: where only approved algorithms run, the inbox of approved ones does, from the operator's to the office's end.
+func TestFIPS140(t *testing.T) {
+	for name, args := range map[string][]string{"SQLite": nil, "PostgreSQL": {"-dsn", pgtest.New(t).DSN()}} {
+		t.Run(name, func(t *testing.T) {
+			checkOutput(t, []string{"GODEBUG=fips140=only"}, append(args, "-kem", "mlkem768-p256")...)
+		})
 	}
 }
 

@@ -235,6 +235,22 @@ func TestDoctorOfKeys(t *testing.T) {
 				lift()
 			})
 		}
+		t.Run("inboxes", func(t *testing.T) {
+			admin := keyring.NewAdmin(keyring.OpenStore(p.Admin, keyring.Postgres, ""), p.wrapper, keyring.AdminConfig{})
+			var ids []uint32
+			for range 2 {
+				k, err := admin.Inbox(t.Context(), "", "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids = append(ids, k.ID)
+			}
+			run(t, p.Admin, fmt.Sprintf("INSERT INTO colseal_keys (key_id, purpose, scope, epoch, kek_id, wrapped, wrapped_to, seals_reserved) VALUES (77, 'writer', '', 77, '', 'x', %d, 9)", ids[0]))
+			p.expect(t, nil) // a writer's key is under no KEK
+			run(t, p.Admin, fmt.Sprintf("UPDATE colseal_keys SET public = (SELECT public FROM colseal_keys WHERE key_id = %d) WHERE key_id = %d", ids[0], ids[1]))
+			p.expect(t, []string{fmt.Sprintf("danger inbox colseal_keys (%08x)", ids[1])})
+			run(t, p.Admin, "DELETE FROM colseal_keys WHERE purpose IN ('inbox', 'writer')")
+		})
 		t.Run("not asked", func(t *testing.T) {
 			p.options.KMS = nil
 			p.expect(t, []string{"warning unreadable (key service)"})

@@ -2,13 +2,16 @@ package failover
 
 import (
 	"bytes"
+	"database/sql"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/kms"
 )
 
 // TestImportDump: keys that the keyring lost come back from what pg_dump wrote, in each of its plain forms.
@@ -35,15 +38,17 @@ func TestImportDump(t *testing.T) {
 	if err := db.Close(); err != nil { // a program would store its keys again
 		t.Fatal(err)
 	}
+	p.writeOnly(t, kek, "UPDATE letters SET body = 'letter 3' WHERE id = 3")
 	for _, tt := range []struct {
 		flags, lose string
 		want        string
 	}{
-		{"-t colseal_keys", "DELETE FROM colseal_keys WHERE scope <> ''", "imported 6 keys of 8\n"},
-		{"", "DELETE FROM colseal_keys WHERE purpose = 'data'", "imported 4 keys of 8\n"},
-		{"--inserts", "TRUNCATE colseal_keys", "imported 8 keys of 8\n"},
+		{"-t colseal_keys", "DELETE FROM colseal_keys WHERE scope <> ''", "imported 6 keys of 10\n"},
+		{"", "DELETE FROM colseal_keys WHERE purpose IN ('inbox', 'writer')", "imported 2 keys of 10\n"},
+		{"", "DELETE FROM colseal_keys WHERE purpose = 'data'", "imported 4 keys of 10\n"},
+		{"--inserts", "TRUNCATE colseal_keys", "imported 10 keys of 10\n"},
 		{"--rows-per-insert=3 --on-conflict-do-nothing -a", "TRUNCATE colseal_keys", ""},
-		{"--rows-per-insert=3 --on-conflict-do-nothing", "TRUNCATE colseal_keys", "imported 8 keys of 8\n"},
+		{"--rows-per-insert=3 --on-conflict-do-nothing", "TRUNCATE colseal_keys", "imported 10 keys of 10\n"},
 		{"-Fc", "", ""},
 	} {
 		dump := p.output(t, "pg_dump -h /tmp -p 5433 -U postgres "+tt.flags)
@@ -63,5 +68,30 @@ func TestImportDump(t *testing.T) {
 		if n := p.check(t, kek); n != scopes+1 {
 			t.Errorf("%s: %d rows", tt.flags, n)
 		}
+	}
+}
+
+// writeOnly runs a statement as a write-only program, in an inbox that it makes.
+func (p *pair) writeOnly(t *testing.T, kek, query string) {
+	t.Helper()
+	w, err := kms.Open(t.Context(), "localkms://"+kek)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := sql.Open("pgx", p.dsn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = plain.Close() }()
+	inbox, err := keyring.NewAdmin(keyring.OpenStore(plain, keyring.Postgres, ""), w, keyring.AdminConfig{}).Inbox(t.Context(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := p.openAs(t, driver.Config{WriteOnly: &driver.Inbox{Pins: []string{inbox.Pin()}}})
+	if _, err := form.Exec(query); err != nil {
+		t.Fatal(err)
+	}
+	if err := form.Close(); err != nil { // or it would store its key again
+		t.Fatal(err)
 	}
 }

@@ -41,7 +41,7 @@ var (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 var letters = schema.Must(schema.Columns("letters",
-	schema.Column{Name: "sender", Mode: schema.Deterministic}, schema.Column{Name: "body"}))
+	schema.Column{Name: "sender", Mode: schema.Deterministic}, schema.Column{Name: "body", Inbox: true}))
 
 // pair is two servers in one container, one of which is the primary.
 type pair struct {
@@ -140,11 +140,17 @@ func (p *pair) open(t *testing.T, kek string, keys keycache.Config) *sql.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p.openAs(t, driver.Config{KMS: w, Keys: keys, AutoCreateKeyTable: true})
+}
+
+func (p *pair) openAs(t *testing.T, config driver.Config) *sql.DB {
+	t.Helper()
 	cfg, err := pgx.ParseConfig(p.dsn())
 	if err != nil {
 		t.Fatal(err)
 	}
-	cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{Schema: letters, KMS: w, Keys: keys, AutoCreateKeyTable: true})
+	config.Schema = letters
+	cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), config)
 	if err != nil {
 		t.Fatal(err)
 	}

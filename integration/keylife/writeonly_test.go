@@ -408,3 +408,54 @@ func TestInboxLife(t *testing.T) {
 		}
 	})
 }
+
+// TestFilledRing: whoever may only insert rows puts in thousands of inboxes, and stops no writer and no operator's check.
+func TestFilledRing(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		o := newOffice(t, pg)
+		attacker := must[*sql.DB](t)(sql.Open("pgx", o.writer.dsn))
+		defer func() { _ = attacker.Close() }()
+		must[sql.Result](t)(attacker.ExecContext(t.Context(), "INSERT INTO colseal_keys (key_id, purpose, scope, epoch, kek_id, wrapped, public, seals_reserved)"+
+			" SELECT 1000000 + n, 'inbox', '', n, 'theirs', 'x', $1, 0 FROM generate_series(2, 5000) n", o.inbox.Public))
+		o.insert(t, o.form(t), "tax", "1")
+		for _, k := range o.keys(t, keyring.Filter{Purpose: keyring.PurposeWriter}) {
+			if k.WrappedTo != o.inbox.ID {
+				t.Errorf("encrypted to %08x, want %08x", k.WrappedTo, o.inbox.ID)
+			}
+		}
+		if n := o.count(t, o.reader); n != 1 {
+			t.Errorf("%d of 1 forms were read", n)
+		}
+		if err := o.admin(t).CheckInbox(t.Context(), o.inbox); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestInboxIsChecked: the owner of the keyring puts their public key into the row of an inbox, as it is made or later. No operator
+// hands its pin on.
+func TestInboxIsChecked(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		o := newOffice(t, pg)
+		ctx := t.Context()
+		private := must[*inbox.Private](t)(inbox.NewPrivate(inbox.X25519, make([]byte, inbox.SeedSize)))
+		admin := o.admin(t)
+		if err := admin.CheckInbox(ctx, o.inbox); err != nil {
+			t.Errorf("the inbox: %v", err)
+		}
+		o.exec(t, "UPDATE colseal_keys SET public = $1 WHERE key_id = $2", private.Public(), int64(o.inbox.ID))
+		changed := o.keys(t, keyring.Filter{Purpose: keyring.PurposeInbox})
+		if len(changed) != 1 || changed[0].Invalid != nil {
+			t.Fatal(changed)
+		}
+		if err := admin.CheckInbox(ctx, changed[0]); !errors.Is(err, keyring.ErrKeyInvalid) {
+			t.Errorf("with another public key: %v, want ErrKeyInvalid", err)
+		}
+		o.exec(t, fmt.Sprintf(`CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF NEW.purpose = 'inbox' THEN NEW.public = '\x%x'; END IF; RETURN NEW; END $$`, private.Public()))
+		o.exec(t, "CREATE TRIGGER theirs BEFORE INSERT ON colseal_keys FOR EACH ROW EXECUTE FUNCTION theirs()")
+		if k, err := admin.Inbox(ctx, "", ""); !errors.Is(err, keyring.ErrKeyInvalid) {
+			t.Errorf("made under a trigger: %s, %v, want ErrKeyInvalid", k.Pin(), err)
+		}
+	})
+}

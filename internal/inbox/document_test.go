@@ -11,6 +11,7 @@ import (
 	"crypto/sha3"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"math/big"
 	"testing"
 )
@@ -47,7 +48,7 @@ func TestDocument(t *testing.T) {
 		}
 		scope := append(binary.BigEndian.AppendUint16(nil, uint16(len(v.Scope))), v.Scope...)
 		pin := sha256.Sum256(bytes.Join([][]byte{[]byte("colseal inbox v1"), scope, unhex(t, v.Public)}, nil))
-		if hex.EncodeToString(pin[:]) != v.Pin {
+		if fmt.Sprintf("%08x-%x", v.InboxID, pin) != v.Pin {
 			t.Fatalf("%s: another pin", v.KEM)
 		}
 

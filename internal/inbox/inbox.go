@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // SeedSize is the length of an inbox's private key, which is wrapped by KMS as data keys are.
@@ -138,22 +139,32 @@ func Info(keyID uint32, keyring, scope string) ([]byte, error) {
 	return appendScope(append(info, id...), scope), nil
 }
 
-// A Pin names an inbox: a program that has it takes no other for it.
-type Pin [sha256.Size]byte
-
-// PinOf returns the pin of an inbox.
-func PinOf(scope string, public []byte) Pin {
-	return sha256.Sum256(append(appendScope([]byte("colseal inbox v1"), scope), public...))
+// A Pin names an inbox: the row of the keyring that it is, and what stands there. A program that has it takes no other for
+// it. The row counts as much as the public key does: whoever may insert into the keyring could put the same
+// public key into another one, beside what is not its private key, and nobody would open what is encrypted to that.
+type Pin struct {
+	KeyID uint32
+	Hash  [sha256.Size]byte
 }
 
-// String returns the pin in hexadecimal digits.
-func (p Pin) String() string { return hex.EncodeToString(p[:]) }
+// PinOf returns the pin of an inbox.
+func PinOf(keyID uint32, scope string, public []byte) Pin {
+	return Pin{keyID, sha256.Sum256(append(appendScope([]byte("colseal inbox v1"), scope), public...))}
+}
+
+// String returns the pin in hexadecimal digits: the row's id, a hyphen, the hash.
+func (p Pin) String() string { return fmt.Sprintf("%08x-%x", p.KeyID, p.Hash) }
 
 // ParsePin reads what String returns.
-func ParsePin(s string) (p Pin, err error) {
-	if b, err := hex.DecodeString(s); err != nil || copy(p[:], b) != len(p) || len(b) != len(p) {
-		return Pin{}, errors.New("the pin of an inbox has 64 hexadecimal digits: `colseal keys inbox` prints it")
+func ParsePin(s string) (Pin, error) {
+	var p Pin
+	id, hash, _ := strings.Cut(s, "-")
+	raw, err := hex.DecodeString(id + hash)
+	if err != nil || len(id) != 8 || len(raw) != 4+len(p.Hash) || s != strings.ToLower(s) {
+		return Pin{}, errors.New("the pin of an inbox has 8 hexadecimal digits, a hyphen and 64 more: `colseal keys inbox` prints it")
 	}
+	p.KeyID = binary.BigEndian.Uint32(raw)
+	copy(p.Hash[:], raw[4:])
 	return p, nil
 }
 

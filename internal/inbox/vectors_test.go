@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -16,6 +17,7 @@ type vector struct {
 	KEM     string `json:"kem"`
 	Seed    string `json:"seed"`
 	Public  string `json:"public"`
+	InboxID uint32 `json:"inbox_id"`
 	Scope   string `json:"scope"`
 	Pin     string `json:"pin"`
 	KeyID   uint32 `json:"key_id"`
@@ -52,7 +54,7 @@ func writeVectors(t *testing.T) {
 	t.Helper()
 	var all []vector
 	for i, kem := range []KEM{X25519, P256, X25519, P256} {
-		v := vector{KEM: kem.String(), Scope: []string{"", "", "tenant:42", "tenant:ü"}[i], KeyID: 0x5a1ed0c1 + uint32(i), Keyring: "00112233445566778899aabbccddeeff"}
+		v := vector{KEM: kem.String(), InboxID: 0x00000b0c + uint32(i), Scope: []string{"", "", "tenant:42", "tenant:ü"}[i], KeyID: 0x5a1ed0c1 + uint32(i), Keyring: "00112233445566778899aabbccddeeff"}
 		seed, dataKey := make([]byte, SeedSize), make([]byte, 32)
 		for j := range seed {
 			seed[j], dataKey[j] = byte(16*i+j), byte(255-16*i-j)
@@ -73,7 +75,7 @@ func writeVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v.Seed, v.Public, v.Pin = hex.EncodeToString(seed), hex.EncodeToString(private.Public()), PinOf(v.Scope, private.Public()).String()
+		v.Seed, v.Public, v.Pin = hex.EncodeToString(seed), hex.EncodeToString(private.Public()), PinOf(v.InboxID, v.Scope, private.Public()).String()
 		v.Info, v.Wrapped, v.DataKey = hex.EncodeToString(info), hex.EncodeToString(wrapped), hex.EncodeToString(dataKey)
 		all = append(all, v)
 	}
@@ -104,8 +106,8 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s: public = %s, want %s", v.KEM, got, v.Public)
 		}
 		pin, err := ParsePin(v.Pin)
-		if err != nil || PinOf(v.Scope, private.Public()) != pin || pin.String() != v.Pin {
-			t.Errorf("%s: pin = %s, want %s (%v)", v.KEM, PinOf(v.Scope, private.Public()), v.Pin, err)
+		if err != nil || PinOf(v.InboxID, v.Scope, private.Public()) != pin || pin.String() != v.Pin {
+			t.Errorf("%s: pin = %s, want %s (%v)", v.KEM, PinOf(v.InboxID, v.Scope, private.Public()), v.Pin, err)
 		}
 		info, err := Info(v.KeyID, v.Keyring, v.Scope)
 		if err != nil || hex.EncodeToString(info) != v.Info {
@@ -179,7 +181,8 @@ func TestHostilePublic(t *testing.T) {
 			t.Errorf("%s: taken for a public key", name)
 		}
 	}
-	for _, s := range []string{"", "00", v.Pin + "00", v.Pin[1:] + "x"} {
+	hash := v.Pin[9:]
+	for _, s := range []string{"", "-", "00", v.Pin + "00", v.Pin[1:] + "x", v.Pin[1:], hash, "-" + hash, v.Pin[:8] + hash, v.Pin[:8] + "--" + hash, strings.ToUpper(v.Pin), " " + v.Pin} {
 		if _, err := ParsePin(s); err == nil {
 			t.Errorf("ParsePin(%q): no error", s)
 		}

@@ -177,7 +177,32 @@ type Keyring struct {
 	Fail    error
 	failOf  map[string]error // by operation
 	calls   map[string]int
+	places  map[place]bool    // of the rows; nil when it is to be found out again, as destroyed is
+	gone    map[string]bool   // scopes that were destroyed
 	Inserts func(keyring.Key) // called before each insert, without mu
+}
+
+// place is what no two rows have.
+type place struct {
+	purpose keyring.Purpose
+	scope   string
+	epoch   int64
+}
+
+func placeOf(k *keyring.Key) place { return place{k.Purpose, k.Scope, k.Epoch} }
+
+// look finds out which places are taken, and which scopes were destroyed. The caller holds mu.
+func (f *Keyring) look() {
+	if f.places != nil {
+		return
+	}
+	f.places, f.gone = map[place]bool{}, map[string]bool{}
+	for _, r := range f.rows {
+		f.places[placeOf(r)] = true
+		if r.Destroyed {
+			f.gone[r.Scope] = true
+		}
+	}
 }
 
 // NewKeyring returns an empty keyring.
@@ -189,6 +214,7 @@ func NewKeyring() *Keyring {
 func (f *Keyring) Change(id uint32, change func(*keyring.Key)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.places = nil
 	change(f.rows[id])
 }
 
@@ -206,6 +232,7 @@ func (f *Keyring) Row(id uint32) keyring.Key {
 func (f *Keyring) Put(k keyring.Key) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.places = nil
 	f.rows[k.ID] = &k
 }
 
@@ -213,6 +240,7 @@ func (f *Keyring) Put(k keyring.Key) {
 func (f *Keyring) Delete() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.places = nil
 	clear(f.rows)
 }
 
@@ -270,6 +298,10 @@ func (f *Keyring) Identify(context.Context, string) (string, error) {
 
 func (f *Keyring) enter(op string) error {
 	f.calls[op]++
+	switch op {
+	case "end", "destroy", "adopt", "swap", "delete":
+		f.places = nil
+	}
 	return cmp.Or(f.failOf[op], f.Fail)
 }
 
@@ -279,9 +311,8 @@ func (f *Keyring) read(k *keyring.Key) keyring.Key {
 	now.Keyring = f.id
 	now.Age, now.SealsFor = time.Since(k.CreatedAt), time.Since(k.SealsFrom)
 	now.Retired = now.Retired || now.Recovered || now.Revoked && k.Purpose != keyring.PurposeSearch
-	for _, other := range f.rows {
-		now.Destroyed = now.Destroyed || other.Destroyed && other.Scope == k.Scope
-	}
+	f.look()
+	now.Destroyed = now.Destroyed || f.gone[k.Scope]
 	return now
 }
 
@@ -344,14 +375,12 @@ func (f *Keyring) Insert(_ context.Context, rec keyring.Key) (bool, error) {
 	if rec.Keyring != f.id {
 		return false, nil
 	}
-	for _, r := range f.rows {
-		if r.ID == rec.ID || r.Purpose == rec.Purpose && r.Scope == rec.Scope && r.Epoch == rec.Epoch {
-			return false, nil
-		}
+	if f.look(); f.rows[rec.ID] != nil || f.places[placeOf(&rec)] {
+		return false, nil
 	}
 	now := time.Now()
 	rec.CreatedAt, rec.SealsFrom = now, now.Add(-min(rec.SealsFor, 0))
-	f.rows[rec.ID] = &rec
+	f.rows[rec.ID], f.places[placeOf(&rec)] = &rec, true
 	return true, nil
 }
 
@@ -443,7 +472,7 @@ func (f *Keyring) End(_ context.Context, id uint32, how keyring.Ending) (bool, e
 		case how.Kind == keyring.EndRetire:
 			return o.Epoch > r.Epoch && now.Sub(o.SealsFrom) >= how.Settled
 		}
-		return o.Epoch > r.Epoch
+		return o.Epoch > r.Epoch || r.Purpose == keyring.PurposeInbox
 	}) {
 		return false, nil
 	}

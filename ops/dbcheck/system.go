@@ -160,15 +160,18 @@ func (s *system) service(ctx context.Context, keys []keyring.Key) error {
 	asked := map[string]bool{}
 	for _, k := range slices.Backward(keys) { // of a scope the newest first
 		kek := k.Wrapped.KeyID
-		if asked[kek] || k.Destroyed || k.Invalid != nil || k.Stray != nil {
+		inbox := k.Purpose == keyring.PurposeInbox && k.Live()
+		if asked[kek] && !inbox || k.Purpose == keyring.PurposeWriter || k.Destroyed || k.Invalid != nil || k.Stray != nil {
 			continue
 		}
 		asked[kek] = true
 		plain, err := s.o.KMS.Unwrap(ctx, k.Wrapped, k.Call().EncryptionContext())
-		clear(plain)
 		if err != nil {
 			fail(kek, fmt.Sprintf("the key service does not open key %08x", k.ID), err)
+		} else if inbox {
+			s.inbox(k, plain)
 		}
+		clear(plain)
 	}
 	if len(keys) > 0 { // whose keyring the new one is said to be for
 		call := keys[0].Call()
@@ -180,6 +183,14 @@ func (s *system) service(ctx context.Context, keys []keyring.Key) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// inbox looks whether the public key of an inbox is that of its private key.
+func (s *system) inbox(k keyring.Key, seed []byte) {
+	if _, err := k.Private(seed); err != nil {
+		s.add(Finding{Severity: SeverityDanger, Rule: "inbox", Table: s.db.KeyTable, Object: fmt.Sprintf("%08x", k.ID), What: err.Error(),
+			Hint: "somebody wants to read what write-only programs seal: give its pin to none, revoke it, and find out who may write to the keyring"})
+	}
 }
 
 // cells looks for cells whose key the keyring does not have.

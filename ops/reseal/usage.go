@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/keyring"
 )
@@ -57,18 +58,49 @@ func (s State) String() string {
 
 // Usage counts which data keys the stored cells of sealed columns are under: "users.email", or
 // "users" for all of a table's; without names, of the whole schema. It does not count NULLs. It
-// reads every row of the tables, and opens nothing.
+// reads every row of the tables as they are at one moment, and opens nothing.
 func Usage(ctx context.Context, db *sql.DB, columns ...string) ([]KeyUse, error) {
 	var uses []KeyUse
 	err := with(ctx, db, Options{Columns: columns}, func(r *resealer) (err error) {
 		r.keys = newPassKeys(r.db, r.store, &r.opts)
-		uses, _, err = r.count(ctx)
-		return err
+		return r.snapshot(ctx, func() (err error) {
+			uses, _, err = r.count(ctx)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, hint.Errorf("reseal: count cells by key: %w", err)
 	}
 	return uses, nil
+}
+
+// snapshot runs f in a transaction that sees one moment: a cell that is moved from one table to another meanwhile is seen.
+func (r *resealer) snapshot(ctx context.Context, f func() error) (err error) {
+	begin := "BEGIN"
+	if r.db.Dialect == dialect.Postgres {
+		begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+	}
+	if _, err := r.q.Exec(ctx, begin); err != nil {
+		return err
+	}
+	defer func() {
+		_, rerr := r.q.Exec(context.WithoutCancel(ctx), "ROLLBACK")
+		err = cmp.Or(err, rerr)
+	}()
+	return f()
+}
+
+// InUse returns the ids of the keys that cells are under, for [keyring.CompactOptions]. A value that is no cell of its column is an
+// error: it may be a cell of another column, or damaged, and nobody knows under which key.
+func InUse(uses []KeyUse) (map[uint32]bool, error) {
+	used := map[uint32]bool{}
+	for _, u := range uses {
+		if u.State == StateNotCell {
+			return nil, fmt.Errorf("reseal: %s.%s has %d values that are no cells of the column: which keys they are under, if any, is not known", u.Table, u.Column, u.Cells)
+		}
+		used[u.KeyID] = true
+	}
+	return used, nil
 }
 
 // Unknown returns the keys that the keyring does not have, in order, and how many cells are under

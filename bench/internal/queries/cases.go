@@ -20,6 +20,10 @@ const (
 	nameRaw      = "pgcrypto encrypt() aes-cbc"
 	namePGP      = "pgcrypto pgp_sym_encrypt()"
 
+	nameOrdinary  = "Colseal, a program with a KMS"
+	nameOrdinary2 = "Colseal, a program with a KMS, again (A/A)"
+	nameWriteOnly = "Colseal, a write-only program"
+
 	namePlainRows = "plain pgx, plaintext, 10,000 × 3, by 10"
 	nameRows      = "Colseal, 10,000 × 3, by 10"
 )
@@ -32,6 +36,7 @@ type testCase struct {
 	insert  bool
 	copied  bool // written by COPY
 	durable bool
+	writers bool // write-only programs beside ordinary ones
 	tenfold bool // the same with ten times the rows, to show that a row costs the same
 }
 
@@ -42,6 +47,7 @@ const (
 	caseInsert  = "INSERT 3 values, asynchronous commit"
 	caseDurable = "INSERT 3 values, commit waits for fsync"
 	caseBatch   = "INSERT 100 × 3 values, asynchronous commit"
+	caseWriters = "INSERT 3 values, write-only beside ordinary"
 	caseRows    = "SELECT 10,000 × 3 values beside 1000 × 3"
 	caseCopy    = "COPY 100,000 × 3 values"
 
@@ -54,6 +60,7 @@ var cases = []testCase{
 	{name: caseInsert, rows: 1, insert: true},
 	{name: caseDurable, rows: 1, insert: true, durable: true},
 	{name: caseBatch, rows: 100, insert: true},
+	{name: caseWriters, rows: 1, insert: true, writers: true},
 	{name: caseRows, rows: 1000, tenfold: true},
 	{name: native + casePoint, rows: 1, native: true},
 	{name: native + caseMany, rows: 1000, native: true},
@@ -86,6 +93,13 @@ func (f *fixture) ways(ctx context.Context, c testCase) ([]way, error) {
 			w.one = f.selecting(ctx, p, k, c.rows)
 		}
 		return w
+	}
+	if c.writers {
+		return []way{
+			wayOf(nameOrdinary, f.pools.sealed, sealedKind, nil),
+			wayOf(nameOrdinary2, f.pools.untagged, sealedKind, nil), // made like the other one
+			wayOf(nameWriteOnly, f.pools.writer, sealedKind, nil),
+		}, nil
 	}
 	list := []way{
 		wayOf(namePlain, f.pools.plain, plainKind, nil),

@@ -10,8 +10,10 @@ import (
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms/localkms"
 	"github.com/colseal/colseal/schema"
 )
@@ -75,7 +77,7 @@ type fixture struct {
 	dir      string // of the KEK
 	replayed bool
 	server   *pgx.ConnConfig
-	pools    struct{ plain, again, untagged, cipher, sealed, raw, pgp pool }
+	pools    struct{ plain, again, untagged, cipher, sealed, writer, raw, pgp pool } // writer is nil without a pin
 
 	nextID  atomic.Int64
 	failure atomic.Pointer[error] // the first of a timed loop
@@ -83,7 +85,11 @@ type fixture struct {
 
 func (f *fixture) all() []pool {
 	p := &f.pools
-	return []pool{p.plain, p.again, p.untagged, p.cipher, p.sealed, p.raw, p.pgp}
+	all := []pool{p.plain, p.again, p.untagged, p.cipher, p.sealed, p.raw, p.pgp}
+	if p.writer != nil {
+		all = append(all, p.writer)
+	}
+	return all
 }
 
 var sealedSchema = []schema.Source{
@@ -93,16 +99,17 @@ var sealedSchema = []schema.Source{
 func sealedColumns() []schema.Column {
 	var all []schema.Column
 	for _, c := range columns {
-		all = append(all, schema.Column{Name: c, Mode: schema.Randomized, Kind: schema.Text})
+		all = append(all, schema.Column{Name: c, Mode: schema.Randomized, Kind: schema.Text, Inbox: true})
 	}
 	return all
 }
 
 // fixtureOptions say how a fixture's connections are made.
 type fixtureOptions struct {
-	durable  bool // commits wait for the disk
-	replayed bool // answers come from memory
-	native   bool // pgx without database/sql
+	pin      string // of the inbox that write-only programs seal to
+	durable  bool   // commits wait for the disk
+	replayed bool   // answers come from memory
+	native   bool   // pgx without database/sql
 }
 
 // newFixture opens the pools. The KEK is in dir, so that fixtures of one dir read
@@ -144,7 +151,25 @@ func newFixture(dsn, dir string, conns int, o fixtureOptions) (*fixture, error) 
 			return nil, err
 		}
 	}
+	if o.pin != "" {
+		writing := driver.Config{Schema: tables, WriteOnly: &driver.Inbox{Pins: []string{o.pin}}}
+		if f.pools.writer, err = open(cfg, conns, &writing); err != nil {
+			return nil, err
+		}
+	}
 	return f, nil
+}
+
+// inbox makes the inbox that write-only programs seal to, and returns its pin.
+func (f *fixture) inbox(ctx context.Context) (pin string, err error) {
+	w, err := localkms.Open(filepath.Join(f.dir, "kek"))
+	if err != nil {
+		return "", err
+	}
+	db := stdlib.OpenDB(*f.server)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	k, err := keyring.NewAdmin(keyring.OpenStore(db, keyring.Postgres, ""), w, keyring.AdminConfig{}).Inbox(ctx, "", "")
+	return k.Pin(), err
 }
 
 func (f *fixture) close() error {

@@ -86,8 +86,12 @@ func BenchmarkReplayed(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = setUp.drop(ctx) }()
+	pin, err := setUp.inbox(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
 	for _, c := range (Options{Replayed: true}).cases() {
-		f, err := newFixture(dsn, setUp.dir, 1, fixtureOptions{replayed: true, native: c.native})
+		f, err := newFixture(dsn, setUp.dir, 1, fixtureOptions{pin: pin, replayed: true, native: c.native})
 		if err != nil {
 			b.Fatal(err)
 		}

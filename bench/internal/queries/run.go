@@ -34,8 +34,8 @@ type Result struct {
 	Name   string
 	Rounds int
 	Micros float64    // per statement; with several connections: the clock's time by all statements
-	Plain  Ratio      // to plain pgx
-	More   Difference // in microseconds, to plain pgx
+	Plain  Ratio      // to the case's first base: plain pgx, or an ordinary program
+	More   Difference // in microseconds, to the same
 	Base   Ratio      // to the case's second base
 	Allocs float64    // per statement
 }
@@ -75,6 +75,10 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 	if err := setUp.create(ctx); err != nil {
 		return nil, err
 	}
+	pin, err := setUp.inbox(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out = &Outcome{}
 	if out.Server, err = setUp.describe(ctx); err != nil {
 		return nil, err
@@ -90,7 +94,7 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 	}
 	for _, c := range selected {
 		for _, conns := range c.conns(o.Conns) {
-			results, err := runCase(ctx, dsn, dir, c, conns, o, func(part float64) { progress((done + part) / total) })
+			results, err := runCase(ctx, dsn, dir, pin, c, conns, o, func(part float64) { progress((done + part) / total) })
 			if err != nil {
 				return nil, fmt.Errorf("%s, %d connections: %w", c.name, conns, err)
 			}
@@ -130,8 +134,8 @@ func (f *fixture) describe(ctx context.Context) (string, error) {
 	return fmt.Sprintf("PostgreSQL %s, fsync=%s", version, fsync), errors.Join(err, conn.Close(ctx))
 }
 
-func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Options, progress func(float64)) (results []Result, err error) {
-	f, err := newFixture(dsn, dir, conns, fixtureOptions{durable: c.durable, replayed: o.Replayed, native: c.native})
+func runCase(ctx context.Context, dsn, dir, pin string, c testCase, conns int, o Options, progress func(float64)) (results []Result, err error) {
+	f, err := newFixture(dsn, dir, conns, fixtureOptions{pin: pin, durable: c.durable, replayed: o.Replayed, native: c.native})
 	if err != nil {
 		return nil, err
 	}
@@ -177,10 +181,13 @@ func runCase(ctx context.Context, dsn, dir string, c testCase, conns int, o Opti
 }
 
 // secondBase is the way that the second ratio of a case compares with: the ciphertext as it
-// is, or, where numbers of rows are compared, the fewer rows.
+// is; where numbers of rows are compared, the fewer rows; of write-only programs, the ordinary one once more.
 func (c testCase) secondBase() string {
-	if c.tenfold {
+	switch {
+	case c.tenfold:
 		return nameSealed
+	case c.writers:
+		return nameOrdinary2
 	}
 	return nameCipher
 }
@@ -190,12 +197,15 @@ func (o *Outcome) Tables() []table.Table {
 	var tables []table.Table
 	for i, r := range o.Results {
 		if i == 0 || r.Case != o.Results[i-1].Case || r.Conns != o.Results[i-1].Conns {
-			base := "÷ the ciphertext as it is"
-			if r.Case == caseRows {
+			first, base := "plain pgx", "÷ the ciphertext as it is"
+			switch r.Case {
+			case caseRows:
 				base = "÷ 1000 × 3"
+			case caseWriters:
+				first, base = "ordinary", "÷ ordinary, again"
 			}
 			tables = append(tables, table.Table{Title: fmt.Sprintf("%s, %s, %d rounds", r.Case, connections(r.Conns), r.Rounds),
-				Columns: []string{"way", "µs", "÷ plain pgx", "− plain pgx, µs", base, "allocations"}})
+				Columns: []string{"way", "µs", "÷ " + first, "− " + first + ", µs", base, "allocations"}})
 		}
 		tables[len(tables)-1].Add(r.Name, fmt.Sprintf("%.2f", r.Micros), r.Plain, r.More, r.Base, fmt.Sprintf("%.0f", r.Allocs))
 	}

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS "colseal_keys" (
 -- What a program needs of it, a write-only program, an operator (colseal keys), and an auditor; name the roles:
 -- GRANT SELECT, INSERT (key_id, purpose, scope, epoch, kek_id, wrapped, public, wrapped_to, seals_reserved, recovered), UPDATE (seals_reserved) ON "colseal_keys" TO program;
 -- GRANT SELECT, INSERT (key_id, purpose, scope, epoch, kek_id, wrapped, public, wrapped_to, seals_reserved, recovered) ON "colseal_keys" TO writer;
--- GRANT SELECT, INSERT, UPDATE, DELETE ON "colseal_keys" TO operator;
+-- GRANT SELECT, INSERT, UPDATE ON "colseal_keys" TO operator;
 -- GRANT SELECT ON "colseal_keys" TO auditor;
 
 -- In which programs tell in which stage they have a column; each needs SELECT, INSERT, UPDATE and DELETE.
