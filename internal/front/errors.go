@@ -43,6 +43,9 @@ func hintFor(err error) string {
 
 // SealError, OpenError and keyError say what failed for a column.
 func SealError(col *schema.Column, where string, err error) error {
+	if errors.Is(err, colseal.ErrRefused) {
+		return err
+	}
 	return &colseal.CellError{Op: "seal", Table: col.TableName(), Column: col.Name, Where: where, Err: err, Hint: cmp.Or(hint.Of(err), hintFor(err))}
 }
 

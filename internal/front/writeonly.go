@@ -38,6 +38,9 @@ func notInbox(col *schema.Column) error {
 	if col.EqualCells() {
 		return refuseWriteOnly(col, "the program only writes, and has no key of columns whose equal values have equal cells", "leave the column to a program that has a KMS")
 	}
+	if col.Suite().HasTerms() {
+		return refuseWriteOnly(col, "the program only writes, and has no key of columns with terms", "leave the column to a program that has a KMS")
+	}
 	return refuseWriteOnly(col, "the program only writes, and the column is not one that such programs may write",
 		"if it is to be, add inbox to its tag, in every program")
 }
