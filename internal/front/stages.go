@@ -172,12 +172,22 @@ func (db *DB) exchange(ctx context.Context) (*sqlplan.Refusal, error) {
 	}
 	for _, o := range others {
 		theirs, ok := schema.ParseStage(o.Stage)
+		switch o.Stage {
+		case keyring.ReadyPlain:
+			theirs, ok = schema.StageNone, true
+		case keyring.ReadyFinished:
+			theirs, ok = schema.StageOnly+1, true
+		}
 		if ours := own[o.Column]; !ok || ours == schema.StageNone || max(ours, theirs)-min(ours, theirs) <= 1 {
 			continue
 		}
 		r := &sqlplan.Refusal{Class: colseal.ClassSession,
 			Reason: fmt.Sprintf("this program has the column %s in the stage %s, and another one that runs has it in %s: they would not see what the other writes", o.Column, own[o.Column], o.Stage),
 			Hint:   "go through all stages, and begin one when no program is left two stages away; what a program that was killed told counts for " + keyring.StageLease.String()}
+		if o.Process == keyring.StageDatabase {
+			r.Reason = fmt.Sprintf("this program has the column %s in the stage %s, and the database is not ready for it", o.Column, own[o.Column])
+			r.Hint = "colseal status says what it is ready for; colseal seal and unseal make it ready for the next stage"
+		}
 		return r, store.ForgetStages(ctx, st.process)
 	}
 	return nil, nil
