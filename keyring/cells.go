@@ -91,9 +91,9 @@ func (s *Store) places(ctx context.Context, conn *sql.Conn, col CellColumn) ([]p
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped AND a.attnum > 0
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-WHERE c.relname = CAST($1 AS text) AND a.attname = CAST($2 AS text) AND CAST($3 AS text) IN ('', n.nspname)
+WHERE c.relname = CAST($1 AS pg_catalog.text) AND a.attname = CAST($2 AS pg_catalog.text) AND CAST($3 AS pg_catalog.text) IN ('', n.nspname)
 AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
-AND (t.typcategory = 'S' OR 'bytea'::pg_catalog.regtype IN (t.oid, t.typbasetype))
+AND (t.typcategory = 'S' OR 'pg_catalog.bytea'::pg_catalog.regtype IN (t.oid, t.typbasetype))
 AND has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT')`, []any{col.Table, col.Column, col.Schema}
 	if s.dialect == SQLite {
 		query = `SELECT 'main', m.name, i.name, v.text FROM sqlite_master m, pragma_table_info(m.name) i, (SELECT 'true' AS text UNION ALL SELECT 'false') v

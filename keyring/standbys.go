@@ -25,7 +25,7 @@ func (s *Store) Standbys(ctx context.Context, lsn string) (standbys []Standby, a
 				return err
 			}
 		}
-		rows, err := conn.QueryContext(ctx, "SELECT COALESCE(application_name, ''), flush_lsn IS NOT NULL, COALESCE(flush_lsn >= CAST(CAST($1 AS text) AS pg_lsn), false)"+
+		rows, err := conn.QueryContext(ctx, "SELECT COALESCE(application_name, ''), flush_lsn IS NOT NULL, COALESCE(flush_lsn >= CAST(CAST($1 AS pg_catalog.text) AS pg_lsn), false)"+
 			" FROM pg_catalog.pg_stat_replication UNION ALL SELECT slot_name::text, true, false FROM pg_catalog.pg_replication_slots"+
 			" WHERE slot_type = 'physical' AND NOT active ORDER BY 1", lsn)
 		if err != nil {
