@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -38,7 +39,7 @@ func TestDecimalNeedsAKind(t *testing.T) {
 		Price decimal.Decimal `seal:"random"`
 	}
 	_, err := schema.New(schema.Model("t", priced{}))
-	if err == nil || !strings.Contains(err.Error(), "decimal.Decimal") || !strings.Contains(err.Error(), "kind=numeric") {
+	if err == nil || !strings.Contains(err.Error(), "decimal.Decimal") || !strings.Contains(colseal.Hint(err), "kind=numeric") {
 		t.Errorf("error %v, want one that asks for kind=numeric", err)
 	}
 }
