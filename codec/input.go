@@ -36,7 +36,7 @@ type input struct {
 	t    time.Time
 }
 
-// maxIndirect bounds pointers to pointers and Valuers that yield Valuers; a cyclic type would go on for ever.
+// maxIndirect bounds pointers to pointers and Valuers that yield Valuers; a cyclic type would never end.
 const maxIndirect = 8
 
 // read reduces v. What it does with a type mirrors database/sql: a Valuer speaks for itself, pointers are followed, named types

@@ -201,7 +201,7 @@ func checkBounds(t *testing.T, v vector, k *Key) {
 	}
 }
 
-// TestVectorsFollowReference makes every vector anew and compares the bytes, so the files cannot drift from the reference.
+// TestVectorsFollowReference makes every vector again and compares the bytes, so the files cannot drift from the reference.
 func TestVectorsFollowReference(t *testing.T) {
 	onDisk := map[string]bool{}
 	for _, v := range readVectors(t) {

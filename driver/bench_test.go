@@ -8,7 +8,7 @@ import (
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
-// What the wrapper adds to a statement, without the inner driver: BenchmarkPlain has to
+// What the wrapper adds to a statement, without the underlying driver: BenchmarkPlain has to
 // stay below 2 % of a round trip to a server, which takes some 50 µs on one machine.
 
 func benchConn(b *testing.B) (*bench, *conn) {

@@ -29,7 +29,7 @@ func NewConnector(underlying sqldriver.Connector, cfg Config) (sqldriver.Connect
 	return newConnector(underlying, cfg)
 }
 
-// wrapped is a wrapped driver: the one that sql.Open finds, and the one that a database handle's Driver method returns, which
+// wrapped is a wrapped driver: the one that sql.Open finds, and the one that the Driver method of a *sql.DB returns, which
 // knows what the handle's connections share.
 type wrapped struct {
 	cfg Config

@@ -7,9 +7,9 @@
 // parameters and literals for sealed columns are sealed, its result columns opened,
 // and a statement that is not understood in full is refused with a [QueryError].
 // Statements that touch no sealed column, and the values of all other columns, pass
-// through untouched: the inner driver sees the caller's own text and arguments, and
+// through untouched: the underlying driver sees the caller's own text and arguments, and
 // its errors and results come back as they are.
 //
-// The promise: plaintext of a sealed column reaches neither the inner driver nor an
+// The promise: plaintext of a sealed column reaches neither the underlying driver nor an
 // error text nor a log record. What goes around this package ([Raw]) is outside it.
 package driver

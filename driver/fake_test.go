@@ -23,8 +23,8 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// The fakes: an inner driver in several variants, a planner with plans made by hand, and
-// keys without a keyring. A test states which calls reach the inner driver.
+// The fakes: an underlying driver in several variants, a planner with plans made by hand, and
+// keys without a keyring. A test states which calls reach the underlying driver.
 
 // fakeServer is what the connections of one test share.
 type fakeServer struct {

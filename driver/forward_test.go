@@ -13,7 +13,7 @@ import (
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
-// Which calls reach the inner driver, by variant: the same as without us.
+// Which calls reach the underlying driver, by variant: the same as without us.
 func TestForwarding(t *testing.T) {
 	ctx := context.Background()
 	type op struct {
@@ -134,7 +134,7 @@ func TestDriversWithoutContexts(t *testing.T) {
 	}
 }
 
-// ErrSkip of the inner connection makes database/sql prepare, and the plan applies there.
+// ErrSkip of the underlying connection makes database/sql prepare, and the plan applies there.
 func TestErrSkip(t *testing.T) {
 	for _, variant := range []string{"lean", "full"} {
 		t.Run(variant, func(t *testing.T) {
@@ -280,7 +280,7 @@ func TestStatsAndClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	if b.inner.closed != 1 {
-		t.Errorf("the inner connector was closed %d times", b.inner.closed)
+		t.Errorf("the underlying connector was closed %d times", b.inner.closed)
 	}
 }
 

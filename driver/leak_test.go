@@ -86,7 +86,7 @@ func TestNoErrorHoldsAValue(t *testing.T) {
 	}
 }
 
-// Nothing that the inner driver is given for a sealed column holds plaintext.
+// Nothing that the underlying driver is given for a sealed column holds plaintext.
 func TestNothingSentHoldsAValue(t *testing.T) {
 	b := newBench(t, "full")
 	array := *b.use("email")

@@ -436,7 +436,7 @@ func (b *bench) textUse(name string) *sqlplan.Use {
 	return &sqlplan.Use{Column: b.col(name), Storage: dbcatalog.StorageText}
 }
 
-// The inner driver is asked which arguments are its options, and not shown the values of
+// The underlying driver is asked which arguments are its options, and not shown the values of
 // others before they are sealed.
 func TestOptionsAreToldByType(t *testing.T) {
 	type option struct{ n int }
@@ -457,7 +457,7 @@ func TestOptionsAreToldByType(t *testing.T) {
 				return sqldriver.ErrRemoveArgument
 			}
 		case []option:
-			_ = v[0] // the inner driver is not ready for an empty one
+			_ = v[0] // the underlying driver is not ready for an empty one
 		}
 		return nil
 	}
@@ -473,7 +473,7 @@ func TestOptionsAreToldByType(t *testing.T) {
 			t.Errorf("%T: %v", args, err)
 		}
 		if text := fmt.Sprintf("%+v %q", seen, seen); strings.Contains(text, canary) {
-			t.Errorf("%T: the inner driver saw a value that is to be sealed", args)
+			t.Errorf("%T: the underlying driver saw a value that is to be sealed", args)
 		}
 		if n := len(b.server.lastArgs); n != 2 {
 			t.Errorf("%T: sent %d", args, n)

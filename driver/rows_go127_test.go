@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// scanRows are inner rows that are scanned by column. Next must not be called then.
+// scanRows are underlying rows that are scanned by column. Next must not be called then.
 type scanRows struct {
 	t    *testing.T
 	cols []string
@@ -83,7 +83,7 @@ func TestScanByColumn(t *testing.T) {
 					t.Error(ssn, at, age, email)
 				}
 				if ints, ok := list.(*[]int); ok && len(*ints) != 3 {
-					t.Error("the plain column was not scanned by the inner rows")
+					t.Error("the plain column was not scanned by the underlying rows")
 				}
 			}
 			var raw sql.RawBytes

@@ -270,7 +270,7 @@ func TestColumnTypes(t *testing.T) {
 	}
 }
 
-// Plain results are the inner rows themselves.
+// Plain results are the underlying rows themselves.
 func TestPlainRowsAreNotWrapped(t *testing.T) {
 	b := newBench(t, "full")
 	inner := &fullRows{bareRows: bareRows{s: b.server, cols: []string{"id"}}}
@@ -396,7 +396,7 @@ func TestInnerMemoryIsNotWritten(t *testing.T) {
 		t.Error("read", string(s), rows.Err())
 	}
 	if string(stored) != before {
-		t.Error("the inner driver's memory was written to")
+		t.Error("the underlying driver's memory was written to")
 	}
 }
 

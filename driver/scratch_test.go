@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What is given back is wiped, and used again; but only where the inner driver is known
+// What is released is wiped, and used again; but only where the underlying driver is known
 // to have copied it.
 func TestScratchArguments(t *testing.T) {
 	c := &conn{under: &pgxConn{}}

@@ -8,7 +8,7 @@ import (
 	"github.com/colseal/colseal/keycache"
 )
 
-// Stats returns the key cache's counters of a database handle: all its connections
+// Stats returns the key cache's counters of a *sql.DB: all its connections
 // together, and no other handle's. Before the first use of a key all counters are zero.
 //
 // Where db's driver is a wrapper above this package's, for tracing for example, Stats takes a

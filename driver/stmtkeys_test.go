@@ -149,7 +149,7 @@ func TestSearchKeyAppearsAfterPlanning(t *testing.T) {
 	}
 }
 
-// One that can be planned anew is.
+// One that can be planned again is.
 func TestSearchKeyAppearsAndIsPlannedFor(t *testing.T) {
 	for name, run := range map[string]func(b *bench) error{
 		"exec": func(b *bench) error { _, err := b.db.Exec("s", "a@x"); return err },

@@ -254,7 +254,7 @@ func searchLoad(t *testing.T, db *sql.DB, rows []customer) {
 	}
 }
 
-// writeTwin writes the rows as plaintext by pgx alone and returns what PostgreSQL gives back of them.
+// writeTwin writes the rows as plaintext by pgx alone and returns what PostgreSQL returns of them.
 func writeTwin(t *testing.T, pg *pgtest.DB, rows []customer) []customer {
 	t.Helper()
 	ctx := t.Context()

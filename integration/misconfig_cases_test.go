@@ -240,7 +240,7 @@ var databaseTroubles = []trouble{
 		}
 		defer func() { _ = db.Close() }()
 		return insertUser(db)
-	}, nil, "", "The error is the inner driver's own, as it is without Colseal: what retries on it goes on working.", "What you do without Colseal."},
+	}, nil, "", "The error is the underlying driver's own, as it is without Colseal: what retries on it goes on working.", "What you do without Colseal."},
 	{"standard_conforming_strings is off", func(d *desk) error {
 		return d.insertWith("standard_conforming_strings", "off")
 	}, driver.ErrRefused, "driver.ErrRefused", "With this setting of the last century, where a string ends in a statement depends on the session. Colseal would have to guess, and does not.",
@@ -262,7 +262,7 @@ var kmsTroubles = []trouble{
 		}
 		return readUser(d.open())
 	}, kms.ErrDenied, "kms.ErrDenied", "Somebody disabled the key in KMS, or scheduled its deletion. A running program goes on for as long as its keys in memory may serve (`keycache.Config`), a new one cannot begin.",
-		"Enable the key, or cancel its deletion. Once it is deleted, everything sealed under it is lost for ever."},
+		"Enable the key, or cancel its deletion. Once it is deleted, everything sealed under it is lost permanently."},
 	{"The key does not exist", func(d *desk) error {
 		return insertUser(d.open(func(c *driver.Config) { c.KMS = colsealkms.New(d.kms.Client(d.t), "alias/ap") }))
 	}, kms.ErrKeyNotFound, "kms.ErrKeyNotFound", "There is no such key in this account and Region.",
@@ -361,7 +361,7 @@ var refusedTroubles = []trouble{
 	{"Search in a randomized column", func(d *desk) error {
 		return run(d.open(), "SELECT id FROM users WHERE ssn = $1", "078-05-1120")
 	}, driver.ErrRefused, "driver.ErrRefused", "Randomized cells of equal values differ, which is what makes them strong.",
-		"If the column must be searched, make it `deterministic`, seal its rows anew, and mind that equal values then show as equal."},
+		"If the column must be searched, make it `deterministic`, re-seal its rows, and mind that equal values then show as equal."},
 	{"Sorting by a sealed column", func(d *desk) error {
 		return run(d.open(), "SELECT id FROM users ORDER BY email")
 	}, driver.ErrRefused, "driver.ErrRefused", "The database would sort by ciphertext.", "Sort in the program, or by another column."},

@@ -16,7 +16,7 @@ import (
 	"github.com/colseal/colseal/internal/testdiff"
 )
 
-var update = flag.Bool("update", false, "write docs/troubleshooting.md anew")
+var update = flag.Bool("update", false, "rewrite docs/troubleshooting.md")
 
 // TestWrongConfigurations makes every mistake that a newcomer makes, and holds docs/troubleshooting.md to the errors
 // that it really gets; -update writes the page.

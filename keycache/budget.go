@@ -195,7 +195,7 @@ func (c *Cache) giveBackKey(ctx context.Context, k *liveKey) {
 	}
 }
 
-// leave gives back what is reserved of the keys that a ring had before and has no
+// leave releases what is reserved of the keys that a ring had before and has no
 // longer. Who still holds such a key reserves what it needs, while it may.
 func (c *Cache) leave(before, now *ringState) {
 	if before == nil {

@@ -55,7 +55,7 @@ type Keyring interface {
 	// Reserve adds n seals to what is reserved of a key and returns the new
 	// sum; false when that would pass limit, or the key is retired or destroyed.
 	Reserve(ctx context.Context, id uint32, n, limit uint64) (sum uint64, ok bool, err error)
-	// Release gives back n reserved seals that will never be used.
+	// Release releases n reserved seals that will never be used.
 	Release(ctx context.Context, id uint32, n uint64) error
 }
 
@@ -92,7 +92,7 @@ type Cache struct {
 func (c *Cache) Scoped() bool { return c.scoped.Load() }
 
 // closeGrace bounds what Close spends on waiting for what is under way, and then on
-// giving back seals.
+// releasing seals.
 const closeGrace = 2 * time.Second
 
 // New returns an empty cache. It asks neither the keyring nor KMS before it must.
@@ -122,7 +122,7 @@ func New(k Keyring, w kms.Wrapper, cfg Config, columns ...Column) *Cache {
 	return c
 }
 
-// Close drops every key, gives back the seals that were reserved and not used, and
+// Close drops every key, releases the seals that were reserved and not used, and
 // waits for what is under way: two seconds at most for a KMS that does not heed its
 // context, and two for a keyring that does not answer. Later calls give [ErrClosed];
 // keys that were handed out go on working.

@@ -238,7 +238,7 @@ func TestUnknownKeyIsRememberedBriefly(t *testing.T) {
 		time.Sleep(2 * failureFor)
 		_, _ = c.Opener(t.Context(), random, 0xdeadbeef)
 		if k.Called("keys") != 2 {
-			t.Error("the failure was remembered for ever")
+			t.Error("the failure was remembered permanently")
 		}
 		if _, err := c.Opener(t.Context(), random, 0); !errors.Is(err, keyring.ErrKeyNotFound) {
 			t.Error(err)

@@ -99,7 +99,7 @@ func share[T any](ctx context.Context, f *flights, name string, work func(contex
 	return shareAnew(ctx, f, name, work)
 }
 
-// shareAnew is share for who asks in spite of a failure just now: a renewal.
+// shareAnew is like share but ignores a remembered failure. Renewals use it.
 func shareAnew[T any](ctx context.Context, f *flights, name string, work func(context.Context) (T, error)) (T, error) {
 	var none T
 	if f.base.Err() != nil {
@@ -162,7 +162,7 @@ func (f *flights) remember(name string, err error) {
 	case err == nil:
 		f.failed.Remove(name)
 	case errors.Is(err, ErrClosed), errors.Is(err, keyring.ErrNoKeyTable):
-		// The first is for ever; the second ends by a statement of the user's,
+		// The first is permanent; the second ends by a statement of the user's,
 		// who will try at once.
 	default:
 		f.failed.Add(name, failure{err, time.Now().Add(failureFor + rand.N(failureFor))})

@@ -87,7 +87,7 @@ func (c *Cache) ring(id ringID) *ring {
 // dropRing ends a ring that left the table.
 func (c *Cache) dropRing(r *ring) {
 	r.end()
-	// After Close there is no background, but then Close gives back.
+	// After Close there is no background, but then Close releases.
 	c.background(func(ctx context.Context) {
 		if s := r.current.Load(); s != nil {
 			c.giveBack(ctx, s)
@@ -200,7 +200,7 @@ func (c *Cache) readRing(ctx context.Context, id ringID, makes bool) (*ringState
 	}
 	c.leave(r.current.Swap(s), s)
 	if !r.start(until.fresh, until.hard, func() { c.attendRing(r) }) {
-		// Evicted meanwhile. The reading serves who waits for it.
+		// Evicted meanwhile. The reading serves whoever waits for it.
 		c.dropRing(r)
 	} else if id.scope == "" {
 		c.homeOf(id).Store(r)

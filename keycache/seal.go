@@ -324,7 +324,7 @@ func (c *Cache) searchKeys(ctx context.Context, s *ringState, col Column, how *l
 
 // publish keeps a column's keys for the lookups to come. They stay right as long
 // as the reading of the ring does, even when an entry is fetched again: a key id
-// has one data key for ever.
+// has one data key permanently.
 func (s *ringState) publish(col Column, keys []*codec.Key) {
 	for {
 		old := s.columns.Load()

@@ -188,7 +188,7 @@ func refused(op string, rec Key, class error, hint string, args ...any) error {
 //
 // A data key is stored before Rotate returns, and seals in every process that has
 // read the keyring since; that takes MaxAge at the longest. The one before it stops
-// sealing there and then, and opens for ever.
+// sealing there and then, and stays able to open.
 //
 // A search key becomes the second that is live: every process that has read the
 // keyring since searches for both, and none seals under the new one before all of

@@ -95,7 +95,7 @@ func TestPatience(t *testing.T) {
 			_, err := s.Insert(ctx, Key{ID: 1, Keyring: strings.Repeat("ab", idSize)})
 			return err
 		}, 0, never, 5 * time.Second, "", 2},
-		// Made twice it would give back twice what was reserved.
+		// Made twice it would release twice what was reserved.
 		{"release", Postgres, &slow{statement: 3 * time.Second}, func(s *Store, ctx context.Context) error {
 			return s.Release(ctx, 1, 1)
 		}, 0, never, 2 * time.Second, "deadline exceeded", 1},

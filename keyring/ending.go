@@ -131,7 +131,7 @@ func (a *Admin) revocation(ctx context.Context, k Key) (EndingKind, error) {
 		"it has to stand in for key %08x: re-seal the rows, retire that one, and revoke this one after it", live[1].ID)
 }
 
-// Retire ends a search key after the rows under it were sealed anew: it is no longer
+// Retire ends a search key after the rows under it were re-sealed: it is no longer
 // searched for, and still opens what was forgotten. It is refused with [ErrKeyInUse]
 // while a process may still seal under it, which is until [Key.SettledFrom] of the key
 // that follows it. Retire does not look at rows; re-seal them first.
@@ -194,7 +194,7 @@ func destroyedKey(op string, rec Key) error {
 var errDefaultScope = hint.With(errors.New("keyring: destroy: the scope is the default one, in which everything is sealed that was given no scope"),
 	"call DestroyDefault if that is meant")
 
-// Destroy makes everything that was sealed in a scope unreadable for ever
+// Destroy makes everything that was sealed in a scope permanently unreadable
 // (crypto-shredding): it wipes the wrapped form of all of its keys and closes the
 // scope, in one transaction. Sealing, opening and searching in it give
 // [ErrKeyDestroyed] from then on; in processes that hold its keys in memory when they

@@ -372,9 +372,9 @@ func (s *Store) reserve(ctx context.Context, conn *sql.Conn, id uint32, n, limit
 	return uint64(reserved), true, nil
 }
 
-// Release gives back n reserved seals that will never be used.
+// Release releases n reserved seals that will never be used.
 func (s *Store) Release(ctx context.Context, id uint32, n uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, s.answers) // made twice it would give back twice
+	ctx, cancel := context.WithTimeout(ctx, s.answers) // made twice it would release twice
 	defer cancel()
 	return s.exec(ctx, "update", "UPDATE "+s.table+" SET seals_reserved = seals_reserved - $1"+
 		" WHERE key_id = $2 AND seals_reserved >= $3", int64(n), int64(id), int64(n)) //nolint:gosec // at most maxSeals

@@ -48,7 +48,7 @@ func checkSize(column, condition string) (postgres, sqlite string) {
 //     writers never meet;
 //   - seals_from is when a key may begin to seal: a second search key is first
 //     searched for everywhere and only then sealed under;
-//   - retired_at stops sealing for ever; revoked_at says that an operator did so
+//   - retired_at stops sealing permanently; revoked_at says that an operator did so
 //     for a cause. A revoked search key goes on being searched for until it is
 //     retired too, so that the rows under it are found meanwhile;
 //   - destroyed_at comes with wrapped = NULL and leaves the row as a tombstone,

@@ -168,7 +168,7 @@ func (m *Multi) Unwrap(ctx context.Context, w Wrapped, ec EncryptionContext) ([]
 	return m.unwrap(ctx, "unwrap data key", w, ec)
 }
 
-// Rewrap implements [Wrapper]: the key is unwrapped, and wrapped anew under every KEK.
+// Rewrap implements [Wrapper]: the key is unwrapped, and wrapped again under every KEK.
 // Its plaintext passes through this process. All KEKs must answer, whatever MinWraps
 // is, so that no wrap is lost.
 func (m *Multi) Rewrap(ctx context.Context, w Wrapped, from, to EncryptionContext) (Wrapped, error) {

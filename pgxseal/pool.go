@@ -286,7 +286,7 @@ func (p *Pool) BeginTx(ctx context.Context, txOptions pgx.TxOptions) (pgx.Tx, er
 // Ping sends an empty statement on a connection of the pool.
 func (p *Pool) Ping(ctx context.Context) error { return p.raw.Ping(ctx) }
 
-// Reset closes all connections, those in use when they are given back.
+// Reset closes all connections, those in use when they are released.
 func (p *Pool) Reset() { p.raw.Reset() }
 
 // Stat returns what the pool of pgx's counts.

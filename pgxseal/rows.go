@@ -30,7 +30,7 @@ func (c *conn) openRows(ctx context.Context, raw pgx.Rows, cl *call) pgx.Rows {
 	return &rows{c: c, ctx: ctx, raw: raw, plan: p, query: cl.query, formats: cl.formats, sealed: p.Sealed && p.ResultsSealed()}
 }
 
-// rows opens sealed columns as they are read, and takes in what the statement did when they are closed.
+// rows opens sealed columns as they are read, and records what the statement did when they are closed.
 type rows struct {
 	c       *conn
 	ctx     context.Context // of the query: keys of cells are asked for in it

@@ -19,7 +19,7 @@ type Tx struct {
 	root   *Tx // the transaction that a savepoint is in; nil for one
 	closed bool
 	commit *sqlplan.Plan // of the statement that commits; nil for COMMIT
-	pooled *pgxpool.Conn // given back when the transaction ends; nil for none
+	pooled *pgxpool.Conn // released when the transaction ends; nil for none
 }
 
 var _ pgx.Tx = (*Tx)(nil)

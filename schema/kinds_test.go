@@ -49,7 +49,7 @@ func every[T any](v T, except map[Kind]T) map[Kind]T {
 }
 
 // TestKindsSurvive holds the table accepts to what codec takes and database/sql
-// gives back: a kind is accepted if and only if a value survives, but for the
+// releases: a kind is accepted if and only if a value survives, but for the
 // exceptions of refusedAnyway.
 func TestKindsSurvive(t *testing.T) {
 	const id = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"

@@ -174,7 +174,7 @@ func lookupSeal(tag reflect.StructTag) (value string, found bool, err *tagError)
 		if !ok {
 			if strings.Contains(strings.ToLower(rest), "seal") {
 				return "", false, &tagError{"the struct tag is malformed and Go would not see its seal key",
-					`write it as key:"value" pairs with one blank between them: db:"email" seal:"random"`}
+					`write it as key:"value" pairs separated by one space: db:"email" seal:"random"`}
 			}
 			break
 		}
@@ -196,7 +196,7 @@ func lookupSeal(tag reflect.StructTag) (value string, found bool, err *tagError)
 }
 
 // cutTagPair cuts one key:"value" pair from the front of a struct tag, as
-// reflect does. Two pairs without a blank between them are not a pair: go vet
+// reflect does. Two pairs without a space between them are not a pair: go vet
 // says the same.
 func cutTagPair(s string) (key, quotedValue, rest string, ok bool) {
 	i := 0

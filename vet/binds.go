@@ -66,7 +66,7 @@ func bind(d dialect.Dialect, s *site, sql string, info *types.Info) (b *bound, o
 	return &bound{sql: string(r.out), changed: true, from: r.from}, ok
 }
 
-// rebinder writes a text anew.
+// rebinder rewrites a text.
 type rebinder struct {
 	src     string
 	dialect dialect.Dialect

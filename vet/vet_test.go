@@ -63,7 +63,7 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// withoutSchema analyses a package anew. One without SQL needs no schema.
+// withoutSchema analyses a package again. One without SQL needs no schema.
 func withoutSchema(t *testing.T, p *packages.Package, needed bool) {
 	t.Helper()
 	missing := errors.New("no schema")

@@ -69,7 +69,7 @@ func newKeys() *cobra.Command {
 		Short: "Look at and change the data keys in a database's keyring",
 		Long: "Look at and change the data keys in a database's keyring.\n\n" +
 			"The keyring is a table of wrapped keys beside the data. These commands see no plaintext of a key, but for\n" +
-			"reseal, which opens cells and seals them anew, and rewrap under several key encryption keys. Each change is one step in the database, or several that can be\n" +
+			"reseal, which opens cells and re-seals them, and rewrap under several key encryption keys. Each change is one step in the database, or several that can be\n" +
 			"cut short: after an error, or a kill, run the command again.\n\n" +
 			"The database is --dsn, or the environment's " + dsnEnv + "; the key encryption key is --kms, or " + kmsEnv + ".\n" +
 			"Prefer the environment: other users of the machine can see a command's flags.\n\n" +
@@ -96,7 +96,7 @@ func newKeys() *cobra.Command {
 // kmsFlag adds --kms.
 func (k *keysFlags) kmsFlag(cmd *cobra.Command, why string) {
 	cmd.Flags().StringArrayVar(&k.kms, "kms", nil, why+", as awskms:///alias/NAME?region=REGION or localkms:///PATH;"+
-		" several for keys under several (default: the environment's "+kmsEnv+", with blanks between several)")
+		" several for keys under several (default: the environment's "+kmsEnv+", separated by spaces)")
 }
 
 // changeFlags adds what the commands that change keys have in common.

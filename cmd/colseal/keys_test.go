@@ -165,7 +165,7 @@ func TestKeysDryRun(t *testing.T) {
 		{"would retire search key " + search, "retire --unchecked " + search},
 		{"would destroy 2 keys of scope \"tenant:42\"", "destroy tenant:42 --why x"},
 		{"would destroy 3 keys of the default scope", "destroy --default --why x"},
-		{"would seal 6 cells anew", "reseal --schema " + w.schema},
+		{"would re-seal 6 cells", "reseal --schema " + w.schema},
 		{"would rewrap 0 of 5 keys", "rewrap"},
 	} {
 		if out := w.must(t, append(strings.Fields(c.args), "--dry-run")...); !strings.Contains(out, c.want) {
@@ -296,7 +296,7 @@ func TestKeysReseal(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	w.must(t, "retire", old, "--schema", w.schema, "--yes="+old)
-	if out := w.must(t, "reseal", "--schema", w.schema); !strings.Contains(out, "sealed 0 cells anew; 0 left") {
+	if out := w.must(t, "reseal", "--schema", w.schema); !strings.Contains(out, "re-sealed 0 cells; 0 left") {
 		t.Error(out)
 	}
 	// Altered cells are left.

@@ -83,7 +83,7 @@ func newKeysRotate(k *keysFlags) *cobra.Command {
 		Use:   "rotate --purpose data|search",
 		Short: "Make the next key of a purpose and scope",
 		Long: "Make the next key of a purpose and scope.\n\n" +
-			"A data key seals at once; the one before it opens for ever. Programs rotate data keys by themselves, by age and use.\n\n" +
+			"A data key seals at once; the one before it stays able to open. Programs rotate data keys by themselves, by age and use.\n\n" +
 			"A search key is searched for at once, beside the present one, and seals when every program had the time to know it\n" +
 			"(--max-age and --max-stale say how long that takes). Then: colseal keys reseal, colseal keys retire.",
 		Args: cobra.NoArgs,
@@ -209,8 +209,8 @@ func newKeysDestroy(k *keysFlags) *cobra.Command {
 	var standard bool
 	cmd := &cobra.Command{
 		Use:   "destroy SCOPE --why REASON",
-		Short: "Destroy all keys of a scope: what was sealed in it is lost for ever",
-		Long: "Destroy all keys of a scope: what was sealed in it is lost for ever, and nothing is sealed in it any more.\n" +
+		Short: "Destroy all keys of a scope: what was sealed in it is lost permanently",
+		Long: "Destroy all keys of a scope: what was sealed in it is lost permanently, and nothing is sealed in it any more.\n" +
 			"Running programs lose the keys when they next read the keyring, within MaxAge.\n\n" +
 			"The wrapped keys in backups and in the write-ahead log are not reached: they are lost with these, or with the\n" +
 			"key encryption key. --default destroys the scope of everything that was sealed without one.",

@@ -20,7 +20,7 @@ func newKeysCompact(k *keysFlags) *cobra.Command {
 		Long: "Delete the keys of write-only programs that no cell is under. Each such program leaves a key an hour.\n\n" +
 			"It reads every row of the sealed tables, and opens nothing. The schema has to name every table that may hold cells: what is\n" +
 			"under a key that was deleted does not open any more. --older-than is to be longer than any transaction.\n" +
-			"To have fewer keys in use, seal their cells anew first: colseal keys reseal.",
+			"To have fewer keys in use, re-seal their cells first: colseal keys reseal.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return k.with(cmd, false, func(ctx context.Context, o *opened) error {

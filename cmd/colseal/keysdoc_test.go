@@ -19,7 +19,7 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-var update = flag.Bool("update", false, "write the outputs in docs/cli.md anew")
+var update = flag.Bool("update", false, "rewrite the outputs in docs/cli.md")
 
 const cliPage = "../../docs/cli.md"
 

@@ -85,7 +85,7 @@ func newKeysImport(k *keysFlags) *cobra.Command {
 			"of the table, or of the whole database. It is only read.\n\n" +
 			"An imported key opens; it neither seals nor is searched for, unless it is a search key of a scope that has none.\n" +
 			"Keys of scopes that were destroyed in either copy are left out. Then seal the cells under the imported search keys\n" +
-			"anew: colseal keys reseal --purpose search.",
+			"again: colseal keys reseal --purpose search.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return k.with(cmd, false, func(ctx context.Context, o *opened) error {

@@ -251,7 +251,7 @@ type jsonUse struct {
 	Epoch   int64  `json:"epoch,omitempty"`
 }
 
-// resealFlags are what to seal anew.
+// resealFlags are what to re-seal.
 type resealFlags struct {
 	src     source
 	purpose string
@@ -287,8 +287,8 @@ func newKeysReseal(k *keysFlags) *cobra.Command {
 	var f resealFlags
 	cmd := &cobra.Command{
 		Use:   "reseal",
-		Short: "Seal stored cells anew under the keys that seal now",
-		Long: "Seal stored cells anew under the keys that seal now: to finish a change of search keys, after a key was revoked, or,\n" +
+		Short: "Re-seal stored cells under the keys that seal now",
+		Long: "Re-seal stored cells under the keys that seal now: to finish a change of search keys, after a key was revoked, or,\n" +
 			"with --plaintext, to seal a table for the first time. With --from-kind, to convert the cells of columns whose kind\n" +
 			"was changed: each value is written as text, as PostgreSQL writes it, and sealed as the kind that the schema declares.\n\n" +
 			"It runs beside the programs, in batches, and overwrites nothing that somebody else has just written. Interrupt it as\n" +
@@ -355,7 +355,7 @@ func (k *keysFlags) reseal(cmd *cobra.Command, o *opened, f *resealFlags) error 
 	}
 	if err != nil {
 		if r.Resealed+r.Sealed > 0 {
-			fmt.Fprintf(cmd.ErrOrStderr(), "colseal: %s were sealed anew until then; run it again for the others\n", count(r.Resealed+r.Sealed, "cell"))
+			fmt.Fprintf(cmd.ErrOrStderr(), "colseal: %s were re-sealed until then; run it again for the others\n", count(r.Resealed+r.Sealed, "cell"))
 		}
 		return err
 	}
@@ -440,7 +440,7 @@ func (k *keysFlags) printReseal(w io.Writer, r reseal.Report, left leftover) err
 		}
 	}
 	if k.dryRun {
-		fmt.Fprintf(w, "would seal %s anew", count(left.cells, "cell"))
+		fmt.Fprintf(w, "would re-seal %s", count(left.cells, "cell"))
 		if left.plain > 0 {
 			fmt.Fprintf(w, ", and %s for the first time", count(left.plain, "value"))
 		}
@@ -450,7 +450,7 @@ func (k *keysFlags) printReseal(w io.Writer, r reseal.Report, left leftover) err
 		}
 		return nil
 	}
-	fmt.Fprintf(w, "sealed %s anew", count(r.Resealed, "cell"))
+	fmt.Fprintf(w, "re-sealed %s", count(r.Resealed, "cell"))
 	if r.Sealed > 0 {
 		fmt.Fprintf(w, ", and %s for the first time", count(r.Sealed, "value"))
 	}

@@ -52,8 +52,8 @@ func newKeysRetire(k *keysFlags) *cobra.Command {
 	var unchecked bool
 	cmd := &cobra.Command{
 		Use:   "retire KEY",
-		Short: "End a search key whose rows were sealed anew: it is no longer searched for",
-		Long: "End a search key whose rows were sealed anew: it is no longer searched for, and still opens.\n\n" +
+		Short: "End a search key whose rows were re-sealed: it is no longer searched for",
+		Long: "End a search key whose rows were re-sealed: it is no longer searched for, and still opens.\n\n" +
 			"The cells under the key are counted first, in the tables of the schema, and it is refused if there are any:\n" +
 			"no search would find them. It is refused, too, while a program may still seal under it.",
 		Args: cobra.ExactArgs(1),

@@ -172,7 +172,7 @@ func TestKeysOnServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		step("searched", "list")
-		step("sealed 300 cells anew; 0 left", "reseal --rate 5000"+schemaFlag)
+		step("re-sealed 300 cells; 0 left", "reseal --rate 5000"+schemaFlag)
 		step("retired search key "+old, "retire "+old+" --yes="+old+schemaFlag)
 		step("made the first", "init --warm --scope tenant:1")
 		step("destroyed 2", "destroy tenant:1 --why test --yes=tenant:1")

@@ -21,7 +21,7 @@ import (
 // longest is how long one statement may take: far longer than any does, even on a machine that is busy.
 const longest = 10 * time.Second
 
-var update = flag.Bool("update", false, "write the golden file anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestPostgreSQL has every statement of PostgreSQL's regression tests analysed, with and without a catalog.
 func TestPostgreSQL(t *testing.T) {

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 var rounds = flag.Int("keyconns.rounds", 2, "programs that start cold, in each test of a pooler")
 
-// limit bounds what must not wait for ever.
+// limit bounds what must not wait without end.
 const limit = 20 * time.Second
 
 const layout = `CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY, email bytea, ssn bytea, note text)`
@@ -51,7 +51,7 @@ func newKMS(t *testing.T) kms.Wrapper {
 	return w
 }
 
-// open returns a new program's database handle, which knows no keys.
+// open returns a new program's *sql.DB, which knows no keys.
 func open(t *testing.T, under sqldriver.Connector, w kms.Wrapper, change ...func(*driver.Config)) *sql.DB {
 	t.Helper()
 	cfg := driver.Config{Schema: users, KMS: w}

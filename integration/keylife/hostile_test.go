@@ -301,7 +301,7 @@ func TestDestroyedStaysDestroyed(t *testing.T) {
 			}
 		}
 		closed("destroyed")
-		// By who can insert: keys beyond the tombstones, of the same wrapping even.
+		// By whoever can insert: keys beyond the tombstones, of the same wrapping even.
 		foreign := w.kms.CreateKey(kmstest.Alias("alias/foreign"))
 		for i, p := range []keyring.Purpose{keyring.PurposeData, keyring.PurposeSearch} {
 			for epoch := range int64(3) {
@@ -319,7 +319,7 @@ func TestDestroyedStaysDestroyed(t *testing.T) {
 			}
 		}
 		closed("keys were inserted")
-		// By who can update, from a dump: the wrapped key is put back.
+		// By whoever can update, from a dump: the wrapped key is put back.
 		w.exec(t, "UPDATE colseal_keys SET wrapped = $1, destroyed_at = NULL WHERE key_id = $2", data.Wrapped.Blob, int64(data.ID))
 		closed("a key was put back")
 		if n := len(must[[]keyring.Key](t)(a.Destroy(ctx, attacked, "again"))); n < 4 {

@@ -218,7 +218,7 @@ func testEnds(t *testing.T, s *store) {
 	}
 }
 
-// Two caches on one file, each with a database handle of its own, as two
+// Two caches on one file, each with a *sql.DB of its own, as two
 // processes have them, start together.
 func TestTwoCachesMakeOneKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.db")

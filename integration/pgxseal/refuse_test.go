@@ -91,7 +91,7 @@ func TestBatchIsRefusedAsAWhole(t *testing.T) {
 		_, err := pool.Query(t.Context(), "SELECT email FROM users; SELECT 1", pgx.QueryExecModeSimpleProtocol)
 		wantRefused(t, "several statements queried", err)
 		if n := pool.Stat().AcquiredConns(); n != 0 {
-			t.Errorf("%d connections were not given back", n)
+			t.Errorf("%d connections were not released", n)
 		}
 	}
 }
@@ -110,7 +110,7 @@ func TestTransactionOfABatch(t *testing.T) {
 	must(t, tx.QueryRow(t.Context(), "SELECT email FROM users WHERE email = $1", secret).Scan(&email))
 	must(t, tx.Commit(t.Context()))
 	if n := pool.Stat().AcquiredConns(); n != 0 || email != secret {
-		t.Errorf("read %q, %d connections were not given back", email, n)
+		t.Errorf("read %q, %d connections were not released", email, n)
 	}
 	for what, o := range map[string]pgx.TxOptions{
 		"begins":  {BeginQuery: "BEGIN; INSERT INTO users (id, email) VALUES (2, 'zqcanary')"},
@@ -439,7 +439,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// TestKeysDuringCopy: keys that are used up are made anew while rows stream, over other connections than the one that copies.
+// TestKeysDuringCopy: keys that are used up are made again while rows stream, over other connections than the one that copies.
 func TestKeysDuringCopy(t *testing.T) {
 	server := sealedTables(t)
 	cfg := sealConfig(t)

@@ -281,7 +281,7 @@ func TestCalls(t *testing.T) {
 						t.Errorf("a tracer of %d bytes saw %v", traced.Len(), found)
 					}
 					if stat := tw.sealed.Stat(); stat.AcquiredConns() != 0 {
-						t.Errorf("%d connections were not given back", stat.AcquiredConns())
+						t.Errorf("%d connections were not released", stat.AcquiredConns())
 					}
 				})
 			}

@@ -132,7 +132,7 @@ func (s suite) wrap(t *testing.T) {
 const deadlocked = "deadlock detected (SQLSTATE 40P01)"
 
 // run runs the tests of packages on db, and fails the test for each of them that fails, unless that is expected; after a deadlock it
-// runs the suite anew, twice at most.
+// runs the suite again, twice at most.
 func (s suite) run(t *testing.T, db *pgtest.DB, env string, packages []string, expected map[string]string) results {
 	t.Helper()
 	for again := 2; ; again-- {

@@ -209,7 +209,7 @@ func TestKeysBetweenTables(t *testing.T) {
 			}
 			mustExec(t, pg.Admin, "ALTER TABLE aliases DROP CONSTRAINT aliases_mail_fkey, ADD FOREIGN KEY (mail) REFERENCES people (mail) ON UPDATE CASCADE")
 			if r := w.reseal(t, reseal.Options{}); r.Left() != 0 {
-				t.Errorf("after the mend: %+v", r)
+				t.Errorf("after the repair: %+v", r)
 			}
 		})
 		t.Run("duplicates", func(t *testing.T) {
@@ -222,7 +222,7 @@ func TestKeysBetweenTables(t *testing.T) {
 			}
 			mustExec(t, late, "DELETE FROM people WHERE n = 99")
 			if r := w.reseal(t, reseal.Options{}); r.Left() != 0 {
-				t.Errorf("after the mend: %+v", r)
+				t.Errorf("after the repair: %+v", r)
 			}
 		})
 	})
@@ -253,7 +253,7 @@ func TestLockedRows(t *testing.T) {
 	})
 }
 
-// Who writes between the reading of a row and its replacement wins: a cell, a plaintext, and a row that is gone.
+// Whoever writes between the reading of a row and its replacement wins: a cell, a plaintext, and a row that is gone.
 func TestWritersWin(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
 		w := newWorld(t, pg, people, "CREATE TABLE people (n bigint PRIMARY KEY, mail bytea, ssn text, age bytea)")

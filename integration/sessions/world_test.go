@@ -112,7 +112,7 @@ func newWorld(t *testing.T, sealed, twin *pgtest.DB) *world {
 	return w
 }
 
-// lockTimeout ends a statement that waits for the other connection of its sequence, which would be for ever.
+// lockTimeout ends a statement that waits for the other connection of its sequence, which would never end.
 const lockTimeout = "150ms"
 
 // tap sees what is sent to the sealed database.

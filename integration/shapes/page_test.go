@@ -16,7 +16,7 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-var update = flag.Bool("update", false, "write the tables of docs/sql.md anew")
+var update = flag.Bool("update", false, "rewrite the tables of docs/sql.md")
 
 const root = "../../"
 

@@ -36,7 +36,7 @@ var valueKinds = []valueKind{
 	{"tw", schema.Timestamp, "timestamp", []string{"2020-01-01 10:00:00"}},
 	{"d", schema.Date, "date", []string{"2020-01-01", "1999-12-31"}},
 	{"j", schema.JSON, "json", nil},
-	{"jb", schema.JSON, "jsonb", nil}, // which would write it anew; cells keep the text
+	{"jb", schema.JSON, "jsonb", nil}, // which would rewrite it; cells keep the text
 	{"u", schema.UUID, "uuid", []string{"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"}},
 	{"y", schema.Bytes, "bytea", []string{`\x0102`, `\x`}},
 }
@@ -224,7 +224,7 @@ func literalTexts() []string {
 }
 
 // values are two tables x with a column of each kind, sealed and plain. Columns with an r before their names are
-// randomized, so that they give back the scale of a numeric.
+// randomized, so that they return the scale of a numeric.
 type values struct{ sealed, twin side }
 
 func newValues(t *testing.T, db *pgtest.DB) *values {

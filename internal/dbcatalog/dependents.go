@@ -15,7 +15,7 @@ type Dependent struct {
 	Kind DependentKind
 	// Parent is the table of which a child has the columns; of children alone.
 	Parent Name
-	// Version changes when a view is defined anew, gets another rule, or its columns are renamed.
+	// Version changes when a view is defined again, gets another rule, or its columns are renamed.
 	Version string
 	// Source is the definition of a view of SQLite.
 	Source string

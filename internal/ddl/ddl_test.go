@@ -16,7 +16,7 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 func sample(t *testing.T) *schema.Schema {
 	t.Helper()

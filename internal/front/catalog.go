@@ -16,7 +16,7 @@ type factKey struct {
 	schema, name string
 }
 
-// maxFacts bounds the facts of one database handle. More tables than that are looked up
+// maxFacts bounds the facts of one *sql.DB. More tables than that are looked up
 // again now and then.
 const maxFacts = 4096
 
@@ -102,7 +102,7 @@ func (cat *sessionCatalog) Relation(ctx context.Context, schemaName, name string
 	return rel, nil
 }
 
-// adopt takes in that the session is another one than was known: something changed it that no statement showed.
+// adopt notes that the session is another one than was known: something changed it that no statement showed.
 func (s *Session) adopt(now dbcatalog.Session) {
 	s.facts.note(sqlplan.ChangesSession)
 	s.facts.Session, s.facts.known = now, true

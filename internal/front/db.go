@@ -32,7 +32,7 @@ type Config struct {
 	Dialect            dialect.Dialect
 	AllowPlaintext     bool // a value that is no cell is returned as it is, not an error
 	Plans              sqlplan.Options
-	CatalogMaxAge      time.Duration // 0: DefaultCatalogMaxAge; negative: for ever
+	CatalogMaxAge      time.Duration // 0: DefaultCatalogMaxAge; negative: permanently
 	Logger             *slog.Logger
 	MeterProvider      metric.MeterProvider
 	TracerProvider     trace.TracerProvider
@@ -68,7 +68,7 @@ type Planner interface {
 	SealedColumns(k *sqlplan.Known, rel *dbcatalog.Relation) ([]*schema.Column, error)
 }
 
-// DB is what the connections of one database handle share. It is safe for concurrent use.
+// DB is what the connections of one *sql.DB share. It is safe for concurrent use.
 type DB struct {
 	cfg     Config
 	planner Planner

@@ -123,7 +123,7 @@ func (db *DB) Keyring(ctx context.Context) (*keyring.Store, error) {
 	if o.store != nil {
 		return o.store, nil
 	}
-	return nil, errors.New("colseal: the keys of this database handle are in no keyring table")
+	return nil, errors.New("colseal: the keys of this *sql.DB are in no keyring table")
 }
 
 // KeyStats returns the cache's counters; all are zero before the first use of a key.

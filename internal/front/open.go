@@ -266,7 +266,7 @@ func (o *Opener) columnOf(h codec.Header) *schema.Column {
 	return nil
 }
 
-// OpeningColumn has the cell's suite, not the column's: a column whose mode was changed holds cells of both until it is sealed anew.
+// OpeningColumn has the cell's suite, not the column's: a column whose mode was changed holds cells of both until it is re-sealed.
 func OpeningColumn(col *schema.Column, h codec.Header) keycache.Column {
 	return keycache.Column{Identity: col.Identity(), Suite: h.Suite, Inbox: col.Inbox}
 }

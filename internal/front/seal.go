@@ -78,7 +78,7 @@ type columnKeys struct {
 // memory is what one statement after another uses for its Sealing. Whoever uses it takes it away, so that a value's method that
 // comes back to the same connection finds none and makes its own.
 type memory struct {
-	block  []byte // given back by Reuse
+	block  []byte // released by Reuse
 	cells  []cell
 	spans  []span
 	keys   []columnKeys

@@ -74,7 +74,7 @@ func (db *DB) NewSession(conn Conn) *Session {
 // DB returns what the session's connections share.
 func (s *Session) DB() *DB { return s.db }
 
-// note takes in the effects of a statement.
+// note records the effects of a statement.
 func (f *sessionFacts) note(e sqlplan.Effects) {
 	if e != 0 {
 		f.known = false
@@ -88,7 +88,7 @@ func (f *sessionFacts) private() bool {
 	return f.Temporary || f.pending&sqlplan.ChangesCatalog != 0
 }
 
-// key identifies what the session's names mean: equal for sessions that see the same tables, and its own, anew after each
+// key identifies what the session's names mean: equal for sessions that see the same tables, and its own, a new one after each
 // change, for one that does not.
 func (s *Session) key() string {
 	if s.facts.private() {
@@ -97,7 +97,7 @@ func (s *Session) key() string {
 	return s.facts.Path
 }
 
-// report takes in the search path that the server reports, which it does since PostgreSQL 18; "" may mean that it does not. It
+// report records the search path that the server reports, which it does since PostgreSQL 18; "" may mean that it does not. It
 // notices what no statement of ours shows: a function that sets the path, or a callback of the driver below.
 func (f *sessionFacts) report(path string) {
 	f.reported = f.reported || path != ""
@@ -297,7 +297,7 @@ func foreignEncoding(name string) bool {
 	return false
 }
 
-// Executed takes in what a statement did, or what its error tells.
+// Executed records what a statement did, or what its error tells.
 func (s *Session) Executed(p *sqlplan.Plan, err error) {
 	s.NoteError(err)
 	if p.Effects == 0 {
@@ -322,7 +322,7 @@ func (s *Session) Executed(p *sqlplan.Plan, err error) {
 	s.changed(changes, "a statement changed it")
 }
 
-// changed takes in what statements of this session changed for all.
+// changed records what statements of this session changed for all.
 func (s *Session) changed(e sqlplan.Effects, why string) {
 	if e&sqlplan.ChangesDependents != 0 {
 		s.changes++
@@ -345,7 +345,7 @@ func (s *Session) NoteError(err error) {
 	}
 }
 
-// Sync takes in what happened to the session besides the statements that went through here: that a transaction ended, and that
+// Sync records what happened to the session besides the statements that went through here: that a transaction ended, and that
 // the search path is another one.
 func (s *Session) Sync() {
 	s.facts.report(s.conn.Parameter("search_path"))
@@ -432,7 +432,7 @@ func (s *Session) EndTx() {
 	s.facts.pending = 0
 }
 
-// ended takes in that a transaction, or a part of it, has ended. The effects of its statements stay pending until the server, or the
+// ended records that a transaction, or a part of it, has ended. The effects of its statements stay pending until the server, or the
 // front, says that none is open: after COMMIT AND CHAIN, or ROLLBACK TO, another one or the rest of it is.
 func (s *Session) ended() {
 	pending := s.facts.pending
@@ -479,7 +479,7 @@ func (s *Session) PlanResult(ctx context.Context, query string, p *sqlplan.Plan,
 var errResultColumns = hint.With(errors.New("colseal: the statement was executed, but its result has other columns than its text and the catalog say, "+
 	"so that it is not known which are sealed"), "name the columns instead of *, and run it again if tables were changed meanwhile")
 
-// freshTimeout bounds planAfresh, which connects anew.
+// freshTimeout bounds planAfresh, which opens a new connection.
 const freshTimeout = 10 * time.Second
 
 func (s *Session) planAfresh(ctx context.Context, query string, searchKeys int) (p *sqlplan.Plan, err error) {

@@ -203,7 +203,7 @@ func (db *DB) lookAfresh(ctx context.Context) (known *sqlplan.Known, err error) 
 	return db.planner.Survey(ctx, conn)
 }
 
-// adopt takes in a survey that was begun when wanted was the last that made one necessary.
+// adopt puts to use a survey that was begun when wanted was the last that made one necessary.
 func (db *DB) adopt(known *sqlplan.Known, wanted uint64) {
 	if db.planner.Learn(known) {
 		db.forgetFacts("views, children or functions of sealed tables changed")

@@ -52,7 +52,7 @@ func TestReplaceRemoveDrain(t *testing.T) {
 	first, second := &item{n: 1}, &item{n: 2}
 	m.Add(7, first)
 	if gone := m.Add(7, second); len(gone) != 1 || gone[0] != first {
-		t.Errorf("a replaced value is not given back: %v", numbers(gone))
+		t.Errorf("a replaced value is not released: %v", numbers(gone))
 	}
 	if at, _ := m.GetOrAdd(7, first); at != second {
 		t.Error("GetOrAdd replaced what was there")

@@ -80,10 +80,10 @@ func Below(driverConn any) any {
 	return nil
 }
 
-// ErrNotOurs says that a database handle was not opened through Colseal's driver.
-var ErrNotOurs = errors.New("not a database handle of a driver that was registered with Colseal")
+// ErrNotOurs says that a *sql.DB was not opened through Colseal's driver.
+var ErrNotOurs = errors.New("not the *sql.DB of a driver that was registered with Colseal")
 
-// With runs f on one connection of a database handle.
+// With runs f on one connection of a *sql.DB.
 func With(ctx context.Context, db *sql.DB, f func(*DB, dbcatalog.Querier) error) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {

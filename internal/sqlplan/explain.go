@@ -91,7 +91,7 @@ func (u *undecided) visit(node any) bool {
 		case len(u.p.tables[name]) == 0:
 			u.because(n.Name + " may be a view or a partition of a sealed table")
 		case n.Alias != nil && len(n.Alias.Columns) > 0:
-			u.because("the columns of " + n.Name + " are named anew by their order")
+			u.because("the columns of " + n.Name + " are renamed by their order")
 		}
 	case *sqlparse.Column:
 		switch last := len(n.Parts) - 1; {

@@ -62,7 +62,7 @@ func (it *item) own() {
 	}
 }
 
-// renamed returns columns with the first ones named anew. Names given beyond a gap
+// renamed returns columns with the first ones renamed. Names given beyond a gap
 // cannot be placed and stand before it, as columns that are plain; that nothing else
 // stands behind the gap which such a name could mean is checked.
 func (a *analysis) renamed(cols []output, names []string, pos int) ([]output, error) {

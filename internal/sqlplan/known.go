@@ -241,7 +241,7 @@ func (p *Planner) nameOf(word string) string {
 	return p.fold(dbcatalog.FoldASCII(word))
 }
 
-// add takes in a dependent that is not registered itself.
+// add records a dependent that is not registered itself.
 func (p *Planner) add(k *Known, d dbcatalog.Dependent) {
 	name := p.fold(d.Table)
 	if d.Kind == dbcatalog.DependentRoutine {

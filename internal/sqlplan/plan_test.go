@@ -214,7 +214,7 @@ func renderUse(u *Use) string {
 	return s
 }
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestPlans holds the plan, or the refusal, of every line of testdata/*.sql.
 func TestPlans(t *testing.T) {

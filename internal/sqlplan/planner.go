@@ -169,7 +169,7 @@ func (ps *plans) keep(sql string, env *Env, plan *Plan, generation uint64, usedC
 	}
 }
 
-// Invalidate makes every plan that used the catalog to be made anew.
+// Invalidate makes every plan that used the catalog to be made again.
 func (p *Planner) Invalidate() { p.generation.Add(1) }
 
 // Stats returns the counts so far.

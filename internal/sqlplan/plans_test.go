@@ -37,7 +37,7 @@ func TestPlanVariants(t *testing.T) {
 	if ps.get(text, nil, 0) != nil {
 		t.Error("a plan that depends on the session was found without one")
 	}
-	// What is made anew takes the place of the outdated.
+	// What is made again takes the place of the outdated.
 	again := &Plan{NumInput: 9}
 	ps.putVariant(&variantPlan{key: variantKey{text, "a", 1}, plan: again, generation: 1, catalog: true})
 	if got := ps.get(text, envs[0], 1); got != again {

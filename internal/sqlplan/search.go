@@ -16,7 +16,7 @@ import (
 //
 // with everything that is sealed inside one copy sealed under that copy's key. In the copy
 // of the key that the stored cell is under, the answer is the one that plaintext gives. In
-// every other copy each cell that is sealed anew differs from the stored one, while NULLs
+// every other copy each cell that is re-sealed differs from the stored one, while NULLs
 // stay what they are, so that OR, or AND for a negated comparison, yields the first copy's
 // answer, NULL included. In a row each sealed column has its own key, so that there is a
 // copy for each combination.

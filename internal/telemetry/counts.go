@@ -15,7 +15,7 @@ type Cells [codec.Suites]uint64
 // Add counts one cell of a suite.
 func (c *Cells) Add(s codec.Suite) { c[s-1]++ }
 
-// Counts are what the driver counts for one database handle. The zero value is ready; the
+// Counts are what the driver counts for one *sql.DB. The zero value is ready; the
 // methods are safe for concurrent use.
 type Counts struct {
 	sealed, opened  [len(Cells{})]atomic.Uint64

@@ -1,4 +1,4 @@
-// Package telemetry tells OpenTelemetry what a database handle does: metrics by
+// Package telemetry tells OpenTelemetry what a *sql.DB does: metrics by
 // instruments that are read when they are collected, spans for the requests to KMS.
 //
 // What happens for each cell, row or key lookup is only counted, in atomics that are there
@@ -37,7 +37,7 @@ type Snapshot struct {
 	Plans sqlplan.Stats
 }
 
-// A Handle reports one database handle. Its methods are safe for concurrent use.
+// A Handle reports one *sql.DB. Its methods are safe for concurrent use.
 type Handle struct {
 	Counts Counts
 

@@ -24,7 +24,7 @@ func newUUID() string {
 // State is the state of a key in one Region.
 type State string
 
-// The states that matter to who uses a key.
+// The states that matter to whoever uses a key.
 const (
 	Enabled         State = "Enabled"
 	Disabled        State = "Disabled"

@@ -139,7 +139,7 @@ func environment(name string) string {
 	return os.Getenv("BAO_" + name)
 }
 
-// environmentToken reads the token anew each time: from the file that VAULT_TOKEN_FILE or BAO_TOKEN_FILE names, where an
+// environmentToken reads the token each time: from the file that VAULT_TOKEN_FILE or BAO_TOKEN_FILE names, where an
 // agent renews it, or from VAULT_TOKEN or BAO_TOKEN.
 func environmentToken(context.Context) (string, error) {
 	if path := environment("TOKEN_FILE"); path != "" {
