@@ -27,33 +27,6 @@ func newInbox(t *testing.T, kr *keytest.Keyring, w *keytest.KMS, scope string) k
 	return k
 }
 
-// writeCell has a writer seal a cell, and returns it.
-func writeCell(t *testing.T, c *Cache, ctx context.Context) []byte {
-	t.Helper()
-	k, err := c.Sealer(ctx, inboxed, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cell, err := k.Seal(nil, codec.KindText, []byte("plain"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cell
-}
-
-func openCell(c *Cache, ctx context.Context, cell []byte) error {
-	h, err := codec.ParseHeader(cell)
-	if err != nil {
-		return err
-	}
-	k, err := c.Opener(ctx, inboxed, h.KeyID)
-	if err != nil {
-		return err
-	}
-	_, err = k.Open(nil, codec.KindText, cell)
-	return err
-}
-
 // TestManyWriters: the rows of the keyring are writers times hours, a reader calls KMS once for each inbox, and compacting leaves as
 // many rows as keys that cells are under.
 func TestManyWriters(t *testing.T) {
@@ -72,7 +45,7 @@ func TestManyWriters(t *testing.T) {
 			ctx := keyring.WithScope(t.Context(), scopes[i%len(scopes)])
 			for range hours {
 				for range 4 { // several in one hour
-					cells = append(cells, writeCell(t, c, ctx))
+					cells = append(cells, sealOne(t, c, ctx, inboxed))
 					time.Sleep(15 * time.Minute)
 				}
 				time.Sleep(time.Minute)
@@ -91,7 +64,7 @@ func TestManyWriters(t *testing.T) {
 		reader := New(kr, w, Config{MaxEntries: 16}, inboxed) // far fewer than there are keys
 		defer func() { _ = reader.Close() }()
 		for _, cell := range cells {
-			if err := openCell(reader, t.Context(), cell); err != nil {
+			if err := openOne(reader, t.Context(), inboxed, cell); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -125,7 +98,7 @@ func TestManyWriters(t *testing.T) {
 		fresh := New(kr, w, Config{}, inboxed)
 		defer func() { _ = fresh.Close() }()
 		for _, cell := range kept {
-			if err := openCell(fresh, t.Context(), cell); err != nil {
+			if err := openOne(fresh, t.Context(), inboxed, cell); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -144,7 +117,7 @@ func TestCompactKeepsTheYoung(t *testing.T) {
 		}
 		c := NewWriter(kr, []string{pin}, Config{}, inboxed)
 		defer func() { _ = c.Close() }()
-		writeCell(t, c, t.Context())
+		sealOne(t, c, t.Context(), inboxed)
 		admin := keyring.NewAdmin(kr, w, keyring.AdminConfig{})
 		none := func(context.Context) (map[uint32]bool, error) { return nil, nil }
 		time.Sleep(2 * time.Hour)
@@ -175,34 +148,34 @@ func TestWriterForgets(t *testing.T) {
 		pin := newInbox(t, kr, w, "").Pin()
 		c := NewWriter(kr, []string{pin}, Config{MaxSeals: 8}, inboxed)
 		defer func() { _ = c.Close() }()
-		first := writeCell(t, c, t.Context())
-		if err := openCell(c, t.Context(), first); err != nil {
+		first := sealOne(t, c, t.Context(), inboxed)
+		if err := openOne(c, t.Context(), inboxed, first); err != nil {
 			t.Errorf("its own cell: %v", err)
 		}
 		time.Sleep(59 * time.Minute)
-		if second := writeCell(t, c, t.Context()); keyOf(t, second) != keyOf(t, first) {
+		if second := sealOne(t, c, t.Context(), inboxed); keyID(t, second) != keyID(t, first) {
 			t.Error("another key within the hour")
 		}
 		time.Sleep(2 * time.Minute)
-		third := writeCell(t, c, t.Context())
-		if keyOf(t, third) == keyOf(t, first) {
+		third := sealOne(t, c, t.Context(), inboxed)
+		if keyID(t, third) == keyID(t, first) {
 			t.Error("the same key after an hour")
 		}
-		if err := openCell(c, t.Context(), first); !errors.Is(err, keyring.ErrWriteOnly) {
+		if err := openOne(c, t.Context(), inboxed, first); !errors.Is(err, keyring.ErrWriteOnly) {
 			t.Errorf("a cell of the hour before: %v, want ErrWriteOnly", err)
 		}
 		if n := c.Stats().Entries; n != 1 {
 			t.Errorf("%d keys in memory, want 1", n)
 		}
 		for range 7 { // the rest of the seals of a key
-			if k := keyOf(t, writeCell(t, c, t.Context())); k != keyOf(t, third) {
+			if k := keyID(t, sealOne(t, c, t.Context(), inboxed)); k != keyID(t, third) {
 				t.Error("another key before its seals were spent")
 			}
 		}
-		if k := keyOf(t, writeCell(t, c, t.Context())); k == keyOf(t, third) {
+		if k := keyID(t, sealOne(t, c, t.Context(), inboxed)); k == keyID(t, third) {
 			t.Error("more seals than the key has")
 		}
-		if err := openCell(c, t.Context(), third); !errors.Is(err, keyring.ErrWriteOnly) {
+		if err := openOne(c, t.Context(), inboxed, third); !errors.Is(err, keyring.ErrWriteOnly) {
 			t.Errorf("a cell of the key before: %v, want ErrWriteOnly", err)
 		}
 		time.Sleep(2 * time.Hour) // idle
@@ -215,33 +188,24 @@ func TestWriterForgets(t *testing.T) {
 	})
 }
 
-func keyOf(t *testing.T, cell []byte) uint32 {
-	t.Helper()
-	h, err := codec.ParseHeader(cell)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h.KeyID
-}
-
 // TestWriterRefuses: a writer has no key of other columns, nor of deterministic ones, and opens no other program's cells.
 func TestWriterRefuses(t *testing.T) {
 	kr, w := keytest.NewKeyring(), keytest.NewKMS()
 	pin := newInbox(t, kr, w, "").Pin()
 	ordinary := New(kr, w, Config{}, inboxed)
 	defer func() { _ = ordinary.Close() }()
-	cell := writeCell(t, ordinary, t.Context())
+	cell := sealOne(t, ordinary, t.Context(), inboxed)
 	c := NewWriter(kr, []string{pin}, Config{}, inboxed, random, deterministic)
 	defer func() { _ = c.Close() }()
-	writeCell(t, c, t.Context())
+	sealOne(t, c, t.Context(), inboxed)
 	ctx := t.Context()
 	for name, err := range map[string]error{
 		"seal without inbox": func() error { _, err := c.Sealer(ctx, random, 1); return err }(),
 		"search":             func() error { _, err := c.SearchKeys(ctx, deterministic); return err }(),
 		"look up":            func() error { _, err := c.LookupKeys(ctx, deterministic); return err }(),
 		"warm":               c.Warm(ctx, keyring.PurposeSearch),
-		"open":               openCell(c, ctx, cell),
-		"prefetch":           c.Prefetch(ctx, []uint32{keyOf(t, cell)}),
+		"open":               openOne(c, ctx, inboxed, cell),
+		"prefetch":           c.Prefetch(ctx, []uint32{keyID(t, cell)}),
 	} {
 		if !errors.Is(err, keyring.ErrWriteOnly) {
 			t.Errorf("%s: %v, want ErrWriteOnly", name, err)
@@ -268,11 +232,11 @@ func TestWriterFollowsItsInbox(t *testing.T) {
 		defer func() { _ = one.Close() }()
 		both := NewWriter(kr, []string{first.Pin(), next.Pin()}, Config{}, inboxed)
 		defer func() { _ = both.Close() }()
-		to := func(c *Cache) uint32 { return kr.Row(keyOf(t, writeCell(t, c, t.Context()))).WrappedTo }
+		to := func(c *Cache) uint32 { return kr.Row(keyID(t, sealOne(t, c, t.Context(), inboxed))).WrappedTo }
 		if a, b := to(one), to(both); a != first.ID || b != next.ID {
 			t.Errorf("encrypted to %08x and %08x, want %08x and %08x", a, b, first.ID, next.ID)
 		}
-		own := keyOf(t, writeCell(t, both, t.Context()))
+		own := keyID(t, sealOne(t, both, t.Context(), inboxed))
 		if _, err := admin.Revoke(t.Context(), own, "why"); err != nil {
 			t.Fatal(err)
 		}
@@ -283,7 +247,7 @@ func TestWriterFollowsItsInbox(t *testing.T) {
 		if _, err := one.Sealer(t.Context(), inboxed, 1); !errors.Is(err, keyring.ErrNoInbox) {
 			t.Errorf("a revoked inbox: %v, want ErrNoInbox", err)
 		}
-		if k := keyOf(t, writeCell(t, both, t.Context())); k == own {
+		if k := keyID(t, sealOne(t, both, t.Context(), inboxed)); k == own {
 			t.Error("seals under a revoked key")
 		}
 		if _, err := admin.DestroyDefault(t.Context(), "why"); err != nil {
@@ -302,22 +266,22 @@ func TestReaderLosesTheInbox(t *testing.T) {
 		kr, w := keytest.NewKeyring(), keytest.NewKMS()
 		c := NewWriter(kr, []string{newInbox(t, kr, w, "").Pin()}, Config{}, inboxed)
 		defer func() { _ = c.Close() }()
-		cell := writeCell(t, c, t.Context())
+		cell := sealOne(t, c, t.Context(), inboxed)
 		reader := New(kr, w, Config{}, inboxed)
 		defer func() { _ = reader.Close() }()
-		if err := openCell(reader, t.Context(), cell); err != nil {
+		if err := openOne(reader, t.Context(), inboxed, cell); err != nil {
 			t.Fatal(err)
 		}
 		w.Set(func(f *keytest.KMS) { f.Fail = errors.New("away") })
 		end := time.Now().Add(keyring.DefaultMaxAge + keyring.DefaultMaxStale)
 		for time.Now().Before(end.Add(-time.Minute)) {
-			if err := openCell(reader, t.Context(), cell); err != nil {
+			if err := openOne(reader, t.Context(), inboxed, cell); err != nil {
 				t.Fatalf("%v before its end: %v", time.Until(end), err)
 			}
 			time.Sleep(20 * time.Second)
 		}
 		time.Sleep(2 * time.Minute)
-		if err := openCell(reader, t.Context(), cell); !errors.Is(err, keyring.ErrKeyUnavailable) {
+		if err := openOne(reader, t.Context(), inboxed, cell); !errors.Is(err, keyring.ErrKeyUnavailable) {
 			t.Errorf("past its end: %v, want ErrKeyUnavailable", err)
 		}
 	})
@@ -330,16 +294,16 @@ func TestWriterRowLost(t *testing.T) {
 		inbox := newInbox(t, kr, w, "")
 		c := NewWriter(kr, []string{inbox.Pin()}, Config{}, inboxed)
 		defer func() { _ = c.Close() }()
-		cell := writeCell(t, c, t.Context())
+		cell := sealOne(t, c, t.Context(), inboxed)
 		kr.Delete()
 		kr.Put(inbox)
 		time.Sleep(keyring.DefaultMaxAge + time.Second)
-		if k := keyOf(t, writeCell(t, c, t.Context())); k == keyOf(t, cell) {
+		if k := keyID(t, sealOne(t, c, t.Context(), inboxed)); k == keyID(t, cell) {
 			t.Error("seals on under a key that was lost")
 		}
 		reader := New(kr, w, Config{}, inboxed)
 		defer func() { _ = reader.Close() }()
-		if err := openCell(reader, t.Context(), cell); err != nil {
+		if err := openOne(reader, t.Context(), inboxed, cell); err != nil {
 			t.Errorf("a cell of the lost key: %v", err)
 		}
 	})
@@ -353,12 +317,12 @@ func TestWrongInbox(t *testing.T) {
 		inbox := newInbox(t, kr, w, "")
 		reader := New(kr, w, Config{}, inboxed)
 		defer func() { _ = reader.Close() }()
-		data := writeCell(t, reader, t.Context())
+		data := sealOne(t, reader, t.Context(), inboxed)
 		c := NewWriter(kr, []string{inbox.Pin()}, Config{}, inboxed)
 		defer func() { _ = c.Close() }()
-		cell := writeCell(t, c, t.Context())
-		own := kr.Row(keyOf(t, cell))
-		for i, to := range []uint32{100, 102, 101, keyOf(t, data), 99} {
+		cell := sealOne(t, c, t.Context(), inboxed)
+		own := kr.Row(keyID(t, cell))
+		for i, to := range []uint32{100, 102, 101, keyID(t, data), 99} {
 			forged := own
 			forged.ID, forged.WrappedTo = uint32(100+i), to //nolint:gosec // it is small
 			forged.Epoch = int64(forged.ID)
@@ -366,7 +330,7 @@ func TestWrongInbox(t *testing.T) {
 		}
 		w.Set(func(f *keytest.KMS) { f.Fail = errors.New("away") })
 		time.Sleep(keyring.DefaultMaxAge + time.Minute) // the data key is due, and serves stale
-		if err := openCell(reader, t.Context(), data); err != nil {
+		if err := openOne(reader, t.Context(), inboxed, data); err != nil {
 			t.Fatal(err)
 		}
 		for id := uint32(100); id < 105; id++ {
@@ -387,7 +351,7 @@ func TestWrongInbox(t *testing.T) {
 		if err := reader.Prefetch(t.Context(), []uint32{100, 101, 102}); !errors.Is(err, keyring.ErrKeyInvalid) {
 			t.Errorf("prefetch: %v, want ErrKeyInvalid", err)
 		}
-		if err := openCell(reader, t.Context(), data); err != nil {
+		if err := openOne(reader, t.Context(), inboxed, data); err != nil {
 			t.Errorf("the data key in memory: %v", err)
 		}
 	})
@@ -405,13 +369,13 @@ func TestDecoyInbox(t *testing.T) {
 	}
 	c := NewWriter(kr, []string{inbox.Pin()}, Config{}, inboxed)
 	defer func() { _ = c.Close() }()
-	cell := writeCell(t, c, t.Context())
-	if to := kr.Row(keyOf(t, cell)).WrappedTo; to != inbox.ID {
+	cell := sealOne(t, c, t.Context(), inboxed)
+	if to := kr.Row(keyID(t, cell)).WrappedTo; to != inbox.ID {
 		t.Errorf("encrypted to %08x, want %08x", to, inbox.ID)
 	}
 	reader := New(kr, w, Config{}, inboxed)
 	defer func() { _ = reader.Close() }()
-	if err := openCell(reader, t.Context(), cell); err != nil {
+	if err := openOne(reader, t.Context(), inboxed, cell); err != nil {
 		t.Error(err)
 	}
 	if n := kr.Called("ring"); n > 1 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/colseal/colseal/internal/audit"
@@ -78,11 +77,7 @@ func (a *Admin) Compact(ctx context.Context, opts CompactOptions) (CompactReport
 
 // DeleteWriters deletes the rows of writers' keys of the given ids that are of an age, and returns how many it did.
 func (s *Store) DeleteWriters(ctx context.Context, ids []uint32, age time.Duration) (int, error) {
-	marks, args := make([]string, len(ids)), make([]any, len(ids))
-	for i, id := range ids {
-		marks[i], args[i] = fmt.Sprintf("$%d", i+1), int64(id)
-	}
-	n, err := s.update(ctx, "delete from", "DELETE FROM "+s.table+" WHERE purpose = 'writer' AND key_id IN ("+strings.Join(marks, ", ")+
-		") AND "+passed(s.dialect, "created_at", age), args...)
+	among, args := amongIDs(ids)
+	n, err := s.update(ctx, "delete from", "DELETE FROM "+s.table+" WHERE purpose = 'writer' AND "+among+" AND "+passed(s.dialect, "created_at", age), args...)
 	return int(n), err
 }

@@ -259,11 +259,7 @@ func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Key, error) {
 	var all []Key
 	for len(ids) > 0 {
 		n := min(len(ids), idsPerQuery)
-		marks, args := make([]string, n), make([]any, n)
-		for i, id := range ids[:n] {
-			marks[i], args[i] = fmt.Sprintf("$%d", i+1), int64(id)
-		}
-		among := "key_id IN (" + strings.Join(marks, ", ") + ")"
+		among, args := amongIDs(ids[:n])
 		destroyed := "CASE WHEN k.scope IN " + s.destroyedScopes("scope IN (SELECT scope FROM "+s.table+" WHERE "+among+")") + " THEN 1 ELSE 0 END"
 		var keys []Key
 		err := s.answer(ctx, "read", func(ctx context.Context) (err error) {
@@ -276,6 +272,15 @@ func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Key, error) {
 		all, ids = append(all, keys...), ids[n:]
 	}
 	return all, nil
+}
+
+// amongIDs returns the condition that a row is one of ids, whose parameters are the first of its statement.
+func amongIDs(ids []uint32) (condition string, args []any) {
+	marks, args := make([]string, len(ids)), make([]any, len(ids))
+	for i, id := range ids {
+		marks[i], args[i] = fmt.Sprintf("$%d", i+1), int64(id)
+	}
+	return "key_id IN (" + strings.Join(marks, ", ") + ")", args
 }
 
 // Insert adds a key and reports whether it did: false when its id or its epoch is

@@ -32,7 +32,7 @@ type Config struct {
 	Dialect            dialect.Dialect
 	AllowPlaintext     bool // a value that is no cell is returned as it is, not an error
 	Plans              sqlplan.Options
-	CatalogMaxAge      time.Duration // 0: DefaultCatalogMaxAge; negative: permanently
+	CatalogMaxAge      time.Duration // 0: DefaultCatalogMaxAge; negative: what was read once holds
 	Logger             *slog.Logger
 	MeterProvider      metric.MeterProvider
 	TracerProvider     trace.TracerProvider

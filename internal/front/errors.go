@@ -43,15 +43,19 @@ func hintFor(err error) string {
 
 // SealError, OpenError and keyError say what failed for a column.
 func SealError(col *schema.Column, where string, err error) error {
-	return &colseal.CellError{Op: "seal", Table: col.TableName(), Column: col.Name, Where: where, Err: err, Hint: cmp.Or(hint.Of(err), hintFor(err))}
+	return cellError("seal", col, where, err)
 }
 
 func OpenError(col *schema.Column, where string, err error) error {
-	return &colseal.CellError{Op: "open", Table: col.TableName(), Column: col.Name, Where: where, Err: err, Hint: cmp.Or(hint.Of(err), hintFor(err))}
+	return cellError("open", col, where, err)
 }
 
 func keyError(col *schema.Column, err error) error {
-	return &colseal.CellError{Op: "find the key of", Table: col.TableName(), Column: col.Name, Err: err, Hint: cmp.Or(hint.Of(err), hintFor(err))}
+	return cellError("find the key of", col, "", err)
+}
+
+func cellError(op string, col *schema.Column, where string, err error) error {
+	return &colseal.CellError{Op: op, Table: col.TableName(), Column: col.Name, Where: where, Err: err, Hint: cmp.Or(hint.Of(err), hintFor(err))}
 }
 
 // staleCatalog reports whether err is the server's way to say that what we, or a

@@ -101,6 +101,11 @@ func (a *analysis) assign(w *writeTarget, n sqlparse.Name, e sqlparse.Expr, sc *
 	if d, ok := e.(*sqlparse.Default); ok {
 		return a.goOn(a.defaultValue(w, n.Name, d.Pos()))
 	}
+	return a.assignTo(col, e, sc)
+}
+
+// assignTo makes a value go to a column's term.
+func (a *analysis) assignTo(col *term, e sqlparse.Expr, sc *scope) error {
 	t, err := a.infer(e, sc)
 	if err != nil {
 		return err

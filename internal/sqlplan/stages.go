@@ -199,7 +199,7 @@ func (a *analysis) assignBoth(w *writeTarget, n sqlparse.Name, o *output, e sqlp
 		return nil
 	}
 	a.world = inValues
-	err := a.assignTo(o.pair.plain, e, sc)
+	err := a.assignTo(a.use(o.pair.plain), e, sc)
 	a.world = inTruth
 	if err != nil {
 		return err
@@ -210,7 +210,7 @@ func (a *analysis) assignBoth(w *writeTarget, n sqlparse.Name, o *output, e sqlp
 		a.writeSecond(n, s, e, listed)
 		return nil
 	}
-	if err := a.inSecond(s, func() error { return a.assignTo(o.pair.cells, e, sc) }); err != nil {
+	if err := a.inSecond(s, func() error { return a.assignTo(a.use(o.pair.cells), e, sc) }); err != nil {
 		return err
 	}
 	if !a.repeats(e) {
@@ -223,19 +223,6 @@ func (a *analysis) assignBoth(w *writeTarget, n sqlparse.Name, o *output, e sqlp
 
 // copiesNull reports whether the companion of a pair becomes NULL by what is written.
 func (a *analysis) copiesNull(p *pair) bool { return a.mode == copyNull && p.stage == schema.StageCopy }
-
-// assignTo makes a value go to one column.
-func (a *analysis) assignTo(col *term, e sqlparse.Expr, sc *scope) error {
-	t, err := a.infer(e, sc)
-	if err != nil {
-		return err
-	}
-	a.typedHere(e)
-	if s := a.slotHere(e); s != nil {
-		s.assigned = true
-	}
-	return a.store(a.use(col), t, e.Pos())
-}
 
 // inSecond analyses what stands in the text once more.
 func (a *analysis) inSecond(s *second, analyse func() error) error {

@@ -287,22 +287,36 @@ func (row *storedRow) params() []driver.Value {
 // writeSQLite begins a transaction that writes from its start: one that reads first may find that
 // it cannot.
 func (r *resealer) writeSQLite(ctx context.Context, t *table, cols []*column, rows []*storedRow) (map[int]bool, error) {
-	if _, err := r.q.Exec(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return nil, err
-	}
 	done := map[int]bool{}
 	text := t.sql.swap(cols)
-	for i, row := range rows {
-		n, err := r.q.Exec(ctx, text, row.params()...)
-		if err != nil {
-			_, rerr := r.q.Exec(context.WithoutCancel(ctx), "ROLLBACK")
-			return nil, errors.Join(err, rerr)
+	err := r.transaction(ctx, "BEGIN IMMEDIATE", func() error {
+		for i, row := range rows {
+			n, err := r.q.Exec(ctx, text, row.params()...)
+			if err != nil {
+				return err
+			}
+			done[i] = n > 0
 		}
-		done[i] = n > 0
-	}
-	if _, err := r.q.Exec(ctx, "COMMIT"); err != nil {
-		_, _ = r.q.Exec(context.WithoutCancel(ctx), "ROLLBACK") // it may have ended by the failure
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	return done, nil
+}
+
+// transaction runs f between begin and COMMIT, or ROLLBACK if it fails.
+func (r *resealer) transaction(ctx context.Context, begin string, f func() error) error {
+	if _, err := r.q.Exec(ctx, begin); err != nil {
+		return err
+	}
+	if err := f(); err != nil {
+		_, rerr := r.q.Exec(context.WithoutCancel(ctx), "ROLLBACK")
+		return errors.Join(err, rerr)
+	}
+	if _, err := r.q.Exec(ctx, "COMMIT"); err != nil {
+		_, _ = r.q.Exec(context.WithoutCancel(ctx), "ROLLBACK") // it may have ended by the failure
+		return err
+	}
+	return nil
 }

@@ -75,19 +75,12 @@ func Usage(ctx context.Context, db *sql.DB, columns ...string) ([]KeyUse, error)
 }
 
 // snapshot runs f in a transaction that sees one moment: a cell that is moved from one table to another meanwhile is seen.
-func (r *resealer) snapshot(ctx context.Context, f func() error) (err error) {
+func (r *resealer) snapshot(ctx context.Context, f func() error) error {
 	begin := "BEGIN"
 	if r.db.Dialect == dialect.Postgres {
 		begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 	}
-	if _, err := r.q.Exec(ctx, begin); err != nil {
-		return err
-	}
-	defer func() {
-		_, rerr := r.q.Exec(context.WithoutCancel(ctx), "ROLLBACK")
-		err = cmp.Or(err, rerr)
-	}()
-	return f()
+	return r.transaction(ctx, begin, f)
 }
 
 // InUse returns the ids of the keys that cells are under, for [keyring.CompactOptions]. A value that is no cell of its column is an
