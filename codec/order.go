@@ -23,7 +23,8 @@ type Order struct {
 	// Of all kinds but numeric: order numbers, and how many of them a step is.
 	min, max, step uint64
 	decimals       *decimals // of numeric
-	width          int       // bits of a value's number
+	greatest       uint64    // number of a value
+	width          int       // bits of that number
 	suffix         string
 }
 
@@ -199,7 +200,7 @@ func newOrder(o *Order) (*Order, error) {
 		}
 		o.suffix = orderMark + o.kind.String()
 	}
-	o.width = bits.Len64(most)
+	o.greatest, o.width = most, bits.Len64(most)
 	return o, nil
 }
 
@@ -313,6 +314,9 @@ func parseNumeral(kind Kind, s string) (uint64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	return uint64(n) ^ 1<<63, err //nolint:gosec // two's complement
 }
+
+// Greatest is how many steps the greatest value is above the least one; ok is false for a column without bounds.
+func (o *Order) Greatest() (steps uint64, ok bool) { return o.greatest, o.bounded || o.decimals != nil }
 
 // place returns where a canonical encoding stands, and the number of its value: that of the next less one if it stands between two.
 func (o *Order) place(encoding []byte) (x uint64, at place) {
