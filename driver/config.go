@@ -108,7 +108,7 @@ type Config struct {
 	Limits Limits
 
 	// Logger gets audit events: of keys, refused statements, and stored values that do
-	// not open; docs/operating.md lists them. They name tables, columns and keys and
+	// not open; docs/events.md lists them. They name tables, columns and keys and
 	// hold no value. It is the default of Keys.Logger too. Default: nothing is logged.
 	Logger *slog.Logger
 

@@ -10,7 +10,7 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// TestDetachedPartition follows docs/sql.md: a partition that is registered with its parent's identities is sealed before it is
+// TestDetachedPartition follows docs/sql-views.md: a partition that is registered with its parent's identities is sealed before it is
 // detached, and after.
 func TestDetachedPartition(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {

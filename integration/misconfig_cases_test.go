@@ -26,7 +26,7 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// trouble is one thing that goes wrong, and an entry of docs/troubleshooting.md.
+// trouble is one thing that goes wrong, and an entry of one of the pages docs/trouble-*.md.
 type trouble struct {
 	title  string
 	make   func(d *desk) error // does it, and returns what the program sees
@@ -109,17 +109,22 @@ func run(db *sql.DB, query string, args ...any) error {
 	return err
 }
 
-// section is a chapter of the page.
+// section is a page of troubles.
 type section struct {
+	page     string // docs/trouble-PAGE.md
 	title    string
 	troubles []trouble
 }
 
 var sections = []section{
-	{"Starting", startTroubles}, {"The schema", schemaTroubles}, {"The database", databaseTroubles},
-	{"KMS", kmsTroubles}, {"The keyring", keyringTroubles}, {"Reading", readTroubles},
-	{"Write-only programs", writeOnlyTroubles},
-	{"Statements that are refused", slices.Concat(refusedTroubles, formTroubles)},
+	{"starting", "Starting", startTroubles},
+	{"schema", "The schema and the database", slices.Concat(schemaTroubles, databaseTroubles)},
+	{"kms", "KMS", kmsTroubles},
+	{"keyring", "The keyring", keyringTroubles},
+	{"reading", "Reading", readTroubles},
+	{"write-only", "Write-only programs", writeOnlyTroubles},
+	{"refused", "Statements refused for what they do with a sealed column", slices.Concat(refusedTroubles, valueTroubles)},
+	{"refused-form", "Statements refused for their form, their scope, or what they stand in", formTroubles},
 }
 
 var startTroubles = []trouble{
@@ -140,7 +145,7 @@ var startTroubles = []trouble{
 	{"There is no key table", func(d *desk) error {
 		return insertUser(d.open(func(c *driver.Config) { c.AutoCreateKeyTable = false }))
 	}, driver.ErrNoKeyTable, "driver.ErrNoKeyTable", "The wrapped data keys stand in a table beside your data, so that they are backed up with it. Colseal makes it only when it is told to.",
-		"Put the statement that `(*keyring.TableError).DDL` returns, or `colseal ddl` prints, into your migrations, or set `Config.AutoCreateKeyTable`, or run [`colseal keys init`](cli.md#keys). If the table exists, check that " +
+		"Put the statement that `(*keyring.TableError).DDL` returns, or `colseal ddl` prints, into your migrations, or set `Config.AutoCreateKeyTable`, or run [`colseal keys init`](cli-keys.md). If the table exists, check that " +
 			"the connection's database and `search_path` are those that you think of, and that `Config.KeyTable` names it."},
 	{"The key table is missing, and the data is there", func(d *desk) error {
 		d.write(d.open())
@@ -156,7 +161,7 @@ var startTroubles = []trouble{
 		defer d.admin(fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", role))
 		return d.insertWith("role", role)
 	}, nil, "", "The program's database user needs the key table as much as your own tables.",
-		"Give the program's user the [grants](keys.md#the-keyring-table) that `colseal ddl` prints; an operator's needs more."},
+		"Give the program's user the [grants](keyring.md) that `colseal ddl` prints; an operator's needs more."},
 	{"The key table is another table", func(d *desk) error {
 		d.admin("CREATE TABLE colseal_keys (id bigint PRIMARY KEY, key bytea)")
 		return insertUser(d.open())
@@ -375,7 +380,7 @@ var refusedTroubles = []trouble{
 		d.admin("CREATE VIEW domains AS SELECT id, split_part(encode(email, 'escape'), '@', 2) AS domain FROM users")
 		return run(d.open(), "SELECT domain FROM domains")
 	}, driver.ErrRefused, "driver.ErrRefused", "The view computes with a sealed column, casts it, or compares it with a constant: the database would do that with ciphertext.",
-		"Query the table, and compute in the program; or let the view select the column as it is. [Views](sql.md#views-partitions-children-functions) that do need no registration."},
+		"Query the table, and compute in the program; or let the view select the column as it is. [Views](sql-views.md) that do need no registration."},
 	{"A function that names a sealed table", func(d *desk) error {
 		d.admin("CREATE FUNCTION user_count() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM users'")
 		return run(d.open(), "SELECT user_count()")

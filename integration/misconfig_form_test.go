@@ -46,7 +46,8 @@ func query(db *sql.DB, text string, args ...any) error {
 	return rows.Err()
 }
 
-var formTroubles = []trouble{
+// valueTroubles are about what a statement does with columns and values.
+var valueTroubles = []trouble{
 	{"A column that the sealed table does not have", func(d *desk) error {
 		return run(d.open(), "SELECT emial FROM users")
 	}, driver.ErrRefused, "driver.ErrRefused", "The name is no column of the table. PostgreSQL would refuse it too, but where a name is not known, neither is what the values beside it are for.",
@@ -72,6 +73,10 @@ var formTroubles = []trouble{
 		return tooMany(d.open())
 	}, driver.ErrRefused, "driver.ErrRefused", "Some parameters are sent twice, for example where a value stands in a sealed and in a plain place. PostgreSQL takes 65,535.",
 		"Write fewer rows in one statement, or give a list as one array: `= ANY($1)`."},
+}
+
+// formTroubles are about what a statement is, and what it stands in.
+var formTroubles = []trouble{
 	{"A value without a scope", func(d *desk) error {
 		return insertUser(d.open(scoped))
 	}, driver.ErrRefused, "driver.ErrRefused", "The table is `schema.Scoped`, or `Config.Scopes` is `driver.ScopesRequired`, and the statement's context has no scope. The value would be sealed in the default scope.",
@@ -92,7 +97,7 @@ var formTroubles = []trouble{
 	{"The keyring table would be changed", func(d *desk) error {
 		return run(d.write(d.open()), "DELETE FROM colseal_keys")
 	}, driver.ErrRefused, "driver.ErrRefused", "Without the keyring no value can be read. Statements of the program may only read it.",
-		"Change keys with [`colseal keys`](cli.md#keys). What an administrator does to the table goes over a connection without Colseal."},
+		"Change keys with [`colseal keys`](cli-keys.md). What an administrator does to the table goes over a connection without Colseal."},
 	{"COPY", func(d *desk) error {
 		return run(d.open(), "COPY users TO STDOUT")
 	}, driver.ErrRefused, "driver.ErrRefused", "The rows of COPY go past the statement, so they would be neither sealed nor opened. [SQL](sql.md#everything-else) lists other statements that are not analysed, such as DO.",

@@ -45,7 +45,7 @@ var keyringTroubles = []trouble{
 		_ = d.write(d.open()).Close()
 		return readUser(d.open(pinned))
 	}, driver.ErrOtherKeyring, "driver.ErrOtherKeyring", "`Config.KeyringID` names one keyring, and this database has another: the program is connected to another environment, or the database was adopted, or made again.",
-		"Check the connection string. If this database is meant, configure the id that `colseal keys status` prints. [A copy](cli.md#a-copy-of-the-database) can be given an id of its own."},
+		"Check the connection string. If this database is meant, configure the id that `colseal keys status` prints. [A copy](cli-keys.md#a-copy-of-the-database) can be given an id of its own."},
 	{"A new keyring, where the program expects one", func(d *desk) error {
 		return insertUser(d.open(pinned))
 	}, driver.ErrOtherKeyring, "driver.ErrOtherKeyring", "The database has no keyring, and `Config.KeyringID` names one. A program with an id makes no new keyring, since the one that it knows may only be lost.",
@@ -102,7 +102,7 @@ var keyringTroubles = []trouble{
 		defer d.admin(fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", role))
 		return d.scopeWithin(role)
 	}, driver.ErrKeyUnavailable, "driver.ErrKeyUnavailable", "The role or the pooler allows no connection more, and the transaction's own cannot be used to make a key: a rollback would take it back. The transaction began without the scope that it now seals in, so its keys were not fetched before it.",
-		"Give the context that begins the transaction the scope ([connections](keys.md#the-keyrings-connections)), or allow one connection more. Nothing was sent, and the transaction may go on."},
+		"Give the context that begins the transaction the scope ([connections](keyring.md#the-keyrings-connections)), or allow one connection more. Nothing was sent, and the transaction may go on."},
 	{"A key under a KEK that is not known to be yours", func(d *desk) error {
 		_ = d.write(d.open()).Close()
 		d.kms.CreateKey(kmstest.Alias("alias/next"))

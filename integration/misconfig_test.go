@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,47 +9,92 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/internal/testdiff"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/troubleshooting.md")
+var update = flag.Bool("update", false, "rewrite docs/troubleshooting.md and docs/trouble-*.md")
 
-// TestWrongConfigurations makes every mistake that a newcomer makes, and holds docs/troubleshooting.md to the errors
-// that it really gets; -update writes the page.
+// TestWrongConfigurations makes every mistake that a newcomer makes, and holds docs/troubleshooting.md and its pages to
+// the errors that it really gets; -update writes them.
 func TestWrongConfigurations(t *testing.T) {
-	page := filepath.Join("..", "docs", "troubleshooting.md")
 	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
-		var b bytes.Buffer
-		b.WriteString(pageHead)
+		pages := map[string]string{"troubleshooting.md": index()}
+		all := ""
 		for _, s := range sections {
-			fmt.Fprintf(&b, "- [%s](#%s)\n", s.title, strings.ReplaceAll(strings.ToLower(s.title), " ", "-"))
-		}
-		for _, s := range sections {
-			fmt.Fprintf(&b, "\n## %s\n", s.title)
+			page := "# Troubleshooting: " + s.title + "\n\n" + fill("[All pages](troubleshooting.md), and how to read them.", "") + "\n"
 			for _, tr := range s.troubles {
-				t.Run(tr.title, func(t *testing.T) { b.WriteString(entry(t, tr, tr.make(newDesk(t, pg)))) })
+				t.Run(tr.title, func(t *testing.T) { page += entry(t, tr, tr.make(newDesk(t, pg))) })
 			}
+			pages["trouble-"+s.page+".md"] = page
+			all += page
 		}
-		everyClass(t, b.String())
+		everyClass(t, all)
 		if t.Failed() {
 			return
 		}
-		if *update {
-			if err := os.WriteFile(page, b.Bytes(), 0o644); err != nil {
+		for name, want := range pages {
+			file := filepath.Join("..", "docs", name)
+			if *update {
+				if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := os.ReadFile(file)
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		got, err := os.ReadFile(page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := testdiff.Lines(string(got), b.String()); diff != "" {
-			t.Errorf("docs/troubleshooting.md is stale (-page +tests); run go test ./integration -run TestWrongConfigurations -update:\n%s", diff)
+			if diff := testdiff.Lines(string(got), want); diff != "" {
+				t.Errorf("docs/%s is stale (-page +tests); run go test ./integration -run TestWrongConfigurations -update:\n%s", name, diff)
+			}
 		}
 	})
+}
+
+// index is the page that leads to the others.
+func index() string {
+	var b strings.Builder
+	b.WriteString("# Troubleshooting\n\n" + fill(indexHead, "") + "\n")
+	for _, s := range sections {
+		page := "trouble-" + s.page + ".md"
+		fmt.Fprintf(&b, "\n## [%s](%s)\n\n", s.title, page)
+		for _, tr := range s.troubles {
+			b.WriteString(fill(fmt.Sprintf("- [%s](%s#%s)", tr.title, page, anchor(tr.title)), "  ") + "\n")
+		}
+	}
+	return b.String()
+}
+
+// anchor is what a link to a heading ends in.
+func anchor(heading string) string {
+	return strings.ReplaceAll(regexp.MustCompile(`[^\w -]`).ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
+}
+
+// words are not broken: neither code nor the target of a link is.
+var words = regexp.MustCompile("(?:`[^`]*`|[^\\s`])+")
+
+// fill breaks a paragraph into lines of 100 columns. Those after the first begin with indent.
+func fill(text, indent string) string {
+	var b strings.Builder
+	column := 0
+	for _, word := range words.FindAllString(text, -1) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case column == 0:
+		case column+1+n > 100:
+			b.WriteString("\n" + indent)
+			column = len(indent)
+		default:
+			b.WriteString(" ")
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	return b.String()
 }
 
 // everyClass checks that each class of refusals, as docs/operating.md lists them, has an entry.
@@ -71,14 +115,9 @@ func everyClass(t *testing.T, page string) {
 	}
 }
 
-const pageHead = `# Troubleshooting
-
-What you see, why, and what to do. The errors are those that the tests really got from PostgreSQL and KMS, as ` + "`%+v`" + ` prints them:
-the text, and the hint on a line of its own. ` + "`colseal.Hint(err)`" + ` returns the hint alone. Addresses and ids are made up. No error
-ever holds a value or a key. This page is written by
-` + "`go test ./integration -run TestWrongConfigurations -update`" + `.
-
-`
+const indexHead = "What you see, why, and what to do. The errors are those that the tests really got from PostgreSQL and KMS, as `%+v` prints them: " +
+	"the text, and the hint on a line of its own. `colseal.Hint(err)` returns the hint alone. Addresses and ids are made up. No error ever holds a value or a key. " +
+	"The pages are written by `go test ./integration -run TestWrongConfigurations -update`."
 
 // entry is a trouble's part of the page.
 func entry(t *testing.T, tr trouble, err error) string {
@@ -103,7 +142,7 @@ func entry(t *testing.T, tr trouble, err error) string {
 	if errors.As(err, &refused) {
 		branch = strings.TrimSuffix(branch, ".\n") + fmt.Sprintf(", class `%s`.\n", refused.Class)
 	}
-	return fmt.Sprintf("\n### %s\n\n```text\n%s\n```\n\n**Why.** %s\n\n**What to do.** %s\n%s", tr.title, text, tr.why, tr.remedy, branch)
+	return fmt.Sprintf("\n## %s\n\n```text\n%s\n```\n\n%s\n\n%s\n%s", tr.title, text, fill("**Why.** "+tr.why, ""), fill("**What to do.** "+tr.remedy, ""), branch)
 }
 
 // What differs from run to run, and what stands for it in the page.

@@ -73,7 +73,7 @@ type Config struct {
 	// KMSParallel bounds the calls to KMS under way at once. Default 16.
 	KMSParallel int
 
-	// Logger receives what happens to keys: docs/operating.md lists the events.
+	// Logger receives what happens to keys: docs/events.md lists the events.
 	// It is never given a key. Default: none.
 	Logger *slog.Logger
 

@@ -119,7 +119,7 @@ func ddl(d dialect.Dialect, quotedTable string) string {
 	return "CREATE TABLE IF NOT EXISTS " + quotedTable + " (\n" + strings.Join(lines, ",\n") + "\n)"
 }
 
-// grants are the statements that give the roles of docs/keys.md what they need of the
+// grants are the statements that give the roles of docs/keyring.md what they need of the
 // table and no more.
 func grants(quotedTable, program, writer, operator, auditor string) string {
 	var columns []string

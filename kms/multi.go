@@ -40,7 +40,7 @@ type MultiConfig struct {
 	// next; default 2 s. Less when the caller's deadline is nearer.
 	Timeout time.Duration
 
-	// Logger is told of KEKs that are passed over, by the events of docs/operating.md;
+	// Logger is told of KEKs that are passed over, by the events of docs/events.md;
 	// nil: nobody is.
 	Logger *slog.Logger
 }

@@ -91,7 +91,7 @@ func New(cfg Config) *analysis.Analyzer {
 	a := &analysis.Analyzer{
 		Name:       "colseal",
 		Doc:        doc,
-		URL:        "https://github.com/colseal/colseal/blob/main/docs/cli.md#vet",
+		URL:        "https://github.com/colseal/colseal/blob/main/docs/cli-vet.md",
 		Requires:   []*analysis.Analyzer{inspect.Analyzer},
 		ResultType: reflect.TypeFor[*Result](),
 		FactTypes:  []analysis.Fact{(*passes)(nil), (*holds)(nil)},

@@ -54,7 +54,7 @@ type keysFlags struct {
 	stderr                       io.Writer
 }
 
-// logger gives the events of docs/operating.md to standard error, where --events asks for them.
+// logger gives the events of docs/events.md to standard error, where --events asks for them.
 func (k *keysFlags) logger() *slog.Logger {
 	if !k.events {
 		return nil
@@ -87,7 +87,7 @@ func newKeys() *cobra.Command {
 	f.DurationVar(&k.maxAge, "max-age", 10*time.Minute, "the largest MaxAge in the programs' keycache.Config")
 	f.DurationVar(&k.maxStale, "max-stale", time.Hour, "the largest MaxStale in the programs' keycache.Config; negative for none")
 	f.BoolVar(&k.json, "json", false, "print JSON")
-	f.BoolVar(&k.events, "events", false, "log the events of docs/operating.md, as JSON on standard error")
+	f.BoolVar(&k.events, "events", false, "log the events of docs/events.md, as JSON on standard error")
 	cmd.AddCommand(newKeysInit(k), newKeysInbox(k), newKeysList(k), newKeysStatus(k), newKeysRotate(k), newKeysRevoke(k),
 		newKeysRetire(k), newKeysDestroy(k), newKeysRewrap(k), newKeysAdopt(k), newKeysReseal(k), newKeysCheck(k), newKeysCompact(k), newKeysImport(k))
 	return cmd

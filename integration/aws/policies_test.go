@@ -39,9 +39,13 @@ var block = regexp.MustCompile("(?ms)^<!-- policy: ([a-z-]+) -->\n```json\n(.*?)
 
 func policies(t *testing.T) map[string]policy {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/aws.md")
-	if err != nil {
-		t.Fatal(err)
+	var page []byte
+	for _, name := range []string{"aws-policies.md", "aws-operators.md"} {
+		text, err := os.ReadFile("../../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page = append(page, text...)
 	}
 	all := map[string]policy{}
 	for _, m := range block.FindAllStringSubmatch(string(page), -1) {

@@ -259,7 +259,7 @@ func TestDestroyedScopeReads(t *testing.T) {
 	})
 }
 
-// TestGrants holds docs/keys.md to what it says about roles.
+// TestGrants holds docs/keyring.md to what it says about roles.
 func TestGrants(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
 		w := newWorld(t, pg)

@@ -151,7 +151,7 @@ const hostileAge = 300 * time.Millisecond
 func scopeOf(i int) string { return fmt.Sprint("tenant:", i) }
 func otherOf(i int) string { return fmt.Sprint("other:", i) }
 
-// program is a program that has just started, as the role that docs/keys.md gives it.
+// program is a program that has just started, as the role that docs/keyring.md gives it.
 func (w *world) program(t *testing.T) *sql.DB {
 	t.Helper()
 	if w.app.name == "" {

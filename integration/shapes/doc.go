@@ -5,7 +5,7 @@
 // sealed column may be among the bytes that went to the server, or in its log, its tables
 // and its files.
 //
-// There is a list of shapes, which is also the support table of docs/sql.md, and there are
+// There is a list of shapes, which is also the support table of docs/sql*.md, and there are
 // random statements, other ones in each run. A random statement that fails is made smaller
 // before it is shown. Each run prints its seed and the shares of what works, is refused and
 // fails (go test -v):

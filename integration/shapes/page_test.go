@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,11 +17,11 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-var update = flag.Bool("update", false, "rewrite the tables of docs/sql.md")
+var update = flag.Bool("update", false, "rewrite the tables of statements in docs")
 
 const root = "../../"
 
-// groups are the tables of docs/sql.md, by the name in the comments that they stand between.
+// groups are the tables of the pages, by the name in the comments that they stand between.
 var groups = map[string][]shape{
 	"inserts": inserts, "upserts": upserts, "updates": updates, "predicates": predicates, "reads": reads, "grouping": grouping, "literals": literals,
 	"parameters": rolesOfParameters, "definitions": definitions, "sessions": sessions,
@@ -28,31 +29,37 @@ var groups = map[string][]shape{
 
 var generated = regexp.MustCompile(`(?s)<!-- shapes: (\w+) -->\n.*?<!-- end -->`)
 
-// TestPage holds the tables of docs/sql.md: every shape, what becomes of it, and why. The other tests of this package
+// TestPages holds the tables of the pages: every shape, what becomes of it, and why. The other tests of this package
 // hold the same shapes on real servers.
-func TestPage(t *testing.T) {
-	const file = root + "docs/sql.md"
-	text, err := os.ReadFile(file)
+func TestPages(t *testing.T) {
+	files, err := filepath.Glob(root + "docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	shown := 0
-	page := generated.ReplaceAllStringFunc(string(text), func(section string) string {
-		name := generated.FindStringSubmatch(section)[1]
-		shown += len(groups[name])
-		return "<!-- shapes: " + name + " -->\n" + table(t, groups[name]) + "<!-- end -->"
-	})
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := generated.ReplaceAllStringFunc(string(text), func(section string) string {
+			name := generated.FindStringSubmatch(section)[1]
+			shown += len(groups[name])
+			return "<!-- shapes: " + name + " -->\n" + table(t, groups[name]) + "<!-- end -->"
+		})
+		if page == string(text) {
+			continue
+		}
+		if !*update {
+			t.Errorf("%s is not as the tests are: go test ./integration/shapes -run TestPages -update", file)
+			continue
+		}
+		if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if all := len(allShapes()) - len(dependents); shown != all { // those are about one database
-		t.Errorf("the page has %d of %d shapes", shown, all)
-	}
-	if page == string(text) {
-		return
-	}
-	if !*update {
-		t.Fatal("docs/sql.md is not as the tests are: go test ./integration/shapes -run TestPage -update")
-	}
-	if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
-		t.Fatal(err)
+		t.Errorf("the pages have %d of %d shapes", shown, all)
 	}
 }
 
@@ -171,7 +178,7 @@ func TestCheckedTables(t *testing.T) {
 		"postgres": newPlanner(sealedTables, dialect.Postgres),
 		"sqlite":   newPlanner(liteTables, dialect.SQLite),
 	}
-	for name, least := range map[string]int{"README.md": 15, "docs/sql.md": 8} {
+	for name, least := range map[string]int{"README.md": 15, "docs/sql-sqlite.md": 8} {
 		text, err := os.ReadFile(root + name)
 		if err != nil {
 			t.Fatal(err)

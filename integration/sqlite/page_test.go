@@ -22,9 +22,9 @@ var (
 	parameter = regexp.MustCompile(`(LIMIT )?(\?|:\w+)`)
 )
 
-// TestPage runs the statements that docs/sql.md shows, one database for each.
+// TestPage runs the statements that docs/sql-sqlite.md shows, one database for each.
 func TestPage(t *testing.T) {
-	text, err := os.ReadFile("../../docs/sql.md")
+	text, err := os.ReadFile("../../docs/sql-sqlite.md")
 	if err != nil {
 		t.Fatal(err)
 	}

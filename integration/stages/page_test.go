@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the table of docs/sql.md")
+var update = flag.Bool("update", false, "write the table of docs/sql-stages.md")
 
-// The table of docs/sql.md lists the statements that TestPairs runs, and what it demands of them.
+// The table of docs/sql-stages.md lists the statements that TestPairs runs, and what it demands of them.
 func TestPage(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| statement | `copy` | `sealed`, `only` |\n|---|---|---|\n")
@@ -27,7 +27,7 @@ func TestPage(t *testing.T) {
 		}
 		b.WriteString("| `" + strings.ReplaceAll(k.sql, "|", `\|`) + "`" + where + " | " + copies + " | " + later + " |\n")
 	}
-	const path, begin, end = "../../docs/sql.md", "<!-- stages -->\n", "<!-- end of stages -->"
+	const path, begin, end = "../../docs/sql-stages.md", "<!-- stages -->\n", "<!-- end of stages -->"
 	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +45,6 @@ func TestPage(t *testing.T) {
 		return
 	}
 	if want != string(page) {
-		t.Error("docs/sql.md is not up to date: go test ./integration/stages -run TestPage -update")
+		t.Error("docs/sql-stages.md is not up to date: go test ./integration/stages -run TestPage -update")
 	}
 }

@@ -17,19 +17,19 @@ func TestPageListsEvents(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", e.Name, e.Level, attrs, e.Meaning)
 	}
-	page, err := os.ReadFile("../../docs/operating.md")
+	page, err := os.ReadFile("../../docs/events.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(page), b.String()) {
-		t.Errorf("docs/operating.md must hold this table:\n%s", b.String())
+		t.Errorf("docs/events.md must hold this table:\n%s", b.String())
 	}
 	for _, attr := range []string{
 		KeyID, Purpose, Scope, Epoch, KEK, OldKEK, By, Why, Op, ErrorClass, ErrorText, Table, Column,
 		Class, Reason, Line, Position, Statement, Suppressed, Missing, Because,
 	} {
 		if !strings.Contains(string(page), "\n| `"+attr+"` |") {
-			t.Errorf("docs/operating.md does not say what %s is", attr)
+			t.Errorf("docs/events.md does not say what %s is", attr)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // Package audit names what Colseal tells a log/slog logger: one list of events with
 // stable names, levels and attributes, for people who search logs and for rules that
-// act on them. The page docs/operating.md shows the list; a test holds them together.
+// act on them. The page docs/events.md shows the list; a test holds them together.
 //
 // An event names tables, columns, keys by their id, scopes, and classes of errors. It
 // never holds a value, a key, a DSN, or a statement's text.

@@ -491,7 +491,7 @@ func pooler(ctx context.Context, db *sql.DB) ([]Finding, error) {
 	if !prepares || answered[0] != answered[1] || answered[0] == told[0] {
 		return nil, nil
 	}
-	const hint = "add default_query_exec_mode=exec to the DSN (docs/keys.md, The keyring's connections)"
+	const hint = "add default_query_exec_mode=exec to the DSN (docs/keyring.md, The keyring's connections)"
 	return []Finding{
 		{Severity: SeverityDanger, Rule: "pooler", What: "a pooler lends a connection to the server for one transaction each, and pgx prepares statements: they fail, or meet those of others", Hint: hint},
 		{Severity: SeverityWarning, Rule: "unreadable", What: "nothing else was looked at, because of the pooler", Hint: hint + ", or give doctor a DSN that leads to the server"},
