@@ -112,37 +112,48 @@ func (c *Cache) entryBy(ctx context.Context, keyID uint32, flight string, how *l
 		return e, nil
 	}
 	how.waited = true
-	wait := ctx
-	if e != nil && e.state() == leaseDue {
-		// This one may serve stale if KMS does not answer; then why wait for it.
-		var cancel context.CancelFunc
-		wait, cancel = context.WithTimeout(ctx, c.cfg.StaleWait)
-		defer cancel()
-	}
-	fetched, err := share(wait, c.flights, flight, func(ctx context.Context) (*entry, error) {
+	fetched, err := shareOrStale(ctx, c, e != nil && e.state() == leaseDue, flight, func(ctx context.Context) (*entry, error) {
 		if e := c.held(keyID); e != nil && e.state() == leaseFresh {
 			return e, nil // it came between the look and this flight
 		}
 		return c.fetch(ctx, keyID, read)
-	})
-	if err == nil {
-		return fetched, nil
-	}
-	if wait.Err() != nil && ctx.Err() == nil {
-		err = c.noAnswer()
-	}
-	if e != nil && ctx.Err() == nil && (passing(err) || errors.Is(err, kms.ErrTimeout)) {
-		e.failed(func() { c.attend(e) })
-		if e.serves(how) {
-			return e, nil
+	}, func() (*entry, bool) {
+		if e == nil {
+			return nil, false
 		}
+		e.failed(func() { c.attend(e) })
+		return e, e.serves(how)
+	})
+	if err != nil {
+		return nil, c.explain("get", keyring.Key{ID: keyID}, err)
 	}
-	return nil, c.explain("get", keyring.Key{ID: keyID}, err)
+	return fetched, nil
 }
 
-// noAnswer is the error of a wait that StaleWait ended.
-func (c *Cache) noAnswer() error {
-	return fmt.Errorf("%w: no answer within %v", kms.ErrTimeout, c.cfg.StaleWait)
+// shareOrStale is share for what may serve stale if it is not renewed. While something is held that is due, a lookup waits
+// for StaleWait only. stale notes that nothing came, and returns what is held if that may serve now. If it may not, since it
+// left memory meanwhile, the lookup waits on, as one does that finds nothing there.
+func shareOrStale[T any](ctx context.Context, c *Cache, due bool, name string, work func(context.Context) (T, error), stale func() (T, bool)) (T, error) {
+	wait := ctx
+	if due {
+		var cancel context.CancelFunc
+		wait, cancel = context.WithTimeout(ctx, c.cfg.StaleWait)
+		defer cancel()
+	}
+	v, err := share(wait, c.flights, name, work)
+	if err == nil || ctx.Err() != nil {
+		return v, err
+	}
+	late := wait.Err() != nil
+	if late || passing(err) || errors.Is(err, kms.ErrTimeout) {
+		if old, ok := stale(); ok {
+			return old, nil
+		}
+	}
+	if late {
+		return share(ctx, c.flights, name, work)
+	}
+	return v, err
 }
 
 // entryFor is entry for a key of a ring, which must be that ring's. Whoever can

@@ -1,6 +1,7 @@
 package keycache
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -192,6 +193,63 @@ func TestIdleKeyServesStaleWhenKMSHangs(t *testing.T) {
 		}
 		use(t, c, cell, time.Second, 0)
 	})
+}
+
+// slowKeyring answers lookups late.
+type slowKeyring struct {
+	*keytest.Keyring
+	late time.Duration
+}
+
+func (s *slowKeyring) Ring(ctx context.Context, p keyring.Purpose, scope string) (keyring.Ring, error) {
+	time.Sleep(s.late)
+	return s.Keyring.Ring(ctx, p, scope)
+}
+
+func (s *slowKeyring) Keys(ctx context.Context, ids []uint32) ([]keyring.Key, error) {
+	time.Sleep(s.late)
+	return s.Keyring.Keys(ctx, ids)
+}
+
+// What leaves memory while a lookup waits for its renewal cannot serve stale: the lookup waits on, as
+// it would have had it come a moment later.
+func TestDroppedWhileALookupWaits(t *testing.T) {
+	open := func(t *testing.T, c *Cache, cell []byte) error { return openOne(c, t.Context(), random, cell) }
+	seal := func(t *testing.T, c *Cache, _ []byte) error {
+		_, err := c.Sealer(t.Context(), random, 1)
+		return err
+	}
+	for name, tt := range map[string]struct {
+		drop func(c *Cache, id uint32)
+		use  func(t *testing.T, c *Cache, cell []byte) error
+	}{
+		"a key, at once":       {func(c *Cache, id uint32) { c.evict(c.entries.Get(id)) }, open},
+		"a key, for space":     {func(c *Cache, id uint32) { e := c.entries.Get(id); c.entries.Remove(id, e); c.outlive(e) }, open},
+		"a ring, for space":    {func(c *Cache, _ uint32) { c.dropRing(c.rings.Drain()[0]) }, seal},
+		"what a ring's key is": {func(c *Cache, _ uint32) { c.stop(c.ring(ringID{keyring.PurposeData, ""}), true) }, seal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := &slowKeyring{Keyring: keytest.NewKeyring()}
+				c := New(k, keytest.NewKMS(), Config{}, random)
+				defer c.Close()
+				cell := sealOne(t, c, t.Context(), random)
+				time.Sleep(keyring.DefaultMaxAge + time.Minute)
+				k.late = 3 * defaultStaleWait
+				go func() {
+					time.Sleep(defaultStaleWait / 2)
+					tt.drop(c, keyID(t, cell))
+				}()
+				began := time.Now()
+				if err := tt.use(t, c, cell); err != nil {
+					t.Errorf("after %v: %v", time.Since(began), err)
+				}
+				if d := time.Since(began); d < k.late {
+					t.Errorf("waited %v: it served what was dropped", d)
+				}
+			})
+		})
+	}
 }
 
 func TestRefusalStopsAtOnce(t *testing.T) {

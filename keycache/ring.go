@@ -113,38 +113,30 @@ func (c *Cache) state(ctx context.Context, id ringID, makes bool, how *lookup) (
 		return s, nil
 	}
 	how.waited = true
-	wait := ctx
-	if r.current.Load() != nil && r.state() == leaseDue { // as in entry
-		var cancel context.CancelFunc
-		wait, cancel = context.WithTimeout(ctx, c.cfg.StaleWait)
-		defer cancel()
-	}
 	name := id.flightName()
 	if !makes {
 		name += " as it is"
 	}
-	s, err := share(wait, c.flights, name, func(ctx context.Context) (*ringState, error) {
+	s, err := shareOrStale(ctx, c, r.current.Load() != nil && r.state() == leaseDue, name, func(ctx context.Context) (*ringState, error) {
 		if s := r.current.Load(); s != nil && r.state() == leaseFresh {
 			return s, nil // it was read between the look and this flight
 		}
 		return c.readRing(ctx, id, makes)
+	}, func() (*ringState, bool) {
+		s := r.current.Load()
+		if s == nil {
+			return nil, false
+		}
+		r.failed(func() { c.attendRing(r) })
+		return s, r.serves(how)
 	})
 	switch {
-	case err == nil && s == nil:
+	case err != nil:
+		return nil, c.explain("get", keyring.Key{Purpose: id.purpose, Scope: id.scope}, err)
+	case s == nil:
 		return nil, errNoKey
-	case err == nil:
-		return s, nil
 	}
-	if wait.Err() != nil && ctx.Err() == nil {
-		err = c.noAnswer()
-	}
-	if s := r.current.Load(); s != nil && ctx.Err() == nil && (passing(err) || errors.Is(err, kms.ErrTimeout)) {
-		r.failed(func() { c.attendRing(r) })
-		if r.serves(how) {
-			return s, nil
-		}
-	}
-	return nil, c.explain("get", keyring.Key{Purpose: id.purpose, Scope: id.scope}, err)
+	return s, nil
 }
 
 // attendRing is what a ring's timer runs.

@@ -111,8 +111,7 @@ func TestHitsDoNotWaitForAHangingKMS(t *testing.T) {
 // 64 goroutines over real time, rotation and eviction: for the race detector.
 func TestRace(t *testing.T) {
 	w, k := keytest.NewKMS(), keytest.NewKeyring()
-	c := New(k, w, Config{MaxEntries: 6, RotateEvery: 200 * time.Millisecond, MaxAge: 40 * time.Millisecond, MaxSeals: 2000,
-		StaleWait: time.Minute}) // a key that is dropped while a lookup waits has none to serve
+	c := New(k, w, Config{MaxEntries: 6, RotateEvery: 200 * time.Millisecond, MaxAge: 40 * time.Millisecond, MaxSeals: 2000})
 	var wg sync.WaitGroup
 	for g := range 64 {
 		wg.Go(func() {
