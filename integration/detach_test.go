@@ -39,6 +39,12 @@ func TestDetachedPartition(t *testing.T) {
 		if n := scanOne[int](t, pg.Admin, "SELECT count(*) FROM users_2024 WHERE substring(email FROM 1 FOR 2) <> '\\x0102'"); n != 0 {
 			t.Errorf("%d rows are not sealed", n)
 		}
+		mustExec(t, db, "ALTER TABLE users ATTACH PARTITION users_2024 FOR VALUES FROM (0) TO (100)")
+		mustExec(t, db, "INSERT INTO users (id, email) VALUES (4, $1)", "erika@example.org")
+		if n := scanOne[int](t, db, "SELECT count(*) FROM users WHERE email = $1", "erika@example.org"); n != 4 {
+			t.Errorf("attached again, %d rows are found, want 4", n)
+		}
+		mustExec(t, db, "ALTER TABLE users DETACH PARTITION users_2024")
 		// Without its registration it is a plain table.
 		plain := openSealed(t, pg.DSN(), pgx.QueryExecModeCacheStatement, *open(schema.Model("users", user{})))
 		if n := scanOne[int](t, plain, "SELECT count(*) FROM users_2024 WHERE email = $1", []byte("erika@example.org")); n != 0 {

@@ -87,13 +87,13 @@ type place struct {
 // places returns the stored columns that a CellColumn names, in every schema that the program may read: which of them
 // its requests will mean is not known.
 func (s *Store) places(ctx context.Context, conn *sql.Conn, col CellColumn) ([]place, error) {
-	query, args := `SELECT n.nspname::text, c.relname::text, a.attname::text, (t.typcategory = 'S')::text
+	query, args := `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, a.attname::pg_catalog.text, (t.typcategory = 'S')::pg_catalog.text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped AND a.attnum > 0
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-WHERE c.relname = CAST($1 AS text) AND a.attname = CAST($2 AS text) AND CAST($3 AS text) IN ('', n.nspname)
+WHERE c.relname = CAST($1 AS pg_catalog.text) AND a.attname = CAST($2 AS pg_catalog.text) AND CAST($3 AS pg_catalog.text) IN ('', n.nspname)
 AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
-AND (t.typcategory = 'S' OR 'bytea'::pg_catalog.regtype IN (t.oid, t.typbasetype))
+AND (t.typcategory = 'S' OR 'pg_catalog.bytea'::pg_catalog.regtype IN (t.oid, t.typbasetype))
 AND has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT')`, []any{col.Table, col.Column, col.Schema}
 	if s.dialect == SQLite {
 		query = `SELECT 'main', m.name, i.name, v.text FROM sqlite_master m, pragma_table_info(m.name) i, (SELECT 'true' AS text UNION ALL SELECT 'false') v

@@ -282,6 +282,7 @@ func (s *Store) Destroy(ctx context.Context, scope, by, why string) (wiped []uin
 func (s *Store) bury(ctx context.Context, tx *sql.Tx, p Purpose, scope, by, why string) error {
 	top := "(SELECT COALESCE(max(epoch), 0) AS epoch FROM (SELECT epoch, row_number() OVER (ORDER BY epoch) AS place FROM " + s.table +
 		" WHERE purpose = $1 AND scope = $2 AND epoch > 0) c WHERE epoch = place)"
+	text := textType(s.dialect)
 	for range tombstoneTries {
 		var closed int64
 		err := tx.QueryRowContext(ctx, "SELECT CASE WHEN EXISTS (SELECT 1 FROM "+s.table+" k JOIN "+top+" t ON k.epoch = t.epoch"+
@@ -294,8 +295,8 @@ func (s *Store) bury(ctx context.Context, tx *sql.Tx, p Purpose, scope, by, why 
 		}
 		res, err := tx.ExecContext(ctx, "INSERT INTO "+s.table+
 			" (key_id, purpose, scope, epoch, kek_id, seals_reserved, destroyed_at, changed_by, changed_why)"+
-			" SELECT CAST($3 AS bigint), CAST($1 AS text), CAST($2 AS text), t.epoch + 1, '', 0, "+now(s.dialect)+
-			", CAST($4 AS text), CAST($5 AS text) FROM "+top+" t WHERE TRUE ON CONFLICT DO NOTHING", string(p), scope, int64(NewID()), by, why)
+			" SELECT CAST($3 AS bigint), CAST($1 AS "+text+"), CAST($2 AS "+text+"), t.epoch + 1, '', 0, "+now(s.dialect)+
+			", CAST($4 AS "+text+"), CAST($5 AS "+text+") FROM "+top+" t WHERE TRUE ON CONFLICT DO NOTHING", string(p), scope, int64(NewID()), by, why)
 		if err != nil {
 			return err
 		}

@@ -274,7 +274,7 @@ func (s *Store) settle(ctx context.Context, conn *sql.Conn, inside bool) error {
 	var level string
 	var touched bool
 	err = conn.QueryRowContext(ctx, "SELECT pg_catalog.current_setting('transaction_isolation'), EXISTS (SELECT 1 FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid()"+
-		" AND l.locktype = 'relation' AND l.relation = pg_catalog.to_regclass(CAST($1 AS text))::oid AND l.mode NOT IN ('AccessShareLock', 'RowShareLock'))",
+		" AND l.locktype = 'relation' AND l.relation = pg_catalog.to_regclass(CAST($1 AS pg_catalog.text))::oid AND l.mode NOT IN ('AccessShareLock', 'RowShareLock'))",
 		s.table).Scan(&level, &touched)
 	switch {
 	case err != nil:

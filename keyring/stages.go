@@ -34,12 +34,12 @@ func (s *Store) StageDDL() string {
 	if s.invalid != nil {
 		return ""
 	}
-	seen := "timestamptz NOT NULL DEFAULT now()"
+	seen := "pg_catalog.timestamptz NOT NULL DEFAULT now()"
 	if s.dialect == SQLite {
-		seen = "text NOT NULL"
+		seen = "TEXT NOT NULL"
 	}
-	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (\n\tprocess text NOT NULL,\n\tplace text NOT NULL, -- the column\n\tstage text NOT NULL,\n"+
-		"\twrites boolean NOT NULL, -- the companion\n\tseen_at %s,\n\tPRIMARY KEY (process, place)\n)", s.stageTable(), seen)
+	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %[1]s (\n\tprocess %[2]s NOT NULL,\n\tplace %[2]s NOT NULL, -- the column\n\tstage %[2]s NOT NULL,\n"+
+		"\twrites boolean NOT NULL, -- the companion\n\tseen_at %[3]s,\n\tPRIMARY KEY (process, place)\n)", s.stageTable(), textType(s.dialect), seen)
 }
 
 // CreateStages creates the table of stages if it is not there.

@@ -21,12 +21,12 @@ func (s *Store) Standbys(ctx context.Context, lsn string) (standbys []Standby, a
 	known = true
 	err = s.withConn(ctx, opRead, func(ctx context.Context, conn *sql.Conn) error {
 		if lsn == "" {
-			if err := conn.QueryRowContext(ctx, "SELECT pg_catalog.pg_current_wal_lsn()::text").Scan(&lsn); err != nil {
+			if err := conn.QueryRowContext(ctx, "SELECT pg_catalog.pg_current_wal_lsn()::pg_catalog.text").Scan(&lsn); err != nil {
 				return err
 			}
 		}
-		rows, err := conn.QueryContext(ctx, "SELECT COALESCE(application_name, ''), flush_lsn IS NOT NULL, COALESCE(flush_lsn >= CAST(CAST($1 AS text) AS pg_lsn), false)"+
-			" FROM pg_catalog.pg_stat_replication UNION ALL SELECT slot_name::text, true, false FROM pg_catalog.pg_replication_slots"+
+		rows, err := conn.QueryContext(ctx, "SELECT COALESCE(application_name, ''), flush_lsn IS NOT NULL, COALESCE(flush_lsn >= CAST(CAST($1 AS pg_catalog.text) AS pg_catalog.pg_lsn), false)"+
+			" FROM pg_catalog.pg_stat_replication UNION ALL SELECT slot_name::pg_catalog.text, true, false FROM pg_catalog.pg_replication_slots"+
 			" WHERE slot_type = 'physical' AND NOT active ORDER BY 1", lsn)
 		if err != nil {
 			return err

@@ -175,9 +175,9 @@ func (s *Store) Resolve(ctx context.Context) (*Store, error) {
 	var schema, kind, persistence string
 	err := s.answer(ctx, opRead, func(ctx context.Context) error {
 		return s.retried(ctx, opRead, func(ctx context.Context, conn *sql.Conn) error {
-			return conn.QueryRowContext(ctx, "SELECT n.nspname::text, c.relkind::text, c.relpersistence::text"+
+			return conn.QueryRowContext(ctx, "SELECT n.nspname::pg_catalog.text, c.relkind::pg_catalog.text, c.relpersistence::pg_catalog.text"+
 				" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"+
-				" WHERE c.oid = pg_catalog.to_regclass(CAST($1 AS text))", s.table).Scan(&schema, &kind, &persistence)
+				" WHERE c.oid = pg_catalog.to_regclass(CAST($1 AS pg_catalog.text))", s.table).Scan(&schema, &kind, &persistence)
 		})
 	})
 	switch {
@@ -300,20 +300,17 @@ func (s *Store) Insert(ctx context.Context, k Key) (bool, error) {
 		args = append(args, arg)
 		columns, values = append(columns, column), append(values, fmt.Sprintf("CAST($%d AS %s)", len(args), typ))
 	}
-	bytes := "bytea"
-	if s.dialect == SQLite {
-		bytes = "BLOB"
-	}
+	text, bytes := textType(s.dialect), bytesType(s.dialect)
 	add("key_id", "bigint", int64(k.ID))
-	add("purpose", "text", string(k.Purpose))
-	add("scope", "text", k.Scope)
+	add("purpose", text, string(k.Purpose))
+	add("scope", text, k.Scope)
 	add("epoch", "bigint", k.Epoch)
-	add("kek_id", "text", k.Wrapped.KeyID)
+	add("kek_id", text, k.Wrapped.KeyID)
 	add("wrapped", bytes, k.Wrapped.Blob)
 	add("seals_reserved", "bigint", int64(k.SealsReserved)) //nolint:gosec // at most maxSeals
 	if k.ChangedBy != "" || k.ChangedWhy != "" {
-		add("changed_by", "text", k.ChangedBy)
-		add("changed_why", "text", k.ChangedWhy)
+		add("changed_by", text, k.ChangedBy)
+		add("changed_why", text, k.ChangedWhy)
 	}
 	if k.Public != nil {
 		add("public", bytes, k.Public)

@@ -66,23 +66,23 @@ var tableColumns = func() []tableColumn {
 	wrapped, wrappedLite := checkSize("wrapped", fmt.Sprint("BETWEEN 1 AND ", maxWrapped))
 	public, publicLite := checkSize("public", fmt.Sprint("BETWEEN 1 AND ", maxPublic))
 	return []tableColumn{
-		{"key_id", "bigint      NOT NULL PRIMARY KEY " + checkKeyID, "INTEGER NOT NULL PRIMARY KEY " + checkKeyID, true},
-		{"purpose", "text        NOT NULL " + checkPurpose, "TEXT    NOT NULL " + checkPurpose, true},
-		{"scope", "text        NOT NULL " + scope, "TEXT    NOT NULL " + scopeLite, true},
-		{"epoch", "bigint      NOT NULL " + checkEpoch, "INTEGER NOT NULL " + checkEpoch, true},
-		{"kek_id", "text        NOT NULL " + kek, "TEXT    NOT NULL " + kekLite, true},
-		{"wrapped", "bytea       " + wrapped, "BLOB    " + wrappedLite, true},
-		{"public", "bytea       " + public, "BLOB    " + publicLite, true},
-		{"wrapped_to", "bigint      " + checkInbox, "INTEGER " + checkInbox, true},
-		{"seals_reserved", "bigint      NOT NULL " + checkSeals, "INTEGER NOT NULL " + checkSeals, true},
-		{"recovered", "boolean     NOT NULL DEFAULT false", "INTEGER NOT NULL DEFAULT 0", true},
-		{"created_at", "timestamptz NOT NULL DEFAULT now() CHECK (isfinite(created_at))", "TEXT    NOT NULL DEFAULT (" + sqliteNow + ")", false},
-		{"seals_from", "timestamptz NOT NULL DEFAULT now() CHECK (isfinite(seals_from))", "TEXT    NOT NULL DEFAULT (" + sqliteNow + ")", false},
-		{"retired_at", "timestamptz", "TEXT", false},
-		{"revoked_at", "timestamptz " + checkRevoked, "TEXT    " + checkRevoked, false},
-		{"destroyed_at", "timestamptz", "TEXT", false},
-		{"changed_by", "text        NOT NULL DEFAULT ''", "TEXT    NOT NULL DEFAULT ''", false},
-		{"changed_why", "text        NOT NULL DEFAULT ''", "TEXT    NOT NULL DEFAULT ''", false},
+		{"key_id", "bigint NOT NULL PRIMARY KEY " + checkKeyID, "INTEGER NOT NULL PRIMARY KEY " + checkKeyID, true},
+		{"purpose", "pg_catalog.text NOT NULL " + checkPurpose, "TEXT    NOT NULL " + checkPurpose, true},
+		{"scope", "pg_catalog.text NOT NULL " + scope, "TEXT    NOT NULL " + scopeLite, true},
+		{"epoch", "bigint NOT NULL " + checkEpoch, "INTEGER NOT NULL " + checkEpoch, true},
+		{"kek_id", "pg_catalog.text NOT NULL " + kek, "TEXT    NOT NULL " + kekLite, true},
+		{"wrapped", "pg_catalog.bytea " + wrapped, "BLOB    " + wrappedLite, true},
+		{"public", "pg_catalog.bytea " + public, "BLOB    " + publicLite, true},
+		{"wrapped_to", "bigint " + checkInbox, "INTEGER " + checkInbox, true},
+		{"seals_reserved", "bigint NOT NULL " + checkSeals, "INTEGER NOT NULL " + checkSeals, true},
+		{"recovered", "boolean NOT NULL DEFAULT false", "INTEGER NOT NULL DEFAULT 0", true},
+		{"created_at", "pg_catalog.timestamptz NOT NULL DEFAULT now() CHECK (isfinite(created_at))", "TEXT    NOT NULL DEFAULT (" + sqliteNow + ")", false},
+		{"seals_from", "pg_catalog.timestamptz NOT NULL DEFAULT now() CHECK (isfinite(seals_from))", "TEXT    NOT NULL DEFAULT (" + sqliteNow + ")", false},
+		{"retired_at", "pg_catalog.timestamptz", "TEXT", false},
+		{"revoked_at", "pg_catalog.timestamptz " + checkRevoked, "TEXT    " + checkRevoked, false},
+		{"destroyed_at", "pg_catalog.timestamptz", "TEXT", false},
+		{"changed_by", "pg_catalog.text NOT NULL DEFAULT ''", "TEXT    NOT NULL DEFAULT ''", false},
+		{"changed_why", "pg_catalog.text NOT NULL DEFAULT ''", "TEXT    NOT NULL DEFAULT ''", false},
 	}
 }()
 
@@ -151,6 +151,22 @@ func laterColumn(c tableColumn) bool {
 		return true
 	}
 	return false
+}
+
+// textType and bytesType are the types of texts and of bytes. A temporary table or a type named text, which every
+// user may make, does not stand for them.
+func textType(d dialect.Dialect) string {
+	if d == SQLite {
+		return "TEXT"
+	}
+	return "pg_catalog.text"
+}
+
+func bytesType(d dialect.Dialect) string {
+	if d == SQLite {
+		return "BLOB"
+	}
+	return "pg_catalog.bytea"
 }
 
 // now is an expression for the database's time, as the columns hold it.

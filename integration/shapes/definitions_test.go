@@ -27,6 +27,8 @@ var definitions = []shape{
 	{name: "type of a plain column, a sealed one", sql: `ALTER TABLE users ALTER note TYPE text USING email::text`, direct: true, want: refused},
 	{name: "type of a plain column", sql: `ALTER TABLE users ALTER note TYPE varchar(100) USING coalesce(note,'none')::varchar(100); UPDATE users SET ssn='zqcanary-1' WHERE note='none'`, direct: true},
 	{name: "default", sql: `ALTER TABLE users ALTER email SET DEFAULT 'zqcanary-1'`, want: refused, direct: true},
+	{name: "default of NULL of another type", sql: `ALTER TABLE users ALTER email SET DEFAULT NULL::text`, want: refused, direct: true},
+	{name: "a plain column's default of NULL with a type", sql: `ALTER TABLE users ALTER note SET DEFAULT NULL::text; INSERT INTO users(id,email) VALUES (100,'zqcanary-1')`, direct: true},
 	{name: "default of a plain column", sql: `ALTER TABLE users ALTER note SET DEFAULT 'd', ALTER email SET DEFAULT NULL; INSERT INTO users(id,email) VALUES (100,'zqcanary-1')`, direct: true},
 	{name: "create index", sql: `CREATE INDEX ON users(email)`, direct: true},
 	{name: "index of an expression", sql: `CREATE INDEX ON users(lower(email))`, direct: true, want: refused},

@@ -1,22 +1,22 @@
 -- The keyring: one row per data key, wrapped by the key service.
 CREATE TABLE IF NOT EXISTS "app"."keys" (
-	key_id         bigint      NOT NULL PRIMARY KEY CHECK (key_id BETWEEN 0 AND 4294967295),
-	purpose        text        NOT NULL CHECK (purpose IN ('data', 'search', 'inbox', 'writer', 'keyring')),
-	scope          text        NOT NULL CHECK (octet_length(scope) <= 256),
-	epoch          bigint      NOT NULL CHECK (epoch > 0),
-	kek_id         text        NOT NULL CHECK (octet_length(kek_id) <= 8192),
-	wrapped        bytea       CHECK (octet_length(wrapped) BETWEEN 1 AND 131072),
-	public         bytea       CHECK (octet_length(public) BETWEEN 1 AND 4096),
-	wrapped_to     bigint      CHECK ((wrapped_to IS NOT NULL) = (purpose = 'writer')),
-	seals_reserved bigint      NOT NULL CHECK (seals_reserved BETWEEN 0 AND 4294967296),
-	recovered      boolean     NOT NULL DEFAULT false,
-	created_at     timestamptz NOT NULL DEFAULT now() CHECK (isfinite(created_at)),
-	seals_from     timestamptz NOT NULL DEFAULT now() CHECK (isfinite(seals_from)),
-	retired_at     timestamptz,
-	revoked_at     timestamptz CHECK (revoked_at IS NULL OR retired_at IS NOT NULL OR purpose = 'search'),
-	destroyed_at   timestamptz,
-	changed_by     text        NOT NULL DEFAULT '',
-	changed_why    text        NOT NULL DEFAULT '',
+	key_id         bigint NOT NULL PRIMARY KEY CHECK (key_id BETWEEN 0 AND 4294967295),
+	purpose        pg_catalog.text NOT NULL CHECK (purpose IN ('data', 'search', 'inbox', 'writer', 'keyring')),
+	scope          pg_catalog.text NOT NULL CHECK (octet_length(scope) <= 256),
+	epoch          bigint NOT NULL CHECK (epoch > 0),
+	kek_id         pg_catalog.text NOT NULL CHECK (octet_length(kek_id) <= 8192),
+	wrapped        pg_catalog.bytea CHECK (octet_length(wrapped) BETWEEN 1 AND 131072),
+	public         pg_catalog.bytea CHECK (octet_length(public) BETWEEN 1 AND 4096),
+	wrapped_to     bigint CHECK ((wrapped_to IS NOT NULL) = (purpose = 'writer')),
+	seals_reserved bigint NOT NULL CHECK (seals_reserved BETWEEN 0 AND 4294967296),
+	recovered      boolean NOT NULL DEFAULT false,
+	created_at     pg_catalog.timestamptz NOT NULL DEFAULT now() CHECK (isfinite(created_at)),
+	seals_from     pg_catalog.timestamptz NOT NULL DEFAULT now() CHECK (isfinite(seals_from)),
+	retired_at     pg_catalog.timestamptz,
+	revoked_at     pg_catalog.timestamptz CHECK (revoked_at IS NULL OR retired_at IS NOT NULL OR purpose = 'search'),
+	destroyed_at   pg_catalog.timestamptz,
+	changed_by     pg_catalog.text NOT NULL DEFAULT '',
+	changed_why    pg_catalog.text NOT NULL DEFAULT '',
 	UNIQUE (purpose, scope, epoch),
 	CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL)),
 	CHECK ((key_id = 0) = (purpose = 'keyring') AND (key_id > 0 OR wrapped IS NOT NULL AND octet_length(wrapped) = 16))
@@ -30,11 +30,11 @@ CREATE TABLE IF NOT EXISTS "app"."keys" (
 
 -- In which programs tell in which stage they have a column; each needs SELECT, INSERT, UPDATE and DELETE.
 CREATE TABLE IF NOT EXISTS "app"."keys_stages" (
-	process text NOT NULL,
-	place text NOT NULL, -- the column
-	stage text NOT NULL,
+	process pg_catalog.text NOT NULL,
+	place pg_catalog.text NOT NULL, -- the column
+	stage pg_catalog.text NOT NULL,
 	writes boolean NOT NULL, -- the companion
-	seen_at timestamptz NOT NULL DEFAULT now(),
+	seen_at pg_catalog.timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (process, place)
 );
 
