@@ -25,19 +25,19 @@ var (
 
 	// As pgx describes them, but for numeric: pgx says float64, which loses digits.
 	columnTypes = map[codec.Kind]columnType{
-		schema.Text:      {stringType, "TEXT", "TEXT", math.MaxInt64},
-		schema.Bytes:     {bytesType, "BYTEA", "BLOB", math.MaxInt64},
-		schema.Int:       {reflect.TypeFor[int64](), "INT8", "INTEGER", 0},
-		schema.Float:     {reflect.TypeFor[float64](), "FLOAT8", "REAL", 0},
-		schema.Bool:      {reflect.TypeFor[bool](), "BOOL", "BOOLEAN", 0},
-		schema.Time:      {reflect.TypeFor[time.Time](), "TIMESTAMPTZ", "DATETIME", 0},
-		schema.JSON:      {stringType, "JSONB", "TEXT", 0},
-		schema.UUID:      {stringType, "UUID", "TEXT", 0},
-		schema.Numeric:   {stringType, "NUMERIC", "NUMERIC", 0},
-		schema.TextArray: {stringType, "_TEXT", "TEXT", 0},
-		schema.IntArray:  {stringType, "_INT8", "TEXT", 0},
-		schema.Date:      {reflect.TypeFor[time.Time](), "DATE", "DATE", 0},
-		schema.Timestamp: {reflect.TypeFor[time.Time](), "TIMESTAMP", "DATETIME", 0},
+		schema.KindText:      {stringType, "TEXT", "TEXT", math.MaxInt64},
+		schema.KindBytes:     {bytesType, "BYTEA", "BLOB", math.MaxInt64},
+		schema.KindInt:       {reflect.TypeFor[int64](), "INT8", "INTEGER", 0},
+		schema.KindFloat:     {reflect.TypeFor[float64](), "FLOAT8", "REAL", 0},
+		schema.KindBool:      {reflect.TypeFor[bool](), "BOOL", "BOOLEAN", 0},
+		schema.KindTime:      {reflect.TypeFor[time.Time](), "TIMESTAMPTZ", "DATETIME", 0},
+		schema.KindJSON:      {stringType, "JSONB", "TEXT", 0},
+		schema.KindUUID:      {stringType, "UUID", "TEXT", 0},
+		schema.KindNumeric:   {stringType, "NUMERIC", "NUMERIC", 0},
+		schema.KindTextArray: {stringType, "_TEXT", "TEXT", 0},
+		schema.KindIntArray:  {stringType, "_INT8", "TEXT", 0},
+		schema.KindDate:      {reflect.TypeFor[time.Time](), "DATE", "DATE", 0},
+		schema.KindTimestamp: {reflect.TypeFor[time.Time](), "TIMESTAMP", "DATETIME", 0},
 	}
 )
 
@@ -49,7 +49,7 @@ func (r *rows) columnType(o *front.Opener) columnType {
 	if o.Array() {
 		return columnType{scan: stringType, name: "_" + t.name}
 	}
-	if r.c.db().Config().Dialect == SQLite {
+	if r.c.db().Config().Dialect == DialectSQLite {
 		t.name = t.lite
 	}
 	return t

@@ -64,7 +64,7 @@ type Config struct {
 	Dialect dialect.Dialect
 
 	// Plaintext says what to do with a value in a sealed column that is not a
-	// cell. Default: Reject.
+	// cell. Default: PlaintextReject.
 	Plaintext PlaintextPolicy
 
 	// KeyTable is the keyring table, with a schema if need be ("app.keys").
@@ -149,8 +149,8 @@ type Limits struct {
 
 // The dialects, for Config.Dialect.
 const (
-	Postgres = dialect.Postgres
-	SQLite   = dialect.SQLite
+	DialectPostgres = dialect.Postgres
+	DialectSQLite   = dialect.SQLite
 )
 
 // ScopePolicy says under which scopes values are sealed and searched for. A statement that does
@@ -174,11 +174,11 @@ type PlaintextPolicy uint8
 
 // The policies.
 const (
-	// Reject fails the read with ErrNotSealed.
-	Reject PlaintextPolicy = iota
-	// AllowRead returns the value, as the column's declared kind, while a table is
+	// PlaintextReject fails the read with ErrNotSealed.
+	PlaintextReject PlaintextPolicy = iota
+	// PlaintextAllowRead returns the value, as the column's declared kind, while a table is
 	// being migrated. A damaged cell is still an error.
-	AllowRead
+	PlaintextAllowRead
 )
 
 // Front returns the part of the configuration that does not depend on how the program reaches its database, completed with the
@@ -195,11 +195,11 @@ func (c Config) Front() (front.Config, error) {
 	if c.KMS == nil && c.WriteOnly == nil {
 		errs = append(errs, hint.With(errors.New("colseal: Config.KMS is nil"), "give an awskms or localkms wrapper"))
 	}
-	if c.Dialect > SQLite {
-		errs = append(errs, hint.With(fmt.Errorf("colseal: Config.Dialect is %s", c.Dialect), "use driver.Postgres or driver.SQLite"))
+	if c.Dialect > DialectSQLite {
+		errs = append(errs, hint.With(fmt.Errorf("colseal: Config.Dialect is %s", c.Dialect), "use driver.DialectPostgres or driver.DialectSQLite"))
 	}
-	if c.Plaintext > AllowRead {
-		errs = append(errs, hint.With(fmt.Errorf("colseal: Config.Plaintext is %d", c.Plaintext), "use driver.Reject or driver.AllowRead"))
+	if c.Plaintext > PlaintextAllowRead {
+		errs = append(errs, hint.With(fmt.Errorf("colseal: Config.Plaintext is %d", c.Plaintext), "use driver.PlaintextReject or driver.PlaintextAllowRead"))
 	}
 	if c.Scopes > ScopesNever {
 		errs = append(errs, hint.With(fmt.Errorf("colseal: Config.Scopes is %d", c.Scopes), "use driver.ScopesOptional, driver.ScopesRequired or driver.ScopesNever"))
@@ -223,7 +223,7 @@ func (c Config) Front() (front.Config, error) {
 	}
 	keyTable, _ := dbcatalog.ParseName(c.KeyTable) // a name that is none fails when the keyring is opened
 	return front.Config{
-		Schema: c.Schema, Dialect: c.Dialect, AllowPlaintext: c.Plaintext == AllowRead,
+		Schema: c.Schema, Dialect: c.Dialect, AllowPlaintext: c.Plaintext == PlaintextAllowRead,
 		Plans: sqlplan.Options{
 			MaxPlans: c.Limits.Plans, MaxPlanBytes: c.Limits.PlanBytes, MaxBytes: c.Limits.StatementBytes, MaxNesting: c.Limits.Nesting,
 			KeyTable: keyTable,

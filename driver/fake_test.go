@@ -413,12 +413,12 @@ type bench struct {
 
 func usersSchema() *schema.Schema {
 	return schema.Must(schema.Columns("users",
-		schema.Column{Name: "email", Mode: schema.Deterministic},
+		schema.Column{Name: "email", Mode: schema.ModeDeterministic},
 		schema.Column{Name: "ssn"},
-		schema.Column{Name: "born", Kind: schema.Time},
-		schema.Column{Name: "age", Kind: schema.Int},
-		schema.Column{Name: "profile", Kind: schema.JSON},
-		schema.Column{Name: "tags", Kind: schema.TextArray},
+		schema.Column{Name: "born", Kind: schema.KindTime},
+		schema.Column{Name: "age", Kind: schema.KindInt},
+		schema.Column{Name: "profile", Kind: schema.KindJSON},
+		schema.Column{Name: "tags", Kind: schema.KindTextArray},
 	))
 }
 

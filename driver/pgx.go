@@ -172,10 +172,10 @@ func (c *pgxConn) copyFrom(ctx context.Context, table, columns []string, next fu
 
 // arrayOIDs are the types of an array of each kind's values.
 var arrayOIDs = map[codec.Kind]uint32{
-	schema.Text: pgtype.TextArrayOID, schema.Bytes: pgtype.ByteaArrayOID, schema.Int: pgtype.Int8ArrayOID,
-	schema.Float: pgtype.Float8ArrayOID, schema.Bool: pgtype.BoolArrayOID, schema.Time: pgtype.TimestamptzArrayOID,
-	schema.JSON: pgtype.JSONBArrayOID, schema.UUID: pgtype.UUIDArrayOID, schema.Numeric: pgtype.NumericArrayOID,
-	schema.Date: pgtype.DateArrayOID, schema.Timestamp: pgtype.TimestampArrayOID,
+	schema.KindText: pgtype.TextArrayOID, schema.KindBytes: pgtype.ByteaArrayOID, schema.KindInt: pgtype.Int8ArrayOID,
+	schema.KindFloat: pgtype.Float8ArrayOID, schema.KindBool: pgtype.BoolArrayOID, schema.KindTime: pgtype.TimestamptzArrayOID,
+	schema.KindJSON: pgtype.JSONBArrayOID, schema.KindUUID: pgtype.UUIDArrayOID, schema.KindNumeric: pgtype.NumericArrayOID,
+	schema.KindDate: pgtype.DateArrayOID, schema.KindTimestamp: pgtype.TimestampArrayOID,
 }
 
 // scan scans into what pgx knows besides: slices, maps and structs.
@@ -183,15 +183,15 @@ func (c *pgxConn) scan(kind codec.Kind, array bool, text string, dest any) (bool
 	oid := arrayOIDs[kind]
 	switch {
 	case array:
-	case kind == schema.TextArray:
+	case kind == schema.KindTextArray:
 		oid = pgtype.TextArrayOID
-	case kind == schema.IntArray:
+	case kind == schema.KindIntArray:
 		oid = pgtype.Int8ArrayOID
-	case kind == schema.JSON:
+	case kind == schema.KindJSON:
 		oid = pgtype.JSONBOID
-	case kind == schema.UUID:
+	case kind == schema.KindUUID:
 		oid = pgtype.UUIDOID
-	case kind == schema.Numeric:
+	case kind == schema.KindNumeric:
 		oid = pgtype.NumericOID
 	default:
 		oid = pgtype.TextOID

@@ -196,16 +196,16 @@ func TestLiterals(t *testing.T) {
 		want    func(b *bench) string
 		param   string // in a prepared statement
 	}{
-		{"bytea", Postgres, dbcatalog.StorageBytes, false, "a", func(b *bench) string { return `'\x` + hexOf(b, "a") + `'::pg_catalog.bytea` }, "$1::pg_catalog.bytea"},
-		{"text", Postgres, dbcatalog.StorageText, false, "a", func(b *bench) string { return "'" + codec.EncodeText(b.cell(t, "email", "a")) + "'" }, "$1::pg_catalog.text"},
-		{"blob", SQLite, dbcatalog.StorageBytes, false, "a", func(b *bench) string { return "X'" + hexOf(b, "a") + "'" }, "?1"},
-		{"array", Postgres, dbcatalog.StorageBytes, true, []any{"a", nil, "b,c"}, func(b *bench) string {
+		{"bytea", DialectPostgres, dbcatalog.StorageBytes, false, "a", func(b *bench) string { return `'\x` + hexOf(b, "a") + `'::pg_catalog.bytea` }, "$1::pg_catalog.bytea"},
+		{"text", DialectPostgres, dbcatalog.StorageText, false, "a", func(b *bench) string { return "'" + codec.EncodeText(b.cell(t, "email", "a")) + "'" }, "$1::pg_catalog.text"},
+		{"blob", DialectSQLite, dbcatalog.StorageBytes, false, "a", func(b *bench) string { return "X'" + hexOf(b, "a") + "'" }, "?1"},
+		{"array", DialectPostgres, dbcatalog.StorageBytes, true, []any{"a", nil, "b,c"}, func(b *bench) string {
 			return `'{"\\x` + hexOf(b, "a") + `",NULL,"\\x` + hexOf(b, "b,c") + `"}'::pg_catalog.bytea[]`
 		}, "$1::pg_catalog.bytea[]"},
-		{"text array", Postgres, dbcatalog.StorageText, true, []any{"a"}, func(b *bench) string {
+		{"text array", DialectPostgres, dbcatalog.StorageText, true, []any{"a"}, func(b *bench) string {
 			return `'{"` + codec.EncodeText(b.cell(t, "email", "a")) + `"}'::pg_catalog.text[]`
 		}, "$1::pg_catalog.text[]"},
-		{"empty array", Postgres, dbcatalog.StorageBytes, true, []any{}, func(*bench) string { return `'{}'::pg_catalog.bytea[]` }, "$1::pg_catalog.bytea[]"},
+		{"empty array", DialectPostgres, dbcatalog.StorageBytes, true, []any{}, func(*bench) string { return `'{}'::pg_catalog.bytea[]` }, "$1::pg_catalog.bytea[]"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -171,7 +171,7 @@ func TestWrongCells(t *testing.T) {
 }
 
 func TestAllowRead(t *testing.T) {
-	b := newBench(t, "full", func(c *Config) { c.Plaintext = AllowRead })
+	b := newBench(t, "full", func(c *Config) { c.Plaintext = PlaintextAllowRead })
 	b.plans.plans["q"] = b.result("ssn", "age", "born")
 	names := []string{"ssn", "age", "born"}
 	b.answer(names, []sqldriver.Value{[]byte("078"), "42", "2001-02-03 04:05:06+00"})

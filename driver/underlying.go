@@ -160,7 +160,7 @@ func (c *plainConn) value(kind codec.Kind, arg any, _ bool) (any, error) {
 		return nil, err
 	case !ok:
 		return pgxvalue.Value(c.types(), kind, arg)
-	case c.dialect == dialect.Postgres && (kind == schema.Text || kind == schema.JSON):
+	case c.dialect == dialect.Postgres && (kind == schema.KindText || kind == schema.KindJSON):
 		return textOf(v), nil
 	}
 	return v, nil

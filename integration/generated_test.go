@@ -24,7 +24,7 @@ func TestGeneratedColumns(t *testing.T) {
 		mustExec(t, twin, "CREATE SCHEMA twin")
 		mustExec(t, twin, fmt.Sprintf(table, "public", "bytea"))
 		mustExec(t, twin, fmt.Sprintf(table, "twin", "text"))
-		sealed := sealedDB(t, pg, schema.Must(schema.Columns("public.made", schema.Column{Name: "mail", Mode: schema.Deterministic})))
+		sealed := sealedDB(t, pg, schema.Must(schema.Columns("public.made", schema.Column{Name: "mail", Mode: schema.ModeDeterministic})))
 		for _, q := range []string{
 			"INSERT INTO made VALUES (1, DEFAULT, 'a@x', DEFAULT, 't') RETURNING *",
 			"INSERT INTO made VALUES (2, DEFAULT, 'b@x'), (3, DEFAULT, NULL) RETURNING up, mail, n, tag",

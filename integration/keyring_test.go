@@ -31,7 +31,7 @@ func init() { children["letters"] = writeLetters }
 
 // letters has a column of each mode, so that a writer needs a key of each purpose.
 var letters = schema.Must(schema.Columns("letters",
-	schema.Column{Name: "sender", Mode: schema.Deterministic}, schema.Column{Name: "body"}))
+	schema.Column{Name: "sender", Mode: schema.ModeDeterministic}, schema.Column{Name: "body"}))
 
 const (
 	lettersDDL  = "CREATE TABLE letters (id bigserial PRIMARY KEY, writer text, sender bytea, body bytea)"

@@ -263,7 +263,7 @@ var kmsTroubles = []trouble{
 		db := d.write(d.open())
 		_ = db.Close()
 		for _, e := range d.kms.Events() {
-			d.kms.SetState(e.KeyID, kmstest.Disabled)
+			d.kms.SetState(e.KeyID, kmstest.StateDisabled)
 		}
 		return readUser(d.open())
 	}, kms.ErrDenied, "kms.ErrDenied", "Somebody disabled the key in KMS, or scheduled its deletion. A running program goes on for as long as its keys in memory may serve (`keycache.Config`), a new one cannot begin.",
@@ -278,7 +278,7 @@ var kmsTroubles = []trouble{
 	}, driver.ErrKeyUnavailable, "driver.ErrKeyUnavailable", "KMS did not answer, and no key that may still serve is in memory. While KMS is away, a running program goes on for `keycache.Config.MaxStale`.",
 		"Check the endpoint, the Region, the network (a VPC endpoint, if there is no way to the internet) and AWS's status. It is tried again by itself."},
 	{"KMS does not answer", func(d *desk) error {
-		d.kms.Break(kmstest.Unanswered)
+		d.kms.Break(kmstest.OutageUnanswered)
 		return insertUser(d.open(func(c *driver.Config) {
 			c.KMS = colsealkms.New(d.kms.Client(d.t), alias, colsealkms.WithTimeout(100*time.Millisecond))
 		}))
@@ -312,7 +312,7 @@ var readTroubles = []trouble{
 		d.admin("INSERT INTO users (id, ssn) VALUES (1, 'plaintext')")
 		return readUser(d.open())
 	}, driver.ErrNotSealed, "driver.ErrNotSealed", "The row was written before the column was sealed, or around Colseal: by another program, a migration, psql.",
-		"Seal the old rows (see [migrating](migrating.md)), and until that is done set `Config.Plaintext` to `driver.AllowRead`. A `CHECK` constraint keeps plaintext out for good."},
+		"Seal the old rows (see [migrating](migrating.md)), and until that is done set `Config.Plaintext` to `driver.PlaintextAllowRead`. A `CHECK` constraint keeps plaintext out for good."},
 	{"A cell of another column", func(d *desk) error {
 		d.write(d.open())
 		d.admin("UPDATE users SET email = ssn")
@@ -346,7 +346,7 @@ var readTroubles = []trouble{
 	{"A column whose kind was changed", func(d *desk) error {
 		_ = d.write(d.open()).Close()
 		return readUser(d.open(func(c *driver.Config) {
-			c.Schema = schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn", Kind: schema.Int}))
+			c.Schema = schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn", Kind: schema.KindInt}))
 		}))
 	}, driver.ErrKind, "driver.ErrKind", "The cell is genuine, and holds a value of the kind that was declared when it was sealed. A field's type was changed, or `kind=` in its tag.",
 		"Declare the former kind again, or [convert the cells](values.md#changing-a-columns-kind)."},

@@ -25,7 +25,7 @@ var otherKeyring = strings.Repeat("0", 31) + "1"
 
 // operator is an operator of the desk's keyring.
 func (d *desk) operator(w kms.Wrapper) *keyring.Admin {
-	return keyring.NewAdmin(keyring.OpenStore(d.pg.Admin, keyring.Postgres, ""), w, keyring.AdminConfig{By: "ann"})
+	return keyring.NewAdmin(keyring.OpenStore(d.pg.Admin, keyring.DialectPostgres, ""), w, keyring.AdminConfig{By: "ann"})
 }
 
 func (d *desk) wrapper() kms.Wrapper { return colsealkms.New(d.kms.Client(d.t), alias) }

@@ -13,7 +13,7 @@ import (
 
 // inboxOf is the users' table with an inbox in a column.
 func inboxOf(column string) *schema.Schema {
-	cols := []schema.Column{{Name: "email", Mode: schema.Deterministic}, {Name: "ssn"}, {Name: "born", Kind: schema.Time}}
+	cols := []schema.Column{{Name: "email", Mode: schema.ModeDeterministic}, {Name: "ssn"}, {Name: "born", Kind: schema.KindTime}}
 	for i := range cols {
 		cols[i].Inbox = cols[i].Name == column
 	}

@@ -164,7 +164,7 @@ func inSchema(t *testing.T, pg *pgtest.DB, name string, mode pgx.QueryExecMode) 
 // testModesSQLite runs the cases that are not PostgreSQL's own; $1 is SQLite's too.
 func testModesSQLite(t *testing.T, w kms.Wrapper, want map[string]string) {
 	cfg := peopleConfig(w)
-	cfg.Dialect = driver.SQLite
+	cfg.Dialect = driver.DialectSQLite
 	file := "file:" + filepath.Join(t.TempDir(), "people.db") + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)"
 	inner := sqliteConnector(file)
 	cn, err := driver.NewConnector(inner, cfg)

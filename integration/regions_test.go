@@ -33,7 +33,7 @@ func TestTwoRegions(t *testing.T) {
 		}
 		return m
 	}
-	tables := schema.Must(schema.Columns("letters", schema.Column{Name: "body", Kind: schema.Text}))
+	tables := schema.Must(schema.Columns("letters", schema.Column{Name: "body", Kind: schema.KindText}))
 	mustExec(t, pg.Admin, "CREATE TABLE letters (scope text, body bytea)")
 	process := func(w kms.Wrapper) *sql.DB {
 		return openSealed(t, pg.DSN(), pgx.QueryExecModeCacheStatement, driver.Config{Schema: tables, KMS: w, AutoCreateKeyTable: true})
@@ -59,7 +59,7 @@ func TestTwoRegions(t *testing.T) {
 
 	must(write(process(inWest), "before"))
 	must(write(process(multi(0)), "both"))
-	lift := west.Break(kmstest.Refused)
+	lift := west.Break(kmstest.OutageRefused)
 	must(read("both"))
 	if err := read("before"); !errors.Is(err, driver.ErrKeyUnavailable) {
 		t.Errorf("one wrap, in an outage: %v", err)
@@ -70,13 +70,13 @@ func TestTwoRegions(t *testing.T) {
 	must(write(process(multi(1)), "east"))
 	lift()
 
-	admin := keyring.NewAdmin(keyring.OpenStore(pg.Admin, keyring.Postgres, ""), multi(0), keyring.AdminConfig{By: "test"})
+	admin := keyring.NewAdmin(keyring.OpenStore(pg.Admin, keyring.DialectPostgres, ""), multi(0), keyring.AdminConfig{By: "test"})
 	report, err := admin.Rewrap(t.Context(), keyring.RewrapOptions{})
 	if err != nil || report.Rewrapped != 2 || report.Current != 1 || len(report.Failed) > 0 {
 		t.Errorf("rewrap: %+v, %v", report, err)
 	}
 	for _, down := range []*kmstest.Server{west, east} {
-		lift := down.Break(kmstest.Refused)
+		lift := down.Break(kmstest.OutageRefused)
 		for _, scope := range []string{"before", "both", "east"} {
 			must(read(scope))
 		}

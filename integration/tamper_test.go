@@ -23,8 +23,8 @@ type vaultColumn struct {
 }
 
 var vaultColumns = []vaultColumn{
-	{"random_bytea", schema.Randomized, "bytea"}, {"random_text", schema.Randomized, "text"},
-	{"search_bytea", schema.Deterministic, "bytea"}, {"search_text", schema.Deterministic, "text"},
+	{"random_bytea", schema.ModeRandomized, "bytea"}, {"random_text", schema.ModeRandomized, "text"},
+	{"search_bytea", schema.ModeDeterministic, "bytea"}, {"search_text", schema.ModeDeterministic, "text"},
 }
 
 // vault is a table with a row 1 that nobody touched, a twin column beside each column, and a place for stored

@@ -115,7 +115,7 @@ func TestSDKHitsDoNotWaitForAHangingKMS(t *testing.T) {
 	inSDK(t, func(t *testing.T, s sdkWorld) {
 		c := s.open()
 		cell := warm(t, c)
-		for _, lift := range []func(){s.Slow(3 * time.Second), s.Break(kmstest.Unanswered)} {
+		for _, lift := range []func(){s.Slow(3 * time.Second), s.Break(kmstest.OutageUnanswered)} {
 			var wg sync.WaitGroup
 			for i := range 100 {
 				wg.Go(func() { _, _ = c.Sealer(keyring.WithScope(t.Context(), fmt.Sprint(i)), random, 1) })
@@ -130,9 +130,9 @@ func TestSDKHitsDoNotWaitForAHangingKMS(t *testing.T) {
 // KMS is away for half an hour, then for good, then back, in each way there is.
 func TestSDKOutage(t *testing.T) {
 	for name, cause := range map[string]func(s sdkWorld) func(){
-		"refused":    func(s sdkWorld) func() { return s.Break(kmstest.Refused) },
-		"failing":    func(s sdkWorld) func() { return s.Break(kmstest.Failing) },
-		"unanswered": func(s sdkWorld) func() { return s.Break(kmstest.Unanswered) },
+		"refused":    func(s sdkWorld) func() { return s.Break(kmstest.OutageRefused) },
+		"failing":    func(s sdkWorld) func() { return s.Break(kmstest.OutageFailing) },
+		"unanswered": func(s sdkWorld) func() { return s.Break(kmstest.OutageUnanswered) },
 		"throttling": func(s sdkWorld) func() { return s.Throttle(0) },
 		"internal":   func(s sdkWorld) func() { return s.Inject(kmstest.Fault{Code: "KMSInternalException", Status: 500}) },
 	} {
@@ -191,12 +191,12 @@ func TestSDKRefusalStopsEveryProcess(t *testing.T) {
 	}{
 		"denied": {func(s sdkWorld) func() { return s.Deny(s.kek) }, kms.ErrDenied},
 		"disabled": {func(s sdkWorld) func() {
-			s.SetState(s.kek, kmstest.Disabled)
-			return func() { s.SetState(s.kek, kmstest.Enabled) }
+			s.SetState(s.kek, kmstest.StateDisabled)
+			return func() { s.SetState(s.kek, kmstest.StateEnabled) }
 		}, kms.ErrKeyDisabled},
 		"pending deletion": {func(s sdkWorld) func() {
-			s.SetState(s.kek, kmstest.PendingDeletion)
-			return func() { s.SetState(s.kek, kmstest.Enabled) }
+			s.SetState(s.kek, kmstest.StatePendingDeletion)
+			return func() { s.SetState(s.kek, kmstest.StateEnabled) }
 		}, kms.ErrKeyPendingDeletion},
 		"not found": {func(s sdkWorld) func() {
 			return s.Inject(kmstest.Fault{Code: "NotFoundException", Status: 400})
@@ -304,7 +304,7 @@ func TestSDKCloseWhileKMSHangs(t *testing.T) {
 	inSDK(t, func(t *testing.T, s sdkWorld) {
 		c := s.open()
 		cell := warm(t, c)
-		s.Break(kmstest.Unanswered)
+		s.Break(kmstest.OutageUnanswered)
 		var wg sync.WaitGroup
 		for i := range 50 {
 			wg.Go(func() {

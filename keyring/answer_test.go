@@ -76,27 +76,27 @@ func TestPatience(t *testing.T) {
 		err     string // "" for success
 		tries   int64  // statements
 	}{
-		{"at once", Postgres, &slow{}, nil, 0, 0, 0, "", 1},
-		{"within the first try", Postgres, &slow{statement: time.Second}, nil, 0, 0, time.Second, "", 1},
-		{"a busy server", Postgres, &slow{statement: 3 * time.Second}, nil, 0, never, 5 * time.Second, "", 2},
-		{"a very busy server", Postgres, &slow{statement: 10 * time.Second}, nil, 0, never, 24 * time.Second, "", 4},
-		{"connections take long", Postgres, &slow{connect: 3 * time.Second}, nil, 0, never, 5 * time.Second, "", 1},
-		{"SQLite", SQLite, &slow{statement: 6 * time.Second}, nil, 0, never, 19 * time.Second, "", 4}, // with two pragmas
-		{"no answer", Postgres, &slow{statement: never}, nil, 0, never, 30 * time.Second, "no answer within 30s", 4},
-		{"the caller's context", Postgres, &slow{statement: never}, nil, 9 * time.Second, never, 9 * time.Second, "deadline exceeded", 3},
-		{"in a hurry", Postgres, &slow{statement: never}, nil, 0, 0, 2 * time.Second, "no answer within 2s", 1},
-		{"in a hurry later", Postgres, &slow{statement: never}, nil, 0, 9 * time.Second, 10 * time.Second, "no answer within 10s", 3},
-		{"check", Postgres, &slow{statement: 3 * time.Second}, (*Store).Check, 0, never, 5 * time.Second, "", 2},
-		{"reserve", Postgres, &slow{statement: 3 * time.Second}, func(s *Store, ctx context.Context) error {
+		{"at once", DialectPostgres, &slow{}, nil, 0, 0, 0, "", 1},
+		{"within the first try", DialectPostgres, &slow{statement: time.Second}, nil, 0, 0, time.Second, "", 1},
+		{"a busy server", DialectPostgres, &slow{statement: 3 * time.Second}, nil, 0, never, 5 * time.Second, "", 2},
+		{"a very busy server", DialectPostgres, &slow{statement: 10 * time.Second}, nil, 0, never, 24 * time.Second, "", 4},
+		{"connections take long", DialectPostgres, &slow{connect: 3 * time.Second}, nil, 0, never, 5 * time.Second, "", 1},
+		{"SQLite", DialectSQLite, &slow{statement: 6 * time.Second}, nil, 0, never, 19 * time.Second, "", 4}, // with two pragmas
+		{"no answer", DialectPostgres, &slow{statement: never}, nil, 0, never, 30 * time.Second, "no answer within 30s", 4},
+		{"the caller's context", DialectPostgres, &slow{statement: never}, nil, 9 * time.Second, never, 9 * time.Second, "deadline exceeded", 3},
+		{"in a hurry", DialectPostgres, &slow{statement: never}, nil, 0, 0, 2 * time.Second, "no answer within 2s", 1},
+		{"in a hurry later", DialectPostgres, &slow{statement: never}, nil, 0, 9 * time.Second, 10 * time.Second, "no answer within 10s", 3},
+		{"check", DialectPostgres, &slow{statement: 3 * time.Second}, (*Store).Check, 0, never, 5 * time.Second, "", 2},
+		{"reserve", DialectPostgres, &slow{statement: 3 * time.Second}, func(s *Store, ctx context.Context) error {
 			_, _, err := s.Reserve(ctx, 1, 1, 2)
 			return err
 		}, 0, never, 5 * time.Second, "", 2},
-		{"insert", Postgres, &slow{statement: 3 * time.Second}, func(s *Store, ctx context.Context) error {
+		{"insert", DialectPostgres, &slow{statement: 3 * time.Second}, func(s *Store, ctx context.Context) error {
 			_, err := s.Insert(ctx, Key{ID: 1, Keyring: strings.Repeat("ab", idSize)})
 			return err
 		}, 0, never, 5 * time.Second, "", 2},
 		// Made twice it would release twice what was reserved.
-		{"release", Postgres, &slow{statement: 3 * time.Second}, func(s *Store, ctx context.Context) error {
+		{"release", DialectPostgres, &slow{statement: 3 * time.Second}, func(s *Store, ctx context.Context) error {
 			return s.Release(ctx, 1, 1)
 		}, 0, never, 2 * time.Second, "deadline exceeded", 1},
 	} {

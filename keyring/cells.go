@@ -95,7 +95,7 @@ WHERE c.relname = CAST($1 AS pg_catalog.text) AND a.attname = CAST($2 AS pg_cata
 AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
 AND (t.typcategory = 'S' OR 'pg_catalog.bytea'::pg_catalog.regtype IN (t.oid, t.typbasetype))
 AND has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT')`, []any{col.Table, col.Column, col.Schema}
-	if s.dialect == SQLite {
+	if s.dialect == DialectSQLite {
 		query = `SELECT 'main', m.name, i.name, v.text FROM sqlite_master m, pragma_table_info(m.name) i, (SELECT 'true' AS text UNION ALL SELECT 'false') v
 WHERE m.type = 'table' AND lower(m.name) = lower($1) AND lower(i.name) = lower($2) AND lower($3) IN ('', 'main')`
 	}

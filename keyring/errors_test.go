@@ -34,7 +34,7 @@ func TestOneHint(t *testing.T) {
 
 // The statements about the key table come by a method: no text of an error is long.
 func TestTableErrors(t *testing.T) {
-	s := OpenStore(nil, SQLite, "ring")
+	s := OpenStore(nil, DialectSQLite, "ring")
 	for _, tt := range []struct {
 		err        error
 		text, hint string

@@ -173,7 +173,7 @@ func (s *Store) Adopt(ctx context.Context, a Adoption) (done bool, err error) {
 		left[int64(id)] = true
 	}
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
-		if s.dialect == Postgres { // on SQLite the first UPDATE locks it
+		if s.dialect == DialectPostgres { // on SQLite the first UPDATE locks it
 			if _, err := tx.ExecContext(ctx, "LOCK TABLE "+s.table+" IN EXCLUSIVE MODE"); err != nil {
 				return err
 			}
@@ -243,7 +243,7 @@ func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
 	return own.withConn(ctx, "update", func(ctx context.Context, conn *sql.Conn) error {
 		// SQLite knows one level only.
 		opts := &sql.TxOptions{Isolation: sql.LevelReadCommitted}
-		if s.dialect == SQLite {
+		if s.dialect == DialectSQLite {
 			opts = nil
 		}
 		tx, err := conn.BeginTx(ctx, opts)

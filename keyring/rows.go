@@ -42,7 +42,7 @@ const (
 func (s *Store) rowColumns(destroyed, stray string) string {
 	d := s.dialect
 	size, publicSize := "octet_length(k.wrapped)", "octet_length(k.public)"
-	if d == SQLite {
+	if d == DialectSQLite {
 		size, publicSize = "length(CAST(k.wrapped AS BLOB))", "length(CAST(k.public AS BLOB))"
 	}
 	is := func(column string) string { return "CASE WHEN " + column + " IS NULL THEN 0 ELSE 1 END" }

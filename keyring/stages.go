@@ -35,7 +35,7 @@ func (s *Store) StageDDL() string {
 		return ""
 	}
 	seen := "pg_catalog.timestamptz NOT NULL DEFAULT now()"
-	if s.dialect == SQLite {
+	if s.dialect == DialectSQLite {
 		seen = "TEXT NOT NULL"
 	}
 	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %[1]s (\n\tprocess %[2]s NOT NULL,\n\tplace %[2]s NOT NULL, -- the column\n\tstage %[2]s NOT NULL,\n"+

@@ -15,7 +15,7 @@ type Standby struct {
 // committed until now, by lsn, or until this call if lsn is "". known is false if the role may not see that: it takes
 // pg_monitor. A slot without a connection counts as a standby that lacks it. SQLite has none.
 func (s *Store) Standbys(ctx context.Context, lsn string) (standbys []Standby, at string, known bool, err error) {
-	if s.dialect == SQLite {
+	if s.dialect == DialectSQLite {
 		return nil, "", true, nil
 	}
 	known = true

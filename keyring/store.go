@@ -88,7 +88,7 @@ func OpenStore(db *sql.DB, d dialect.Dialect, table string) *Store {
 	}
 	s := &Store{db: db, dialect: d, table: name.SQL(), name: name.Table, busyTimeout: sqliteBusyTimeout, answers: answerTimeout,
 		resolved: name.Schema != ""}
-	if d == SQLite {
+	if d == DialectSQLite {
 		s.answers += sqliteBusyTimeout * time.Millisecond
 	}
 	return s
@@ -110,7 +110,7 @@ func (s *Store) DDL() string {
 // a tombstone; a write-only program, which makes keys of its own; an operator, which [Admin] runs as; and an auditor, which reads. The roles
 // are written as they are. It returns "" for SQLite, which has no roles.
 func (s *Store) Grants(program, writer, operator, auditor string) string {
-	if s.invalid != nil || s.dialect == SQLite {
+	if s.invalid != nil || s.dialect == DialectSQLite {
 		return ""
 	}
 	return grants(s.table, program, writer, operator, auditor)
@@ -169,7 +169,7 @@ func (s *Store) look(ctx context.Context, columns string) error {
 // Resolve returns the Store with its table's name fixed to the schema in which a connection of the
 // keyring's finds it now: what later connections have for a search path does not matter. The table must be there.
 func (s *Store) Resolve(ctx context.Context) (*Store, error) {
-	if s.invalid != nil || s.resolved || s.dialect == SQLite {
+	if s.invalid != nil || s.resolved || s.dialect == DialectSQLite {
 		return s, s.invalid
 	}
 	var schema, kind, persistence string
@@ -505,7 +505,7 @@ func (s *Store) onOwn(ctx context.Context, st step) error {
 		return noConn{err}
 	}
 	defer func() { _ = conn.Close() }() // back to the pool
-	if s.dialect == SQLite {
+	if s.dialect == DialectSQLite {
 		// A commit of the keyring's is on disk, whatever the other connections' synchronous says.
 		if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d; PRAGMA synchronous = FULL", s.busyTimeout)); err != nil {
 			return err
@@ -521,14 +521,14 @@ func (s *Store) explain(op string, err error) error {
 	case err == nil, errors.As(err, new(*Error)):
 		return err
 	case state == "42P01",
-		s.dialect == SQLite && strings.Contains(err.Error(), "no such table"):
+		s.dialect == DialectSQLite && strings.Contains(err.Error(), "no such table"):
 		return s.noTable()
 	case state == "53300" && errors.As(err, new(noConn)):
 		advice = "no connection is left for the keyring, and a transaction lends its own for reading only: " +
 			"give the context of its beginning the scope, or allow one connection more"
 	case state == "42501":
 		advice = "grant what Store.Grants returns, and `colseal ddl` prints"
-	case s.dialect == SQLite && dbcatalog.SQLiteCode(err)&0xff == sqliteBusy:
+	case s.dialect == DialectSQLite && dbcatalog.SQLiteCode(err)&0xff == sqliteBusy:
 		advice = "a transaction that writes keeps the keyring from being written: end it, or let a statement find its keys before it begins"
 	}
 	return hint.With(fmt.Errorf("keyring: %s key table %s: %w", op, s.table, err), advice)

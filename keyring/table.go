@@ -10,8 +10,8 @@ import (
 
 // The dialects of a [Store]'s database.
 const (
-	Postgres = dialect.Postgres
-	SQLite   = dialect.SQLite
+	DialectPostgres = dialect.Postgres
+	DialectSQLite   = dialect.SQLite
 )
 
 // DefaultTable is the keyring's table when no name is given.
@@ -90,7 +90,7 @@ var tableColumns = func() []tableColumn {
 // key lets exactly one row hold the keyring's id.
 func tableConstraints(d dialect.Dialect) []string {
 	size := "octet_length(wrapped)"
-	if d == SQLite {
+	if d == DialectSQLite {
 		size = "length(CAST(wrapped AS BLOB))"
 	}
 	return []string{
@@ -101,7 +101,7 @@ func tableConstraints(d dialect.Dialect) []string {
 }
 
 func (c tableColumn) def(d dialect.Dialect) string {
-	if d == SQLite {
+	if d == DialectSQLite {
 		return c.sqlite
 	}
 	return c.postgres
@@ -156,14 +156,14 @@ func laterColumn(c tableColumn) bool {
 // textType and bytesType are the types of texts and of bytes. A temporary table or a type named text, which every
 // user may make, does not stand for them.
 func textType(d dialect.Dialect) string {
-	if d == SQLite {
+	if d == DialectSQLite {
 		return "TEXT"
 	}
 	return "pg_catalog.text"
 }
 
 func bytesType(d dialect.Dialect) string {
-	if d == SQLite {
+	if d == DialectSQLite {
 		return "BLOB"
 	}
 	return "pg_catalog.bytea"
@@ -171,7 +171,7 @@ func bytesType(d dialect.Dialect) string {
 
 // now is an expression for the database's time, as the columns hold it.
 func now(d dialect.Dialect) string {
-	if d == SQLite {
+	if d == DialectSQLite {
 		return sqliteNow
 	}
 	return "now()"
@@ -179,7 +179,7 @@ func now(d dialect.Dialect) string {
 
 // clock is an expression for the database's time in milliseconds since 1970.
 func clock(d dialect.Dialect) string {
-	if d == SQLite {
+	if d == DialectSQLite {
 		return millis(d, "'now'")
 	}
 	return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS bigint)"
@@ -188,7 +188,7 @@ func clock(d dialect.Dialect) string {
 // millis is an expression for a time in milliseconds since 1970; NULL for one that is
 // infinite, or no time at all.
 func millis(d dialect.Dialect, expr string) string {
-	if d == SQLite {
+	if d == DialectSQLite {
 		return "CAST(round((julianday(" + expr + ") - 2440587.5) * 86400000) AS INTEGER)"
 	}
 	return "CASE WHEN isfinite(" + expr + ") THEN CAST(EXTRACT(EPOCH FROM " + expr + ") * 1000 AS bigint) END"
@@ -198,7 +198,7 @@ func millis(d dialect.Dialect, expr string) string {
 // the server answers the commit only once it is on disk there, and on the synchronous standbys if there
 // are any, whatever the role's synchronous_commit says: a cell must not outlive its key.
 func durable(d dialect.Dialect) string {
-	if d == SQLite {
+	if d == DialectSQLite {
 		return "TRUE" // see onConn
 	}
 	return "pg_catalog.set_config('synchronous_commit', CASE pg_catalog.current_setting('synchronous_commit')" +
@@ -208,7 +208,7 @@ func durable(d dialect.Dialect) string {
 // passed is a condition: the time in column was at least d ago; in negative d: it is no
 // further than that ahead. It compares, since times that are infinite have no difference.
 func passed(di dialect.Dialect, column string, d time.Duration) string {
-	if di == SQLite {
+	if di == DialectSQLite {
 		return fmt.Sprintf("julianday(%s) <= julianday('now') - %f", column, d.Hours()/24)
 	}
 	return fmt.Sprintf("%s <= clock_timestamp() - interval '%d milliseconds'", column, d.Milliseconds())
@@ -218,7 +218,7 @@ func passed(di dialect.Dialect, column string, d time.Duration) string {
 // which in a Key means that sealing has begun.
 func later(d dialect.Dialect, sealsFor time.Duration) string {
 	ms := -min(sealsFor, 0).Milliseconds()
-	if d == SQLite {
+	if d == DialectSQLite {
 		return fmt.Sprintf("strftime('%%Y-%%m-%%dT%%H:%%M:%%fZ', 'now', '+%d.%03d seconds')", ms/1000, ms%1000)
 	}
 	return fmt.Sprintf("now() + interval '%d milliseconds'", ms)

@@ -20,7 +20,7 @@ func TestTableNames(t *testing.T) {
 		"keys; DROP TABLE keys": "",
 		"a b":                   "",
 	} {
-		s := OpenStore(nil, Postgres, name)
+		s := OpenStore(nil, DialectPostgres, name)
 		if s.table != want {
 			t.Errorf("%q: got %s, want %s", name, s.table, want)
 		}

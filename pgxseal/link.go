@@ -136,7 +136,7 @@ func newDB(cfg driver.Config, connect *pgx.ConnConfig, h hooks) (*front.DB, erro
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Dialect != driver.Postgres {
+	if cfg.Dialect != driver.DialectPostgres {
 		return nil, errors.New("colseal: Config.Dialect is not Postgres, the only one that pgx speaks")
 	}
 	if preparedIndex == nil || batchTx == nil || commitText == nil {

@@ -87,16 +87,16 @@ func TestWire(t *testing.T) {
 		in   any
 		want any // what pgx makes of it
 	}{
-		{schema.Text, "ab", "ab"}, {schema.Text, "", ""}, {schema.Bytes, []byte{0, 1}, []byte{0, 1}},
-		{schema.Int, -7, int64(-7)}, {schema.Int, int64(math.MinInt64), int64(math.MinInt64)},
-		{schema.Float, 1.5, 1.5}, {schema.Float, 1e-7, 1e-7}, {schema.Float, 1e21, 1e21}, {schema.Float, math.Inf(-1), math.Inf(-1)},
-		{schema.Bool, true, true}, {schema.Bool, false, false},
-		{schema.Time, moment, moment}, {schema.Time, "infinity", pgtype.Infinity}, {schema.Time, time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)},
-		{schema.Timestamp, moment, moment}, {schema.Timestamp, "-infinity", pgtype.NegativeInfinity},
-		{schema.Date, day, day}, {schema.Date, "infinity", pgtype.Infinity},
-		{schema.JSON, `{"a": 1}`, map[string]any{"a": 1.0}},
-		{schema.UUID, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", [16]byte{0xf8, 0x1d, 0x4f, 0xae, 0x7d, 0xec, 0x11, 0xd0, 0xa7, 0x65, 0, 0xa0, 0xc9, 0x1e, 0x6b, 0xf6}},
-		{schema.TextArray, `{a,NULL,"b,c"}`, []any{"a", nil, "b,c"}}, {schema.IntArray, "{1,-2}", []any{int64(1), int64(-2)}},
+		{schema.KindText, "ab", "ab"}, {schema.KindText, "", ""}, {schema.KindBytes, []byte{0, 1}, []byte{0, 1}},
+		{schema.KindInt, -7, int64(-7)}, {schema.KindInt, int64(math.MinInt64), int64(math.MinInt64)},
+		{schema.KindFloat, 1.5, 1.5}, {schema.KindFloat, 1e-7, 1e-7}, {schema.KindFloat, 1e21, 1e21}, {schema.KindFloat, math.Inf(-1), math.Inf(-1)},
+		{schema.KindBool, true, true}, {schema.KindBool, false, false},
+		{schema.KindTime, moment, moment}, {schema.KindTime, "infinity", pgtype.Infinity}, {schema.KindTime, time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)},
+		{schema.KindTimestamp, moment, moment}, {schema.KindTimestamp, "-infinity", pgtype.NegativeInfinity},
+		{schema.KindDate, day, day}, {schema.KindDate, "infinity", pgtype.Infinity},
+		{schema.KindJSON, `{"a": 1}`, map[string]any{"a": 1.0}},
+		{schema.KindUUID, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", [16]byte{0xf8, 0x1d, 0x4f, 0xae, 0x7d, 0xec, 0x11, 0xd0, 0xa7, 0x65, 0, 0xa0, 0xc9, 0x1e, 0x6b, 0xf6}},
+		{schema.KindTextArray, `{a,NULL,"b,c"}`, []any{"a", nil, "b,c"}}, {schema.KindIntArray, "{1,-2}", []any{int64(1), int64(-2)}},
 	} {
 		enc, err := codec.AppendValue([]byte{}, tt.kind, codec.SuiteRandomized, tt.in)
 		if err != nil {
@@ -119,7 +119,7 @@ func TestWire(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []codec.Kind{schema.Time, schema.Timestamp, schema.Date} {
+	for _, kind := range []codec.Kind{schema.KindTime, schema.KindTimestamp, schema.KindDate} {
 		if _, err := wire(m, kind, pgx.BinaryFormatCode, []byte{1}); err == nil {
 			t.Errorf("%s of one byte has a form", kind)
 		}

@@ -100,7 +100,7 @@ func (c *conn) describe(ctx context.Context, st *prepared, raw *pgconn.Statement
 	}
 	if p.ResultsSealed() {
 		labels := labelsOf(raw.Fields)
-		if !p.Describes(labels, driver.Postgres) {
+		if !p.Describes(labels, driver.DialectPostgres) {
 			fresh, err := c.session.PlanResult(ctx, st.query, p, labels)
 			if err != nil {
 				return nil, err

@@ -116,7 +116,7 @@ func (r *rows) describe() error {
 // newShape makes the shape of a result with these columns. The connection keeps it if it is the one that the plan tells.
 func (r *rows) newShape(fields []pgconn.FieldDescription) (*shape, error) {
 	labels, p := labelsOf(fields), r.plan
-	if !p.Describes(labels, driver.Postgres) {
+	if !p.Describes(labels, driver.DialectPostgres) {
 		fresh, err := r.c.session.PlanResult(r.ctx, r.query, p, labels)
 		if err != nil {
 			return nil, r.c.db().Refused(r.ctx, err)

@@ -21,11 +21,11 @@ import (
 // typeOf returns the type of the plain column in a result, or of an array of its values.
 func typeOf(kind codec.Kind, array bool) uint32 {
 	switch {
-	case kind == schema.JSON && array:
+	case kind == schema.KindJSON && array:
 		return pgtype.JSONBArrayOID
-	case kind == schema.JSON:
+	case kind == schema.KindJSON:
 		return pgtype.JSONBOID
-	case kind == schema.TextArray || kind == schema.IntArray:
+	case kind == schema.KindTextArray || kind == schema.KindIntArray:
 		array = false // an array of arrays has the type of its elements
 	}
 	if oid := pgxvalue.Type(kind, array); oid != 0 {
@@ -80,7 +80,7 @@ func (f *formats) of(m *pgtype.Map, i int, oid uint32) int16 {
 // encodingFormat is the format that the canonical encoding of a kind has, or has but for an epoch.
 func encodingFormat(kind codec.Kind) int16 {
 	switch kind {
-	case schema.JSON, schema.Numeric, schema.TextArray, schema.IntArray:
+	case schema.KindJSON, schema.KindNumeric, schema.KindTextArray, schema.KindIntArray:
 		return pgx.TextFormatCode
 	}
 	return pgx.BinaryFormatCode
@@ -96,7 +96,7 @@ var errForm = errors.New("not a value of this type")
 
 // wire returns the form that the server would send for the plain value with encoding enc, whose memory it may use.
 func wire(m *pgtype.Map, kind codec.Kind, format int16, enc []byte) ([]byte, error) {
-	if kind == schema.Text || format == encodingFormat(kind) {
+	if kind == schema.KindText || format == encodingFormat(kind) {
 		return sinceEpoch(kind, enc)
 	}
 	if format == pgx.BinaryFormatCode {
@@ -129,14 +129,14 @@ func wire(m *pgtype.Map, kind codec.Kind, format int16, enc []byte) ([]byte, err
 // sinceEpoch turns the encoding of a date or time, in place, into PostgreSQL's binary form. Others have that form.
 func sinceEpoch(kind codec.Kind, enc []byte) ([]byte, error) {
 	switch kind {
-	case schema.Time, schema.Timestamp:
+	case schema.KindTime, schema.KindTimestamp:
 		if len(enc) != 8 {
 			return nil, errForm
 		}
 		if n := int64(binary.BigEndian.Uint64(enc)); n != math.MaxInt64 && n != math.MinInt64 {
 			binary.BigEndian.PutUint64(enc, uint64(n-epochMicros))
 		}
-	case schema.Date:
+	case schema.KindDate:
 		if len(enc) != 4 {
 			return nil, errForm
 		}

@@ -76,7 +76,7 @@ func (b *builder) addTable(t *Table, cols []Column) {
 	for i := range cols {
 		c := cols[i]
 		if c.Kind == 0 {
-			c.Kind = Text
+			c.Kind = KindText
 		}
 		c.resolve(t)
 		if !b.checkColumn(&c) {
@@ -104,12 +104,12 @@ func (b *builder) checkColumn(c *Column) bool {
 		b.failColumn(c, fmt.Sprintf("bad column name %q: %v", c.Name, err), "write the name as the catalog has it, without quotes")
 	}
 	if _, ok := parseMode(c.Mode.String()); !ok {
-		b.failColumn(c, "unknown mode "+c.Mode.String(), "use Randomized, Deterministic or Ordered")
+		b.failColumn(c, "unknown mode "+c.Mode.String(), "use ModeRandomized, ModeDeterministic or ModeOrdered")
 	}
 	if !c.Kind.Valid() {
 		b.failColumn(c, "unknown kind "+c.Kind.String(), "use one of the kinds of package schema")
 	}
-	if c.Mode == Deterministic && c.Kind == JSON {
+	if c.Mode == ModeDeterministic && c.Kind == KindJSON {
 		b.failColumn(c, "json cannot be deterministic: equal documents need not have equal bytes",
 			"seal it random, and keep what you search for in a deterministic column of its own")
 	}
@@ -118,10 +118,10 @@ func (b *builder) checkColumn(c *Column) bool {
 	}
 	b.checkOrder(c)
 	b.checkTerms(c)
-	if c.JoinGroup != "" && c.Mode == Randomized {
+	if c.JoinGroup != "" && c.Mode == ModeRandomized {
 		b.failColumn(c, "join= on a random column, whose cells are never equal", "make it deterministic, or remove join=")
 	}
-	if c.Inbox && c.Mode != Randomized {
+	if c.Inbox && c.Mode != ModeRandomized {
 		b.failColumn(c, "inbox on a column that is not random", "make it random: a program that only writes has no key for equal cells")
 	}
 	b.checkLabel(c, "join=", c.JoinGroup)
@@ -139,24 +139,24 @@ func (b *builder) checkTerms(c *Column) {
 	case c.Terms == codec.Terms{}:
 	case c.Terms != codec.Terms{Fold: true}:
 		b.failColumn(c, "terms "+c.Terms.String()+" are not supported", "use fold alone")
-	case c.Mode != Deterministic:
+	case c.Mode != ModeDeterministic:
 		b.failColumn(c, "fold on a column that is "+c.Mode.String(), `it is an option of deterministic columns: seal:"deterministic,fold"`)
 	case c.Cursor:
 		b.failColumn(c, "cursor and fold together", "remove one of them")
-	case c.Kind != Text:
+	case c.Kind != KindText:
 		b.failColumn(c, "fold on a column of "+c.Kind.String()+" values, which have no case", "remove fold, or give it kind=text")
 	}
 }
 
 // checkOrder checks what a column says of its order.
 func (b *builder) checkOrder(c *Column) {
-	if c.Mode != Ordered && c.Min+c.Max+c.Step != "" {
+	if c.Mode != ModeOrdered && c.Min+c.Max+c.Step != "" {
 		b.failColumn(c, "min=, max= or step= on a column that is not ordered", "make it ordered, or remove them")
 	}
-	if c.Cursor && c.Mode != Deterministic {
+	if c.Cursor && c.Mode != ModeDeterministic {
 		b.failColumn(c, "cursor on a column that is "+c.Mode.String(), `it is an option of deterministic columns: seal:"deterministic,cursor"; an ordered column needs none`)
 	}
-	if c.Mode != Ordered || !c.Kind.Valid() {
+	if c.Mode != ModeOrdered || !c.Kind.Valid() {
 		return
 	}
 	if _, err := codec.ParseOrder(c.Kind, c.Min, c.Max, c.Step); err != nil {

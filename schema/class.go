@@ -56,8 +56,8 @@ var nullTypes = map[reflect.Type]reflect.Type{
 // pgtypeKinds are the kinds of pgtype's scalars, by name: this package does not
 // import pgx.
 var pgtypeKinds = map[string]Kind{
-	"Text": Text, "Int2": Int, "Int4": Int, "Int8": Int, "Float4": Float, "Float8": Float, "Bool": Bool, "UUID": UUID, "Numeric": Numeric,
-	"Timestamptz": Time, "Date": Date, "Timestamp": Timestamp,
+	"Text": KindText, "Int2": KindInt, "Int4": KindInt, "Int8": KindInt, "Float4": KindFloat, "Float8": KindFloat, "Bool": KindBool, "UUID": KindUUID, "Numeric": KindNumeric,
+	"Timestamptz": KindTime, "Date": KindDate, "Timestamp": KindTimestamp,
 }
 
 func isPgtype(t reflect.Type) bool {

@@ -8,7 +8,7 @@ import "github.com/colseal/colseal/codec"
 // usable: randomized text with the default identity.
 type Column struct {
 	Name string // the column's name in the catalog, case-sensitive, without quotes
-	Mode Mode   // default Randomized
+	Mode Mode   // default ModeRandomized
 	Kind Kind   // default Text
 
 	// ID is the column's cryptographic identity when it is not the default
@@ -81,12 +81,12 @@ func (c *Column) Tag() uint16 { return c.tag }
 // Suite is the cell format of the column's mode.
 func (c *Column) Suite() codec.Suite {
 	switch c.Mode {
-	case Deterministic:
+	case ModeDeterministic:
 		if c.Terms != (codec.Terms{}) {
 			return codec.SuiteTerms
 		}
 		return codec.SuiteDeterministic
-	case Ordered:
+	case ModeOrdered:
 		return codec.SuiteOrdered
 	}
 	return codec.SuiteRandomized
@@ -101,7 +101,7 @@ func (c *Column) EqualCells() bool { return c.Suite().EqualCells() }
 
 // Sorted reports whether the column's cells may be compared by order: those of
 // ordered columns, and of deterministic ones for paging.
-func (c *Column) Sorted() bool { return c.Mode == Ordered || c.Cursor }
+func (c *Column) Sorted() bool { return c.Mode == ModeOrdered || c.Cursor }
 
 // Scopes is the rule of the column's table.
 func (c *Column) Scopes() ScopeRule { return c.scopes }
@@ -132,7 +132,7 @@ func (c *Column) resolve(t *Table) {
 	if c.Terms != (codec.Terms{}) {
 		c.identity += "#" + c.Terms.String()
 	}
-	if c.Mode == Ordered {
+	if c.Mode == ModeOrdered {
 		// A mistake is reported by checkColumn.
 		if order, err := codec.ParseOrder(c.Kind, c.Min, c.Max, c.Step); err == nil {
 			c.order = order

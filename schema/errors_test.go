@@ -206,11 +206,11 @@ var errorCases = []struct {
 
 	{"same identity", []Source{Columns("users", Column{Name: "a"}), Columns("people", Column{Name: "b", ID: "users.a"})}},
 	{"join group of two kinds", []Source{
-		Columns("users", Column{Name: "a", Mode: Deterministic, JoinGroup: "g"}),
-		Columns("people", Column{Name: "a", Mode: Deterministic, JoinGroup: "g", Kind: Int}),
+		Columns("users", Column{Name: "a", Mode: ModeDeterministic, JoinGroup: "g"}),
+		Columns("people", Column{Name: "a", Mode: ModeDeterministic, JoinGroup: "g", Kind: KindInt}),
 	}},
 	{"same tag", []Source{Columns("users", Column{Name: "a"}, Column{Name: "b", ID: collidingID("users.a")})}},
-	{"same tag in a join group", []Source{Columns("users", Column{Name: "b", ID: collidingID("join:g")}, Column{Name: "a", Mode: Deterministic, JoinGroup: "g"})}},
+	{"same tag in a join group", []Source{Columns("users", Column{Name: "b", ID: collidingID("join:g")}, Column{Name: "a", Mode: ModeDeterministic, JoinGroup: "g"})}},
 	{"empty identity table", []Source{Model("users", noTableName{}, WithIdentityTable(""))}},
 }
 

@@ -218,12 +218,12 @@ func (jc jsonColumn) column(b *builder, t *Table) (Column, bool) {
 		if jc.Terms != "" {
 			c.ID = strings.TrimSuffix(c.ID, "#"+jc.Terms)
 		}
-		if c.Mode == Ordered {
+		if c.Mode == ModeOrdered {
 			c.ID, _ = codec.CutOrder(c.ID)
 		}
 		derived = c
 		derived.resolve(t)
-		if c.Mode == Ordered && derived.identity != jc.Identity {
+		if c.Mode == ModeOrdered && derived.identity != jc.Identity {
 			b.failColumn(&c, fmt.Sprintf("identity %q does not end in the order of its kind and bounds", jc.Identity), "remove identity, or what follows #ord in it")
 		}
 	}

@@ -13,10 +13,10 @@ import (
 func jsonExample() *Schema {
 	return Must(
 		Columns("app.users",
-			Column{Name: "email", Mode: Deterministic, JoinGroup: "email"},
+			Column{Name: "email", Mode: ModeDeterministic, JoinGroup: "email"},
 			Column{Name: "ssn", ID: "people.ssn"},
-			Column{Name: "profile", Kind: JSON}),
-		Columns(`"Or.ders"`, Column{Name: "Mail", Mode: Deterministic, JoinGroup: "email"}, Column{Name: "items", Kind: IntArray}),
+			Column{Name: "profile", Kind: KindJSON}),
+		Columns(`"Or.ders"`, Column{Name: "Mail", Mode: ModeDeterministic, JoinGroup: "email"}, Column{Name: "items", Kind: KindIntArray}),
 		View("user_names", "users"),
 	)
 }

@@ -9,7 +9,7 @@ import (
 
 // Kind says what a sealed column holds, and so how its values are encoded
 // before they are sealed. It is codec's Kind: the kinds have one definition.
-// The zero value stands for [Text] wherever this package takes a Column.
+// The zero value stands for [KindText] wherever this package takes a Column.
 type Kind = codec.Kind
 
 // The kinds, with the Go types from which a model's kind is inferred. Types
@@ -18,28 +18,28 @@ type Kind = codec.Kind
 // pgx's pgtype are known.
 //
 // A time.Time is taken for an instant. A birthday, or an appointment at nine
-// wherever one is then, is not an instant: see [Date] and [Timestamp].
-// There is no kind for a time of day or an interval: their texts are [Text].
+// wherever one is then, is not an instant: see [KindDate] and [KindTimestamp].
+// There is no kind for a time of day or an interval: their texts are [KindText].
 const (
-	Text      = codec.KindText      // string
-	Bytes     = codec.KindBytes     // []byte
-	Int       = codec.KindInt       // every int and uint; values above 1<<63-1 do not fit and are refused on write
-	Float     = codec.KindFloat     // float64, float32
-	Bool      = codec.KindBool      // bool
-	Time      = codec.KindTime      // an instant: time.Time, pgtype.Timestamptz
-	JSON      = codec.KindJSON      // json.RawMessage; structs and maps by kind=json
-	UUID      = codec.KindUUID      // [16]byte, and arrays of 16 bytes named UUID
-	Numeric   = codec.KindNumeric   // decimal types, by kind=numeric
-	TextArray = codec.KindTextArray // []string, sealed as a whole
-	IntArray  = codec.KindIntArray  // []int64, []int32, []int16, []int, sealed as a whole
-	Date      = codec.KindDate      // a calendar date: pgtype.Date; time.Time by kind=date
-	Timestamp = codec.KindTimestamp // date and time of day without a zone: pgtype.Timestamp; time.Time by kind=timestamp
+	KindText      = codec.KindText      // string
+	KindBytes     = codec.KindBytes     // []byte
+	KindInt       = codec.KindInt       // every int and uint; values above 1<<63-1 do not fit and are refused on write
+	KindFloat     = codec.KindFloat     // float64, float32
+	KindBool      = codec.KindBool      // bool
+	KindTime      = codec.KindTime      // an instant: time.Time, pgtype.Timestamptz
+	KindJSON      = codec.KindJSON      // json.RawMessage; structs and maps by kind=json
+	KindUUID      = codec.KindUUID      // [16]byte, and arrays of 16 bytes named UUID
+	KindNumeric   = codec.KindNumeric   // decimal types, by kind=numeric
+	KindTextArray = codec.KindTextArray // []string, sealed as a whole
+	KindIntArray  = codec.KindIntArray  // []int64, []int32, []int16, []int, sealed as a whole
+	KindDate      = codec.KindDate      // a calendar date: pgtype.Date; time.Time by kind=date
+	KindTimestamp = codec.KindTimestamp // date and time of day without a zone: pgtype.Timestamp; time.Time by kind=timestamp
 )
 
 // allKindNames lists what kind= may be, for errors.
 func allKindNames() []string {
 	var names []string
-	for k := Text; k.Valid(); k++ {
+	for k := KindText; k.Valid(); k++ {
 		names = append(names, k.String())
 	}
 	return names
@@ -47,9 +47,9 @@ func allKindNames() []string {
 
 // sqlNames are what people who think of SQL or Go write for a kind.
 var sqlNames = map[string]Kind{
-	"string": Text, "varchar": Text, "char": Text, "bytea": Bytes, "blob": Bytes, "[]byte": Bytes, "integer": Int, "bigint": Int, "int64": Int, "int32": Int,
-	"uint64": Int, "float64": Float, "double": Float, "real": Float, "boolean": Bool, "timestamptz": Time, "instant": Time, "datetime": Timestamp,
-	"interval": Text, "jsonb": JSON, "guid": UUID, "decimal": Numeric, "money": Numeric, "[]string": TextArray, "[]int64": IntArray, "[]int": IntArray,
+	"string": KindText, "varchar": KindText, "char": KindText, "bytea": KindBytes, "blob": KindBytes, "[]byte": KindBytes, "integer": KindInt, "bigint": KindInt, "int64": KindInt, "int32": KindInt,
+	"uint64": KindInt, "float64": KindFloat, "double": KindFloat, "real": KindFloat, "boolean": KindBool, "timestamptz": KindTime, "instant": KindTime, "datetime": KindTimestamp,
+	"interval": KindText, "jsonb": KindJSON, "guid": KindUUID, "decimal": KindNumeric, "money": KindNumeric, "[]string": KindTextArray, "[]int64": KindIntArray, "[]int": KindIntArray,
 }
 
 // meantKind is the hint of an unknown kind.
@@ -60,33 +60,33 @@ func meantKind(name string) string {
 	return didYouMean(name, allKindNames())
 }
 
-// Mode says how a column is sealed. The zero value is [Randomized].
+// Mode says how a column is sealed. The zero value is [ModeRandomized].
 type Mode uint8
 
 const (
-	// Randomized cells of equal values differ: nothing but the length shows,
-	// and the column cannot be searched.
-	Randomized Mode = iota
-	// Deterministic cells of equal values are equal: the column can be
+	// ModeRandomized gives equal values different cells: nothing but the length
+	// shows, and the column cannot be searched.
+	ModeRandomized Mode = iota
+	// ModeDeterministic gives equal values equal cells: the column can be
 	// compared for equality, and an observer of the database sees which rows
 	// hold equal values.
-	Deterministic
-	// Ordered cells sort as the values do: besides what deterministic columns
-	// can do, the database finds ranges, sorts, and finds the least and the
+	ModeDeterministic
+	// ModeOrdered gives cells that sort as the values do: besides what deterministic
+	// columns can do, the database finds ranges, sorts, and finds the least and the
 	// greatest. An observer of the database sees the order of the rows, and
 	// about how far apart their values are; of dense values, everything.
-	Ordered
+	ModeOrdered
 )
 
 // String returns the mode's name in a tag: "random", "deterministic" or
 // "ordered".
 func (m Mode) String() string {
 	switch m {
-	case Randomized:
+	case ModeRandomized:
 		return "random"
-	case Deterministic:
+	case ModeDeterministic:
 		return "deterministic"
-	case Ordered:
+	case ModeOrdered:
 		return "ordered"
 	}
 	return "Mode(" + strconv.Itoa(int(m)) + ")"
@@ -94,7 +94,7 @@ func (m Mode) String() string {
 
 // parseMode is the inverse of [Mode.String].
 func parseMode(name string) (Mode, bool) {
-	for _, m := range []Mode{Randomized, Deterministic, Ordered} {
+	for _, m := range []Mode{ModeRandomized, ModeDeterministic, ModeOrdered} {
 		if m.String() == name {
 			return m, true
 		}

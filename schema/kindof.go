@@ -46,29 +46,29 @@ func convertedBy(f reflect.StructField) string {
 func inferKind(t reflect.Type) (Kind, *tagError) {
 	switch classOf(t) {
 	case classString, classNamedString:
-		return Text, nil
+		return KindText, nil
 	case classBytes, classNamedBytes:
-		return Bytes, nil
+		return KindBytes, nil
 	case classInt:
-		return Int, nil
+		return KindInt, nil
 	case classFloat:
-		return Float, nil
+		return KindFloat, nil
 	case classBool:
-		return Bool, nil
+		return KindBool, nil
 	case classTime:
-		return Time, nil
+		return KindTime, nil
 	case classPgtype:
 		return pgtypeKinds[leafType(t).Name()], nil
 	case classRawJSON:
-		return JSON, nil
+		return KindJSON, nil
 	case classUUID:
-		return UUID, nil
+		return KindUUID, nil
 	case classTexts:
-		return TextArray, nil
+		return KindTextArray, nil
 	case classInts:
-		return IntArray, nil
+		return KindIntArray, nil
 	case classAny:
-		return 0, &tagError{"the type " + t.String() + " holds values of any kind", "add kind=, for instance kind=" + Text.String()}
+		return 0, &tagError{"the type " + t.String() + " holds values of any kind", "add kind=, for instance kind=" + KindText.String()}
 	case classOpaque:
 		return 0, &tagError{"the type " + t.String() + " converts itself (driver.Valuer or sql.Scanner), so its kind cannot be seen",
 			"add kind=" + suggestKind(t.String())}
@@ -98,20 +98,20 @@ func unsupported(t reflect.Type) *tagError {
 // out through database/sql's conversions to the Go type, unchanged but for
 // notation. TestKindsSurvive holds this table to what the two really do.
 var accepts = map[class][]Kind{
-	classString:      {Text, Bytes, Int, Float, Bool, Time, JSON, UUID, Numeric, TextArray, IntArray, Date, Timestamp},
-	classNamedString: {Text, Bytes, JSON, UUID, Numeric, TextArray, IntArray},
-	classBytes:       {Bytes, Text, JSON, Numeric},
-	classNamedBytes:  {Bytes, JSON},
-	classRawJSON:     {JSON, Bytes},
-	classInt:         {Int, Numeric},
-	classFloat:       {Float, Numeric},
-	classBool:        {Bool},
-	classTime:        {Time, Date, Timestamp},
-	classUUID:        {UUID},
-	class16Bytes:     {UUID},
-	classTexts:       {TextArray, JSON},
-	classInts:        {IntArray, JSON},
-	classDocument:    {JSON},
+	classString:      {KindText, KindBytes, KindInt, KindFloat, KindBool, KindTime, KindJSON, KindUUID, KindNumeric, KindTextArray, KindIntArray, KindDate, KindTimestamp},
+	classNamedString: {KindText, KindBytes, KindJSON, KindUUID, KindNumeric, KindTextArray, KindIntArray},
+	classBytes:       {KindBytes, KindText, KindJSON, KindNumeric},
+	classNamedBytes:  {KindBytes, KindJSON},
+	classRawJSON:     {KindJSON, KindBytes},
+	classInt:         {KindInt, KindNumeric},
+	classFloat:       {KindFloat, KindNumeric},
+	classBool:        {KindBool},
+	classTime:        {KindTime, KindDate, KindTimestamp},
+	classUUID:        {KindUUID},
+	class16Bytes:     {KindUUID},
+	classTexts:       {KindTextArray, KindJSON},
+	classInts:        {KindIntArray, KindJSON},
+	classDocument:    {KindJSON},
 }
 
 func checkKind(t reflect.Type, k Kind) *tagError {
@@ -125,7 +125,7 @@ func checkKind(t reflect.Type, k Kind) *tagError {
 	kinds := accepts[c]
 	if c == classPgtype {
 		switch implied := pgtypeKinds[leafType(t).Name()]; implied {
-		case Time, Date, Timestamp: // they differ in more than notation
+		case KindTime, KindDate, KindTimestamp: // they differ in more than notation
 			kinds = []Kind{implied}
 		default:
 			return nil

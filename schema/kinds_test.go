@@ -39,7 +39,7 @@ func survives[T any](values map[Kind]T) survivor {
 // every is the same value under all kinds.
 func every[T any](v T, except map[Kind]T) map[Kind]T {
 	m := map[Kind]T{}
-	for k := Text; k.Valid(); k++ {
+	for k := KindText; k.Valid(); k++ {
 		m[k] = v
 		if e, ok := except[k]; ok {
 			m[k] = e
@@ -53,8 +53,8 @@ func every[T any](v T, except map[Kind]T) map[Kind]T {
 // exceptions of refusedAnyway.
 func TestKindsSurvive(t *testing.T) {
 	const id = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
-	texts := map[Kind]string{Int: "-12", Float: "1.5", Bool: "true", Time: "2026-02-03T04:05:06Z", JSON: `{"a":1}`, UUID: id, Numeric: "12.50",
-		TextArray: `{a,"b c"}`, IntArray: "{1,2}", Date: "2026-02-03T00:00:00Z", Timestamp: "2026-02-03T04:05:06Z"}
+	texts := map[Kind]string{KindInt: "-12", KindFloat: "1.5", KindBool: "true", KindTime: "2026-02-03T04:05:06Z", KindJSON: `{"a":1}`, KindUUID: id, KindNumeric: "12.50",
+		KindTextArray: `{a,"b c"}`, KindIntArray: "{1,2}", KindDate: "2026-02-03T00:00:00Z", KindTimestamp: "2026-02-03T04:05:06Z"}
 	named := map[Kind]status{}
 	bytes := map[Kind][]byte{}
 	nbytes := map[Kind]namedBytes{}
@@ -73,9 +73,9 @@ func TestKindsSurvive(t *testing.T) {
 		survives(every(0.1, nil)),
 		survives(every(float32(0.1), nil)),
 		survives(every(true, nil)),
-		survives(every(time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC), map[Kind]time.Time{Date: time.Date(2026, 2, 3, 0, 0, 0, 0, time.UTC)})),
+		survives(every(time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC), map[Kind]time.Time{KindDate: time.Date(2026, 2, 3, 0, 0, 0, 0, time.UTC)})),
 	} {
-		for k := Text; k.Valid(); k++ {
+		for k := KindText; k.Valid(); k++ {
 			ok := survived(s, k)
 			accepted := checkKind(s.typ, k) == nil
 			if accepted && !ok {
@@ -93,11 +93,11 @@ func TestKindsSurvive(t *testing.T) {
 func refusedAnyway(t reflect.Type, k Kind) bool {
 	switch classOf(t) {
 	case classBool:
-		return k == JSON // a scalar is no document
+		return k == KindJSON // a scalar is no document
 	case classInt:
-		return k == JSON || k == Float // large numbers come back as 1e+18, which no int is scanned from
+		return k == KindJSON || k == KindFloat // large numbers come back as 1e+18, which no int is scanned from
 	case classFloat:
-		return k == JSON || k == Int // only whole numbers
+		return k == KindJSON || k == KindInt // only whole numbers
 	case classBytes:
 		return true // UUIDs of 16 bytes come back as 36 characters; numbers are no bytes
 	}

@@ -79,11 +79,11 @@ func TestKindOfEveryType(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]Kind{
-		"name": Text, "status": Text, "ptr": Text, "ptr_ptr": Text, "raw": Bytes, "age": Int, "big": Int, "wide": Numeric, "ratio": Float, "ok": Bool,
-		"born": Time, "doc": JSON, "map": JSON, "key": UUID, "key_ptr": UUID, "key16": UUID, "tags": TextArray, "orders": IntArray, "n_str": Text,
-		"n_int": Int, "n_byte": Int, "n_float": Float, "n_bool": Bool, "n_time": Time, "n_gen": Time, "n_uuid": UUID, "n_num": Numeric,
-		"price": Numeric, "pg_text": UUID, "pg_date": Date, "pg_local": Timestamp, "pg_time": Time, "pg_int": Int, "born_on": Date,
-		"meets": Timestamp, "any": Float, "number": Int,
+		"name": KindText, "status": KindText, "ptr": KindText, "ptr_ptr": KindText, "raw": KindBytes, "age": KindInt, "big": KindInt, "wide": KindNumeric, "ratio": KindFloat, "ok": KindBool,
+		"born": KindTime, "doc": KindJSON, "map": KindJSON, "key": KindUUID, "key_ptr": KindUUID, "key16": KindUUID, "tags": KindTextArray, "orders": KindIntArray, "n_str": KindText,
+		"n_int": KindInt, "n_byte": KindInt, "n_float": KindFloat, "n_bool": KindBool, "n_time": KindTime, "n_gen": KindTime, "n_uuid": KindUUID, "n_num": KindNumeric,
+		"price": KindNumeric, "pg_text": KindUUID, "pg_date": KindDate, "pg_local": KindTimestamp, "pg_time": KindTime, "pg_int": KindInt, "born_on": KindDate,
+		"meets": KindTimestamp, "any": KindFloat, "number": KindInt,
 	}
 	table := s.Lookup("", "t")
 	for _, c := range table.Columns() {
@@ -235,7 +235,7 @@ func TestIdentities(t *testing.T) {
 	}
 	s := Must(
 		Model("app.users", user{}),
-		Columns(`"We.ird"`, Column{Name: "mail", Mode: Deterministic, JoinGroup: "email"}, Column{Name: "x"}),
+		Columns(`"We.ird"`, Column{Name: "mail", Mode: ModeDeterministic, JoinGroup: "email"}, Column{Name: "x"}),
 		View("user_names", "app.users"),
 		View("v2", "user_names"),
 		Model("people", withTableName{}, WithIdentityTable("persons")),

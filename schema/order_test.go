@@ -17,7 +17,7 @@ func TestOrdered(t *testing.T) {
 		Zip   string `seal:"deterministic"`
 		Seen  int64  `seal:"ordered,id=people.seen_at"`
 	}
-	s := Must(Model("people", person{}), Columns("debts", Column{Name: "owed", Mode: Ordered, Kind: Numeric, Min: "-10.0", Max: "10", Step: ".5", JoinGroup: "money"}))
+	s := Must(Model("people", person{}), Columns("debts", Column{Name: "owed", Mode: ModeOrdered, Kind: KindNumeric, Min: "-10.0", Max: "10", Step: ".5", JoinGroup: "money"}))
 	for _, tt := range []struct {
 		column, identity string
 		suite            codec.Suite
@@ -79,7 +79,7 @@ func TestOrderedRefused(t *testing.T) {
 		}
 	}
 	owed := func(table, max string) Source {
-		return Columns(table, Column{Name: "owed", Mode: Ordered, Kind: Int, Min: "0", Max: max, JoinGroup: "money"})
+		return Columns(table, Column{Name: "owed", Mode: ModeOrdered, Kind: KindInt, Min: "0", Max: max, JoinGroup: "money"})
 	}
 	if _, err := New(owed("a", "10"), owed("b", "11")); err == nil || !strings.Contains(err.Error(), "within other bounds") {
 		t.Errorf("a join group of two orders: %v", err)

@@ -6,7 +6,7 @@ import (
 )
 
 func TestRenamedViewColumns(t *testing.T) {
-	s := Must(Columns("users", Column{Name: "email", Mode: Deterministic}, Column{Name: "ssn"}),
+	s := Must(Columns("users", Column{Name: "email", Mode: ModeDeterministic}, Column{Name: "ssn"}),
 		View("v", "users", Renamed{Column: "ssn", As: "s"}), View("w", "v", Renamed{Column: "email", As: "mail"}))
 	w := s.Lookup("", "w")
 	if c := w.Column("s"); c == nil || c.Identity() != "users.ssn" || w.Column("ssn") != nil {

@@ -23,7 +23,7 @@ type bothUser struct {
 }
 
 func TestScopes(t *testing.T) {
-	email := Column{Name: "email", Mode: Deterministic}
+	email := Column{Name: "email", Mode: ModeDeterministic}
 	s := Must(Model("a", scopedUser{}), Model("b", unscopedUser{}), Scoped(Columns("c", email)), Unscoped(Columns("d", email)),
 		Columns("e", email), Scoped(Model("f", scopedUser{})), View("v", "c"))
 	text, err := json.Marshal(s)
@@ -46,7 +46,7 @@ func TestScopes(t *testing.T) {
 	if again, err := json.Marshal(again); err != nil || string(again) != string(text) {
 		t.Errorf("%v\n%s\n%s", err, text, again)
 	}
-	group := Column{Name: "email", Mode: Deterministic, JoinGroup: "mail"}
+	group := Column{Name: "email", Mode: ModeDeterministic, JoinGroup: "mail"}
 	for want, sources := range map[string][]Source{
 		"it is both scoped and unscoped": {Model("a", bothUser{})},
 		"their cells are never equal":    {Scoped(Columns("a", group)), Unscoped(Columns("b", group))},

@@ -9,7 +9,7 @@ func staged(t *testing.T) *Schema {
 	t.Helper()
 	s, err := New(
 		Columns("app.users",
-			Column{Name: "email", Mode: Deterministic, Stage: StageCopy},
+			Column{Name: "email", Mode: ModeDeterministic, Stage: StageCopy},
 			Column{Name: "ssn", Stored: "ssn_cells"},
 			Column{Name: "note"}),
 		View("app.people", "app.users"),

@@ -128,7 +128,7 @@ func optionName(key string) string {
 	return key + "="
 }
 
-var modeNames = []string{Randomized.String(), Deterministic.String(), Ordered.String()}
+var modeNames = []string{ModeRandomized.String(), ModeDeterministic.String(), ModeOrdered.String()}
 
 func modeError(whole, mode string) *tagError {
 	if whole == "" {

@@ -12,10 +12,10 @@ func TestParseSealTag(t *testing.T) {
 		want sealTag
 	}{
 		{"random", sealTag{}},
-		{"deterministic", sealTag{mode: Deterministic}},
+		{"deterministic", sealTag{mode: ModeDeterministic}},
 		{"-", sealTag{skip: true}},
-		{"random,kind=text[],id=a=b,name=Name", sealTag{kind: TextArray, id: "a=b", name: "Name"}},
-		{"deterministic,join=g", sealTag{mode: Deterministic, join: "g"}},
+		{"random,kind=text[],id=a=b,name=Name", sealTag{kind: KindTextArray, id: "a=b", name: "Name"}},
+		{"deterministic,join=g", sealTag{mode: ModeDeterministic, join: "g"}},
 	} {
 		got, err := parseSealTag(tt.tag)
 		if err != nil || got != tt.want {

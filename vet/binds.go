@@ -100,7 +100,7 @@ func (r *rebinder) param(i int) {
 
 func (r *rebinder) numbered(n, i int) {
 	mark := "$"
-	if r.dialect == driver.SQLite {
+	if r.dialect == driver.DialectSQLite {
 		mark = "?"
 	}
 	r.put(mark+strconv.Itoa(n), i)

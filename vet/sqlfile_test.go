@@ -54,9 +54,9 @@ func TestCheckSQL(t *testing.T) {
 		{"sqlite", "SELECT id FROM users WHERE email = ? AND id = :id AND id = @id; SELECT id FROM users WHERE ssn = ?;", "sqlite", 2, []string{"1:92 found"}},
 		{"empty", "-- nothing\n;;\n", "", 0, nil},
 	} {
-		d := driver.Postgres
+		d := driver.DialectPostgres
 		if tt.dialect == "sqlite" {
-			d = driver.SQLite
+			d = driver.DialectSQLite
 		}
 		ask := func(query string) (*explain.Explanation, error) { return explain.Offline(sealed, d, query) }
 		r, err := CheckSQL(tt.content, tt.dialect, ask)

@@ -56,7 +56,7 @@ func TestBind(t *testing.T) {
 		{"at in an open literal", at, "'@a", "'@a"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b, ok := bind(driver.Postgres, &site{style: c.style}, c.sql, &types.Info{})
+			b, ok := bind(driver.DialectPostgres, &site{style: c.style}, c.sql, &types.Info{})
 			if !ok {
 				b.sql = ""
 			}
@@ -70,7 +70,7 @@ func TestBind(t *testing.T) {
 			}
 		})
 	}
-	b, _ := bind(driver.SQLite, &site{style: colon}, "a = :a", &types.Info{})
+	b, _ := bind(driver.DialectSQLite, &site{style: colon}, "a = :a", &types.Info{})
 	if b.sql != "a = ?1" {
 		t.Errorf("SQLite: %q", b.sql)
 	}

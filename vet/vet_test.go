@@ -22,15 +22,15 @@ import (
 // sealed is the schema that the packages in testdata are judged by.
 var sealed = schema.Must(
 	schema.Columns("users",
-		schema.Column{Name: "email", Mode: schema.Deterministic, Kind: schema.Text, JoinGroup: "email"},
-		schema.Column{Name: "ssn", Mode: schema.Randomized, Kind: schema.Text},
-		schema.Column{Name: "born", Mode: schema.Randomized, Kind: schema.Time}),
-	schema.Columns("leads", schema.Column{Name: "email", Mode: schema.Deterministic, Kind: schema.Text, JoinGroup: "email"}),
+		schema.Column{Name: "email", Mode: schema.ModeDeterministic, Kind: schema.KindText, JoinGroup: "email"},
+		schema.Column{Name: "ssn", Mode: schema.ModeRandomized, Kind: schema.KindText},
+		schema.Column{Name: "born", Mode: schema.ModeRandomized, Kind: schema.KindTime}),
+	schema.Columns("leads", schema.Column{Name: "email", Mode: schema.ModeDeterministic, Kind: schema.KindText, JoinGroup: "email"}),
 )
 
 func offline() (Explain, error) {
 	return func(query string) (*explain.Explanation, error) {
-		return explain.Offline(sealed, driver.Postgres, query)
+		return explain.Offline(sealed, driver.DialectPostgres, query)
 	}, nil
 }
 

@@ -26,7 +26,7 @@ var keysPages = []string{"../../docs/cli-keys.md", "../../docs/cli-keys-json.md"
 
 // customers is the part of the sample application that the page shows. Write-only programs may seal its ssn.
 var customers = schema.Must(schema.Columns("customers",
-	schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "email"}, schema.Column{Name: "ssn", Inbox: true}, schema.Column{Name: "born", Kind: schema.Time}))
+	schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "email"}, schema.Column{Name: "ssn", Inbox: true}, schema.Column{Name: "born", Kind: schema.KindTime}))
 
 // keysWorld is a SQLite file, a KMS, and the environment that names them.
 type keysWorld struct {
@@ -73,7 +73,7 @@ func (w *keysWorld) fill(t *testing.T, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cn, err := driver.NewConnector(liteConnector(w.file), driver.Config{Schema: customers, KMS: wrapper, Dialect: driver.SQLite})
+	cn, err := driver.NewConnector(liteConnector(w.file), driver.Config{Schema: customers, KMS: wrapper, Dialect: driver.DialectSQLite})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func (w *keysWorld) forms(t *testing.T, n, deleted int) {
 		t.Fatal(out, err)
 	}
 	for i := range n {
-		cn, err := driver.NewConnector(liteConnector(w.file), driver.Config{Schema: customers, Dialect: driver.SQLite, WriteOnly: &driver.Inbox{Pins: []string{out.Keys[0].Pin}}})
+		cn, err := driver.NewConnector(liteConnector(w.file), driver.Config{Schema: customers, Dialect: driver.DialectSQLite, WriteOnly: &driver.Inbox{Pins: []string{out.Keys[0].Pin}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -52,7 +52,7 @@ func prepare(ctx context.Context, out io.Writer, o options) (_ *place, err error
 		database = filepath.Join(p.folder, "app.db")
 		p.plain, p.bytes = "sqlite", "BLOB"
 		p.dsn = "file:" + filepath.ToSlash(database) + "?_pragma=busy_timeout(5000)"
-		p.config.Driver, p.config.Dialect = &sqlite.Driver{}, driver.SQLite
+		p.config.Driver, p.config.Dialect = &sqlite.Driver{}, driver.DialectSQLite
 	}
 	key := o.kms
 	if key == "" {

@@ -15,8 +15,8 @@ import (
 )
 
 var customers = schema.Must(schema.Columns("customers",
-	schema.Column{Name: "email", Mode: schema.Deterministic},
-	schema.Column{Name: "born", Kind: schema.Date}))
+	schema.Column{Name: "email", Mode: schema.ModeDeterministic},
+	schema.Column{Name: "born", Kind: schema.KindDate}))
 
 func overPool(pool *pgxpool.Pool, cfg driver.Config) (*sql.DB, error) {
 	sealed, err := driver.NewConnector(stdlib.GetPoolConnector(pool), cfg)

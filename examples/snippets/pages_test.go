@@ -101,7 +101,7 @@ func TestGoCompiles(t *testing.T) {
 
 func TestKeyringDDL(t *testing.T) {
 	page := pages(t)["docs/keyring.md"]
-	ddl := keyring.OpenStore(nil, keyring.Postgres, "").DDL()
+	ddl := keyring.OpenStore(nil, keyring.DialectPostgres, "").DDL()
 	if !strings.Contains(plain(page), plain(ddl)) {
 		t.Errorf("docs/keyring.md does not hold the statement that the program prints:\n%s", ddl)
 	}

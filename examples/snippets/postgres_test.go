@@ -36,19 +36,19 @@ func migrate(t *testing.T, pg *pgtest.DB, storage, conversion string) {
 		must(t, pg.Admin, conversion)
 	}
 	s := schema.Must(schema.Columns("users",
-		schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"}))
+		schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"}))
 
-	if _, err := read(openSealed(t, pg, s, driver.Reject)); !errors.Is(err, driver.ErrNotSealed) {
-		t.Fatalf("before the migration, with the policy Reject: %v", err)
+	if _, err := read(openSealed(t, pg, s, driver.PlaintextReject)); !errors.Is(err, driver.ErrNotSealed) {
+		t.Fatalf("before the migration, with the policy PlaintextReject: %v", err)
 	}
-	db := openSealed(t, pg, s, driver.AllowRead)
+	db := openSealed(t, pg, s, driver.PlaintextAllowRead)
 	if n, err := read(db); n != 1200 || err != nil {
-		t.Fatalf("before the migration, with the policy AllowRead: %d rows, %v", n, err)
+		t.Fatalf("before the migration, with the policy PlaintextAllowRead: %d rows, %v", n, err)
 	}
 	if err := sealRows(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := read(openSealed(t, pg, s, driver.Reject)); n != 1200 || err != nil {
+	if n, err := read(openSealed(t, pg, s, driver.PlaintextReject)); n != 1200 || err != nil {
 		t.Fatalf("after the migration: %d rows, %v", n, err)
 	}
 	var id int64
@@ -59,7 +59,7 @@ func migrate(t *testing.T, pg *pgtest.DB, storage, conversion string) {
 		holdChecks(t, pg, db, s)
 	}
 	must(t, pg.Admin, "ALTER TABLE users ADD plain_email text")
-	db = openSealed(t, pg, s, driver.Reject)
+	db = openSealed(t, pg, s, driver.PlaintextReject)
 	for last, done := int64(0), false; !done; {
 		var err error
 		if last, done, err = openSome(t.Context(), db, last); err != nil {

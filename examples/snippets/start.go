@@ -80,7 +80,7 @@ func reader() driver.Config {
 }
 
 func operator(ctx context.Context, db *sql.DB, key kms.Wrapper) (keyring.Key, error) {
-	admin := keyring.NewAdmin(keyring.OpenStore(db, keyring.Postgres, ""), key, keyring.AdminConfig{By: "ann"})
+	admin := keyring.NewAdmin(keyring.OpenStore(db, keyring.DialectPostgres, ""), key, keyring.AdminConfig{By: "ann"})
 	next, err := admin.Rotate(ctx, keyring.PurposeData, "tenant:42")
 	return next, err
 }

@@ -16,10 +16,10 @@ import (
 
 // Tables names the sealed columns. sqlc's models have no tags, so they are listed here.
 var Tables = schema.Must(schema.Columns("users",
-	schema.Column{Name: "email", Mode: schema.Deterministic},
+	schema.Column{Name: "email", Mode: schema.ModeDeterministic},
 	schema.Column{Name: "ssn"},
-	schema.Column{Name: "born", Kind: schema.Date},
-	schema.Column{Name: "income", Kind: schema.Numeric},
+	schema.Column{Name: "born", Kind: schema.KindDate},
+	schema.Column{Name: "income", Kind: schema.KindNumeric},
 ))
 
 // DDL makes the table as it is stored: sealed columns are bytea.

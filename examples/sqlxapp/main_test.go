@@ -64,7 +64,7 @@ func TestGuide(t *testing.T) {
 			})
 		},
 		"allow read": func(t *testing.T, _ string) {
-			db, err := openSealed(pg.DSN(), config(driver.AllowRead))
+			db, err := openSealed(pg.DSN(), config(driver.PlaintextAllowRead))
 			with(t, db, err, func(s Store) {
 				add(t, s, patients[2:])
 				holds(t, s, patients)
@@ -82,7 +82,7 @@ func TestGuide(t *testing.T) {
 			guide.NoPlaintext(t, pg.Admin, "patients", "Canary", "name")
 			guide.NoPlaintext(t, pg.Admin, "patients", "@example.com", "email")
 			above, below := newRecorder(), newRecorder()
-			db, err := openTraced(pg.DSN(), config(driver.Reject), above.options(), below.options())
+			db, err := openTraced(pg.DSN(), config(driver.PlaintextReject), above.options(), below.options())
 			with(t, db, err, func(s Store) {
 				works(t, s, patients)
 				if stats, err := driver.Stats(t.Context(), db.DB); err != nil || stats.Hits == 0 {
@@ -98,7 +98,7 @@ func TestGuide(t *testing.T) {
 			}
 		},
 		"copy out": func(t *testing.T, _ string) {
-			db, err := openSealed(pg.DSN(), config(driver.Reject))
+			db, err := openSealed(pg.DSN(), config(driver.PlaintextReject))
 			with(t, db, err, func(Store) {
 				if err := copyOut(t.Context(), db); err != nil {
 					t.Fatal(err)

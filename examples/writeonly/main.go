@@ -69,7 +69,7 @@ func run(ctx context.Context, out io.Writer, dsn, key string, kem keyring.KEM) (
 	p := place{plain: "pgx", dsn: dsn, config: driver.Config{Driver: stdlib.GetDefaultDriver(), Schema: tables, KeyTable: keyTable}}
 	if dsn == "" {
 		p.plain, p.dsn = "sqlite", "file:"+filepath.ToSlash(filepath.Join(folder, "app.db"))+"?_pragma=busy_timeout(5000)"
-		p.config.Driver, p.config.Dialect = &sqlite.Driver{}, driver.SQLite
+		p.config.Driver, p.config.Dialect = &sqlite.Driver{}, driver.DialectSQLite
 	}
 	p.kem = kem
 	if key == "" {

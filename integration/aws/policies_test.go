@@ -81,7 +81,7 @@ func record(t *testing.T) recorded {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	store := keyring.OpenStore(db, keyring.SQLite, "")
+	store := keyring.OpenStore(db, keyring.DialectSQLite, "")
 	if err := store.Create(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -132,7 +132,7 @@ func TestKeysOnServer(t *testing.T) {
 	colseal := build(t)
 	file := filepath.Join(t.TempDir(), "schema.json")
 	customers := schema.Must(schema.Columns("customers",
-		schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "email"}, schema.Column{Name: "ssn"}, schema.Column{Name: "born", Kind: schema.Time}))
+		schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "email"}, schema.Column{Name: "ssn"}, schema.Column{Name: "born", Kind: schema.KindTime}))
 	text, err := customers.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)

@@ -20,9 +20,9 @@ import (
 func TestLeak(t *testing.T) {
 	colseal := build(t)
 	people := schema.Must(schema.Columns(`app."People"`,
-		schema.Column{Name: "city", Mode: schema.Deterministic, Kind: schema.Int},
-		schema.Column{Name: "age", Mode: schema.Ordered, Kind: schema.Int, Min: "0", Max: "1999"},
-		schema.Column{Name: "note", Kind: schema.Int, Stored: "note_cells"}))
+		schema.Column{Name: "city", Mode: schema.ModeDeterministic, Kind: schema.KindInt},
+		schema.Column{Name: "age", Mode: schema.ModeOrdered, Kind: schema.KindInt, Min: "0", Max: "1999"},
+		schema.Column{Name: "note", Kind: schema.KindInt, Stored: "note_cells"}))
 	text, err := people.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)

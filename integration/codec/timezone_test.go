@@ -38,7 +38,7 @@ func TestTimeZone(t *testing.T) {
 				}
 				cfg.DefaultQueryExecMode = mode
 				cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{KMS: kek, AutoCreateKeyTable: true,
-					Schema: schema.Must(schema.Columns("visits", schema.Column{Name: "at", Kind: schema.Time, Mode: schema.Deterministic}))})
+					Schema: schema.Must(schema.Columns("visits", schema.Column{Name: "at", Kind: schema.KindTime, Mode: schema.ModeDeterministic}))})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -77,10 +77,10 @@ func declared(tables map[string]string) *schema.Schema {
 			how, group, _ := strings.Cut(how, ",")
 			col := schema.Column{Name: name, JoinGroup: group}
 			if strings.HasPrefix(how, "d") {
-				col.Mode = schema.Deterministic
+				col.Mode = schema.ModeDeterministic
 			}
 			if strings.HasSuffix(how, "i") {
-				col.Kind = schema.Int
+				col.Kind = schema.KindInt
 			}
 			sealed = append(sealed, col)
 		}

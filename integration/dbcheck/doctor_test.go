@@ -98,7 +98,7 @@ func (p *patient) expect(t *testing.T, want []string, dsn ...string) {
 // rotate makes a second search key, which is old, and returns the first and what takes it away again.
 func (p *patient) rotate(t *testing.T, age string) (first string, undo func()) {
 	t.Helper()
-	store := keyring.OpenStore(p.Admin, keyring.Postgres, "")
+	store := keyring.OpenStore(p.Admin, keyring.DialectPostgres, "")
 	k, err := keyring.NewAdmin(store, p.wrapper, keyring.AdminConfig{}).Rotate(t.Context(), keyring.PurposeSearch, "")
 	if err != nil {
 		t.Fatal(err)
@@ -219,12 +219,12 @@ func TestDoctorOfKeys(t *testing.T) {
 		p.expect(t, nil)
 		arn := p.keyARN(t)
 		t.Run("disabled", func(t *testing.T) {
-			p.service.SetState(p.kek, kmstest.Disabled)
+			p.service.SetState(p.kek, kmstest.StateDisabled)
 			p.expect(t, []string{"danger kms"})
-			p.service.SetState(p.kek, kmstest.Enabled)
+			p.service.SetState(p.kek, kmstest.StateEnabled)
 		})
 		t.Run("unreachable", func(t *testing.T) {
-			lift := p.service.Break(kmstest.Refused)
+			lift := p.service.Break(kmstest.OutageRefused)
 			p.expect(t, []string{"danger kms"})
 			lift()
 		})
@@ -236,7 +236,7 @@ func TestDoctorOfKeys(t *testing.T) {
 			})
 		}
 		t.Run("inboxes", func(t *testing.T) {
-			admin := keyring.NewAdmin(keyring.OpenStore(p.Admin, keyring.Postgres, ""), p.wrapper, keyring.AdminConfig{})
+			admin := keyring.NewAdmin(keyring.OpenStore(p.Admin, keyring.DialectPostgres, ""), p.wrapper, keyring.AdminConfig{})
 			var ids []uint32
 			for range 2 {
 				k, err := admin.Inbox(t.Context(), "", "")

@@ -19,13 +19,13 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 var sealedSchema = schema.Must(
 	schema.Columns("users",
-		schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
+		schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "mail"},
 		schema.Column{Name: "ssn"},
-		schema.Column{Name: "Born On", Kind: schema.Time}),
+		schema.Column{Name: "Born On", Kind: schema.KindTime}),
 	schema.Columns("app.leads",
-		schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
-		schema.Column{Name: "phone", Mode: schema.Deterministic, ID: "contacts.phone"},
-		schema.Column{Name: "age", Mode: schema.Ordered, Kind: schema.Int, Min: "0", Max: "150"}),
+		schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "mail"},
+		schema.Column{Name: "phone", Mode: schema.ModeDeterministic, ID: "contacts.phone"},
+		schema.Column{Name: "age", Mode: schema.ModeOrdered, Kind: schema.KindInt, Min: "0", Max: "150"}),
 	schema.View("user_mails", "users"))
 
 const tables = `CREATE SCHEMA app;

@@ -33,7 +33,7 @@ func cellOf(t *testing.T, c *schema.Column) []byte {
 
 // SQLite's triggers, and its CHECKs for new tables, take NULL and the column's cells and nothing else.
 func TestSQLite(t *testing.T) {
-	s := schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"}))
+	s := schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"}))
 	table := s.Lookup("", "users")
 	email, ssn := table.Column("email"), table.Column("ssn")
 	text := func(c *schema.Column) bool { return c == ssn }

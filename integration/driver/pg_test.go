@@ -28,7 +28,7 @@ func openPG(t *testing.T, db *pgtest.DB, service kms.Wrapper, mode pgx.QueryExec
 	}
 	cfg.DefaultQueryExecMode = mode
 	if len(sources) == 0 {
-		sources = []schema.Source{schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"})}
+		sources = []schema.Source{schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"})}
 	}
 	cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{Schema: schema.Must(sources...), KMS: service, AutoCreateKeyTable: true})
 	if err != nil {
@@ -104,7 +104,7 @@ func TestPGSearchPathAndTemporaryTables(t *testing.T) {
 		service := newMemKMS(t)
 		for _, mode := range allModes {
 			mustExec(t, server.Admin, "TRUNCATE app.users, other.users")
-			db := openPG(t, server, service, mode, schema.Columns("app.users", schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"}))
+			db := openPG(t, server, service, mode, schema.Columns("app.users", schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"}))
 			db.SetMaxOpenConns(1)
 			insert := "INSERT INTO users VALUES ($1, $2, $3)"
 			count := func(want string) {
@@ -380,7 +380,7 @@ func TestPGBytesAsText(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, server *pgtest.DB) {
 		mustExec(t, server.Admin, "CREATE TABLE files (id int, plain bytea, sealed bytea)")
 		db := openPG(t, server, newMemKMS(t), pgx.QueryExecModeCacheStatement,
-			schema.Columns("files", schema.Column{Name: "sealed", Mode: schema.Deterministic, Kind: schema.Bytes}))
+			schema.Columns("files", schema.Column{Name: "sealed", Mode: schema.ModeDeterministic, Kind: schema.KindBytes}))
 		for _, text := range []string{`\x0102`, `\xab CD`, `a\\b`, `\001z`, `abc`, ``} {
 			mustExec(t, db, "INSERT INTO files VALUES (1, '"+text+"', '"+text+"'), (2, '"+text+"'::bytea, '"+text+"'::bytea), (3, $1, $2)", text, text)
 		}

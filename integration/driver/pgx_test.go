@@ -27,7 +27,7 @@ const pgUsers = `CREATE TABLE users (id bigint PRIMARY KEY, email bytea, ssn tex
 ALTER TABLE users DROP COLUMN gone`
 
 var pgSealed = schema.Columns("users",
-	schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"}, schema.Column{Name: "mail", Mode: schema.Deterministic})
+	schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"}, schema.Column{Name: "mail", Mode: schema.ModeDeterministic})
 
 var allModes = []pgx.QueryExecMode{
 	pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,

@@ -103,7 +103,7 @@ func openLite(t *testing.T, change ...func(*driver.Config)) (db, plain *sql.DB, 
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "test.db")
 	cfg := driver.Config{
-		Dialect: driver.SQLite, AutoCreateKeyTable: true, KMS: newMemKMS(t),
+		Dialect: driver.DialectSQLite, AutoCreateKeyTable: true, KMS: newMemKMS(t),
 		Schema: schema.Must(schema.Model("users", liteUser{})),
 	}
 	for _, f := range change {

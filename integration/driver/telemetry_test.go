@@ -346,7 +346,7 @@ func TestAuditOfRefusals(t *testing.T) {
 func TestAuditOfCells(t *testing.T) {
 	rec, logger := audittest.New(t)
 	w := newWatch()
-	db, plain, _ := openLite(t, w.configure, func(c *driver.Config) { c.Logger, c.Plaintext = logger, driver.AllowRead })
+	db, plain, _ := openLite(t, w.configure, func(c *driver.Config) { c.Logger, c.Plaintext = logger, driver.PlaintextAllowRead })
 	mustExec(t, db, liteTable)
 	mustExec(t, db, "INSERT INTO users (id, email, ssn) VALUES (1, 'a', 'b')")
 	if got := rec.Take(audit.KeyringCreated); !slices.Equal(got, []string{"table=colseal_keys"}) {

@@ -29,8 +29,8 @@ func TestSQLiteTwoSearchKeys(t *testing.T) {
 	w := newMemKMS(t)
 	open := func() *sql.DB {
 		t.Helper()
-		tables := schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}))
-		cfg := driver.Config{Schema: tables, KMS: w, Dialect: driver.SQLite, AutoCreateKeyTable: true}
+		tables := schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic}))
+		cfg := driver.Config{Schema: tables, KMS: w, Dialect: driver.DialectSQLite, AutoCreateKeyTable: true}
 		cn, err := driver.NewConnector(liteConnector(path), cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -41,7 +41,7 @@ func TestSQLiteTwoSearchKeys(t *testing.T) {
 	}
 	first := open()
 	exec(first, "INSERT INTO users VALUES (1,'a','x'), (2,'b','y'), (3,NULL,'x'), (4,'a','y')")
-	admin := keyring.NewAdmin(keyring.OpenStore(raw, keyring.SQLite, ""), w, keyring.AdminConfig{})
+	admin := keyring.NewAdmin(keyring.OpenStore(raw, keyring.DialectSQLite, ""), w, keyring.AdminConfig{})
 	if _, err := admin.Rotate(t.Context(), keyring.PurposeSearch, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func (p *pair) writeOnly(t *testing.T, kek, query string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = plain.Close() }()
-	inbox, err := keyring.NewAdmin(keyring.OpenStore(plain, keyring.Postgres, ""), w, keyring.AdminConfig{}).Inbox(t.Context(), "", "")
+	inbox, err := keyring.NewAdmin(keyring.OpenStore(plain, keyring.DialectPostgres, ""), w, keyring.AdminConfig{}).Inbox(t.Context(), "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

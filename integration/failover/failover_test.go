@@ -41,7 +41,7 @@ var (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 var letters = schema.Must(schema.Columns("letters",
-	schema.Column{Name: "sender", Mode: schema.Deterministic}, schema.Column{Name: "body", Inbox: true}))
+	schema.Column{Name: "sender", Mode: schema.ModeDeterministic}, schema.Column{Name: "body", Inbox: true}))
 
 // pair is two servers in one container, one of which is the primary.
 type pair struct {

@@ -110,7 +110,7 @@ func TestStandbys(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	store := keyring.OpenStore(db, keyring.Postgres, "")
+	store := keyring.OpenStore(db, keyring.DialectPostgres, "")
 	if all, _, known, err := store.Standbys(t.Context(), ""); len(all) != 0 || !known || err != nil {
 		t.Errorf("without a standby: %v, %v, %v", all, known, err)
 	}
@@ -142,7 +142,7 @@ func TestStandbys(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = other.Close() }()
-	if _, _, known, err := keyring.OpenStore(other, keyring.Postgres, "").Standbys(t.Context(), ""); known || err != nil {
+	if _, _, known, err := keyring.OpenStore(other, keyring.DialectPostgres, "").Standbys(t.Context(), ""); known || err != nil {
 		t.Errorf("for a role that may not see it: %v, %v", known, err)
 	}
 }

@@ -65,7 +65,7 @@ func newWorld(t *testing.T, pg *pgtest.DB) *world {
 	w.exec(t, script) // again: nothing is made twice
 	w.config = driver.Config{Schema: tables, KMS: key}
 	cfg := w.config
-	if err := keyring.OpenStore(pg.Admin, keyring.Postgres, "").Check(ctx); err != nil {
+	if err := keyring.OpenStore(pg.Admin, keyring.DialectPostgres, "").Check(ctx); err != nil {
 		t.Fatal(err)
 	}
 	pgCfg, err := pgx.ParseConfig(pg.DSN())
@@ -86,7 +86,7 @@ func newWorld(t *testing.T, pg *pgtest.DB) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.pool.Close)
-	w.admin = keyring.NewAdmin(keyring.OpenStore(pg.Admin, keyring.Postgres, ""), key, keyring.AdminConfig{By: "test"})
+	w.admin = keyring.NewAdmin(keyring.OpenStore(pg.Admin, keyring.DialectPostgres, ""), key, keyring.AdminConfig{By: "test"})
 	w.fill(t, 0)
 	return w
 }

@@ -56,7 +56,7 @@ func TestKeyringLost(t *testing.T) {
 func TestKeyringLostSQLite(t *testing.T) {
 	dsn := filepath.Join(t.TempDir(), "app.db")
 	w := newKMS(t)
-	lite := func(c *driver.Config) { c.Dialect, c.AutoCreateKeyTable = driver.SQLite, true }
+	lite := func(c *driver.Config) { c.Dialect, c.AutoCreateKeyTable = driver.DialectSQLite, true }
 	db := open(t, liteConnector(dsn), w, lite)
 	exec(t, db, "CREATE TABLE users (id integer PRIMARY KEY, email BLOB, ssn BLOB, note TEXT)")
 	roundTrip(t, t.Context(), db)
@@ -77,8 +77,8 @@ func TestKeyringLostSQLite(t *testing.T) {
 
 // A database in memory is its connection's: the keyring's stays open.
 func TestMemory(t *testing.T) {
-	cfg := driver.Config{Driver: &sqlite.Driver{}, Dialect: driver.SQLite, AutoCreateKeyTable: true, KMS: newKMS(t),
-		Schema: schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"}))}
+	cfg := driver.Config{Driver: &sqlite.Driver{}, Dialect: driver.DialectSQLite, AutoCreateKeyTable: true, KMS: newKMS(t),
+		Schema: schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"}))}
 	driver.Register("keyconns-memory", cfg)
 	db, err := sql.Open("keyconns-memory", ":memory:")
 	if err != nil {

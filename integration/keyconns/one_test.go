@@ -28,7 +28,7 @@ func oneConnection(t *testing.T, pg *pgtest.DB) string {
 		_, _ = pg.Admin.Exec("DROP OWNED BY " + role)
 		_, _ = pg.Admin.Exec("DROP ROLE " + role)
 	})
-	grants := keyring.OpenStore(nil, keyring.Postgres, "").Grants(role, role, role, role)
+	grants := keyring.OpenStore(nil, keyring.DialectPostgres, "").Grants(role, role, role, role)
 	first, _, _ := strings.Cut(grants, ";") // the program's
 	exec(t, pg.Admin, first)
 	exec(t, pg.Admin, "GRANT SELECT, INSERT, UPDATE ON users TO "+role)

@@ -32,13 +32,13 @@ const limit = 20 * time.Second
 const layout = `CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY, email bytea, ssn bytea, note text)`
 
 var users = schema.Must(schema.Columns("users",
-	schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"}))
+	schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"}))
 
 // prepare makes the tables and the keyring.
 func prepare(t *testing.T, pg *pgtest.DB) kms.Wrapper {
 	t.Helper()
 	exec(t, pg.Admin, layout)
-	exec(t, pg.Admin, keyring.OpenStore(nil, keyring.Postgres, "").DDL())
+	exec(t, pg.Admin, keyring.OpenStore(nil, keyring.DialectPostgres, "").DDL())
 	return newKMS(t)
 }
 

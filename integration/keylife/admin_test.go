@@ -284,7 +284,7 @@ func TestGrants(t *testing.T) {
 		as := func(r role) *keyring.Admin {
 			db := must[*sql.DB](t)(sql.Open("pgx", r.dsn))
 			t.Cleanup(func() { _ = db.Close() })
-			return keyring.NewAdmin(keyring.OpenStore(db, keyring.Postgres, ""), awskms.New(w.kms.Client(t), alias), keyring.AdminConfig{})
+			return keyring.NewAdmin(keyring.OpenStore(db, keyring.DialectPostgres, ""), awskms.New(w.kms.Client(t), alias), keyring.AdminConfig{})
 		}
 		id := w.newest(t, keyring.PurposeData, "").ID
 		everything := func(a *keyring.Admin) []error {

@@ -123,8 +123,8 @@ func TestDisabledKEKStopsEveryProcess(t *testing.T) {
 		w := newWorld(t, pg)
 		for name, refuse := range map[string]func() (lift func()){
 			"key_disabled": func() func() {
-				w.kms.SetState(alias, kmstest.Disabled)
-				return func() { w.kms.SetState(alias, kmstest.Enabled) }
+				w.kms.SetState(alias, kmstest.StateDisabled)
+				return func() { w.kms.SetState(alias, kmstest.StateEnabled) }
 			},
 			"denied": func() func() { return w.kms.Deny(alias) },
 		} {

@@ -312,7 +312,7 @@ func TestDestroyedStaysDestroyed(t *testing.T) {
 				}
 				k.Wrapped = dk.Wrapped
 				app := must[*sql.DB](t)(sql.Open("pgx", w.app.dsn))
-				if _, err := keyring.OpenStore(app, keyring.Postgres, "").Insert(ctx, k); err != nil {
+				if _, err := keyring.OpenStore(app, keyring.DialectPostgres, "").Insert(ctx, k); err != nil {
 					t.Fatal(err)
 				}
 				_ = app.Close()
@@ -340,7 +340,7 @@ func TestDeadKeyringConnections(t *testing.T) {
 		w := newWorld(t, pg)
 		db := must[*sql.DB](t)(sql.Open("pgx", pg.DSN()))
 		defer func() { _ = db.Close() }()
-		store := keyring.OpenStore(db, keyring.Postgres, "")
+		store := keyring.OpenStore(db, keyring.DialectPostgres, "")
 		a := keyring.NewAdmin(store, awskms.New(w.kms.Client(t), alias), keyring.AdminConfig{})
 		id := must[keyring.Key](t)(a.Rotate(t.Context(), keyring.PurposeData, "")).ID
 		for name, step := range map[string]func() error{

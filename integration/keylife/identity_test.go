@@ -36,12 +36,12 @@ func (w *world) openAt(t *testing.T, table, pin string) *sql.DB {
 
 func (w *world) adminAt(t *testing.T, table string) *keyring.Admin {
 	t.Helper()
-	return keyring.NewAdmin(keyring.OpenStore(w.pg.Admin, keyring.Postgres, table), awskms.New(w.kms.Client(t), alias), keyring.AdminConfig{By: "ann"})
+	return keyring.NewAdmin(keyring.OpenStore(w.pg.Admin, keyring.DialectPostgres, table), awskms.New(w.kms.Client(t), alias), keyring.AdminConfig{By: "ann"})
 }
 
 func (w *world) id(t *testing.T, table string) string {
 	t.Helper()
-	id := must[string](t)(keyring.OpenStore(w.pg.Admin, keyring.Postgres, table).ID(t.Context()))
+	id := must[string](t)(keyring.OpenStore(w.pg.Admin, keyring.DialectPostgres, table).ID(t.Context()))
 	if err := keyring.CheckID(id); err != nil {
 		t.Fatalf("keyring %s: %q: %v", table, id, err)
 	}
@@ -54,7 +54,7 @@ func TestCopiedKeysDoNotOpen(t *testing.T) {
 		w := newWorld(t, pg)
 		seal(t, w, "a")
 		w.exec(t, "CREATE SCHEMA staging")
-		must[any](t)(nil, keyring.OpenStore(pg.Admin, keyring.Postgres, copyTable).Create(t.Context()))
+		must[any](t)(nil, keyring.OpenStore(pg.Admin, keyring.DialectPostgres, copyTable).Create(t.Context()))
 		w.exec(t, "INSERT INTO staging.colseal_keys SELECT * FROM colseal_keys WHERE key_id <> 0")
 		db := w.openAt(t, copyTable, "")
 		if n, err := read(t.Context(), db, "a"); !errors.Is(err, kms.ErrInvalidWrapped) {
@@ -108,7 +108,7 @@ func TestRestoredDumpOpens(t *testing.T) {
 		if err := write(ctx, auto, "a", "ann", "x"); !errors.Is(err, driver.ErrOtherKeyring) {
 			t.Error(err)
 		}
-		w.exec(t, keyring.OpenStore(pg.Admin, keyring.Postgres, copyTable).DDL())
+		w.exec(t, keyring.OpenStore(pg.Admin, keyring.DialectPostgres, copyTable).DDL())
 		if err := write(ctx, w.openAt(t, copyTable, id), "a", "ann", "x"); !errors.Is(err, driver.ErrOtherKeyring) {
 			t.Error(err)
 		}

@@ -12,7 +12,7 @@ import (
 func TestKeysAreFoundByIndex(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
 		const scopes = 3_000
-		s := keyring.OpenStore(db.Admin, keyring.Postgres, "")
+		s := keyring.OpenStore(db.Admin, keyring.DialectPostgres, "")
 		if err := s.Create(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 
 // letters has a column of each mode, so that keys of both purposes are used.
 var letters = schema.Must(schema.Columns("letters",
-	schema.Column{Name: "sender", Mode: schema.Deterministic}, schema.Column{Name: "body"}))
+	schema.Column{Name: "sender", Mode: schema.ModeDeterministic}, schema.Column{Name: "body"}))
 
 const lettersDDL = "CREATE TABLE letters (id bigserial PRIMARY KEY, scope text NOT NULL, sender bytea, body bytea)"
 
@@ -70,7 +70,7 @@ func (w *world) exec(t *testing.T, query string, args ...any) {
 
 func (w *world) store(t *testing.T) *keyring.Store {
 	t.Helper()
-	return keyring.OpenStore(w.pg.Admin, keyring.Postgres, "")
+	return keyring.OpenStore(w.pg.Admin, keyring.DialectPostgres, "")
 }
 
 // admin returns an operator.

@@ -37,7 +37,7 @@ func operate() error {
 		return err
 	}
 	life.Restart(dieAt) // connecting changes nothing
-	a := keyring.NewAdmin(keyring.OpenStore(db, keyring.Postgres, ""), w, keyring.AdminConfig{By: "ann"})
+	a := keyring.NewAdmin(keyring.OpenStore(db, keyring.DialectPostgres, ""), w, keyring.AdminConfig{By: "ann"})
 	if err := doTo(ctx, a, os.Getenv("OPERATOR_DOES")); err != nil {
 		return err
 	}

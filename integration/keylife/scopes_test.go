@@ -28,7 +28,7 @@ import (
 
 // Each table has one rule, and open none.
 var ruled = func() *schema.Schema {
-	cols := []schema.Column{{Name: "mail", Mode: schema.Deterministic}, {Name: "body"}}
+	cols := []schema.Column{{Name: "mail", Mode: schema.ModeDeterministic}, {Name: "body"}}
 	return schema.Must(schema.Scoped(schema.Columns("tenants", cols...)), schema.Unscoped(schema.Columns("shared", cols...)), schema.Columns("open", cols...))
 }()
 
@@ -189,7 +189,7 @@ func TestScopePoliciesOnSQLite(t *testing.T) {
 	n := 0
 	tryPolicies(t, func(cfg driver.Config) *sql.DB {
 		n++
-		cfg.Driver, cfg.Schema, cfg.KMS, cfg.Dialect, cfg.AutoCreateKeyTable = &sqlite.Driver{}, ruled, awskms.New(server.Client(t), alias), driver.SQLite, true
+		cfg.Driver, cfg.Schema, cfg.KMS, cfg.Dialect, cfg.AutoCreateKeyTable = &sqlite.Driver{}, ruled, awskms.New(server.Client(t), alias), driver.DialectSQLite, true
 		name := fmt.Sprint("scopes", n)
 		driver.Register(name, cfg)
 		return must[*sql.DB](t)(sql.Open(name, file))

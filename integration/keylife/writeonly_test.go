@@ -25,7 +25,7 @@ import (
 
 // forms has a column that write-only programs may write, and two that they may not.
 var forms = schema.Must(schema.Columns("forms",
-	schema.Column{Name: "tax", Inbox: true}, schema.Column{Name: "note"}, schema.Column{Name: "mail", Mode: schema.Deterministic}))
+	schema.Column{Name: "tax", Inbox: true}, schema.Column{Name: "note"}, schema.Column{Name: "mail", Mode: schema.ModeDeterministic}))
 
 const formsDDL = "CREATE TABLE forms (id bigserial PRIMARY KEY, name text, tax bytea, note bytea, mail bytea)"
 
@@ -190,7 +190,7 @@ func TestTakenOverWriter(t *testing.T) {
 
 		attacker := must[*sql.DB](t)(sql.Open("pgx", o.writer.dsn))
 		defer func() { _ = attacker.Close() }()
-		store := keyring.OpenStore(attacker, keyring.Postgres, "")
+		store := keyring.OpenStore(attacker, keyring.DialectPostgres, "")
 		col := keycache.Column{Identity: "forms.tax", Suite: codec.SuiteRandomized, Inbox: true}
 		taken := keycache.NewWriter(store, []string{o.inbox.Pin()}, keycache.Config{MaxSeals: 2}, col)
 		defer func() { _ = taken.Close() }()
@@ -323,7 +323,7 @@ func TestForgedCells(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
 		o := newOffice(t, pg)
 		ctx := t.Context()
-		store := keyring.OpenStore(pg.Admin, keyring.Postgres, "")
+		store := keyring.OpenStore(pg.Admin, keyring.DialectPostgres, "")
 		for _, c := range []struct {
 			column string
 			opens  bool

@@ -76,7 +76,7 @@ func runVictim(t *testing.T, dir, step string) {
 }
 
 func sqliteAt(t *testing.T, dir string) *keyring.Store {
-	return keyring.OpenStore(sqliteDB(t, filepath.Join(dir, "app.db")), keyring.SQLite, "")
+	return keyring.OpenStore(sqliteDB(t, filepath.Join(dir, "app.db")), keyring.DialectSQLite, "")
 }
 
 // victim seals one cell, appends it to a file, and dies at step.

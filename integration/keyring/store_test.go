@@ -40,7 +40,7 @@ const table = keyring.DefaultTable
 func openStore(t testing.TB, path string) *store {
 	t.Helper()
 	db := sqliteDB(t, path)
-	return &store{keyring.OpenStore(db, keyring.SQLite, ""), db}
+	return &store{keyring.OpenStore(db, keyring.DialectSQLite, ""), db}
 }
 
 func sqliteStore(t testing.TB) *store {
@@ -61,7 +61,7 @@ func ddlOf(err error) string {
 }
 
 func TestNoKeyTableHasItsDDL(t *testing.T) {
-	s := keyring.OpenStore(sqliteDB(t, filepath.Join(t.TempDir(), "app.db")), keyring.SQLite, "")
+	s := keyring.OpenStore(sqliteDB(t, filepath.Join(t.TempDir(), "app.db")), keyring.DialectSQLite, "")
 	ctx := t.Context()
 	_, insert := s.Insert(ctx, keyring.Key{ID: 1, Keyring: keytest.ID})
 	_, ring := s.Ring(ctx, keyring.PurposeData, "")
@@ -95,7 +95,7 @@ func TestTableOfAnotherShape(t *testing.T) {
 	if _, err := db.Exec(`CREATE TABLE colseal_keys (key_id integer)`); err != nil {
 		t.Fatal(err)
 	}
-	err := keyring.OpenStore(db, keyring.SQLite, "").Check(t.Context())
+	err := keyring.OpenStore(db, keyring.DialectSQLite, "").Check(t.Context())
 	if err == nil || errors.Is(err, keyring.ErrNoKeyTable) || !strings.Contains(err.Error(), "purpose") {
 		t.Errorf("got %v, want an error that names the missing column", err)
 	}
@@ -222,7 +222,7 @@ func testEnds(t *testing.T, s *store) {
 // processes have them, start together.
 func TestTwoCachesMakeOneKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.db")
-	testTogether(t, func() *keyring.Store { return keyring.OpenStore(sqliteDB(t, path), keyring.SQLite, "") })
+	testTogether(t, func() *keyring.Store { return keyring.OpenStore(sqliteDB(t, path), keyring.DialectSQLite, "") })
 }
 
 func testTogether(t *testing.T, open func() *keyring.Store) {
@@ -345,7 +345,7 @@ func TestKeyringID(t *testing.T) {
 	c := keycache.New(s, w, keycache.Config{})
 	defer c.Close()
 	sealOne(t, c, keyring.WithScope(ctx, "a"), random)
-	pinned := keyring.OpenStore(s.db, keyring.SQLite, "")
+	pinned := keyring.OpenStore(s.db, keyring.DialectSQLite, "")
 	pinned.Pin(id)
 	if _, err := pinned.Ring(ctx, keyring.PurposeData, "a"); !errors.Is(err, keyring.ErrOtherKeyring) {
 		t.Error(err)

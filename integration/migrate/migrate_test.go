@@ -44,7 +44,7 @@ var testdata embed.FS
 const canary = "zqcanary"
 
 var customers = schema.Must(schema.Columns("customers",
-	schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"}))
+	schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"}))
 
 func open(t *testing.T, pg *pgtest.DB, s *schema.Schema) *sql.DB {
 	t.Helper()

@@ -44,19 +44,19 @@ var kinds = []struct {
 	name, typ string
 	kind      schema.Column
 }{
-	{"t", "text", schema.Column{Kind: schema.Text}},
-	{"b", "bytea", schema.Column{Kind: schema.Bytes}},
-	{"i", "bigint", schema.Column{Kind: schema.Int}},
-	{"f", "float8", schema.Column{Kind: schema.Float}},
-	{"o", "boolean", schema.Column{Kind: schema.Bool}},
-	{"tz", "timestamptz", schema.Column{Kind: schema.Time}},
-	{"j", "jsonb", schema.Column{Kind: schema.JSON}},
-	{"u", "uuid", schema.Column{Kind: schema.UUID}},
-	{"n", "numeric", schema.Column{Kind: schema.Numeric}},
-	{"ta", "text[]", schema.Column{Kind: schema.TextArray}},
-	{"ia", "bigint[]", schema.Column{Kind: schema.IntArray}},
-	{"d", "date", schema.Column{Kind: schema.Date}},
-	{"ts", "timestamp", schema.Column{Kind: schema.Timestamp}},
+	{"t", "text", schema.Column{Kind: schema.KindText}},
+	{"b", "bytea", schema.Column{Kind: schema.KindBytes}},
+	{"i", "bigint", schema.Column{Kind: schema.KindInt}},
+	{"f", "float8", schema.Column{Kind: schema.KindFloat}},
+	{"o", "boolean", schema.Column{Kind: schema.KindBool}},
+	{"tz", "timestamptz", schema.Column{Kind: schema.KindTime}},
+	{"j", "jsonb", schema.Column{Kind: schema.KindJSON}},
+	{"u", "uuid", schema.Column{Kind: schema.KindUUID}},
+	{"n", "numeric", schema.Column{Kind: schema.KindNumeric}},
+	{"ta", "text[]", schema.Column{Kind: schema.KindTextArray}},
+	{"ia", "bigint[]", schema.Column{Kind: schema.KindIntArray}},
+	{"d", "date", schema.Column{Kind: schema.KindDate}},
+	{"ts", "timestamp", schema.Column{Kind: schema.KindTimestamp}},
 }
 
 func sealedSchema(t testing.TB) *schema.Schema {
@@ -69,7 +69,7 @@ func sealedSchema(t testing.TB) *schema.Schema {
 	}
 	s, err := schema.New(
 		schema.Columns("kinds", cols...),
-		schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"}),
+		schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"}),
 	)
 	if err != nil {
 		t.Fatal(err)

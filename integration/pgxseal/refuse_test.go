@@ -393,7 +393,7 @@ func TestPlaintextIsRead(t *testing.T) {
 	if err := newPool(t, server, cfg).QueryRow(t.Context(), "SELECT email FROM users").Scan(&email); !errors.Is(err, driver.ErrNotSealed) {
 		t.Errorf("read %q, %v", email, err)
 	}
-	cfg.Plaintext = driver.AllowRead
+	cfg.Plaintext = driver.PlaintextAllowRead
 	pool := newPool(t, server, cfg)
 	must(t, pool.QueryRow(t.Context(), "SELECT email FROM users").Scan(&email))
 	var i int

@@ -40,8 +40,8 @@ CREATE TABLE users (id bigint PRIMARY KEY, owner bigint NOT NULL, email %[1]s, s
 CREATE TABLE other.users (id bigint PRIMARY KEY, owner bigint NOT NULL, email text)`
 
 var tables = schema.Must(schema.Columns("public.users",
-	schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"},
-	schema.Column{Name: "score", Kind: schema.Int, Mode: schema.Deterministic}))
+	schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"},
+	schema.Column{Name: "score", Kind: schema.KindInt, Mode: schema.ModeDeterministic}))
 
 // The modes that work behind PgBouncer 1.18 with plain pgx: those that prepare nothing, and describe a statement in one round trip
 // and send it whole in another.

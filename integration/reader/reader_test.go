@@ -105,31 +105,31 @@ func TestDatabase(t *testing.T) {
 		in   [2]any // in two scopes
 		want [2]any // as the reader prints them
 	}{
-		schema.Text:      {[2]any{"alice@example.com", ""}, [2]any{"alice@example.com", ""}},
-		schema.Bytes:     {[2]any{[]byte{0, 255}, []byte("x")}, [2]any{"00ff", "78"}},
-		schema.Int:       {[2]any{-7, int64(1) << 62}, [2]any{-7.0, float64(1 << 62)}},
-		schema.Float:     {[2]any{0.5, -1e300}, [2]any{0.5, -1e300}},
-		schema.Bool:      {[2]any{true, false}, [2]any{true, false}},
-		schema.Time:      {[2]any{time.Date(2024, 2, 29, 12, 34, 56, 789012000, time.UTC), "infinity"}, [2]any{"2024-02-29 12:34:56.789012", "infinity"}},
-		schema.JSON:      {[2]any{`{"a":[1,"b c"]}`, `null`}, [2]any{`{"a":[1,"b c"]}`, `null`}},
-		schema.UUID:      {[2]any{"f81d4fae-7dec-11d0-a765-00a0c91e6bf6", nil}, [2]any{"f81d4fae-7dec-11d0-a765-00a0c91e6bf6", nil}},
-		schema.Numeric:   {[2]any{"12.5", "-Infinity"}, [2]any{"12.5", "-Infinity"}},
-		schema.TextArray: {[2]any{[]string{"a", `b "c"`, ""}, "{NULL}"}, [2]any{`{a,"b \"c\"",""}`, "{NULL}"}},
-		schema.IntArray:  {[2]any{[]int{1, -2}, "{}"}, [2]any{"{1,-2}", "{}"}},
-		schema.Date:      {[2]any{time.Date(1984, 3, 9, 0, 0, 0, 0, time.FixedZone("", 3600)), "0044-03-15 BC"}, [2]any{"1984-03-09", "-043-03-15"}},
-		schema.Timestamp: {[2]any{"2024-02-29 24:00", "-infinity"}, [2]any{"2024-03-01 00:00:00", "-infinity"}},
+		schema.KindText:      {[2]any{"alice@example.com", ""}, [2]any{"alice@example.com", ""}},
+		schema.KindBytes:     {[2]any{[]byte{0, 255}, []byte("x")}, [2]any{"00ff", "78"}},
+		schema.KindInt:       {[2]any{-7, int64(1) << 62}, [2]any{-7.0, float64(1 << 62)}},
+		schema.KindFloat:     {[2]any{0.5, -1e300}, [2]any{0.5, -1e300}},
+		schema.KindBool:      {[2]any{true, false}, [2]any{true, false}},
+		schema.KindTime:      {[2]any{time.Date(2024, 2, 29, 12, 34, 56, 789012000, time.UTC), "infinity"}, [2]any{"2024-02-29 12:34:56.789012", "infinity"}},
+		schema.KindJSON:      {[2]any{`{"a":[1,"b c"]}`, `null`}, [2]any{`{"a":[1,"b c"]}`, `null`}},
+		schema.KindUUID:      {[2]any{"f81d4fae-7dec-11d0-a765-00a0c91e6bf6", nil}, [2]any{"f81d4fae-7dec-11d0-a765-00a0c91e6bf6", nil}},
+		schema.KindNumeric:   {[2]any{"12.5", "-Infinity"}, [2]any{"12.5", "-Infinity"}},
+		schema.KindTextArray: {[2]any{[]string{"a", `b "c"`, ""}, "{NULL}"}, [2]any{`{a,"b \"c\"",""}`, "{NULL}"}},
+		schema.KindIntArray:  {[2]any{[]int{1, -2}, "{}"}, [2]any{"{1,-2}", "{}"}},
+		schema.KindDate:      {[2]any{time.Date(1984, 3, 9, 0, 0, 0, 0, time.FixedZone("", 3600)), "0044-03-15 BC"}, [2]any{"1984-03-09", "-043-03-15"}},
+		schema.KindTimestamp: {[2]any{"2024-02-29 24:00", "-infinity"}, [2]any{"2024-03-01 00:00:00", "-infinity"}},
 	}
 	var sealed []schema.Column
 	var ddl, names, marks []string
 	var args [2][]any
 	var want [][]any
-	for kind := schema.Text; kind.Valid(); kind++ {
+	for kind := schema.KindText; kind.Valid(); kind++ {
 		v, ok := values[kind]
 		if !ok {
 			t.Fatalf("no values of kind %s", kind)
 		}
-		for _, mode := range []schema.Mode{schema.Randomized, schema.Deterministic} {
-			if kind == schema.JSON && mode == schema.Deterministic {
+		for _, mode := range []schema.Mode{schema.ModeRandomized, schema.ModeDeterministic} {
+			if kind == schema.KindJSON && mode == schema.ModeDeterministic {
 				continue
 			}
 			for _, storage := range []string{"BLOB", "TEXT"} {
@@ -202,7 +202,7 @@ func write(t *testing.T, file string, keks []string, s *schema.Schema, f func(*s
 		t.Fatal(err)
 	}
 	const name = "sqlite-read-by-python"
-	driver.Register(name, driver.Config{Driver: &sqlite.Driver{}, Schema: s, KMS: wrapper, Dialect: driver.SQLite, AutoCreateKeyTable: true})
+	driver.Register(name, driver.Config{Driver: &sqlite.Driver{}, Schema: s, KMS: wrapper, Dialect: driver.DialectSQLite, AutoCreateKeyTable: true})
 	db, err := sql.Open(name, file)
 	if err != nil {
 		t.Fatal(err)

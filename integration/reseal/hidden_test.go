@@ -55,7 +55,7 @@ func TestHiddenRows(t *testing.T) {
 func TestInheritedRows(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
 		w := newWorld(t, pg, people, "CREATE TABLE people (n bigint PRIMARY KEY, mail bytea, ssn text, age bytea); CREATE TABLE pupils () INHERITS (people)")
-		w.db = w.open(t, func(cfg *driver.Config) { cfg.Plaintext = driver.AllowRead })
+		w.db = w.open(t, func(cfg *driver.Config) { cfg.Plaintext = driver.PlaintextAllowRead })
 		mustExec(t, pg.Admin, "WITH x AS (INSERT INTO people VALUES (1, 'a', 'sa', '1')) INSERT INTO pupils VALUES (1, 'b', 'sb', '2')")
 		want := all(t, w.db, "SELECT ssn FROM people ORDER BY tableoid")
 		if r := w.reseal(t, reseal.Options{Plaintext: true}); r.Sealed != 6 {

@@ -54,7 +54,7 @@ func newWorld(t *testing.T, pg *pgtest.DB, tables *schema.Schema, ddl string) *w
 	}
 	mustExec(t, pg.Admin, ddl)
 	w.db = w.open(t, nil)
-	store := keyring.OpenStore(pg.Admin, keyring.Postgres, "")
+	store := keyring.OpenStore(pg.Admin, keyring.DialectPostgres, "")
 	if err := store.Create(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -40,8 +40,8 @@ func newLite(t *testing.T, table string) *lite {
 	l := &lite{
 		file: filepath.Join(t.TempDir(), "test.db"), kms: &hookKMS{Wrapper: w},
 		tables: schema.Must(schema.Columns("users",
-			schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"},
-			schema.Column{Name: "born", Kind: schema.Time}, schema.Column{Name: "age", Kind: schema.Int})),
+			schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"},
+			schema.Column{Name: "born", Kind: schema.KindTime}, schema.Column{Name: "age", Kind: schema.KindInt})),
 	}
 	l.plain = sql.OpenDB(liteConnector(l.file))
 	t.Cleanup(func() { _ = l.plain.Close() })
@@ -54,7 +54,7 @@ func newLite(t *testing.T, table string) *lite {
 func (l *lite) reopen(t *testing.T) *sql.DB {
 	t.Helper()
 	cn, err := driver.NewConnector(liteConnector(l.file), driver.Config{
-		Schema: l.tables, KMS: l.kms, Dialect: driver.SQLite, AutoCreateKeyTable: true,
+		Schema: l.tables, KMS: l.kms, Dialect: driver.DialectSQLite, AutoCreateKeyTable: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -257,8 +257,8 @@ func TestSQLiteKindChanged(t *testing.T) {
 	fillUsers(t, keyring.WithScope(t.Context(), "tenant"), l.db, 5, 2)
 	mustExec(t, l.db, "UPDATE users SET ssn = '12' WHERE id = 2")
 	l.tables = schema.Must(schema.Columns("users",
-		schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn", Kind: schema.Int},
-		schema.Column{Name: "born", Kind: schema.Date}, schema.Column{Name: "age", Kind: schema.Text, Mode: schema.Deterministic}))
+		schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn", Kind: schema.KindInt},
+		schema.Column{Name: "born", Kind: schema.KindDate}, schema.Column{Name: "age", Kind: schema.KindText, Mode: schema.ModeDeterministic}))
 	l.db = l.reopen(t)
 	for _, column := range []string{"ssn", "born", "age"} {
 		if err := l.db.QueryRow("SELECT " + column + " FROM users WHERE id = 2").Scan(new(any)); !errors.Is(err, driver.ErrKind) {
@@ -268,25 +268,25 @@ func TestSQLiteKindChanged(t *testing.T) {
 	if r := l.reseal(t, reseal.Options{}); r.Resealed != 0 || r.Unreadable != 6 {
 		t.Errorf("without FromKind: %+v", r)
 	}
-	if _, err := reseal.Run(t.Context(), l.db, reseal.Options{FromKind: schema.Int}); err == nil || !strings.Contains(err.Error(), "Columns is not") {
+	if _, err := reseal.Run(t.Context(), l.db, reseal.Options{FromKind: schema.KindInt}); err == nil || !strings.Contains(err.Error(), "Columns is not") {
 		t.Errorf("without Columns: %v", err)
 	}
 
 	// ssn-4 and ssn-6 are no numbers, and stay.
-	if r := l.reseal(t, reseal.Options{Columns: []string{"users.ssn"}, FromKind: schema.Text}); r.Resealed != 1 || r.Unreadable != 2 {
+	if r := l.reseal(t, reseal.Options{Columns: []string{"users.ssn"}, FromKind: schema.KindText}); r.Resealed != 1 || r.Unreadable != 2 {
 		t.Errorf("text to int: %+v", r)
 	}
-	if r := l.reseal(t, reseal.Options{Columns: []string{"users.age"}, FromKind: schema.Int}); r.Resealed != 6 || r.Unreadable != 0 || r.Left() != 0 {
+	if r := l.reseal(t, reseal.Options{Columns: []string{"users.age"}, FromKind: schema.KindInt}); r.Resealed != 6 || r.Unreadable != 0 || r.Left() != 0 {
 		t.Errorf("int to text: %+v", r)
 	}
-	if r := l.reseal(t, reseal.Options{Columns: []string{"users.born"}, FromKind: schema.Time}); r.Resealed != 0 || r.Unreadable != 6 {
+	if r := l.reseal(t, reseal.Options{Columns: []string{"users.born"}, FromKind: schema.KindTime}); r.Resealed != 0 || r.Unreadable != 6 {
 		t.Errorf("time to date without a time zone: %+v", r)
 	}
 	kolkata := time.FixedZone("", 5*3600+1800)
-	if r := l.reseal(t, reseal.Options{Columns: []string{"users.born"}, FromKind: schema.Time, TimeZone: kolkata}); r.Resealed != 6 || r.Unreadable != 0 {
+	if r := l.reseal(t, reseal.Options{Columns: []string{"users.born"}, FromKind: schema.KindTime, TimeZone: kolkata}); r.Resealed != 6 || r.Unreadable != 0 {
 		t.Errorf("time to date: %+v", r)
 	}
-	if r := l.reseal(t, reseal.Options{Columns: []string{"users.born", "users.age"}, FromKind: schema.Time}); r.Resealed != 0 || r.Unreadable != 0 {
+	if r := l.reseal(t, reseal.Options{Columns: []string{"users.born", "users.age"}, FromKind: schema.KindTime}); r.Resealed != 0 || r.Unreadable != 0 {
 		t.Errorf("again: %+v", r)
 	}
 
@@ -386,8 +386,8 @@ func TestSQLiteDuplicates(t *testing.T) {
 func TestSQLiteChangedMode(t *testing.T) {
 	l := newLite(t, liteTable)
 	fillUsers(t, t.Context(), l.db, 1, 4)
-	l.tables = schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.Randomized},
-		schema.Column{Name: "ssn", Mode: schema.Deterministic}, schema.Column{Name: "born", Kind: schema.Time}, schema.Column{Name: "age", Kind: schema.Int, Mode: schema.Deterministic}))
+	l.tables = schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeRandomized},
+		schema.Column{Name: "ssn", Mode: schema.ModeDeterministic}, schema.Column{Name: "born", Kind: schema.KindTime}, schema.Column{Name: "age", Kind: schema.KindInt, Mode: schema.ModeDeterministic}))
 	changed := l.reopen(t)
 	if r := run(t, changed, reseal.Options{}); r.Resealed != 4+2+4 || r.Left() != 0 {
 		t.Errorf("report: %+v", r)

@@ -18,9 +18,9 @@ import (
 )
 
 var people = schema.Must(schema.Columns("people",
-	schema.Column{Name: "mail", Mode: schema.Deterministic},
+	schema.Column{Name: "mail", Mode: schema.ModeDeterministic},
 	schema.Column{Name: "ssn"},
-	schema.Column{Name: "age", Kind: schema.Int, Mode: schema.Deterministic}))
+	schema.Column{Name: "age", Kind: schema.KindInt, Mode: schema.ModeDeterministic}))
 
 // Every kind of table, by what tells its rows apart.
 func TestTables(t *testing.T) {
@@ -128,7 +128,7 @@ func read(t *testing.T, w *world) []string {
 func TestPlaintext(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
 		w := newWorld(t, pg, people, "CREATE TABLE people (n bigint PRIMARY KEY, mail bytea, ssn text, age bytea)")
-		w.db = w.open(t, func(cfg *driver.Config) { cfg.Plaintext = driver.AllowRead })
+		w.db = w.open(t, func(cfg *driver.Config) { cfg.Plaintext = driver.PlaintextAllowRead })
 		mustExec(t, w.db, "INSERT INTO people VALUES (0, $1, $2, $3)", "sealed", "sealed", 0)
 		mustExec(t, pg.Admin, "INSERT INTO people SELECT n, convert_to('m' || md5(n::text), 'UTF8'), 's' || md5('s' || n), convert_to(n::text, 'UTF8') FROM generate_series(1, 500) n")
 		want := read(t, w)
@@ -164,8 +164,8 @@ func TestPlaintext(t *testing.T) {
 // Rows that a unique index or a foreign key is about.
 func TestKeysBetweenTables(t *testing.T) {
 	tables := schema.Must(
-		schema.Columns("aliases", schema.Column{Name: "mail", Mode: schema.Deterministic, JoinGroup: "mail"}), // before its parent in the schema
-		schema.Columns("people", schema.Column{Name: "mail", Mode: schema.Deterministic, JoinGroup: "mail"}, schema.Column{Name: "ssn"}))
+		schema.Columns("aliases", schema.Column{Name: "mail", Mode: schema.ModeDeterministic, JoinGroup: "mail"}), // before its parent in the schema
+		schema.Columns("people", schema.Column{Name: "mail", Mode: schema.ModeDeterministic, JoinGroup: "mail"}, schema.Column{Name: "ssn"}))
 	fill := func(t *testing.T, w *world) {
 		for i := range 20 {
 			mustExec(t, w.db, "INSERT INTO people (n, mail, ssn) VALUES ($1, $2, $3)", i, fmt.Sprint("m", i), "s")

@@ -22,7 +22,7 @@ type identified struct {
 }
 
 func TestKindsOfLibraries(t *testing.T) {
-	want := map[string]schema.Kind{"key": schema.UUID, "key_ptr": schema.UUID, "null": schema.UUID, "price": schema.Numeric, "tax": schema.Numeric}
+	want := map[string]schema.Kind{"key": schema.KindUUID, "key_ptr": schema.KindUUID, "null": schema.KindUUID, "price": schema.KindNumeric, "tax": schema.KindNumeric}
 	columns := schema.Must(schema.Model("t", identified{})).Lookup("", "t").Columns()
 	if len(columns) != len(want) {
 		t.Errorf("%d columns, want %d", len(columns), len(want))

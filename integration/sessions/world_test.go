@@ -89,7 +89,7 @@ func newWorld(t *testing.T, sealed, twin *pgtest.DB) *world {
 	cfg.Tracer = w.tap
 	cfg.RuntimeParams["lock_timeout"] = lockTimeout
 	cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{
-		Schema:             schema.Must(schema.Columns("public.users", schema.Column{Name: "email", Mode: schema.Deterministic})),
+		Schema:             schema.Must(schema.Columns("public.users", schema.Column{Name: "email", Mode: schema.ModeDeterministic})),
 		KMS:                wrapper,
 		KeyTable:           "public.colseal_keys",
 		AutoCreateKeyTable: true,

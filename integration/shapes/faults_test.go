@@ -19,12 +19,12 @@ import (
 // faultTables are registered without a schema, but for one that is not meant: their names stand for a table in every schema.
 var faultTables = schema.Must(
 	schema.Columns("users",
-		schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
+		schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "mail"},
 		schema.Column{Name: "ssn"},
-		schema.Column{Name: "score", Mode: schema.Deterministic, Kind: schema.Int},
-		schema.Column{Name: "at", Mode: schema.Deterministic, Kind: schema.Time},
-		schema.Column{Name: "f", Mode: schema.Deterministic, Kind: schema.Float}),
-	schema.Columns("made", schema.Column{Name: "mail", Mode: schema.Deterministic, JoinGroup: "mail"}, schema.Column{Name: "tag"}),
+		schema.Column{Name: "score", Mode: schema.ModeDeterministic, Kind: schema.KindInt},
+		schema.Column{Name: "at", Mode: schema.ModeDeterministic, Kind: schema.KindTime},
+		schema.Column{Name: "f", Mode: schema.ModeDeterministic, Kind: schema.KindFloat}),
+	schema.Columns("made", schema.Column{Name: "mail", Mode: schema.ModeDeterministic, JoinGroup: "mail"}, schema.Column{Name: "tag"}),
 	schema.Plain("apart.users"),
 )
 

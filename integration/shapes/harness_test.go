@@ -63,16 +63,16 @@ INSERT INTO other.users VALUES (1,'plain-a','n');
 
 var sealedTables = schema.Must(
 	schema.Columns("public.users",
-		schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
+		schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "mail"},
 		schema.Column{Name: "ssn"}),
 	schema.Columns("archive",
-		schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
+		schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "mail"},
 		schema.Column{Name: "ssn"}),
 	schema.Columns("leads",
-		schema.Column{Name: "email", Mode: schema.Deterministic},
-		schema.Column{Name: "phone", Mode: schema.Deterministic, Kind: schema.Int}),
+		schema.Column{Name: "email", Mode: schema.ModeDeterministic},
+		schema.Column{Name: "phone", Mode: schema.ModeDeterministic, Kind: schema.KindInt}),
 	schema.Columns("parts",
-		schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
+		schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "mail"},
 		schema.Column{Name: "ssn"}),
 	schema.View("user_view", "public.users"),
 )

@@ -30,12 +30,12 @@ CREATE TABLE jobs (id bigint PRIMARY KEY, prio %[1]s);
 
 var orderTables = schema.Must(
 	schema.Columns("people",
-		schema.Column{Name: "age", Mode: schema.Ordered, Kind: schema.Int, Min: "0", Max: "150"},
-		schema.Column{Name: "born", Mode: schema.Ordered, Kind: schema.Date},
-		schema.Column{Name: "owed", Mode: schema.Ordered, Kind: schema.Numeric, Min: "-10", Max: "10", Step: "0.5"},
-		schema.Column{Name: "balance", Mode: schema.Ordered, Kind: schema.Int},
-		schema.Column{Name: "token", Mode: schema.Deterministic, Cursor: true}),
-	schema.Unscoped(schema.Columns("jobs", schema.Column{Name: "prio", Mode: schema.Ordered, Kind: schema.Int})),
+		schema.Column{Name: "age", Mode: schema.ModeOrdered, Kind: schema.KindInt, Min: "0", Max: "150"},
+		schema.Column{Name: "born", Mode: schema.ModeOrdered, Kind: schema.KindDate},
+		schema.Column{Name: "owed", Mode: schema.ModeOrdered, Kind: schema.KindNumeric, Min: "-10", Max: "10", Step: "0.5"},
+		schema.Column{Name: "balance", Mode: schema.ModeOrdered, Kind: schema.KindInt},
+		schema.Column{Name: "token", Mode: schema.ModeDeterministic, Cursor: true}),
+	schema.Unscoped(schema.Columns("jobs", schema.Column{Name: "prio", Mode: schema.ModeOrdered, Kind: schema.KindInt})),
 )
 
 // ordersWorld is a database with sealed tables and a plaintext twin. Statements run under the scope a.
@@ -115,7 +115,7 @@ func newOrdersPG(t *testing.T, db *pgtest.DB, keys int) *ordersWorld {
 		t.Fatal(err)
 	}
 	defer func() { _ = pool.Close() }()
-	admin := keyring.NewAdmin(keyring.OpenStore(pool, keyring.Postgres, ""), kek, keyring.AdminConfig{})
+	admin := keyring.NewAdmin(keyring.OpenStore(pool, keyring.DialectPostgres, ""), kek, keyring.AdminConfig{})
 	if _, err := admin.Rotate(t.Context(), keyring.PurposeSearch, "a"); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func newOrdersLite(t *testing.T) *ordersWorld {
 	}
 	w := &ordersWorld{canaries: newCanaries(), lite: true, keys: 1}
 	name := strings.ReplaceAll(t.Name(), "/", "-")
-	driver.Register(name, driver.Config{Driver: &sqlite.Driver{}, Schema: orderTables, KMS: kek, Dialect: driver.SQLite, AutoCreateKeyTable: true})
+	driver.Register(name, driver.Config{Driver: &sqlite.Driver{}, Schema: orderTables, KMS: kek, Dialect: driver.DialectSQLite, AutoCreateKeyTable: true})
 	if w.sealed, err = sql.Open(name, filepath.Join(t.TempDir(), "sealed.db")); err != nil {
 		t.Fatal(err)
 	}

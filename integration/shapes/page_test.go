@@ -164,7 +164,7 @@ func (c catalogOf) Relation(_ context.Context, schemaName, name string) (*dbcata
 }
 
 // liteTables are those that the pages' SQLite statements are about.
-var liteTables = schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"}))
+var liteTables = schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"}))
 
 var (
 	checked = regexp.MustCompile(`(?ms)^<!-- checked: (postgres|sqlite) -->\n(.*?)^$`)

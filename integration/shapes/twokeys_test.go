@@ -65,7 +65,7 @@ func (p *twoKeys) rotate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = pool.Close() }()
-	admin := keyring.NewAdmin(keyring.OpenStore(pool, keyring.Postgres, ""), p.kms, keyring.AdminConfig{})
+	admin := keyring.NewAdmin(keyring.OpenStore(pool, keyring.DialectPostgres, ""), p.kms, keyring.AdminConfig{})
 	if _, err := admin.Rotate(t.Context(), keyring.PurposeSearch, ""); err != nil {
 		t.Fatal(err)
 	}

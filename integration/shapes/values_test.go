@@ -27,18 +27,18 @@ type valueKind struct {
 }
 
 var valueKinds = []valueKind{
-	{"t", schema.Text, "text", []string{"a", "12", "12.50", "true", ""}},
-	{"i", schema.Int, "bigint", []string{"70", "-70", "0", "100000", "7000000000", "9007199254740992", "9223372036854775807"}},
-	{"f", schema.Float, "double precision", []string{"70", "0.1", "-0.5", "0", "9007199254740992", "Infinity", "NaN", "0.10000000149011612"}},
-	{"n", schema.Numeric, "numeric", []string{"70", "69.6", "1.50", "0.1", "0", "NaN", "7000000000"}},
-	{"b", schema.Bool, "boolean", []string{"t", "f"}},
-	{"ts", schema.Time, "timestamptz", []string{"2020-01-01 10:00:00+00", "1999-12-31 23:59:59.5+00"}},
-	{"tw", schema.Timestamp, "timestamp", []string{"2020-01-01 10:00:00"}},
-	{"d", schema.Date, "date", []string{"2020-01-01", "1999-12-31"}},
-	{"j", schema.JSON, "json", nil},
-	{"jb", schema.JSON, "jsonb", nil}, // which would rewrite it; cells keep the text
-	{"u", schema.UUID, "uuid", []string{"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"}},
-	{"y", schema.Bytes, "bytea", []string{`\x0102`, `\x`}},
+	{"t", schema.KindText, "text", []string{"a", "12", "12.50", "true", ""}},
+	{"i", schema.KindInt, "bigint", []string{"70", "-70", "0", "100000", "7000000000", "9007199254740992", "9223372036854775807"}},
+	{"f", schema.KindFloat, "double precision", []string{"70", "0.1", "-0.5", "0", "9007199254740992", "Infinity", "NaN", "0.10000000149011612"}},
+	{"n", schema.KindNumeric, "numeric", []string{"70", "69.6", "1.50", "0.1", "0", "NaN", "7000000000"}},
+	{"b", schema.KindBool, "boolean", []string{"t", "f"}},
+	{"ts", schema.KindTime, "timestamptz", []string{"2020-01-01 10:00:00+00", "1999-12-31 23:59:59.5+00"}},
+	{"tw", schema.KindTimestamp, "timestamp", []string{"2020-01-01 10:00:00"}},
+	{"d", schema.KindDate, "date", []string{"2020-01-01", "1999-12-31"}},
+	{"j", schema.KindJSON, "json", nil},
+	{"jb", schema.KindJSON, "jsonb", nil}, // which would rewrite it; cells keep the text
+	{"u", schema.KindUUID, "uuid", []string{"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"}},
+	{"y", schema.KindBytes, "bytea", []string{`\x0102`, `\x`}},
 }
 
 // valueLiterals are constants as they are written, of all sorts.
@@ -232,8 +232,8 @@ func newValues(t *testing.T, db *pgtest.DB) *values {
 	var cols []schema.Column
 	sealed, plain := "CREATE TABLE x (id bigint", "CREATE TEMPORARY TABLE x (id bigint"
 	for _, k := range valueKinds {
-		if k.kind != schema.JSON {
-			cols = append(cols, schema.Column{Name: k.name, Kind: k.kind, Mode: schema.Deterministic})
+		if k.kind != schema.KindJSON {
+			cols = append(cols, schema.Column{Name: k.name, Kind: k.kind, Mode: schema.ModeDeterministic})
 			sealed += ", " + k.name + " bytea"
 			plain += ", " + k.name + " " + k.plain
 		}
@@ -274,7 +274,7 @@ func (v *values) places(k valueKind, expr string) []string {
 		fmt.Sprintf("UPDATE x SET %s = %s WHERE id = 0 RETURNING %s", r, expr, r),
 		fmt.Sprintf("UPDATE x SET %s = CASE WHEN id > 0 THEN %s ELSE %s END WHERE id = 0 RETURNING %s", r, r, expr, r),
 	}
-	if k.kind != schema.JSON {
+	if k.kind != schema.KindJSON {
 		all = append(all,
 			fmt.Sprintf("SELECT id FROM x WHERE %s = %s", k.name, expr),
 			fmt.Sprintf("SELECT id FROM x WHERE %s IN (NULL, %s)", k.name, expr))

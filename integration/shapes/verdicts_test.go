@@ -28,7 +28,7 @@ func TestOfflineVerdicts(t *testing.T) {
 			if db.Version < s.since {
 				continue
 			}
-			offline, err := explain.Offline(sealedTables, driver.Postgres, s.sql)
+			offline, err := explain.Offline(sealedTables, driver.DialectPostgres, s.sql)
 			if err != nil {
 				t.Fatal(s.name, err)
 			}

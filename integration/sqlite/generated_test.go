@@ -15,8 +15,8 @@ func TestInsertSkipsGeneratedColumns(t *testing.T) {
 		CREATE TABLE plain (id INTEGER, up GENERATED ALWAYS AS (id * 2), tag TEXT);
 		CREATE VIRTUAL TABLE words USING fts5(body, tag);`,
 		schema.Must(
-			schema.Columns("first", schema.Column{Name: "mail", Mode: schema.Deterministic, JoinGroup: "mail"}),
-			schema.Columns("middle", schema.Column{Name: "mail", Mode: schema.Deterministic, JoinGroup: "mail"}, schema.Column{Name: "score", Kind: schema.Int}),
+			schema.Columns("first", schema.Column{Name: "mail", Mode: schema.ModeDeterministic, JoinGroup: "mail"}),
+			schema.Columns("middle", schema.Column{Name: "mail", Mode: schema.ModeDeterministic, JoinGroup: "mail"}, schema.Column{Name: "score", Kind: schema.KindInt}),
 		),
 		"SELECT id, up, mail, tag FROM first ORDER BY id", "SELECT * FROM middle ORDER BY id", "SELECT * FROM plain", "SELECT * FROM words")
 

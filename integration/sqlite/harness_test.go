@@ -47,7 +47,7 @@ func newPair(t *testing.T, ddl string, tables *schema.Schema, readBack ...string
 	keys := connector{file, nil}
 	exec(t, open(t, keys), strings.NewReplacer("SECRET", "BLOB", "NUMBER", "BLOB").Replace(ddl))
 	cn, err := driver.NewConnector(connector{file, p.tap}, driver.Config{
-		Schema: tables, KMS: w, Dialect: driver.SQLite, AutoCreateKeyTable: true, KeyConnector: keys,
+		Schema: tables, KMS: w, Dialect: driver.DialectSQLite, AutoCreateKeyTable: true, KeyConnector: keys,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -13,8 +13,8 @@ const usersDDL = `
 	CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER, memo TEXT);`
 
 var usersSchema = schema.Must(
-	schema.Columns("main.users", schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"}, schema.Column{Name: "ssn"}),
-	schema.Columns("archive", schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"}),
+	schema.Columns("main.users", schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "mail"}, schema.Column{Name: "ssn"}),
+	schema.Columns("archive", schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "mail"}),
 )
 
 // newUsers makes a pair with a few rows.

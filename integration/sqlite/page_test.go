@@ -35,7 +35,7 @@ func TestPage(t *testing.T) {
 		for _, c := range inCode.FindAllStringSubmatch(cells[0], -1) {
 			n++
 			p := newPair(t, pageDDL, schema.Must(
-				schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"}),
+				schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"}),
 			), "SELECT * FROM users ORDER BY id", "SELECT * FROM orders")
 			p.expect(t, works, "INSERT INTO users VALUES (1,'zqcanary-a','zqcanary-s','n',7)")
 			p.expect(t, want, c[1], arguments(c[1])...)

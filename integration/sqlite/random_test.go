@@ -35,10 +35,10 @@ func setRapid(t *testing.T, checks int) {
 }
 
 var randomSchema = schema.Must(
-	schema.Columns("main.users", schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"}, schema.Column{Name: "ssn"}),
-	schema.Columns("archive", schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"}),
-	schema.Columns("leads", schema.Column{Name: "mail", Mode: schema.Deterministic, JoinGroup: "mail"},
-		schema.Column{Name: "phone", Mode: schema.Deterministic, Kind: schema.Int}),
+	schema.Columns("main.users", schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "mail"}, schema.Column{Name: "ssn"}),
+	schema.Columns("archive", schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "mail"}),
+	schema.Columns("leads", schema.Column{Name: "mail", Mode: schema.ModeDeterministic, JoinGroup: "mail"},
+		schema.Column{Name: "phone", Mode: schema.ModeDeterministic, Kind: schema.KindInt}),
 )
 
 func newRandom(t *testing.T) *pair {

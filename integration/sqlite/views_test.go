@@ -20,7 +20,7 @@ func TestViews(t *testing.T) {
 		CREATE VIEW plain AS SELECT mail FROM logs;
 		CREATE VIEW written AS SELECT id, mail FROM users;
 		CREATE TRIGGER w INSTEAD OF INSERT ON written BEGIN INSERT INTO logs VALUES (NEW.id, NEW.mail); END;`,
-		schema.Must(schema.Columns("users", schema.Column{Name: "mail", Mode: schema.Deterministic}, schema.Column{Name: "ssn"})),
+		schema.Must(schema.Columns("users", schema.Column{Name: "mail", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"})),
 		"SELECT * FROM users ORDER BY id", "SELECT * FROM logs")
 	p.expect(t, works, "INSERT INTO users VALUES (1,'zqcanary-a','zqcanary-s','t'), (2,'zqcanary-b',NULL,NULL), (3,'zqcanary-a','zqcanary-s','u')")
 	p.expect(t, works, "SELECT * FROM v WHERE mail = ? ORDER BY id", "zqcanary-a")
@@ -44,7 +44,7 @@ func TestViews(t *testing.T) {
 // An attached database brings its views, to this connection alone.
 func TestAttachedViews(t *testing.T) {
 	p := newPair(t, `CREATE TABLE users (id INTEGER PRIMARY KEY, mail SECRET);`,
-		schema.Must(schema.Columns("users", schema.Column{Name: "mail", Mode: schema.Deterministic})), "SELECT * FROM main.users ORDER BY id")
+		schema.Must(schema.Columns("users", schema.Column{Name: "mail", Mode: schema.ModeDeterministic})), "SELECT * FROM main.users ORDER BY id")
 	p.expect(t, works, "INSERT INTO users VALUES (1,'zqcanary-a')")
 	other := t.TempDir() + "/other.db"
 	side := open(t, connector{"file:" + other, nil})

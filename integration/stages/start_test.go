@@ -44,7 +44,7 @@ func TestForbiddenPairs(t *testing.T) {
 				}
 			}
 		}
-		left, err := keyring.OpenStore(pg.Admin, keyring.Postgres, "").Stages(t.Context())
+		left, err := keyring.OpenStore(pg.Admin, keyring.DialectPostgres, "").Stages(t.Context())
 		if err != nil || len(left) > 0 {
 			t.Errorf("programs that ended still tell their stages: %v, %v", left, err)
 		}
@@ -80,7 +80,7 @@ func TestCompanionComesAndPlainColumnGoes(t *testing.T) {
 				}
 				must(t, w.admin, "ALTER TABLE users ADD email_sealed bytea UNIQUE, ADD ssn_sealed bytea")
 
-				store := keyring.OpenStore(w.admin, keyring.Postgres, "")
+				store := keyring.OpenStore(w.admin, keyring.DialectPostgres, "")
 				for n, told := 10, false; !told; n++ {
 					do(p, insert, n, fmt.Sprint("n", n), "n", "s")
 					if told = true; n > 2000 {
@@ -128,8 +128,8 @@ func TestCopyWithoutKeys(t *testing.T) {
 			t.Run(f.name, func(t *testing.T) {
 				w := postgresWorld(t, pgtest.Twin(t, pg))
 				w.config.AutoCreateKeyTable = false // there is no keyring
-				w.config.Schema = schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic, Stage: schema.StageCopy},
-					schema.Column{Name: "ssn", Kind: schema.Int, Stage: schema.StageCopy}), schema.Columns("orders", schema.Column{Name: "email", Stage: schema.StageCopy}))
+				w.config.Schema = schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic, Stage: schema.StageCopy},
+					schema.Column{Name: "ssn", Kind: schema.KindInt, Stage: schema.StageCopy}), schema.Columns("orders", schema.Column{Name: "email", Stage: schema.StageCopy}))
 				p := f.open(t, w, schema.StageCopy)
 				for _, query := range []string{"INSERT INTO users (id, email, ssn) VALUES (1, $1, $2)", "UPDATE users SET email = $1, ssn = $2 WHERE email = $1"} {
 					if a := p.run(t.Context(), query, "a@x", "no number"); a.err != nil || a.n != 1 {

@@ -167,7 +167,7 @@ func sqliteWorld(t *testing.T) *world {
 	t.Cleanup(func() { _, _ = w.admin.Close(), twin.Close() })
 	must(t, w.admin, ddlOf("blob"))
 	must(t, twin, twinDDL)
-	w.config = driver.Config{Schema: tables, KMS: newKey(t), Dialect: driver.SQLite, AutoCreateKeyTable: true, Logger: slog.New(slog.NewTextHandler(w.log, nil))}
+	w.config = driver.Config{Schema: tables, KMS: newKey(t), Dialect: driver.DialectSQLite, AutoCreateKeyTable: true, Logger: slog.New(slog.NewTextHandler(w.log, nil))}
 	w.open = func(t *testing.T, cfg driver.Config) *sql.DB { return openDB(t, liteConnector{dsn("db")}, cfg) }
 	w.twin = program{name: "twin", run: runSQL(twin, false)}
 	return w
@@ -193,8 +193,8 @@ func must(t *testing.T, db *sql.DB, query string) {
 
 // cells are the companions, as columns by themselves.
 var cells = schema.Must(
-	schema.Columns("users", schema.Column{Name: "email_sealed", Mode: schema.Deterministic, JoinGroup: "mail"}, schema.Column{Name: "ssn_sealed", ID: "users.ssn"}),
-	schema.Columns("orders", schema.Column{Name: "email_sealed", Mode: schema.Deterministic, JoinGroup: "mail"}))
+	schema.Columns("users", schema.Column{Name: "email_sealed", Mode: schema.ModeDeterministic, JoinGroup: "mail"}, schema.Column{Name: "ssn_sealed", ID: "users.ssn"}),
+	schema.Columns("orders", schema.Column{Name: "email_sealed", Mode: schema.ModeDeterministic, JoinGroup: "mail"}))
 
 // checker opens the companions.
 func (w *world) checker(t *testing.T) program {

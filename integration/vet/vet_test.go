@@ -33,7 +33,7 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 var people = schema.Must(schema.Columns("vet_people",
-	schema.Column{Name: "email", Mode: schema.Deterministic},
+	schema.Column{Name: "email", Mode: schema.ModeDeterministic},
 	schema.Column{Name: "ssn"}))
 
 // outcome is what is said of a shape: that it is refused, that it works, or nothing.
@@ -96,7 +96,7 @@ func judge(t *testing.T) map[string]outcome {
 	}
 	a := vet.New(vet.Config{Open: func() (vet.Explain, error) {
 		return func(query string) (*explain.Explanation, error) {
-			return explain.Offline(people, driver.Postgres, query)
+			return explain.Offline(people, driver.DialectPostgres, query)
 		}, nil
 	}})
 	graph, err := checker.Analyze([]*analysis.Analyzer{a}, pkgs, nil)

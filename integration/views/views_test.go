@@ -33,7 +33,7 @@ CREATE SCHEMA other;
 CREATE TABLE other.users (id bigint, email text)`
 
 var sealedTables = schema.Must(
-	schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}, schema.Column{Name: "ssn"}),
+	schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"}),
 	schema.Plain("other.users"),
 	schema.Functions("it counts rows", "public.listed"),
 )

@@ -78,7 +78,7 @@ func Write(s *schema.Schema, o Options) (string, error) {
 				b.WriteString(changeType(t, c, text))
 			}
 			b.WriteString(AddCheck(t, c, text, o.NotValid))
-			if c.Mode == schema.Ordered {
+			if c.Mode == schema.ModeOrdered {
 				b.WriteString(SetStatistics(t, c) + ";\n")
 			}
 			if c.Terms.Fold {

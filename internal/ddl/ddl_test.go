@@ -22,11 +22,11 @@ func sample(t *testing.T) *schema.Schema {
 	t.Helper()
 	s, err := schema.New(
 		schema.Columns("users",
-			schema.Column{Name: "email", Mode: schema.Deterministic, JoinGroup: "mail"},
+			schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "mail"},
 			schema.Column{Name: "ssn"},
-			schema.Column{Name: "age", Mode: schema.Ordered, Kind: schema.Int, Min: "0", Max: "150"}),
-		schema.Columns("members", schema.Column{Name: "email", Mode: schema.Deterministic, Stage: schema.StageCopy}, schema.Column{Name: "age", Mode: schema.Ordered, Kind: schema.Int, Min: "0", Max: "150", Stored: "age_cells"}),
-		schema.Columns(`app."Order"`, schema.Column{Name: "it's 100%", Kind: schema.Int, ID: "orders.note"}),
+			schema.Column{Name: "age", Mode: schema.ModeOrdered, Kind: schema.KindInt, Min: "0", Max: "150"}),
+		schema.Columns("members", schema.Column{Name: "email", Mode: schema.ModeDeterministic, Stage: schema.StageCopy}, schema.Column{Name: "age", Mode: schema.ModeOrdered, Kind: schema.KindInt, Min: "0", Max: "150", Stored: "age_cells"}),
+		schema.Columns(`app."Order"`, schema.Column{Name: "it's 100%", Kind: schema.KindInt, ID: "orders.note"}),
 		schema.View("user_mails", "users"))
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestTextPattern(t *testing.T) {
 	pattern := regexp.MustCompile(`'(\^[^']*)'`)
 	columns := map[byte]int{}
 	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"} {
-		s := schema.Must(schema.Columns("t", schema.Column{Name: name, Mode: schema.Deterministic}))
+		s := schema.Must(schema.Columns("t", schema.Column{Name: name, Mode: schema.ModeDeterministic}))
 		col := s.Lookup("", "t").Column(name)
 		columns[byte(col.Tag()&3)]++
 		re := regexp.MustCompile(pattern.FindStringSubmatch(backstop.Condition(dialect.Postgres, col, true))[1])

@@ -46,7 +46,7 @@ type Opener struct {
 // []byte of the result belongs to whoever reads it, so that a cell may be opened in its own memory.
 func (s *Session) NewOpener(from Result, index int, name string, res sqlplan.Result, private bool) Opener {
 	o := Opener{s: s, from: from, index: index, name: name, cols: res.Columns, array: res.Array, private: private}
-	if s.db.cfg.AllowPlaintext && o.Kind() == schema.Time {
+	if s.db.cfg.AllowPlaintext && o.Kind() == schema.KindTime {
 		o.texts = s.texts()
 	}
 	return o
@@ -374,7 +374,7 @@ func (o *Opener) arrayText(ctx context.Context, stored [][]byte) (string, error)
 		if err != nil {
 			return "", err
 		}
-		if b, ok := plain.([]byte); ok && o.Kind() == schema.Bytes {
+		if b, ok := plain.([]byte); ok && o.Kind() == schema.KindBytes {
 			plain = `\x` + hex.EncodeToString(b)
 		}
 		if out, err = appendPlain(out, o.Kind(), plain); err != nil {

@@ -206,7 +206,7 @@ func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 		v.block = slices.Grow(v.block, min(max(more*(size+16), start), max(size, maxBlock)))
 	}
 	texts := v.texts
-	if col.Kind == schema.Time && !v.textsKnown {
+	if col.Kind == schema.KindTime && !v.textsKnown {
 		texts = v.s.texts()
 	}
 	seal := texts.AppendUnsealed
@@ -271,7 +271,7 @@ func (v *Sealing) count(col *schema.Column, cells int, copies bool) int {
 func (v *Sealing) Expect(use *sqlplan.Use, cells int) {
 	col := use.Column
 	v.count(col, cells, use.Copy)
-	if col.Kind == schema.Time && !v.textsKnown {
+	if col.Kind == schema.KindTime && !v.textsKnown {
 		v.texts, v.textsKnown = v.s.texts(), true
 	}
 }
@@ -468,7 +468,7 @@ func (v *Sealing) cell(i int) []byte {
 // bytesOf returns text that is given for a column of bytes as bytes: on PostgreSQL it is the text of a bytea, as it would be if
 // the column were not sealed, so that '\x0102' is two bytes.
 func (v *Sealing) bytesOf(kind codec.Kind, value any) (any, error) {
-	if kind != schema.Bytes || v.s.db.cfg.Dialect != dialect.Postgres {
+	if kind != schema.KindBytes || v.s.db.cfg.Dialect != dialect.Postgres {
 		return value, nil
 	}
 	s, ok := value.(string)

@@ -386,7 +386,7 @@ func (a *analysis) verifySlot(s *slot) error {
 	if t.state == sealed && t.missing() != nil {
 		return a.refuseMissing(s.pos(), t.missing())
 	}
-	if t.state == sealed && t.first().Mode == schema.Ordered && t.cols[0].storage == dbcatalog.StorageText {
+	if t.state == sealed && t.first().Mode == schema.ModeOrdered && t.cols[0].storage == dbcatalog.StorageText {
 		return a.refuseText(s.pos(), t.first())
 	}
 	if t.state == sealed && t.identities() > 1 {

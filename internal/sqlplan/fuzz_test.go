@@ -135,7 +135,7 @@ func chosenKeys(plan *Plan, keys int) error {
 		if u != nil && (u.Key < 0 || u.Key >= keys) {
 			return fmt.Errorf("search key %d of %d", u.Key, keys)
 		}
-		if u != nil && u.Key > 0 && (!plan.Search || u.Column.Mode != schema.Deterministic) {
+		if u != nil && u.Key > 0 && (!plan.Search || u.Column.Mode != schema.ModeDeterministic) {
 			return errors.New("a search key for what is not searched")
 		}
 	}

@@ -124,7 +124,7 @@ func roleOf(s *slot, key int) role {
 		r.key, r.copy = key, u.Copy
 		r.folded, r.lowered = u.Folded, u.Lowered
 		r.identity, r.storage, r.array, r.kind, r.limit, r.compared = u.Column.Identity(), u.Storage, u.Array, u.Column.Kind, u.Limit, u.Compared
-		if u.Column.Mode == schema.Randomized {
+		if u.Column.Mode == schema.ModeRandomized {
 			r.place = s.pos() + 1 // no two cells are the same
 		}
 	}

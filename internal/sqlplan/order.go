@@ -218,7 +218,7 @@ func (a *analysis) orderRows(o *sqlparse.Order, left, right []sqlparse.Expr, sc 
 func (a *analysis) verifyOrder(c *check, t *term) error {
 	col := t.first()
 	switch {
-	case !col.Sorted() || c.meaning && col.Mode != schema.Ordered:
+	case !col.Sorted() || c.meaning && col.Mode != schema.ModeOrdered:
 		return a.refuseOperation(c.pos, col, c.what+" cannot work on a sealed column", hintForOrder(col, c.what))
 	case t.array:
 		return a.refuseOperation(c.pos, col, c.what+" cannot work on an array of cells", "take its elements apart first: unnest(...)")

@@ -9,7 +9,7 @@ import (
 
 // A table that the schema excludes is plain, and its namesakes are sealed.
 func TestExcluded(t *testing.T) {
-	s := schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic}), schema.Plain("other.users"))
+	s := schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic}), schema.Plain("other.users"))
 	p := New(s, dialect.Postgres, Options{})
 	for sql, sealed := range map[string]bool{
 		"INSERT INTO other.users(id, email) VALUES (1, $1)":        false,

@@ -254,11 +254,11 @@ func (e *emission) settleQuestions() error {
 func asItStands(v any, kind schema.Kind) bool {
 	switch v.(type) {
 	case string:
-		return kind == schema.Text
+		return kind == schema.KindText
 	case bool:
-		return kind == schema.Bool
+		return kind == schema.KindBool
 	}
-	return kind == schema.Int || kind == schema.Float || kind == schema.Bool
+	return kind == schema.KindInt || kind == schema.KindFloat || kind == schema.KindBool
 }
 
 // recastAnswer makes the casts of an operand of a question follow.

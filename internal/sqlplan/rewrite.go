@@ -66,7 +66,7 @@ func (e *emission) recasts() error {
 			array = c.slot.array // as the other occurrences of the parameter are
 		}
 		u := &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: array || t.array}
-		ofArray := u.Array || u.Column.Kind == schema.TextArray || u.Column.Kind == schema.IntArray
+		ofArray := u.Array || u.Column.Kind == schema.KindTextArray || u.Column.Kind == schema.KindIntArray
 		if c.cast.Type.Array != ofArray {
 			return e.refuseValue(c.cast.Pos(), u.Column, "a cast between an array and a single value", "cast to the type of the value that is given")
 		}

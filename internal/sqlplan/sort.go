@@ -246,8 +246,8 @@ func (a *analysis) verifySorted(c *check, t *term) error {
 func confineHint(col *schema.Column) string {
 	idiom := "compare the column with a value of the scope in WHERE, as " + col.Name + " >= $1"
 	switch {
-	case col.Mode != schema.Ordered:
-	case col.Kind == schema.Time || col.Kind == schema.Date || col.Kind == schema.Timestamp:
+	case col.Mode != schema.ModeOrdered:
+	case col.Kind == schema.KindTime || col.Kind == schema.KindDate || col.Kind == schema.KindTimestamp:
 		idiom = "write WHERE " + col.Name + " >= '-infinity' OR " + col.Name + " IS NULL"
 	case col.Min != "":
 		idiom = "write WHERE " + col.Name + " >= " + col.Min + " OR " + col.Name + " IS NULL"

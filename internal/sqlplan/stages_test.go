@@ -22,9 +22,9 @@ var stagedCatalog = fakeCatalog{
 
 func stagedSchema(stage schema.Stage) *schema.Schema {
 	return schema.Must(
-		schema.Columns("users", schema.Column{Name: "email", Mode: schema.Deterministic, Stage: stage, JoinGroup: "mail"}, schema.Column{Name: "ssn", Stage: stage}),
-		schema.Columns("ended", schema.Column{Name: "email", Mode: schema.Deterministic, Stored: "email_sealed", JoinGroup: "mail"}),
-		schema.Columns("begun", schema.Column{Name: "email", Mode: schema.Deterministic, Stage: schema.StageCopy, JoinGroup: "mail"}))
+		schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic, Stage: stage, JoinGroup: "mail"}, schema.Column{Name: "ssn", Stage: stage}),
+		schema.Columns("ended", schema.Column{Name: "email", Mode: schema.ModeDeterministic, Stored: "email_sealed", JoinGroup: "mail"}),
+		schema.Columns("begun", schema.Column{Name: "email", Mode: schema.ModeDeterministic, Stage: schema.StageCopy, JoinGroup: "mail"}))
 }
 
 // The file lists, for each statement and stage, what is sent: parameters with the columns that they are sealed

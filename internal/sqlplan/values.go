@@ -75,7 +75,7 @@ func (e *emission) valueOf(s *slot, u *Use, around []pgvalue.Cast) (any, *pgvalu
 		as = pgvalue.Constant.AsSQLite
 	}
 	kind := u.Column.Kind
-	if u.Array || kind == schema.TextArray || kind == schema.IntArray {
+	if u.Array || kind == schema.KindTextArray || kind == schema.KindIntArray {
 		return c.Elements(kind, u.Column.Suite(), as)
 	}
 	return as(c, kind, u.Column.Suite())

@@ -48,17 +48,17 @@ func TestConditions(t *testing.T) {
 	key := s.CreateKey()
 	w := awskms.New(s.Client(t), key, awskms.WithTimeout(500*time.Millisecond))
 	faults := map[kmstest.Condition]kmstest.Fault{
-		kmstest.AccessDenied:       {Code: "AccessDeniedException"},
-		kmstest.KeyDisabled:        {Code: "DisabledException"},
-		kmstest.KeyDestroyed:       {Code: "KMSInvalidStateException", Message: key + " is pending deletion."},
-		kmstest.KeyMissing:         {Code: "NotFoundException"},
-		kmstest.CredentialsExpired: {Code: "ExpiredTokenException"},
-		kmstest.Throttling:         {Code: "ThrottlingException"},
-		kmstest.ServerError:        {Code: "KMSInternalException"},
-		kmstest.Hanging:            {Outage: kmstest.Unanswered},
-		kmstest.Unreachable:        {Outage: kmstest.Refused},
-		kmstest.AnswerMalformed:    {Outage: kmstest.Failing},
-		kmstest.Healthy:            {},
+		kmstest.ConditionAccessDenied:       {Code: "AccessDeniedException"},
+		kmstest.ConditionKeyDisabled:        {Code: "DisabledException"},
+		kmstest.ConditionKeyDestroyed:       {Code: "KMSInvalidStateException", Message: key + " is pending deletion."},
+		kmstest.ConditionKeyMissing:         {Code: "NotFoundException"},
+		kmstest.ConditionCredentialsExpired: {Code: "ExpiredTokenException"},
+		kmstest.ConditionThrottling:         {Code: "ThrottlingException"},
+		kmstest.ConditionServerError:        {Code: "KMSInternalException"},
+		kmstest.ConditionHanging:            {Outage: kmstest.OutageUnanswered},
+		kmstest.ConditionUnreachable:        {Outage: kmstest.OutageRefused},
+		kmstest.ConditionAnswerMalformed:    {Outage: kmstest.OutageFailing},
+		kmstest.ConditionHealthy:            {},
 	}
 	lift := func() {}
 	kmstest.Conditions(t, w, func(c kmstest.Condition) bool {
@@ -104,7 +104,7 @@ func TestAliasMoves(t *testing.T) {
 	if err != nil || re.KeyID != next {
 		t.Fatalf("Rewrap to %q, want %q: %v", re.KeyID, next, err)
 	}
-	s.SetState(old, kmstest.PendingDeletion)
+	s.SetState(old, kmstest.StatePendingDeletion)
 	unwraps(t, w, re, k.Plaintext)
 	if _, err := w.Unwrap(t.Context(), k.Wrapped, ec); !errors.Is(err, kms.ErrKeyPendingDeletion) {
 		t.Errorf("under the old key: %v", err)

@@ -118,8 +118,8 @@ func TestCheck(t *testing.T) {
 	c := s.Client(t)
 	key := s.CreateKey()
 	for state, want := range map[kmstest.State]error{
-		kmstest.Enabled: nil, kmstest.Disabled: kms.ErrKeyDisabled, kmstest.PendingDeletion: kms.ErrKeyPendingDeletion,
-		kmstest.PendingImport: kms.ErrDenied, kmstest.Unavailable: kms.ErrUnavailable,
+		kmstest.StateEnabled: nil, kmstest.StateDisabled: kms.ErrKeyDisabled, kmstest.StatePendingDeletion: kms.ErrKeyPendingDeletion,
+		kmstest.StatePendingImport: kms.ErrDenied, kmstest.StateUnavailable: kms.ErrUnavailable,
 	} {
 		s.SetState(key, state)
 		if err := awskms.New(c, key).Check(t.Context()); !errors.Is(err, want) {
@@ -140,7 +140,7 @@ func TestCheck(t *testing.T) {
 func TestOutages(t *testing.T) {
 	s := kmstest.Start(t)
 	w := awskms.New(s.Client(t), s.CreateKey())
-	for _, o := range []kmstest.Outage{kmstest.Refused, kmstest.Failing} {
+	for _, o := range []kmstest.Outage{kmstest.OutageRefused, kmstest.OutageFailing} {
 		lift := s.Break(o)
 		_, err := w.GenerateDataKey(t.Context(), ec)
 		if !errors.Is(err, kms.ErrUnavailable) {
@@ -162,7 +162,7 @@ func TestTimeouts(t *testing.T) {
 		defer s.Close()
 		key := s.CreateKey()
 		c := s.Client(t)
-		s.Break(kmstest.Unanswered)
+		s.Break(kmstest.OutageUnanswered)
 		try := func(ctx context.Context, opts ...awskms.Option) (time.Duration, error) {
 			start := time.Now()
 			_, err := awskms.New(c, key, opts...).GenerateDataKey(ctx, ec)

@@ -42,7 +42,7 @@ func TestConformance(t *testing.T) {
 
 func TestAnswerOfOtherKey(t *testing.T) {
 	srv, w := start(t)
-	srv.Set(kmstest.AnswerOfOtherKey)
+	srv.Set(kmstest.ConditionAnswerOfOtherKey)
 	if k, err := w.GenerateDataKey(t.Context(), nil); !errors.Is(err, kms.ErrUnavailable) || k.Plaintext != nil {
 		t.Errorf("GenerateDataKey: %d bytes, %v", len(k.Plaintext), err)
 	}

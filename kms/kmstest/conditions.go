@@ -14,32 +14,32 @@ type Condition string
 
 // The conditions of a key service, and what an implementation makes of each.
 const (
-	Healthy            Condition = "healthy"
-	AccessDenied       Condition = "access denied"         // ErrDenied: the caller may not use the key
-	KeyDisabled        Condition = "key disabled"          // ErrDenied
-	KeyDestroyed       Condition = "key destroyed"         // ErrDenied
-	KeyMissing         Condition = "key missing"           // ErrDenied: there is no such key
-	CredentialsExpired Condition = "credentials expired"   // ErrUnavailable: new credentials repair it
-	Throttling         Condition = "throttling"            // ErrThrottled
-	ServerError        Condition = "server error"          // ErrUnavailable
-	Hanging            Condition = "hanging"               // ErrTimeout: no answer
-	Unreachable        Condition = "unreachable"           // ErrUnavailable: connections are cut
-	AnswerOfOtherKey   Condition = "answer of another key" // not nil: the answer names another key
-	AnswerTooShort     Condition = "short answer"          // not nil: the plaintext is too short
-	AnswerHuge         Condition = "huge answer"           // not nil: the answer does not end
-	AnswerMalformed    Condition = "malformed answer"      // ErrUnavailable: it is not the service's
-	AnswerCorrupt      Condition = "corrupt answer"        // not nil: its checksum is wrong
-	KeyRotated         Condition = "key rotated"           // nil: a new version wraps, old ones unwrap
+	ConditionHealthy            Condition = "healthy"
+	ConditionAccessDenied       Condition = "access denied"         // ErrDenied: the caller may not use the key
+	ConditionKeyDisabled        Condition = "key disabled"          // ErrDenied
+	ConditionKeyDestroyed       Condition = "key destroyed"         // ErrDenied
+	ConditionKeyMissing         Condition = "key missing"           // ErrDenied: there is no such key
+	ConditionCredentialsExpired Condition = "credentials expired"   // ErrUnavailable: new credentials repair it
+	ConditionThrottling         Condition = "throttling"            // ErrThrottled
+	ConditionServerError        Condition = "server error"          // ErrUnavailable
+	ConditionHanging            Condition = "hanging"               // ErrTimeout: no answer
+	ConditionUnreachable        Condition = "unreachable"           // ErrUnavailable: connections are cut
+	ConditionAnswerOfOtherKey   Condition = "answer of another key" // not nil: the answer names another key
+	ConditionAnswerTooShort     Condition = "short answer"          // not nil: the plaintext is too short
+	ConditionAnswerHuge         Condition = "huge answer"           // not nil: the answer does not end
+	ConditionAnswerMalformed    Condition = "malformed answer"      // ErrUnavailable: it is not the service's
+	ConditionAnswerCorrupt      Condition = "corrupt answer"        // not nil: its checksum is wrong
+	ConditionKeyRotated         Condition = "key rotated"           // nil: a new version wraps, old ones unwrap
 )
 
 var conditions = []struct {
 	in   Condition
 	want error // the class of all calls; nil is any error
 }{
-	{AccessDenied, kms.ErrDenied}, {KeyDisabled, kms.ErrDenied}, {KeyDestroyed, kms.ErrDenied}, {KeyMissing, kms.ErrDenied},
-	{CredentialsExpired, kms.ErrUnavailable}, {Throttling, kms.ErrThrottled}, {ServerError, kms.ErrUnavailable},
-	{Hanging, kms.ErrTimeout}, {Unreachable, kms.ErrUnavailable},
-	{AnswerOfOtherKey, nil}, {AnswerTooShort, nil}, {AnswerHuge, nil}, {AnswerMalformed, kms.ErrUnavailable}, {AnswerCorrupt, nil},
+	{ConditionAccessDenied, kms.ErrDenied}, {ConditionKeyDisabled, kms.ErrDenied}, {ConditionKeyDestroyed, kms.ErrDenied}, {ConditionKeyMissing, kms.ErrDenied},
+	{ConditionCredentialsExpired, kms.ErrUnavailable}, {ConditionThrottling, kms.ErrThrottled}, {ConditionServerError, kms.ErrUnavailable},
+	{ConditionHanging, kms.ErrTimeout}, {ConditionUnreachable, kms.ErrUnavailable},
+	{ConditionAnswerOfOtherKey, nil}, {ConditionAnswerTooShort, nil}, {ConditionAnswerHuge, nil}, {ConditionAnswerMalformed, kms.ErrUnavailable}, {ConditionAnswerCorrupt, nil},
 }
 
 // Conditions checks what an implementation makes of each condition of its service. set puts the service into one; it
@@ -48,7 +48,7 @@ var conditions = []struct {
 func Conditions(t *testing.T, w kms.Wrapper, set func(Condition) bool) {
 	t.Helper()
 	reset := func() {
-		if !set(Healthy) {
+		if !set(ConditionHealthy) {
 			t.Fatal("the service cannot be made healthy")
 		}
 	}
@@ -68,7 +68,7 @@ func Conditions(t *testing.T, w kms.Wrapper, set func(Condition) bool) {
 			requireClass(t, "Unwrap", unwrap, c.want, k.Plaintext)
 			_, rewrap := w.Rewrap(t.Context(), k.Wrapped, conformEC, conformEC)
 			requireClass(t, "Rewrap", rewrap, c.want, k.Plaintext)
-			if c.in != AnswerTooShort { // no plaintext is in that answer
+			if c.in != ConditionAnswerTooShort { // no plaintext is in that answer
 				made, generate := w.GenerateDataKey(t.Context(), conformEC)
 				if made.Plaintext != nil {
 					t.Error("GenerateDataKey returned a plaintext")
@@ -84,7 +84,7 @@ func Conditions(t *testing.T, w kms.Wrapper, set func(Condition) bool) {
 	}
 	t.Run("caller's deadline", func(t *testing.T) {
 		defer reset()
-		if !set(Hanging) {
+		if !set(ConditionHanging) {
 			t.Skip("this service cannot hang")
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -95,8 +95,8 @@ func Conditions(t *testing.T, w kms.Wrapper, set func(Condition) bool) {
 			t.Errorf("Unwrap: %v, want context.DeadlineExceeded", err)
 		}
 	})
-	t.Run(string(KeyRotated), func(t *testing.T) {
-		if !set(KeyRotated) {
+	t.Run(string(ConditionKeyRotated), func(t *testing.T) {
+		if !set(ConditionKeyRotated) {
 			t.Skip("this service does not rotate")
 		}
 		fresh := conformNew(t, w, conformEC)

@@ -41,16 +41,15 @@ type Outage uint8
 
 // The kinds of outage.
 const (
-	NoOutage Outage = iota
-	// Unanswered: requests hang until the client gives up or the Server is closed,
-	// even after the fault is lifted.
-	Unanswered
-	// Refused: the connection is closed without an answer, by a TCP reset; through
+	OutageNone Outage = iota
+	// OutageUnanswered lets requests hang until the client gives up or the Server is closed, even after the fault is lifted.
+	OutageUnanswered
+	// OutageRefused closes the connection without an answer, by a TCP reset; through
 	// Transport it is refused.
-	Refused
-	// Failing: HTTP status 503 with a body that is not KMS's, as from a load
+	OutageRefused
+	// OutageFailing answers with HTTP status 503 and a body that is not KMS's, as from a load
 	// balancer.
-	Failing
+	OutageFailing
 )
 
 type fault struct {
@@ -129,7 +128,7 @@ func (s *Server) match(c *call, raw []byte) effect {
 	_ = json.Unmarshal(raw, &in) // a request that does not parse names no key
 	decided := false
 	for _, f := range slices.Clone(s.faults) {
-		decides := f.Outage != NoOutage || f.Code != ""
+		decides := f.Outage != OutageNone || f.Code != ""
 		if !s.applies(f, c.op, &in) || decides && decided {
 			continue
 		}
@@ -152,11 +151,11 @@ func (s *Server) match(c *call, raw []byte) effect {
 
 func (e *effect) decide(f *fault) {
 	switch f.Outage {
-	case Unanswered:
+	case OutageUnanswered:
 		e.hang = true
-	case Refused:
+	case OutageRefused:
 		e.refuse = true
-	case Failing:
+	case OutageFailing:
 		e.fail = &apiError{Status: http.StatusServiceUnavailable}
 	default:
 		e.fail = &apiError{Code: f.Code, Message: f.Message, Status: f.Status}

@@ -26,11 +26,11 @@ type State string
 
 // The states that matter to whoever uses a key.
 const (
-	Enabled         State = "Enabled"
-	Disabled        State = "Disabled"
-	PendingDeletion State = "PendingDeletion"
-	PendingImport   State = "PendingImport" // its key material was removed
-	Unavailable     State = "Unavailable"   // its custom key store is disconnected
+	StateEnabled         State = "Enabled"
+	StateDisabled        State = "Disabled"
+	StatePendingDeletion State = "PendingDeletion"
+	StatePendingImport   State = "PendingImport" // its key material was removed
+	StateUnavailable     State = "Unavailable"   // its custom key store is disconnected
 )
 
 // key is a KMS key with its replicas, which share id and material.
@@ -86,12 +86,12 @@ func (s *Server) CreateKey(opts ...KeyOption) string {
 }
 
 func (s *Server) newKey(p keyPlan) *key {
-	k := &key{id: newUUID(), primary: p.region, signing: p.signing, created: time.Now(), states: map[string]State{p.region: Enabled}}
+	k := &key{id: newUUID(), primary: p.region, signing: p.signing, created: time.Now(), states: map[string]State{p.region: StateEnabled}}
 	if p.multi {
 		k.id = "mrk-" + strings.ReplaceAll(k.id, "-", "")
 	}
 	for _, region := range p.replicas {
-		k.states[region] = Enabled
+		k.states[region] = StateEnabled
 	}
 	k.rotate()
 	s.keys[k.id] = k
@@ -201,13 +201,13 @@ func (s *Server) usable(region, name string) (*key, *apiError) {
 func (s *Server) checkState(k *key, region string) *apiError {
 	id := s.arn(k, region)
 	switch k.states[region] {
-	case Disabled:
+	case StateDisabled:
 		return &apiError{Code: "DisabledException", Message: id + " is disabled."}
-	case PendingDeletion:
+	case StatePendingDeletion:
 		return &apiError{Code: "KMSInvalidStateException", Message: id + " is pending deletion."}
-	case PendingImport:
+	case StatePendingImport:
 		return &apiError{Code: "KMSInvalidStateException", Message: id + " is pending import."}
-	case Unavailable:
+	case StateUnavailable:
 		return &apiError{Code: "KMSInvalidStateException", Message: id + " is unavailable."}
 	}
 	if k.signing {

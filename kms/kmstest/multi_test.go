@@ -89,7 +89,7 @@ func TestMultiTellsOfPassedOverKEKs(t *testing.T) {
 	if names := rec.Names(); len(names) != 0 {
 		t.Errorf("%q without a failure", names)
 	}
-	r.west.Break(kmstest.Refused)
+	r.west.Break(kmstest.OutageRefused)
 	multiKey(t, m)
 	want := "kek=" + r.eastKey + " missing=1 error_class=unavailable error=kms: "
 	if got := rec.Take(audit.KMSWrapsMissing); len(got) != 1 || !strings.HasPrefix(got[0], want) {
@@ -129,14 +129,14 @@ func TestMultiOutage(t *testing.T) {
 		name  string
 		fails func(s *kmstest.Server, key string) (lift func())
 	}{
-		{"refused", func(s *kmstest.Server, _ string) func() { return s.Break(kmstest.Refused) }},
-		{"failing", func(s *kmstest.Server, _ string) func() { return s.Break(kmstest.Failing) }},
-		{"hangs", func(s *kmstest.Server, _ string) func() { return s.Break(kmstest.Unanswered) }},
+		{"refused", func(s *kmstest.Server, _ string) func() { return s.Break(kmstest.OutageRefused) }},
+		{"failing", func(s *kmstest.Server, _ string) func() { return s.Break(kmstest.OutageFailing) }},
+		{"hangs", func(s *kmstest.Server, _ string) func() { return s.Break(kmstest.OutageUnanswered) }},
 		{"throttles", func(s *kmstest.Server, _ string) func() { return s.Throttle(0) }},
 		{"denies", func(s *kmstest.Server, key string) func() { return s.Deny(key) }},
 		{"disabled", func(s *kmstest.Server, key string) func() {
-			s.SetState(key, kmstest.Disabled)
-			return func() { s.SetState(key, kmstest.Enabled) }
+			s.SetState(key, kmstest.StateDisabled)
+			return func() { s.SetState(key, kmstest.StateEnabled) }
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -174,7 +174,7 @@ func TestMultiAsksTheOtherFirst(t *testing.T) {
 		r := newRegions()
 		m := r.multi(t, kms.MultiConfig{})
 		k := multiKey(t, m)
-		lift := r.west.Break(kmstest.Unanswered)
+		lift := r.west.Break(kmstest.OutageUnanswered)
 		for i, want := range []time.Duration{2 * time.Second, 0, 0} {
 			start := time.Now()
 			wantOpens(t, m, k, k.Wrapped)
@@ -235,9 +235,9 @@ func TestMultiClasses(t *testing.T) {
 	}
 }
 
-func unreachable(s *kmstest.Server, _ string) { s.Break(kmstest.Refused) }
+func unreachable(s *kmstest.Server, _ string) { s.Break(kmstest.OutageRefused) }
 func deny(s *kmstest.Server, key string)      { s.Deny(key) }
-func disable(s *kmstest.Server, key string)   { s.SetState(key, kmstest.Disabled) }
+func disable(s *kmstest.Server, key string)   { s.SetState(key, kmstest.StateDisabled) }
 
 // A new key has the wraps of all KEKs, or is not made; unless fewer are allowed, and
 // then the KEKs that refuse still stop it, and a rewrap adds what was missing.
@@ -251,7 +251,7 @@ func TestMultiMinWraps(t *testing.T) {
 			}
 			var log bytes.Buffer
 			all, one := r.multi(t, kms.MultiConfig{}), r.multi(t, kms.MultiConfig{MinWraps: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-			lift := down.Break(kmstest.Refused)
+			lift := down.Break(kmstest.OutageRefused)
 			if _, err := all.GenerateDataKey(t.Context(), multiEC); !errors.Is(err, kms.ErrUnavailable) {
 				t.Errorf("with all wraps: %v", err)
 			}
@@ -268,7 +268,7 @@ func TestMultiMinWraps(t *testing.T) {
 				t.Errorf("healed to %q, %v", re.KeyID, err)
 			}
 			wantOpens(t, r.multi(t, kms.MultiConfig{}), k, re)
-			down.SetState(key, kmstest.Disabled)
+			down.SetState(key, kmstest.StateDisabled)
 			if _, err := r.multi(t, kms.MultiConfig{MinWraps: 1}).GenerateDataKey(t.Context(), multiEC); !errors.Is(err, kms.ErrKeyDisabled) {
 				t.Errorf("a KEK that refuses: %v", err)
 			}
@@ -304,7 +304,7 @@ func TestMultiMoves(t *testing.T) {
 
 	// An outage of the only KEK that wrapped a key is an outage, though the other does
 	// not know the key.
-	r.west.Break(kmstest.Refused)
+	r.west.Break(kmstest.OutageRefused)
 	if _, err := m.Unwrap(t.Context(), single.Wrapped, multiEC); !errors.Is(err, kms.ErrUnavailable) {
 		t.Errorf("a single wrap in an outage: %v", err)
 	}
@@ -324,7 +324,7 @@ func TestMultiMixed(t *testing.T) {
 		if _, err := m.Unwrap(t.Context(), mixed, multiEC); !errors.Is(err, kms.ErrInvalidWrapped) {
 			t.Errorf("%s: %v", what, err)
 		}
-		r.west.Break(kmstest.Refused)
+		r.west.Break(kmstest.OutageRefused)
 	}
 }
 

@@ -181,7 +181,7 @@ func (s *Server) metadata(k *key, region string) object {
 	}
 	return object{
 		"AWSAccountId": s.account, "KeyId": k.id, "Arn": s.arn(k, region), "CreationDate": k.created.Unix(),
-		"Enabled": k.states[region] == Enabled, "KeyState": k.states[region], "KeyUsage": usage, "KeySpec": spec,
+		"Enabled": k.states[region] == StateEnabled, "KeyState": k.states[region], "KeyUsage": usage, "KeySpec": spec,
 		"KeyManager": "CUSTOMER", "Origin": "AWS_KMS", "MultiRegion": strings.HasPrefix(k.id, "mrk-"),
 	}
 }
@@ -205,7 +205,7 @@ func (s *Server) replicateKey(c *call) (any, *apiError) {
 	if k.states[c.in.ReplicaRegion] != "" {
 		return nil, &apiError{Code: "AlreadyExistsException", Message: s.arn(k, c.in.ReplicaRegion) + " already exists."}
 	}
-	k.states[c.in.ReplicaRegion] = Enabled
+	k.states[c.in.ReplicaRegion] = StateEnabled
 	return object{"ReplicaKeyMetadata": s.metadata(k, c.in.ReplicaRegion)}, nil
 }
 
@@ -217,7 +217,7 @@ func (s *Server) changeState(c *call) (any, *apiError) {
 		return nil, fail
 	}
 	c.key = s.arn(k, c.region)
-	pending := k.states[c.region] == PendingDeletion
+	pending := k.states[c.region] == StatePendingDeletion
 	if pending != (c.op == "CancelKeyDeletion") {
 		word := " is pending deletion."
 		if !pending {
@@ -226,7 +226,7 @@ func (s *Server) changeState(c *call) (any, *apiError) {
 		return nil, &apiError{Code: "KMSInvalidStateException", Message: c.key + word}
 	}
 	k.states[c.region] = map[string]State{
-		"EnableKey": Enabled, "DisableKey": Disabled, "ScheduleKeyDeletion": PendingDeletion, "CancelKeyDeletion": Disabled,
+		"EnableKey": StateEnabled, "DisableKey": StateDisabled, "ScheduleKeyDeletion": StatePendingDeletion, "CancelKeyDeletion": StateDisabled,
 	}[c.op]
 	if strings.Contains(c.op, "Deletion") {
 		return object{"KeyId": c.key, "KeyState": k.states[c.region]}, nil

@@ -189,7 +189,7 @@ func TestMultiRegionAndRotation(t *testing.T) {
 	if err != nil || !bytes.Equal(out.Plaintext, made.Plaintext) || *out.KeyId != replica {
 		t.Fatalf("Decrypt in the replica's Region: %v", err)
 	}
-	s.SetState(replica, kmstest.Disabled)
+	s.SetState(replica, kmstest.StateDisabled)
 	_, err = there.Decrypt(t.Context(), in)
 	wantCode(t, err, "DisabledException")
 	if _, err = generate(here, "alias/mr"); err != nil {
@@ -264,7 +264,7 @@ func TestOutages(t *testing.T) {
 	s := kmstest.Start(t)
 	key := s.CreateKey()
 	c := s.Client(t)
-	for _, o := range []kmstest.Outage{kmstest.Refused, kmstest.Failing} {
+	for _, o := range []kmstest.Outage{kmstest.OutageRefused, kmstest.OutageFailing} {
 		lift := s.Break(o)
 		if _, err := generate(c, key); err == nil {
 			t.Errorf("outage %d: no error", o)
@@ -274,7 +274,7 @@ func TestOutages(t *testing.T) {
 			t.Errorf("after outage %d: %v", o, err)
 		}
 	}
-	lift := s.Break(kmstest.Unanswered)
+	lift := s.Break(kmstest.OutageUnanswered)
 	defer lift()
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
@@ -301,7 +301,7 @@ func TestCountsAndAudit(t *testing.T) {
 	}
 	_, err = c.Decrypt(t.Context(), &kms.DecryptInput{CiphertextBlob: made.CiphertextBlob, KeyId: &key, EncryptionContext: map[string]string{"wrong": "context"}})
 	wantCode(t, err, "InvalidCiphertextException")
-	lift := s.Break(kmstest.Refused)
+	lift := s.Break(kmstest.OutageRefused)
 	_, _ = generate(c, "alias/app")
 	lift()
 	if s.Calls() != 3 || s.Calls("GenerateDataKey") != 2 || s.Calls("Decrypt", "ReEncrypt") != 1 {
@@ -332,7 +332,7 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 	if _, err := generate(c, key); err != nil {
 		t.Fatal(err)
 	}
-	s.Break(kmstest.Unanswered)
+	s.Break(kmstest.OutageUnanswered)
 	failed := make(chan error)
 	for range 3 {
 		go func() { _, err := generate(c, key); failed <- err }()
@@ -371,7 +371,7 @@ func TestInProcessWithVirtualTime(t *testing.T) {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 		lift()
-		s.Break(kmstest.Unanswered)
+		s.Break(kmstest.OutageUnanswered)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, err := c.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{KeyId: &key, KeySpec: types.DataKeySpecAes256})
@@ -383,7 +383,7 @@ func TestInProcessWithVirtualTime(t *testing.T) {
 		s := kmstest.New()
 		key := s.CreateKey()
 		c := s.Client(t)
-		s.Break(kmstest.Unanswered)
+		s.Break(kmstest.OutageUnanswered)
 		failed := make(chan error)
 		go func() { _, err := generate(c, key); failed <- err }()
 		synctest.Wait() // the request hangs
@@ -394,7 +394,7 @@ func TestInProcessWithVirtualTime(t *testing.T) {
 	})
 	s := kmstest.New()
 	key := s.CreateKey()
-	s.Break(kmstest.Refused)
+	s.Break(kmstest.OutageRefused)
 	if _, err := generate(s.Client(t), key); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("got %v, want connection refused", err)
 	}

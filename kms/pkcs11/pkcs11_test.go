@@ -39,9 +39,9 @@ func TestConformance(t *testing.T) {
 	kmstest.Conformance(t, w)
 	kmstest.Conditions(t, w, func(c kmstest.Condition) bool {
 		switch c {
-		case kmstest.Healthy, kmstest.KeyDisabled:
+		case kmstest.ConditionHealthy, kmstest.ConditionKeyDisabled:
 			h.Must(h.SetAttributeValue(h.Session, key, []*miekg.Attribute{
-				miekg.NewAttribute(miekg.CKA_ENCRYPT, c == kmstest.Healthy), miekg.NewAttribute(miekg.CKA_DECRYPT, c == kmstest.Healthy)}))
+				miekg.NewAttribute(miekg.CKA_ENCRYPT, c == kmstest.ConditionHealthy), miekg.NewAttribute(miekg.CKA_DECRYPT, c == kmstest.ConditionHealthy)}))
 			return true
 		}
 		return false

@@ -180,7 +180,7 @@ func (k *checker) columnType(c *column, typ, mod string) {
 
 // statistics checks that the server knows enough of an ordered column to estimate a range of it.
 func (k *checker) statistics(c *column, target int) {
-	if c.col.Mode == schema.Ordered && c.rel.stores() && !c.text() && target < ddl.Statistics {
+	if c.col.Mode == schema.ModeOrdered && c.rel.stores() && !c.text() && target < ddl.Statistics {
 		k.on(SeverityWarning, "statistics", c.rel, c, "", "the server's statistics of this ordered column are too coarse: it takes narrow ranges for far smaller than they are",
 			ddl.SetStatistics(&schema.Table{Schema: c.rel.schema, Name: c.rel.name}, c.col)+", and ANALYZE the table")
 	}

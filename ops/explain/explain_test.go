@@ -15,9 +15,9 @@ var update = flag.Bool("update", false, "rewrite testdata/explain.golden")
 
 var explainSchema = schema.Must(
 	schema.Columns("users",
-		schema.Column{Name: "email", Mode: schema.Deterministic},
+		schema.Column{Name: "email", Mode: schema.ModeDeterministic},
 		schema.Column{Name: "ssn"},
-		schema.Column{Name: "age", Kind: schema.Int}))
+		schema.Column{Name: "age", Kind: schema.KindInt}))
 
 // TestExplainGolden holds the text of an explanation for each kind of thing that it can say.
 func TestExplainGolden(t *testing.T) {

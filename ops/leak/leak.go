@@ -179,12 +179,12 @@ func (r *Report) attack(byKey map[uint32][]shown) {
 		all = append(all, p)
 	}
 	r.Attacks = []Attack{
-		{Mode: schema.Deterministic, How: "by frequency"},
-		{Mode: schema.Randomized, How: "the most frequent value for every row"},
+		{Mode: schema.ModeDeterministic, How: "by frequency"},
+		{Mode: schema.ModeRandomized, How: "the most frequent value for every row"},
 	}
 	methods := []func(*population, *rand.Rand) (right int, far float64){(*population).byFrequency, (*population).mostFrequent}
-	if r.Column.Mode == schema.Ordered {
-		r.Attacks = slices.Insert(r.Attacks, 0, Attack{Mode: schema.Ordered, How: "by rank"})
+	if r.Column.Mode == schema.ModeOrdered {
+		r.Attacks = slices.Insert(r.Attacks, 0, Attack{Mode: schema.ModeOrdered, How: "by rank"})
 		methods = slices.Insert(methods, 0, (*population).byRank)
 	}
 	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // draws samples

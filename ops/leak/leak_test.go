@@ -15,8 +15,8 @@ import (
 )
 
 var columns = schema.Must(schema.Columns("people",
-	schema.Column{Name: "city", Mode: schema.Deterministic, Kind: schema.Int},
-	schema.Column{Name: "age", Mode: schema.Ordered, Kind: schema.Int, Min: "0", Max: "999"},
+	schema.Column{Name: "city", Mode: schema.ModeDeterministic, Kind: schema.KindInt},
+	schema.Column{Name: "age", Mode: schema.ModeOrdered, Kind: schema.KindInt, Min: "0", Max: "999"},
 	schema.Column{Name: "note"}))
 
 // page shows the text of a report.
@@ -178,14 +178,14 @@ func TestShares(t *testing.T) {
 			for _, column := range []string{"city", "age"} {
 				for _, a := range sealed(t, column, tt.list).Attacks {
 					switch a.Mode {
-					case schema.Deterministic:
+					case schema.ModeDeterministic:
 						near(t, column+" by frequency", a.Exact, exact)
 						near(t, column+" by frequency in others", a.Alike, alike)
 						if tt.told >= 0 {
 							near(t, column+" by frequency, without an attack", a.Exact, tt.told)
 							near(t, column+" by frequency in others, without an attack", a.Alike, tt.told)
 						}
-					case schema.Ordered:
+					case schema.ModeOrdered:
 						near(t, column+" by rank", a.Exact, 1)
 						near(t, column+" by rank in others", a.Alike, rankOf(tt.list, tries, halves))
 					}
@@ -226,7 +226,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("%+v\n%s", r, r)
 	}
 	r = sealed(t, "age", from(0, 1000))
-	if s := r.String(); !strings.Contains(s, "1000 of 1000 possible values occur: whoever sorts the cells has the values") || r.Attacks[0].Mode != schema.Ordered || r.Attacks[0].Away > 0.03 || len(r.Attacks) != 3 {
+	if s := r.String(); !strings.Contains(s, "1000 of 1000 possible values occur: whoever sorts the cells has the values") || r.Attacks[0].Mode != schema.ModeOrdered || r.Attacks[0].Away > 0.03 || len(r.Attacks) != 3 {
 		t.Errorf("%+v\n%s", r, s)
 	}
 	text, err := os.ReadFile(page)

@@ -99,7 +99,7 @@ var sealedSchema = []schema.Source{
 func sealedColumns() []schema.Column {
 	var all []schema.Column
 	for _, c := range columns {
-		all = append(all, schema.Column{Name: c, Mode: schema.Randomized, Kind: schema.Text, Inbox: true})
+		all = append(all, schema.Column{Name: c, Mode: schema.ModeRandomized, Kind: schema.KindText, Inbox: true})
 	}
 	return all
 }
@@ -168,7 +168,7 @@ func (f *fixture) inbox(ctx context.Context) (pin string, err error) {
 	}
 	db := stdlib.OpenDB(*f.server)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	k, err := keyring.NewAdmin(keyring.OpenStore(db, keyring.Postgres, ""), w, keyring.AdminConfig{}).Inbox(ctx, "", "")
+	k, err := keyring.NewAdmin(keyring.OpenStore(db, keyring.DialectPostgres, ""), w, keyring.AdminConfig{}).Inbox(ctx, "", "")
 	return k.Pin(), err
 }
 

@@ -37,7 +37,7 @@ type Server struct {
 
 // New starts a server. Close ends it.
 func New() *Server {
-	s := &Server{stop: make(chan struct{}), in: kmstest.Healthy}
+	s := &Server{stop: make(chan struct{}), in: kmstest.ConditionHealthy}
 	s.rotate()
 	s.Server = httptest.NewTLSServer(s)
 	return s
@@ -75,11 +75,11 @@ func (s *Server) Set(c kmstest.Condition) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch c {
-	case kmstest.AnswerCorrupt: // answers have no checksum
+	case kmstest.ConditionAnswerCorrupt: // answers have no checksum
 		return false
-	case kmstest.KeyRotated:
+	case kmstest.ConditionKeyRotated:
 		s.rotate()
-		c = kmstest.Healthy
+		c = kmstest.ConditionHealthy
 	}
 	s.in = c
 	return true
@@ -91,34 +91,34 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	in := s.in
 	s.mu.Unlock()
 	switch in {
-	case kmstest.Hanging:
+	case kmstest.ConditionHanging:
 		select {
 		case <-r.Context().Done():
 		case <-s.stop:
 		}
 		return
-	case kmstest.Unreachable:
+	case kmstest.ConditionUnreachable:
 		panic(http.ErrAbortHandler)
-	case kmstest.Throttling:
+	case kmstest.ConditionThrottling:
 		refuse(w, http.StatusTooManyRequests, "Throttled", "")
 		return
-	case kmstest.ServerError:
+	case kmstest.ConditionServerError:
 		refuse(w, http.StatusServiceUnavailable, "ServiceUnavailable", "")
 		return
-	case kmstest.AccessDenied:
+	case kmstest.ConditionAccessDenied:
 		refuse(w, http.StatusForbidden, "Forbidden", "ForbiddenByRbac")
 		return
-	case kmstest.KeyDisabled:
+	case kmstest.ConditionKeyDisabled:
 		refuse(w, http.StatusForbidden, "Forbidden", "KeyDisabled")
 		return
-	case kmstest.KeyDestroyed:
+	case kmstest.ConditionKeyDestroyed:
 		refuse(w, http.StatusConflict, "Conflict", "ObjectIsDeletedButRecoverable")
 		return
-	case kmstest.KeyMissing:
+	case kmstest.ConditionKeyMissing:
 		refuse(w, http.StatusNotFound, "KeyNotFound", "")
 		return
 	}
-	if r.Header.Get("Authorization") != "Bearer "+token || in == kmstest.CredentialsExpired {
+	if r.Header.Get("Authorization") != "Bearer "+token || in == kmstest.ConditionCredentialsExpired {
 		w.Header().Set("WWW-Authenticate", `Bearer authorization="https://login.windows.net/tenant", resource="https://vault.azure.net"`)
 		refuse(w, http.StatusUnauthorized, "Unauthorized", "")
 		return
@@ -168,7 +168,7 @@ func (s *Server) serveKey(w http.ResponseWriter, r *http.Request, in kmstest.Con
 			return
 		}
 		s.last = result
-		if in == kmstest.AnswerTooShort {
+		if in == kmstest.ConditionAnswerTooShort {
 			result = result[:31]
 		}
 		s.give(w, in, n, result)
@@ -182,11 +182,11 @@ func (s *Server) kid(version int) string { return fmt.Sprintf("%s/keys/app/v%d",
 func (s *Server) give(w http.ResponseWriter, in kmstest.Condition, version int, result []byte) {
 	kid := s.kid(version)
 	switch in {
-	case kmstest.AnswerOfOtherKey:
+	case kmstest.ConditionAnswerOfOtherKey:
 		kid = s.URL + "/keys/other/v1"
-	case kmstest.AnswerHuge:
+	case kmstest.ConditionAnswerHuge:
 		result = append(result, make([]byte, 1<<20)...)
-	case kmstest.AnswerMalformed:
+	case kmstest.ConditionAnswerMalformed:
 		_, _ = w.Write([]byte("<html>" + base64.StdEncoding.EncodeToString(s.last)))
 		return
 	}

@@ -42,7 +42,7 @@ func New() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{grpc: grpc.NewServer(), listener: &cuttable{Listener: l, open: map[net.Conn]bool{}}, in: kmstest.Healthy}
+	s := &Server{grpc: grpc.NewServer(), listener: &cuttable{Listener: l, open: map[net.Conn]bool{}}, in: kmstest.ConditionHealthy}
 	s.rotate()
 	kmspb.RegisterKeyManagementServiceServer(s.grpc, s)
 	go func() { _ = s.grpc.Serve(s.listener) }()
@@ -100,16 +100,16 @@ func (s *Server) rotate() { s.versions = append(s.versions, kmstest.NewAEAD()) }
 func (s *Server) Set(c kmstest.Condition) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c == kmstest.AnswerMalformed {
+	if c == kmstest.ConditionAnswerMalformed {
 		return false
 	}
-	if c == kmstest.KeyRotated {
+	if c == kmstest.ConditionKeyRotated {
 		s.rotate()
-		c = kmstest.Healthy
+		c = kmstest.ConditionHealthy
 	}
 	s.in = c
-	s.listener.set(c == kmstest.Unreachable)
-	return c != kmstest.AnswerOfOtherKey
+	s.listener.set(c == kmstest.ConditionUnreachable)
+	return c != kmstest.ConditionAnswerOfOtherKey
 }
 
 func (s *Server) enter(ctx context.Context, key string) error {
@@ -117,22 +117,22 @@ func (s *Server) enter(ctx context.Context, key string) error {
 	in := s.in
 	s.mu.Unlock()
 	switch in {
-	case kmstest.Hanging:
+	case kmstest.ConditionHanging:
 		<-ctx.Done()
 		return status.FromContextError(ctx.Err()).Err()
-	case kmstest.AccessDenied:
+	case kmstest.ConditionAccessDenied:
 		return status.Error(codes.PermissionDenied, "no")
-	case kmstest.CredentialsExpired:
+	case kmstest.ConditionCredentialsExpired:
 		return status.Error(codes.Unauthenticated, "no")
-	case kmstest.Throttling:
+	case kmstest.ConditionThrottling:
 		return status.Error(codes.ResourceExhausted, "no")
-	case kmstest.ServerError:
+	case kmstest.ConditionServerError:
 		return status.Error(codes.Internal, "no")
-	case kmstest.KeyDisabled:
+	case kmstest.ConditionKeyDisabled:
 		return precondition("KEY_DISABLED")
-	case kmstest.KeyDestroyed:
+	case kmstest.ConditionKeyDestroyed:
 		return precondition("KEY_DESTROYED")
-	case kmstest.KeyMissing:
+	case kmstest.ConditionKeyMissing:
 		key = ""
 	}
 	if key != Key {
@@ -152,7 +152,7 @@ func precondition(violation string) error {
 
 func (s *Server) checksum(b []byte) *wrapperspb.Int64Value {
 	sum := int64(crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
-	if s.in == kmstest.AnswerCorrupt {
+	if s.in == kmstest.ConditionAnswerCorrupt {
 		sum ^= 1
 	}
 	return wrapperspb.Int64(sum)
@@ -167,11 +167,11 @@ func (s *Server) Encrypt(ctx context.Context, r *kmspb.EncryptRequest) (*kmspb.E
 	defer s.mu.Unlock()
 	n := len(s.versions)
 	sealed := append([]byte{byte(n)}, s.versions[n-1].Seal(nil, nil, r.Plaintext, r.AdditionalAuthenticatedData)...)
-	if s.in == kmstest.AnswerHuge {
+	if s.in == kmstest.ConditionAnswerHuge {
 		sealed = append(sealed, make([]byte, 1<<20)...)
 	}
 	name := fmt.Sprintf("%s/cryptoKeyVersions/%d", Key, n)
-	if s.in == kmstest.AnswerOfOtherKey {
+	if s.in == kmstest.ConditionAnswerOfOtherKey {
 		name = "projects/other" + name
 	}
 	return &kmspb.EncryptResponse{Name: name, Ciphertext: sealed, CiphertextCrc32C: s.checksum(sealed),
@@ -194,9 +194,9 @@ func (s *Server) Decrypt(ctx context.Context, r *kmspb.DecryptRequest) (*kmspb.D
 		return nil, status.Error(codes.InvalidArgument, "Decryption failed")
 	}
 	switch s.in {
-	case kmstest.AnswerTooShort:
+	case kmstest.ConditionAnswerTooShort:
 		plaintext = plaintext[:31]
-	case kmstest.AnswerHuge:
+	case kmstest.ConditionAnswerHuge:
 		plaintext = append(plaintext, make([]byte, 1<<20)...)
 	}
 	return &kmspb.DecryptResponse{Plaintext: plaintext, PlaintextCrc32C: s.checksum(plaintext), UsedPrimary: true}, nil

@@ -34,7 +34,7 @@ type Server struct {
 
 // New starts a server. Close ends it.
 func New() *Server {
-	s := &Server{stop: make(chan struct{}), in: kmstest.Healthy}
+	s := &Server{stop: make(chan struct{}), in: kmstest.ConditionHealthy}
 	s.rotate()
 	s.Server = httptest.NewServer(s)
 	return s
@@ -53,11 +53,11 @@ func (s *Server) Set(c kmstest.Condition) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch c {
-	case kmstest.AnswerCorrupt, kmstest.KeyDestroyed: // answers have no checksum; a key that is deleted is missing
+	case kmstest.ConditionAnswerCorrupt, kmstest.ConditionKeyDestroyed: // answers have no checksum; a key that is deleted is missing
 		return false
-	case kmstest.KeyRotated:
+	case kmstest.ConditionKeyRotated:
 		s.rotate()
-		c = kmstest.Healthy
+		c = kmstest.ConditionHealthy
 	}
 	s.in = c
 	return true
@@ -69,32 +69,32 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	in := s.in
 	s.mu.Unlock()
 	switch in {
-	case kmstest.Hanging:
+	case kmstest.ConditionHanging:
 		select {
 		case <-r.Context().Done():
 		case <-s.stop:
 		}
 		return
-	case kmstest.Unreachable, kmstest.AnswerMalformed:
+	case kmstest.ConditionUnreachable, kmstest.ConditionAnswerMalformed:
 		c, _, err := w.(http.Hijacker).Hijack()
 		if err != nil {
 			panic(err)
 		}
-		if in == kmstest.AnswerMalformed {
+		if in == kmstest.ConditionAnswerMalformed {
 			s.mu.Lock()
 			_, _ = fmt.Fprintf(c, "%s\r\n\r\n", base64.StdEncoding.EncodeToString(s.last))
 			s.mu.Unlock()
 		}
 		_ = c.Close()
 		return
-	case kmstest.Throttling:
+	case kmstest.ConditionThrottling:
 		refuse(w, http.StatusTooManyRequests, "request path \"transit\": rate limit quota exceeded")
 		return
-	case kmstest.ServerError:
+	case kmstest.ConditionServerError:
 		refuse(w, http.StatusServiceUnavailable, "Vault is sealed")
 		return
 	}
-	if r.Header.Get("X-Vault-Token") != Token || in == kmstest.CredentialsExpired {
+	if r.Header.Get("X-Vault-Token") != Token || in == kmstest.ConditionCredentialsExpired {
 		refuse(w, http.StatusForbidden, "permission denied")
 		return
 	}
@@ -120,11 +120,11 @@ func (s *Server) serveKey(w http.ResponseWriter, r *http.Request, in kmstest.Con
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case in == kmstest.AccessDenied:
+	case in == kmstest.ConditionAccessDenied:
 		refuse(w, http.StatusForbidden, "permission denied")
-	case in == kmstest.KeyMissing || key != "app":
+	case in == kmstest.ConditionKeyMissing || key != "app":
 		refuse(w, http.StatusBadRequest, "encryption key not found")
-	case in == kmstest.KeyDisabled:
+	case in == kmstest.ConditionKeyDisabled:
 		refuse(w, http.StatusBadRequest, "ciphertext or signature version is disallowed by policy (too old)")
 	case verb == "keys" && r.Method == http.MethodGet:
 		answer(w, map[string]any{"name": key, "type": "aes256-gcm96", "derived": false, "latest_version": len(s.versions),
@@ -134,9 +134,9 @@ func (s *Server) serveKey(w http.ResponseWriter, r *http.Request, in kmstest.Con
 		n := len(s.versions)
 		text := fmt.Sprintf("vault:v%d:%s", n, base64.StdEncoding.EncodeToString(s.versions[n-1].Seal(nil, nil, body.Plaintext, nil)))
 		switch in {
-		case kmstest.AnswerOfOtherKey:
+		case kmstest.ConditionAnswerOfOtherKey:
 			text = "other" + text
-		case kmstest.AnswerHuge:
+		case kmstest.ConditionAnswerHuge:
 			text += strings.Repeat("A", 1<<20)
 		}
 		answer(w, map[string]any{"ciphertext": text, "key_version": n})
@@ -148,11 +148,11 @@ func (s *Server) serveKey(w http.ResponseWriter, r *http.Request, in kmstest.Con
 		}
 		s.last = plaintext
 		switch in {
-		case kmstest.AnswerOfOtherKey:
+		case kmstest.ConditionAnswerOfOtherKey:
 			plaintext = make([]byte, 32)
-		case kmstest.AnswerTooShort:
+		case kmstest.ConditionAnswerTooShort:
 			plaintext = plaintext[:31]
-		case kmstest.AnswerHuge:
+		case kmstest.ConditionAnswerHuge:
 			plaintext = append(plaintext, make([]byte, 1<<20)...)
 		}
 		answer(w, map[string]any{"plaintext": plaintext})
