@@ -27,7 +27,7 @@ func (c *checker) judge(s *site, t text, branched bool) (Note, error) {
 		return Note{Why: unknownArgs}, nil
 	}
 	if branched && unreadable(e) {
-		return Note{Why: "one of the texts that it may be cannot be read: " + e.Refused[0].Reason}, nil // perhaps that one is never made
+		return Note{Why: "one of the texts that it may be cannot be read: " + faults(e)[0].Reason}, nil // perhaps that one is never made
 	}
 	sure, n := certain(e, b)
 	if c.isPast(s.through) {
@@ -38,7 +38,7 @@ func (c *checker) judge(s *site, t text, branched bool) (Note, error) {
 		return Note{}, nil
 	}
 	for _, r := range sure {
-		c.report(s.call, t.pos(b.origin(r.Pos)), "refused", join("refused by Colseal: "+r.Reason, column(r), r.Hint))
+		c.report(s.call, t.pos(b.origin(r.Pos)), "refused", join(refused(e)+": "+r.Reason, column(r), r.Hint))
 	}
 	if len(sure) > 0 {
 		return Note{}, nil // it is refused whatever becomes of the rest
@@ -64,12 +64,29 @@ func (c *checker) explain(s *site, sql string) (e *explain.Explanation, b *bound
 
 // unreadable reports whether a text cannot be read.
 func unreadable(e *explain.Explanation) bool {
-	return len(e.Refused) > 0 && e.Refused[0].Class == colseal.ClassUnreadable
+	all := faults(e)
+	return len(all) > 0 && all[0].Class == colseal.ClassUnreadable
+}
+
+// faults are all that a statement is refused for, or will be when columns in the stage copy are in sealed.
+func faults(e *explain.Explanation) []*colseal.QueryError {
+	if len(e.Refused) > 0 {
+		return e.Refused
+	}
+	return e.Observed
+}
+
+// refused says when a statement with faults is refused.
+func refused(e *explain.Explanation) string {
+	if len(e.Refused) > 0 {
+		return "refused by Colseal"
+	}
+	return "refused by Colseal in the stage sealed"
 }
 
 // certain returns the refusals that hang on nothing but the text, and what the rest of the statement's fate hangs on: its Why is "" if nothing.
 func certain(e *explain.Explanation, b *bound) (sure []*colseal.QueryError, rest Note) {
-	for _, r := range e.Refused {
+	for _, r := range faults(e) {
 		n := doubt(e, r, b)
 		if n.Why == "" {
 			sure = append(sure, r)
@@ -77,7 +94,7 @@ func certain(e *explain.Explanation, b *bound) (sure []*colseal.QueryError, rest
 			rest = n
 		}
 	}
-	if len(e.Refused) == 0 && e.Offline && e.Undecided != "" {
+	if len(faults(e)) == 0 && e.Offline && e.Undecided != "" {
 		rest = Note{Why: "without a database: " + e.Undecided, Catalog: true}
 	}
 	return sure, rest

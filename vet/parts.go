@@ -60,8 +60,8 @@ func (c *checker) judgeParts(s *site, t text) (Note, error) {
 	case t.pieces[first.piece].kind != constant:
 		return undecided, nil
 	}
-	r := first.explanation.Refused[0]
-	c.report(s.call, first.at, "refused", join("refused by Colseal, whatever stands for the parts that are not constant: "+r.Reason, column(r), r.Hint))
+	r := faults(first.explanation)[0]
+	c.report(s.call, first.at, "refused", join(refused(first.explanation)+", whatever stands for the parts that are not constant: "+r.Reason, column(r), r.Hint))
 	return Note{}, nil
 }
 
@@ -135,14 +135,14 @@ func (c *checker) filled(s *site, t text, fillings []string) (*trial, error) {
 	if err != nil || b == nil {
 		return nil, err
 	}
-	out := &trial{explanation: e, bound: b, verdict: verdict{works: len(e.Refused) == 0}}
+	out := &trial{explanation: e, bound: b, verdict: verdict{works: len(faults(e)) == 0}}
 	if out.works {
 		return out, nil
 	}
 	if unreadable(e) {
 		return nil, nil
 	}
-	r := e.Refused[0]
+	r := faults(e)[0]
 	out.doubtful = doubt(e, r, b).Why != ""
 	offset := b.origin(r.Pos)
 	for i, p := range whole.pieces {

@@ -62,8 +62,8 @@ func (f *fileChecker) statement(s statementAt) error {
 	}
 	sure, rest := certain(e, b)
 	at := s.at
-	if len(sure) == 0 && len(e.Refused) > 0 {
-		at += b.origin(e.Refused[0].Pos)
+	if all := faults(e); len(sure) == 0 && len(all) > 0 {
+		at += b.origin(all[0].Pos)
 	}
 	switch {
 	case len(sure) == 0 && (f.silenced(s.at) || f.silenced(at)):
@@ -75,7 +75,7 @@ func (f *fileChecker) statement(s statementAt) error {
 	before := len(f.out.Found)
 	for _, r := range sure {
 		if at := s.at + b.origin(r.Pos); !f.silenced(at) && !f.silenced(s.at) {
-			f.out.Found = append(f.out.Found, f.note(at, join("refused by Colseal: "+r.Reason, column(r), r.Hint), false))
+			f.out.Found = append(f.out.Found, f.note(at, join(refused(e)+": "+r.Reason, column(r), r.Hint), false))
 		}
 	}
 	if len(sure) == 0 || len(f.out.Found) > before {

@@ -3,6 +3,7 @@ package vet
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/colseal/colseal/driver"
@@ -37,6 +38,18 @@ CREATE FUNCTION f() RETURNS text AS $x$ SELECT 1; SELECT 2; $x$ LANGUAGE sql;
 DO $$ BEGIN PERFORM 1; END $$;
 SELECT id FROM users WHERE note = E'it\'s; fine';
 `
+
+// A statement of a column in the stage copy works, and will be refused in sealed.
+func TestCheckSQLStaged(t *testing.T) {
+	ask := func(query string) (*explain.Explanation, error) {
+		return explain.Offline(sealed, driver.DialectPostgres, query)
+	}
+	r, err := CheckSQL("SELECT id FROM guests WHERE email = $1;\nSELECT id FROM guests WHERE ssn = ?", "", ask)
+	const want = "2:33: refused by Colseal in the stage sealed: = needs a deterministic column: guests.ssn; "
+	if err != nil || r.Checked != 2 || len(r.NotJudged) > 0 || len(r.Found) != 1 || !strings.HasPrefix(r.Found[0].String(), want) {
+		t.Errorf("%+v, %v, want %s", r, err, want)
+	}
+}
 
 func TestCheckSQL(t *testing.T) {
 	const ddl = "without a database: which tables the definition concerns is not known"

@@ -467,7 +467,7 @@ func (c *checker) isSealed(sql string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return e.Sealed || len(e.Refused) > 0, nil
+	return e.Sealed || len(faults(e)) > 0, nil
 }
 
 // typeIn reports whether a type, or the one it points to, is declared in a package that ok accepts, and its name.

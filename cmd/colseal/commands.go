@@ -117,7 +117,7 @@ func newExplain() *cobra.Command {
 				return err
 			}
 			fmt.Fprint(cmd.OutOrStdout(), e)
-			if e.Refused != nil {
+			if e.Refused != nil || e.Observed != nil {
 				return errFound
 			}
 			return nil

@@ -1,7 +1,7 @@
 // Command colseal prepares and checks databases with sealed columns, and manages their keys. Only doctor and the keys
 // commands use keys, and only those see a plaintext: the others work on the schema, SQL texts and the database's catalog.
 //
-// The exit status is 0 when all is well, 1 when a statement is refused, or audit, doctor or vet found something, and 2
+// The exit status is 0 when all is well, 1 when a statement is refused or will be, or audit, doctor, observe or vet found something, and 2
 // when the command itself failed.
 package main
 
@@ -71,7 +71,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newSchema(), newDDL(), newExplain(), newAudit(), newDoctor(), newLeak(), newVet(), newKeys())
+	root.AddCommand(newSchema(), newDDL(), newExplain(), newAudit(), newDoctor(), newLeak(), newVet(), newObserve(), newKeys())
 	return root
 }
 

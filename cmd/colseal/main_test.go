@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/colseal/colseal/schema"
 )
 
 const sample = "../../examples/sampleapp"
@@ -79,5 +83,26 @@ func TestOffline(t *testing.T) {
 				t.Error("the password is printed")
 			}
 		})
+	}
+}
+
+// What sealed will refuse ends explain and vet as what is refused now does.
+func TestStaged(t *testing.T) {
+	text, err := json.Marshal(schema.Must(schema.Columns("users", schema.Column{Name: "email", Stage: schema.StageCopy})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, queries := filepath.Join(t.TempDir(), "schema.json"), filepath.Join(t.TempDir(), "queries.sql")
+	const query = "SELECT id FROM users WHERE email LIKE $1"
+	if err := errors.Join(os.WriteFile(file, text, 0o600), os.WriteFile(queries, []byte(query), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	const want = "WILL BE REFUSED in the stage sealed: LIKE cannot work on a sealed column"
+	if status, out, errs := colseal(t, "", "explain", "--schema", file, query); status != statusFound || !strings.Contains(out, want) {
+		t.Errorf("explain: status %d, %s%s", status, out, errs)
+	}
+	const found = "queries.sql:1:28: refused by Colseal in the stage sealed: LIKE cannot work on a sealed column: users.email; "
+	if status, out, errs := colseal(t, "", "vet", "--schema", file, "--sql", queries); status != statusFound || !strings.Contains(out, found) {
+		t.Errorf("vet: status %d, %s%s", status, out, errs)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal"
+	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/hint"
@@ -22,10 +23,12 @@ import (
 // Explanation says what happens to one statement. It holds no value: literals are blanked in
 // every text. Its String is for people.
 type Explanation struct {
-	Query   string                // the statement, with comments and the inside of literals blanked
-	Refused []*colseal.QueryError // all that it is refused for, the first as the driver's error; none when it works
-	Sealed  bool                  // a sealed column is read or written; false: forwarded exactly as it is
-	Offline bool                  // made without the server's catalog: see Notes
+	Query       string                // the statement, with comments and the inside of literals blanked
+	Fingerprint string                // of the statement, as in the events colseal.refused and colseal.observed
+	Refused     []*colseal.QueryError // all that it is refused for, the first as the driver's error; none when it works
+	Observed    []*colseal.QueryError // it works while columns are in the stage copy: all that it will be refused for in sealed
+	Sealed      bool                  // a sealed column is read or written; false: forwarded exactly as it is
+	Offline     bool                  // made without the server's catalog: see Notes
 
 	// Undecided says why only the server's catalog decides what happens; "" where it is known. What is said of parameters and
 	// results is then what it would be if the statement works.
@@ -116,7 +119,8 @@ func newExplainer(s *schema.Schema, d dialect.Dialect, o sqlplan.Options, query 
 }
 
 func (x *explainer) explain(ctx context.Context) (*Explanation, error) {
-	e := &Explanation{Query: x.planner.Blank(x.query), Offline: x.offline}
+	blank := x.planner.Blank(x.query)
+	e := &Explanation{Query: blank, Fingerprint: audit.Fingerprint(blank), Offline: x.offline}
 	if x.offline {
 		e.Undecided = x.planner.Undecided(x.query)
 	}
@@ -124,6 +128,11 @@ func (x *explainer) explain(ctx context.Context) (*Explanation, error) {
 	if p == nil {
 		e.Refused = refused
 		return e, err
+	}
+	if p.Observed != nil {
+		if e.Observed, err = x.planner.Refusals(ctx, x.query, x.environment(1)); err != nil {
+			return nil, err
+		}
 	}
 	e.Sealed = p.Sealed
 	if p.Sealed {
@@ -139,12 +148,11 @@ func (x *explainer) explain(ctx context.Context) (*Explanation, error) {
 
 // plan returns the plan of the statement, or what it is refused for.
 func (x *explainer) plan(ctx context.Context, searchKeys int) (*sqlplan.Plan, []*colseal.QueryError, error) {
-	env := x.env
-	env.SearchKeys = searchKeys
+	env := x.environment(searchKeys)
 	var refused *colseal.QueryError
-	p, err := x.planner.Plan(ctx, x.query, &env)
+	p, err := x.planner.Plan(ctx, x.query, env)
 	if errors.As(err, &refused) {
-		all, err := x.planner.Refusals(ctx, x.query, &env)
+		all, err := x.planner.Refusals(ctx, x.query, env)
 		return nil, all, err
 	}
 	if err == nil && x.check != nil {
@@ -157,6 +165,12 @@ func (x *explainer) plan(ctx context.Context, searchKeys int) (*sqlplan.Plan, []
 		return nil, nil, err
 	}
 	return p, nil, nil
+}
+
+func (x *explainer) environment(searchKeys int) *sqlplan.Env {
+	env := x.env
+	env.SearchKeys = searchKeys
+	return &env
 }
 
 // sent is the text that the server gets, with a mark in the place of each sealed literal.

@@ -17,7 +17,10 @@ var explainSchema = schema.Must(
 	schema.Columns("users",
 		schema.Column{Name: "email", Mode: schema.ModeDeterministic},
 		schema.Column{Name: "ssn"},
-		schema.Column{Name: "age", Kind: schema.KindInt}))
+		schema.Column{Name: "age", Kind: schema.KindInt}),
+	schema.Columns("staged",
+		schema.Column{Name: "email", Mode: schema.ModeDeterministic, Stage: schema.StageCopy},
+		schema.Column{Name: "ssn", Stage: schema.StageCopy}))
 
 // TestExplainGolden holds the text of an explanation for each kind of thing that it can say.
 func TestExplainGolden(t *testing.T) {
@@ -40,6 +43,12 @@ func TestExplainGolden(t *testing.T) {
 		{dialect.Postgres, "SELECT " + strings.Repeat("id, ", 60) + "lower(email)" + strings.Repeat(", id", 60) + " FROM users"},
 		{dialect.Postgres, "SELECT FROM FROM users"},
 		{dialect.Postgres, "SELECT 'canary from users"},
+		{dialect.Postgres, "UPDATE staged SET email = $1 WHERE id = 5"},
+		{dialect.Postgres, "SELECT email FROM staged WHERE email LIKE 'canary%' ORDER BY ssn"},
+		{dialect.Postgres, "UPDATE staged SET email = lower($1) WHERE id = 5"},
+		{dialect.Postgres, "SELECT * FROM staged WHERE ssn = 'canary'"},
+		{dialect.Postgres, "SELECT FROM FROM staged"},
+		{dialect.SQLite, "SELECT email FROM staged WHERE ssn = ?"},
 		{dialect.SQLite, "UPDATE users SET email = :mail, ssn = ? WHERE id = ?"},
 	} {
 		e, err := Offline(explainSchema, c.dialect, c.query)

@@ -18,11 +18,18 @@ func (e *Explanation) String() string {
 	}
 	switch {
 	case e.Refused != nil:
-		e.renderRefusals(&b)
+		renderRefusals(&b, "REFUSED before sending", e.Refused)
 	case !e.Sealed:
 		b.WriteString("FORWARDED as it is: nothing sealed is read or written\n")
 	default:
 		e.renderPlan(&b)
+	}
+	if e.Observed != nil {
+		b.WriteByte('\n')
+		renderRefusals(&b, "WILL BE REFUSED in the stage sealed", e.Observed)
+	}
+	if e.Fingerprint != "" && (e.Refused != nil || e.Observed != nil) {
+		fmt.Fprintf(&b, "\nstatement %s in logs\n", e.Fingerprint)
 	}
 	for _, n := range e.Notes {
 		fmt.Fprintf(&b, "note: %s\n", n)
@@ -30,13 +37,13 @@ func (e *Explanation) String() string {
 	return b.String()
 }
 
-func (e *Explanation) renderRefusals(b *strings.Builder) {
-	if len(e.Refused) > 1 {
-		fmt.Fprintf(b, "REFUSED before sending, for %d reasons\n\n", len(e.Refused))
+func renderRefusals(b *strings.Builder, what string, refusals []*colseal.QueryError) {
+	if len(refusals) > 1 {
+		fmt.Fprintf(b, "%s, for %d reasons\n\n", what, len(refusals))
 	}
-	for i, r := range e.Refused {
-		if len(e.Refused) == 1 {
-			fmt.Fprintf(b, "REFUSED before sending: %s\n\n", r.Reason)
+	for i, r := range refusals {
+		if len(refusals) == 1 {
+			fmt.Fprintf(b, "%s: %s\n\n", what, r.Reason)
 		} else {
 			fmt.Fprintf(b, "%d. %s\n\n", i+1, r.Reason)
 		}
@@ -45,7 +52,7 @@ func (e *Explanation) renderRefusals(b *strings.Builder) {
 			b.WriteByte('\n')
 		}
 		renderAdvice(b, r)
-		if i+1 < len(e.Refused) {
+		if i+1 < len(refusals) {
 			b.WriteByte('\n')
 		}
 	}
