@@ -58,6 +58,44 @@ is timed then is the program's side alone, which drowns in noise otherwise.`,
 	return cmd
 }
 
+func cellsCommand() *cobra.Command {
+	var sizes []int
+	var rounds int
+	var block time.Duration
+	cmd := &cobra.Command{
+		Use:   "cells",
+		Short: "Time one value against AES-GCM and Tink",
+		Long: `Encrypts and decrypts one value by AES-256-GCM of the standard library, as cells of
+Colseal, and by Tink with its keys in memory, in short blocks in a new random order in
+every round, and compares blocks of the same round.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			const steps = 1000
+			progress := bar(os.Stderr, steps, "cells")
+			tables, err := queries.Cells(sizes, rounds, block, func(done float64) { _ = progress.Set(int(done * steps)) })
+			_ = progress.Finish()
+			if err != nil {
+				return err
+			}
+			w := cmd.OutOrStdout()
+			if _, err := fmt.Fprintln(w, machine()); err != nil {
+				return err
+			}
+			for _, t := range tables {
+				if err := t.Print(w); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.IntSliceVar(&sizes, "sizes", []int{64, 1024}, "lengths of the value")
+	f.IntVar(&rounds, "rounds", 100, "blocks of each way")
+	f.DurationVar(&block, "block", 5*time.Millisecond, "length of a block")
+	return cmd
+}
+
 // machine names where and when the program runs. Linux tells the processor's name.
 func machine() string {
 	cpu := "unknown processor"

@@ -107,27 +107,49 @@ func TestKeyringDDL(t *testing.T) {
 	}
 }
 
-// TestCosts holds the figures of README to those of the pages with the measurements.
+// measured are the figures that other pages quote from those with the measurements.
+var measured = []struct {
+	page, section string // that quote them
+	after         string // where they are measured
+	figures       *regexp.Regexp
+}{
+	{"README.md", "What it costs", "**SELECT by primary key, 3 values, 1 connection", ratioOf("Colseal, 3 sealed columns")},
+	{"README.md", "What it costs", "**SELECT 1000 × 3 values, 1 connection", ratioOf("Colseal, 3 sealed columns")},
+	{"README.md", "What it costs", "**A month by rotation period", regexp.MustCompile(`\| 30 days \| [^|]+\| [^|]+\| ([0-9]+) \| (\$[0-9.]+) `)},
+	{"docs/compare.md", "Figures", "**SELECT by primary key, 3 values, 1 connection", ratioOf("Colseal, 3 sealed columns")},
+	{"docs/compare.md", "Figures", "**SELECT by primary key, 3 values, 1 connection", ratioOf("pgcrypto encrypt() aes-cbc")},
+	{"docs/compare.md", "Figures", "**SELECT by primary key, 3 values, 1 connection", ratioOf("pgcrypto pgp_sym_encrypt()")},
+	{"docs/compare.md", "Figures", "**SELECT 1000 × 3 values, 1 connection", ratioOf("Colseal, 3 sealed columns")},
+	{"docs/compare.md", "Figures", "**SELECT 1000 × 3 values, 1 connection", ratioOf("pgcrypto encrypt() aes-cbc")},
+	{"docs/compare.md", "Figures", "**SELECT 1000 × 3 values, 1 connection", ratioOf("pgcrypto pgp_sym_encrypt()")},
+}
+
+// ratioOf finds the ratio of a way to plain pgx.
+func ratioOf(way string) *regexp.Regexp {
+	return regexp.MustCompile(`\| ` + regexp.QuoteMeta(way) + ` \| [0-9.]+ \| ([0-9.]+) `)
+}
+
+// TestCosts holds figures that are quoted to those of the pages with the measurements.
 func TestCosts(t *testing.T) {
 	all := pages(t)
-	_, costs, _ := strings.Cut(all["README.md"], "## What it costs")
-	costs, _, _ = strings.Cut(costs, "\n## ")
-	for after, figures := range map[string]*regexp.Regexp{
-		"**SELECT by primary key, 3 values, 1 connection": regexp.MustCompile(`\| Colseal, 3 sealed columns \| [0-9.]+ \| ([0-9.]+) `),
-		"**SELECT 1000 × 3 values, 1 connection":          regexp.MustCompile(`\| Colseal, 3 sealed columns \| [0-9.]+ \| ([0-9.]+) `),
-		"**A month by rotation period":                    regexp.MustCompile(`\| 30 days \| [^|]+\| [^|]+\| ([0-9]+) \| (\$[0-9.]+) `),
-	} {
-		_, table, _ := strings.Cut(all["docs/benchmarks-queries.md"]+all["docs/benchmarks-cache.md"], after)
-		m := figures.FindStringSubmatch(table)
+	section := func(page, heading string) string {
+		_, text, _ := strings.Cut(all[page], "\n## "+heading+"\n")
+		text, _, _ = strings.Cut(text, "\n## ")
+		return text
+	}
+	for _, q := range measured {
+		_, table, _ := strings.Cut(all["docs/benchmarks-queries.md"]+all["docs/benchmarks-cache.md"], q.after)
+		m := q.figures.FindStringSubmatch(table)
 		if m == nil {
-			t.Fatalf("docs/benchmarks-*.md have no figures after %q", after)
+			t.Fatalf("docs/benchmarks-*.md have no figures after %q", q.after)
 		}
 		for _, f := range m[1:] {
-			if !strings.Contains(costs, f) {
-				t.Errorf("README does not say %s, as docs/benchmarks-*.md do after %q", f, after)
+			if !strings.Contains(section(q.page, q.section), f) {
+				t.Errorf("%s does not say %s, as docs/benchmarks-*.md do after %q", q.page, f, q.after)
 			}
 		}
 	}
+	costs := section("README.md", "What it costs")
 	for _, n := range []int{codec.SuiteDeterministic.Overhead(), codec.SuiteRandomized.Overhead()} {
 		if !strings.Contains(costs, strconv.Itoa(n)) {
 			t.Errorf("README does not say that a cell has %d bytes more than its value", n)
