@@ -25,7 +25,11 @@ named colseal_bench on that server and drops it in the end. The user must be all
 to create the schema and the extension pgcrypto.
 
 --replayed has the server's answers replayed from memory, without system calls: what
-is timed then is the program's side alone, which drowns in noise otherwise.`,
+is timed then is the program's side alone, which drowns in noise otherwise.
+
+--only selects cases by a part of their names, such as "driver", "native pgx" or
+"write-only". The cases are:
+  ` + strings.Join(queries.Names(), "\n  "),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			const steps = 1000

@@ -121,7 +121,7 @@ func BenchmarkSealInPlace(b *testing.B) {
 				var v any = string(plaintext)
 				var nonces Nonces
 				for b.Loop() {
-					nonces.Draw(1)
+					nonces.Draw(1, 0)
 					cell, err := Session{}.AppendUnsealed(block, Layout{Suite: suite}, KindText, v)
 					if err != nil {
 						b.Fatal(err)

@@ -21,12 +21,16 @@ type Nonces struct {
 	drawn []byte // what is left of it
 }
 
-// Draw makes sure that there are nonces for so many cells.
-func (n *Nonces) Draw(cells int) {
-	size := cells * nonceSize
-	if approved || len(n.drawn) >= size {
+// maxAhead bounds how many nonces are drawn ahead of need.
+const maxAhead = 256
+
+// Draw makes sure that there are nonces for so many cells. If it draws some, it draws them for several of the cells that are sealed
+// later, in the same statement, if ahead is how many these are.
+func (n *Nonces) Draw(cells, ahead int) {
+	if approved || len(n.drawn) >= cells*nonceSize {
 		return
 	}
+	size := max(cells, min(ahead, maxAhead)) * nonceSize
 	if cap(n.room) < size {
 		n.room = make([]byte, size)
 	}

@@ -17,7 +17,7 @@ func TestNoncesAreUsedOnce(t *testing.T) {
 	seen := map[string]bool{}
 	var nonces Nonces
 	for statement := range 100 {
-		nonces.Draw(statement % 7)
+		nonces.Draw(statement%7, statement%11)
 		for range 5 {
 			cell, err := Session{}.AppendUnsealed(nil, Layout{Suite: SuiteRandomized}, KindText, "the same")
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/sealeddb"
+	"github.com/colseal/colseal/internal/sqlplan"
 )
 
 // conn wraps one connection. Like every driver connection it is used by one goroutine at a time.
@@ -21,8 +22,8 @@ type conn struct {
 	owner   *connector // closed with the connection, when it came from Driver.Open
 	check   argChecker // what the underlying connection does to arguments
 
-	args  []sqldriver.NamedValue // memory for the next statement: see takeArgs
-	block []byte                 // of the cells of the statement that is sent: see release
+	scratch scratch                   // for the next statement
+	layouts map[*sqlplan.Plan]*layout // of results that were met before
 }
 
 // The interfaces that *conn must not lose.
@@ -38,7 +39,7 @@ var (
 )
 
 func newConn(cn *connector, u underlying) *conn {
-	c := &conn{session: cn.db.NewSession(u), under: u, check: u.checker(nil)}
+	c := &conn{session: cn.db.NewSession(u), under: u, check: u.checker(nil), layouts: map[*sqlplan.Plan]*layout{}}
 	c.session.ResetsSession = cn.resets && u.TxStatus() != 0
 	return c
 }

@@ -43,7 +43,7 @@ func (c *conn) copyFrom(ctx context.Context, table string, columns []string, row
 	if err != nil {
 		return 0, hint.Errorf("colseal: CopyFrom: %w", err)
 	}
-	rel, uses, err := c.session.CopyPlan(ctx, name, columns)
+	rel, uses, err := c.session.CopyPlan(ctx, name, columns, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -54,22 +54,22 @@ func (c *conn) copyFrom(ctx context.Context, table string, columns []string, row
 	}
 	v := c.session.Seal(ctx, len(columns))
 	defer v.Close()
-	for _, u := range uses {
-		if u.Use != nil {
-			v.Expect(u.Use, len(rows)) // NULLs too: one pass over the values will do
+	for i := range uses {
+		if u := &uses[i]; u.Sealed {
+			v.Expect(&u.Use, len(rows)) // NULLs too: one pass over the values will do
 		}
 	}
 	if err := v.FindKeys(nil); err != nil {
 		return 0, err
 	}
 	next, out := 0, make([]any, len(uses)) // pgx encodes a row before it asks for the next
-	n, err := c.under.copyFrom(ctx, []string{rel.Schema, rel.Name}, front.CopyNames(uses), func() ([]any, error) {
+	n, err := c.under.copyFrom(ctx, []string{rel.Schema, rel.Name}, front.CopyNames(nil, uses), func() ([]any, error) {
 		if next == len(rows) {
 			return nil, nil
 		}
 		next++
 		v.Next()
-		return out, c.copyRow(&v, uses, out, rows[next-1], next-1)
+		return out, c.copyRow(v, uses, out, rows[next-1], next-1)
 	})
 	c.session.NoteError(err)
 	return n, err
@@ -79,9 +79,9 @@ func (c *conn) copyFrom(ctx context.Context, table string, columns []string, row
 func (c *conn) copyRow(v *front.Sealing, uses []front.CopyColumn, out, row []any, index int) error {
 	for i := range uses {
 		u := &uses[i]
-		if u.Use == nil {
+		if !u.Sealed {
 			out[i] = row[u.From]
-		} else if err := c.collectValue(v, u.Use, row[u.From], false); err != nil {
+		} else if err := c.collectValue(v, &u.Use, row[u.From], false); err != nil {
 			return front.SealError(u.Use.Column, "row "+strconv.Itoa(index), err)
 		}
 	}
@@ -89,8 +89,8 @@ func (c *conn) copyRow(v *front.Sealing, uses []front.CopyColumn, out, row []any
 		return err
 	}
 	for i := range uses {
-		if use := uses[i].Use; use != nil {
-			out[i] = front.Stored(use, v.Take())
+		if u := &uses[i]; u.Sealed {
+			out[i] = front.Stored(&u.Use, v.Take())
 		}
 	}
 	return nil

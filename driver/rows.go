@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"slices"
 
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/hint"
@@ -19,31 +20,76 @@ func (c *conn) openRows(ctx context.Context, under sqldriver.Rows, p *sqlplan.Pl
 		return under, nil
 	}
 	labels := under.Columns()
-	if !p.Describes(labels, c.db().Config().Dialect) {
-		fresh, err := c.session.PlanResult(ctx, query, p, labels)
-		if err != nil {
+	l := c.layouts[p]
+	if l == nil || !slices.Equal(l.labels, labels) {
+		var err error
+		if l, err = c.newLayout(ctx, p, query, labels); err != nil {
 			_ = under.Close() // its error may be driver.ErrBadConn, for which the statement would be executed again
 			return nil, c.db().Refused(ctx, err)
 		}
-		p = fresh
 	}
 	cells, _ := under.(cellRows)
-	r := &rows{c: c, ctx: ctx, under: under, cells: cells}
-	sealed := 0
-	for i := range labels {
-		if res := p.Result(i, len(labels)); len(res.Columns) > 0 {
-			sealed++
-		}
-	}
-	r.openers = c.session.TakeOpeners(sealed)
-	for i, label := range labels {
-		if res := p.Result(i, len(labels)); len(res.Columns) > 0 {
-			o := c.session.NewOpener(r, i, label, res, c.under.copies())
-			o.Apart = cells != nil && !res.Array && cells.leave(i)
-			r.openers = append(r.openers, o)
-		}
+	r := &rows{c: c, ctx: ctx, under: under, cells: cells, layout: l, openers: l.take(c.session, c.under.copies())}
+	c.session.BeginOpeners(r.openers, r)
+	for i := range r.openers {
+		o := &r.openers[i]
+		o.Apart = cells != nil && !o.Array() && cells.leave(o.Index())
 	}
 	return r, nil
+}
+
+// layout is which columns of a result are sealed.
+type layout struct {
+	labels  []string
+	sealed  []sealedColumn
+	openers []front.Opener // of them, for the next result; nil while one uses them
+}
+
+type sealedColumn struct {
+	index int
+	res   sqlplan.Result
+}
+
+// maxLayouts bounds how many layouts a connection keeps.
+const maxLayouts = 512
+
+// newLayout finds out which columns of a result with these labels are sealed. The connection keeps it if it is the one that the plan
+// tells.
+func (c *conn) newLayout(ctx context.Context, p *sqlplan.Plan, query string, labels []string) (*layout, error) {
+	described := p
+	if !p.Describes(labels, c.db().Config().Dialect) {
+		fresh, err := c.session.PlanResult(ctx, query, p, labels)
+		if err != nil {
+			return nil, err
+		}
+		described = fresh
+	}
+	l := &layout{labels: slices.Clone(labels)}
+	for i := range labels {
+		if res := described.Result(i, len(labels)); len(res.Columns) > 0 {
+			l.sealed = append(l.sealed, sealedColumn{i, res})
+		}
+	}
+	if described == p {
+		if len(c.layouts) >= maxLayouts {
+			clear(c.layouts)
+		}
+		c.layouts[p] = l
+	}
+	return l, nil
+}
+
+// take returns the openers of the sealed columns. Whoever takes them gives them back to the layout.
+func (l *layout) take(s *front.Session, private bool) []front.Opener {
+	openers := l.openers
+	l.openers = nil
+	if openers == nil {
+		openers = make([]front.Opener, len(l.sealed))
+		for i, col := range l.sealed {
+			openers[i] = s.NewOpener(col.index, l.labels[col.index], col.res, private)
+		}
+	}
+	return openers
 }
 
 // cellRows are underlying rows that can give cells where they stand.
@@ -63,7 +109,8 @@ type rows struct {
 	c       *conn
 	ctx     context.Context // of the query: database/sql closes the rows when it ends
 	under   sqldriver.Rows
-	cells   cellRows       // under, if it is one
+	cells   cellRows // under, if it is one
+	layout  *layout
 	openers []front.Opener // of the sealed columns, in order; none once closed
 	closed  bool
 	buf     []sqldriver.Value // the current row, where rows are scanned by column (rows_go127.go)
@@ -92,9 +139,11 @@ func (r *rows) Columns() []string { return r.under.Columns() }
 
 // Close implements driver.Rows.
 func (r *rows) Close() error {
-	r.c.db().CountRead(r.openers, r.read)
-	r.c.session.ReleaseOpeners(r.openers)
-	r.openers, r.read, r.closed = nil, 0, true
+	if !r.closed {
+		r.c.session.EndOpeners(r.openers, r.read)
+		r.layout.openers = r.openers
+		r.openers, r.closed = nil, true
+	}
 	return r.under.Close()
 }
 

@@ -3,37 +3,53 @@ package driver
 import (
 	sqldriver "database/sql/driver"
 	"testing"
+
+	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/pgxvalue"
 )
 
 // What is released is wiped, and used again; but only where the underlying driver is known
 // to have copied it.
 func TestScratchArguments(t *testing.T) {
-	c := &conn{under: &pgxConn{}}
-	args := c.takeArgs(3)
-	args[1].Value = "plaintext that was not sealed"
-	kept := args
-	c.release(args)
-	for _, a := range kept {
-		if a != (sqldriver.NamedValue{}) {
-			t.Errorf("%+v stayed", a)
+	db := front.New(front.Config{})
+	defer func() { _ = db.Close() }()
+	newScratch := func(n int) scratch {
+		m := scratch{args: make([]sqldriver.NamedValue, n), cells: make(pgxvalue.Cells, 0, n), block: make([]byte, n)}
+		for i := range m.args {
+			m.args[i].Value = m.cells.Argument(m.block[i : i+1])
+		}
+		return m
+	}
+	connOver := func(u underlying) *conn { return &conn{under: u, session: db.NewSession(u)} }
+
+	c := connOver(&pgxConn{})
+	m := newScratch(3)
+	c.release(m)
+	for i := range m.args {
+		if m.args[i] != (sqldriver.NamedValue{}) || m.cells[i].Bytes != nil {
+			t.Errorf("argument %d stayed: %+v, %v", i, m.args[i], m.cells[i])
 		}
 	}
-	if again := c.takeArgs(2); &again[0] != &kept[0] {
-		t.Error("the memory was not used again")
+	if cap(c.scratch.args) != 3 || cap(c.scratch.cells) != 3 {
+		t.Error("the memory is not used again")
 	}
-	if second := c.takeArgs(2); &second[0] == &kept[0] {
-		t.Error("two statements got the same memory")
-	}
-	c.release(make([]sqldriver.NamedValue, maxScratchArgs+1))
-	if cap(c.args) > maxScratchArgs {
-		t.Errorf("%d arguments are kept", cap(c.args))
+	c.scratch = scratch{}
+	c.release(newScratch(maxScratchArgs + 1))
+	if cap(c.scratch.args) > 0 || cap(c.scratch.cells) > 0 {
+		t.Errorf("%d arguments are kept", cap(c.scratch.args))
 	}
 
-	other := &conn{under: &plainConn{}}
-	args = other.takeArgs(1)
-	args[0].Value = "still wanted"
-	other.release(args)
-	if args[0].Value == nil || other.args != nil {
+	traced := connOver(&pgxConn{traced: true})
+	m = newScratch(1)
+	traced.release(m)
+	if m.cells[0].Bytes == nil || traced.scratch.cells != nil {
+		t.Error("a tracer that may keep the cells lost them")
+	}
+
+	other := connOver(&plainConn{})
+	m = newScratch(1)
+	other.release(m)
+	if m.args[0].Value == nil || m.cells[0].Bytes == nil || other.scratch.args != nil {
 		t.Error("a driver that may keep its arguments lost them")
 	}
 }

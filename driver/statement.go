@@ -7,8 +7,10 @@ import (
 	"strconv"
 
 	"github.com/colseal/colseal"
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/hint"
+	"github.com/colseal/colseal/internal/pgxvalue"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -27,7 +29,15 @@ type call struct {
 	plan *sqlplan.Plan
 	text string
 	args []sqldriver.NamedValue
-	made []sqldriver.NamedValue // what of args is to be released
+	made scratch // what of args is to be released
+}
+
+// scratch is memory of a statement's arguments, which is used again when the underlying driver has copied them. Whoever uses it takes
+// it away from the connection, so that a Valuer that comes back to the same connection finds none and makes its own.
+type scratch struct {
+	args  []sqldriver.NamedValue
+	cells pgxvalue.Cells
+	block []byte // of the cells
 }
 
 // ExecContext implements driver.ExecerContext.
@@ -96,9 +106,9 @@ func (c *conn) prepareCall(ctx context.Context, query string, args []sqldriver.N
 		if len(rest) == 0 {
 			lits = front.LiteralsInText
 		}
-		text, sealed, err := c.seal(ctx, p, rest, &c.check, lits)
+		text, made, err := c.seal(ctx, p, rest, &c.check, lits)
 		if err == nil {
-			return call{plan: p, text: text, args: prepend(opts, sealed, nil), made: sealed}, nil
+			return call{plan: p, text: text, args: prepend(opts, made.args, nil), made: made}, nil
 		}
 		if !front.KeysChanged(err, try) {
 			return call{}, err
@@ -108,49 +118,53 @@ func (c *conn) prepareCall(ctx context.Context, query string, args []sqldriver.N
 
 // seal takes the values of a statement from plan to cells, and returns the text and the arguments to send. It never changes args
 // or what its values point to. The text is empty for a statement whose literals are all parameters.
-func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker, lits front.Literals) (string, []sqldriver.NamedValue, error) {
+func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker, lits front.Literals) (text string, m scratch, err error) {
+	m, c.scratch = c.scratch, scratch{}
 	if !p.SealsValues() {
-		out, err := c.collect(nil, p, args, check, nil)
-		if err != nil {
-			c.release(out)
-			return "", nil, err
+		if err := c.collect(nil, p, args, check, nil, &m); err != nil {
+			c.release(m)
+			return "", m, err
 		}
-		return p.Chunks[0], out, nil
+		return p.Chunks[0], m, nil
 	}
 	places := front.LiteralParams(p, lits)
 	v := c.session.Seal(ctx, len(p.Params)+len(p.Literals))
 	defer v.Close()
-	out, err := c.collect(&v, p, args, check, places)
+	err = c.collect(v, p, args, check, places, &m)
 	if err == nil {
 		err = v.SealStatement(p, places)
 	}
 	if err != nil {
 		v.Wipe()
-		c.release(out)
-		return "", nil, err
+		c.release(m)
+		return "", m, err
 	}
-	c.bind(&v, p, out)
-	c.block = v.Block()
-	if len(p.Literals) == 0 {
-		return p.Chunks[0], out, nil
+	if m.cells = m.cells[:0]; cap(m.cells) < len(m.args) && c.reuses() {
+		m.cells = make(pgxvalue.Cells, 0, len(m.args))
 	}
-	return c.bindLiterals(&v, p, places, out, lits), out, nil
+	text = c.bind(v, p, places, &m, lits)
+	m.block = v.Block()
+	return text, m, nil
 }
 
-// collect hands the arguments for sealed columns to v, which may be nil if there are none, and returns the list of all arguments to
-// send, in which theirs are missing yet. The list is to be released, on error too.
-func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker, places []int) ([]sqldriver.NamedValue, error) {
+// collect hands the arguments for sealed columns to v, which may be nil if there are none, and lists all arguments to send in m, in
+// which theirs are missing yet.
+func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker, places []int, m *scratch) error {
 	if len(args) > p.NumInput {
 		args = check.withoutOptions(args)
 	}
 	if !p.NamedInput && len(args) != p.NumInput {
-		return nil, fmt.Errorf("colseal: expected %d arguments, got %d", p.NumInput, len(args))
+		return fmt.Errorf("colseal: expected %d arguments, got %d", p.NumInput, len(args))
 	}
 	n := len(p.Params)
 	for _, at := range places {
 		n = max(n, at)
 	}
-	out := c.takeArgs(n)
+	if n > cap(m.args) {
+		m.args = make([]sqldriver.NamedValue, n)
+	}
+	m.args = m.args[:n]
+	out := m.args
 	for i := range out {
 		out[i] = sqldriver.NamedValue{Ordinal: i + 1}
 	}
@@ -158,7 +172,7 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.Named
 		param := &p.Params[i]
 		arg, err := argument(p, param, args)
 		if err != nil {
-			return out, err
+			return err
 		}
 		switch {
 		case param.Use == nil:
@@ -173,10 +187,10 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.Named
 			err = front.SealError(param.Use.Column, p.Describe(param), err)
 		}
 		if err != nil {
-			return out, err
+			return err
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // collectValue reduces an argument to what the codec seals, and hands it to v.
@@ -208,19 +222,18 @@ func (c *conn) answer(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) 
 	return v.Answer(use, value)
 }
 
-// bind puts the cells of the arguments into their places.
-func (c *conn) bind(v *front.Sealing, p *sqlplan.Plan, out []sqldriver.NamedValue) {
+// bind puts the cells of the arguments and the literals into their places, and returns the text.
+func (c *conn) bind(v *front.Sealing, p *sqlplan.Plan, places []int, m *scratch, lits front.Literals) string {
 	for i := range p.Params {
 		if use := p.Params[i].Use; use != nil && !use.Answered() {
-			out[i].Value = c.cellArgument(v, use)
+			m.args[i].Value = c.cellArgument(v, use, m)
 		}
 	}
-}
-
-// bindLiterals puts the cells of the literals into their places, and returns the text.
-func (c *conn) bindLiterals(v *front.Sealing, p *sqlplan.Plan, places []int, out []sqldriver.NamedValue, lits front.Literals) string {
-	bind := func(i int) { out[places[i]-1].Value = c.cellArgument(v, &p.Literals[i].Use) }
-	if lits == front.LiteralsAsParams {
+	bind := func(i int) { m.args[places[i]-1].Value = c.cellArgument(v, &p.Literals[i].Use, m) }
+	switch {
+	case len(p.Literals) == 0:
+		return p.Chunks[0]
+	case lits == front.LiteralsAsParams:
 		v.BindLiterals(places, bind)
 		return ""
 	}
@@ -228,7 +241,7 @@ func (c *conn) bindLiterals(v *front.Sealing, p *sqlplan.Plan, places []int, out
 }
 
 // cellArgument is the argument for the next value of v.
-func (c *conn) cellArgument(v *front.Sealing, use *sqlplan.Use) any {
+func (c *conn) cellArgument(v *front.Sealing, use *sqlplan.Use, m *scratch) any {
 	if use.Array {
 		cells, ok := v.TakeArray()
 		if !ok {
@@ -236,7 +249,11 @@ func (c *conn) cellArgument(v *front.Sealing, use *sqlplan.Use) any {
 		}
 		return c.under.array(use.Storage, cells)
 	}
-	return front.Stored(use, v.Take())
+	cell := v.Take()
+	if cell == nil || use.Storage == dbcatalog.StorageText {
+		return front.Stored(use, cell)
+	}
+	return m.cells.Argument(cell)
 }
 
 // plainArgument converts an argument that is not sealed.
@@ -290,32 +307,25 @@ func severalStatements(what string) error {
 	}
 }
 
-// maxScratchArgs bounds the list of arguments that a connection keeps for its next statement, to some 20 KB.
+// maxScratchArgs bounds the arguments that a connection keeps room for, to some 20 KB.
 const maxScratchArgs = 512
 
-// takeArgs returns a list of n arguments to send: the connection's own where the underlying driver copies what it is given.
-// Whoever uses it takes it away, so that a Valuer that comes back to the same connection finds none and makes its own.
-func (c *conn) takeArgs(n int) []sqldriver.NamedValue {
-	args := c.args
-	if !c.under.copies() || n > cap(args) {
-		return make([]sqldriver.NamedValue, n)
-	}
-	c.args = nil
-	return args[:n]
-}
+// reuses reports whether the memory of arguments is used again: the underlying driver has copied them when it returns, and shows them
+// to nobody.
+func (c *conn) reuses() bool { return c.under.copies() && !c.under.shows() }
 
-// release takes a list of takeArgs back, and the memory of the cells in it, when the underlying driver has returned, or when nothing is sent.
-func (c *conn) release(args []sqldriver.NamedValue) {
-	block := c.block
-	c.block = nil
+// release takes the memory of a statement's arguments back, when the underlying driver has returned, or when nothing is sent.
+func (c *conn) release(m scratch) {
 	if !c.under.copies() {
 		return
 	}
-	if block != nil && !c.under.shows() {
-		c.session.Reuse(block)
+	clear(m.args)
+	if !c.reuses() {
+		m.cells, m.block = nil, nil
 	}
-	clear(args)
-	if cap(args) > 0 && cap(args) <= maxScratchArgs {
-		c.args = args[:0]
+	clear(m.cells)
+	c.session.Reuse(m.block)
+	if cap(m.args) > 0 && cap(m.args) <= maxScratchArgs {
+		c.scratch = scratch{args: m.args[:0], cells: m.cells[:0]}
 	}
 }

@@ -129,24 +129,24 @@ func (s *stmt) Query(args []sqldriver.Value) (sqldriver.Rows, error) {
 
 // ExecContext implements driver.StmtExecContext.
 func (s *stmt) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Result, error) {
-	args, err := s.arguments(ctx, args)
+	args, made, err := s.arguments(ctx, args)
 	if err != nil {
 		return nil, s.c.db().Refused(ctx, err)
 	}
 	res, err := s.under.ExecContext(ctx, args)
-	s.release(args)
+	s.release(made)
 	s.c.session.Executed(s.plan, err)
 	return res, err
 }
 
 // QueryContext implements driver.StmtQueryContext.
 func (s *stmt) QueryContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
-	args, err := s.arguments(ctx, args)
+	args, made, err := s.arguments(ctx, args)
 	if err != nil {
 		return nil, s.c.db().Refused(ctx, err)
 	}
 	rows, err := s.c.query(ctx, s.under, s.plan, s.text, args)
-	s.release(args)
+	s.release(made)
 	s.c.session.Executed(s.plan, err)
 	if err != nil {
 		return nil, err
@@ -154,32 +154,34 @@ func (s *stmt) QueryContext(ctx context.Context, args []sqldriver.NamedValue) (s
 	return s.c.openRows(ctx, rows, s.plan, s.query)
 }
 
-func (s *stmt) release(args []sqldriver.NamedValue) {
+func (s *stmt) release(made scratch) {
 	if s.plan.Sealed {
-		s.c.release(args)
+		s.c.release(made)
 	}
 }
 
-// arguments returns what to send for the caller's arguments.
-func (s *stmt) arguments(ctx context.Context, args []sqldriver.NamedValue) ([]sqldriver.NamedValue, error) {
+// arguments returns what to send for the caller's arguments, and what of it is to be released.
+func (s *stmt) arguments(ctx context.Context, args []sqldriver.NamedValue) ([]sqldriver.NamedValue, scratch, error) {
 	converted := !s.plan.Sealed // by database/sql, when it called CheckNamedValue
 	// Of a statement that touches nothing sealed, too: a rewriter may make another one of it.
 	if err := refuseRewriter(args, "a prepared statement"); err != nil {
-		return nil, err
+		return nil, scratch{}, err
 	}
 	for try := 1; ; try++ {
 		if err := s.renew(ctx); err != nil {
-			return nil, err
+			return nil, scratch{}, err
 		}
 		if !s.plan.Sealed {
-			if converted {
-				return args, nil
+			if !converted {
+				var err error
+				args, err = s.check.each(args)
+				return args, scratch{}, err
 			}
-			return s.check.each(args)
+			return args, scratch{}, nil
 		}
-		_, out, err := s.c.seal(ctx, s.plan, args, &s.check, front.LiteralsAsParams)
+		_, made, err := s.c.seal(ctx, s.plan, args, &s.check, front.LiteralsAsParams)
 		if !front.KeysChanged(err, try) {
-			return out, err
+			return made.args, made, err
 		}
 	}
 }

@@ -85,6 +85,7 @@ type contextStmt interface {
 func newUnderlying(raw sqldriver.Conn, d dialect.Dialect) (underlying, error) {
 	if std, ok := raw.(*stdlib.Conn); ok {
 		cfg := std.Conn().Config()
+		pgxvalue.RegisterCell(std.Conn().TypeMap())
 		return &pgxConn{contextConn: std, std: std, mode: cfg.DefaultQueryExecMode, traced: cfg.Tracer != nil}, nil
 	}
 	c, ok := raw.(contextConn)

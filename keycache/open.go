@@ -27,13 +27,42 @@ func (c *Cache) Opener(ctx context.Context, col Column, keyID uint32) (*codec.Ke
 
 // HeldOpener is Opener if that has to wait for nothing; else it returns nil.
 func (c *Cache) HeldOpener(col Column, keyID uint32) *codec.Key {
-	if e := c.entries.Get(keyID); e != nil {
-		if k := e.key(col); k != nil && e.hit() {
-			c.hits.Add(1)
-			return k
-		}
+	held := c.HeldKey(keyID)
+	return held.Key(col)
+}
+
+// Held is a data key as far as it is in memory, for all columns of one statement or result. The zero Held is none.
+type Held struct {
+	c     *Cache
+	entry *entry
+}
+
+// HeldKey returns the data key keyID if it is in memory and may serve.
+func (c *Cache) HeldKey(keyID uint32) Held {
+	if e := c.entries.Get(keyID); e != nil && e.hit() {
+		return Held{c, e}
 	}
-	return nil
+	return Held{}
+}
+
+// ID returns the data key's id, or zero.
+func (h *Held) ID() uint32 {
+	if h.entry == nil {
+		return 0
+	}
+	return h.entry.rec.ID
+}
+
+// Key returns the key of a column; nil if it is not in memory.
+func (h *Held) Key(col Column) *codec.Key {
+	if h.entry == nil {
+		return nil
+	}
+	key := h.entry.key(col)
+	if key != nil {
+		h.c.hits.Add(1)
+	}
+	return key
 }
 
 // evictionGrace is how long a plaintext key outlives its eviction for space.

@@ -35,20 +35,47 @@ func (c *Cache) Sealer(ctx context.Context, col Column, n int) (*codec.Key, erro
 
 // HeldSealer is Sealer if that has to wait for nothing; else it returns nil.
 func (c *Cache) HeldSealer(ctx context.Context, col Column, n int) *codec.Key {
-	seals := uint64(max(n, 0)) //nolint:gosec // not negative
-	id := ringID{keyring.PurposeData, keyring.ScopeOf(ctx)}
-	if r := c.ringNow(id); r != nil && r.hit() {
-		if s := r.current.Load(); s != nil {
-			k := s.keys[0]
-			e := k.entry.Load()
-			if key := e.key(col); key != nil && e.hit() && k.budget.take(seals) {
-				c.hits.Add(1)
-				c.taken(r, k, seals)
-				return key
-			}
-		}
+	data := c.HeldData(ctx)
+	if key := data.Key(col); key != nil && data.Take(n) {
+		return key
 	}
 	return nil
+}
+
+// HeldData is the data key that seals now in a scope.
+type HeldData struct {
+	Held
+	ring *ring
+	key  *liveKey
+}
+
+// HeldData returns the newest data key of ctx's scope if it is in memory and may serve.
+func (c *Cache) HeldData(ctx context.Context) HeldData {
+	r := c.ringNow(ringID{keyring.PurposeData, keyring.ScopeOf(ctx)})
+	if r == nil || !r.hit() {
+		return HeldData{}
+	}
+	s := r.current.Load()
+	if s == nil {
+		return HeldData{}
+	}
+	k := s.keys[0]
+	e := k.entry.Load()
+	if !e.hit() {
+		return HeldData{}
+	}
+	return HeldData{Held{c, e}, r, k}
+}
+
+// Take takes n cells, of any columns, from the key's budget, as [Cache.Sealer] does; false if it has to wait for more. What the key
+// seals before is not within the budget.
+func (h *HeldData) Take(n int) bool {
+	seals := uint64(max(n, 0)) //nolint:gosec // not negative
+	if h.key == nil || !h.key.budget.take(seals) {
+		return false
+	}
+	h.c.taken(h.ring, h.key, seals)
+	return true
 }
 
 func (c *Cache) taken(r *ring, k *liveKey, seals uint64) {

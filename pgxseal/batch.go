@@ -35,7 +35,8 @@ func (c *conn) sendBatch(ctx context.Context, b *pgx.Batch, send func(context.Co
 	s := &batch{c: c, ctx: ctx, calls: make([]call, len(b.QueuedQueries))}
 	unsettled, sealed, several := false, false, false
 	for i, q := range b.QueuedQueries {
-		cl, err := c.queuedCall(ctx, q)
+		cl := &s.calls[i]
+		err := c.queuedCall(ctx, cl, q)
 		if err == nil && unsettled && cl.plan.DependsOnNames() {
 			err = &driver.QueryError{
 				Class:  colseal.ClassSeveral,
@@ -46,7 +47,6 @@ func (c *conn) sendBatch(ctx context.Context, b *pgx.Batch, send func(context.Co
 		if err != nil {
 			return pgx.FailedBatchResults(b, c.db().Refused(ctx, err))
 		}
-		s.calls[i] = cl
 		unsettled = unsettled || c.session.Unsettles(cl.plan)
 		sealed, several = sealed || cl.plan.Sealed, several || cl.plan.Statements != 1
 	}
@@ -68,7 +68,7 @@ func (c *conn) sendBatch(ctx context.Context, b *pgx.Batch, send func(context.Co
 }
 
 // queuedCall makes a call of a statement of a batch, whose only options are query rewriters.
-func (c *conn) queuedCall(ctx context.Context, q *pgx.QueuedQuery) (call, error) {
+func (c *conn) queuedCall(ctx context.Context, cl *call, q *pgx.QueuedQuery) error {
 	query, args := q.SQL, q.Arguments
 	var rewriter pgx.QueryRewriter
 	for len(args) > 0 {
@@ -83,10 +83,10 @@ func (c *conn) queuedCall(ctx context.Context, q *pgx.QueuedQuery) (call, error)
 		opts.rewritten = true
 		var err error
 		if query, args, err = rewriter.RewriteQuery(ctx, c.raw, query, args); err != nil {
-			return call{}, fmt.Errorf("rewrite query failed: %w", err)
+			return fmt.Errorf("rewrite query failed: %w", err)
 		}
 	}
-	return c.callOf(ctx, query, q.Arguments, opts, args, queued)
+	return c.callOf(ctx, cl, query, q.Arguments, &opts, args, queued)
 }
 
 // commitQuery is the statement that commits the transaction that a batch begins; "" if it is COMMIT, or there is none. Only pgx

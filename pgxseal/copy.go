@@ -10,6 +10,7 @@ import (
 
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/pgxvalue"
 )
 
 // CopyFrom copies rows into a table, as pgx.Conn.CopyFrom does. Each row is sealed when rowSrc gives it: rows are not gathered.
@@ -27,17 +28,23 @@ func (c *conn) copyFrom(ctx context.Context, table pgx.Identifier, columns []str
 		c.session.NoteError(err)
 		return n, err
 	}
-	rel, uses, err := c.session.CopyPlan(ctx, name, columns)
+	s := c.copies
+	c.copies = nil
+	if s == nil {
+		s = &copySource{c: c}
+	}
+	defer s.close()
+	rel, uses, err := c.session.CopyPlan(ctx, name, columns, s.uses)
 	if err != nil {
 		return 0, c.db().Refused(ctx, err)
 	}
-	s := &copySource{ctx: ctx, c: c, src: src, width: len(columns), uses: uses, out: make([]any, len(uses)), m: scratch{cells: make([]cellBytes, 0, len(uses))}}
-	defer s.close()
-	if err := s.begin(); err != nil {
+	if err := s.open(ctx, src, len(columns), uses); err != nil {
 		return 0, err
 	}
+	s.table[0], s.table[1] = rel.Schema, rel.Name
+	s.names = front.CopyNames(s.names[:0], uses)
 	c.session.Busy(true)
-	n, err := c.raw.CopyFrom(ctx, pgx.Identifier{rel.Schema, rel.Name}, front.CopyNames(uses), s)
+	n, err := c.raw.CopyFrom(ctx, s.table[:], s.names, s)
 	c.session.Busy(false)
 	c.session.NoteError(err)
 	return n, err
@@ -45,34 +52,34 @@ func (c *conn) copyFrom(ctx context.Context, table pgx.Identifier, columns []str
 
 // registered returns the name of a table as the server takes it; ok is false if no table is registered, in any schema, by that name, and none of that name stands for one.
 func (c *conn) registered(ctx context.Context, table pgx.Identifier) (name dbcatalog.Name, ok bool, err error) {
-	parts := make([]string, len(table))
-	for i, part := range table {
-		parts[i] = dbcatalog.ClipName(strings.ReplaceAll(part, "\x00", "")) // as pgx writes it
-	}
-	if len(parts) == 0 {
+	part := func(i int) string { return dbcatalog.ClipName(strings.ReplaceAll(table[i], "\x00", "")) } // as pgx writes it
+	if len(table) == 0 {
 		return name, false, nil
 	}
-	name.Table = parts[len(parts)-1]
-	if len(parts) > 1 {
-		name.Schema = parts[len(parts)-2]
+	name.Table = part(len(table) - 1)
+	if len(table) > 1 {
+		name.Schema = part(len(table) - 2)
 	}
 	ok, err = c.session.Registers(ctx, name.Table)
 	return name, ok, err
 }
 
-// copySource seals the rows of another source, each in one block. Only one goroutine uses it at a time, which is pgx's.
+// copySource seals the rows of another source, each in one block. Only one goroutine uses it at a time, which is pgx's. A connection
+// has one for one COPY after another.
 type copySource struct {
-	ctx   context.Context
 	c     *conn
+	table [2]string
+	names []string // of the columns
+
+	ctx   context.Context
 	src   pgx.CopyFromSource
 	width int // how many values a row has
 	uses  []front.CopyColumn
 	out   []any   // the current row, which pgx encodes before it asks for the next
 	m     scratch // of the cells in it
 
-	v     front.Sealing
-	begun bool
-	left  int // rows that keys were asked for
+	v     *front.Sealing // nil until it is begun
+	left  int            // rows that keys were asked for
 	chunk int
 	row   int
 	err   error
@@ -84,27 +91,54 @@ const (
 	maxChunk = 4096
 )
 
+// open begins a COPY of src's rows of so many values.
+func (s *copySource) open(ctx context.Context, src pgx.CopyFromSource, width int, uses []front.CopyColumn) error {
+	s.ctx, s.src, s.width, s.uses = ctx, src, width, uses
+	s.row, s.chunk, s.err = 0, 0, nil
+	if cap(s.out) < len(uses) {
+		s.out, s.m.cells = make([]any, len(uses)), make(pgxvalue.Cells, 0, len(uses))
+	}
+	s.out = s.out[:len(uses)]
+	return s.begin()
+}
+
 // begin asks for the keys of the next rows.
 func (s *copySource) begin() error {
-	s.close()
+	s.end()
 	s.chunk = min(max(2*s.chunk, minChunk), maxChunk)
 	if most := s.c.db().Config().Cache.MaxSeals / 2; most > 0 && uint64(s.chunk) > most {
 		s.chunk = int(most)
 	}
-	s.v, s.begun, s.left = s.c.session.Seal(s.ctx, len(s.uses)), true, s.chunk
-	for _, u := range s.uses {
-		if u.Use != nil {
-			s.v.Expect(u.Use, s.chunk)
+	s.v, s.left = s.c.session.Seal(s.ctx, len(s.uses)), s.chunk
+	for i := range s.uses {
+		if u := &s.uses[i]; u.Sealed {
+			s.v.Expect(&u.Use, s.chunk)
 		}
 	}
 	return s.v.FindKeys(nil)
 }
 
-func (s *copySource) close() {
-	if s.begun {
-		s.v.Close()
-		s.begun = false
+// end gives the keys back, and the memory of the last row, which pgx has encoded.
+func (s *copySource) end() {
+	if s.v == nil {
+		return
 	}
+	block := s.v.Block()
+	s.v.Close()
+	s.v = nil
+	s.c.session.Reuse(block)
+}
+
+// close ends the COPY.
+func (s *copySource) close() {
+	s.end()
+	if s.c.traced || cap(s.out) > maxScratchArgs {
+		return
+	}
+	clear(s.out)
+	clear(s.m.cells)
+	s.ctx, s.src = nil, nil
+	s.c.copies = s
 }
 
 // Next implements pgx.CopyFromSource.
@@ -144,9 +178,9 @@ func (s *copySource) seal(values []any) error {
 	s.v.Next()
 	for i := range s.uses {
 		u := &s.uses[i]
-		if u.Use == nil {
+		if !u.Sealed {
 			s.out[i] = values[u.From]
-		} else if err := s.c.collectValue(&s.v, u.Use, values[u.From], false); err != nil {
+		} else if err := s.c.collectValue(s.v, &u.Use, values[u.From], false); err != nil {
 			return front.SealError(u.Use.Column, "row "+strconv.Itoa(s.row), err)
 		}
 	}
@@ -156,8 +190,8 @@ func (s *copySource) seal(values []any) error {
 	}
 	s.m.cells = s.m.cells[:0]
 	for i := range s.uses {
-		if use := s.uses[i].Use; use != nil {
-			s.out[i] = s.m.argument(&s.v, use)
+		if u := &s.uses[i]; u.Sealed {
+			s.out[i] = s.m.argument(s.v, &u.Use)
 		}
 	}
 	return nil

@@ -146,19 +146,18 @@ func (c *conn) renew(ctx context.Context, st *prepared) error {
 }
 
 // callPrepared makes a call of a statement that was prepared under a name.
-func (c *conn) callPrepared(ctx context.Context, st *prepared, opts options, args []any) (call, error) {
+func (c *conn) callPrepared(ctx context.Context, cl *call, st *prepared, opts *options, args []any) error {
 	for try := 1; ; try++ {
 		if err := c.renew(ctx, st); err != nil {
-			return call{}, err
+			return err
 		}
-		cl := call{plan: st.plan, query: st.query, text: c.sentName(st, st.text), formats: opts.formats}
+		cl.plan, cl.query, cl.text, cl.formats = st.plan, st.query, c.sentName(st, st.text), opts.formats
 		if !st.plan.Sealed {
 			cl.args = guarded(slices.Concat(opts.list, args), len(opts.list))
-			return cl, nil
+			return nil
 		}
-		_, err := c.seal(ctx, &cl, opts, args, front.LiteralsAsParams)
-		if !front.KeysChanged(err, try) {
-			return cl, err
+		if _, err := c.seal(ctx, cl, opts, args, front.LiteralsAsParams); !front.KeysChanged(err, try) {
+			return err
 		}
 	}
 }

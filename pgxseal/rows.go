@@ -27,7 +27,9 @@ func (c *conn) openRows(ctx context.Context, raw pgx.Rows, cl *call) pgx.Rows {
 	if !p.Sealed && p.Effects == 0 && len(p.Chunks) == 0 {
 		return raw
 	}
-	return &rows{c: c, ctx: ctx, raw: raw, plan: p, query: cl.query, formats: cl.formats, sealed: p.Sealed && p.ResultsSealed()}
+	r := c.rowsSlab.take()
+	r.c, r.ctx, r.raw, r.plan, r.query, r.formats, r.sealed = c, ctx, raw, p, cl.query, cl.formats, p.Sealed && p.ResultsSealed()
+	return r
 }
 
 // rows opens sealed columns as they are read, and records what the statement did when they are closed.
@@ -59,6 +61,22 @@ type shape struct {
 	fields []pgconn.FieldDescription // as those of plain columns
 	sealed []column
 	text   bool // the call's mode asks for text
+
+	openers []front.Opener // of the sealed columns, for the next result; nil while one uses them
+}
+
+// take returns the openers of the sealed columns. Whoever takes them gives them back to the shape.
+func (sh *shape) take(s *front.Session) []front.Opener {
+	openers := sh.openers
+	sh.openers = nil
+	if openers == nil {
+		openers = make([]front.Opener, len(sh.sealed))
+		for i := range sh.sealed {
+			col := &sh.sealed[i]
+			openers[i] = s.NewOpener(col.index, sh.fields[col.index].Name, col.res, true)
+		}
+	}
+	return openers
 }
 
 // column is a sealed column of a result.
@@ -100,11 +118,8 @@ func (r *rows) describe() error {
 			return err
 		}
 	}
-	r.openers = r.c.session.TakeOpeners(len(sh.sealed))
-	for i := range sh.sealed {
-		col := &sh.sealed[i]
-		r.openers = append(r.openers, r.c.session.NewOpener(r, col.index, sh.fields[col.index].Name, col.res, true))
-	}
+	r.openers = sh.take(r.c.session)
+	r.c.session.BeginOpeners(r.openers, r)
 	if r.values = r.c.values; cap(r.values) < len(fields) {
 		r.values = make([][]byte, 0, len(fields))
 	}
@@ -163,8 +178,10 @@ func (r *rows) Close() {
 	if r.err == nil {
 		r.err = err
 	}
-	r.c.db().CountRead(r.openers, r.read)
-	r.c.session.ReleaseOpeners(r.openers)
+	if r.shape != nil {
+		r.c.session.EndOpeners(r.openers, r.read)
+		r.shape.openers = r.openers
+	}
 	if clear(r.values); cap(r.values) > 0 && cap(r.values) <= maxValues {
 		r.c.values = r.values[:0]
 	}
@@ -256,10 +273,9 @@ func (r *rows) open() error {
 		if r.stored[at] == nil {
 			continue
 		}
-		r.values[at] = nil
 		v, err := r.openValue(o, &r.shape.stored[at], r.shape.sealed[i].format, r.stored[at])
 		if err != nil {
-			return err
+			return err // then nothing of the row is shown: see Close
 		}
 		r.values[at] = v
 	}

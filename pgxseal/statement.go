@@ -31,11 +31,14 @@ type conn struct {
 	shapes  map[*sqlplan.Plan]*shape // of results that were met before
 	values  [][]byte                 // for the rows of the next result
 	rowSlab slab[pooledRow]          // of what the pool returns
+
+	rowsSlab slab[rows]
+	copies   *copySource // of the next COPY; nil while it is in use
 }
 
 func newConn(db *front.DB, raw *pgx.Conn) *conn {
 	cfg := raw.Config()
-	raw.TypeMap().RegisterDefaultPgType(&cellBytes{}, "bytea")
+	pgxvalue.RegisterCell(raw.TypeMap())
 	return &conn{raw: raw, session: db.NewSession(link{raw}), mode: cfg.DefaultQueryExecMode, traced: cfg.Tracer != nil, shapes: map[*sqlplan.Plan]*shape{}}
 }
 
@@ -43,15 +46,9 @@ func newConn(db *front.DB, raw *pgx.Conn) *conn {
 // to the same connection finds none and makes its own.
 type scratch struct {
 	args  []any
-	cells []cellBytes
+	cells pgxvalue.Cells
 	block []byte
 }
-
-// cellBytes is an argument that is a cell. Unlike a []byte a pointer needs no memory of its own when it becomes an interface value.
-type cellBytes struct{ bytes []byte }
-
-// BytesValue implements pgtype.BytesValuer.
-func (b *cellBytes) BytesValue() ([]byte, error) { return b.bytes, nil }
 
 // maxScratchArgs bounds the arguments that a connection keeps room for, to some 20 KB.
 const maxScratchArgs = 512
@@ -88,8 +85,8 @@ type options struct {
 }
 
 func (c *conn) exec(ctx context.Context, query string, args []any) (pgconn.CommandTag, error) {
-	cl, err := c.prepareCall(ctx, query, args, executed)
-	if err != nil {
+	var cl call
+	if err := c.prepareCall(ctx, &cl, query, args, executed); err != nil {
 		return pgconn.CommandTag{}, c.db().Refused(ctx, err)
 	}
 	tag, err := c.raw.Exec(ctx, cl.text, cl.args...)
@@ -99,8 +96,8 @@ func (c *conn) exec(ctx context.Context, query string, args []any) (pgconn.Comma
 }
 
 func (c *conn) query(ctx context.Context, query string, args []any) (pgx.Rows, error) {
-	cl, err := c.prepareCall(ctx, query, args, queried)
-	if err != nil {
+	var cl call
+	if err := c.prepareCall(ctx, &cl, query, args, queried); err != nil {
 		err = c.db().Refused(ctx, err)
 		return errRows{err}, err
 	}
@@ -114,12 +111,12 @@ func (c *conn) query(ctx context.Context, query string, args []any) (pgx.Rows, e
 }
 
 // prepareCall makes a call of a statement.
-func (c *conn) prepareCall(ctx context.Context, query string, args []any, w way) (call, error) {
+func (c *conn) prepareCall(ctx context.Context, cl *call, query string, args []any, w way) error {
 	query, opts, rest, err := c.split(ctx, query, args, w == queried)
 	if err != nil {
-		return call{}, err
+		return err
 	}
-	return c.callOf(ctx, query, args, opts, rest, w)
+	return c.callOf(ctx, cl, query, args, &opts, rest, w)
 }
 
 // way is how a statement is sent.
@@ -132,41 +129,49 @@ const (
 )
 
 // callOf makes a call of a statement whose options were split off its arguments. given are both.
-func (c *conn) callOf(ctx context.Context, query string, given []any, opts options, rest []any, w way) (call, error) {
+func (c *conn) callOf(ctx context.Context, cl *call, query string, given []any, opts *options, rest []any, w way) error {
 	if st := c.prepared[query]; st != nil {
 		opts.formats.text = false // whatever mode is asked for
-		return c.callPrepared(ctx, st, opts, rest)
+		return c.callPrepared(ctx, cl, st, opts, rest)
 	}
 	for try := 1; ; try++ {
 		p, err := c.session.Plan(ctx, query)
 		if err != nil {
-			return call{}, err
+			return err
 		}
+		cl.plan, cl.query = p, query
 		if !p.Sealed {
 			if err := c.checkName(ctx, query); err != nil {
-				return call{}, err
+				return err
 			}
-			if opts.rewritten {
-				given = guarded(slices.Concat(opts.list, rest), len(opts.list))
-			}
-			return call{plan: p, query: query, text: p.Text(query), args: given}, nil
+			cl.text, cl.args = p.Text(query), opts.given(given, rest)
+			return nil
 		}
 		if w != executed && p.Statements > 1 {
-			return call{}, severalStatements(string(w))
+			return severalStatements(string(w))
+		}
+		cl.formats = opts.formats
+		if p.SendsGiven() && len(rest) == p.NumInput {
+			cl.text, cl.args = p.Chunks[0], opts.given(given, rest)
+			return nil
 		}
 		// pgx executes a statement without arguments by the simple protocol, which caches no text.
 		lits := front.LiteralsMixed
 		if w == executed && len(rest) == 0 {
 			lits = front.LiteralsInText
 		}
-		cl := call{plan: p, query: query, formats: opts.formats}
-		if cl.text, err = c.seal(ctx, &cl, opts, rest, lits); err == nil {
-			return cl, nil
-		}
-		if !front.KeysChanged(err, try) {
-			return call{}, err
+		if cl.text, err = c.seal(ctx, cl, opts, rest, lits); !front.KeysChanged(err, try) {
+			return err
 		}
 	}
+}
+
+// given returns the list of options and arguments as the program gave them, if no rewriter changed it.
+func (o *options) given(list, rest []any) []any {
+	if o.rewritten {
+		return guarded(slices.Concat(o.list, rest), len(o.list))
+	}
+	return list
 }
 
 // split splits the options off the front of a statement's arguments, as pgx does (Conn.Query and Conn.Exec). A rewriter is applied here
@@ -251,14 +256,14 @@ func (a asIs) RewriteQuery(_ context.Context, _ *pgx.Conn, query string, _ []any
 
 // seal takes the values of a statement from its plan to cells, makes the list of the arguments to send, and returns the text. It never
 // changes args or what its values point to. The text is empty for a statement whose literals are all parameters.
-func (c *conn) seal(ctx context.Context, cl *call, opts options, args []any, lits front.Literals) (string, error) {
+func (c *conn) seal(ctx context.Context, cl *call, opts *options, args []any, lits front.Literals) (string, error) {
 	p := cl.plan
 	places := front.LiteralParams(p, lits)
 	v := c.session.Seal(ctx, len(p.Params)+len(p.Literals))
 	defer v.Close()
 	m := c.scratch
 	c.scratch = scratch{}
-	out, err := c.collect(&v, p, opts, args, places, m.args)
+	out, err := c.collect(v, p, opts, args, places, m.args)
 	if err == nil {
 		err = v.SealStatement(p, places)
 	}
@@ -268,16 +273,16 @@ func (c *conn) seal(ctx context.Context, cl *call, opts options, args []any, lit
 	}
 	sent := out[len(opts.list):]
 	if cap(m.cells) < len(sent) && !c.traced {
-		m.cells = make([]cellBytes, 0, len(sent))
+		m.cells = make(pgxvalue.Cells, 0, len(sent))
 	}
 	m.cells = m.cells[:0]
 	for i := range p.Params {
 		if use := p.Params[i].Use; use != nil && !use.Answered() {
-			sent[i] = m.argument(&v, use)
+			sent[i] = m.argument(v, use)
 		}
 	}
 	text := p.Chunks[0]
-	bind := func(i int) { sent[places[i]-1] = m.argument(&v, &p.Literals[i].Use) }
+	bind := func(i int) { sent[places[i]-1] = m.argument(v, &p.Literals[i].Use) }
 	switch {
 	case len(p.Literals) == 0:
 	case lits == front.LiteralsAsParams:
@@ -301,16 +306,15 @@ func (m *scratch) argument(v *front.Sealing, use *sqlplan.Use) any {
 		return front.ArrayArgument(use.Storage, cells)
 	}
 	cell := v.Take()
-	if cell == nil || use.Storage == dbcatalog.StorageText || len(m.cells) == cap(m.cells) {
+	if cell == nil || use.Storage == dbcatalog.StorageText {
 		return front.Stored(use, cell)
 	}
-	m.cells = append(m.cells, cellBytes{cell})
-	return &m.cells[len(m.cells)-1]
+	return m.cells.Argument(cell)
 }
 
 // collect hands the arguments for sealed columns to v, and returns the options and the list of all arguments to send, in which theirs
 // are missing yet, in the memory of room if it is enough.
-func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, opts options, args []any, places []int, room []any) ([]any, error) {
+func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, opts *options, args []any, places []int, room []any) ([]any, error) {
 	if p.NamedInput || len(args) != p.NumInput {
 		return nil, fmt.Errorf("expected %d arguments, got %d", p.NumInput, len(args))
 	}

@@ -33,35 +33,35 @@ func (db *DB) registers(name string) bool {
 
 // A CopyColumn is a column that rows are copied into.
 type CopyColumn struct {
-	Name string
-	From int          // the value's index in a row
-	Use  *sqlplan.Use // nil: a plain one
+	Name   string
+	From   int // the value's index in a row
+	Sealed bool
+	Use    sqlplan.Use // of a sealed one
 }
 
-// CopyNames are the names of columns.
-func CopyNames(cols []CopyColumn) []string {
-	names := make([]string, len(cols))
+// CopyNames appends the names of columns to names.
+func CopyNames(names []string, cols []CopyColumn) []string {
 	for i := range cols {
-		names[i] = cols[i].Name
+		names = append(names, cols[i].Name)
 	}
 	return names
 }
 
 // CopyPlan returns the table that a COPY into name, which is as the catalog has it, means here, and the columns that the values of
-// those that it lists go to. A column on its way between plain and sealed may stand for two.
-func (s *Session) CopyPlan(ctx context.Context, name dbcatalog.Name, columns []string) (*dbcatalog.Relation, []CopyColumn, error) {
+// those that it lists go to, in the memory of room if it is enough. A column on its way between plain and sealed may stand for two.
+func (s *Session) CopyPlan(ctx context.Context, name dbcatalog.Name, columns []string, room []CopyColumn) (*dbcatalog.Relation, []CopyColumn, error) {
 	s.Sync()
 	if err := s.tellStages(ctx); err != nil {
 		return nil, nil, err
 	}
-	rel, uses, err := s.copyPlan(ctx, name, columns)
+	rel, uses, err := s.copyPlan(ctx, name, columns, room)
 	if err != nil && s.Outdated(ctx) {
-		return s.copyPlan(ctx, name, columns)
+		return s.copyPlan(ctx, name, columns, room)
 	}
 	return rel, uses, err
 }
 
-func (s *Session) copyPlan(ctx context.Context, name dbcatalog.Name, columns []string) (*dbcatalog.Relation, []CopyColumn, error) {
+func (s *Session) copyPlan(ctx context.Context, name dbcatalog.Name, columns []string, room []CopyColumn) (*dbcatalog.Relation, []CopyColumn, error) {
 	rel, err := s.Relation(ctx, name.Schema, name.Table)
 	if err != nil {
 		return nil, nil, err
@@ -77,10 +77,10 @@ func (s *Session) copyPlan(ctx context.Context, name dbcatalog.Name, columns []s
 	if err != nil {
 		return nil, nil, err
 	}
-	uses, err := copyUses(s.db.cfg.Schema, sealed, rel, columns)
+	uses, err := copyUses(s.db.cfg.Schema, sealed, rel, columns, room)
 	if err == nil && s.db.cfg.WriteOnly != nil {
 		for _, u := range uses {
-			if u.Use != nil && !u.Use.Column.Inbox {
+			if u.Sealed && !u.Use.Column.Inbox {
 				return nil, nil, notInbox(u.Use.Column)
 			}
 		}
@@ -102,8 +102,8 @@ func (s *Session) known() *sqlplan.Known {
 }
 
 // copyUses returns the columns that are written.
-func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relation, columns []string) ([]CopyColumn, error) {
-	uses := make([]CopyColumn, 0, len(columns))
+func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relation, columns []string, room []CopyColumn) ([]CopyColumn, error) {
+	uses := room[:0]
 	if len(sealed) == 0 {
 		for i, name := range columns {
 			uses = append(uses, CopyColumn{Name: name, From: i})
@@ -123,15 +123,15 @@ func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relatio
 		}
 		return nil
 	}
-	table := dbcatalog.Name{Schema: rel.Schema, Table: rel.Name}.SQL()
+	table := dbcatalog.Name{Schema: rel.Schema, Table: rel.Name}
 	for _, at := range rel.Columns {
 		if c := named(at.Name); c != nil && c.Stage != schema.StageCopy && c.Stage != schema.StageOnly && (at.Default || at.Generated) && !slices.Contains(columns, at.Name) {
-			return nil, &sqlplan.Refusal{Table: table, Column: at.Name, Class: colseal.ClassPlaintext, Reason: "the column's default would be stored unsealed", Hint: "drop the default and give the value in each row"}
+			return nil, &sqlplan.Refusal{Table: table.SQL(), Column: at.Name, Class: colseal.ClassPlaintext, Reason: "the column's default would be stored unsealed", Hint: "drop the default and give the value in each row"}
 		}
 	}
 	for i, name := range columns {
 		if len(name) > dbcatalog.MaxName {
-			return nil, &sqlplan.Refusal{Table: table, Class: colseal.ClassName, Reason: "COPY into a column whose name is longer than PostgreSQL keeps names, so that it is not known which one it means", Hint: "write the name as it is in the table"}
+			return nil, &sqlplan.Refusal{Table: table.SQL(), Class: colseal.ClassName, Reason: "COPY into a column whose name is longer than PostgreSQL keeps names, so that it is not known which one it means", Hint: "write the name as it is in the table"}
 		}
 		col := named(name)
 		if col == nil {
@@ -150,9 +150,9 @@ func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relatio
 			if at != nil {
 				reason = "COPY into a sealed column of type " + at.Type + ", which cannot hold a cell"
 			}
-			return nil, &sqlplan.Refusal{Table: table, Column: col.CellColumn(), Class: colseal.ClassStorage, Reason: reason, Hint: "make it bytea"}
+			return nil, &sqlplan.Refusal{Table: table.SQL(), Column: col.CellColumn(), Class: colseal.ClassStorage, Reason: reason, Hint: "make it bytea"}
 		}
-		uses = append(uses, CopyColumn{Name: at.Name, From: i, Use: &sqlplan.Use{Column: col, Storage: at.Storage, Copy: col.Stage == schema.StageCopy}})
+		uses = append(uses, CopyColumn{Name: at.Name, From: i, Sealed: true, Use: sqlplan.Use{Column: col, Storage: at.Storage, Copy: col.Stage == schema.StageCopy}})
 	}
 	return uses, nil
 }

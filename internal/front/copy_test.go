@@ -34,7 +34,7 @@ func TestCopyFromRefuses(t *testing.T) {
 		{"longest name", relation(column{}, column{}), []string{"id", long}, false},
 		{"name that is cut", relation(column{}, column{}), []string{"id", long + "x"}, true},
 	} {
-		if _, err := copyUses(sc, sc.Lookup("", "users").Columns(), x.rel, x.columns); errors.Is(err, colseal.ErrRefused) != x.refused || !x.refused && err != nil {
+		if _, err := copyUses(sc, sc.Lookup("", "users").Columns(), x.rel, x.columns, nil); errors.Is(err, colseal.ErrRefused) != x.refused || !x.refused && err != nil {
 			t.Errorf("%s: %v", x.name, err)
 		}
 	}

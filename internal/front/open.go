@@ -20,11 +20,11 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// Opener opens the cells of one result column. It remembers the last key, so that a
-// column whose rows were sealed under one key asks the cache once.
+// Opener opens the cells of one result column, of one result after another. It remembers the last
+// key, so that a column whose rows were sealed under one key asks the cache once.
 type Opener struct {
 	s     *Session
-	from  Result
+	from  Result // nil but between BeginOpeners and EndOpeners
 	index int    // of the result column
 	name  string // its label
 	cols  []*schema.Column
@@ -44,12 +44,35 @@ type Opener struct {
 
 // NewOpener returns the Opener of result column index, which is labelled name and holds what res says. private says that each
 // []byte of the result belongs to whoever reads it, so that a cell may be opened in its own memory.
-func (s *Session) NewOpener(from Result, index int, name string, res sqlplan.Result, private bool) Opener {
-	o := Opener{s: s, from: from, index: index, name: name, cols: res.Columns, array: res.Array, private: private}
-	if s.db.cfg.AllowPlaintext && o.Kind() == schema.KindTime {
-		o.texts = s.texts()
+func (s *Session) NewOpener(index int, name string, res sqlplan.Result, private bool) Opener {
+	return Opener{s: s, index: index, name: name, cols: res.Columns, array: res.Array, private: private}
+}
+
+// BeginOpeners begins a result with its openers.
+func (s *Session) BeginOpeners(openers []Opener, from Result) {
+	s.held = keycache.Held{}
+	for at := range openers {
+		o := &openers[at]
+		o.from = from
+		if s.db.cfg.AllowPlaintext && o.Kind() == schema.KindTime {
+			o.texts = s.texts()
+		}
 	}
-	return o
+}
+
+// EndOpeners counts what was read of a result by its openers, and ends it. They and the session forget the keys, which are not kept
+// beyond it.
+func (s *Session) EndOpeners(openers []Opener, rows uint64) {
+	var opened telemetry.Cells
+	for at := range openers {
+		o := &openers[at]
+		for i, n := range o.opened {
+			opened[i] += n
+		}
+		o.from, o.key, o.col, o.opened = nil, nil, nil, telemetry.Cells{}
+	}
+	s.held = keycache.Held{}
+	s.db.tel.Counts.Opened(opened, rows)
 }
 
 // Kind is what all columns here hold.
@@ -215,27 +238,6 @@ func (o *Opener) tags(dst []uint16) []uint16 {
 	return dst
 }
 
-// TakeOpeners returns room for n openers, from one result to the next.
-func (s *Session) TakeOpeners(n int) []Opener {
-	openers := s.openers
-	if n > cap(openers) {
-		return make([]Opener, 0, n)
-	}
-	s.openers = nil
-	return openers[:0]
-}
-
-// ReleaseOpeners takes the room of TakeOpeners back when a result is closed. Openers hold keys, which are not kept.
-func (s *Session) ReleaseOpeners(openers []Opener) {
-	clear(openers)
-	if cap(openers) > 0 && cap(openers) <= maxScratchOpeners {
-		s.openers = openers[:0]
-	}
-}
-
-// maxScratchOpeners bounds the openers that a session has room for, to some 10 KB.
-const maxScratchOpeners = 100
-
 // fewTags is for how many tags there is room that costs nothing.
 const fewTags = 4
 
@@ -277,7 +279,10 @@ func (o *Opener) held(col *schema.Column, h codec.Header) bool {
 	if source == nil || source.cache == nil {
 		return false
 	}
-	key := source.cache.HeldOpener(OpeningColumn(col, h), h.KeyID)
+	if o.s.held.ID() != h.KeyID {
+		o.s.held = source.cache.HeldKey(h.KeyID)
+	}
+	key := o.s.held.Key(OpeningColumn(col, h))
 	if key == nil {
 		return false
 	}

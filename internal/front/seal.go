@@ -40,9 +40,10 @@ type Sealing struct {
 	sealed int    // how many of cells are sealed
 	taken  int    // how many of spans were taken
 
-	keys   []columnKeys
-	nonces codec.Nonces // drawn together, for what is sealed together
-	counts telemetry.Cells
+	keys      []columnKeys
+	nonces    codec.Nonces // drawn together, for what is sealed together
+	announced int          // cells, by Expect: nonces are drawn for several rows at once
+	counts    telemetry.Cells
 }
 
 // cell is where a cell stands in the block; start = end for NULL.
@@ -76,35 +77,34 @@ type columnKeys struct {
 	live  []*codec.Key // deterministic
 }
 
-// memory is what one statement after another uses for its Sealing. Whoever uses it takes it away, so that a value's method that
-// comes back to the same connection finds none and makes its own.
-type memory struct {
-	block  []byte // released by Reuse
-	cells  []cell
-	spans  []span
-	keys   []columnKeys
-	nonces codec.Nonces // none is left: their room
-}
-
 // maxMemory bounds how many cells' memory a session keeps.
 const maxMemory = 512
 
-// Seal begins the Sealing of a statement with about n values. Its Close must be called.
-func (s *Session) Seal(ctx context.Context, n int) Sealing {
-	m := s.memory
-	s.memory = memory{}
-	return Sealing{ctx: ctx, s: s, expected: n, block: m.block[:0], cells: m.cells[:0], spans: m.spans[:0], keys: m.keys[:0], nonces: m.nonces}
+// Seal begins the Sealing of a statement with about n values. Its Close must be called. One statement after another has the same
+// Sealing: it is taken away from the session, so that a value's method that comes back to the same connection gets another one.
+func (s *Session) Seal(ctx context.Context, n int) *Sealing {
+	v := s.sealing
+	s.sealing = nil
+	if v == nil {
+		v = &Sealing{s: s}
+	}
+	v.ctx, v.expected = ctx, n
+	v.block, s.block = s.block[:0], nil
+	return v
 }
 
 // Close gives the keys back, which are not kept beyond a statement, since they may leave the cache, and counts the cells. Cells
 // stay as they are.
 func (v *Sealing) Close() {
+	s := v.s
+	s.db.tel.Counts.Sealed(v.counts)
+	if cap(v.cells) > maxMemory || cap(v.spans) > maxMemory {
+		return
+	}
 	clear(v.keys)
 	v.nonces.Forget()
-	if cap(v.cells) <= maxMemory && cap(v.spans) <= maxMemory {
-		v.s.memory = memory{cells: v.cells[:0], spans: v.spans[:0], keys: v.keys[:0], nonces: v.nonces}
-	}
-	v.s.db.tel.Counts.Sealed(v.counts)
+	*v = Sealing{s: s, cells: v.cells[:0], spans: v.spans[:0], keys: v.keys[:0], nonces: v.nonces}
+	s.sealing = v
 }
 
 // Block is the memory of the statement's cells.
@@ -114,7 +114,7 @@ func (v *Sealing) Block() []byte { return v.block }
 // made copies of the cells.
 func (s *Session) Reuse(block []byte) {
 	if cap(block) <= maxReused {
-		s.memory.block = block
+		s.block = block
 	}
 }
 
@@ -271,6 +271,7 @@ func (v *Sealing) count(col *schema.Column, cells int, copies bool) int {
 func (v *Sealing) Expect(use *sqlplan.Use, cells int) {
 	col := use.Column
 	v.count(col, cells, use.Copy)
+	v.announced += cells
 	if col.Kind == schema.KindTime && !v.textsKnown {
 		v.texts, v.textsKnown = v.s.texts(), true
 	}
@@ -303,6 +304,9 @@ func (v *Sealing) findKeys(p *sqlplan.Plan) error {
 		v.s.lookAtServer(v.ctx, source)
 	}
 	v.noteUnscoped(source)
+	if source.cache != nil && v.held(source.cache) {
+		return nil
+	}
 	for i := range v.keys {
 		k := &v.keys[i]
 		if err := k.find(v.ctx, v.s, source, p); err != nil {
@@ -318,6 +322,22 @@ func (v *Sealing) findKeys(p *sqlplan.Plan) error {
 		}
 	}
 	return nil
+}
+
+// held takes the keys of a statement whose columns are all randomized from memory, by one lookup, if all of them are there.
+func (v *Sealing) held(c *keycache.Cache) bool {
+	data, cells := c.HeldData(v.ctx), 0
+	for i := range v.keys {
+		k := &v.keys[i]
+		if k.col.EqualCells() {
+			return false
+		}
+		if k.data = data.Key(KeyColumn(k.col)); k.data == nil {
+			return false
+		}
+		cells += k.cells
+	}
+	return data.Take(cells)
 }
 
 // find asks for the keys for a plan, nil for none. While it waits, the session's connection is lent.
@@ -366,7 +386,7 @@ func KeysChanged(err error, try int) bool {
 
 // Seal seals what was collected since it was called last.
 func (v *Sealing) Seal() error {
-	v.nonces.Draw(v.randomized())
+	v.nonces.Draw(v.randomized(), v.announced)
 	for i := v.sealed; i < len(v.cells); i++ {
 		at := &v.cells[i]
 		if at.start == at.end {

@@ -13,6 +13,7 @@ import (
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
 )
 
@@ -40,10 +41,11 @@ type Session struct {
 	catalog sessionCatalog
 	facts   sessionFacts
 	own     ownSurvey
-	changes uint64 // counts the changes of the catalog that were made here
-	memory  memory
-	openers []Opener // room for those of the next result
-	zone    zone     // the last one that was asked for
+	changes uint64        // counts the changes of the catalog that were made here
+	sealing *Sealing      // of the next statement; nil while it is in use
+	block   []byte        // memory of its cells, released by Reuse
+	held    keycache.Held // opened the last cell of the result that is read
+	zone    zone          // the last one that was asked for
 
 	busy        bool // see Busy
 	serverKnown bool // see lookAtServer

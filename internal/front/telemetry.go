@@ -62,19 +62,6 @@ func (db *DB) Refused(ctx context.Context, err error) error {
 	return err
 }
 
-// CountRead adds what was read through openers to the handle's counts, and begins them again.
-func (db *DB) CountRead(openers []Opener, rows uint64) {
-	var opened telemetry.Cells
-	for at := range openers {
-		o := &openers[at]
-		for i, n := range o.opened {
-			opened[i] += n
-		}
-		o.opened = telemetry.Cells{}
-	}
-	db.tel.Counts.Opened(opened, rows)
-}
-
 // Rejected counts a stored value that could not be opened, and logs it if that is the
 // value's own fault. What is wrong with keys is logged where it is found out.
 func (db *DB) Rejected(ctx context.Context, col *schema.Column, err error) {

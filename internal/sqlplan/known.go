@@ -425,7 +425,11 @@ func (a *analysis) callOf(pos int, schemaName, name string) error {
 // plain. The error is a *Refusal.
 func (p *Planner) SealedColumns(k *Known, rel *dbcatalog.Relation) ([]*schema.Column, error) {
 	name := p.fold(rel.Name)
-	t := pick(slices.Concat(p.tables[name], k.relations[name]), rel.Schema)
+	tables := p.tables[name]
+	if more := k.relations[name]; len(more) > 0 {
+		tables = slices.Concat(tables, more)
+	}
+	t := pick(tables, rel.Schema)
 	if t == nil {
 		return nil, nil
 	}

@@ -233,6 +233,19 @@ func (p *Plan) SealsValues() bool {
 	return len(p.Literals) > 0
 }
 
+// SendsGiven reports whether the arguments are sent as they are given.
+func (p *Plan) SendsGiven() bool {
+	if p.NamedInput || len(p.Literals) > 0 || len(p.Params) != p.NumInput {
+		return false
+	}
+	for i := range p.Params {
+		if p.Params[i].Use != nil || int(p.Params[i].From) != i+1 {
+			return false
+		}
+	}
+	return true
+}
+
 // Describes reports whether the plan fits the labels of a result.
 func (p *Plan) Describes(labels []string, d dialect.Dialect) bool {
 	n := len(labels)

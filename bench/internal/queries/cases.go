@@ -40,32 +40,40 @@ type testCase struct {
 	tenfold bool // the same with ten times the rows, to show that a row costs the same
 }
 
-// The names of the cases.
+// The names of the cases: through which front, and what.
 const (
-	casePoint   = "SELECT by primary key, 3 values"
-	caseMany    = "SELECT 1000 × 3 values"
-	caseInsert  = "INSERT 3 values, asynchronous commit"
-	caseDurable = "INSERT 3 values, commit waits for fsync"
-	caseBatch   = "INSERT 100 × 3 values, asynchronous commit"
-	caseWriters = "INSERT 3 values, write-only beside ordinary"
-	caseRows    = "SELECT 10,000 × 3 values beside 1000 × 3"
-	caseCopy    = "COPY 100,000 × 3 values"
+	driverFront = "driver: "
+	nativeFront = "native pgx: "
 
-	native = "native pgx: "
+	selectOne  = "SELECT by primary key, 3 values"
+	selectMany = "SELECT 1000 × 3 values"
+	insertOne  = "INSERT 3 values, asynchronous commit"
+
+	caseWriters = driverFront + "INSERT 3 values, write-only beside ordinary"
+	caseRows    = driverFront + "SELECT 10,000 × 3 values beside 1000 × 3"
 )
 
 var cases = []testCase{
-	{name: casePoint, rows: 1},
-	{name: caseMany, rows: 1000},
-	{name: caseInsert, rows: 1, insert: true},
-	{name: caseDurable, rows: 1, insert: true, durable: true},
-	{name: caseBatch, rows: 100, insert: true},
+	{name: driverFront + selectOne, rows: 1},
+	{name: driverFront + selectMany, rows: 1000},
+	{name: driverFront + insertOne, rows: 1, insert: true},
+	{name: driverFront + "INSERT 3 values, commit waits for fsync", rows: 1, insert: true, durable: true},
+	{name: driverFront + "INSERT 100 × 3 values, asynchronous commit", rows: 100, insert: true},
 	{name: caseWriters, rows: 1, insert: true, writers: true},
 	{name: caseRows, rows: 1000, tenfold: true},
-	{name: native + casePoint, rows: 1, native: true},
-	{name: native + caseMany, rows: 1000, native: true},
-	{name: native + caseInsert, rows: 1, insert: true, native: true},
-	{name: native + caseCopy, rows: 100_000, insert: true, copied: true, native: true},
+	{name: nativeFront + selectOne, rows: 1, native: true},
+	{name: nativeFront + selectMany, rows: 1000, native: true},
+	{name: nativeFront + insertOne, rows: 1, insert: true, native: true},
+	{name: nativeFront + "COPY 100,000 × 3 values", rows: 100_000, insert: true, copied: true, native: true},
+}
+
+// Names are the names of the cases.
+func Names() []string {
+	names := make([]string, len(cases))
+	for i, c := range cases {
+		names[i] = c.name
+	}
+	return names
 }
 
 // ways are what is timed in the case, the base first. Each has connections of

@@ -29,6 +29,14 @@ func TestOnly(t *testing.T) {
 	if got := (Options{Only: "fsync"}).cases(); len(got) != 1 || !got[0].durable {
 		t.Errorf("got %+v", got)
 	}
+	for only, want := range map[string]int{"driver": 7, "native": 4, "write-only": 1, "no such case": 0} {
+		if got := (Options{Only: only}).cases(); len(got) != want {
+			t.Errorf("%q selects %d cases, want %d", only, len(got), want)
+		}
+	}
+	if _, err := Run(t.Context(), Options{Only: "fsync", Replayed: true}, nil); err == nil {
+		t.Error("nothing to measure is no error")
+	}
 	if got := (Options{}).cases(); len(got) != len(cases) {
 		t.Errorf("%d of %d cases", len(got), len(cases))
 	}
@@ -50,7 +58,7 @@ func TestRun(t *testing.T) {
 	if dsn == "" || testing.Short() {
 		t.Skip("no server is named")
 	}
-	out, err := Run(context.Background(), Options{DSN: dsn, Rounds: 2, Block: time.Millisecond, Limit: time.Minute, Conns: []int{1, 2}, Only: "3 values, asynchronous"}, func(float64) {})
+	out, err := Run(context.Background(), Options{DSN: dsn, Rounds: 2, Block: time.Millisecond, Limit: time.Minute, Conns: []int{1, 2}, Only: "driver: INSERT 3 values, asynchronous"}, func(float64) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func BenchmarkReplayed(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = setUp.close() }()
-	if err := setUp.create(ctx); err != nil {
+	if err := setUp.create(ctx, kinds(true)); err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = setUp.drop(ctx) }()
@@ -96,6 +96,9 @@ func BenchmarkReplayed(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer func() { _ = f.close() }()
+		if err := f.truncate(ctx); err != nil {
+			b.Fatal(err)
+		}
 		ways, err := f.ways(ctx, c)
 		if err != nil {
 			b.Fatal(err)

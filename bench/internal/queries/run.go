@@ -51,6 +51,10 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 	// The collector runs as often as in a program of some size, and not as in an empty one.
 	ballast := make([]byte, 64<<20)
 	defer runtime.KeepAlive(ballast)
+	selected := o.cases()
+	if len(selected) == 0 {
+		return nil, fmt.Errorf("there is no such case to measure as %q", o.Only)
+	}
 	dsn := o.DSN
 	if dsn == "" {
 		var stop func()
@@ -72,7 +76,7 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 		// Also when it was interrupted: the tables must not stay behind.
 		err = errors.Join(err, setUp.drop(context.WithoutCancel(ctx)), setUp.close())
 	}()
-	if err := setUp.create(ctx); err != nil {
+	if err := setUp.create(ctx, kinds(o.Replayed)); err != nil {
 		return nil, err
 	}
 	pin, err := setUp.inbox(ctx)
@@ -83,7 +87,6 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 	if out.Server, err = setUp.describe(ctx); err != nil {
 		return nil, err
 	}
-	selected := o.cases()
 	if o.Replayed {
 		o.Conns = []int{1}
 		out.Server += ", its answers replayed"
