@@ -42,6 +42,19 @@
 //   - stored= is the companion's name (default: the column's with _sealed
 //     behind it).
 //
+// What its cells show to whoever reads the database:
+//
+//   - random: nothing but the length
+//   - deterministic, with cursor or not: which rows are equal, and how
+//     often
+//   - fold: which rows are equal but for case, and how often
+//   - ordered: the order of the rows, and about how far apart their values
+//     are. Dense values (ages, days of a year): everything
+//   - stage=copy, stage=sealed: everything, in the plain column beside the
+//     cells
+//   - any search, in the server's memory and log: which rows are found
+//     together
+//
 // seal:"-" says that a field, and everything beneath it, is left alone on
 // purpose. A tag that reflect could not read, or whose key is a misspelling of
 // seal, is an error rather than a column in plaintext.

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/colseal/colseal"
+	"github.com/colseal/colseal/internal/shows"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -121,6 +122,42 @@ func (e *Explanation) renderPlan(b *strings.Builder) {
 		fmt.Fprintf(w, "result\t%s\t%s\n", strings.TrimSpace(number+" "+r.Name), r.describe())
 	}
 	_ = w.Flush() // a Builder takes everything
+	e.renderShown(b)
+}
+
+// renderShown says what the statement's columns show to whoever reads the database, and what the statement itself does.
+func (e *Explanation) renderShown(b *strings.Builder) {
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, c := range e.columns() {
+		for _, r := range shows.Of(c) {
+			fmt.Fprintf(w, "shows\t%s.%s\t%s\n", c.TableName(), c.Name, r.Words)
+		}
+	}
+	_ = w.Flush() // a Builder takes everything
+}
+
+// columns returns each sealed column of the statement once.
+func (e *Explanation) columns() []*schema.Column {
+	var all []*schema.Column
+	add := func(columns ...*schema.Column) {
+		for _, c := range columns {
+			if !slices.Contains(all, c) {
+				all = append(all, c)
+			}
+		}
+	}
+	for _, p := range e.Params {
+		for _, u := range p.Uses {
+			add(u.Column)
+		}
+	}
+	for _, l := range e.Literals {
+		add(l.Column)
+	}
+	for _, r := range e.Results {
+		add(r.Columns...)
+	}
+	return all
 }
 
 // numbered reports whether the place of result i is known: offline, what a star yields stands

@@ -66,3 +66,24 @@ func TestRun(t *testing.T) {
 		t.Errorf("%d results, %d tables, want 14, 2", len(out.Results), len(out.Tables()))
 	}
 }
+
+func TestInsertion(t *testing.T) {
+	if got, want := insertion("t", []string{"id", "seen"}, 2), "INSERT INTO t (id, seen) VALUES ($1, $2), ($3, $4)"; got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestSearch measures searches for a moment, on the server that COLSEAL_TEST_DSN names, after each way has read the same rows.
+func TestSearch(t *testing.T) {
+	dsn := os.Getenv("COLSEAL_TEST_DSN")
+	if dsn == "" || testing.Short() {
+		t.Skip("no server is named")
+	}
+	out, err := Search(context.Background(), SearchOptions{DSN: dsn, Rows: 20_000, Rounds: 2, Block: time.Millisecond, Limit: time.Minute}, func(float64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out.Results) != 22 || len(out.Tables()) != 7 {
+		t.Errorf("%d results, %d tables, want 22, 7", len(out.Results), len(out.Tables()))
+	}
+}

@@ -102,10 +102,10 @@ const (
 
 var searchSchema = []schema.Source{
 	schema.Columns(sealedPeople,
-		schema.Column{Name: "seen", Mode: schema.Ordered, Kind: schema.Time},
-		schema.Column{Name: "born", Mode: schema.Ordered, Kind: schema.Date, Min: "1900-01-01", Max: "2069-12-31"}),
-	schema.Columns(equalVisits, schema.Column{Name: "seen", Mode: schema.Deterministic, Kind: schema.Time}),
-	schema.Columns(orderedVisits, schema.Column{Name: "seen", Mode: schema.Ordered, Kind: schema.Time}),
+		schema.Column{Name: "seen", Mode: schema.ModeOrdered, Kind: schema.KindTime},
+		schema.Column{Name: "born", Mode: schema.ModeOrdered, Kind: schema.KindDate, Min: "1900-01-01", Max: "2069-12-31"}),
+	schema.Columns(equalVisits, schema.Column{Name: "seen", Mode: schema.ModeDeterministic, Kind: schema.KindTime}),
+	schema.Columns(orderedVisits, schema.Column{Name: "seen", Mode: schema.ModeOrdered, Kind: schema.KindTime}),
 }
 
 // searches are the tables, and the pools on them.
