@@ -136,6 +136,30 @@ func broken(all map[string]page, from, target, fragment string) string {
 	return ""
 }
 
+// TestDesignNamesPackages holds the table of docs/design.md to the packages of the library. Those of key services, and those that
+// only tests use, are named by what they belong to.
+func TestDesignNamesPackages(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs/design.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, file := range goFiles(t) {
+		pkg := path.Dir(file)
+		if pkg == "." || strings.HasPrefix(pkg, "kms/") || strings.Contains(path.Base(pkg), "test") || !matchesAny(pkg, library) {
+			continue
+		}
+		n++
+		if parent := path.Dir(pkg); !strings.Contains(string(text), "`"+pkg+"`") &&
+			!(strings.Contains(string(text), "`"+parent+"`") && strings.Contains(string(text), "`"+path.Base(pkg)+"`")) {
+			t.Errorf("docs/design.md does not name %s", pkg)
+		}
+	}
+	if n < 50 {
+		t.Errorf("only %d files were found: the test looks in the wrong place", n)
+	}
+}
+
 // The tests above can fail.
 func TestPagesRefuse(t *testing.T) {
 	long := strings.Repeat("word ", 21)
