@@ -61,15 +61,19 @@ func plain(code string) string {
 }
 
 // TestGoCompiles finds every Go block of the pages, and every line that a diff adds, in
-// the sources of this package and of the sample applications, which are compiled.
+// the sources of this package and of the sample applications, which are compiled, and in the Examples of packages.
 func TestGoCompiles(t *testing.T) {
-	files, err := filepath.Glob("../s*/*.go") // and of the sample applications
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, pattern := range []string{"../s*/*.go", root + "/*/example_test.go", root + "/*/*/example_test.go"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
 	}
 	var sources string
 	for _, f := range files {
-		if strings.HasSuffix(f, "_test.go") {
+		if strings.HasSuffix(f, "_test.go") && filepath.Base(f) != "example_test.go" {
 			continue
 		}
 		text, err := os.ReadFile(f)

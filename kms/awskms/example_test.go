@@ -2,23 +2,45 @@ package awskms_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log"
+	"net/http"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	sdk "github.com/aws/aws-sdk-go-v2/service/kms"
 
+	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/awskms"
+	"github.com/colseal/colseal/kms/kmstest"
 )
 
-func Example() {
+// A program gets its options from config.LoadDefaultConfig of the SDK.
+func ExampleNew() {
+	srv := kmstest.New()
+	defer srv.Close()
+	srv.CreateKey(kmstest.Alias("alias/app"))
+	client := sdk.New(srv.Options(), func(o *sdk.Options) { o.HTTPClient = &http.Client{Transport: srv.Transport()} })
+
+	w := awskms.New(client, "alias/app",
+		awskms.WithTrustedKeys(kmstest.DefaultAccount)) // only keys of our own account unwrap
+	fmt.Println(w.Check(context.Background())) // does the key exist, is it enabled, is it symmetric
+	// Output: <nil>
+}
+
+func ExampleWrapper_Unwrap() {
+	srv := kmstest.New()
+	defer srv.Close()
+	id := srv.CreateKey()
+	w := awskms.New(sdk.New(srv.Options(), func(o *sdk.Options) { o.HTTPClient = &http.Client{Transport: srv.Transport()} }), id)
+
 	ctx := context.Background()
-	cfg, err := config.LoadDefaultConfig(ctx)
+	k, err := w.GenerateDataKey(ctx, nil)
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
-	w := awskms.New(sdk.NewFromConfig(cfg), "alias/app",
-		awskms.WithTrustedKeys("111122223333")) // only keys of our own account unwrap
-	if err := w.Check(ctx); err != nil {
-		log.Fatal(err)
-	}
+	defer k.Wipe()
+	srv.SetState(id, kmstest.StateDisabled)
+	_, err = w.Unwrap(ctx, k.Wrapped, nil)
+	fmt.Println(errors.Is(err, kms.ErrDenied), kms.ErrorClass(err))
+	// Output: true key_disabled
 }
