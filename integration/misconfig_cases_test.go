@@ -153,7 +153,14 @@ var startTroubles = []trouble{
 		return readUser(d.open())
 	}, driver.ErrNoKeyTable, "driver.ErrNoKeyTable", "The sealed columns hold cells, and the table with their keys is not there: it was not restored with the data, was dropped, or was renamed. " +
 		"`AutoCreateKeyTable` does not make a new one then. New keys would open none of the cells, and searches would find nothing.",
-		"Restore the key table from the backup that the data is from. If the cells are to be given up, create the table with the statement that `(*keyring.TableError).DDL` returns."},
+		"Restore the key table from the backup that the data is from. If the cells are to be given up, make a new keyring with [`colseal keys init`](cli-keys.md)."},
+	{"The key table is empty, and the data is there", func(d *desk) error {
+		_ = d.write(d.open()).Close()
+		d.admin("TRUNCATE colseal_keys")
+		return readUser(d.open())
+	}, driver.ErrNoKeyTable, "driver.ErrNoKeyTable", "Somebody emptied the key table, or a dump was restored without its rows. A program that starts makes no new keys over cells that are there. " +
+		"One that was running holds keys: it stores them again as soon as it looks at the keyring, which it does within `keycache.Config.MaxAge`, and logs `colseal.key.recovered`.",
+		"Let programs that run go on, and wait until they have stored their keys. Then [import](cli-keys.md) the rest from a backup. If the cells are to be given up, run `colseal keys init`."},
 	{"The key table may not be read", func(d *desk) error {
 		d.write(d.open())
 		role := d.pg.Name // of its own, for roles belong to the whole server
@@ -352,7 +359,7 @@ var readTroubles = []trouble{
 		"Declare the former kind again, or [convert the cells](values.md#changing-a-columns-kind)."},
 	{"A cell whose key is not in the keyring", func(d *desk) error {
 		_ = d.write(d.open()).Close()
-		d.admin("DELETE FROM colseal_keys")
+		d.admin("DELETE FROM colseal_keys WHERE key_id <> 0")
 		return readUser(d.open())
 	}, driver.ErrKeyNotFound, "driver.ErrKeyNotFound", "The key table does not belong to the data: it was not restored together with it, or rows of it were deleted, or the cell comes from another database.",
 		"Restore the key table from a backup. Never delete rows of it: without the key its cells cannot be read by anybody."},

@@ -146,11 +146,14 @@ func (c *Cache) reserveSoon(ctx context.Context, r *ring, k *liveKey, n, enough 
 	wait := ctx
 	if credit {
 		var cancel context.CancelFunc
-		wait, cancel = context.WithTimeout(ctx, c.cfg.StaleWait)
+		wait, cancel = context.WithTimeout(ctx, c.patience())
 		defer cancel()
 	}
 	err := c.reserve(wait, r, k, n, enough)
 	if err != nil && credit && ctx.Err() == nil && (wait.Err() != nil || passing(err)) {
+		if wait.Err() != nil {
+			c.waitedInVain()
+		}
 		k.budget.failing.Store(true)
 		return nil
 	}

@@ -72,6 +72,7 @@ type Cache struct {
 
 	scoped   atomic.Bool            // the keyring has keys of scopes
 	identity atomic.Pointer[string] // the keyring's id, as it was read last; nil before
+	silent   atomic.Int64           // until when a lookup that can serve stale does not wait for an answer: see patience
 
 	entries *hot.Map[uint32, *entry]
 	inboxes *hot.Map[uint32, *entry] // those of [keyring.PurposeInbox]: see place

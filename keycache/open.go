@@ -160,13 +160,13 @@ func (c *Cache) entryBy(ctx context.Context, keyID uint32, flight string, how *l
 }
 
 // shareOrStale is share for what may serve stale if it is not renewed. While something is held that is due, a lookup waits
-// for StaleWait only. stale notes that nothing came, and returns what is held if that may serve now. If it may not, since it
-// left memory meanwhile, the lookup waits on, as one does that finds nothing there.
+// for as long as [Cache.patience] says. stale notes that nothing came, and returns what is held if that may serve now. If it may
+// not, since it left memory meanwhile, the lookup waits on, as one does that finds nothing there.
 func shareOrStale[T any](ctx context.Context, c *Cache, due bool, name string, work func(context.Context) (T, error), stale func() (T, bool)) (T, error) {
 	wait := ctx
 	if due {
 		var cancel context.CancelFunc
-		wait, cancel = context.WithTimeout(ctx, c.cfg.StaleWait)
+		wait, cancel = context.WithTimeout(ctx, c.patience())
 		defer cancel()
 	}
 	v, err := share(wait, c.flights, name, work)
@@ -174,6 +174,9 @@ func shareOrStale[T any](ctx context.Context, c *Cache, due bool, name string, w
 		return v, err
 	}
 	late := wait.Err() != nil
+	if late {
+		c.waitedInVain()
+	}
 	if late || passing(err) || errors.Is(err, kms.ErrTimeout) {
 		if old, ok := stale(); ok {
 			return old, nil
@@ -184,6 +187,17 @@ func shareOrStale[T any](ctx context.Context, c *Cache, due bool, name string, w
 	}
 	return v, err
 }
+
+// patience is how long a lookup waits that has something to serve stale: StaleWait, but next to nothing for a moment after another
+// one waited in vain. So a statement that needs several keys waits once.
+func (c *Cache) patience() time.Duration {
+	if time.Now().UnixNano() < c.silent.Load() {
+		return min(c.cfg.StaleWait, time.Millisecond)
+	}
+	return c.cfg.StaleWait
+}
+
+func (c *Cache) waitedInVain() { c.silent.Store(time.Now().Add(failureFor).UnixNano()) }
 
 // entryFor is entry for a key of a ring, which must be that ring's. Whoever can
 // write the keyring could give a row another scope, and have that scope seal under
@@ -315,6 +329,7 @@ func (c *Cache) failedFetch(ctx context.Context, keyID uint32, err error) {
 // plain. The key serves no longer than until hard, unless that is zero.
 func (c *Cache) install(rec keyring.Key, plain []byte, asked, hard time.Time) (*entry, error) {
 	defer clear(plain)
+	c.silent.Store(0) // KMS answers
 	c.custody.held.Add(rec.ID, rec)
 	cols, until := c.columns.of(rec.Purpose), terms{fresh: asked.Add(c.cfg.MaxAge), hard: asked.Add(c.cfg.MaxAge + c.cfg.MaxStale)}
 	if !hard.IsZero() {

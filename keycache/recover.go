@@ -78,6 +78,12 @@ func (c *Cache) recover(ctx context.Context, k keyring.Key) (keyring.Key, error)
 		c.custody.held.Add(k.ID, row)
 		c.count.recovered.Add(1)
 		c.log.Emit(ctx, audit.KeyRecovered, row.LogValue().Group()...)
+		// Where one row is gone others are, of keys that are not asked for as soon.
+		c.background(func(ctx context.Context) {
+			_, _ = shareAnew(ctx, c.flights, "rows of all keys", func(ctx context.Context) (struct{}, error) {
+				return struct{}{}, c.lookAtRows(ctx, c.custody.held.Values())
+			})
+		})
 	}
 	return row, nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/colseal/colseal/codec"
@@ -89,6 +90,23 @@ func TestLostRows(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOneLostRowShowsTheOthers: a process that finds one row gone stores all that it holds again, at once.
+func TestOneLostRowShowsTheOthers(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, w *keytest.KMS, s *keytest.Keyring) {
+		for _, scope := range []string{"", "a", "b"} {
+			sealOne(t, c, keyring.WithScope(t.Context(), scope), random)
+		}
+		s.Delete()
+		if err := c.rereadRing(t.Context(), ringID{purpose: keyring.PurposeData}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := c.Stats().Recovered; n != 3 {
+			t.Errorf("%d of 3 keys were stored again", n)
+		}
+	})
 }
 
 // TestLostRowOfAKeyThatLeft: the wrapped form outlives the plaintext.

@@ -20,12 +20,19 @@ type CellColumn struct {
 // lookTime bounds the search for cells, which may read whole tables.
 const lookTime = 30 * time.Second
 
-// CreateFresh is Create for a database that holds no cells in the given columns. Where it does, the keyring was lost, or not restored
-// with the data: under new keys nothing of it would open, and searches would find nothing and say nothing. So that is
-// [ErrNoKeyTable], and so is a search that takes too long.
-func (s *Store) CreateFresh(ctx context.Context, cols []CellColumn) error {
+// CheckCells returns nil if the keyring holds keys, or the given columns hold no cells. Otherwise the keyring was lost, or not
+// restored with the data: under new keys nothing of it would open, and searches would find nothing and say nothing. So that is
+// [ErrNoKeyTable]; and so is a search for cells that fails or takes too long, unless somebody made the table.
+func (s *Store) CheckCells(ctx context.Context, cols []CellColumn) error {
 	if s.invalid != nil {
 		return s.invalid
+	}
+	is := "holds no keys"
+	switch empty, err := s.empty(ctx); {
+	case errors.Is(err, ErrNoKeyTable):
+		is = "does not exist"
+	case err != nil || !empty:
+		return err
 	}
 	bounded, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
@@ -40,16 +47,36 @@ func (s *Store) CreateFresh(ctx context.Context, cols []CellColumn) error {
 	if errors.As(err, new(noConn)) {
 		err = s.withConn(bounded, opRead, look)
 	}
-	switch {
-	case err != nil:
-		return &TableError{Table: s.table, Class: ErrNoKeyTable, Reason: "does not exist, and it could not be found out whether the sealed columns hold cells", Cause: err,
-			Hint: "if they hold none, run the statement that " + ddlMethod + " returns", ddl: s.DDL() + ";"}
-	case found != "":
-		return &TableError{Table: s.table, Class: ErrNoKeyTable, Reason: "does not exist, but " + found + " holds cells", ddl: s.DDL() + ";",
-			Hint: "restore the key table from the backup that the data is from; AutoCreateKeyTable makes none here, since new keys open none of these cells, " +
-				"and no search would find them. To give them up, run the statement that " + ddlMethod + " returns"}
+	if found == "" && (err == nil || is == "holds no keys") {
+		return ctx.Err()
 	}
-	return s.Create(ctx)
+	if empty, err := s.empty(ctx); err == nil && !empty {
+		return nil // another program made it meanwhile, and the cells
+	}
+	fault := &TableError{Table: s.table, Class: ErrNoKeyTable, Cause: err}
+	if found == "" {
+		fault.Reason = "does not exist, and it could not be found out whether the sealed columns hold cells"
+		fault.Hint, fault.ddl = "if they hold none, run the statement that "+ddlMethod+" returns", s.DDL()+";"
+		return fault
+	}
+	fault.Reason = is + ", but " + found + " holds cells"
+	fault.Hint = "restore the key table from the backup that the data is from: new keys open none of these cells, and no search would find them. To give them up, run `colseal keys init`"
+	return fault
+}
+
+// empty reports whether the table has no rows.
+func (s *Store) empty(ctx context.Context) (empty bool, err error) {
+	err = s.answer(ctx, opCheck, func(ctx context.Context) error {
+		return s.retried(ctx, opCheck, func(ctx context.Context, conn *sql.Conn) error {
+			var one int
+			err := conn.QueryRowContext(ctx, "SELECT 1 FROM "+s.table+" LIMIT 1").Scan(&one)
+			if empty = errors.Is(err, sql.ErrNoRows); empty {
+				return nil
+			}
+			return err
+		})
+	})
+	return empty, err
 }
 
 // findCells returns the first of the columns that holds a cell; "" if none does.

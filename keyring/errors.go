@@ -45,8 +45,8 @@ var (
 	// ErrOtherKeyring: the keyring is not the one whose id is configured, or its id was
 	// lost. It does not pass by itself.
 	ErrOtherKeyring = errors.New("keyring: another keyring")
-	// ErrNoKeyTable: the keyring's table does not exist. The error is a [TableError],
-	// which has the statement that creates it.
+	// ErrNoKeyTable: the keyring's table does not exist, or is empty in a database that holds cells. The
+	// error is a [TableError], which has the statement that creates a table that is missing.
 	ErrNoKeyTable = errors.New("keyring: no key table")
 )
 

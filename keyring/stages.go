@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
 )
@@ -26,8 +27,16 @@ type ProgramStage struct {
 	Writes  bool   // it has seen the companion, and writes it
 }
 
-// stageTable is the name of the table beside the keyring.
-func (s *Store) stageTable() string { return strings.TrimSuffix(s.table, `"`) + `_stages"` }
+// stageTable is the name of the table beside the keyring. PostgreSQL would cut a long one, to the keyring's own.
+func (s *Store) stageTable() string {
+	const suffix = "_stages"
+	name := s.name
+	for len(name)+len(suffix) > dbcatalog.MaxName {
+		_, last := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-last]
+	}
+	return strings.TrimSuffix(s.table, dbcatalog.QuoteIdent(s.name)) + dbcatalog.QuoteIdent(name+suffix)
+}
 
 // StageDDL returns the statement that creates the table of stages, which is needed while columns are on their way.
 func (s *Store) StageDDL() string {

@@ -2,7 +2,11 @@ package keyconns
 
 import (
 	"context"
+	"database/sql"
+	sqldriver "database/sql/driver"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -10,6 +14,8 @@ import (
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/schema"
 )
 
 type tenantKey struct{}
@@ -53,4 +59,54 @@ func TestSchemaPerTenant(t *testing.T) {
 			t.Errorf("%d keyrings", n)
 		}
 	})
+}
+
+// What may be the name of a sealed table may be that of the keyring.
+func TestKeyTableNames(t *testing.T) {
+	long := strings.Repeat("k", 63)
+	names := []string{"keys", `"Keys"`, "app.keys", `"App"."key table"`, `app."Schlüssel ""x"""`, "ключи", `"a.b"`, `app."a.b"`, `"select"`, "k$1", long, "app." + long,
+		`"` + strings.Repeat("ü", 31) + `"`, `"%s"`, `"$1"`}
+	try := func(t *testing.T, under sqldriver.Connector, name string, change func(*driver.Config)) {
+		t.Helper()
+		w := newKMS(t)
+		if _, err := schema.New(schema.Columns(name, schema.Column{Name: "x"})); err != nil {
+			t.Fatalf("%s is no sealed table's name: %v", name, err)
+		}
+		for range 2 { // the second program finds the table
+			db := open(t, under, w, autoCreate, change, func(c *driver.Config) { c.KeyTable = name })
+			roundTrip(t, t.Context(), db)
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		exec(t, pg.Admin, layout+`; CREATE SCHEMA app; CREATE SCHEMA "App"`)
+		for _, name := range names {
+			exec(t, pg.Admin, "TRUNCATE users") // of cells under another keyring
+			try(t, direct(t, pg.DSN(), pgx.QueryExecModeExec), name, func(*driver.Config) {})
+			store := keyring.OpenStore(pg.Admin, keyring.DialectPostgres, name)
+			if err := store.CreateStages(t.Context()); err != nil {
+				t.Errorf("%s: the table of stages: %v", name, err)
+			}
+			if _, err := store.Stages(t.Context()); err != nil {
+				t.Errorf("%s: the table of stages: %v", name, err)
+			}
+		}
+		if n, want := count(t, pg.Admin, "SELECT count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'seals_reserved'"), len(names); n != want {
+			t.Errorf("%d key tables, want %d", n, want)
+		}
+	})
+	for _, name := range names {
+		if strings.Contains(name, ".") && !strings.Contains(name, `"a.b"`) || strings.HasPrefix(name, "app.") {
+			continue // SQLite has no schemas of that kind
+		}
+		file := filepath.Join(t.TempDir(), "app.db")
+		plain := sql.OpenDB(liteConnector(file))
+		exec(t, plain, "CREATE TABLE users (id integer PRIMARY KEY, email BLOB, ssn BLOB, note TEXT)")
+		if err := plain.Close(); err != nil {
+			t.Fatal(err)
+		}
+		try(t, liteConnector(file), name, func(c *driver.Config) { c.Dialect = driver.DialectSQLite })
+	}
 }

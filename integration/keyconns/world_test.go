@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 var rounds = flag.Int("keyconns.rounds", 2, "programs that start cold, in each test of a pooler")
 
 // limit bounds what must not wait without end.
-const limit = 20 * time.Second
+const limit = 30 * time.Second
 
 const layout = `CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY, email bytea, ssn bytea, note text)`
 

@@ -2,12 +2,14 @@ package reseal
 
 import (
 	"crypto/md5"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
@@ -284,6 +286,75 @@ func TestWritersWin(t *testing.T) {
 		w.db = w.open(t, nil)
 		if got, want := read(t, w), []string{"0m0s0", "1news77", "3m3new3", "4m4plain4"}; !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+// Columns change their kinds, of which one is deterministic: old cells are an error that says so, until they are converted.
+// What does not convert stays and is counted.
+func TestKindChanged(t *testing.T) {
+	before := schema.Must(schema.Columns("people",
+		schema.Column{Name: "mail", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn"},
+		schema.Column{Name: "age", Kind: schema.KindInt, Mode: schema.ModeDeterministic}, schema.Column{Name: "born", Kind: schema.KindTime}))
+	after := schema.Must(schema.Columns("people",
+		schema.Column{Name: "mail", Mode: schema.ModeDeterministic}, schema.Column{Name: "ssn", Kind: schema.KindInt},
+		schema.Column{Name: "age", Kind: schema.KindText, Mode: schema.ModeDeterministic}, schema.Column{Name: "born", Kind: schema.KindDate}))
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := newWorld(t, pg, before, "CREATE TABLE people (n bigint PRIMARY KEY, mail bytea, ssn text, age bytea, born bytea)")
+		const n = 20
+		for i := range n {
+			ssn := fmt.Sprint(1000 + i)
+			if i == 7 {
+				ssn = "no number"
+			}
+			// An hour before midnight in London is another day in Kolkata.
+			mustExec(t, w.db, "INSERT INTO people VALUES ($1, $2, $3, $4, $5)", i, fmt.Sprint("m", i), ssn, i%5, time.Date(2020, 1, 1+i, 23, 0, 0, 0, time.UTC))
+		}
+		w.tables = after
+		w.db = w.open(t, nil)
+		for _, column := range []string{"ssn", "age", "born"} {
+			if err := w.db.QueryRow("SELECT " + column + " FROM people WHERE n = 1").Scan(new(any)); !errors.Is(err, driver.ErrKind) {
+				t.Errorf("%s before: %v", column, err)
+			}
+		}
+		if got := all(t, w.db, "SELECT n FROM people WHERE age = $1", "3"); len(got) != 0 {
+			t.Errorf("a search for a text finds rows of the old kind: %v", got)
+		}
+		if r := w.reseal(t, reseal.Options{}); r.Rows+r.Resealed != 0 { // their keys are current
+			t.Errorf("without FromKind: %+v", r)
+		}
+		for _, tt := range []struct {
+			column              string
+			from                schema.Kind
+			zone                *time.Location
+			resealed, remaining int64
+		}{
+			{"people.ssn", schema.KindText, nil, n - 1, 1},
+			{"people.age", schema.KindInt, nil, n, 0},
+			{"people.born", schema.KindTime, nil, 0, n}, // which day it is depends on the place
+			{"people.born", schema.KindTime, time.FixedZone("", 5*3600+1800), n, 0},
+			{"people.born", schema.KindTime, nil, 0, 0}, // and once more, for nothing
+		} {
+			r := w.reseal(t, reseal.Options{Columns: []string{tt.column}, FromKind: tt.from, TimeZone: tt.zone, Batch: 6})
+			if r.Resealed != tt.resealed || r.Unreadable != tt.remaining {
+				t.Errorf("%s from %v in %v: %+v", tt.column, tt.from, tt.zone, r)
+			}
+			t.Logf("%s from %v in %v: %d converted, %d not", tt.column, tt.from, tt.zone, r.Resealed, r.Unreadable)
+		}
+		w.db = w.open(t, nil)
+		if got := all(t, w.db, "SELECT n FROM people WHERE age = $1 ORDER BY n", "3"); !slices.Equal(got, []string{"3", "8", "13", "18"}) {
+			t.Errorf("a search for the new kind finds %v", got)
+		}
+		var ssn int64
+		var born time.Time
+		if err := w.db.QueryRow("SELECT ssn, born FROM people WHERE n = 4").Scan(&ssn, &born); err != nil {
+			t.Fatal(err)
+		}
+		if want := time.Date(2020, 1, 6, 0, 0, 0, 0, time.UTC); ssn != 1004 || !born.Equal(want) {
+			t.Errorf("row 4 has %d and %v, want 1004 and %v", ssn, born, want)
+		}
+		if err := w.db.QueryRow("SELECT ssn FROM people WHERE n = 7").Scan(&ssn); !errors.Is(err, driver.ErrKind) {
+			t.Errorf("what does not convert: %v", err)
 		}
 	})
 }

@@ -176,8 +176,12 @@ func (k *lazyKeys) openStore(ctx context.Context, pool *sql.DB) (*keyring.Store,
 	store.HurryWhen(func() bool { return k.held.Load() > 0 })
 	store.Pin(cfg.KeyringID)
 	err := store.Check(ctx)
-	if errors.Is(err, keyring.ErrNoKeyTable) && cfg.AutoCreateKeyTable {
-		if err = store.CreateFresh(ctx, cellColumns(cfg.Schema, cfg.Dialect)); err == nil {
+	create := errors.Is(err, keyring.ErrNoKeyTable) && cfg.AutoCreateKeyTable
+	if err == nil || create {
+		err = store.CheckCells(ctx, cellColumns(cfg.Schema, cfg.Dialect))
+	}
+	if err == nil && create {
+		if err = store.Create(ctx); err == nil {
 			k.db.log.Emit(ctx, audit.KeyringCreated, slog.String(audit.Table, cfg.KeyTable))
 		}
 	}
