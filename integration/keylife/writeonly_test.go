@@ -53,6 +53,11 @@ func newOffice(t *testing.T, pg *pgtest.DB) *office {
 func (o *office) program(t *testing.T, dsn string, cfg driver.Config) *sql.DB {
 	t.Helper()
 	cfg.Schema = forms
+	return o.open(t, dsn, cfg)
+}
+
+func (o *office) open(t *testing.T, dsn string, cfg driver.Config) *sql.DB {
+	t.Helper()
 	db := must[*sql.DB](t)(openAs(dsn, cfg, mortal.New(0)))
 	t.Cleanup(func() { _ = db.Close() })
 	return db

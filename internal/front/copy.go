@@ -80,7 +80,7 @@ func (s *Session) copyPlan(ctx context.Context, name dbcatalog.Name, columns []s
 	uses, err := copyUses(s.db.cfg.Schema, sealed, rel, columns, room)
 	if err == nil && s.db.cfg.WriteOnly != nil {
 		for _, u := range uses {
-			if u.Sealed && !u.Use.Column.Inbox {
+			if u.Sealed && !writable(&u.Use) {
 				return nil, nil, notInbox(u.Use.Column)
 			}
 		}

@@ -100,8 +100,11 @@ func New(cfg Config) *DB {
 		cfg.CatalogMaxAge = DefaultCatalogMaxAge
 	}
 	db := &DB{cfg: cfg, planner: cfg.Planner, facts: newFactCache(), log: audit.New(cfg.Logger)}
+	if cfg.WriteOnly != nil {
+		db.cfg.Plans.Refuse = refuseWriteOnly
+	}
 	if db.planner == nil {
-		db.planner = sqlplan.New(cfg.Schema, cfg.Dialect, cfg.Plans)
+		db.planner = sqlplan.New(cfg.Schema, cfg.Dialect, db.cfg.Plans)
 	}
 	db.tel = db.startTelemetry()
 	db.keys = newLazyKeys(db)

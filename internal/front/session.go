@@ -125,17 +125,6 @@ func (s *Session) Moment() Moment {
 
 // Plan returns what to do with a statement on this connection. The error is a refusal, or the connection's.
 func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error) {
-	p, err := s.plan(ctx, query)
-	if err == nil && s.db.cfg.WriteOnly != nil {
-		err = checkWriteOnly(p)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
-func (s *Session) plan(ctx context.Context, query string) (*sqlplan.Plan, error) {
 	s.Sync()
 	if err := s.survey(ctx); err != nil {
 		return s.planEnd(ctx, query, err)

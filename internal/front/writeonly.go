@@ -7,42 +7,46 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// checkWriteOnly refuses a statement of a write-only program that would return sealed values, compare them, or seal one in a
-// column that such programs may not write.
-func checkWriteOnly(p *sqlplan.Plan) error {
+// refuseWriteOnly returns why a write-only program is refused a statement: it would return sealed values, compare them, or seal one
+// in a column that such programs may not write.
+func refuseWriteOnly(p *sqlplan.Plan) *sqlplan.Refusal {
 	for _, results := range [2][]sqlplan.Result{p.Head, p.Tail} {
 		for i := range results {
 			if cols := results[i].Columns; len(cols) > 0 {
-				return refuseWriteOnly(cols[0], "the statement returns sealed values, and the program only writes",
+				return writeOnlyRefusal(cols[0], "the statement returns sealed values, and the program only writes",
 					"leave the column out of the result; a program that has a KMS reads it")
 			}
 		}
 	}
 	for i := range p.Params {
-		if use := p.Params[i].Use; use != nil && !use.Answered() && !use.Column.Inbox {
+		if use := p.Params[i].Use; use != nil && !use.Answered() && !writable(use) {
 			return notInbox(use.Column)
 		}
 	}
 	for i := range p.Literals {
-		if col := p.Literals[i].Use.Column; !col.Inbox {
-			return notInbox(col)
+		if use := &p.Literals[i].Use; !writable(use) {
+			return notInbox(use.Column)
 		}
 	}
-	if p.Search {
-		return refuseWriteOnly(nil, "the statement compares sealed values, and the program only writes", "leave that to a program that has a KMS")
+	if p.Search && !p.Spare {
+		return writeOnlyRefusal(nil, "the statement compares sealed values, and the program only writes", "leave that to a program that has a KMS")
 	}
 	return nil
 }
 
-func notInbox(col *schema.Column) error {
+// writable reports whether a write-only program may seal for a use, or need not: the companion of a column in schema.StageCopy becomes NULL
+// for want of a key.
+func writable(use *sqlplan.Use) bool { return use.Column.Inbox || use.Copy }
+
+func notInbox(col *schema.Column) *sqlplan.Refusal {
 	if col.EqualCells() {
-		return refuseWriteOnly(col, "the program only writes, and has no key of columns whose equal values have equal cells", "leave the column to a program that has a KMS")
+		return writeOnlyRefusal(col, "the program only writes, and has no key of columns whose equal values have equal cells", "leave the column to a program that has a KMS")
 	}
-	return refuseWriteOnly(col, "the program only writes, and the column is not one that such programs may write",
+	return writeOnlyRefusal(col, "the program only writes, and the column is not one that such programs may write",
 		"if it is to be, add inbox to its tag, in every program")
 }
 
-func refuseWriteOnly(col *schema.Column, reason, hint string) error {
+func writeOnlyRefusal(col *schema.Column, reason, hint string) *sqlplan.Refusal {
 	r := &sqlplan.Refusal{Class: colseal.ClassWriteOnly, Reason: reason, Hint: hint, Cause: keyring.ErrWriteOnly}
 	if col != nil {
 		r.Table, r.Column = col.TableName(), col.Name

@@ -25,6 +25,8 @@ type Options struct {
 	MaxNesting int // deepest nesting of parentheses, brackets and CASE; default 500
 
 	KeyTable dbcatalog.Name // the keyring table, which statements may only read; zero: none is known
+
+	Refuse func(*Plan) *Refusal // why the program is refused a statement that can be done. If nil, it is not
 }
 
 // Env is what a plan depends on besides the text and the schema.
@@ -230,7 +232,13 @@ func (p *Planner) run(a *analysis) (plan *Plan, err error) {
 			plan, err = nil, p.unreadable(a.file.Text, errors.New("analysis failed"))
 		}
 	}()
-	return a.run()
+	if plan, err = a.run(); err != nil || p.options.Refuse == nil {
+		return plan, err
+	}
+	if r := p.options.Refuse(plan); r != nil {
+		return nil, r
+	}
+	return plan, nil
 }
 
 func (p *Planner) parse(sql string) (*sqlparse.File, error) {
