@@ -16,6 +16,17 @@ import (
 // told nothing for that long tells it again before its next statement.
 const StageLease = 5 * time.Minute
 
+// StageRetry is how long a process at work goes on without telling its stages where there is no table to tell them in.
+const StageRetry = 5 * time.Second
+
+// What the database itself tells in the place of a process, by the commands that make it ready for stages: a stage, and no
+// program may be two away from it; or one of these, beside the stages. It counts until something else is told.
+const (
+	StageDatabase = "database"
+	ReadyPlain    = "plain"    // before copy: there are no cells that could be read
+	ReadyFinished = "finished" // behind only: the plain column holds nothing, or is gone
+)
+
 // ErrNoStageTable: the table in which processes tell their stages is not there.
 var ErrNoStageTable = errors.New("keyring: there is no table of stages")
 
@@ -83,6 +94,17 @@ func (s *Store) TellStages(ctx context.Context, process string, stages []Program
 		})
 	})
 	return others, err
+}
+
+// TellReady notes what the database is ready for.
+func (s *Store) TellReady(ctx context.Context, column, stage string) error {
+	return s.answer(ctx, "tell stages", func(ctx context.Context) error {
+		return s.withConn(ctx, "tell stages", func(ctx context.Context, conn *sql.Conn) error {
+			_, err := conn.ExecContext(ctx, "INSERT INTO "+s.stageTable()+" (process, place, stage, writes, seen_at) VALUES ($1, $2, $3, true, 'infinity')"+
+				" ON CONFLICT (process, place) DO UPDATE SET stage = excluded.stage", StageDatabase, column, stage)
+			return err
+		})
+	})
 }
 
 // Stages returns what processes told within [StageLease].

@@ -71,7 +71,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newSchema(), newDDL(), newExplain(), newAudit(), newDoctor(), newLeak(), newVet(), newObserve(), newKeys())
+	root.AddCommand(newSchema(), newDDL(), newExplain(), newAudit(), newDoctor(), newLeak(), newVet(), newObserve(), newKeys(), newSeal(), newUnseal(), newMigrateStatus())
 	return root
 }
 

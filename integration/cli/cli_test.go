@@ -183,3 +183,51 @@ func TestKeysOnServer(t *testing.T) {
 		step("KMS answers", "status")
 	})
 }
+
+// The way of a column into sealing and out of it, as operators go it.
+func TestSealOnServer(t *testing.T) {
+	colseal := build(t)
+	file := filepath.Join(t.TempDir(), "schema.json")
+	text, err := schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic, Stage: schema.StageCopy})).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("COLSEAL_KMS", "localkms://"+filepath.Join(t.TempDir(), "kek"))
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		t.Setenv("DATABASE_URL", pg.DSN())
+		if _, err := pg.Admin.Exec("CREATE TABLE users (id bigserial PRIMARY KEY, email text NOT NULL UNIQUE); INSERT INTO users (email) SELECT 'u' || n FROM generate_series(1, 300) n"); err != nil {
+			t.Fatal(err)
+		}
+		step := func(status int, want string, command ...string) {
+			t.Helper()
+			args := append(command, "--schema", file)
+			if command[0] == "keys" {
+				args = command
+			}
+			got, out, errs := colseal.run(t, args...)
+			if got != status || !strings.Contains(out+errs, want) {
+				t.Fatalf("%s: status %d, want %d and %q\n%s%s", command, got, status, want, out, errs)
+			}
+		}
+		step(statusOK, "created", "keys", "init", "--warm")
+		step(statusOK, "nothing was changed; it would be ready for copy", "seal", "--dry-run")
+		step(statusOK, "plain", "status")
+		step(statusFailed, "see --help", "seal", "--for", "every")
+		step(statusFound, "take the steps one by one", "seal", "--for", "only")
+		step(statusFailed, "drop", "seal", "--drop")
+		step(statusOK, "sealed 300, opened 0, cleared 0; ready for copy", "seal", "users.email", "--max-batch", "0")
+		step(statusOK, "ready for copy and sealed", "seal", "--for", "sealed")
+		step(statusOK, "ready for sealed and only", "seal", "--for", "only")
+		step(statusOK, "cleared 300; ready for only", "seal", "--finish")
+		step(statusOK, "rewrite it", "seal", "--finish", "--rewrite")
+		step(statusOK, "behind the other columns", "seal", "--finish", "--drop")
+		step(statusOK, "email_sealed  only", "status")
+		step(statusOK, "ready for sealed and only", "unseal")
+		step(statusOK, `"opened": 300`, "unseal", "--for", "copy", "--json")
+		step(statusOK, "ready for copy", "unseal", "--for", "plain")
+		step(statusOK, "ready for plain", "unseal", "--finish")
+	})
+}

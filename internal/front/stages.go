@@ -26,7 +26,7 @@ import (
 // How often a process tells its stages while it sends statements, and when one that was refused looks again.
 const (
 	tellEvery = keyring.StageLease / 5
-	lookAgain = 5 * time.Second
+	lookAgain = keyring.StageRetry
 )
 
 // stages is what a process tells of its stages.
@@ -124,8 +124,11 @@ func (db *DB) exchangeStages(ctx context.Context) error {
 			db.forgetFacts("the stages of programs") // what was prepared is planned again
 		}
 		next := time.Now()
-		if r != nil {
+		switch {
+		case r != nil:
 			next = next.Add(lookAgain - tellEvery)
+		case errors.Is(err, keyring.ErrNoStageTable): // whoever makes the table does not wait long for who is there
+			next = next.Add(lookAgain - keyring.StageLease)
 		}
 		st.told.Store(next.UnixNano())
 		return nil, nil
@@ -172,12 +175,22 @@ func (db *DB) exchange(ctx context.Context) (*sqlplan.Refusal, error) {
 	}
 	for _, o := range others {
 		theirs, ok := schema.ParseStage(o.Stage)
+		switch o.Stage {
+		case keyring.ReadyPlain:
+			theirs, ok = schema.StageNone, true
+		case keyring.ReadyFinished:
+			theirs, ok = schema.StageOnly+1, true
+		}
 		if ours := own[o.Column]; !ok || ours == schema.StageNone || max(ours, theirs)-min(ours, theirs) <= 1 {
 			continue
 		}
 		r := &sqlplan.Refusal{Class: colseal.ClassSession,
 			Reason: fmt.Sprintf("this program has the column %s in the stage %s, and another one that runs has it in %s: they would not see what the other writes", o.Column, own[o.Column], o.Stage),
 			Hint:   "go through all stages, and begin one when no program is left two stages away; what a program that was killed told counts for " + keyring.StageLease.String()}
+		if o.Process == keyring.StageDatabase {
+			r.Reason = fmt.Sprintf("this program has the column %s in the stage %s, and the database is not ready for it", o.Column, own[o.Column])
+			r.Hint = "colseal status says what it is ready for; colseal seal and unseal make it ready for the next stage"
+		}
 		return r, store.ForgetStages(ctx, st.process)
 	}
 	return nil, nil

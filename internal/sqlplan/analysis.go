@@ -28,6 +28,7 @@ type analysis struct {
 	referredBy *sqlparse.Column
 	renames    []rename
 	relabels   []relabel
+	pasts      []past
 	stars      []star
 	retargets  map[int]string            // names of columns that are written, by where they stand
 	doubles    map[sqlparse.Expr]*double // outputs of a query that go to a column and its companion

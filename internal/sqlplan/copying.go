@@ -10,7 +10,7 @@ import (
 
 // While a column is in schema.StageCopy its plain column is the truth, and no statement is refused because
 // of it. What cannot be written to the companion too makes it NULL, and what is not understood is sent as it
-// is: the trigger of colseal ddl makes the companions NULL then.
+// is: the trigger of colseal seal makes the companions NULL then.
 
 // analyseCopies makes a plan where there are columns in StageCopy, and finds out what will become of the
 // statement in the next stage.

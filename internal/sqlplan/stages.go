@@ -134,6 +134,9 @@ func (a *analysis) seen(o *output) (t *term, stored string) {
 // refer returns the term of a column that a reference means, and notes what it is called in the text sent.
 func (a *analysis) refer(c *sqlparse.Column, o *output) *term {
 	a.referred, a.referredBy = o, c
+	if s := o.more.source(); s != nil && !s.cells && a.past(s.col) {
+		a.pasts = append(a.pasts, past{c, s.col})
+	}
 	t, stored := a.seen(o)
 	if stored != "" && !slices.ContainsFunc(a.renames, func(r rename) bool { return r.ref == c && r.second == a.second }) {
 		a.renames = append(a.renames, rename{c, stored, a.second})
@@ -577,6 +580,28 @@ func (a *analysis) stagedIn(c *schema.Column, rel *dbcatalog.Relation, rc *dbcat
 type origin struct {
 	col   *schema.Column
 	cells bool
+}
+
+// A past is a reference, in a view's definition, to a plain column that is not the truth any more.
+type past struct {
+	ref *sqlparse.Column // nil: in USING
+	col *schema.Column
+}
+
+// past reports whether the plain column of c is not the truth any more.
+func (a *analysis) past(c *schema.Column) bool {
+	return c.Stage >= schema.StageSealed || a.mode == copyAhead && c.Stage == schema.StageCopy
+}
+
+// shownOnly refuses a view's definition that does more with such plain columns than show them: pairUp finds their companions.
+func (a *analysis) shownOnly(q *sqlparse.Select) error {
+	for _, p := range a.pasts {
+		shown := q.Op == sqlparse.NoSetOp && !q.Distinct && q.DistinctOn == nil && slices.ContainsFunc(q.Targets, func(t sqlparse.Target) bool { return t.Expr == p.ref })
+		if !shown {
+			return a.refuseOperation(0, p.col, "the plain column of a sealed column is used, which is not kept up in this stage", "")
+		}
+	}
+	return nil
 }
 
 // originOf returns the origin of an output that is nothing but a column.

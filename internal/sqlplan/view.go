@@ -86,6 +86,9 @@ func (a *analysis) traced(rel *dbcatalog.Relation, t *trace) error {
 		outs, err = in.renamed(outs, columns, 0)
 	}
 	if err == nil {
+		err = in.shownOnly(query)
+	}
+	if err == nil {
 		err = in.asItStands()
 	}
 	if err != nil {

@@ -1,0 +1,64 @@
+package inout
+
+import (
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/ops/migrate"
+)
+
+// Columns go in and out again, step by step, each step twice: the second time there is nothing to do.
+func TestThereAndBack(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := newWorld(t, pg, tablesDDL)
+		w.fill(t, 3000)
+		want, dump, dumped := w.rows(t), w.dump(t), pgDump(t, pg)
+		for _, l := range way {
+			dry, err := l.run(t.Context(), w.db, migrate.Options{DryRun: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := l.run(t.Context(), w.db, migrate.Options{})
+			if err != nil {
+				t.Fatalf("%s: %v", l, err)
+			}
+			if len(r.Steps) == 0 || !slices.EqualFunc(r.Steps, dry.Steps, func(a, b migrate.Step) bool { return a.What == b.What && slices.Equal(a.SQL, b.SQL) }) {
+				t.Errorf("%s: the dry run said %v, the run did %v", l, dry.Steps, r.Steps)
+			}
+			w.look(t, l.to, want)
+			r, err = l.run(t.Context(), w.db, migrate.Options{})
+			if err != nil || r.Sealed+r.Opened+r.Cleared > 0 {
+				t.Errorf("%s again: %+v, %v", l, r, err)
+			}
+		}
+		if got := w.dump(t); got != dump {
+			t.Errorf("the schema differs in the end:\n%s", diff(dump, got))
+		}
+		if got := pgDump(t, pg); got != dumped {
+			t.Errorf("pg_dump differs in the end:\n%s", diff(dumped, got))
+		}
+	})
+}
+
+// pgDump is what pg_dump writes of the schema, but for the order of its lines; "" where there is none for the server.
+func pgDump(t *testing.T, pg *pgtest.DB) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "pg_dump", "--schema-only", "-T", "colseal_keys*", pg.DSN())
+	out, err := cmd.Output()
+	if err != nil {
+		t.Logf("no pg_dump: %v", err)
+		return ""
+	}
+	var lines []string
+	for line := range strings.SplitSeq(string(out), "\n") {
+		if line = strings.TrimSuffix(line, ","); !regexp.MustCompile(`^\\(un)?restrict `).MatchString(line) {
+			lines = append(lines, line)
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,241 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/colseal/colseal/codec"
+)
+
+func (m *migration) problem(t *table, p *pair, format string, args ...any) {
+	m.report.Problems = append(m.report.Problems, t.label+"."+p.Name+": "+fmt.Sprintf(format, args...))
+}
+
+func (m *migration) note(t *table, format string, args ...any) {
+	n := t.label + ": " + fmt.Sprintf(format, args...)
+	if !slices.Contains(m.report.Notes, n) {
+		m.report.Notes = append(m.report.Notes, n)
+	}
+}
+
+// steps back and forth: what a state has to come from.
+var before = map[bool]map[Ready][]Ready{
+	true: {
+		ReadyCopy:       {ReadyPlain, ReadyCopy, ReadySealed, ReadyOnly, ReadySealedOnly},
+		ReadySealed:     {ReadyPlain, ReadyCopy, ReadySealed, ReadyOnly, ReadySealedOnly},
+		ReadyOnly:       {ReadySealed, ReadyOnly, ReadySealedOnly},
+		ReadySealedOnly: {ReadyOnly, ReadySealedOnly},
+	},
+	false: {
+		ReadyOnly:   {ReadySealedOnly, ReadyOnly, ReadySealed, ReadyCopy, ReadyPlain},
+		ReadySealed: {ReadyOnly, ReadySealed, ReadyCopy, ReadyPlain},
+		ReadyCopy:   {ReadySealed, ReadyCopy, ReadyPlain},
+		ReadyPlain:  {ReadyCopy, ReadyPlain},
+	},
+}
+
+// check finds what keeps the columns from what was asked for.
+func (m *migration) check(ctx context.Context, in bool) error {
+	from, ok := before[in][m.opts.For]
+	if !ok {
+		if in {
+			return fmt.Errorf("nothing is sealed to make a database ready for %s: use Unseal", m.opts.For)
+		}
+		return fmt.Errorf("nothing is unsealed to make a database ready for %s: use Seal", m.opts.For)
+	}
+	for _, t := range m.tables {
+		for _, p := range t.pairs {
+			r, done := t.ready(p)
+			if !slices.Contains(from, r) {
+				m.problem(t, p, "the database is ready for %s; take the steps one by one", r)
+			}
+			back := !in && p.kept == nil // the plain column was the truth all the time
+			if !done && r == ReadySealed && m.opts.For != ReadySealed && !back {
+				m.problem(t, p, "a step before was not done to its end: run it again first")
+			}
+		}
+	}
+	for _, mv := range m.moving(m.opts.For, in) {
+		switch {
+		case in && m.opts.For <= ReadySealed:
+			m.checkIn(mv)
+			if err := m.surroundings(ctx, mv); err != nil {
+				return err
+			}
+		case in && m.opts.For == ReadySealedOnly:
+			for _, v := range mv.views {
+				if v.kind == "m" && has(v.cols, mv.plainCols()...) {
+					m.problem(mv.table, mv.pairs[0], "the materialized view %s holds values of the column: drop it first", v.name)
+				}
+			}
+		case !in && m.opts.For == ReadyPlain:
+			for _, v := range mv.views {
+				if has(v.cols, mv.cellCols()...) && !mv.carries(v) {
+					m.problem(mv.table, mv.pairs[0], "the %s %s depends on the companion: drop it first", v.what(), v.name)
+				}
+			}
+		}
+	}
+	for _, mv := range m.dropping() {
+		m.note(mv.table, "without the plain columns, SELECT * by position shows the companions where they stand in the table, behind the other columns, and INSERT needs a column list")
+		for _, v := range mv.views {
+			if has(v.cols, mv.plainCols()...) {
+				m.problem(mv.table, mv.pairs[0], "the %s %s depends on the column: drop it first", v.what(), v.name)
+			}
+		}
+	}
+	return nil
+}
+
+func (v *view) what() string {
+	if v.kind == "m" {
+		return "materialized view"
+	}
+	return "view"
+}
+
+// plainHolds are the types that hold values of a kind, as the server prints them without modifiers.
+var plainHolds = map[codec.Kind][]string{
+	codec.KindText: {"text", "character varying"}, codec.KindBytes: {"bytea"}, codec.KindInt: {"bigint", "integer", "smallint"}, codec.KindFloat: {"double precision"},
+	codec.KindBool: {"boolean"}, codec.KindTime: {"timestamp with time zone"}, codec.KindJSON: {"jsonb", "json"}, codec.KindUUID: {"uuid"}, codec.KindNumeric: {"numeric"},
+	codec.KindTextArray: {"text[]", "character varying[]"}, codec.KindIntArray: {"bigint[]", "integer[]", "smallint[]"}, codec.KindDate: {"date"}, codec.KindTimestamp: {"timestamp without time zone"},
+}
+
+// withoutModifiers is a type as numeric(10,2) without what stands in parentheses.
+func withoutModifiers(typ string) string {
+	from, to := strings.Index(typ, "("), strings.Index(typ, ")")
+	if from < 0 || to < from {
+		return typ
+	}
+	return typ[:from] + typ[to+1:]
+}
+
+// checkIn finds what companions cannot have of what plain columns have.
+func (m *migration) checkIn(mv move) {
+	for _, p := range mv.pairs {
+		c := p.plainCol
+		if !slices.Contains(plainHolds[p.Kind], withoutModifiers(c.Type)) {
+			m.problem(mv.table, p, "its type %s does not hold what the kind %s does: declare another kind, or change the type", c.Type, p.Kind)
+		} else if withoutModifiers(c.Type) != c.Type {
+			m.note(mv.table, "%s is %s: the server adapts plain values to that, and nothing does so for sealed ones", p.Name, c.Type)
+		}
+		if c.generated {
+			m.problem(mv.table, p, "the server computes its values: write them in the program first")
+		}
+		if c.Default != "" {
+			m.note(mv.table, "%s has the default %s, which the server cannot seal: name the column in each INSERT before sealed", p.Name, c.Default)
+		}
+		for _, ix := range mv.indexes {
+			if has(ix.refers, c) {
+				m.checkIndex(mv, p, ix)
+			}
+		}
+		for _, k := range mv.checks {
+			if has(k.cols, c) {
+				m.note(mv.table, "the constraint %s %s cannot look into cells: it ends with the plain column", k.name, k.def)
+			}
+		}
+	}
+	for _, fk := range mv.keys {
+		if fk.touches(mv, false) {
+			m.checkForeignKey(mv, fk)
+		}
+	}
+	for _, v := range mv.views {
+		if !mv.shows(v, mv.plainCols()) {
+			continue
+		}
+		if !mv.carries(v) {
+			m.note(mv.table, "the %s %s has no place for the companion: statements that name it are refused in sealed", v.what(), v.name)
+		}
+	}
+}
+
+func (m *migration) checkIndex(mv move, p *pair, ix *index) {
+	switch {
+	case ix.kind == "p":
+		m.problem(mv.table, p, "it is in the primary key, which rows are known by")
+	case ix.kind == "x":
+		m.problem(mv.table, p, "the exclusion constraint %s cannot look into cells: drop it first", ix.constraint)
+	case ix.replica:
+		m.problem(mv.table, p, "the index %s is the table's replica identity: choose another one", ix.name)
+	case mv.carried(ix):
+	case ix.unique:
+		m.problem(mv.table, p, "the unique index %s cannot be had for cells (%s): drop it, or make the column deterministic and the index one of columns", ix.name, ix.def)
+	default:
+		m.note(mv.table, "the index %s cannot be had for cells: what it serves is slow, or refused, from sealed on", ix.name)
+	}
+}
+
+func (m *migration) checkForeignKey(mv move, fk *foreignKey) {
+	var p *pair
+	for _, x := range mv.pairs {
+		if fk.fromHere && slices.Contains(fk.fromCols, x.Name) || fk.toHere && slices.Contains(fk.toCols, x.Name) {
+			p = x
+		}
+	}
+	if slices.Contains([]string{"c", "n", "d"}, fk.onUpdate) || fk.onDelete == "d" {
+		m.problem(mv.table, p, "the foreign key %s writes the column alone (%s): make it NO ACTION first", fk.name, fk.def)
+	}
+	find := func(name, column string) *pair {
+		for _, t := range m.tables {
+			for _, x := range t.pairs {
+				if t.name == name && x.Name == column {
+					return x
+				}
+			}
+		}
+		return nil
+	}
+	for i := range fk.fromCols {
+		from, to := find(fk.from, fk.fromCols[i]), find(fk.to, fk.toCols[i])
+		switch {
+		case from == nil && to == nil:
+		case from == nil || to == nil:
+			m.problem(mv.table, p, "the foreign key %s is between it and a column that is not sealed with it: seal both in one run", fk.name)
+		case !from.EqualCells() || from.Identity() != to.Identity():
+			m.problem(mv.table, p, "the foreign key %s needs equal cells for equal values in both of its columns: give them one join=GROUP", fk.name)
+		}
+	}
+}
+
+const surroundingsQuery = `SELECT CASE WHEN d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass THEN 'policy' WHEN d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass THEN 'trigger'
+		WHEN d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass THEN 'statistics' WHEN d.classid = 'pg_catalog.pg_publication_rel'::pg_catalog.regclass THEN 'publication' ELSE 'generated' END,
+	pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid), d.refobjsubid::pg_catalog.text
+FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = pg_catalog.to_regclass($1) AND d.refobjsubid > 0
+	AND (d.classid IN ('pg_catalog.pg_policy'::pg_catalog.regclass, 'pg_catalog.pg_trigger'::pg_catalog.regclass, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, 'pg_catalog.pg_publication_rel'::pg_catalog.regclass)
+	OR d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND NOT EXISTS (SELECT FROM pg_catalog.pg_attrdef x WHERE x.oid = d.objid AND x.adnum = d.refobjsubid))
+UNION ALL SELECT 'published', p.pubname::pg_catalog.text, '0' FROM pg_catalog.pg_publication p WHERE p.puballtables OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = pg_catalog.to_regclass($1))
+UNION ALL SELECT 'writes', g.tgname::pg_catalog.text, '0' FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc f ON f.oid = g.tgfoid WHERE g.tgrelid = pg_catalog.to_regclass($1) AND NOT g.tgisinternal AND g.tgname OPERATOR(pg_catalog.!~) $2 AND g.tgtype & 2 <> 0 AND f.prosrc ~* $3
+UNION ALL SELECT 'granted', a.attname::pg_catalog.text, a.attnum::pg_catalog.text FROM pg_catalog.pg_attribute a WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attacl IS NOT NULL`
+
+// surroundings finds what else there is about the columns.
+func (m *migration) surroundings(ctx context.Context, mv move) error {
+	var names []string
+	for _, p := range mv.pairs {
+		names = append(names, p.Name)
+	}
+	rows, err := m.q.Query(ctx, surroundingsQuery, mv.name, `^zz_colseal_(both|pairs)$`, `\m(`+strings.Join(names, "|")+`)\M`)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		i := slices.IndexFunc(mv.pairs, func(p *pair) bool { return p.plainCol != nil && p.plainCol.num == r.Int(2) })
+		switch what := r.Text(0); {
+		case what == "published":
+			m.note(mv.table, "the publication %s has it: add the companion to the subscribers' tables first", r.Text(1))
+		case what == "writes":
+			m.note(mv.table, "the trigger %s names the column: what a trigger puts into it is not sealed", r.Text(1))
+		case i < 0:
+		case what == "granted":
+			m.note(mv.table, "roles have privileges on the column %s alone: give them the same on its companion", r.Text(1))
+		case what == "statistics":
+			m.note(mv.table, "%s ends with the plain column", r.Text(1))
+		default:
+			m.problem(mv.table, mv.pairs[i], "%s depends on it and cannot be had for cells: drop it first", r.Text(1))
+		}
+	}
+	return nil
+}

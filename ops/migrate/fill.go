@@ -1,0 +1,381 @@
+package migrate
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/telemetry"
+	"github.com/colseal/colseal/internal/walk"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
+)
+
+const (
+	firstBatch = 200
+	maxBatch   = 2000
+	minBatch   = 5
+
+	passPause  = 200 * time.Millisecond // between passes, so that those who hold rows finish
+	copyPasses = 5                      // while programs without Colseal write, there is always more
+	lagPause   = time.Second
+
+	vacuumRows  = 20_000 // after so many rows at least,
+	vacuumParts = 5      // and a fifth of the table, what was there before is cleared away
+)
+
+// work is what is done with the rows of a table.
+type work struct {
+	m     *migration
+	t     *table
+	pairs []*pair
+	doing string
+
+	batch      int
+	done       int64
+	total      int64
+	unfit      int64
+	seen       int64
+	sinceClean int64
+	lastLag    time.Time
+	lag        time.Duration
+}
+
+// Kinds of work.
+const (
+	sealing  = "sealing"
+	opening  = "opening"
+	clearing = "clearing"
+)
+
+// due is what a row meets for which there is something to do with a pair.
+func (w *work) due(p *pair) string {
+	switch w.doing {
+	case sealing:
+		return "t." + p.plain + " IS NOT NULL AND t." + p.cell + " IS NULL"
+	case opening:
+		return "t." + p.cell + " IS NOT NULL AND t." + p.plain + " IS NULL"
+	default:
+		return "t." + p.plain + " IS NOT NULL"
+	}
+}
+
+// work does something with the rows of a table, in passes, until nothing is left. passes bounds
+// them; 0 for no bound.
+func (m *migration) work(ctx context.Context, t *table, pairs []*pair, doing string, passes int) error {
+	w := &work{m: m, t: t, pairs: pairs, doing: doing, batch: firstBatch}
+	for pass := 1; ; pass++ {
+		rows, err := m.q.Query(ctx, "SELECT pg_catalog.count(*)::pg_catalog.text FROM "+t.name+" AS t WHERE "+w.anyDue())
+		if err != nil {
+			return err
+		}
+		if w.total, w.done, w.unfit, w.seen = rows[0].Int(0), 0, 0, 0; w.total == 0 {
+			break
+		}
+		if err := t.rows.Each(func() int { return w.batch }, func(after []driver.Value, before int64, limit int) ([]dbcatalog.Row, error) {
+			return m.q.Query(ctx, w.read(after != nil, before, limit), after...)
+		}, func(rows []dbcatalog.Row) (bool, error) { return false, w.each(ctx, rows) }); err != nil {
+			return err
+		}
+		if w.seen == w.unfit || passes > 0 && pass >= passes {
+			break
+		}
+		if err := walk.Pause(ctx, passPause); err != nil {
+			return err
+		}
+	}
+	m.report.Unfit += w.unfit
+	return w.clean(ctx, 1)
+}
+
+func (w *work) anyDue() string {
+	or := make([]string, len(w.pairs))
+	for i, p := range w.pairs {
+		or[i] = "(" + w.due(p) + ")"
+	}
+	return "(" + strings.Join(or, " OR ") + ")"
+}
+
+// read selects the rows with something to do: their keys, version, scope, and values.
+func (w *work) read(after bool, before int64, limit int) string {
+	var out, key, last []string
+	for i, k := range w.t.rows.Keys {
+		out = append(out, "CAST(t."+k.SQL+" AS pg_catalog.text)")
+		key = append(key, "t."+k.SQL)
+		last = append(last, fmt.Sprintf("CAST(CAST($%d AS pg_catalog.text) AS %s)", i+1, k.Type))
+	}
+	out = append(out, "CAST(t.xmin AS pg_catalog.text)")
+	scope := "NULL"
+	if w.m.opts.ScopeColumn != "" {
+		scope = "CAST(t." + dbcatalog.QuoteIdent(w.m.opts.ScopeColumn) + " AS pg_catalog.text)"
+	}
+	out = append(out, scope)
+	for _, p := range w.pairs {
+		value := "t." + p.cell
+		switch {
+		case w.doing == clearing:
+			continue
+		case w.doing == sealing && p.plainCol != nil && p.plainCol.Type == "bytea":
+			value = "t." + p.plain
+		case w.doing == sealing:
+			value = "CAST(t." + p.plain + " AS pg_catalog.text)"
+		}
+		out = append(out, "CASE WHEN "+w.due(p)+" THEN "+value+" END")
+	}
+	where, order := w.anyDue(), strings.Join(key, ", ")
+	if after {
+		where += " AND (" + order + ") > (" + strings.Join(last, ", ") + ")"
+	}
+	if before > 0 {
+		where += fmt.Sprintf(" AND t.ctid < '(%d,0)'::pg_catalog.tid", before)
+	}
+	return "SELECT " + strings.Join(out, ", ") + " FROM " + w.t.name + " AS t WHERE " + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit)
+}
+
+// each works on some rows.
+func (w *work) each(ctx context.Context, rows []dbcatalog.Row) error {
+	n := len(w.t.rows.Keys)
+	var params [][]driver.Value
+	var sealed telemetry.Cells
+	values := int64(0)
+	for _, r := range rows {
+		w.seen++
+		row := append([]driver.Value{}, r[:n+1]...) // key, version
+		fits := w.doing == clearing
+		for i, p := range w.pairs {
+			if w.doing == clearing {
+				continue
+			}
+			v, err := w.value(ctx, p, r[n+2+i], r.Text(n+1))
+			if err != nil && !ofOneValue(err) {
+				return err
+			}
+			if err != nil {
+				w.m.db.Rejected(ctx, p.Column, err)
+			}
+			if v != nil {
+				fits = true
+				values++
+				sealed.Add(p.Suite())
+			}
+			row = append(row, v)
+		}
+		if !fits {
+			w.unfit++
+			continue
+		}
+		params = append(params, row)
+	}
+	if len(params) > 0 {
+		began := time.Now()
+		done, err := w.write(ctx, params)
+		if err != nil && walk.ObstacleOf(err) != walk.Contention {
+			return err
+		}
+		if err := w.pace(ctx, time.Since(began)); err != nil {
+			return err
+		}
+		w.done, w.sinceClean = w.done+done, w.sinceClean+done
+		switch w.doing {
+		case sealing:
+			w.m.report.Sealed += values * done / int64(len(params))
+			w.m.db.Counts.Sealed(sealed)
+		case opening:
+			w.m.report.Opened += values * done / int64(len(params))
+		default:
+			w.m.report.Cleared += done
+		}
+	}
+	if w.m.opts.Progress != nil {
+		w.m.opts.Progress(Progress{Table: w.t.label, Doing: w.doing, Done: w.done, Total: w.total, Lag: w.lag})
+	}
+	if w.sinceClean >= max(vacuumRows, w.total/vacuumParts) {
+		return w.clean(ctx, 0)
+	}
+	return nil
+}
+
+// value returns what is written for a value that was read; nil for NULL.
+func (w *work) value(ctx context.Context, p *pair, v driver.Value, scope string) (driver.Value, error) {
+	if v == nil {
+		return nil, nil
+	}
+	if w.doing == sealing {
+		if w.m.opts.ScopeColumn != "" {
+			ctx = keyring.WithScope(ctx, scope)
+		}
+		return w.m.seal(ctx, p, v)
+	}
+	return w.m.open(ctx, p, v)
+}
+
+// seal returns the cell of a plain value.
+func (m *migration) seal(ctx context.Context, p *pair, v driver.Value) (driver.Value, error) {
+	encoding, err := codec.AppendValue(nil, p.Kind, p.Suite(), v)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(encoding)
+	var key *codec.Key
+	if p.EqualCells() {
+		keys, err := m.cache.SearchKeys(ctx, front.KeyColumn(p.Column))
+		if err != nil {
+			return nil, err
+		}
+		key = keys[0]
+	} else if key, err = m.cache.Sealer(ctx, front.KeyColumn(p.Column), 1); err != nil {
+		return nil, err
+	}
+	cell, err := key.Seal(nil, p.Kind, encoding)
+	if err != nil {
+		return nil, err
+	}
+	return cell, nil
+}
+
+// open returns the text of the value in a cell, as PostgreSQL reads it.
+func (m *migration) open(ctx context.Context, p *pair, v driver.Value) (driver.Value, error) {
+	cell, _, err := front.StoredCell(v, false, p.Tag())
+	if err != nil {
+		return nil, err
+	}
+	h, err := codec.Recognize(cell, p.Tag())
+	if err != nil {
+		return nil, err
+	}
+	key, err := m.cache.Opener(ctx, keycache.Column{Identity: p.Identity(), Suite: h.Suite}, h.KeyID)
+	if err != nil {
+		return nil, err
+	}
+	encoding, err := key.Open(nil, p.Kind, cell)
+	if err != nil {
+		return nil, err
+	}
+	if p.Kind == codec.KindBytes {
+		return encoding, nil
+	}
+	text, err := codec.Session{}.AppendConverted(nil, codec.KindText, codec.SuiteRandomized, p.Kind, encoding)
+	if err != nil {
+		return nil, err
+	}
+	return string(text), nil
+}
+
+// ofOneValue reports whether an error is about one value, and the others can be worked on all the same.
+func ofOneValue(err error) bool {
+	for _, e := range []error{codec.ErrAuth, codec.ErrFormat, codec.ErrNotSealed, codec.ErrColumnMismatch, codec.ErrKind, codec.ErrValue, keyring.ErrKeyNotFound, keyring.ErrKeyDestroyed} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// write changes the rows that nobody else holds and that are as they were read, so that it neither waits for
+// anybody nor takes part in a deadlock.
+func (w *work) write(ctx context.Context, params [][]driver.Value) (int64, error) {
+	var arrays, names, values, same, set []string
+	array := func(name, typ, value string) {
+		arrays = append(arrays, fmt.Sprintf("pg_catalog.unnest(CAST(CAST($%d AS pg_catalog.text) AS %s[]))", len(arrays)+1, typ))
+		names = append(names, name)
+		values = append(values, value)
+	}
+	for i, k := range w.t.rows.Keys {
+		name := fmt.Sprintf("k%d", i)
+		array(name, "pg_catalog.text", fmt.Sprintf("CAST(u.%s AS %s) AS %s", name, k.Type, name))
+		same = append(same, fmt.Sprintf("%%[1]s.%s = %%[2]s.%s", k.SQL, name))
+	}
+	array("x", "pg_catalog.text", "u.x")
+	same = append(same, "CAST(%[1]s.xmin AS pg_catalog.text) = %[2]s.x")
+	lock := "NO KEY UPDATE"
+	for i, p := range w.pairs {
+		name := fmt.Sprintf("n%d", i)
+		switch w.doing {
+		case sealing:
+			array(name, "pg_catalog.bytea", "u."+name)
+			set = append(set, fmt.Sprintf("%[1]s = COALESCE(v.%[2]s, t.%[1]s)", p.cell, name))
+		case opening:
+			typ := "pg_catalog.text"
+			if p.Kind == codec.KindBytes {
+				typ = "pg_catalog.bytea"
+			}
+			array(name, typ, "u."+name)
+			set = append(set, fmt.Sprintf("%[1]s = COALESCE(CAST(v.%[2]s AS %[3]s), t.%[1]s)", p.plain, name, p.plainCol.Type))
+		default:
+			set = append(set, p.plain+" = NULL")
+		}
+		if p.EqualCells() {
+			lock = "UPDATE" // it may be in a key
+		}
+	}
+	on, opens := strings.Join(same, " AND "), ""
+	if w.doing == opening {
+		opens = " WHERE pg_catalog.set_config('" + fillSetting + "', 'on', true) IS NOT NULL"
+	}
+	text := "UPDATE " + w.t.name + " AS t SET " + strings.Join(set, ", ") +
+		" FROM (SELECT w.* FROM (SELECT " + strings.Join(values, ", ") + " FROM ROWS FROM (" + strings.Join(arrays, ", ") + ") AS u(" + strings.Join(names, ", ") + ")" + opens + ") AS w" +
+		" JOIN " + w.t.name + " AS s ON " + fmt.Sprintf(on, "s", "w") + " FOR " + lock + " OF s SKIP LOCKED) AS v WHERE " + fmt.Sprintf(on, "t", "v")
+	return w.m.q.Exec(ctx, text, walk.Arrays(params)...)
+}
+
+// pace makes batches last as long as they may, and gives the programs as much time as a batch took.
+func (w *work) pace(ctx context.Context, took time.Duration) error {
+	limit := w.m.opts.MaxBatch
+	switch {
+	case limit <= 0:
+		w.batch = min(2*w.batch, maxBatch)
+	case took > limit:
+		w.batch = max(w.batch/2, minBatch)
+	case took < limit/2:
+		w.batch = min(w.batch+w.batch/4+1, maxBatch)
+	}
+	if limit > 0 {
+		if err := walk.Pause(ctx, took); err != nil {
+			return err
+		}
+	}
+	return w.waitForReplicas(ctx)
+}
+
+const lagQuery = `SELECT COALESCE(pg_catalog.max(pg_catalog.extract('epoch', r.replay_lag)), 0)::pg_catalog.text FROM pg_catalog.pg_stat_replication r`
+
+// waitForReplicas waits while a replica is too far behind. It asks once a second.
+func (w *work) waitForReplicas(ctx context.Context) error {
+	limit := w.m.opts.MaxLag
+	for limit > 0 && time.Since(w.lastLag) >= lagPause {
+		rows, err := w.m.q.Query(ctx, lagQuery)
+		if err != nil {
+			return err
+		}
+		seconds, err := strconv.ParseFloat(rows[0].Text(0), 64)
+		if err != nil {
+			return err
+		}
+		w.lastLag, w.lag = time.Now(), time.Duration(seconds*float64(time.Second))
+		if w.lag <= limit {
+			return nil
+		}
+		w.m.notice("waiting for a replica, which is %s behind", w.lag.Round(time.Millisecond))
+		if err := walk.Pause(ctx, lagPause); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clean makes the room of rows that were replaced free, if there were at least so many.
+func (w *work) clean(ctx context.Context, atLeast int64) error {
+	if w.sinceClean < atLeast {
+		return nil
+	}
+	w.sinceClean = 0
+	_, err := w.m.q.Exec(ctx, "VACUUM (SKIP_LOCKED, TRUNCATE false) "+w.t.name)
+	return err
+}

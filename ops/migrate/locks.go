@@ -1,0 +1,140 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/colseal/colseal/internal/walk"
+)
+
+const (
+	// A lock that others wait behind is asked for during minLockTimeout at first, and longer each time. Both are
+	// far less than the usual deadlock_timeout, so that no server logs the wait.
+	minLockTimeout = 60 * time.Millisecond
+	maxLockTimeout = 300 * time.Millisecond
+	// idleTimeout ends a transaction of ours whose process was stopped in it.
+	idleTimeout = 2 * time.Second
+
+	minPause = 200 * time.Millisecond
+	maxPause = time.Second
+)
+
+const (
+	// aloneLock is the advisory lock of a run: the server holds it until the connection ends, with what was begun over it.
+	aloneLock   = "pg_catalog.hashtextextended('colseal migrate', 0)"
+	alonePause  = 500 * time.Millisecond
+	aloneQuery  = "SELECT pg_catalog.pg_try_advisory_lock(" + aloneLock + ")::pg_catalog.text"
+	unlockQuery = "SELECT pg_catalog.pg_advisory_unlock(" + aloneLock + ")"
+
+	// What the values of a column are as text depends on these.
+	settingsQuery = `SELECT pg_catalog.set_config(s, v, false) FROM (VALUES ('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD'), ('extra_float_digits', '1'), ('bytea_output', 'hex'), ('statement_timeout', '0')) AS x(s, v)`
+)
+
+// alone waits until no other run is at work in the database, and sets up the session. undo ends both.
+func (m *migration) alone(ctx context.Context) (undo func(), err error) {
+	for told := false; ; told = true {
+		rows, err := m.q.Query(ctx, aloneQuery)
+		if err != nil {
+			return nil, err
+		}
+		if rows[0].Bool(0) {
+			break
+		}
+		if !told {
+			m.notice("waiting for another run, or for what one that was killed has begun")
+		}
+		if err := walk.Pause(ctx, alonePause); err != nil {
+			return nil, err
+		}
+	}
+	undo = func() {
+		ctx := context.WithoutCancel(ctx)
+		_, _ = m.q.Exec(ctx, "RESET TimeZone; RESET DateStyle; RESET extra_float_digits; RESET bytea_output; RESET statement_timeout")
+		_, _ = m.q.Query(ctx, unlockQuery) // if the connection is gone, so is the lock
+	}
+	if _, err := m.q.Query(ctx, settingsQuery); err != nil {
+		undo()
+		return nil, err
+	}
+	// Another run may have gone on while this one waited.
+	for _, t := range m.tables {
+		if err := m.readTable(ctx, t); err != nil {
+			undo()
+			return nil, fmt.Errorf("table %s: %w", t.label, err)
+		}
+	}
+	return undo, nil
+}
+
+// short executes statements in one short transaction, after a lock on tables. While others hold the tables, it
+// asks again, and says who holds them.
+func (m *migration) short(ctx context.Context, mode string, tables []string, statements ...string) error {
+	return m.patiently(ctx, tables, func(wait time.Duration) error { return m.transact(ctx, wait, mode, tables, statements) })
+}
+
+// patiently calls f, which waits so long for a lock on tables, until nobody is in its way.
+func (m *migration) patiently(ctx context.Context, tables []string, f func(wait time.Duration) error) error {
+	told := ""
+	wait := minLockTimeout
+	for pause := minPause; ; pause, wait = min(2*pause, maxPause), min(3*wait/2, maxLockTimeout) {
+		err := f(wait)
+		if walk.ObstacleOf(err) != walk.Contention {
+			return err
+		}
+		if who := m.holders(ctx, tables); who != told {
+			m.notice("waiting for a lock on %s; held by %s", strings.Join(tables, ", "), who)
+			told = who
+		}
+		if err := walk.Pause(ctx, pause/2+rand.N(pause/2)); err != nil {
+			return err
+		}
+	}
+}
+
+// transact executes statements in one transaction that waits for no lock for long.
+func (m *migration) transact(ctx context.Context, wait time.Duration, mode string, tables, statements []string) error {
+	all := []string{"BEGIN", fmt.Sprintf("SET LOCAL lock_timeout = %d", wait.Milliseconds()),
+		fmt.Sprintf("SET LOCAL idle_in_transaction_session_timeout = %d", idleTimeout.Milliseconds())}
+	if mode != "" {
+		all = append(all, "LOCK TABLE "+strings.Join(tables, ", ")+" IN "+mode+" MODE")
+	}
+	all = append(append(all, statements...), "COMMIT")
+	if _, err := m.q.Exec(ctx, strings.Join(all, ";\n")); err != nil { // in one message: the lock lasts no longer than the work
+		_, rerr := m.q.Exec(context.WithoutCancel(ctx), "ROLLBACK")
+		return errors.Join(err, rerr)
+	}
+	return nil
+}
+
+// withLockTimeout executes a statement, which must be outside of a transaction, that waits for no lock for long.
+func (m *migration) withLockTimeout(ctx context.Context, wait time.Duration, statement string) error {
+	if _, err := m.q.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", wait.Milliseconds())); err != nil {
+		return err
+	}
+	_, err := m.q.Exec(ctx, statement)
+	_, rerr := m.q.Exec(context.WithoutCancel(ctx), "RESET lock_timeout")
+	return errors.Join(err, rerr)
+}
+
+const holdersQuery = `SELECT a.pid::pg_catalog.text, a.application_name, COALESCE(a.state, ''), l.mode,
+	COALESCE(pg_catalog.extract('epoch', pg_catalog.clock_timestamp() - a.xact_start)::pg_catalog.int8, 0)::pg_catalog.text
+FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
+WHERE l.granted AND l.locktype = 'relation' AND l.pid <> pg_catalog.pg_backend_pid()
+	AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+	AND l.relation = pg_catalog.to_regclass($1) ORDER BY a.xact_start LIMIT 1`
+
+// holders says who holds the tables the longest.
+func (m *migration) holders(ctx context.Context, tables []string) string {
+	for _, t := range tables {
+		rows, err := m.q.Query(ctx, holdersQuery, t)
+		if err == nil && len(rows) > 0 {
+			r := rows[0]
+			return fmt.Sprintf("process %s (%s, %s, %s)", r.Text(0), strings.TrimSpace(r.Text(1)+" "+r.Text(2)), r.Text(3), time.Duration(r.Int(4))*time.Second)
+		}
+	}
+	return "somebody who has gone"
+}

@@ -1,0 +1,207 @@
+package migrate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/walk"
+	"github.com/colseal/colseal/schema"
+)
+
+// table is a table with columns that are on their way, as the server has it.
+type table struct {
+	label string // as the schema writes it
+	name  string // in a statement
+	rel   *dbcatalog.Relation
+	rows  walk.Rows
+	modes map[string]mode // what the trigger does
+
+	all     []*pair // of every column with a stage
+	pairs   []*pair // those to work on
+	indexes []*index
+	checks  []*constraint
+	keys    []*foreignKey
+	views   []*view
+}
+
+// pair is a column and its companion.
+type pair struct {
+	*schema.Column
+	plain, cell       string     // their names in a statement
+	plainCol, cellCol *attribute // nil: it is not there
+	kept              *record    // of a plain column that is loose, empty, or gone
+}
+
+// attribute is a column as the server has it.
+type attribute struct {
+	num       int64
+	Type      string `json:"type"`
+	NotNull   bool   `json:"not_null,omitempty"`
+	Default   string `json:"default,omitempty"`
+	Collation string `json:"collation,omitempty"`
+	Comment   string `json:"comment,omitempty"`
+	generated bool
+}
+
+// record is what there was about a plain column before it was loosened. It is kept as the comment of the
+// companion.
+type record struct {
+	Plain   attribute `json:"plain"`
+	Objects []object  `json:"objects,omitempty"`
+}
+
+// recordHead is what the comment begins with.
+const recordHead = "colseal: the plain column was "
+
+const (
+	attributeQuery = `SELECT a.attname::pg_catalog.text, a.attnum::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull::pg_catalog.text,
+	COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), ''),
+	COALESCE((SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(k.collname) FROM pg_catalog.pg_collation k
+		JOIN pg_catalog.pg_namespace n ON n.oid = k.collnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+		WHERE k.oid = a.attcollation AND a.attcollation <> t.typcollation), ''),
+	COALESCE(pg_catalog.col_description(a.attrelid, a.attnum), ''), (a.attidentity <> '' OR a.attgenerated <> '')::pg_catalog.text
+FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`
+
+	triggerQuery = `SELECT p.prosrc FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
+WHERE g.tgrelid = pg_catalog.to_regclass($1) AND g.tgname = $2`
+
+	kindQuery = `SELECT (c.relkind = 'r' AND NOT c.relispartition AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)))::pg_catalog.text
+FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)`
+)
+
+func (m *migration) findTable(ctx context.Context, t *schema.Table, cols []*schema.Column) (*table, error) {
+	rel, _, err := dbcatalog.ReadRelation(ctx, m.q, dialect.Postgres, t.Schema, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	if rel == nil || rel.View {
+		return nil, errors.New("there is no such table on this connection: create it, or take it out of the schema")
+	}
+	out := &table{label: t.String(), name: rel.SQL(), rel: rel, modes: map[string]mode{}}
+	kind, err := m.q.Query(ctx, kindQuery, out.name)
+	if err != nil {
+		return nil, err
+	}
+	if len(kind) != 1 || !kind[0].Bool(0) {
+		return nil, errors.New("it has partitions or children, or is one, which is not supported")
+	}
+	if out.rows, err = walk.Find(ctx, m.q, dialect.Postgres, rel); err != nil {
+		return nil, err
+	}
+	for _, col := range t.Columns() {
+		if col.Stage == schema.StageNone {
+			continue
+		}
+		p := &pair{Column: col, plain: dbcatalog.QuoteIdent(col.Name), cell: dbcatalog.QuoteIdent(col.Stored)}
+		if out.all = append(out.all, p); slices.Contains(cols, col) {
+			out.pairs = append(out.pairs, p)
+		}
+	}
+	if err := m.readTable(ctx, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// readTable reads what may change.
+func (m *migration) readTable(ctx context.Context, t *table) error {
+	rows, err := m.q.Query(ctx, attributeQuery, t.name)
+	if err != nil {
+		return err
+	}
+	cols := map[string]*attribute{}
+	for _, r := range rows {
+		cols[r.Text(0)] = &attribute{num: r.Int(1), Type: r.Text(2), NotNull: r.Bool(3), Default: r.Text(4), Collation: r.Text(5), Comment: r.Text(6), generated: r.Bool(7)}
+	}
+	source, err := m.q.Query(ctx, triggerQuery, t.name, triggerName)
+	if err != nil {
+		return err
+	}
+	t.modes = map[string]mode{}
+	if len(source) > 0 {
+		if t.modes, err = modesOf(source[0].Text(0)); err != nil {
+			return err
+		}
+	}
+	for _, p := range t.all {
+		p.plainCol, p.cellCol, p.kept = cols[p.Name], cols[p.Stored], nil
+		switch {
+		case p.plainCol == nil && p.cellCol == nil:
+			return fmt.Errorf("it has neither a column %s nor %s: add the plain one", p.Name, p.Stored)
+		case p.cellCol != nil && p.cellCol.Type != "bytea":
+			return fmt.Errorf("its column %s has the type %s: make it bytea", p.Stored, p.cellCol.Type)
+		}
+		if p.cellCol != nil {
+			if text, ok := strings.CutPrefix(p.cellCol.Comment, recordHead); ok {
+				p.kept = &record{}
+				if err := json.Unmarshal([]byte(text), p.kept); err != nil {
+					return fmt.Errorf("the comment of its column %s is not what was written: %w", p.Stored, err)
+				}
+			}
+		}
+	}
+	if err := m.readObjects(ctx, t); err != nil {
+		return err
+	}
+	for _, p := range t.all {
+		if _, ok := t.modes[p.Name]; !ok && p.kept != nil && p.plainCol != nil && t.empty(p) == nil {
+			return fmt.Errorf("the trigger %s is gone while programs write %s alone: what the plain column holds is not known", triggerName, p.Stored)
+		}
+	}
+	return nil
+}
+
+// ready says what a pair is ready for, or on its way to if it is not done.
+func (t *table) ready(p *pair) (r Ready, done bool) {
+	switch {
+	case p.cellCol == nil:
+		return ReadyPlain, true
+	case p.plainCol == nil:
+		return ReadySealedOnly, true
+	}
+	if m, ok := t.modes[p.Name]; ok {
+		return m.Ready, m.Done
+	}
+	if c := t.empty(p); c != nil {
+		return ReadySealedOnly, c.valid
+	}
+	return ReadyCopy, false
+}
+
+// emptyName is the name of the CHECK that holds a plain column to NULL.
+func (p *pair) emptyName() string { return dbcatalog.ClipName("colseal_" + p.Name + "_empty") }
+
+// empty returns the CHECK that holds a plain column to NULL; nil for none.
+func (t *table) empty(p *pair) *constraint {
+	i := slices.IndexFunc(t.checks, func(c *constraint) bool { return c.name == p.emptyName() })
+	if i < 0 {
+		return nil
+	}
+	return t.checks[i]
+}
+
+// plainTypes are the types of the plain columns of kinds, for one whose record there is none of.
+var plainTypes = map[codec.Kind]string{
+	codec.KindText: "text", codec.KindBytes: "bytea", codec.KindInt: "bigint", codec.KindFloat: "double precision", codec.KindBool: "boolean",
+	codec.KindTime: "timestamp with time zone", codec.KindJSON: "jsonb", codec.KindUUID: "uuid", codec.KindNumeric: "numeric",
+	codec.KindTextArray: "text[]", codec.KindIntArray: "bigint[]", codec.KindDate: "date", codec.KindTimestamp: "timestamp without time zone",
+}
+
+// origin is the plain column as it was, or as it is.
+func (p *pair) origin() attribute {
+	switch {
+	case p.kept != nil:
+		return p.kept.Plain
+	case p.plainCol != nil:
+		return *p.plainCol
+	}
+	return attribute{Type: plainTypes[p.Kind], NotNull: p.cellCol.NotNull}
+}

@@ -1,0 +1,134 @@
+package migrate
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/colseal/colseal/internal/dbcatalog"
+)
+
+// The trigger keeps a column and its companion from differing unseen, without a key. It is the last of the
+// table's triggers. What it does with each pair stands in the first line of its function, so that it is changed
+// in one transaction with the rest:
+//
+//   - ReadyCopy: a statement that changes the plain column alone makes the companion NULL, to be filled again;
+//   - ReadySealed: such a statement is refused, unless it makes the column NULL;
+//   - ReadyOnly: a statement that changes the companion alone makes the plain column NULL;
+//   - ReadySealedOnly: each statement does. When all are NULL, a CHECK holds the column to it, and the trigger goes.
+const triggerName = "zz_colseal_pairs"
+
+// bothName is the name of a trigger before it, for statements that name companions: of programs that write both. Where the companion has
+// the value's cell already, and the plain column is yet to be filled, the value would seem to be written alone.
+const bothName = "zz_colseal_both"
+
+// triggerHead is what the first line of the function's body begins with.
+const triggerHead = "-- colseal: "
+
+// mode is what the trigger does with a pair.
+type mode struct {
+	Ready Ready `json:"ready"`
+	Done  bool  `json:"done"` // all that comes with it was done, too
+}
+
+// modesOf reads what the function does.
+func modesOf(source string) (map[string]mode, error) {
+	line, _, _ := strings.Cut(strings.TrimLeft(source, "\n"), "\n")
+	text, ok := strings.CutPrefix(line, triggerHead)
+	if !ok {
+		return nil, fmt.Errorf("the trigger %s is not one of this version: its function was changed", triggerName)
+	}
+	modes := map[string]mode{}
+	return modes, json.Unmarshal([]byte(text), &modes)
+}
+
+// triggerFunction is the name of the function of a table's trigger.
+func (t *table) triggerFunction() string {
+	return dbcatalog.Name{Schema: t.rel.Schema, Table: dbcatalog.ClipName("colseal_pairs_" + t.rel.Name)}.SQL()
+}
+
+// setTrigger returns the statements by which the trigger does what modes says.
+func (t *table) setTrigger(modes map[string]mode) []string {
+	if len(modes) == 0 {
+		return []string{
+			"DROP TRIGGER IF EXISTS " + triggerName + " ON " + t.name,
+			"DROP TRIGGER IF EXISTS " + bothName + " ON " + t.name,
+			"DROP FUNCTION IF EXISTS " + t.triggerFunction() + "()",
+		}
+	}
+	head, err := json.Marshal(modes)
+	if err != nil {
+		panic(err) // a map of strings
+	}
+	var b strings.Builder
+	var cells []string
+	b.WriteString("\n" + triggerHead + string(head) + "\nBEGIN\nIF TG_NAME OPERATOR(pg_catalog.=) '" + bothName + "' THEN\n")
+	for _, p := range t.all {
+		m, ok := modes[p.Name]
+		if !ok {
+			continue
+		}
+		if cells = append(cells, p.cell); m.Ready < ReadySealed || !p.EqualCells() {
+			continue
+		}
+		b.WriteString("IF OLD." + p.plain + " IS NULL AND NEW." + p.cell + " OPERATOR(pg_catalog.=) OLD." + p.cell + " THEN\n\tNEW." + p.plain + " := NULL;\nEND IF;\n")
+	}
+	b.WriteString("RETURN NEW;\nEND IF;\n")
+	for _, p := range t.all {
+		if m, ok := modes[p.Name]; ok {
+			b.WriteString(p.guard(m.Ready))
+		}
+	}
+	b.WriteString("RETURN NEW;\nEND\n")
+	return []string{
+		"CREATE OR REPLACE FUNCTION " + t.triggerFunction() + "() RETURNS trigger LANGUAGE plpgsql AS " + quoteLiteral(b.String()),
+		"CREATE OR REPLACE TRIGGER " + triggerName + " BEFORE INSERT OR UPDATE ON " + t.name + " FOR EACH ROW EXECUTE FUNCTION " + t.triggerFunction() + "()",
+		"CREATE OR REPLACE TRIGGER " + bothName + " BEFORE UPDATE OF " + strings.Join(cells, ", ") + " ON " + t.name + " FOR EACH ROW EXECUTE FUNCTION " + t.triggerFunction() + "()",
+	}
+}
+
+// fillSetting is set by the statements by which values are opened into the plain column.
+const fillSetting = "colseal.opening"
+
+// guard is what the trigger does with one pair. Rows are compared by their bytes, as equal values may differ.
+func (p *pair) guard(r Ready) string {
+	changed := func(col string) string {
+		return "pg_catalog.record_image_ne(ROW(NEW." + col + "), ROW(OLD." + col + "))"
+	}
+	plain, cell := changed(p.plain), changed(p.cell)
+	refuse := func(why string) string {
+		return "\tRAISE EXCEPTION USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA, CONSTRAINT = '" + triggerName + "', COLUMN = " + quoteLiteral(p.Name) +
+			",\n\t\tMESSAGE = " + quoteLiteral("colseal: "+why) + ";\n"
+	}
+	alone := refuse("the column " + p.Name + " and its companion " + p.Stored + " have to be written together: this program's stage is past")
+	switch r {
+	case ReadyCopy:
+		return "IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN\n\tIF " + plain + " AND NOT " + cell + " THEN\n\tNEW." + p.cell + " := NULL;\n\tEND IF;\nEND IF;\n"
+	case ReadySealed:
+		return "IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN\n\tIF (NEW." + p.plain + " IS NULL) OPERATOR(pg_catalog.<>) (NEW." + p.cell + " IS NULL) THEN\n" + alone + "\tEND IF;\n" +
+			// To make one NULL needs no key. A foreign key does so to both, one after the other. A program in copy makes the companion alone
+			// NULL where it cannot seal the value.
+			"ELSIF " + plain + " AND NOT " + cell + " AND NEW." + p.plain + " IS NULL THEN\n\tNEW." + p.cell + " := NULL;\n" +
+			"ELSIF " + cell + " AND NOT " + plain + " AND NEW." + p.cell + " IS NULL AND pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 1 THEN\n\tNEW." + p.plain + " := NULL;\n" +
+			"ELSIF " + plain + " OR " + cell + " THEN\n" +
+			"\tIF (NEW." + p.plain + " IS NULL) OPERATOR(pg_catalog.<>) (NEW." + p.cell + " IS NULL) OR " + plain + " AND NOT " + cell + " AND COALESCE(pg_catalog.current_setting('" + fillSetting + "', true), '') OPERATOR(pg_catalog.<>) 'on' THEN\n" +
+			alone + "\tEND IF;\nEND IF;\n"
+	case ReadySealedOnly:
+		return "IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN\n\tIF NEW." + p.plain + " IS NOT NULL AND NEW." + p.cell + " IS NULL THEN\n" + alone + "\tEND IF;\n" +
+			"ELSIF NEW." + p.plain + " IS NOT NULL AND " + plain + " AND NOT " + cell + " THEN\n" + alone + "END IF;\nNEW." + p.plain + " := NULL;\n"
+	default:
+		return "IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN\n\tIF NEW." + p.plain + " IS NOT NULL AND NEW." + p.cell + " IS NULL THEN\n" + alone + "\tEND IF;\n" +
+			"ELSIF " + cell + " AND NOT " + plain + " THEN\n\tNEW." + p.plain + " := NULL;\n" +
+			"ELSIF " + plain + " AND NOT " + cell + " AND NEW." + p.plain + " IS NOT NULL AND COALESCE(pg_catalog.current_setting('" + fillSetting + "', true), '') OPERATOR(pg_catalog.<>) 'on' THEN\n" +
+			alone + "END IF;\n"
+	}
+}
+
+// quoteLiteral writes a string constant that means the same whatever standard_conforming_strings is.
+func quoteLiteral(s string) string {
+	q := "'" + strings.ReplaceAll(s, "'", "''") + "'"
+	if strings.Contains(q, `\`) {
+		return "E" + strings.ReplaceAll(q, `\`, `\\`)
+	}
+	return q
+}
