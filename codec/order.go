@@ -255,9 +255,6 @@ func CutOrder(identity string) (before string, ok bool) {
 	return identity[:i], true
 }
 
-// Kind is the kind of the values.
-func (o *Order) Kind() Kind { return o.kind }
-
 // Size is the length in bytes of the order term of a cell, and the number of bits of a value that its cell shows to be the first
 // that differs from another's.
 func (o *Order) Size() int { return o.width }

@@ -309,14 +309,6 @@ func bodyAt(cell []byte) (at int, ok bool) {
 	return at, len(cell)-at >= ivSize+kindSize
 }
 
-// Terms returns what the cells of the key can be searched for by.
-func (k *Key) Terms() Terms {
-	if k.terms == nil {
-		return Terms{}
-	}
-	return k.terms.terms
-}
-
 // AppendFolded appends what colseal.fold1 yields for the cell of a text, without the text: it is equal for texts that are equal in
 // lower case. The key is one of suite 4 whose terms have Fold.
 func (k *Key) AppendFolded(dst []byte, text string) []byte {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -70,21 +69,8 @@ func TestSQLite(t *testing.T) {
 // were analysed and found to touch no cell. Each has been looked at.
 func golden(t *testing.T, forwarded []string) {
 	t.Helper()
-	const file = "testdata/forwarded.txt"
 	slices.Sort(forwarded)
-	got := strings.Join(forwarded, "\n") + "\n"
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := testdiff.Lines(string(want), got); diff != "" {
-		t.Errorf("other statements are forwarded as they are (-want +got); run with -update after looking at each:\n%s", diff)
-	}
+	testdiff.Golden(t, "testdata/forwarded.txt", strings.Join(forwarded, "\n")+"\n", *update)
 }
 
 // judge holds the plans of statements against a second opinion.

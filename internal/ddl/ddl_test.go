@@ -3,8 +3,6 @@ package ddl
 import (
 	"bytes"
 	"flag"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -46,19 +44,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden := filepath.Join("testdata", name+".sql")
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := testdiff.Lines(string(want), got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
+			testdiff.Golden(t, "testdata/"+name+".sql", got, *update)
 		})
 	}
 }

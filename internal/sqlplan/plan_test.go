@@ -241,19 +241,7 @@ func TestPlans(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := plansOf(t, New(testSchema, c.dialect, Options{KeyTable: c.keyring}), string(text), c.keys)
-			golden := "testdata/" + c.name + ".plans"
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := testdiff.Lines(string(want), got); diff != "" {
-				t.Errorf("plans differ (-want +got); run with -update after looking at each:\n%s", diff)
-			}
+			testdiff.Golden(t, "testdata/"+c.name+".plans", got, *update)
 		})
 	}
 }

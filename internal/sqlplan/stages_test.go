@@ -44,18 +44,7 @@ func TestStagedPlans(t *testing.T) {
 					b.WriteString("  " + stage.String() + ": " + stagedPlan(t, New(stagedSchema(stage), d, Options{}), sql) + "\n")
 				}
 			}
-			if *update {
-				if err := os.WriteFile(name+".plans", []byte(b.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(name + ".plans")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := testdiff.Lines(string(want), b.String()); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
+			testdiff.Golden(t, name+".plans", b.String(), *update)
 		})
 	}
 }

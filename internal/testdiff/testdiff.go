@@ -1,7 +1,28 @@
 // Package testdiff shows tests how two texts differ.
 package testdiff
 
-import "strings"
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// Golden holds a text to that of a file, or with update writes the file. Look at each difference before that.
+func Golden(t *testing.T, file, got string, update bool) {
+	t.Helper()
+	if update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := Lines(string(want), got); diff != "" {
+		t.Errorf("%s differs (-want +got):\n%s", file, diff)
+	}
+}
 
 // Lines returns the lines in which got differs from want: those of want alone after "-", those of got alone after "+",
 // and after " " each common line beside them. It returns "" for equal texts.

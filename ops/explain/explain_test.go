@@ -2,7 +2,6 @@ package explain
 
 import (
 	"flag"
-	"os"
 	"strings"
 	"testing"
 
@@ -61,17 +60,5 @@ func TestExplainGolden(t *testing.T) {
 	if strings.Contains(got, "canary") {
 		t.Error("an explanation holds a value")
 	}
-	const golden = "testdata/explain.golden"
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := testdiff.Lines(string(want), got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	testdiff.Golden(t, "testdata/explain.golden", got, *update)
 }
