@@ -96,11 +96,13 @@ func (c *conn) shapeOf(p *sqlplan.Plan, formats *formats, fields []pgconn.FieldD
 	if sh == nil || !formats.usual() || sh.text != formats.text || !slices.Equal(sh.stored, fields) {
 		return nil
 	}
-	m := c.raw.TypeMap()
+	m, last := c.raw.TypeMap(), uint32(0)
 	for i := range sh.sealed {
-		if col := &sh.sealed[i]; formats.of(m, col.index, col.oid) != col.format {
+		col := &sh.sealed[i]
+		if col.oid != last && formats.of(m, col.index, col.oid) != col.format {
 			return nil
 		}
+		last = col.oid
 	}
 	return sh
 }
