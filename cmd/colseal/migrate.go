@@ -45,6 +45,7 @@ func (f *migrateFlags) change(cmd *cobra.Command, stages string) {
 	k.kmsFlag(cmd, "the key encryption key")
 	fl.StringVar(&f.stage, "for", "", "the stage that programs go to next: "+stages)
 	fl.BoolVar(&k.dryRun, "dry-run", false, "say what would be done and what cannot be carried along, and change nothing")
+	fl.BoolVar(&f.opts.Lock, "lock", false, "take all steps at once, in one transaction that keeps everybody away from the tables; to the end, if --for does not say otherwise")
 	fl.BoolVar(&k.events, "events", false, "log the events of docs/operating.md, as JSON on standard error")
 	fl.DurationVar(&f.opts.MaxBatch, "max-batch", 50*time.Millisecond, "how long a statement that writes rows may take; as long a pause follows it. 0 for no bound")
 	fl.DurationVar(&f.opts.MaxLag, "max-lag", 0, "wait while a replica is further behind (default: do not wait)")
@@ -130,7 +131,7 @@ func (f *migrateFlags) run(cmd *cobra.Command, columns []string, work func(conte
 	if !ok {
 		return fmt.Errorf("--for %s: see --help for the stages", f.stage)
 	}
-	if f.finish {
+	if f.finish || f.opts.Lock && f.stage == "" {
 		to = last
 	}
 	f.opts.For, f.opts.Columns, f.opts.DryRun = to, columns, k.dryRun

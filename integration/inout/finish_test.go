@@ -341,6 +341,35 @@ func TestWithoutColseal(t *testing.T) {
 	}
 }
 
+// With a lock all is done at once, or nothing.
+func TestLocked(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := newWorld(t, pg, tablesDDL)
+		w.fill(t, 3000)
+		want, dump := w.rows(t), w.dump(t)
+		mustExec(t, pg.Admin, "CREATE POLICY x ON people USING (mail <> 'x')")
+		if _, err := migrate.Seal(t.Context(), w.db, migrate.Options{For: migrate.ReadySealedOnly, Lock: true}); !errors.Is(err, migrate.ErrProblems) {
+			t.Fatalf("a policy stands in the way: %v", err)
+		}
+		mustExec(t, pg.Admin, "DROP POLICY x ON people")
+		if got := w.dump(t); got != dump {
+			t.Fatalf("something was changed:\n%s", diff(dump, got))
+		}
+		r, err := migrate.Seal(t.Context(), w.db, migrate.Options{For: migrate.ReadySealedOnly, Lock: true})
+		if err != nil || r.Sealed == 0 || r.Cleared == 0 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		w.look(t, migrate.ReadySealedOnly, want)
+		if r, err = migrate.Unseal(t.Context(), w.db, migrate.Options{For: migrate.ReadyPlain, Lock: true}); err != nil || r.Opened == 0 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		w.look(t, migrate.ReadyPlain, want)
+		if got := w.dump(t); got != dump {
+			t.Errorf("the schema differs in the end:\n%s", diff(dump, got))
+		}
+	})
+}
+
 // Each row is sealed in the scope that stands in a column.
 func TestScopeColumn(t *testing.T) {
 	pg := pgtest.New(t)

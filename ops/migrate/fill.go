@@ -328,6 +328,9 @@ func (w *work) write(ctx context.Context, params [][]driver.Value) (int64, error
 // pace makes batches last as long as they may, and gives the programs as much time as a batch took.
 func (w *work) pace(ctx context.Context, took time.Duration) error {
 	limit := w.m.opts.MaxBatch
+	if w.m.locked {
+		limit = 0
+	}
 	switch {
 	case limit <= 0:
 		w.batch = min(2*w.batch, maxBatch)
@@ -372,7 +375,7 @@ func (w *work) waitForReplicas(ctx context.Context) error {
 
 // clean makes the room of rows that were replaced free, if there were at least so many.
 func (w *work) clean(ctx context.Context, atLeast int64) error {
-	if w.sinceClean < atLeast {
+	if w.sinceClean < atLeast || w.m.locked {
 		return nil
 	}
 	w.sinceClean = 0

@@ -73,6 +73,9 @@ func (m *migration) alone(ctx context.Context) (undo func(), err error) {
 // short executes statements in one short transaction, after a lock on tables. While others hold the tables, it
 // asks again, and says who holds them.
 func (m *migration) short(ctx context.Context, mode string, tables []string, statements ...string) error {
+	if m.locked {
+		return m.within(ctx, statements)
+	}
 	return m.patiently(ctx, tables, func(wait time.Duration) error { return m.transact(ctx, wait, mode, tables, statements) })
 }
 

@@ -63,6 +63,10 @@ type Options struct {
 	// that nothing of them is left in the tables' files. A table that is rewritten keeps everybody waiting.
 	Drop, Rewrite bool
 
+	// Lock has all steps up to For taken in one transaction, which keeps everybody away from the tables: for
+	// programs that stand still meanwhile. All is done, or nothing.
+	Lock bool
+
 	// ScopeColumn is the column that holds the scope of each row, for Seal. If empty, all rows
 	// are sealed in the scope of the context.
 	ScopeColumn string
@@ -118,6 +122,8 @@ var ErrUnfit = errors.New("values are left that do not fit the column's kind, or
 //   - ReadySealedOnly: the plain columns are NULL, and held to it by a CHECK: they keep their places for SELECT *
 //     and INSERT without a list. Stop or upgrade programs in sealed before.
 //
+// Options.Lock has all steps up to one taken at once, while programs stand still.
+//
 // It works beside the programs. A lock that keeps others waiting is asked for during 60 to 300 ms, again and
 // again. Each step is done or not: a run that was cut short, even killed, is repeated.
 func Seal(ctx context.Context, db *sql.DB, opts Options) (Report, error) {
@@ -149,6 +155,8 @@ func run(ctx context.Context, db *sql.DB, opts Options, op string, in bool) (Rep
 	switch {
 	case opts.For < ReadyPlain || opts.For > ReadySealedOnly:
 		return report, fmt.Errorf("%s: unknown state %s", op, opts.For)
+	case opts.Lock && (opts.DryRun || opts.Rewrite):
+		return report, fmt.Errorf("%s: one transaction can neither be listed before nor rewrite tables: list the steps one by one, and rewrite tables afterwards", op)
 	case (opts.Drop || opts.Rewrite) && !(in && opts.For == ReadySealedOnly):
 		return report, fmt.Errorf("%s: plain columns are dropped, and tables rewritten, when programs are in only alone", op)
 	}
@@ -171,6 +179,7 @@ type migration struct {
 	opts   Options
 	report *Report
 	tables []*table
+	locked bool // all is done in one transaction, with the tables locked
 }
 
 // with runs f with the tables that the options name, on one connection of db.
@@ -243,6 +252,9 @@ func chosen(columns []string, found map[string]bool, table, column string) bool 
 
 // run goes from where each table is to what was asked for.
 func (m *migration) run(ctx context.Context, in bool) error {
+	if m.opts.Lock {
+		return m.runLocked(ctx, in)
+	}
 	if err := m.check(ctx, in); err != nil || m.opts.DryRun && len(m.report.Problems) > 0 {
 		return err
 	}
@@ -264,14 +276,8 @@ func (m *migration) run(ctx context.Context, in bool) error {
 			m.notice("%s", n)
 		}
 	}
-	steps := m.plan(in)
-	for _, s := range steps {
-		if !m.opts.DryRun {
-			if err := s.do(ctx); err != nil {
-				return fmt.Errorf("table %s: %s: %w", s.Table, s.What, err)
-			}
-		}
-		m.report.Steps = append(m.report.Steps, s.Step)
+	if err := m.take(ctx, in); err != nil {
+		return err
 	}
 	if !m.opts.DryRun {
 		if err := m.tellAll(ctx); err != nil {
@@ -280,6 +286,19 @@ func (m *migration) run(ctx context.Context, in bool) error {
 	}
 	if m.report.Unfit > 0 {
 		return ErrUnfit
+	}
+	return nil
+}
+
+// take takes the steps, or lists them.
+func (m *migration) take(ctx context.Context, in bool) error {
+	for _, s := range m.plan(in) {
+		if !m.opts.DryRun {
+			if err := s.do(ctx); err != nil {
+				return fmt.Errorf("table %s: %s: %w", s.Table, s.What, err)
+			}
+		}
+		m.report.Steps = append(m.report.Steps, s.Step)
 	}
 	return nil
 }

@@ -98,6 +98,9 @@ func (p *planner) addOver(tables []*table, what, mode string, statements ...stri
 // alone adds a step of statements that run outside of transactions, and keep nobody waiting.
 func (p *planner) alone(t *table, what string, statements ...string) {
 	p.steps = append(p.steps, step{Step{Table: t.label, What: what, SQL: statements}, func(ctx context.Context) error {
+		if p.m.locked {
+			return p.m.within(ctx, statements)
+		}
 		for _, s := range statements {
 			if _, err := p.m.q.Exec(ctx, s); err != nil {
 				return err
