@@ -52,7 +52,9 @@ func (a *analysis) as(m mode) *analysis { return a.p.newAnalysis(a.ctx, a.file, 
 func (p *Planner) ahead(begun *analysis) *Refusal {
 	_, err := p.run(begun.as(copyAhead))
 	var r *Refusal
-	errors.As(err, &r)
+	if errors.As(err, &r) && r.Query == "" { // of Options.Refuse: a log names the statement
+		r.Query = p.blank(begun.file.Text)
+	}
 	return r
 }
 
