@@ -95,3 +95,35 @@ func (p *pair) writeOnly(t *testing.T, kek, query string) {
 		t.Fatal(err)
 	}
 }
+
+// TestWaitForStandbys: the command says whether the standbys have what it changed, waits for them if it is told to, and exits with 1 if
+// one of them lacks it in the end.
+func TestWaitForStandbys(t *testing.T) {
+	p, dir := start(t), t.TempDir()
+	kek := filepath.Join(dir, "kek.json")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "github.com/colseal/colseal/cmd/colseal").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	rotate := func(what string, exit int, says string, flags ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "colseal"), append([]string{"keys", "rotate", "--purpose", "data", "--kms", "localkms://" + kek, "--dsn", p.dsn()}, flags...)...)
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		_ = cmd.Run() // judged by its exit status
+		t.Logf("%s: exit status %d, %s", what, cmd.ProcessState.ExitCode(), strings.TrimSpace(errs.String()))
+		if cmd.ProcessState.ExitCode() != exit || !strings.Contains(errs.String(), says) || says == "" && errs.Len() > 0 {
+			t.Errorf("%s: want exit status %d and %q", what, exit, says)
+		}
+	}
+	p.psql(t, 0, "CREATE TABLE letters (id bigint PRIMARY KEY, scope text NOT NULL, sender bytea, body bytea)")
+	if _, err := p.open(t, kek, keycache.Config{}).Exec("INSERT INTO letters (id, scope, sender, body) VALUES (1, '', 'ann', 'x')"); err != nil {
+		t.Fatal(err)
+	}
+	const wait = "--wait-for-standbys"
+	rotate("without a standby", 0, "", wait, "1s")
+	p.replica(t)
+	rotate("a standby", 0, "all 1 standby connection have it", wait, "20s")
+	p.psql(t, 0, "SELECT pg_create_physical_replication_slot('kept', true)")
+	rotate("a standby that is away", 1, "1 of 2 standbys do not have it yet: kept", wait, "1s")
+	rotate("a standby that is away, not waited for", 0, "kept")
+}
