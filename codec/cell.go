@@ -51,7 +51,7 @@ func checkLength(kind Kind, n int) error {
 func (k *Key) sealInPlace(text []byte, nonces *Nonces) {
 	copy(text, k.headerRaw[:])
 	switch {
-	case k.header.Suite.EqualCells():
+	case k.header.Suite.Searchable():
 		iv := HeaderSize + k.termSize()
 		if k.layout.Order != nil {
 			x, _ := k.layout.Order.place(text[iv+ivSize+kindSize:])
@@ -102,7 +102,7 @@ func (k *Key) OpenInPlace(kind Kind, cell []byte) ([]byte, error) {
 	}
 	var out []byte
 	switch {
-	case k.header.Suite.EqualCells():
+	case k.header.Suite.Searchable():
 		out = cell[k.overheadOf(cell)-kindSize:]
 	case !approved:
 		out = cell[HeaderSize+nonceSize : len(cell)-tagSize]
@@ -170,7 +170,7 @@ func (k *Key) ivAt(cell []byte) int {
 func (k *Key) decrypt(out, cell []byte) bool {
 	var err error
 	switch {
-	case k.header.Suite.EqualCells():
+	case k.header.Suite.Searchable():
 		iv := k.ivAt(cell)
 		return k.openDeterministic(out, cell[HeaderSize:iv], cell[iv:iv+ivSize], cell[iv+ivSize:])
 	case !approved:

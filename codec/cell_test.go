@@ -21,7 +21,7 @@ func eachSuite(t *testing.T, f func(t *testing.T, k *Key)) {
 // sealValue seals v as the driver does: first its encoding, then, when the key is known, the cell.
 func sealValue(k *Key, kind Kind, v any) ([]byte, error) {
 	if k.terms != nil {
-		encoding, err := AppendValue(nil, kind, SuiteTerms, v)
+		encoding, err := AppendValue(nil, kind, k.layout.Suite, v)
 		if err != nil {
 			return nil, err
 		}

@@ -51,7 +51,7 @@ func appendFloat(dst []byte, suite Suite, in input) ([]byte, error) {
 	switch {
 	case f != f:
 		bits = canonicalNaN
-	case f == 0 && suite.EqualCells():
+	case f == 0 && suite.Searchable():
 		bits = 0 // -0 = 0
 	}
 	return binary.BigEndian.AppendUint64(dst, bits), nil
@@ -156,7 +156,7 @@ func appendJSON(dst []byte, suite Suite, v any) ([]byte, error) {
 	if !utf8.Valid(dst[n:]) || !json.Valid(dst[n:]) {
 		return nil, refuse(KindJSON, "not valid JSON in UTF-8")
 	}
-	if !suite.EqualCells() {
+	if !suite.Searchable() {
 		return dst, nil
 	}
 	var compact bytes.Buffer

@@ -15,10 +15,11 @@ const (
 	SuiteDeterministic Suite = 2 // synthetic IV over HMAC-SHA-256 and AES-256-CTR: equal values give equal cells
 	SuiteOrdered       Suite = 3 // the same behind an order term: the cells sort as the values do
 	SuiteTerms         Suite = 4 // as SuiteDeterministic, behind tokens of what can be searched for
+	SuiteRandomTerms   Suite = 5 // the same with a salt: equal values give equal tokens in different cells
 )
 
 // Suites is how many suites there are. They are numbered from 1.
-const Suites = 4
+const Suites = 5
 
 const (
 	// HeaderSize is the length of a cell's header in bytes.
@@ -47,6 +48,13 @@ func (s Suite) Valid() bool { return s >= SuiteRandomized && s <= Suites }
 // EqualCells reports whether equal values have equal cells under one key.
 func (s Suite) EqualCells() bool { return s >= SuiteDeterministic && s <= SuiteTerms }
 
+// Searchable reports whether something in the cells of s is equal for equal values, so that they are sealed under a search key, and
+// equal values have one encoding.
+func (s Suite) Searchable() bool { return s >= SuiteDeterministic && s <= SuiteRandomTerms }
+
+// HasTerms reports whether tokens stand in the cells of s.
+func (s Suite) HasTerms() bool { return s == SuiteTerms || s == SuiteRandomTerms }
+
 // Overhead is how many bytes a cell of s is longer than its value's encoding, at least, and so the length of the shortest cell. See
 // [Layout.Overhead] for the cells of one column. It is 0 for an unknown suite.
 func (s Suite) Overhead() int {
@@ -59,11 +67,13 @@ func (s Suite) Overhead() int {
 		return overheadOrdered
 	case SuiteTerms:
 		return overheadDeterministic + countSize
+	case SuiteRandomTerms:
+		return overheadDeterministic + countSize + saltSize
 	}
 	return 0
 }
 
-// String returns "randomized", "deterministic", "ordered" or "deterministic-terms".
+// String returns "randomized", "deterministic", "ordered", "deterministic-terms" or "randomized-terms".
 func (s Suite) String() string {
 	switch s {
 	case SuiteRandomized:
@@ -74,6 +84,8 @@ func (s Suite) String() string {
 		return "ordered"
 	case SuiteTerms:
 		return "deterministic-terms"
+	case SuiteRandomTerms:
+		return "randomized-terms"
 	}
 	return "suite " + strconv.Itoa(int(s))
 }
@@ -142,7 +154,7 @@ func ParseHeader(cell []byte) (Header, error) {
 	if len(cell) < h.Suite.Overhead() {
 		return Header{}, fmt.Errorf("%w: %d bytes, a %s cell has at least %d", ErrFormat, len(cell), h.Suite, h.Suite.Overhead())
 	}
-	if h.Suite == SuiteTerms {
+	if h.Suite.HasTerms() {
 		if _, ok := bodyAt(cell); !ok {
 			return Header{}, fmt.Errorf("%w: %d bytes, too few for its tokens", ErrFormat, len(cell))
 		}

@@ -21,10 +21,10 @@ const (
 // The usage byte of the HKDF info: what a derived key is for. Part of the format.
 const (
 	usageAEAD  = 1 // suite 1: AES-256-GCM
-	usageMAC   = 2 // suites 2, 3 and 4: HMAC-SHA-256
-	usageCTR   = 3 // suites 2, 3 and 4: AES-256-CTR
+	usageMAC   = 2 // suites 2 to 5: HMAC-SHA-256
+	usageCTR   = 3 // suites 2 to 5: AES-256-CTR
 	usageTerm  = 4 // suite 3: AES-256, for the order term
-	usageToken = 5 // suite 4: HMAC-SHA-256, for the tokens
+	usageToken = 5 // suites 4 and 5: HMAC-SHA-256, for the tokens
 )
 
 // Key seals and opens the cells of one column under one data key. Making one costs some ten times what sealing a value does,
@@ -43,14 +43,14 @@ type Key struct {
 	random cipher.AEAD
 	plain  cipher.AEAD
 
-	// Suites 2, 3 and 4.
+	// Suites 2 to 5.
 	block     cipher.Block
 	macStates sync.Pool // of *macState, keyed and reset
 
 	// Suite 3.
 	orderBlock cipher.Block
 
-	terms *termKey // suite 4
+	terms *termKey // suites 4 and 5
 }
 
 // NewKey expands dataKey (32 bytes, as a key service makes them) for the cells of one column: identity is the column's
@@ -77,9 +77,9 @@ func NewKey(dataKey []byte, keyID uint32, suite Suite, identity string) (*Key, e
 		if err := k.initOrder(dataKey, identity); err != nil {
 			return nil, err
 		}
-	case SuiteTerms:
+	case SuiteTerms, SuiteRandomTerms:
 		var err error
-		if k.terms, err = newTermKey(dataKey, identity); err != nil {
+		if k.terms, err = newTermKey(dataKey, suite, identity); err != nil {
 			return nil, err
 		}
 	}

@@ -67,7 +67,7 @@ func appendNumericText(dst []byte, suite Suite, s string) ([]byte, error) {
 	if !zero && point > maxNumericInteger || scale > maxNumericFraction {
 		return nil, refuse(KindNumeric, "more digits than PostgreSQL's numeric holds")
 	}
-	if suite.EqualCells() {
+	if suite.Searchable() {
 		digits = strings.TrimRight(digits, "0")
 		scale = max(0, len(digits)-point)
 		if zero {
@@ -135,7 +135,7 @@ func canonicalNumeric(suite Suite, s string) bool {
 		return false
 	case point && fraction == "" || len(fraction) > maxNumericFraction || !allDigits(fraction):
 		return false
-	case point && suite.EqualCells() && fraction[len(fraction)-1] == '0':
+	case point && suite.Searchable() && fraction[len(fraction)-1] == '0':
 		return false
 	}
 	return !negative || strings.Trim(s, "0.") != ""

@@ -20,6 +20,7 @@ type refCell struct {
 	KeyID                   uint32
 	Identity                string
 	Nonce                   []byte // suite 1, given
+	Salt                    []byte // suite 5, given
 	Plaintext               []byte // kind byte ‖ encoding
 	AAD                     []byte
 	AEADKey, MACKey, EncKey []byte
@@ -27,8 +28,8 @@ type refCell struct {
 	Number                  uint64 // suite 3, given: the value's
 	Width                   int    // suite 3, given: its bits
 	OrderKey, Term          []byte // suite 3
-	TermKey                 []byte // suite 4
-	Tokens                  string // suite 4
+	TermKey                 []byte // suites 4 and 5
+	Tokens                  string // suites 4 and 5
 	Cell                    []byte
 }
 
@@ -77,10 +78,11 @@ func (r *refCell) seal(t testing.TB) *refCell {
 		r.AAD = append(r.AAD, r.Term...)
 		r.Cell = append(r.Cell, r.Term...)
 	}
-	if r.Suite == SuiteTerms {
+	if r.Suite == SuiteTerms || r.Suite == SuiteRandomTerms {
 		r.TermKey = refHKDF(r.DataKey, r.Suite, 5, r.Identity)
 		r.Tokens = refTokens(t, r.TermKey, r.Identity, Kind(r.Plaintext[0]), string(r.Plaintext[1:]))
 		r.Cell = append(binary.BigEndian.AppendUint16(r.Cell, uint16(len(r.Tokens))), r.Tokens...)
+		r.Cell = append(r.Cell, r.Salt...)
 		r.AAD = append(r.AAD, r.Cell[8:]...)
 	}
 	r.MACKey = refHKDF(r.DataKey, r.Suite, 2, r.Identity)

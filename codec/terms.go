@@ -3,6 +3,7 @@ package codec
 import (
 	"bytes"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -42,6 +43,7 @@ const MaxTokens = (1 << 16) / (tokenSize + 1)
 const (
 	tokenSize = 11 // of eight bytes in base64url
 	countSize = 2  // of what stands before the tokens
+	saltSize  = 16 // suite 5: what stands behind them
 	termsAt   = HeaderSize + countSize
 )
 
@@ -106,37 +108,40 @@ func parseLengths(s string) (Lengths, error) {
 func termsOf(identity string) (Terms, error) {
 	t, err := ParseTerms(identity[strings.LastIndexByte(identity, '#')+1:])
 	if err != nil || !strings.Contains(identity, "#") {
-		return Terms{}, fmt.Errorf("%w: the column has no terms, and %s cells have", ErrSuite, SuiteTerms)
+		return Terms{}, fmt.Errorf("%w: the column has no terms, and the cells of the suite have", ErrSuite)
 	}
 	return t, nil
 }
 
-// CheckIdentity reports, by an ErrSuite, that a column of an identity has no cells of a suite: those of [SuiteOrdered] and
-// [SuiteTerms] are of columns whose identity says so.
+// CheckIdentity reports, by an ErrSuite, that a column of an identity has no cells of a suite: those of [SuiteOrdered],
+// [SuiteTerms] and [SuiteRandomTerms] are of columns whose identity says so.
 func CheckIdentity(suite Suite, identity string) (err error) {
 	switch suite {
 	case SuiteOrdered:
 		_, err = orderOf(identity)
-	case SuiteTerms:
+	case SuiteTerms, SuiteRandomTerms:
 		_, err = termsOf(identity)
 	}
 	return err
 }
 
-// The types of tokens, which are part of the format.
+// TokenType says what a token is of. The types are part of the format.
+type TokenType byte
+
+// The types of tokens.
 const (
-	tokenEqual      = 'e'
-	tokenFold       = 'E'
-	tokenPrefix     = 'p'
-	tokenFoldPrefix = 'P'
-	tokenSuffix     = 's'
-	tokenFoldSuffix = 'S'
-	tokenMember     = 'm'
-	tokenNull       = 'N' // a member is NULL
+	TokenEqual      TokenType = 'e'
+	TokenFold       TokenType = 'E'
+	TokenPrefix     TokenType = 'p'
+	TokenFoldPrefix TokenType = 'P'
+	TokenSuffix     TokenType = 's'
+	TokenFoldSuffix TokenType = 'S'
+	TokenMember     TokenType = 'm'
+	TokenNull       TokenType = 'N' // a member is NULL
 )
 
-// noToken stands where a token would, and is none: the last digit of one is never a hyphen.
-const noToken = "-----------"
+// NoToken stands where a token would, and is none: the last digit of one is never a hyphen.
+const NoToken = "-----------"
 
 // termKey makes tokens.
 type termKey struct {
@@ -149,12 +154,12 @@ type termMAC struct {
 	sum [sha256.Size]byte
 }
 
-func newTermKey(searchKey []byte, identity string) (*termKey, error) {
+func newTermKey(searchKey []byte, suite Suite, identity string) (*termKey, error) {
 	terms, err := termsOf(identity)
 	if err != nil {
 		return nil, err
 	}
-	key, err := derive(searchKey, SuiteTerms, usageToken, identity)
+	key, err := derive(searchKey, suite, usageToken, identity)
 	if err != nil {
 		return nil, err
 	}
@@ -164,9 +169,9 @@ func newTermKey(searchKey []byte, identity string) (*termKey, error) {
 }
 
 // appendToken appends the token of a term. length is the number of code points of a prefix or suffix, else 0.
-func (k *termKey) appendToken(dst []byte, kind byte, length int, term []byte) []byte {
+func (k *termKey) appendToken(dst []byte, typ TokenType, length int, term []byte) []byte {
 	m := k.macs.Get().(*termMAC)
-	head := [5]byte{kind}
+	head := [5]byte{byte(typ)}
 	n := 3
 	if length > 0 {
 		binary.BigEndian.PutUint16(head[1:], 2)
@@ -185,7 +190,7 @@ func (k *termKey) appendToken(dst []byte, kind byte, length int, term []byte) []
 // appendTokens appends the tokens of a value, whose encoding is that of a deterministic suite.
 func (k *termKey) appendTokens(dst []byte, kind Kind, encoding []byte) ([]byte, error) {
 	at := len(dst)
-	add := func(typ byte, length int, term []byte) {
+	add := func(typ TokenType, length int, term []byte) {
 		if len(dst) > at {
 			dst = append(dst, ' ')
 		}
@@ -196,20 +201,20 @@ func (k *termKey) appendTokens(dst []byte, kind Kind, encoding []byte) ([]byte, 
 	if k.terms.Fold {
 		folded = appendFold(make([]byte, 0, len(encoding)+utf8.UTFMax), encoding)
 		defer clear(folded)
-		add(tokenFold, 0, folded)
+		add(TokenFold, 0, folded)
 		sorted = len(dst) + 1 // it stands first, where an index finds it
 	}
 	if k.terms.Equal {
-		add(tokenEqual, 0, encoding)
+		add(TokenEqual, 0, encoding)
 	}
 	if kind == KindText {
-		eachPart(encoding, k.terms, func(typ byte, n int, part []byte) { add(typ, n, part) })
+		eachPart(encoding, k.terms, add)
 		if folded != nil {
-			eachPart(folded, k.terms, func(typ byte, n int, part []byte) { add(typ&^0x20, n, part) })
+			eachPart(folded, k.terms, func(typ TokenType, n int, part []byte) { add(typ&^0x20, n, part) })
 		}
 	}
 	if k.terms.Elements {
-		if err := eachMember(stringOf(encoding), func(typ byte, member string) { add(typ, 0, []byte(member)) }); err != nil {
+		if err := EachMember(stringOf(encoding), func(typ TokenType, member string) { add(typ, 0, []byte(member)) }); err != nil {
 			return nil, err
 		}
 	}
@@ -223,30 +228,30 @@ func (k *termKey) appendTokens(dst []byte, kind Kind, encoding []byte) ([]byte, 
 }
 
 // eachPart calls each for every prefix and suffix of a text that has a token.
-func eachPart(text []byte, t Terms, each func(typ byte, length int, part []byte)) {
+func eachPart(text []byte, t Terms, each func(typ TokenType, length int, part []byte)) {
 	n := 0
 	for i := range text {
 		if i > 0 && utf8.RuneStart(text[i]) {
 			if n++; t.Prefix.Has(n) {
-				each(tokenPrefix, n, text[:i])
+				each(TokenPrefix, n, text[:i])
 			}
 		}
 	}
 	if len(text) > 0 && t.Prefix.Has(n+1) {
-		each(tokenPrefix, n+1, text)
+		each(TokenPrefix, n+1, text)
 	}
 	n = 0
 	for i := len(text) - 1; i >= 0 && n < t.Suffix.Max; i-- {
 		if utf8.RuneStart(text[i]) {
 			if n++; t.Suffix.Has(n) {
-				each(tokenSuffix, n, text[i:])
+				each(TokenSuffix, n, text[i:])
 			}
 		}
 	}
 }
 
-// eachMember calls each once for every different member of an array, in whatever dimension.
-func eachMember(literal string, each func(typ byte, member string)) error {
+// EachMember calls each once for every different member of an array, in whatever dimension.
+func EachMember(literal string, each func(typ TokenType, member string)) error {
 	a, err := pgarray.ParseArray(literal)
 	if err != nil {
 		return refuse(KindTextArray, "not the literal of an array")
@@ -257,9 +262,9 @@ func eachMember(literal string, each func(typ byte, member string)) error {
 		case seen[e]:
 			continue
 		case e.Null:
-			each(tokenNull, "")
+			each(TokenNull, "")
 		default:
-			each(tokenMember, e.Text)
+			each(TokenMember, e.Text)
 		}
 		seen[e] = true
 	}
@@ -292,6 +297,11 @@ func (k *Key) sealTerms(dst []byte, kind Kind, encoding []byte) ([]byte, error) 
 	}
 	tokens := out[n+HeaderSize:]
 	binary.BigEndian.PutUint16(tokens, uint16(len(tokens)-countSize))
+	if k.header.Suite == SuiteRandomTerms {
+		out = grow(out, saltSize)
+		out = out[:len(out)+saltSize]
+		_, _ = rand.Read(out[len(out)-saltSize:]) // never fails
+	}
 	at := len(out)
 	out = grow(out, ivSize+kindSize+len(encoding))[:at+ivSize+kindSize]
 	out[at+ivSize] = byte(kind)
@@ -302,23 +312,32 @@ func (k *Key) sealTerms(dst []byte, kind Kind, encoding []byte) ([]byte, error) 
 
 // bodyAt returns where the synthetic IV of a cell with terms begins; ok is false if it does not fit.
 func bodyAt(cell []byte) (at int, ok bool) {
-	if len(cell) < SuiteTerms.Overhead() {
+	if len(cell) < termsAt {
 		return 0, false
 	}
 	at = termsAt + int(binary.BigEndian.Uint16(cell[HeaderSize:]))
+	if Suite(cell[1]) == SuiteRandomTerms {
+		at += saltSize
+	}
 	return at, len(cell)-at >= ivSize+kindSize
 }
 
+// AppendToken appends the token of a term, for what is searched for. The key is one of a suite with terms. length is the number of
+// code points of a prefix or suffix, else 0; of a folded term the text is [Fold]ed already.
+func (k *Key) AppendToken(dst []byte, typ TokenType, length int, term string) []byte {
+	return k.terms.appendToken(dst, typ, length, bytesOf(term))
+}
+
 // AppendFolded appends what colseal.fold1 yields for the cell of a text, without the text: it is equal for texts that are equal in
-// lower case. The key is one of suite 4 whose terms have Fold.
+// lower case. The key is one of a suite with terms, which have Fold.
 func (k *Key) AppendFolded(dst []byte, text string) []byte {
 	dst = append(dst, k.headerRaw[:]...)
 	folded := appendFold(make([]byte, 0, len(text)+utf8.UTFMax), bytesOf(text))
 	defer clear(folded)
-	return k.terms.appendToken(dst, tokenFold, 0, folded)
+	return k.terms.appendToken(dst, TokenFold, 0, folded)
 }
 
 // AppendUnmatched appends what colseal.fold1 yields for no cell.
 func (k *Key) AppendUnmatched(dst []byte) []byte {
-	return append(append(dst, k.headerRaw[:]...), noToken...)
+	return append(append(dst, k.headerRaw[:]...), NoToken...)
 }

@@ -43,9 +43,11 @@ func TestFoldIsFrozen(t *testing.T) {
 	}
 }
 
-func termsKey(t testing.TB, terms string) *Key {
+func termsKey(t testing.TB, terms string) *Key { return termsKeyOf(t, SuiteTerms, terms) }
+
+func termsKeyOf(t testing.TB, suite Suite, terms string) *Key {
 	t.Helper()
-	k, err := NewKey(vectorBytes("data key", 32), 7, SuiteTerms, "users.name#"+terms)
+	k, err := NewKey(vectorBytes("data key", 32), 7, suite, "users.name#"+terms)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +56,12 @@ func termsKey(t testing.TB, terms string) *Key {
 
 // TestTermsEveryByte: no altered byte of a cell is survived, its tokens included, and none that is cut.
 func TestTermsEveryByte(t *testing.T) {
-	k := termsKey(t, "fold,prefix=3-5")
+	for _, suite := range []Suite{SuiteTerms, SuiteRandomTerms} {
+		t.Run(suite.String(), func(t *testing.T) { termsEveryByte(t, termsKeyOf(t, suite, "fold,prefix=3-5")) })
+	}
+}
+
+func termsEveryByte(t *testing.T, k *Key) {
 	cell, err := k.Seal(nil, KindText, []byte("Alice Liddell"))
 	if err != nil {
 		t.Fatal(err)
@@ -81,8 +88,11 @@ func TestTermsEveryByte(t *testing.T) {
 		t.Errorf("Open = %q, %v", got, err)
 	}
 	again, err := k.Seal([]byte("pre"), KindText, []byte("Alice Liddell"))
-	if err != nil || !bytes.Equal(again[3:], cell) {
-		t.Errorf("sealed again: %x, %v; want %x", again, err, cell)
+	if err != nil || bytes.Equal(again[3:], cell) != k.Header().Suite.EqualCells() {
+		t.Errorf("sealed again: %x, %v; before %x", again, err, cell)
+	}
+	if tokens := termsAt + 7*(tokenSize+1) - 1; !bytes.Equal(again[3:][:tokens], cell[:tokens]) {
+		t.Errorf("sealed again: %x, before %x: the tokens differ", again, cell)
 	}
 }
 
@@ -103,8 +113,10 @@ func TestParseTerms(t *testing.T) {
 // TestTermsNeedThem: a key for cells with terms needs an identity that names them, as a cell does whose suite was altered.
 func TestTermsNeedThem(t *testing.T) {
 	for _, identity := range []string{"users.name", "users.name#", "fold", "users.name#fold#", "users.name#x"} {
-		if _, err := NewKey(make([]byte, 32), 1, SuiteTerms, identity); !errors.Is(err, ErrSuite) {
-			t.Errorf("%s: %v", identity, err)
+		for _, suite := range []Suite{SuiteTerms, SuiteRandomTerms} {
+			if _, err := NewKey(make([]byte, 32), 1, suite, identity); !errors.Is(err, ErrSuite) {
+				t.Errorf("%s, %s: %v", suite, identity, err)
+			}
 		}
 	}
 }

@@ -129,3 +129,44 @@ func termsCases(t testing.TB) []vectorCase {
 	c.layer, c.comment, c.identity = "column", "A column whose terms changed is another one.", "users.email#fold,prefix=3-6,suffix=12-12"
 	return append(cases, c)
 }
+
+// randomTermsCases are cells of suite 5, and ones that were changed.
+func randomTermsCases(t testing.TB) []vectorCase {
+	var cases []vectorCase
+	add := func(name, comment, terms string, kind Kind, in, out any) {
+		encoding, err := AppendValue(nil, kind, SuiteRandomTerms, in)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		c := sealedFor(t, "users.name#"+terms, "good-randomized-terms-"+name, SuiteRandomTerms, kind, encoding)
+		c.comment, c.value = comment, out
+		cases = append(cases, c)
+	}
+	add("text", "Tokens as in suite 4, under another key, and a salt behind them.", "fold,prefix=3-5", KindText, "Alice", "Alice")
+	add("text-none", "A cell without tokens.", "prefix=3-8", KindText, "Bo", "Bo")
+	add("text-empty", "An empty value, and a token of it.", "equal", KindText, "", "")
+	add("numeric", "Canonical as in suite 2, since equal values have equal tokens.", "equal", KindNumeric, "1.50", "1.5")
+	add("textarray", "Members, and one that is NULL.", "elements", KindTextArray, `{a,NULL,b}`, `{a,NULL,b}`)
+
+	alter := func(name, layer, comment string, change func(cell []byte) []byte) {
+		c := sealedFor(t, "users.name#prefix=3-5", layer+"-randomized-terms-"+name, SuiteRandomTerms, KindText, []byte("alice"))
+		c.layer, c.comment = layer, comment
+		c.cell = change(c.cell)
+		cases = append(cases, c)
+	}
+	salt := termsAt + 3*(tokenSize+1) - 1
+	flip := func(at int) func([]byte) []byte {
+		return func(c []byte) []byte { c[at] ^= 1; return c }
+	}
+	alter("terms-beyond", "format", "The tokens would end behind the cell.", func(c []byte) []byte { c[HeaderSize] = 0xff; return c })
+	alter("short", "format", "One byte shorter than the shortest cell.", func(c []byte) []byte { return c[:SuiteRandomTerms.Overhead()-1] })
+	alter("suite-flipped", "key", "The suite byte says suite 4.", func(c []byte) []byte { c[1] = byte(SuiteTerms); return c })
+	alter("token-flipped", "tag", "One bit of a token.", flip(termsAt))
+	alter("salt-flipped", "tag", "One bit of the salt.", flip(salt))
+	alter("iv-flipped", "tag", "One bit of the synthetic IV.", flip(salt+saltSize))
+	alter("kind-flipped", "tag", "One bit of the sealed kind byte.", flip(salt+saltSize+ivSize))
+	alter("cut", "tag", "The last byte is missing.", func(c []byte) []byte { return c[:len(c)-1] })
+	c := sealedFor(t, "users.name#prefix=3-5", "column-randomized-terms-other-terms", SuiteRandomTerms, KindText, []byte("alice"))
+	c.layer, c.comment, c.identity = "column", "A column whose terms changed is another one.", "users.name#prefix=3-6"
+	return append(cases, c)
+}

@@ -276,7 +276,7 @@ func canonical(kind Kind, suite Suite, b []byte) bool {
 	case KindUUID:
 		return len(b) == 16
 	case KindJSON:
-		return !suite.EqualCells() || compact(b)
+		return !suite.Searchable() || compact(b)
 	case KindNumeric:
 		return canonicalNumeric(suite, stringOf(b))
 	case KindTextArray, KindIntArray:
@@ -291,7 +291,7 @@ func canonicalFloat(suite Suite, b []byte) bool {
 	}
 	bits := binary.BigEndian.Uint64(b)
 	f := math.Float64frombits(bits)
-	return (f == f || bits == canonicalNaN) && (bits != 1<<63 || !suite.EqualCells())
+	return (f == f || bits == canonicalNaN) && (bits != 1<<63 || !suite.Searchable())
 }
 
 // compact reports whether a JSON text has no white space between its tokens.

@@ -60,9 +60,12 @@ func (c vectorCase) file() string {
 			field("behind", hex.EncodeToString(c.ref.behind()))
 			field("greatest", hex.EncodeToString(greatest))
 		}
-		if c.suite == SuiteTerms {
+		if c.suite.HasTerms() {
 			field("term key", hex.EncodeToString(c.ref.TermKey))
 			field("tokens", c.ref.Tokens)
+		}
+		if c.suite == SuiteRandomTerms {
+			field("salt", hex.EncodeToString(c.ref.Salt))
 		}
 		field("text", EncodeText(c.cell))
 	}
@@ -90,6 +93,9 @@ func sealedFor(t testing.TB, identity, name string, suite Suite, kind Kind, enco
 	if suite == SuiteRandomized {
 		ref.Nonce = vectorBytes("nonce "+name, 12)
 	}
+	if suite == SuiteRandomTerms {
+		ref.Salt = vectorBytes("salt "+name, 16)
+	}
 	ref.seal(t)
 	return vectorCase{name: name, layer: "none", ref: ref, cell: bytes.Clone(ref.Cell),
 		suite: suite, dataKey: ref.DataKey, keyID: ref.KeyID, identity: ref.Identity, kind: kind}
@@ -103,6 +109,7 @@ func vectorCases(t testing.TB) []vectorCase {
 	}
 	cases = append(cases, orderedCases(t)...)
 	cases = append(cases, termsCases(t)...)
+	cases = append(cases, randomTermsCases(t)...)
 	return append(cases, authenticCases(t)...)
 }
 

@@ -260,7 +260,7 @@ func TestSealedByReference(t *testing.T) {
 		kind, encoding := Kind(c.ref.Plaintext[0]), c.ref.Plaintext[1:]
 		want := append(bytes.Clone(k.aad), c.ref.Term...)
 		if k.terms != nil {
-			want = append(want, c.ref.Cell[HeaderSize:HeaderSize+countSize+len(c.ref.Tokens)]...)
+			want = append(want, c.ref.Cell[HeaderSize:HeaderSize+countSize+len(c.ref.Tokens)+len(c.ref.Salt)]...)
 		}
 		if !bytes.Equal(want, c.ref.AAD) {
 			t.Errorf("%s: AAD %x, want %x", c.name, k.aad, c.ref.AAD)
@@ -275,6 +275,12 @@ func TestSealedByReference(t *testing.T) {
 			again.seal(t)
 			if !bytes.Equal(again.Cell, cell) {
 				t.Errorf("%s: sealed %x, the reference under its nonce %x", c.name, cell, again.Cell)
+			}
+		} else if k.Header().Suite == SuiteRandomTerms {
+			again := *c.ref
+			again.Salt = cell[termsAt+len(c.ref.Tokens):][:saltSize]
+			if again.seal(t); !bytes.Equal(again.Cell, cell) || bytes.Equal(again.Salt, c.ref.Salt) {
+				t.Errorf("%s: sealed %x, the reference with its salt %x", c.name, cell, again.Cell)
 			}
 		} else if !bytes.Equal(cell, c.ref.Cell) {
 			t.Errorf("%s: sealed %x, the reference %x", c.name, cell, c.ref.Cell)

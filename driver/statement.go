@@ -200,13 +200,13 @@ func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any, asText 
 
 func (c *conn) collectOne(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
 	if use.Array {
-		elems, err := c.under.elements(use.Column.Kind, arg, asText)
+		elems, err := c.under.elements(use.Kind(), arg, asText)
 		if err != nil {
 			return err
 		}
 		return v.CollectArray(use, elems)
 	}
-	value, err := c.under.value(use.Column.Kind, arg, asText)
+	value, err := c.under.value(use.Kind(), arg, asText)
 	if err != nil {
 		return err
 	}
@@ -247,10 +247,13 @@ func (c *conn) cellArgument(v *front.Sealing, use *sqlplan.Use, m *scratch) any 
 		if !ok {
 			return nil
 		}
+		if use.Match.Form != sqlplan.NoMatch {
+			return front.QueryArray(cells)
+		}
 		return c.under.array(use.Storage, cells)
 	}
 	cell := v.Take()
-	if cell == nil || use.Storage == dbcatalog.StorageText {
+	if cell == nil || use.Match.Form != sqlplan.NoMatch || use.Storage == dbcatalog.StorageText {
 		return front.Stored(use, cell)
 	}
 	return m.cells.Argument(cell)

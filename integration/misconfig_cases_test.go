@@ -206,7 +206,7 @@ var schemaTroubles = []trouble{
 		_, err := schema.New(schema.Model("users", User{}))
 		return err
 	}, nil, "", "The tags are read once, and every mistake in them is an error: a column that you meant to seal is never left in plaintext.",
-		"Correct each field that is named. The grammar is `seal:\"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,fold][,inbox][,stage=STAGE][,stored=COLUMN]\"`."},
+		"Correct each field that is named. The grammar is `seal:\"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,equal][,fold][,prefix=[MIN-]MAX][,suffix=[MIN-]MAX][,elements][,inbox][,stage=STAGE][,stored=COLUMN]\"`."},
 	{"A field of a type that cannot be sealed as it is", func(d *desk) error {
 		type Money struct{ Cents int64 }
 		type Account struct {

@@ -234,7 +234,7 @@ func (c *Cache) expanded(ctx context.Context, e *entry, col Column, how *lookup)
 
 // purposeOf is the purpose of the keys for a suite.
 func purposeOf(s codec.Suite) keyring.Purpose {
-	if s.EqualCells() {
+	if s.Searchable() {
 		return keyring.PurposeSearch
 	}
 	return keyring.PurposeData

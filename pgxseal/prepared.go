@@ -122,7 +122,7 @@ func parameterOID(param *sqlplan.Param, sent uint32) uint32 {
 	if param.Use == nil {
 		return sent
 	}
-	return typeOf(param.Use.Column.Kind, param.Use.Array)
+	return typeOf(param.Use.Kind(), param.Use.Array)
 }
 
 // renew makes sure that a statement's plan still holds.

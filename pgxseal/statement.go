@@ -303,10 +303,13 @@ func (m *scratch) argument(v *front.Sealing, use *sqlplan.Use) any {
 		if !ok {
 			return nil
 		}
+		if use.Match.Form != sqlplan.NoMatch {
+			return front.QueryArray(cells)
+		}
 		return front.ArrayArgument(use.Storage, cells)
 	}
 	cell := v.Take()
-	if cell == nil || use.Storage == dbcatalog.StorageText {
+	if cell == nil || use.Match.Form != sqlplan.NoMatch || use.Storage == dbcatalog.StorageText {
 		return front.Stored(use, cell)
 	}
 	return m.cells.Argument(cell)
@@ -361,7 +364,7 @@ func (c *conn) collectOne(v *front.Sealing, use *sqlplan.Use, arg any, asText bo
 		if asText {
 			elements = pgxvalue.TextElements
 		}
-		elems, err := elements(c.raw.TypeMap(), use.Column.Kind, arg)
+		elems, err := elements(c.raw.TypeMap(), use.Kind(), arg)
 		if err != nil {
 			return err
 		}
@@ -385,9 +388,9 @@ func (c *conn) answer(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) 
 
 func (c *conn) value(use *sqlplan.Use, arg any, asText bool) (any, error) {
 	if asText {
-		return pgxvalue.TextValue(c.raw.TypeMap(), use.Column.Kind, arg)
+		return pgxvalue.TextValue(c.raw.TypeMap(), use.Kind(), arg)
 	}
-	return pgxvalue.Value(c.raw.TypeMap(), use.Column.Kind, arg)
+	return pgxvalue.Value(c.raw.TypeMap(), use.Kind(), arg)
 }
 
 func severalStatements(what string) error {

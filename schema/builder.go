@@ -135,16 +135,32 @@ func (b *builder) checkColumn(c *Column) bool {
 
 // checkTerms checks what a column can be searched for by besides equality.
 func (b *builder) checkTerms(c *Column) {
+	t := c.Terms
+	if t == (codec.Terms{}) {
+		return
+	}
+	if parsed, err := codec.ParseTerms(t.String()); err != nil || parsed != t {
+		b.failColumn(c, "bad terms "+t.String(), "give prefixes and suffixes a length from 1 on, and the least before the greatest")
+		return
+	}
+	arrays := c.Kind == KindTextArray || c.Kind == KindIntArray
 	switch {
-	case c.Terms == codec.Terms{}:
-	case c.Terms != codec.Terms{Fold: true}:
-		b.failColumn(c, "terms "+c.Terms.String()+" are not supported", "use fold alone")
-	case c.Mode != ModeDeterministic:
-		b.failColumn(c, "fold on a column that is "+c.Mode.String(), `it is an option of deterministic columns: seal:"deterministic,fold"`)
+	case c.Mode == ModeOrdered:
+		b.failColumn(c, t.String()+" on a column that is ordered", "make it random or deterministic, or remove the option")
+	case c.Inbox:
+		b.failColumn(c, "inbox and "+t.String()+" together: a program that only writes has no key for what is searched for", "remove one of them")
+	case c.Stage != StageNone || c.Stored != "":
+		b.failColumn(c, "a stage and "+t.String()+" together, which is not supported yet", "remove one of them")
 	case c.Cursor:
-		b.failColumn(c, "cursor and fold together", "remove one of them")
-	case c.Kind != KindText:
-		b.failColumn(c, "fold on a column of "+c.Kind.String()+" values, which have no case", "remove fold, or give it kind=text")
+		b.failColumn(c, "cursor and "+t.String()+" together", "remove one of them")
+	case (t.Fold || t.Prefix.Max > 0 || t.Suffix.Max > 0) && c.Kind != KindText:
+		b.failColumn(c, t.String()+" on a column of "+c.Kind.String()+" values: fold, prefix= and suffix= are for text", "remove the option, or give the column kind=text")
+	case t.Elements && !arrays:
+		b.failColumn(c, "elements on a column of "+c.Kind.String()+" values, which have none", "remove elements, or give the column kind=text[] or kind=int[]")
+	case t.Equal && c.Kind == KindJSON:
+		b.failColumn(c, "equal on a column of json: equal documents need not have equal bytes", "remove equal, and keep what you search for in a column of its own")
+	case t.Equal && c.Mode == ModeDeterministic && c.Kind != KindText:
+		b.failColumn(c, "equal on a deterministic column, which is searched by = anyway", "remove equal")
 	}
 }
 

@@ -32,7 +32,7 @@ type Column struct {
 	// shows no more than the column does.
 	Cursor bool
 
-	// Terms are what else than equality a deterministic column can be searched
+	// Terms are what else a randomized or deterministic column can be searched
 	// for by. They are part of its identity, behind a "#": a column whose terms
 	// change takes and opens other cells.
 	Terms codec.Terms
@@ -80,14 +80,16 @@ func (c *Column) Tag() uint16 { return c.tag }
 
 // Suite is the cell format of the column's mode.
 func (c *Column) Suite() codec.Suite {
-	switch c.Mode {
-	case ModeDeterministic:
-		if c.Terms != (codec.Terms{}) {
-			return codec.SuiteTerms
-		}
+	terms := c.Terms != (codec.Terms{})
+	switch {
+	case c.Mode == ModeDeterministic && terms:
+		return codec.SuiteTerms
+	case c.Mode == ModeDeterministic:
 		return codec.SuiteDeterministic
-	case ModeOrdered:
+	case c.Mode == ModeOrdered:
 		return codec.SuiteOrdered
+	case terms:
+		return codec.SuiteRandomTerms
 	}
 	return codec.SuiteRandomized
 }

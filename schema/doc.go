@@ -13,9 +13,9 @@
 //
 // # The tag
 //
-//	seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,fold][,inbox][,stage=STAGE][,stored=COLUMN]"
+//	seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,equal][,fold][,prefix=[MIN-]MAX][,suffix=[MIN-]MAX][,elements][,inbox][,stage=STAGE][,stored=COLUMN]"
 //
-// MODE is random (strongest; no search), deterministic (equality search) or
+// MODE is random (strongest; no search but by the options below), deterministic (equality search) or
 // ordered (equality, ranges, sorting).
 // The options stand in any order, each at most once, without blanks; their
 // values hold no comma (use [Columns] for a column whose name does).
@@ -32,8 +32,17 @@
 //     needs all three, a float has no step;
 //   - cursor allows ORDER BY and keyset pagination over a deterministic column,
 //     in an order that means nothing;
-//   - fold lets a deterministic text be compared in lower case: lower(email) =
-//     lower($1). Whoever sees the cells sees which are equal but for case;
+//   - equal lets a random column be compared with values: name = $1,
+//     name = ANY ($1). Whoever sees the cells sees which are equal;
+//   - fold lets a random or deterministic text be compared in lower case:
+//     lower(email) = lower($1). Whoever sees the cells sees which are equal but
+//     for case. With it equal, prefix= and suffix= serve ILIKE and lower() too;
+//   - prefix= and suffix= let a text be found by how it begins or ends: name
+//     LIKE 'ab%' for beginnings of MIN to MAX characters, MIN being 3 if it is
+//     not given. Whoever sees the cells sees which values begin alike, and from
+//     common beginnings guesses many of them;
+//   - elements lets an array be found by its members: $1 = ANY (tags), tags @>
+//     $1, tags && $1. Whoever sees the cells sees which arrays share members;
 //   - kind= is one of text bytes int float bool time json uuid numeric text[]
 //     int[] date timestamp, for types from which it cannot be inferred, and for
 //     a time.Time that is not an instant;
@@ -47,7 +56,12 @@
 //   - random: nothing but the length
 //   - deterministic, with cursor or not: which rows are equal, and how
 //     often
+//   - equal: which rows are equal, and how often
 //   - fold: which rows are equal but for case, and how often
+//   - prefix=, suffix=: which rows begin or end alike, and how often, for
+//     each length
+//   - elements: which rows share members, how often, and how many members
+//     each has
 //   - ordered: the order of the rows, and about how far apart their values
 //     are. Dense values (ages, days of a year): everything
 //   - stage=copy, stage=sealed: everything, in the plain column beside the

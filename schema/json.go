@@ -204,7 +204,7 @@ func (jc jsonColumn) column(b *builder, t *Table) (Column, bool) {
 	}
 	if jc.Terms != "" {
 		if c.Terms, err = codec.ParseTerms(jc.Terms); err != nil {
-			b.failColumn(&c, fmt.Sprintf("bad terms %q", jc.Terms), "write them as MarshalJSON does: fold")
+			b.failColumn(&c, fmt.Sprintf("bad terms %q", jc.Terms), "write them as MarshalJSON does: equal,fold,elements,prefix=3-8,suffix=3-8, what there is of these")
 		}
 	}
 	derived := c

@@ -20,8 +20,8 @@ type sealTag struct {
 	kind Kind // 0 when it is to be inferred
 
 	min, max, step string
-	cursor, fold   bool
-	inbox          bool
+	cursor, inbox  bool
+	terms          codec.Terms
 
 	stage  Stage
 	stored string
@@ -34,17 +34,18 @@ func (e *tagError) Error() string { return e.reason + "; " + e.hint }
 
 // tagOptions are the options with a value, tagFlags those without.
 var (
-	tagOptions = []string{"name", "id", "join", "kind", "min", "max", "step", "stage", "stored"}
-	tagFlags   = []string{"cursor", "fold", "inbox"}
+	tagOptions = []string{"name", "id", "join", "kind", "min", "max", "step", "prefix", "suffix", "stage", "stored"}
+	tagFlags   = []string{"cursor", "equal", "fold", "elements", "inbox"}
 )
 
-const grammar = `write seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,fold][,inbox][,stage=STAGE][,stored=COLUMN]"`
+const grammar = `write seal:"MODE[,name=COLUMN][,id=IDENTITY][,join=GROUP][,kind=KIND][,min=V][,max=V][,step=V][,cursor][,equal][,fold][,prefix=[MIN-]MAX][,suffix=[MIN-]MAX][,elements][,inbox][,stage=STAGE][,stored=COLUMN]"`
 
 // parseSealTag reads the value of a seal tag:
 //
 //	tag    = "-" | mode { "," option }
 //	mode   = "random" | "deterministic" | "ordered"
-//	option = ( "name" | "id" | "join" | "kind" | "min" | "max" | "step" | "stage" | "stored" ) "=" value | "cursor" | "fold" | "inbox"
+//	option = ( "name" | "id" | "join" | "kind" | "min" | "max" | "step" | "prefix" | "suffix" | "stage" | "stored" ) "=" value
+//	       | "cursor" | "equal" | "fold" | "elements" | "inbox"
 //	value  = one or more characters except ","
 func parseSealTag(s string) (sealTag, *tagError) {
 	if s == "-" {
@@ -84,8 +85,16 @@ func (t *sealTag) set(part, key, value string) *tagError {
 		return &tagError{fmt.Sprintf("option %s= has no value", key), "give it a value, or remove it"}
 	}
 	switch key {
+	case "equal":
+		t.terms.Equal = true
 	case "fold":
-		t.fold = true
+		t.terms.Fold = true
+	case "elements":
+		t.terms.Elements = true
+	case "prefix":
+		return t.lengths(key, value, &t.terms.Prefix)
+	case "suffix":
+		return t.lengths(key, value, &t.terms.Suffix)
 	case "cursor":
 		t.cursor = true
 	case "inbox":
@@ -116,6 +125,28 @@ func (t *sealTag) set(part, key, value string) *tagError {
 		t.stage = stage
 	case "stored":
 		t.stored = value
+	}
+	return nil
+}
+
+// leastLength is the least length of prefixes and suffixes that is taken for granted: shorter ones are guessed from how often letters
+// begin and end words.
+const leastLength = 3
+
+// lengths reads [MIN-]MAX.
+func (t *sealTag) lengths(key, value string, to *codec.Lengths) *tagError {
+	low, high, both := strings.Cut(value, "-")
+	if !both {
+		low, high = strconv.Itoa(leastLength), value
+	}
+	terms, err := codec.ParseTerms(key + "=" + low + "-" + high)
+	if err != nil {
+		return &tagError{fmt.Sprintf("option %s=%s does not say lengths", key, value),
+			fmt.Sprintf("write %s=MAX, at least %d and at most %d, or %[1]s=MIN-MAX", key, leastLength, codec.MaxTokens)}
+	}
+	*to = terms.Prefix
+	if key == "suffix" {
+		*to = terms.Suffix
 	}
 	return nil
 }

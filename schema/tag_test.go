@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/colseal/colseal/codec"
 )
 
 func TestParseSealTag(t *testing.T) {
@@ -30,7 +32,7 @@ func (t sealTag) format() string {
 		return "-"
 	}
 	s := t.mode.String()
-	for _, o := range []struct{ key, value string }{{"name", t.name}, {"id", t.id}, {"join", t.join}} {
+	for _, o := range []struct{ key, value string }{{"name", t.name}, {"id", t.id}, {"join", t.join}, {"min", t.min}, {"max", t.max}, {"step", t.step}} {
 		if o.value != "" {
 			s += "," + o.key + "=" + o.value
 		}
@@ -38,13 +40,19 @@ func (t sealTag) format() string {
 	if t.kind != 0 {
 		s += ",kind=" + t.kind.String()
 	}
+	if t.cursor {
+		s += ",cursor"
+	}
+	if t.terms != (codec.Terms{}) {
+		s += "," + t.terms.String()
+	}
 	return s
 }
 
 // FuzzSealTag: what is read is written and read the same, and what is not read
 // is refused with a reason and a hint.
 func FuzzSealTag(f *testing.F) {
-	for _, s := range []string{"random", "deterministic,join=g", "random,name=a,id=b,kind=int[]", "-", "", "random,", "random,kind=x", "rand om", ",,", "random,name=é"} {
+	for _, s := range []string{"random", "deterministic,join=g", "random,name=a,id=b,kind=int[]", "-", "random,equal,fold,prefix=8,suffix=2-3", "random,elements", "ordered,min=1,max=2,step=1", "deterministic,cursor", "", "random,", "random,kind=x", "rand om", ",,", "random,name=é"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -5,8 +5,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/colseal/colseal/codec"
 )
 
 // walker gathers the sealed columns of one model.
@@ -72,7 +70,7 @@ func (w *walker) sealed(f reflect.StructField, path string, tag sealTag, n namin
 	if err != nil {
 		return err
 	}
-	w.cols = append(w.cols, Column{Name: name, Mode: tag.mode, Kind: kind, ID: tag.id, JoinGroup: tag.join, Min: tag.min, Max: tag.max, Step: tag.step, Cursor: tag.cursor, Terms: codec.Terms{Fold: tag.fold}, Inbox: tag.inbox, Stage: tag.stage, Stored: tag.stored,
+	w.cols = append(w.cols, Column{Name: name, Mode: tag.mode, Kind: kind, ID: tag.id, JoinGroup: tag.join, Min: tag.min, Max: tag.max, Step: tag.step, Cursor: tag.cursor, Terms: tag.terms, Inbox: tag.inbox, Stage: tag.stage, Stored: tag.stored,
 		origin: origin{strct: typeName(w.root), field: path}})
 	return nil
 }

@@ -401,7 +401,7 @@ func columnsOf(s *schema.Schema, purpose string, names []string) ([]string, erro
 	}
 	for _, t := range s.Tables() {
 		for _, c := range t.Columns() {
-			if t.ViewOf == "" && c.EqualCells() == (p == keyring.PurposeSearch) {
+			if t.ViewOf == "" && c.Suite().Searchable() == (p == keyring.PurposeSearch) {
 				names = append(names, t.String()+"."+c.Name)
 			}
 		}

@@ -17,6 +17,9 @@ type Person struct {
 	Owed  Decimal   `db:"owed"  seal:"ordered,kind=numeric,min=-100000,max=100000,step=0.01"`
 	Seen  time.Time `db:"seen"  seal:"ordered"`
 	Token string    `db:"token" seal:"deterministic,cursor"`
+	Name  string    `db:"name"  seal:"random,fold,prefix=3-8"`
+	Mail  string    `db:"mail"  seal:"deterministic,fold,suffix=12"` // 3 to 12 characters
+	Tags  []string  `db:"tags"  seal:"random,elements"`
 }
 
 var _ = schema.Must(schema.Unscoped(schema.Model("people", Person{})))

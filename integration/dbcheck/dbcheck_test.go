@@ -1,6 +1,7 @@
 package dbcheck
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,6 +56,13 @@ var plants = []struct {
 		[]string{"danger type user_mails.ssn ", "danger type users.ssn "}},
 	{"short varchar", "ALTER TABLE app.leads ALTER phone TYPE varchar(20)", "ALTER TABLE app.leads ALTER phone TYPE text", []string{"warning type app.leads.phone "}},
 	{"coarse statistics", "ALTER TABLE app.leads ALTER age SET STATISTICS 100", "ALTER TABLE app.leads ALTER age SET STATISTICS 1000", []string{"warning statistics app.leads.age "}},
+	{"terms index", `CREATE INDEX x ON found USING gin (colseal.terms1("Full Name")); CREATE INDEX y ON found (colseal.fold1("Full Name"), id)`, "DROP INDEX x, y", nil},
+	{"no terms index", `ALTER INDEX "colseal_found_Full Name_terms" RENAME TO x; DROP INDEX x, "colseal_found_Full Name_fold"; CREATE INDEX y ON found (colseal.terms1("Full Name"))`,
+		`DROP INDEX y; CREATE INDEX "colseal_found_Full Name_terms" ON found USING gin (colseal.terms1("Full Name")); CREATE INDEX "colseal_found_Full Name_fold" ON found (colseal.fold1("Full Name"))`,
+		[]string{"warning fold-index found.Full Name ", "warning terms-index found.Full Name "}},
+	{"index over terms of another", `CREATE INDEX x ON users (colseal.fold1(email))`, "DROP INDEX x", []string{"danger expression-index users.email x"}},
+	{"another terms1", `CREATE OR REPLACE FUNCTION colseal.terms1(cell bytea) RETURNS tsvector LANGUAGE sql IMMUTABLE RETURN ''::tsvector`, "DROP FUNCTION colseal.terms1 CASCADE", []string{"danger search-function  colseal.terms1"}},
+	{"no fold1", `DROP FUNCTION colseal.fold1 CASCADE`, "", []string{"danger search-function  colseal.fold1", "warning fold-index found.Full Name "}},
 	{"ordered as text", "ALTER TABLE app.leads DROP age, ADD age text", "ALTER TABLE app.leads DROP age, ADD age bytea",
 		[]string{"danger type app.leads.age ", "warning no-check app.leads.age colseal_age_check"}},
 	{"no check", "ALTER TABLE users DROP CONSTRAINT colseal_email_check", "", []string{"warning no-check users.email colseal_email_check"}},
@@ -162,7 +170,11 @@ func TestAuditWithoutRights(t *testing.T) {
 			t.Fatal(err)
 		}
 		found, err := dbcheck.Run(t.Context(), sealed)
-		if err != nil || len(found) != 2 || found[0].Rule != "no-check" || found[1].Rule != "unreadable" {
+		rules := make([]string, len(found))
+		for i, f := range found {
+			rules[i] = f.Rule
+		}
+		if want := []string{"search-function", "search-function", "no-check", "unreadable"}; err != nil || !slices.Equal(rules, want) {
 			t.Errorf("found %v, %v", found, err)
 		}
 	})

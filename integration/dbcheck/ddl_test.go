@@ -64,7 +64,7 @@ func TestBackstop(t *testing.T) {
 // The type of a column changes only where no value is lost.
 func TestChangeOfType(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
-		run(t, db.Admin, `CREATE SCHEMA app; CREATE TABLE app.leads (email bytea, phone text, age bytea);
+		run(t, db.Admin, `CREATE SCHEMA app; CREATE TABLE app.leads (email bytea, phone text, age bytea); CREATE TABLE found ("Full Name" bytea);
 CREATE TABLE users (id int, email text DEFAULT 'x', ssn bigint, "Born On" date); INSERT INTO users VALUES (1, NULL, NULL, '2001-02-03')`)
 		text := statements(t, ddl.Options{NotValid: true})
 		_, err := db.Admin.Exec(text)

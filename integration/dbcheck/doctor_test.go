@@ -128,7 +128,7 @@ var ailments = []struct {
 	{"a table in two schemas", "CREATE SCHEMA other; CREATE TABLE other.users (LIKE users INCLUDING ALL); ALTER DATABASE DATABASE SET search_path = public, other",
 		"DROP SCHEMA other CASCADE; ALTER DATABASE DATABASE RESET search_path", []string{"warning search-path users"}},
 	{"a schema that is not in the path", "ALTER DATABASE DATABASE SET search_path = app", "ALTER DATABASE DATABASE RESET search_path",
-		[]string{"danger key-table colseal_keys", "warning search-path users", "warning search-path user_mails"}},
+		[]string{"danger key-table colseal_keys", "warning search-path found", "warning search-path users", "warning search-path user_mails"}},
 	{"a schema where all may create", "GRANT CREATE ON SCHEMA public TO PUBLIC", "REVOKE CREATE ON SCHEMA public FROM PUBLIC", []string{"warning search-path (schema public)"}},
 	{"all statements are logged", "ALTER DATABASE DATABASE SET log_statement = 'all'", "ALTER DATABASE DATABASE RESET log_statement", []string{"warning statement-log (log_statement)"}},
 	{"DDL is logged", "ALTER DATABASE DATABASE SET log_statement = 'ddl'", "ALTER DATABASE DATABASE RESET log_statement", nil},
@@ -290,14 +290,14 @@ func (p *patient) keyARN(t *testing.T) string {
 func TestDoctorOfAuditor(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
 		p := healthy(t, db)
-		run(t, db.Admin, "ALTER ROLE "+db.Name+" LOGIN PASSWORD 'auditor'; GRANT SELECT ON colseal_keys TO "+db.Name)
+		run(t, db.Admin, "ALTER ROLE "+db.Name+" LOGIN PASSWORD 'auditor'; GRANT SELECT ON colseal_keys TO "+db.Name+"; GRANT USAGE ON SCHEMA colseal TO "+db.Name)
 		as, err := url.Parse(db.DSN())
 		if err != nil {
 			t.Fatal(err)
 		}
 		as.User = url.UserPassword(db.Name, "auditor")
 		columns := []string{"warning unreadable app.leads.age", "warning unreadable app.leads.email", "warning unreadable app.leads.phone",
-			"warning unreadable users.Born On", "warning unreadable users.email", "warning unreadable users.ssn"}
+			"warning unreadable found.Full Name", "warning unreadable users.Born On", "warning unreadable users.email", "warning unreadable users.ssn"}
 		p.expect(t, columns, as.String())
 		run(t, db.Admin, "ALTER TABLE users DROP CONSTRAINT colseal_email_check; DELETE FROM colseal_keys WHERE purpose = 'data'")
 		p.expect(t, append(columns, "warning no-check users.email (colseal_email_check)"), as.String())

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/internal/ddl"
@@ -22,6 +23,7 @@ var sealedSchema = schema.Must(
 		schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "mail"},
 		schema.Column{Name: "ssn"},
 		schema.Column{Name: "Born On", Kind: schema.KindTime}),
+	schema.Columns("found", schema.Column{Name: "Full Name", Terms: codec.Terms{Fold: true, Prefix: codec.Lengths{Min: 3, Max: 5}}}),
 	schema.Columns("app.leads",
 		schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "mail"},
 		schema.Column{Name: "phone", Mode: schema.ModeDeterministic, ID: "contacts.phone"},
@@ -31,6 +33,7 @@ var sealedSchema = schema.Must(
 const tables = `CREATE SCHEMA app;
 CREATE TABLE users (id bigint PRIMARY KEY, email bytea UNIQUE, ssn varchar, "Born On" bytea, note text DEFAULT 'n');
 CREATE TABLE app.leads (id bigint PRIMARY KEY, email bytea, phone text, age bytea);
+CREATE TABLE found (id bigint PRIMARY KEY, "Full Name" bytea);
 CREATE INDEX ON app.leads USING hash (phone) WHERE phone IS NOT NULL;
 CREATE VIEW user_mails AS SELECT id, email, ssn, "Born On" FROM users;
 CREATE VIEW notes AS SELECT id, note FROM users;`

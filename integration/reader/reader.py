@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 DOMAIN = b"colseal/v1"
 HEADER = 8
-SHORTEST = {1: 37, 2: 25, 3: 26, 4: 27}
+SHORTEST = {1: 37, 2: 25, 3: 26, 4: 27, 5: 43}
 
 
 class Failed(Exception):
@@ -124,7 +124,7 @@ def order_term(data_key, identity, x):
 
 
 def seal(data_key, key_id, suite, identity, plaintext, nonce=None):
-    """plaintext is the kind byte and the encoding; nonce is for suite 1."""
+    """plaintext is the kind byte and the encoding; nonce is for suite 1, and the salt for suite 5."""
     header = bytes([1, suite]) + column_tag(identity) + struct.pack(">I", key_id)
     aad = associated_data(header, identity)
     if suite == 1:
@@ -133,9 +133,9 @@ def seal(data_key, key_id, suite, identity, plaintext, nonce=None):
     if suite == 3:
         term = order_term(data_key, identity, order_number(identity, plaintext[1:]))
         aad += struct.pack(">H", len(term)) + term
-    if suite == 4:
-        term = terms(data_key, identity, plaintext[0], plaintext[1:])
-        term = struct.pack(">H", len(term)) + term
+    if suite in (4, 5):
+        term = terms(data_key, suite, identity, plaintext[0], plaintext[1:])
+        term = struct.pack(">H", len(term)) + term + (nonce if suite == 5 else b"")
         aad += term
     iv = synthetic_iv(data_key, suite, identity, aad, plaintext)
     return header + term + iv + ctr(derive(data_key, suite, 3, identity), iv, plaintext)
@@ -146,9 +146,9 @@ def fold(s):
     return "".join("i" if c == "\u0130" else c.lower() for c in s)
 
 
-def terms(search_key, identity, kind, encoding):
+def terms(search_key, suite, identity, kind, encoding):
     """The tokens of a value, by the options behind the last # of the identity."""
-    key = derive(search_key, 4, 5, identity)
+    key = derive(search_key, suite, 5, identity)
     options = dict(o.partition("=")[::2] for o in identity.decode().rpartition("#")[2].split(","))
 
     def token(kind, term, length=0):
@@ -182,6 +182,11 @@ def tokens_size(cell):
     return struct.unpack(">H", cell[8:10])[0]
 
 
+def salt_of(cell):
+    """Of suite 5."""
+    return cell[10 + tokens_size(cell) :][:16]
+
+
 def leaves(elements):
     for e in elements:
         if isinstance(e, list):
@@ -200,7 +205,7 @@ def open_cell(cell, data_key, key_id, suite, identity, kind):
         raise Failed("suite")
     if len(cell) < SHORTEST[cell[1]]:
         raise Failed("format")
-    if cell[1] == 4 and len(cell) < 27 + tokens_size(cell):
+    if cell[1] in (4, 5) and len(cell) < SHORTEST[cell[1]] + tokens_size(cell):
         raise Failed("format")
     if cell[2:4] != column_tag(identity):
         raise Failed("column")
@@ -220,8 +225,8 @@ def open_cell(cell, data_key, key_id, suite, identity, kind):
                 raise Failed("format")
             at += n
             aad += struct.pack(">H", n) + cell[HEADER:at]
-        if suite == 4:
-            at += 2 + tokens_size(cell)
+        if suite in (4, 5):
+            at += 2 + tokens_size(cell) + (16 if suite == 5 else 0)
             aad += cell[HEADER:at]
         plaintext = ctr(derive(data_key, suite, 3, identity), cell[at : at + 16], cell[at + 16 :])
         if not hmac.compare_digest(synthetic_iv(data_key, suite, identity, aad, plaintext), cell[at : at + 16]):
@@ -547,7 +552,7 @@ def vectors(directory):
     layers = {}
     for name in names:
         v = read_vector(os.path.join(directory, name))
-        suite = {"randomized": 1, "deterministic": 2, "ordered": 3, "deterministic-terms": 4}[v["suite"]]
+        suite = {"randomized": 1, "deterministic": 2, "ordered": 3, "deterministic-terms": 4, "randomized-terms": 5}[v["suite"]]
         data_key, key_id = bytes.fromhex(v["data key"]), int(v["key id"], 16)
         identity, kind, cell = v["identity"].encode(), numbers[v["kind"]], bytes.fromhex(v["cell"])
         layers[v["layer"]] = layers.get(v["layer"], 0) + 1
@@ -563,7 +568,7 @@ def vectors(directory):
             "value": go_syntax(kind, decode(kind, encoding)),
             "aad": associated_data(cell[:HEADER], identity).hex(),
             "text": text_of_cell(cell_of_text(v["text"])),
-            "cell": seal(data_key, key_id, suite, identity, bytes([kind]) + encoding, cell[8:20]).hex(),
+            "cell": seal(data_key, key_id, suite, identity, bytes([kind]) + encoding, salt_of(cell) if suite == 5 else cell[8:20]).hex(),
         }
         if suite == 1:
             got["aead key"], got["nonce"] = derive(data_key, 1, 1, identity).hex(), cell[8:20].hex()
@@ -577,9 +582,12 @@ def vectors(directory):
             got["least"], got["behind"] = header.hex(), (header + term + b"\xff" * 17).hex()
             got["greatest"] = (int.from_bytes(header, "big") + 1).to_bytes(HEADER, "big").hex()
             got["aad"] += f"{n:04x}" + term.hex()
-        if suite == 4:
+        if suite in (4, 5):
             at += 2 + tokens_size(cell)
-            got["term key"], got["tokens"] = derive(data_key, 4, 5, identity).hex(), cell[10:at].decode()
+            got["term key"], got["tokens"] = derive(data_key, suite, 5, identity).hex(), cell[10:at].decode()
+            if suite == 5:
+                got["salt"] = salt_of(cell).hex()
+                at += 16
             got["aad"] += cell[HEADER:at].hex()
         if suite != 1:
             got["iv"] = cell[at : at + 16].hex()

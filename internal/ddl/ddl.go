@@ -14,6 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/backstop"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
@@ -66,6 +67,9 @@ func Write(s *schema.Schema, o Options) (string, error) {
 		for _, c := range t.Columns() {
 			fmt.Fprintf(&b, "\n-- %s.%s: %s %s, identity %q, tag %04x\n", t, c.Name, c.Mode, c.Kind.String(), c.Identity(), c.Tag())
 			text := o.Text != nil && o.Text(c)
+			if text && c.Suite().HasTerms() {
+				return "", fmt.Errorf("ddl: %s.%s has terms, which are looked for in cells of bytes: it cannot be stored as text", t, c.Name)
+			}
 			if text && c.Sorted() {
 				return "", fmt.Errorf("ddl: %s.%s is %s, whose cells sort by bytes and not by a collation: it cannot be stored as text", t, c.Name, sortedBy(c))
 			}
@@ -81,13 +85,28 @@ func Write(s *schema.Schema, o Options) (string, error) {
 			if c.Mode == schema.ModeOrdered {
 				b.WriteString(SetStatistics(t, c) + ";\n")
 			}
+			if Indexed(c) {
+				b.WriteString(TermsIndex(t, c) + ";\n")
+			}
 			if c.Terms.Fold {
-				fmt.Fprintf(&b, "-- For lower(%[1]s) = lower($1). If values that differ in case only are one: CREATE UNIQUE INDEX CONCURRENTLY ON %[2]s (colseal.fold1(%[1]s));\nCREATE INDEX IF NOT EXISTS %[3]s ON %[2]s (colseal.fold1(%[1]s));\n",
-					dbcatalog.QuoteIdent(c.CellColumn()), tableName(t), dbcatalog.QuoteIdent(shorten("colseal_"+t.Name+"_"+c.CellColumn()+"_fold")))
+				fmt.Fprintf(&b, "-- For lower(%[1]s) = lower($1). If values that differ in case only are one: CREATE UNIQUE INDEX CONCURRENTLY ON %[2]s (colseal.fold1(%[1]s));\n%[3]s;\n",
+					dbcatalog.QuoteIdent(c.CellColumn()), tableName(t), FoldIndex(t, c))
 			}
 		}
 	}
 	return b.String(), nil
+}
+
+// TermsIndex returns the statement that makes the index over a column's terms, without a semicolon.
+func TermsIndex(t *schema.Table, c *schema.Column) string {
+	return fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s USING gin (colseal.terms1(%s))",
+		dbcatalog.QuoteIdent(shorten("colseal_"+t.Name+"_"+c.CellColumn()+"_terms")), tableName(t), dbcatalog.QuoteIdent(c.CellColumn()))
+}
+
+// FoldIndex returns the statement that makes the index over a column's values in lower case, without a semicolon.
+func FoldIndex(t *schema.Table, c *schema.Column) string {
+	return fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (colseal.fold1(%s))",
+		dbcatalog.QuoteIdent(shorten("colseal_"+t.Name+"_"+c.CellColumn()+"_fold")), tableName(t), dbcatalog.QuoteIdent(c.CellColumn()))
 }
 
 func sortedBy(c *schema.Column) string {
@@ -114,18 +133,38 @@ const fold1 = `CREATE FUNCTION colseal.fold1(cell bytea) RETURNS bytea LANGUAGE 
 // functions returns the statements that make the functions that columns of a schema need. One that is there is left alone: its
 // version is in its name.
 func functions(s *schema.Schema) string {
+	var fold, terms bool
 	for _, t := range s.Tables() {
 		for _, c := range t.Columns() {
-			if c.Terms.Fold {
-				return "\n-- What lower(...) of a sealed column is sent as.\n" +
-					"DO $colseal$\nBEGIN\n\tIF pg_catalog.to_regprocedure('colseal.fold1(pg_catalog.bytea)') IS NULL THEN\n" +
-					"\t\tCREATE SCHEMA IF NOT EXISTS colseal;\n\t\t" + strings.ReplaceAll(fold1, "\n", "\n\t\t") + ";\n\tEND IF;\nEND\n$colseal$;\n" +
-					"-- GRANT USAGE ON SCHEMA colseal TO program;\n"
-			}
+			fold = fold || c.Terms.Fold
+			terms = terms || Indexed(c)
 		}
 	}
-	return ""
+	var b strings.Builder
+	add := func(needed bool, what, name, create string) {
+		if needed {
+			fmt.Fprintf(&b, "\n-- What %s is sent as.\nDO $colseal$\nBEGIN\n\tIF pg_catalog.to_regprocedure('%s(pg_catalog.bytea)') IS NULL THEN\n"+
+				"\t\tCREATE SCHEMA IF NOT EXISTS colseal;\n\t\t%s;\n\tEND IF;\nEND\n$colseal$;\n", what, name, strings.ReplaceAll(create, "\n", "\n\t\t"))
+		}
+	}
+	add(fold, "lower(...) of a sealed column", "colseal.fold1", fold1)
+	add(terms, "a search for beginnings, ends, members or equality", "colseal.terms1", terms1)
+	if fold || terms {
+		b.WriteString("-- GRANT USAGE ON SCHEMA colseal TO program;\n")
+	}
+	return b.String()
 }
+
+// Indexed reports whether an index over the terms of a column is of use.
+func Indexed(c *schema.Column) bool {
+	return c.Terms != (codec.Terms{}) && c.Terms != (codec.Terms{Fold: true})
+}
+
+// terms1 takes the tokens from a cell. What is no cell with terms has none, and no cell makes it fail.
+const terms1 = `CREATE FUNCTION colseal.terms1(cell bytea) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN pg_catalog.length(cell) OPERATOR(pg_catalog.>) 9 AND pg_catalog.substring(cell, 1, 2) IN ('\x0104'::pg_catalog.bytea, '\x0105'::pg_catalog.bytea)
+	THEN pg_catalog.array_to_tsvector(pg_catalog.string_to_array(pg_catalog.encode(pg_catalog.substring(cell, 11,
+		256 OPERATOR(pg_catalog.*) pg_catalog.get_byte(cell, 8) OPERATOR(pg_catalog.+) pg_catalog.get_byte(cell, 9)), 'escape'), ' ')) END`
 
 // AddCheck returns the statement that adds a column's CHECK to a PostgreSQL table, or
 // replaces the one of the same name.

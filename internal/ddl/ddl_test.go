@@ -22,7 +22,8 @@ func sample(t *testing.T) *schema.Schema {
 		schema.Columns("users",
 			schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: "mail"},
 			schema.Column{Name: "ssn"},
-			schema.Column{Name: "age", Mode: schema.ModeOrdered, Kind: schema.KindInt, Min: "0", Max: "150"}),
+			schema.Column{Name: "age", Mode: schema.ModeOrdered, Kind: schema.KindInt, Min: "0", Max: "150"},
+			schema.Column{Name: "name", Terms: codec.Terms{Fold: true, Prefix: codec.Lengths{Min: 3, Max: 8}}}),
 		schema.Columns("members", schema.Column{Name: "email", Mode: schema.ModeDeterministic, Stage: schema.StageCopy}, schema.Column{Name: "age", Mode: schema.ModeOrdered, Kind: schema.KindInt, Min: "0", Max: "150", Stored: "age_cells"}),
 		schema.Columns(`app."Order"`, schema.Column{Name: "it's 100%", Kind: schema.KindInt, ID: "orders.note"}),
 		schema.View("user_mails", "users"))
@@ -51,6 +52,10 @@ func TestGolden(t *testing.T) {
 
 func TestSortedAsText(t *testing.T) {
 	all := func(*schema.Column) bool { return true }
+	found := schema.Must(schema.Columns("found", schema.Column{Name: "name", Terms: codec.Terms{Equal: true}}))
+	if _, err := Write(found, Options{Text: all}); err == nil || !strings.Contains(err.Error(), "found.name has terms") {
+		t.Errorf("error %v", err)
+	}
 	if _, err := Write(sample(t), Options{Text: all}); err == nil || !strings.Contains(err.Error(), "members.age is ordered") {
 		t.Errorf("error %v", err)
 	}

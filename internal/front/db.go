@@ -114,7 +114,7 @@ func New(cfg Config) *DB {
 		for _, col := range t.Columns() {
 			switch {
 			case cfg.WriteOnly != nil && !col.Inbox:
-			case col.EqualCells():
+			case col.Suite().Searchable():
 				db.search = col
 			default:
 				db.random = col

@@ -43,6 +43,9 @@ func hintFor(err error) string {
 
 // SealError, OpenError and keyError say what failed for a column.
 func SealError(col *schema.Column, where string, err error) error {
+	if errors.Is(err, colseal.ErrRefused) {
+		return err
+	}
 	return cellError("seal", col, where, err)
 }
 

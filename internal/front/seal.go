@@ -15,6 +15,7 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/hint"
+	"github.com/colseal/colseal/internal/pgarray"
 	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/internal/telemetry"
@@ -59,7 +60,8 @@ type cell struct {
 // apart is a cell of a column with terms, or what is compared with one in its place.
 type apart struct {
 	use  *sqlplan.Use
-	cell []byte // once it is made
+	asks *sqlplan.Terms // of a search for terms, whose block is empty but for one byte
+	cell []byte         // once it is made
 }
 
 // span is where the cells of one value stand among cells: one, or those of an array's elements. null: the value is NULL.
@@ -133,7 +135,7 @@ func (v *Sealing) Collect(use *sqlplan.Use, value any) error {
 		v.collectBound(use)
 		return nil
 	}
-	value, err := v.bytesOf(use.Column.Kind, value)
+	value, err := v.bytesOf(use.Kind(), value)
 	if err != nil {
 		return err
 	}
@@ -142,10 +144,14 @@ func (v *Sealing) Collect(use *sqlplan.Use, value any) error {
 		return err
 	}
 	first := len(v.cells)
-	if !null {
-		if err := v.collect(use, value); err != nil {
-			return err
-		}
+	switch {
+	case !null:
+		err = v.collect(use, value)
+	case use.Match.Form != sqlplan.NoMatch:
+		null, err = v.collectNull(use)
+	}
+	if err != nil {
+		return err
 	}
 	v.spans = append(v.spans, span{first: first, end: len(v.cells), null: null})
 	return nil
@@ -174,12 +180,15 @@ func (v *Sealing) CollectArray(use *sqlplan.Use, elems []any) error {
 		return ErrStorage
 	}
 	first := len(v.cells)
+	if use.Match.Form != sqlplan.NoMatch && len(elems) > sqlplan.MaxTerms {
+		return use.TooMany()
+	}
 	for _, e := range elems {
 		if e == nil {
 			v.cells = append(v.cells, cell{})
 			continue
 		}
-		value, err := v.bytesOf(use.Column.Kind, e)
+		value, err := v.bytesOf(use.Kind(), e)
 		if err != nil {
 			return err
 		}
@@ -194,10 +203,13 @@ func (v *Sealing) CollectArray(use *sqlplan.Use, elems []any) error {
 // collect encodes one value into the block.
 func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 	col := use.Column
-	if err := use.Limit.Check(col.Kind, value); err != nil {
+	if err := use.Limit.Check(use.Kind(), value); err != nil {
 		return err
 	}
-	if col.Suite() == codec.SuiteTerms {
+	if use.Match.Form != sqlplan.NoMatch {
+		return v.collectMatch(use, value)
+	}
+	if col.Suite().HasTerms() {
 		return v.collectApart(use, value)
 	}
 	start := len(v.block)
@@ -234,9 +246,72 @@ func (v *Sealing) collectApart(use *sqlplan.Use, value any) error {
 	return nil
 }
 
-// seal makes the cell of an encoding, behind its kind.
-func (a *apart) seal(key *codec.Key, encoding []byte) (err error) {
+// collectMatch takes what a value asks of a column's terms.
+func (v *Sealing) collectMatch(use *sqlplan.Use, value any) error {
+	encoding, err := v.texts.AppendValue(nil, use.Kind(), use.Column.Suite(), value)
+	if err != nil {
+		return err
+	}
+	defer clear(encoding)
+	asks, err := use.TermsOf(encoding)
+	if err != nil {
+		return err
+	}
+	v.ask(use, asks)
+	return nil
+}
+
+// collectNull takes NULL, that is searched for. null says that it makes the search NULL.
+func (v *Sealing) collectNull(use *sqlplan.Use) (null bool, err error) {
+	asks, ok, err := use.Null()
+	if ok {
+		v.ask(use, asks)
+	}
+	return !ok, err
+}
+
+func (v *Sealing) ask(use *sqlplan.Use, asks sqlplan.Terms) {
+	start := len(v.block)
+	v.block = append(v.block, 0) // else it would be NULL
+	v.cells = append(v.cells, cell{start: start, end: start + 1, column: v.count(use.Column, 1, use.Copy), apart: &apart{use: use, asks: &asks}})
+}
+
+// query writes a tsquery that asks for terms under each of the live keys.
+func query(asks *sqlplan.Terms, live []*codec.Key) []byte {
+	const none = "'" + codec.NoToken + "'"
 	switch {
+	case len(asks.Terms) == 0 && asks.All:
+		return []byte("!" + none)
+	case len(asks.Terms) == 0:
+		return []byte(none)
+	}
+	operator := " | "
+	if asks.All {
+		operator = " & "
+	}
+	var out []byte
+	for i, key := range live {
+		if i > 0 {
+			out = append(out, " | "...)
+		}
+		out = append(out, '(')
+		for j, t := range asks.Terms {
+			if j > 0 {
+				out = append(out, operator...)
+			}
+			out = key.AppendToken(append(out, '\''), t.Type, t.Length, t.Text)
+			out = append(out, '\'')
+		}
+		out = append(out, ')')
+	}
+	return out
+}
+
+// seal makes the cell of an encoding, behind its kind.
+func (a *apart) seal(key *codec.Key, live []*codec.Key, encoding []byte) (err error) {
+	switch {
+	case a.asks != nil:
+		a.cell = query(a.asks, live)
 	case !a.use.Folded:
 		a.cell, err = key.Seal(nil, codec.Kind(encoding[0]), encoding[1:])
 	case a.use.Lowered || codec.Fold(string(encoding[1:])) == string(encoding[1:]):
@@ -329,7 +404,7 @@ func (v *Sealing) held(c *keycache.Cache) bool {
 	data, cells := c.HeldData(v.ctx), 0
 	for i := range v.keys {
 		k := &v.keys[i]
-		if k.col.EqualCells() {
+		if k.col.Suite().Searchable() {
 			return false
 		}
 		if k.data = data.Key(KeyColumn(k.col)); k.data == nil {
@@ -354,7 +429,7 @@ func (k *columnKeys) find(ctx context.Context, s *Session, source *openKeys, p *
 // held is ask for keys that are in memory.
 func (k *columnKeys) held(ctx context.Context, c *keycache.Cache) bool {
 	col := KeyColumn(k.col)
-	if col.Suite.EqualCells() {
+	if col.Suite.Searchable() {
 		k.live = c.HeldSearchKeys(ctx, col)
 		return k.live != nil
 	}
@@ -366,7 +441,7 @@ func (k *columnKeys) held(ctx context.Context, c *keycache.Cache) bool {
 func (k *columnKeys) ask(ctx context.Context, source KeySource, p *sqlplan.Plan) (err error) {
 	col := KeyColumn(k.col)
 	switch {
-	case !col.Suite.EqualCells():
+	case !col.Suite.Searchable():
 		k.data, err = source.Sealer(ctx, col, k.cells)
 	case p != nil && p.StoresNothing:
 		k.live, err = source.LookupKeys(ctx, col)
@@ -405,14 +480,16 @@ func (v *Sealing) Seal() error {
 			key = k.live[at.key]
 		}
 		if at.apart != nil {
-			if err := at.apart.seal(key, v.block[at.start:at.end]); err != nil {
+			if err := at.apart.seal(key, k.live, v.block[at.start:at.end]); err != nil {
 				if k.copy && v.leave(err) {
 					at.end = at.start
 					continue
 				}
 				return SealError(k.col, "a value", err)
 			}
-			v.counts.Add(key.Header().Suite)
+			if at.apart.asks == nil {
+				v.counts.Add(key.Header().Suite)
+			}
 			continue
 		}
 		room := v.block[at.start:at.end:at.end]
@@ -529,7 +606,7 @@ func LiteralParams(p *sqlplan.Plan, l Literals) []int {
 	next := len(p.Params)
 	for i := range p.Literals {
 		lit := &p.Literals[i]
-		random := lit.Use.Column.Suite() == codec.SuiteRandomized
+		random := !lit.Use.Column.EqualCells() && !lit.Use.Folded && lit.Use.Match.Form == sqlplan.NoMatch
 		if l != LiteralsAsParams && !random {
 			continue
 		}
@@ -655,6 +732,9 @@ func (s *Session) text(p *sqlplan.Plan, places []int, each func(b *strings.Build
 
 // cellType is the cast that gives a parameter the type of the cells.
 func cellType(use *sqlplan.Use) string {
+	if use.Match.Form != sqlplan.NoMatch {
+		return use.QueryCast()
+	}
 	t := "::pg_catalog.bytea"
 	if use.Storage == dbcatalog.StorageText {
 		t = "::pg_catalog.text"
@@ -669,6 +749,10 @@ func cellType(use *sqlplan.Use) string {
 func (v *Sealing) literal(b *strings.Builder, use *sqlplan.Use) {
 	if use.Array {
 		cells, ok := v.TakeArray()
+		if use.Match.Form != sqlplan.NoMatch {
+			writeQueries(b, use, cells, ok)
+			return
+		}
 		if !ok {
 			b.WriteString("NULL")
 			return
@@ -685,6 +769,8 @@ func (v *Sealing) literal(b *strings.Builder, use *sqlplan.Use) {
 	}
 	cell := v.Take()
 	switch {
+	case use.Match.Form != sqlplan.NoMatch:
+		writeQuery(b, use, cell)
 	case cell == nil:
 		b.WriteString("NULL")
 	case use.Storage == dbcatalog.StorageText:
@@ -707,10 +793,48 @@ func Stored(use *sqlplan.Use, cell []byte) any {
 	switch {
 	case cell == nil:
 		return nil
+	case use.Match.Form != sqlplan.NoMatch:
+		return string(cell)
 	case use.Storage == dbcatalog.StorageText:
 		return codec.EncodeText(cell)
 	}
 	return cell
+}
+
+// writeQuery writes a query as a literal: it has no backslashes, so that only its quotes are doubled.
+func writeQuery(b *strings.Builder, use *sqlplan.Use, query []byte) {
+	if query == nil {
+		b.WriteString("NULL")
+	} else {
+		b.WriteByte('\'')
+		b.WriteString(strings.ReplaceAll(string(query), "'", "''"))
+		b.WriteByte('\'')
+	}
+	b.WriteString(use.QueryCast())
+}
+
+func writeQueries(b *strings.Builder, use *sqlplan.Use, queries [][]byte, ok bool) {
+	if !ok {
+		writeQuery(b, use, nil)
+		return
+	}
+	writeQuery(b, use, []byte(QueryArray(queries)))
+}
+
+// QueryArray writes queries as an array literal; nil ones are NULL.
+func QueryArray(queries [][]byte) string {
+	out := []byte{'{'}
+	for i, q := range queries {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if q == nil {
+			out = append(out, "NULL"...)
+		} else {
+			out = pgarray.AppendElement(out, string(q))
+		}
+	}
+	return string(append(out, '}'))
 }
 
 var errNoArray = fmt.Errorf("%w: the literal is not that of an array", codec.ErrValue)

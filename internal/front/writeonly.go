@@ -42,6 +42,9 @@ func notInbox(col *schema.Column) *sqlplan.Refusal {
 	if col.EqualCells() {
 		return writeOnlyRefusal(col, "the program only writes, and has no key of columns whose equal values have equal cells", "leave the column to a program that has a KMS")
 	}
+	if col.Suite().HasTerms() {
+		return writeOnlyRefusal(col, "the program only writes, and has no key of columns with terms", "leave the column to a program that has a KMS")
+	}
 	return writeOnlyRefusal(col, "the program only writes, and the column is not one that such programs may write",
 		"if it is to be, add inbox to its tag, in every program")
 }

@@ -47,6 +47,8 @@ func TestOf(t *testing.T) {
 		{schema.Column{Mode: schema.ModeDeterministic}, "`deterministic`, with `cursor` or not"},
 		{schema.Column{Mode: schema.ModeDeterministic, Cursor: true}, "`deterministic`, with `cursor` or not"},
 		{schema.Column{Mode: schema.ModeDeterministic, Terms: codec.Terms{Fold: true}}, "`deterministic`, with `cursor` or not; `fold`"},
+		{schema.Column{Terms: codec.Terms{Equal: true, Prefix: codec.Lengths{Min: 3, Max: 8}}}, "`equal`; `prefix=`, `suffix=`"},
+		{schema.Column{Kind: schema.KindTextArray, Terms: codec.Terms{Elements: true}}, "`elements`"},
 		{schema.Column{Mode: schema.ModeOrdered, Kind: schema.KindInt}, "`ordered`"},
 	} {
 		var tags []string

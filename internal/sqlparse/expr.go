@@ -215,9 +215,20 @@ type Call struct {
 	Over         *Window
 }
 
+// Match is a test of a text's parts or an array's members: LIKE, and its like. Op is the operator, in PostgreSQL's spelling and
+// without its negation: ~~, ~~*, ^@, @>, <@ or &&, or GLOB. What describes it to a person.
+type Match struct {
+	At
+	What        string
+	Op          string
+	Not         bool
+	Left, Right Expr
+	Escape      Expr // nil when absent
+}
+
 // Opaque is any other expression whose operands are known but whose working is
 // not: every operand must be plain. What describes it to a person: "the operator ~",
-// "LIKE", "GREATEST", "a subscript".
+// "SIMILAR TO", "GREATEST", "a subscript".
 type Opaque struct {
 	At
 	What string

@@ -66,6 +66,8 @@ type analysis struct {
 	questions []*question // comparisons of parameters with constants
 	casts     []*recast   // casts of what may turn out sealed
 	folds     []*foldCall // calls of lower() on what is sealed, or may turn out so
+	matched   []*matching // searches for terms
+	noSlots   []*slot     // NULLs that are searched for
 	checked   []*check    // demands on terms, verified at the end
 	// copied are the comparisons to write once per search key.
 	copied   []*search
@@ -97,6 +99,9 @@ type slot struct {
 	null     bool // only its NULL-ness is asked
 
 	lowered bool // it is the operand of lower()
+
+	match Match         // what it asks of a column's terms
+	from  sqlparse.Expr // of a value that is searched for: all that it is computed by
 
 	casts    []pgvalue.Cast // that it is the operand of, the innermost first
 	assigned bool           // a column is assigned just this
@@ -323,7 +328,9 @@ func hintFor(what string) string {
 	switch what {
 	case sqlparse.OperatorClass:
 		return "the column holds bytes, or text whose order means nothing: leave it out"
-	case "ORDER BY", "LIKE", "ILIKE", "SIMILAR TO", "BETWEEN":
+	case "LIKE", "ILIKE", "the operator ^@", "the function starts_with":
+		return "the database holds only ciphertext, which has no parts; tag the column prefix= or suffix= to find it by its beginning or end, or do this in the program"
+	case "ORDER BY", "SIMILAR TO", "BETWEEN":
 		return "the database holds only ciphertext, which has no order and no parts; fetch the rows by a plain or deterministic column and do this in the program"
 	}
 	return "the database sees only ciphertext; compute it in the program, or keep what it needs in a plain column"
@@ -373,9 +380,12 @@ func (a *analysis) verifyCheck(c *check) error {
 			"compute the value in the program"))
 	case c.need == ordered || c.need == sorted:
 		return a.goOn(a.verifyOrder(c, t))
-	case !t.first().EqualCells():
-		return a.goOn(a.refuseMode(c.pos, t.first(), c.what+" needs a deterministic column",
-			`cells of a randomized column are all different; tag the column seal:"deterministic", or search by another column`))
+	case !t.first().EqualCells() && !t.folded:
+		hint := `cells of a randomized column are all different; tag the column seal:"deterministic", or search by another column`
+		if c.need == equal && c.sides.right.expr != nil && isSearchValue(c.sides.right.expr) {
+			hint = `cells of a randomized column are all different; tag the column seal:"deterministic", or seal:"random,equal", or search by another column`
+		}
+		return a.goOn(a.refuseMode(c.pos, t.first(), c.what+" needs a deterministic column", hint))
 	case a.env.SearchKeys > 1 && !c.conflict:
 		return a.goOn(a.copyPerKey(c, t.first()))
 	}

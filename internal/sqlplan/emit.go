@@ -41,8 +41,9 @@ func (a *analysis) emit() (*Plan, error) {
 	sealedSlots := slices.ContainsFunc(a.slots, func(s *slot) bool { return s.use() != nil })
 	sealedCasts := slices.ContainsFunc(a.casts, func(c *recast) bool { return c.t.root().state == sealed })
 	sealedBefore := slices.ContainsFunc(a.earlier, func(o output) bool { return !o.gap && o.t.root().state == sealed })
+	sealedMatches := len(a.matched) > 0
 	sealedFolds := slices.ContainsFunc(a.folds, func(f *foldCall) bool { return f.t.root().state == sealed })
-	if !sealedSlots && !sealedCasts && !sealedFolds && !e.plan.ResultsSealed() && !sealedBefore && len(e.edits) == 0 {
+	if !sealedSlots && !sealedCasts && !sealedFolds && !sealedMatches && !e.plan.ResultsSealed() && !sealedBefore && len(e.edits) == 0 {
 		p, err := a.forwarded()
 		if err == nil {
 			p.Search, p.StoresNothing = e.searches(), a.storesNothing()
@@ -60,6 +61,9 @@ func (a *analysis) emit() (*Plan, error) {
 		return nil, err
 	}
 	if err := e.findRegions(); err != nil {
+		return nil, err
+	}
+	if err := e.matchEdits(); err != nil {
 		return nil, err
 	}
 	if err := e.number(); err != nil {
@@ -128,7 +132,7 @@ func (s *slot) use() *Use {
 		return nil
 	}
 	return &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: s.array || t.array, Limit: s.limit,
-		Compared: s.compared && t.cols[0].col.Layout().Order != nil, Folded: t.folded, Lowered: t.folded && s.lowered, Copy: s.second.fromCopy()}
+		Compared: s.compared && t.cols[0].col.Layout().Order != nil, Folded: t.folded, Lowered: t.folded && s.lowered, Copy: s.second.fromCopy(), Match: s.match}
 }
 
 // answered reports whether a slot is the parameter of a comparison that the program answers.
@@ -147,7 +151,7 @@ func (e *emission) searches() bool {
 		}
 	}
 	for _, s := range e.slots {
-		if u := s.use(); u != nil && u.Column.EqualCells() {
+		if u := s.use(); u != nil && (u.Column.EqualCells() || u.Folded) {
 			return true
 		}
 	}
@@ -175,7 +179,7 @@ func (e *emission) settleNulls() {
 	}
 	for _, n := range e.nulls {
 		if role := roles[argumentOf(n.param)]; role != nil {
-			n.t.link, n.array, n.lowered = role.t.root(), role.array, role.lowered
+			n.t.link, n.array, n.lowered, n.match = role.t.root(), role.array, role.lowered, role.match
 		}
 		n.null = true
 		e.slots = append(e.slots, n)

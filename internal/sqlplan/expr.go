@@ -20,6 +20,9 @@ func (a *analysis) infer(e sqlparse.Expr, sc *scope) (*term, error) {
 
 func (a *analysis) expression(e sqlparse.Expr, sc *scope) (*term, error) {
 	a.step(1)
+	if done, err := a.searchTerms(e, sc, place{shown: true}); done {
+		return newPlain(), err
+	}
 	switch e := e.(type) {
 	case *sqlparse.Column:
 		return a.column(e, sc)
@@ -43,7 +46,7 @@ func (a *analysis) expression(e sqlparse.Expr, sc *scope) (*term, error) {
 	case *sqlparse.IsNull:
 		return newPlain(), a.isNull(e.Arg, sc)
 	case *sqlparse.Logic:
-		return newPlain(), a.truth(e, sc, false)
+		return newPlain(), a.truth(e, sc, place{shown: true})
 	case *sqlparse.Case:
 		return a.caseExpr(e, sc)
 	case *sqlparse.Coalesce:
@@ -63,6 +66,8 @@ func (a *analysis) expression(e sqlparse.Expr, sc *scope) (*term, error) {
 		return a.element(e.Array, sc, "a subscript")
 	case *sqlparse.Row:
 		return newResult("a row constructor"), a.plainExprs(e.Args, sc, "a row constructor")
+	case *sqlparse.Match:
+		return newResult(e.What), a.plainExprs(operandsOf(e), sc, e.What)
 	case *sqlparse.Opaque:
 		if e.What == sqlparse.Grouping {
 			return newPlain(), a.grouping(e, sc)
@@ -72,6 +77,15 @@ func (a *analysis) expression(e sqlparse.Expr, sc *scope) (*term, error) {
 		return nil, a.refuseUnsupported(e.Pos(), nil, "DEFAULT is not expected here", "")
 	}
 	return nil, a.refuseUnsupported(e.Pos(), nil, fmt.Sprintf("this kind of expression (%T) is not analysed", e), "")
+}
+
+// operandsOf lists the operands of a match.
+func operandsOf(m *sqlparse.Match) []sqlparse.Expr {
+	args := []sqlparse.Expr{m.Left, m.Right}
+	if m.Escape != nil {
+		args = append(args, m.Escape)
+	}
+	return args
 }
 
 // slot notes a parameter or literal and returns its term.
@@ -114,27 +128,31 @@ func (a *analysis) plainExprs(es []sqlparse.Expr, sc *scope, what string) error 
 
 // condition analyses an expression of which the truth is asked.
 func (a *analysis) condition(e sqlparse.Expr, sc *scope) error {
-	return a.truth(e, sc, false)
+	return a.truth(e, sc, place{})
 }
 
 // truth is condition for what stands under an odd number of NOTs, or an even one: see order.go. Only AND, OR and NOT pass that on.
-func (a *analysis) truth(e sqlparse.Expr, sc *scope, odd bool) error {
+func (a *analysis) truth(e sqlparse.Expr, sc *scope, in place) error {
+	if done, err := a.searchTerms(e, sc, in); done {
+		return a.goOn(err)
+	}
 	switch e := e.(type) {
 	case *sqlparse.Logic:
 		a.step(1)
-		odd = odd != (e.Op == sqlparse.Not) && e.Op != sqlparse.Truth
+		in.odd = in.odd != (e.Op == sqlparse.Not) && e.Op != sqlparse.Truth
+		in.shown = in.shown || e.Op == sqlparse.Truth
 		for _, x := range e.Args {
-			if err := a.truth(x, sc, odd); err != nil {
+			if err := a.truth(x, sc, in); err != nil {
 				return err
 			}
 		}
 		return nil
 	case *sqlparse.Order:
 		a.step(1)
-		return a.goOn(a.order(e, sc, odd))
+		return a.goOn(a.order(e, sc, in.odd))
 	case *sqlparse.Between:
 		a.step(1)
-		return a.goOn(a.between(e, sc, odd))
+		return a.goOn(a.between(e, sc, in.odd))
 	}
 	return a.plainExpr(e, sc, "a condition")
 }

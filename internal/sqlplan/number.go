@@ -95,7 +95,7 @@ func (e *emission) useOf(s *slot, key int) *Use {
 
 // under chooses a search key. A randomized value that stands in a comparison has none.
 func (u *Use) under(key int) {
-	if u.Column.EqualCells() {
+	if u.Column.Suite().Searchable() && u.Match.Form == NoMatch {
 		u.Key = key
 	}
 }
@@ -115,6 +115,7 @@ type role struct {
 	folded   bool
 	lowered  bool
 	copy     bool
+	match    Match
 	place    int // in the text, from 1, of a value that is sealed by itself there; 0: anywhere
 }
 
@@ -122,9 +123,12 @@ func roleOf(s *slot, key int) role {
 	r := role{number: s.param.Number, name: s.param.Name, ask: s.ask}
 	if u := s.use(); u != nil {
 		r.key, r.copy = key, u.Copy
-		r.folded, r.lowered = u.Folded, u.Lowered
+		r.folded, r.lowered, r.match = u.Folded, u.Lowered, u.Match
+		if u.Match.Form != NoMatch {
+			r.key = 0
+		}
 		r.identity, r.storage, r.array, r.kind, r.limit, r.compared = u.Column.Identity(), u.Storage, u.Array, u.Column.Kind, u.Limit, u.Compared
-		if u.Column.Mode == schema.ModeRandomized {
+		if u.Column.Mode == schema.ModeRandomized && !u.Folded && u.Match.Form == NoMatch {
 			r.place = s.pos() + 1 // no two cells are the same
 		}
 	}
@@ -154,7 +158,11 @@ func (n numbering) add(r role, number int) {
 // cannot infer it.
 func (e *emission) renumber(s *slot, numbers []int) {
 	typ := ""
-	if u := s.use(); len(s.casts) > 0 {
+	if u := s.use(); u != nil && u.Match.Form != NoMatch {
+		if typ = u.QueryCast(); s.null {
+			typ = "::" + e.typeName(u)
+		}
+	} else if len(s.casts) > 0 {
 	} else if u != nil && !s.typed {
 		typ = "::" + e.typeName(u)
 	} else if u == nil && s.ask != nil {
@@ -164,9 +172,19 @@ func (e *emission) renumber(s *slot, numbers []int) {
 	for key, n := range numbers {
 		texts[key] = "$" + strconv.Itoa(n) + typ
 	}
-	if len(texts) > 1 || texts[0] != e.file.Text[s.param.Pos():s.param.End] {
-		e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, texts: texts, second: s.second})
+	if at := e.slotSpan(s); len(texts) > 1 || texts[0] != e.file.Text[at.start:at.end] {
+		e.edits = append(e.edits, edit{start: at.start, end: at.end, texts: texts, second: s.second})
 	}
+}
+
+// slotSpan is what the cell of a parameter, or what stands for it, takes the place of.
+func (e *emission) slotSpan(s *slot) span {
+	if s.from != nil {
+		if at, ok := e.spanOf(s.from); ok { // matchEdits found it
+			return at
+		}
+	}
+	return span{s.param.Pos(), s.param.End}
 }
 
 // numberSQLite writes every placeholder as ?N.
@@ -196,8 +214,8 @@ func (e *emission) numberSQLite() error {
 			texts[key] = "?" + strconv.Itoa(n)
 		}
 		e.plan.NumInput = max(e.plan.NumInput, s.param.Number)
-		if len(texts) > 1 || texts[0] != e.file.Text[s.param.Pos():s.param.End] {
-			e.edits = append(e.edits, edit{start: s.param.Pos(), end: s.param.End, texts: texts, second: s.second})
+		if at := e.slotSpan(s); len(texts) > 1 || texts[0] != e.file.Text[at.start:at.end] {
+			e.edits = append(e.edits, edit{start: at.start, end: at.end, texts: texts, second: s.second})
 		}
 	}
 	return nil
@@ -220,7 +238,7 @@ func (e *emission) nameIndex(name string) int32 {
 // typeName returns the type that the server needs for a sealed value.
 func (e *emission) typeName(u *Use) string {
 	name := "pg_catalog.bytea"
-	if u.Storage == dbcatalog.StorageText {
+	if u.Storage == dbcatalog.StorageText || u.Match.Form != NoMatch {
 		name = "pg_catalog.text"
 	}
 	if u.Array {

@@ -107,6 +107,8 @@ type Use struct {
 	// Folded: it is compared with what colseal.fold1 yields, instead of a cell. Lowered: and so
 	// is its lower case; else it matches only if it is in lower case.
 	Folded, Lowered bool
+	// Match: it is searched for among the terms of the column.
+	Match Match
 	// Ask is what the program asks of a parameter instead of sealing it, or before; nil:
 	// nothing.
 	Ask *Ask

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/colseal/colseal"
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/testdiff"
@@ -79,6 +80,7 @@ var testCatalog = fakeCatalog{
 	}(),
 	"public.events": partitioned(relation("events", "at timestamptz", "mail bytea"), "at"),
 	"public.people": relation("people", "id bigint", "age bytea", "born bytea", "token bytea", "name bytea", "org bigint"),
+	"public.found":  relation("found", "id bigint", "name bytea", "mail bytea", "tags bytea", "pin bytea", "txt text", "note text"),
 	"public.jobs":   relation("jobs", "id bigint", "at bytea"),
 	"public.asides": relation("asides", "id bigint", "n text"),
 	"public.bad":    partitioned(relation("bad", "id bigint", "mail bytea"), "mail"),
@@ -126,6 +128,12 @@ var testSchema = schema.Must(
 		schema.Column{Name: "born", Mode: schema.ModeOrdered, Kind: schema.KindDate},
 		schema.Column{Name: "token", Mode: schema.ModeDeterministic, Cursor: true},
 		schema.Column{Name: "name", Mode: schema.ModeDeterministic}),
+	schema.Columns("found",
+		schema.Column{Name: "name", Terms: codec.Terms{Equal: true, Fold: true, Prefix: codec.Lengths{Min: 3, Max: 8}}},
+		schema.Column{Name: "mail", Mode: schema.ModeDeterministic, Terms: codec.Terms{Fold: true, Suffix: codec.Lengths{Min: 4, Max: 4}}},
+		schema.Column{Name: "tags", Kind: schema.KindTextArray, Terms: codec.Terms{Elements: true}},
+		schema.Column{Name: "txt", Terms: codec.Terms{Equal: true}},
+		schema.Column{Name: "pin", Kind: schema.KindInt, Terms: codec.Terms{Equal: true}}),
 	schema.Unscoped(schema.Columns("jobs", schema.Column{Name: "at", Mode: schema.ModeOrdered, Kind: schema.KindTimestamp})),
 	schema.Columns("asides", schema.Column{Name: "n", Mode: schema.ModeOrdered, Kind: schema.KindInt}),
 	schema.View("user_view", "users"),
@@ -207,6 +215,21 @@ func renderUse(u *Use) string {
 	if u.Storage == dbcatalog.StorageText {
 		s += "(text)"
 	}
+	if m := u.Match; m.Form != NoMatch {
+		s += "?" + [...]string{"", "equal", "like", "ilike", "starts", "left", "right", "member", "no-member", "all", "any", "one-of"}[m.Form]
+		if m.N > 0 {
+			s += strconv.Itoa(int(m.N))
+		}
+		if m.Fold {
+			s += ",fold"
+		}
+		if m.Lower {
+			s += ",lower"
+		}
+		if m.Before+m.After != "" {
+			s += fmt.Sprintf(",%q+%q", m.Before, m.After)
+		}
+	}
 	s += limitNames[u.Limit]
 	if u.Key > 0 {
 		s += "#" + strconv.Itoa(u.Key)
@@ -229,6 +252,8 @@ func TestPlans(t *testing.T) {
 		{"postgres-twokeys", dialect.Postgres, 2, dbcatalog.Name{}},
 		{"postgres-order", dialect.Postgres, 1, dbcatalog.Name{}},
 		{"postgres-order-twokeys", dialect.Postgres, 2, dbcatalog.Name{}},
+		{"postgres-terms", dialect.Postgres, 1, dbcatalog.Name{}},
+		{"postgres-terms-twokeys", dialect.Postgres, 2, dbcatalog.Name{}},
 		{"sqlite-order", dialect.SQLite, 1, dbcatalog.Name{}},
 		{"sqlite-order-twokeys", dialect.SQLite, 2, dbcatalog.Name{}},
 		{"sqlite", dialect.SQLite, 1, dbcatalog.Name{}},

@@ -60,6 +60,7 @@ type Planner struct {
 	strict     words           // of tables with a column that is not in StageCopy, and of the keyring
 	sealing    bool            // there is such a table
 	copies     bool            // some column is in StageCopy
+	terms      bool            // some column has terms
 	names      map[string]bool // the registered names of tables and columns, as the dialect compares them
 
 	known      atomic.Pointer[Known]
@@ -104,6 +105,7 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 		for _, c := range t.Columns() {
 			p.names[p.fold(c.Name)] = true
 			p.copies = p.copies || c.Stage == schema.StageCopy
+			p.terms = p.terms || c.Suite().HasTerms()
 		}
 		if !copiesAll(t.Columns()) {
 			p.strict.add(name)

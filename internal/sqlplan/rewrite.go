@@ -32,6 +32,11 @@ func (e *emission) literals() error {
 			continue
 		}
 		end, ok := s.lit.End, s.lit.End > 0
+		start := s.pos()
+		if s.from != nil {
+			at, found := e.spanOf(s.from)
+			start, end, ok = at.start, at.end, found
+		}
 		if !ok {
 			tokens, err := e.scan()
 			if err != nil {
@@ -46,7 +51,7 @@ func (e *emission) literals() error {
 			e.edits = append(e.edits, edit{start: s.pos(), end: end, text: s.stands, second: s.second})
 			continue
 		}
-		e.edits = append(e.edits, edit{start: s.pos(), end: end, literal: &Literal{Value: s.value, Use: *u}, second: s.second})
+		e.edits = append(e.edits, edit{start: start, end: end, literal: &Literal{Value: s.value, Use: *u}, second: s.second})
 	}
 	return nil
 }
@@ -66,6 +71,9 @@ func (e *emission) recasts() error {
 			array = c.slot.array // as the other occurrences of the parameter are
 		}
 		u := &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: array || t.array}
+		if c.slot != nil {
+			u.Match = c.slot.match
+		}
 		ofArray := u.Array || u.Column.Kind == schema.KindTextArray || u.Column.Kind == schema.KindIntArray
 		if c.cast.Type.Array != ofArray {
 			return e.refuseValue(c.cast.Pos(), u.Column, "a cast between an array and a single value", "cast to the type of the value that is given")

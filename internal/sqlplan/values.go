@@ -1,8 +1,10 @@
 package sqlplan
 
 import (
+	"errors"
 	"slices"
 
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlparse"
@@ -35,6 +37,9 @@ func (e *emission) settleValues() error {
 			s.limit, err = e.limitOf(u, append(slices.Clip(s.casts), around[t]...))
 		} else {
 			s.value, err = e.valueOf(s, u, around[t])
+			if err == nil && u.Match.Form != NoMatch && !u.Array {
+				err = searchError(u, s.value)
+			}
 		}
 		if err != nil {
 			if err := e.goOn(e.refuseValue(s.pos(), u.Column, err.Reason, err.Hint)); err != nil {
@@ -56,12 +61,28 @@ func (e *emission) settleValues() error {
 	return nil
 }
 
+// searchError returns why a literal is not searched for.
+func searchError(u *Use, value any) *pgvalue.Error {
+	encoding, err := codec.AppendValue(nil, u.Kind(), u.Column.Suite(), value)
+	if err == nil {
+		_, err = u.TermsOf(encoding)
+	}
+	var r *Refusal
+	switch {
+	case errors.As(err, &r):
+		return &pgvalue.Error{Reason: r.Reason, Hint: r.Hint}
+	case err != nil:
+		return &pgvalue.Error{Reason: "a literal that the column cannot hold", Hint: "use a parameter"}
+	}
+	return nil
+}
+
 // limitOf returns what casts ask of a parameter.
 func (e *emission) limitOf(u *Use, casts []pgvalue.Cast) (pgvalue.Limit, *pgvalue.Error) {
 	if e.p.dialect == dialect.SQLite {
-		return pgvalue.NoLimit, pgvalue.SQLiteCasts(u.Column.Kind, casts)
+		return pgvalue.NoLimit, pgvalue.SQLiteCasts(u.Kind(), casts)
 	}
-	return pgvalue.LimitOf(u.Column.Kind, casts)
+	return pgvalue.LimitOf(u.Kind(), casts)
 }
 
 // valueOf returns the value of a literal. around are the casts of what it is a part of.
@@ -74,7 +95,7 @@ func (e *emission) valueOf(s *slot, u *Use, around []pgvalue.Cast) (any, *pgvalu
 	if e.p.dialect == dialect.SQLite {
 		as = pgvalue.Constant.AsSQLite
 	}
-	kind := u.Column.Kind
+	kind := u.Kind()
 	if u.Array || kind == schema.KindTextArray || kind == schema.KindIntArray {
 		return c.Elements(kind, u.Column.Suite(), as)
 	}

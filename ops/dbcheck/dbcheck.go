@@ -131,7 +131,7 @@ type checker struct {
 // which find the tables and their columns.
 func (k *checker) run(ctx context.Context) error {
 	return inTurn(ctx, k.readRelations, k.readColumns, k.server, k.keyTable,
-		k.checks, k.indexes, k.foreignKeys, k.triggers, k.rules, k.functions, k.dependents, k.wholeRows, k.parents, k.plaintext)
+		k.checks, k.indexes, k.terms, k.foreignKeys, k.triggers, k.rules, k.functions, k.dependents, k.wholeRows, k.parents, k.plaintext)
 }
 
 func inTurn(ctx context.Context, checks ...func(context.Context) error) error {

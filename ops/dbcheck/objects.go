@@ -33,24 +33,16 @@ func (k *checker) indexes(ctx context.Context) error {
 			if slices.Contains(keys, c.num) {
 				k.indexKey(c, name, r[2], r[3] == "true")
 			}
-			if mentions(withoutFold(r[6], c), c.name) || mentions(r[7], c.name) && !nullsOnly(r[7], c.name) {
+			rest, fold, terms := c.overTerms(r[6])
+			c.foldIndex = c.foldIndex || fold && (r[2] == "btree" || r[2] == "hash")
+			c.termsIndex = c.termsIndex || terms && r[2] == "gin"
+			if mentions(rest, c.name) || mentions(r[7], c.name) && !nullsOnly(r[7], c.name) {
 				k.on(SeverityDanger, "expression-index", rel, c, name, "the index computes on cells: what it finds has nothing to do with the values",
 					"drop it, and index the column itself for equality")
 			}
 		}
 	}
 	return nil
-}
-
-// withoutFold takes out of the expressions of an index the one that `colseal ddl` makes for a column with fold.
-func withoutFold(exprs string, c *column) string {
-	if !c.col.Terms.Fold {
-		return exprs
-	}
-	for _, name := range []string{c.name, dbcatalog.QuoteIdent(c.name)} {
-		exprs = strings.NewReplacer("colseal.fold1("+name+")", "", "fold1("+name+")", "").Replace(exprs)
-	}
-	return exprs
 }
 
 func (k *checker) indexKey(c *column, index, method string, unique bool) {

@@ -34,6 +34,8 @@ type column struct {
 	storage dbcatalog.Storage
 	checked bool // a CHECK that is valid holds every row to being a cell
 	unread  bool // the role may not read the values, which is among the findings
+
+	foldIndex, termsIndex bool // there is an index that searches by lower(), or by terms, use
 }
 
 // stores reports whether the relation has rows of its own, or is the head of partitions.
@@ -163,6 +165,11 @@ func (k *checker) readColumns(ctx context.Context) error {
 func (k *checker) columnType(c *column, typ, mod string) {
 	if c.storage == dbcatalog.StorageOther {
 		k.on(SeverityDanger, "type", c.rel, c, "", "its type "+typ+" cannot hold cells, and every statement that uses it is refused",
+			"seal its values into a new column of type bytea and let that take its place; if it is empty: "+alterType(c))
+		return
+	}
+	if c.text() && c.col.Suite().HasTerms() {
+		k.on(SeverityDanger, "type", c.rel, c, "", "its type "+typ+" hides the terms in its cells: every search for them is refused",
 			"seal its values into a new column of type bytea and let that take its place; if it is empty: "+alterType(c))
 		return
 	}

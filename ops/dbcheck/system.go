@@ -447,7 +447,8 @@ func (s *system) busy(c *column) bool {
 
 // leads reports whether an index, of these attributes and expressions, is searched by the column.
 func leads(c *column, keys []string, exprs string) bool {
-	return len(keys) > 0 && (keys[0] == c.num || keys[0] == "0" && c.col.Terms.Fold && exprs != withoutFold(exprs, c))
+	_, fold, _ := c.overTerms(exprs)
+	return len(keys) > 0 && (keys[0] == c.num || keys[0] == "0" && fold)
 }
 
 // pooler finds out whether a pooler lends connections to the server for one transaction each, and statements are prepared

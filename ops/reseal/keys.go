@@ -109,7 +109,7 @@ func (k *passKeys) judge(ctx context.Context, col *schema.Column, h codec.Header
 }
 
 func purposeOf(col *schema.Column) keyring.Purpose {
-	if col.EqualCells() {
+	if col.Suite().Searchable() {
 		return keyring.PurposeSearch
 	}
 	return keyring.PurposeData
@@ -194,7 +194,7 @@ func (k *passKeys) seal(ctx context.Context, col *schema.Column, v any) ([]byte,
 // sealer returns the key for one more cell.
 func (k *passKeys) sealer(ctx context.Context, col *schema.Column, scope string) (*codec.Key, error) {
 	ctx = keyring.WithScope(ctx, scope)
-	if !col.EqualCells() {
+	if !col.Suite().Searchable() {
 		return k.cache.Sealer(ctx, front.KeyColumn(col), 1)
 	}
 	live, err := k.cache.SearchKeys(ctx, front.KeyColumn(col))

@@ -217,7 +217,7 @@ func readHead(s string, tag uint16) cellHead {
 		return cellHead{}
 	}
 	// A header alone is too short for a cell, which is what Recognize looks for.
-	raw = append(raw[:codec.HeaderSize:codec.HeaderSize], make([]byte, codec.SuiteRandomized.Overhead())...)
+	raw = append(raw[:codec.HeaderSize:codec.HeaderSize], make([]byte, codec.SuiteRandomTerms.Overhead())...)
 	h, err := codec.Recognize(raw, tag)
 	return cellHead{Header: h, cell: err == nil}
 }

@@ -28,6 +28,31 @@ CREATE TABLE IF NOT EXISTS "app"."keys" (
 -- GRANT SELECT, INSERT, UPDATE ON "app"."keys" TO operator;
 -- GRANT SELECT ON "app"."keys" TO auditor;
 
+-- What lower(...) of a sealed column is sent as.
+DO $colseal$
+BEGIN
+	IF pg_catalog.to_regprocedure('colseal.fold1(pg_catalog.bytea)') IS NULL THEN
+		CREATE SCHEMA IF NOT EXISTS colseal;
+		CREATE FUNCTION colseal.fold1(cell bytea) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE
+			RETURN pg_catalog.substring(cell, 1, 8) OPERATOR(pg_catalog.||) pg_catalog.substring(cell, 11, 11);
+	END IF;
+END
+$colseal$;
+
+-- What a search for beginnings, ends, members or equality is sent as.
+DO $colseal$
+BEGIN
+	IF pg_catalog.to_regprocedure('colseal.terms1(pg_catalog.bytea)') IS NULL THEN
+		CREATE SCHEMA IF NOT EXISTS colseal;
+		CREATE FUNCTION colseal.terms1(cell bytea) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE
+			RETURN CASE WHEN pg_catalog.length(cell) OPERATOR(pg_catalog.>) 9 AND pg_catalog.substring(cell, 1, 2) IN ('\x0104'::pg_catalog.bytea, '\x0105'::pg_catalog.bytea)
+			THEN pg_catalog.array_to_tsvector(pg_catalog.string_to_array(pg_catalog.encode(pg_catalog.substring(cell, 11,
+				256 OPERATOR(pg_catalog.*) pg_catalog.get_byte(cell, 8) OPERATOR(pg_catalog.+) pg_catalog.get_byte(cell, 9)), 'escape'), ' ')) END;
+	END IF;
+END
+$colseal$;
+-- GRANT USAGE ON SCHEMA colseal TO program;
+
 -- In which programs tell in which stage they have a column; each needs SELECT, INSERT, UPDATE and DELETE.
 CREATE TABLE IF NOT EXISTS "app"."keys_stages" (
 	process pg_catalog.text NOT NULL,
@@ -120,6 +145,30 @@ ALTER TABLE "users"
 -- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
 -- ALTER TABLE "users" VALIDATE CONSTRAINT "colseal_age_check";
 ALTER TABLE "users" ALTER COLUMN "age" SET STATISTICS 1000;
+
+-- users.name: random text, identity "users.name#fold,prefix=3-8", tag 6b1a
+-- WARNING: values that the column holds already must be sealed first: docs/migrating.md.
+DO $colseal$
+BEGIN
+	IF (SELECT atttypid IN ('bytea'::regtype) FROM pg_attribute WHERE attrelid = '"users"'::regclass AND attname = 'name') THEN
+		RETURN;
+	END IF;
+	SET LOCAL row_security = off; -- fail rather than miss a row
+	LOCK TABLE "users" IN ACCESS EXCLUSIVE MODE;
+	IF EXISTS (SELECT FROM "users" WHERE "name" IS NOT NULL) THEN
+		RAISE EXCEPTION 'users.name holds values that are not sealed' USING HINT = 'Make the column bytea with the values in it and seal them there, as docs/migrating.md says, or seal them into a new column that takes the place of this one.';
+	END IF;
+	ALTER TABLE "users" ALTER COLUMN "name" DROP DEFAULT, ALTER COLUMN "name" TYPE bytea USING NULL;
+END
+$colseal$;
+ALTER TABLE "users"
+	DROP CONSTRAINT IF EXISTS "colseal_name_check",
+	ADD CONSTRAINT "colseal_name_check" CHECK ("name" IS NULL OR (octet_length("name") >= 43 AND substr("name", 1, 4) = decode('01056b1a', 'hex'))) NOT VALID;
+-- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
+-- ALTER TABLE "users" VALIDATE CONSTRAINT "colseal_name_check";
+CREATE INDEX IF NOT EXISTS "colseal_users_name_terms" ON "users" USING gin (colseal.terms1("name"));
+-- For lower("name") = lower($1). If values that differ in case only are one: CREATE UNIQUE INDEX CONCURRENTLY ON "users" (colseal.fold1("name"));
+CREATE INDEX IF NOT EXISTS "colseal_users_name_fold" ON "users" (colseal.fold1("name"));
 
 -- Table app."Order"
 

@@ -103,6 +103,21 @@ BEGIN
 	SELECT RAISE(ABORT, 'colseal: users.age takes only sealed cells of this column');
 END;
 
+-- users.name: random text, identity "users.name#fold,prefix=3-8", tag 6b1a
+-- In a new table, write instead of the triggers: CONSTRAINT "colseal_name_check" CHECK ("name" IS NULL OR (typeof("name") = 'blob' AND length("name") >= 43 AND substr("name", 1, 4) = x'01056b1a'))
+DROP TRIGGER IF EXISTS "colseal_users_name_insert";
+CREATE TRIGGER "colseal_users_name_insert" BEFORE INSERT ON "users"
+WHEN NOT (NEW."name" IS NULL OR (typeof(NEW."name") = 'blob' AND length(NEW."name") >= 43 AND substr(NEW."name", 1, 4) = x'01056b1a'))
+BEGIN
+	SELECT RAISE(ABORT, 'colseal: users.name takes only sealed cells of this column');
+END;
+DROP TRIGGER IF EXISTS "colseal_users_name_update";
+CREATE TRIGGER "colseal_users_name_update" BEFORE UPDATE OF "name" ON "users"
+WHEN NOT (NEW."name" IS NULL OR (typeof(NEW."name") = 'blob' AND length(NEW."name") >= 43 AND substr(NEW."name", 1, 4) = x'01056b1a'))
+BEGIN
+	SELECT RAISE(ABORT, 'colseal: users.name takes only sealed cells of this column');
+END;
+
 -- Table app."Order"
 
 -- app."Order".it's 100%: random int, identity "orders.note", tag 0e07

@@ -233,6 +233,9 @@ func (l *lowerer) chain(n *ast.BinaryExpr) sqlparse.Expr {
 func (l *lowerer) like(n *ast.LikeExpr) sqlparse.Expr {
 	// The operator is a keyword: LIKE, GLOB, REGEXP or MATCH.
 	what := strings.ToUpper(n.Op.Name)
+	if what == "GLOB" && n.Escape == nil {
+		return &sqlparse.Match{At: at(n), What: what, Op: what, Not: n.Not, Left: l.expr(n.X), Right: l.expr(n.Y)}
+	}
 	if n.Not {
 		what = "NOT " + what
 	}

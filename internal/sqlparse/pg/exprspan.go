@@ -1,11 +1,15 @@
 package pg
 
-import "github.com/colseal/colseal/internal/sqlparse"
+import (
+	"slices"
+
+	"github.com/colseal/colseal/internal/sqlparse"
+)
 
 // Span returns the bytes that an expression spans, without parentheses around it. It
 // knows columns, parameters, constants, casts, rows, arrays, subqueries, comparisons,
-// BETWEEN, IN, CASE, COALESCE, NULLIF and lower(), and these inside each other; false for every other
-// expression. All the parentheses around a subquery are its own.
+// BETWEEN, LIKE and its like, IN, CASE, COALESCE, NULLIF, || and some functions, and these inside each other; false for every
+// other expression. All the parentheses around a subquery are its own.
 func Span(tokens []sqlparse.Token, text string, e sqlparse.Expr) (start, end int, ok bool) {
 	r := reader{tokens, text}
 	from, to, ok := r.span(e)
@@ -56,7 +60,7 @@ func (r reader) span(e sqlparse.Expr) (from, to int, ok bool) {
 	case *sqlparse.Case:
 		to, ok = r.caseEnd(from)
 	case *sqlparse.Call:
-		if to, ok = r.name(from); ok && x.Name == "lower" && x.Over == nil && x.Filter == nil && !x.Within {
+		if to, ok = r.name(from); ok && slices.Contains(spannedCalls, x.Name) && x.Over == nil && x.Filter == nil && !x.Within {
 			to, ok = r.group(to)
 		} else {
 			ok = false
@@ -69,9 +73,16 @@ func (r reader) span(e sqlparse.Expr) (from, to int, ok bool) {
 		return r.orderSpan(x)
 	case *sqlparse.Between:
 		return r.betweenSpan(x)
+	case *sqlparse.Match:
+		return r.matchSpan(x)
+	case *sqlparse.Opaque:
+		return r.concatSpan(x)
 	}
 	return from, to, ok
 }
+
+// spannedCalls are the functions whose calls Span knows.
+var spannedCalls = []string{"lower", "left", "right", "starts_with"}
 
 func (r reader) columnEnd(i int, c *sqlparse.Column) (int, bool) {
 	if c.Star && len(c.Parts) == 0 {
@@ -214,6 +225,52 @@ func (r reader) betweenSpan(b *sqlparse.Between) (from, to int, ok bool) {
 		_, to, ok = r.operand(b.High, -1, and)
 	}
 	return from, to, ok && r.is(and, "and")
+}
+
+func (r reader) matchSpan(m *sqlparse.Match) (from, to int, ok bool) {
+	at := r.find(m.Pos())
+	if from, _, ok = r.operand(m.Left, at, -1); !ok {
+		return 0, 0, false
+	}
+	op := at
+	if r.is(op, "not") {
+		op++
+	}
+	switch {
+	case r.is(op, "operator"):
+		if op, ok = r.group(op + 1); !ok {
+			return 0, 0, false
+		}
+	case r.is(op, "like", "ilike", "~~", "~~*", "!~~", "!~~*", "^@", "@>", "<@", "&&"):
+		op++
+	default:
+		return 0, 0, false
+	}
+	if _, to, ok = r.operand(m.Right, -1, op-1); ok && m.Escape != nil {
+		if !r.is(to, "escape") {
+			return 0, 0, false
+		}
+		_, to, ok = r.operand(m.Escape, -1, to)
+	}
+	return from, to, ok
+}
+
+// concatSpan is the span of a || b || c without parentheses inside.
+func (r reader) concatSpan(x *sqlparse.Opaque) (from, to int, ok bool) {
+	if x.What != "the operator ||" || len(x.Args) < 2 {
+		return 0, 0, false
+	}
+	for i, arg := range x.Args {
+		first, end, ok := r.span(arg)
+		switch {
+		case !ok || i > 0 && (first != to+1 || !r.is(to, "||")):
+			return 0, 0, false
+		case i == 0:
+			from = first
+		}
+		to = end
+	}
+	return from, to, true
 }
 
 func (r reader) inSpan(x *sqlparse.In) (from, to int, ok bool) {

@@ -2,6 +2,7 @@ package pg
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/sqlc-dev/oliphant/ast"
 
@@ -31,9 +32,9 @@ func (l *lowering) aExpr(x *ast.A_Expr) sqlparse.Expr {
 		_, name := l.last(x.Name)
 		return &sqlparse.In{At: at, Not: name == "<>", Left: l.expr(x.Lexpr), List: l.list(x.Rexpr)}
 	case ast.A_Expr_Kind_AEXPR_LIKE:
-		return l.pattern(at, "LIKE", x)
+		return l.like(at, "LIKE", x)
 	case ast.A_Expr_Kind_AEXPR_ILIKE:
-		return l.pattern(at, "ILIKE", x)
+		return l.like(at, "ILIKE", x)
 	case ast.A_Expr_Kind_AEXPR_SIMILAR:
 		return l.pattern(at, "SIMILAR TO", x)
 	case ast.A_Expr_Kind_AEXPR_BETWEEN, ast.A_Expr_Kind_AEXPR_NOT_BETWEEN,
@@ -75,8 +76,17 @@ func (l *lowering) equality(list []*ast.Node) (op sqlparse.CompareOp, name strin
 // order tells whether an operator is a comparison by order that the server has for its
 // own types.
 func (l *lowering) order(list []*ast.Node) bool {
-	schema, name := l.last(list)
-	return (schema == "" || schema == "pg_catalog") && slices.Contains([]string{"<", "<=", ">", ">="}, name)
+	_, name := l.last(list)
+	return l.builtin(list) && slices.Contains([]string{"<", "<=", ">", ">="}, name)
+}
+
+// matches are the operators of a Match.
+var matches = []string{"~~", "~~*", "^@", "@>", "<@", "&&"}
+
+// builtin tells whether an operator may be one of the server's own.
+func (l *lowering) builtin(list []*ast.Node) bool {
+	schema, _ := l.last(list)
+	return schema == "" || schema == "pg_catalog"
 }
 
 func (l *lowering) binary(at sqlparse.At, x *ast.A_Expr) sqlparse.Expr {
@@ -86,6 +96,9 @@ func (l *lowering) binary(at sqlparse.At, x *ast.A_Expr) sqlparse.Expr {
 	}
 	if x.Lexpr != nil && x.Rexpr != nil && l.order(x.Name) {
 		return &sqlparse.Order{At: at, Op: name, Left: l.expr(x.Lexpr), Right: l.expr(x.Rexpr)}
+	}
+	if op, not := strings.CutPrefix(name, "!"); x.Lexpr != nil && x.Rexpr != nil && l.builtin(x.Name) && (slices.Contains(matches, name) || not && op[:1] == "~" && slices.Contains(matches, op)) {
+		return &sqlparse.Match{At: at, What: "the operator " + name, Op: op, Not: not, Left: l.expr(x.Lexpr), Right: l.expr(x.Rexpr)}
 	}
 	if c := x.Rexpr.GetAConst(); name == "+" && len(x.Name) == 1 && x.Lexpr == nil && c != nil {
 		if n, is := l.constant(c).(*sqlparse.Const); is && isNumber(n.Value) {
@@ -124,7 +137,19 @@ func (l *lowering) quantified(at sqlparse.At, x *ast.A_Expr, q sqlparse.Quant) s
 	return &sqlparse.Compare{At: at, Op: op, Quant: q, Left: left, Right: right}
 }
 
-// pattern lowers LIKE and its like. The functions that the grammar puts around the
+// like lowers LIKE and ILIKE.
+func (l *lowering) like(at sqlparse.At, what string, x *ast.A_Expr) sqlparse.Expr {
+	_, name := l.last(x.Name)
+	op, not := strings.CutPrefix(name, "!")
+	args := l.pattern(at, what, x).(*sqlparse.Opaque).Args
+	m := &sqlparse.Match{At: at, What: what, Op: op, Not: not, Left: args[0], Right: args[1]}
+	if len(args) > 2 {
+		m.Escape = args[2]
+	}
+	return m
+}
+
+// pattern lowers SIMILAR TO and its like. The functions that the grammar puts around the
 // pattern are no part of the text: their arguments become operands.
 func (l *lowering) pattern(at sqlparse.At, what string, x *ast.A_Expr) sqlparse.Expr {
 	args := l.some(x.Lexpr)

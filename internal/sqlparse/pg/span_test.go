@@ -170,6 +170,9 @@ func TestExpressionSpans(t *testing.T) {
 		"a IN ($1, 'x')", "a NOT IN ((1), 2)", "a IN (SELECT 1)", "(a, b) IN (($1, $2))", "(a) IN (1)",
 		"a NOT IN (SELECT 1)", "lower(a) = lower($1)", "pg_catalog.lower($1) <> b", "COALESCE(a, $1)", "coalesce ( $1, (SELECT 1) ) = NULLIF(a, '')", "(NULLIF(a, $1)) IN ($2)",
 		"CASE WHEN a THEN 1 END", "case a when 1 then case when b then 2 end else (SELECT c AS end FROM d) end = $1",
+		"a LIKE $1", "a NOT LIKE '%x'", "(a) ILIKE ($1) ESCAPE ('!')", "lower(a) LIKE lower($1) || '%'", "a OPERATOR(pg_catalog.!~~*) $1", "a !~~ $1",
+		"a @> ARRAY[$1]", "$1 <@ a", "a && '{}'::text[]", "a ^@ $1", "starts_with(a, $1)", "left(a, 3) = $1", "$1 = pg_catalog.right(a, 3)", "a || b", "a = b || c",
+		"'%' || $1 || '%'", "a LIKE ('%' || $1)", "coalesce(a, f(b)) || 'x'",
 		"CASE WHEN t.end THEN t.case ELSE 1 END IN (1)", `CASE "case" WHEN 1 THEN ARRAY[CASE WHEN a THEN 1 END] END`,
 	} {
 		for _, frame := range []string{"SELECT §", "SELECT x, §, y", "SELECT (§)", "SELECT 1 WHERE § AND z", "SELECT f(§)"} {
@@ -188,7 +191,7 @@ func TestExpressionSpans(t *testing.T) {
 			}
 		}
 	}
-	for _, e := range []string{"f(a) = $1", "a || b", "a = b || c", "upper($1)", "substring(a FOR 2)", "coalesce(a, f(b)) || 'x'"} {
+	for _, e := range []string{"f(a) = $1", "(a || b) || c", "a || (b)", "a SIMILAR TO b", "upper($1)", "substring(a FOR 2)"} {
 		text := "SELECT " + e
 		f, tokens := parseTokens(t, text)
 		if _, _, ok := Span(tokens, text, within(f)); ok {
