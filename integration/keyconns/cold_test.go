@@ -130,7 +130,8 @@ func TestKMSHangs(t *testing.T) {
 			}
 		}
 		t.Logf("%d statements while KMS hangs, of which the slowest took %v", statements, worst.Round(time.Millisecond))
-		if worst >= 500*time.Millisecond {
+		// Without the race detector, which makes everything several times slower.
+		if worst >= 500*time.Millisecond && !pgtest.Race {
 			t.Errorf("a statement took %v", worst)
 		}
 		if stats, err := driver.Stats(t.Context(), db); err != nil || stats.StaleHits == 0 {
