@@ -20,6 +20,7 @@ type Walk struct {
 	Page  string                                        // its path
 	DSN   string                                        // of the database, for the commands
 	KMS   string                                        // address of the key service, for the commands
+	Env   []string                                      // more for the environment of the commands, as NAME=VALUE
 	Admin *sql.DB                                       // runs the page's SQL
 	Steps map[string]func(t *testing.T, printed string) // by the names in comments of the page: <!-- step: NAME -->; printed is what the last command printed
 }
@@ -75,7 +76,7 @@ func (w Walk) command(t *testing.T, colseal, text string) string {
 	t.Helper()
 	line, want, _ := strings.Cut(text, "\n")
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(colseal)+string(os.PathListSeparator)+os.Getenv("PATH"), "DATABASE_URL="+w.DSN, "COLSEAL_KMS="+w.KMS)
+	cmd.Env = append(append(os.Environ(), w.Env...), "PATH="+filepath.Dir(colseal)+string(os.PathListSeparator)+os.Getenv("PATH"), "DATABASE_URL="+w.DSN, "COLSEAL_KMS="+w.KMS)
 	out, err := cmd.CombinedOutput()
 	if err != nil && !errors.As(err, new(*exec.ExitError)) {
 		t.Fatal(err)
