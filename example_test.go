@@ -28,7 +28,7 @@ func ExampleHint() {
 	fmt.Println(colseal.Hint(err))
 	// Output:
 	// true
-	// the database holds only ciphertext, which has no order and no parts; fetch the rows by a plain or deterministic column and do this in the program
+	// the database holds only ciphertext, which has no parts; tag the column prefix= or suffix= to find it by its beginning or end, or do this in the program
 }
 
 func ExampleQueryError() {
