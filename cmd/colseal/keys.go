@@ -236,7 +236,7 @@ func (k *keysFlags) standbys(cmd *cobra.Command, o *opened) error {
 		case err != nil || len(all) == 0:
 			return nil //nolint:nilerr // the change is done; and a standby itself has none
 		case known && len(missing) == 0:
-			fmt.Fprintln(cmd.ErrOrStderr(), "colseal: all", count(len(all), "standby connection"), "have it")
+			fmt.Fprintln(cmd.ErrOrStderr(), "colseal: received by", count(len(all), "standby connection"))
 			return nil
 		case time.Now().After(until):
 			text := fmt.Sprintf("%d of %d standbys do not have it yet: %s", len(missing), len(all), strings.Join(missing, ", "))

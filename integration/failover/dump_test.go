@@ -122,7 +122,7 @@ func TestWaitForStandbys(t *testing.T) {
 	const wait = "--wait-for-standbys"
 	rotate("without a standby", 0, "", wait, "1s")
 	p.replica(t)
-	rotate("a standby", 0, "all 1 standby connection have it", wait, "20s")
+	rotate("a standby", 0, "received by 1 standby connection", wait, "20s")
 	p.psql(t, 0, "SELECT pg_create_physical_replication_slot('kept', true)")
 	rotate("a standby that is away", 1, "1 of 2 standbys do not have it yet: kept", wait, "1s")
 	rotate("a standby that is away, not waited for", 0, "kept")

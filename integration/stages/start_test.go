@@ -121,6 +121,38 @@ func TestCompanionComesAndPlainColumnGoes(t *testing.T) {
 	})
 }
 
+// A program that ends takes back what it told, also when it has just seen that it has to tell something else.
+func TestProgramEndsAfterAChange(t *testing.T) {
+	pg := pgtest.New(t)
+	w := postgresWorld(t, pg)
+	must(t, w.admin, "ALTER TABLE users DROP COLUMN email_sealed, DROP COLUMN ssn_sealed")
+	db := w.open(t, w.at(schema.StageCopy))
+	const query = "SELECT count(*) FROM users"
+	store := keyring.OpenStore(w.admin, keyring.DialectPostgres, "")
+	stages := func() []keyring.ProgramStage {
+		t.Helper()
+		told, err := store.Stages(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return told
+	}
+	must(t, db, query)
+	if len(stages()) == 0 {
+		t.Fatal("the program tells nothing")
+	}
+	must(t, w.admin, "ALTER TABLE users ADD email_sealed bytea UNIQUE, ADD ssn_sealed bytea")
+	time.Sleep(3 * w.config.CatalogMaxAge)
+	must(t, db, query) // it is looked up in the background
+	time.Sleep(300 * time.Millisecond)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if told := stages(); len(told) > 0 {
+		t.Errorf("a program that ended still tells %v", told)
+	}
+}
+
 // Nothing is refused in copy: not for want of a key, nor for a value that does not fit.
 func TestCopyWithoutKeys(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {

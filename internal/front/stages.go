@@ -34,7 +34,9 @@ type stages struct {
 	process string
 	columns []*schema.Column // of tables, that have one. None: nothing is told
 
-	told    atomic.Int64 // when it was told last; Unix time in nanoseconds
+	told    atomic.Int64  // when it was told last; Unix time in nanoseconds. 0: it has to be told before the next statement
+	changes atomic.Uint64 // counts when what has to be told may have become different
+	stored  atomic.Bool   // the table may have rows of this process
 	refused atomic.Pointer[sqlplan.Refusal]
 	once    singleflight.Group
 
@@ -111,11 +113,18 @@ func (db *DB) exchangeLater() {
 	})
 }
 
+// stagesChanged has the stages told before the next statement: what this process writes may be different.
+func (db *DB) stagesChanged() {
+	db.stages.changes.Add(1)
+	db.stages.told.Store(0)
+}
+
 // exchangeStages tells the stages, and looks at those of the others. If that is not possible, nothing is refused: the next
 // statement but some tries again.
 func (db *DB) exchangeStages(ctx context.Context) error {
 	st := &db.stages
 	done := st.once.DoChan("", func() (any, error) {
+		changes := st.changes.Load()
 		r, err := db.exchange(context.WithoutCancel(ctx))
 		if err != nil {
 			db.Observed(ctx, &sqlplan.Refusal{Class: colseal.ClassStorage, Reason: "the stage of this program could not be told to others: " + why(err)})
@@ -131,6 +140,9 @@ func (db *DB) exchangeStages(ctx context.Context) error {
 			next = next.Add(lookAgain - keyring.StageLease)
 		}
 		st.told.Store(next.UnixNano())
+		if st.changes.Load() != changes {
+			st.told.Store(0) // what was told is of before
+		}
 		return nil, nil
 	})
 	select {
@@ -164,6 +176,7 @@ func (db *DB) exchange(ctx context.Context) (*sqlplan.Refusal, error) {
 		mine = append(mine, keyring.ProgramStage{Column: name, Stage: c.Stage.String(), Writes: known.HasCompanion(c)})
 		own[name] = c.Stage
 	}
+	st.stored.Store(true)
 	others, err := store.TellStages(ctx, st.process, mine)
 	if errors.Is(err, keyring.ErrNoStageTable) && db.cfg.AutoCreateKeyTable {
 		if err = store.CreateStages(ctx); err == nil {
@@ -191,7 +204,11 @@ func (db *DB) exchange(ctx context.Context) (*sqlplan.Refusal, error) {
 			r.Reason = fmt.Sprintf("this program has the column %s in the stage %s, and the database is not ready for it", o.Column, own[o.Column])
 			r.Hint = "colseal status says what it is ready for; colseal seal and unseal make it ready for the next stage"
 		}
-		return r, store.ForgetStages(ctx, st.process)
+		if err := store.ForgetStages(ctx, st.process); err != nil {
+			return r, err
+		}
+		st.stored.Store(false)
+		return r, nil
 	}
 	return nil, nil
 }
@@ -203,7 +220,7 @@ func (db *DB) endStages() {
 	st.closed = true
 	st.mu.Unlock()
 	st.work.Wait()
-	if st.told.Load() == 0 || st.refused.Load() != nil {
+	if !st.stored.Load() {
 		return
 	}
 	if o := db.keys.ready.Load(); o != nil && o.store != nil {

@@ -207,7 +207,7 @@ func (db *DB) lookAfresh(ctx context.Context) (known *sqlplan.Known, err error) 
 func (db *DB) adopt(known *sqlplan.Known, wanted uint64) {
 	if db.planner.Learn(known) {
 		db.forgetFacts("views, children or functions of sealed tables changed")
-		db.stages.told.Store(0) // what is written to may have changed
+		db.stagesChanged() // a companion may have come
 	}
 	v := &db.survey
 	v.mu.Lock()

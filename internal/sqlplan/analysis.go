@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/schema"
@@ -316,7 +317,7 @@ func (a *analysis) demand(t *term, need demand, pos int, what string) {
 func (a *analysis) plainOnly(t *term, pos int, what string) error {
 	r := t.root()
 	if r.state == sealed {
-		return a.goOn(a.refuseOperation(pos, r.first(), what+" cannot work on a sealed column", hintFor(what)))
+		return a.goOn(a.refuseOperation(pos, r.first(), what+" cannot work on a sealed column", a.hintFor(what)))
 	}
 	if r.state == free {
 		r.state, r.forced = plain, what
@@ -324,14 +325,18 @@ func (a *analysis) plainOnly(t *term, pos int, what string) error {
 	return nil
 }
 
-func hintFor(what string) string {
+func (a *analysis) hintFor(what string) string {
+	const noOrder = "the database holds only ciphertext, which has no order and no parts; fetch the rows by a plain or deterministic column and do this in the program"
 	switch what {
 	case sqlparse.OperatorClass:
 		return "the column holds bytes, or text whose order means nothing: leave it out"
 	case "LIKE", "ILIKE", "the operator ^@", "the function starts_with":
+		if a.p.dialect == dialect.SQLite {
+			return noOrder // terms are found on PostgreSQL only
+		}
 		return "the database holds only ciphertext, which has no parts; tag the column prefix= or suffix= to find it by its beginning or end, or do this in the program"
 	case "ORDER BY", "SIMILAR TO", "BETWEEN":
-		return "the database holds only ciphertext, which has no order and no parts; fetch the rows by a plain or deterministic column and do this in the program"
+		return noOrder
 	}
 	return "the database sees only ciphertext; compute it in the program, or keep what it needs in a plain column"
 }

@@ -219,7 +219,7 @@ func (a *analysis) verifyOrder(c *check, t *term) error {
 	col := t.first()
 	switch {
 	case !col.Sorted() || c.meaning && col.Mode != schema.ModeOrdered:
-		return a.refuseOperation(c.pos, col, c.what+" cannot work on a sealed column", hintForOrder(col, c.what))
+		return a.refuseOperation(c.pos, col, c.what+" cannot work on a sealed column", a.hintForOrder(col, c.what))
 	case t.array:
 		return a.refuseOperation(c.pos, col, c.what+" cannot work on an array of cells", "take its elements apart first: unnest(...)")
 	case t.cols[0].storage == dbcatalog.StorageText:
@@ -238,11 +238,11 @@ func (a *analysis) refuseText(pos int, col *schema.Column) error {
 	return a.refuseStorage(pos, col, "the column has a type of text, which sorts by its collation and not by bytes", "make it bytea, as colseal ddl does: cells sort there")
 }
 
-func hintForOrder(col *schema.Column, what string) string {
+func (a *analysis) hintForOrder(col *schema.Column, what string) string {
 	if col.Cursor {
 		return "the order of a cursor column means nothing; it is for paging by ORDER BY, < and >"
 	}
-	return hintFor(what)
+	return a.hintFor(what)
 }
 
 // behind returns what stands behind each copy of a leaf.

@@ -225,6 +225,15 @@ func TestReport(t *testing.T) {
 	if r.Rows != 5 || r.Null != 3 || r.NotCells != 2 || r.Attacks != nil || strings.Contains(r.String(), "plain text") || !strings.Contains(r.String(), "no cells  2 rows") {
 		t.Errorf("%+v\n%s", r, r)
 	}
+	if s := r.String(); !strings.Contains(s, "Nothing else shows") || strings.Contains(s, "terms") {
+		t.Errorf("a randomized column: %s", s)
+	}
+	withTerms := *c
+	withTerms.Terms = codec.Terms{Equal: true}
+	r.Column = &withTerms
+	if s := r.String(); strings.Contains(s, "Nothing else shows") || !strings.Contains(s, "terms     equal: ") {
+		t.Errorf("a randomized column with terms: %s", s)
+	}
 	r = sealed(t, "age", from(0, 1000))
 	if s := r.String(); !strings.Contains(s, "1000 of 1000 possible values occur: whoever sorts the cells has the values") || r.Attacks[0].Mode != schema.ModeOrdered || r.Attacks[0].Away > 0.03 || len(r.Attacks) != 3 {
 		t.Errorf("%+v\n%s", r, s)

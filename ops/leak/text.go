@@ -22,9 +22,15 @@ func (r *Report) String() string {
 	if possible, ok := r.possible(); ok {
 		fmt.Fprintf(w, "bounds\t%s\n", possible)
 	}
+	terms := c.Terms.String()
+	if terms != "" {
+		fmt.Fprintf(w, "terms\t%s: their tokens show which rows share a term, which is not measured\n", terms)
+	}
 	_ = w.Flush() // a Builder takes everything
-	if len(r.Attacks) == 0 {
+	if len(r.Attacks) == 0 && terms == "" {
 		b.WriteString("\nNothing else shows: no two cells tell whether their values are equal, but for copies that the database made.\n")
+	}
+	if len(r.Attacks) == 0 {
 		return b.String()
 	}
 	b.WriteString("\nRows that an attacker gets right who has the cells and knows how often each value occurs:\n\n")
