@@ -246,7 +246,8 @@ func (v *validation) inbox(k *Key, r *row) {
 	}
 }
 
-// time returns a time in milliseconds since 1970 and how long ago that is.
+// time returns the time of a column, in milliseconds since 1970, and how long ago that was. A time out of bounds makes the row
+// invalid.
 func (v *validation) time(column string, value any, now int64) (time.Time, time.Duration) {
 	at, ok := value.(int64)
 	if ago := now - at; !ok || ago > maxPast.Milliseconds() || ago < -maxFuture.Milliseconds() {

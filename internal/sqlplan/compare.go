@@ -139,7 +139,7 @@ func (a *analysis) match(l, r sqlparse.Expr, sc *scope, pos int, what string, s 
 	rrow, rok := r.(*sqlparse.Row)
 	for _, row := range []*sqlparse.Row{lrow, rrow} {
 		if row != nil {
-			if err := a.noExpansion(row.Args); err != nil {
+			if err := a.checkNoStar(row.Args); err != nil {
 				return err
 			}
 		}

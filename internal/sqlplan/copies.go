@@ -166,7 +166,7 @@ func (d *dimension) covers(pos int) bool {
 	return i > 0 && pos < d.spans[i-1].end
 }
 
-// keysOf is keysAt for a slot. What is written has one key.
+// keysOf returns how many search keys the value of a slot is sealed under: one if it is written.
 func (e *emission) keysOf(s *slot) int {
 	if s.second != nil {
 		return 1

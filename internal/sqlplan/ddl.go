@@ -53,7 +53,7 @@ func (a *analysis) definition(d *sqlparse.Definition, computes bool) error {
 	target := a.sealedIn(columns, d.Column)
 	switch {
 	case d.Bounds:
-		return a.bounds(d, tables, columns)
+		return a.checkBounds(d, tables, columns)
 	case d.Keys != nil:
 		return a.keys(d, columns, computes)
 	case target != nil && d.Type != nil:
@@ -70,7 +70,7 @@ func (a *analysis) definition(d *sqlparse.Definition, computes bool) error {
 	if err != nil {
 		return a.otherTable(err, d.Table, tables)
 	}
-	if err = a.nothingSealed(d.What, hintForDefinition(d), slots, checks); err != nil {
+	if err = a.checkNothingSealed(d.What, hintForDefinition(d), slots, checks); err != nil {
 		return a.otherTable(err, d.Table, tables)
 	}
 	a.slots, a.nulls = a.slots[:slots], a.nulls[:nulls]
@@ -213,9 +213,9 @@ func (a *analysis) retype(d *sqlparse.Definition, c *schema.Column) error {
 		`keep it bytea, whatever its values are, and tell an ORM that migrates by itself so (gorm:"type:bytea", bun:"type:bytea"); to store cells in another type, add a column and write the values to it from the program`)
 }
 
-// bounds refuses the bounds of a partition, which are values of the parent's key, unless that
+// checkBounds refuses the bounds of a partition, which are values of the parent's key, unless that
 // has no sealed column.
-func (a *analysis) bounds(d *sqlparse.Definition, tables []*schema.Table, columns []*schema.Column) error {
+func (a *analysis) checkBounds(d *sqlparse.Definition, tables []*schema.Table, columns []*schema.Column) error {
 	if len(tables) == 0 {
 		return nil
 	}
@@ -270,9 +270,9 @@ func hintForDefinition(d *sqlparse.Definition) string {
 	return "define it without the sealed column, or let it ask only whether that is NULL"
 }
 
-// schemaChange refuses to drop a schema with sealed tables or the keyring in it, or to rename
+// checkSchemaChange refuses to drop a schema with sealed tables or the keyring in it, or to rename
 // one so that they are sealed no more.
-func (a *analysis) schemaChange(u *sqlparse.Utility, s sqlparse.SchemaChange) error {
+func (a *analysis) checkSchemaChange(u *sqlparse.Utility, s sqlparse.SchemaChange) error {
 	for _, t := range a.p.registered {
 		concerned, err := a.concerns(t, s)
 		if err != nil {
@@ -291,7 +291,7 @@ func (a *analysis) schemaChange(u *sqlparse.Utility, s sqlparse.SchemaChange) er
 		r.Table = t.String()
 		return r
 	}
-	return a.keyringSchema(u, s)
+	return a.checkKeyringSchema(u, s)
 }
 
 // concerns reports whether a change of a schema drops a registered table, or takes it to where

@@ -106,7 +106,7 @@ func (a *analysis) mergeWhen(m sqlparse.MergeWhen, w *writeTarget, sc *scope) er
 	names := m.Columns
 	if names == nil {
 		names = a.allColumns(w)
-		if err := a.noneMissing(w, m.Pos()); err != nil && m.Values != nil {
+		if err := a.checkNoneMissing(w, m.Pos()); err != nil && m.Values != nil {
 			return err
 		}
 		if m.Values != nil && slices.ContainsFunc(w.item.cols, func(o output) bool { return o.pair != nil }) {
@@ -120,7 +120,7 @@ func (a *analysis) mergeWhen(m sqlparse.MergeWhen, w *writeTarget, sc *scope) er
 	for _, n := range names[:min(len(m.Values), len(names))] {
 		given[n.Name] = true
 	}
-	return a.defaultsExcept(w, given, m.Pos())
+	return a.checkDefaults(w, given, m.Pos())
 }
 
 // returning analyses RETURNING where only the target is in scope. SQLite knows it by the

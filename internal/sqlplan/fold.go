@@ -44,7 +44,7 @@ func (a *analysis) lower(c *sqlparse.Call, sc *scope) (*term, error) {
 	switch {
 	case a.p.dialect != dialect.Postgres || a.depth > 0 || a.rows != nil || r.folded || r.array || s != nil && s.array:
 	case r.state == sealed && r.pending == 0 && hasFold(r):
-		if err := a.foldable(c, r); err != nil {
+		if err := a.checkFold(c, r); err != nil {
 			return nil, err
 		}
 		out := r.use()
@@ -64,8 +64,8 @@ func hasFold(t *term) bool {
 	return !slices.ContainsFunc(t.cols, func(s source) bool { return !s.col.Terms.Fold })
 }
 
-// foldable refuses lower() of columns whose cells do not have what it needs.
-func (a *analysis) foldable(c *sqlparse.Call, t *term) error {
+// checkFold refuses lower() of columns whose cells do not have what it needs.
+func (a *analysis) checkFold(c *sqlparse.Call, t *term) error {
 	for _, s := range t.cols {
 		switch s.storage {
 		case missing:

@@ -38,10 +38,10 @@ func (a *analysis) insertSource(s *sqlparse.Insert, w *writeTarget, sc *scope) e
 		a.unlistedInsert = a.unlistedInsert || w.item.table != nil && a.env.Catalog == nil && s.Source != nil
 	}
 	if s.Source == nil {
-		return a.defaultsExcept(w, nil, s.Pos())
+		return a.checkDefaults(w, nil, s.Pos())
 	}
 	if s.Columns == nil {
-		if err := a.noneMissing(w, s.Pos()); err != nil {
+		if err := a.checkNoneMissing(w, s.Pos()); err != nil {
 			return err
 		}
 		if err := a.plainsThere(w, s.Pos()); err != nil {
@@ -100,7 +100,7 @@ func (a *analysis) insertGap(w *writeTarget, names []sqlparse.Name, outs []outpu
 
 // insertRow makes one row of VALUES go to the columns.
 func (a *analysis) insertRow(w *writeTarget, names []sqlparse.Name, row []sqlparse.Expr, sc *scope, pos int) error {
-	if err := a.noExpansion(row); err != nil {
+	if err := a.checkNoStar(row); err != nil {
 		return err
 	}
 	for i, e := range row {
@@ -140,7 +140,7 @@ func (a *analysis) finishInsert(s *sqlparse.Insert, w *writeTarget, names []sqlp
 	for _, n := range names[:min(width, len(names))] {
 		given[n.Name] = true
 	}
-	if err := a.defaultsExcept(w, given, s.Pos()); err != nil {
+	if err := a.checkDefaults(w, given, s.Pos()); err != nil {
 		return err
 	}
 	if s.Columns != nil || width == 0 { // a query of no columns: there is no list of none
@@ -158,8 +158,8 @@ func (a *analysis) finishInsert(s *sqlparse.Insert, w *writeTarget, names []sqlp
 	return a.addColumnList(s, w, names[:min(width, len(names))])
 }
 
-// defaultsExcept refuses defaults of the sealed columns that are not given.
-func (a *analysis) defaultsExcept(w *writeTarget, given map[string]bool, pos int) error {
+// checkDefaults refuses defaults of the sealed columns that are not given.
+func (a *analysis) checkDefaults(w *writeTarget, given map[string]bool, pos int) error {
 	if w.item.table == nil {
 		return nil
 	}
@@ -173,7 +173,7 @@ func (a *analysis) defaultsExcept(w *writeTarget, given map[string]bool, pos int
 		}
 	}
 	if w.beneath != nil {
-		return a.defaultsExcept(w.beneath, w.given(given, a.p.fold), pos)
+		return a.checkDefaults(w.beneath, w.given(given, a.p.fold), pos)
 	}
 	return nil
 }

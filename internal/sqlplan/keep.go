@@ -28,10 +28,10 @@ func (a *analysis) keep(u *sqlparse.Utility) error {
 	case sqlparse.KeptRows:
 		return a.makes(k.Name, outs, u.What)
 	case sqlparse.KeptCursor:
-		return a.unopened(outs, u, "FETCH would return it as a cell, which is not opened",
+		return a.checkUnopened(outs, u, "FETCH would return it as a cell, which is not opened",
 			"declare the cursor without the sealed column and read that by a query with the rows' keys; database/sql reads the rows of a query one after another, too")
 	case sqlparse.KeptStatement:
-		err = a.unopened(outs, u, "EXECUTE would return it as a cell, which is not opened", "prepare the statement with db.Prepare")
+		err = a.checkUnopened(outs, u, "EXECUTE would return it as a cell, which is not opened", "prepare the statement with db.Prepare")
 	case sqlparse.KeptView:
 		err = a.makes(k.Name, outs, u.What)
 	}
@@ -42,7 +42,7 @@ func (a *analysis) keep(u *sqlparse.Utility) error {
 	if k.Kind == sqlparse.KeptStatement {
 		hint = "prepare the statement with db.Prepare"
 	}
-	if err := a.nothingSealed(u.What, hint, slots, checks); err != nil {
+	if err := a.checkNothingSealed(u.What, hint, slots, checks); err != nil {
 		return err
 	}
 	// The parameters of a prepared statement are not those of this text.
@@ -50,8 +50,8 @@ func (a *analysis) keep(u *sqlparse.Utility) error {
 	return nil
 }
 
-// unopened refuses sealed outputs of a query whose rows come by another statement.
-func (a *analysis) unopened(outs []output, u *sqlparse.Utility, why, hint string) error {
+// checkUnopened refuses sealed outputs of a query whose rows come by another statement.
+func (a *analysis) checkUnopened(outs []output, u *sqlparse.Utility, why, hint string) error {
 	for _, o := range outs {
 		if o.gap {
 			continue
@@ -66,9 +66,9 @@ func (a *analysis) unopened(outs []output, u *sqlparse.Utility, why, hint string
 	return nil
 }
 
-// nothingSealed refuses what is sealed or compared in what a statement keeps, since the given numbers of slots and
+// checkNothingSealed refuses what is sealed or compared in what a statement keeps, since the given numbers of slots and
 // checks were noted.
-func (a *analysis) nothingSealed(what, hint string, slots, checks int) error {
+func (a *analysis) checkNothingSealed(what, hint string, slots, checks int) error {
 	for _, s := range a.slots[slots:] {
 		if use := s.use(); use != nil {
 			return a.refusePlaintext(s.pos(), use.Column, what+" would keep a value that is sealed now, or take later ones unsealed", hint)

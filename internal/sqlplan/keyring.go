@@ -9,9 +9,9 @@ func (a *analysis) isKeyring(tn *sqlparse.TableName) bool {
 		(tn.Schema == "" || k.Schema == "" || a.p.fold(tn.Schema) == a.p.fold(k.Schema))
 }
 
-// keyringKept refuses a statement that may change or drop the keyring table. What only reads
+// checkKeyring refuses a statement that may change or drop the keyring table. What only reads
 // passes; a query inside is judged by itself.
-func (a *analysis) keyringKept(u *sqlparse.Utility) error {
+func (a *analysis) checkKeyring(u *sqlparse.Utility) error {
 	if u.Everything && a.p.keyring.Table != "" {
 		return a.refuseKeyring(u.Pos())
 	}
@@ -26,8 +26,8 @@ func (a *analysis) keyringKept(u *sqlparse.Utility) error {
 	return nil
 }
 
-// keyringSchema refuses to rename or drop the keyring's schema.
-func (a *analysis) keyringSchema(u *sqlparse.Utility, s sqlparse.SchemaChange) error {
+// checkKeyringSchema refuses to rename or drop the keyring's schema.
+func (a *analysis) checkKeyringSchema(u *sqlparse.Utility, s sqlparse.SchemaChange) error {
 	k := a.p.keyring
 	if k.Table == "" {
 		return nil

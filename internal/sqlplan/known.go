@@ -391,7 +391,7 @@ func (a *analysis) callsRoutine(s sqlparse.Stmt) error {
 	var err error
 	found := func(pos int, schemaName, name string) {
 		if err == nil {
-			err = a.callOf(pos, schemaName, name)
+			err = a.checkCall(pos, schemaName, name)
 		}
 	}
 	sqlparse.Inspect(s, func(node any) bool {
@@ -410,8 +410,8 @@ func (a *analysis) callsRoutine(s sqlparse.Stmt) error {
 	return err
 }
 
-// callOf refuses a call of a routine that names a sealed table.
-func (a *analysis) callOf(pos int, schemaName, name string) error {
+// checkCall refuses a call of a routine that names a sealed table.
+func (a *analysis) checkCall(pos int, schemaName, name string) error {
 	n, ok := a.routine(schemaName, name)
 	if !ok || a.p.copiesOnly() && a.mode != copyAhead {
 		return nil

@@ -179,7 +179,7 @@ func (a *analysis) leaf(e sqlparse.Expr, what string, l *leaf, column sqlparse.E
 func (a *analysis) orderRows(o *sqlparse.Order, left, right []sqlparse.Expr, sc *scope, odd bool) error {
 	what := "the operator " + o.Op
 	for _, row := range [][]sqlparse.Expr{left, right} {
-		if err := a.noExpansion(row); err != nil {
+		if err := a.checkNoStar(row); err != nil {
 			return err
 		}
 	}

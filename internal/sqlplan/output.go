@@ -66,7 +66,7 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 				}
 				cols = []output{{gap: true}}
 			}
-			if err := a.bounded(&n, cols, c.Pos()); err != nil {
+			if err := a.checkWidth(&n, cols, c.Pos()); err != nil {
 				return nil, err
 			}
 			outs = append(outs, cols...)
@@ -93,7 +93,7 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 			a.keepExtreme(t.Expr)
 		}
 		outs = append(outs, o)
-		if err := a.bounded(&n, outs[len(outs)-1:], t.Expr.Pos()); err != nil {
+		if err := a.checkWidth(&n, outs[len(outs)-1:], t.Expr.Pos()); err != nil {
 			return nil, err
 		}
 	}

@@ -119,14 +119,14 @@ func (a *analysis) values(s *sqlparse.Select, sc *scope) ([]output, error) {
 		outs[i] = output{name: "column" + strconv.Itoa(i+1), t: newFree()}
 	}
 	n := 0
-	if err := a.bounded(&n, outs, s.Pos()); err != nil {
+	if err := a.checkWidth(&n, outs, s.Pos()); err != nil {
 		return nil, err
 	}
 	for _, row := range s.Values {
 		if len(row) != len(outs) {
 			return nil, a.refuseName(s.Pos(), nil, "the rows of VALUES have different lengths", "give every row as many values")
 		}
-		if err := a.noExpansion(row); err != nil {
+		if err := a.checkNoStar(row); err != nil {
 			return nil, err
 		}
 		for i, e := range row {
@@ -153,8 +153,8 @@ func expands(e sqlparse.Expr) bool {
 	return false
 }
 
-// noExpansion refuses stars in a list whose members are told apart by position.
-func (a *analysis) noExpansion(es []sqlparse.Expr) error {
+// checkNoStar refuses stars in a list whose members are told apart by position.
+func (a *analysis) checkNoStar(es []sqlparse.Expr) error {
 	for _, e := range es {
 		if expands(e) {
 			return a.refuseUnknown(e.Pos(), nil, "it is not known how many values a star stands for here", "write the values out")

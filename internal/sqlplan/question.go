@@ -127,9 +127,9 @@ func (a *analysis) question(op string, param sqlparse.Expr, consts ...sqlparse.E
 		}
 	}
 	q := &question{op: op}
-	q.param = a.operand(q, param)
+	q.param = a.noteOperand(q, param)
 	for _, e := range consts {
-		if s := a.operand(q, e); s.lit.Value != nil {
+		if s := a.noteOperand(q, e); s.lit.Value != nil {
 			q.consts = append(q.consts, s)
 		} else {
 			q.null = true
@@ -139,10 +139,10 @@ func (a *analysis) question(op string, param sqlparse.Expr, consts ...sqlparse.E
 	return q
 }
 
-// operand notes an operand of a question, with its casts.
-func (a *analysis) operand(q *question, e sqlparse.Expr) *slot {
+// noteOperand notes an operand of a question, with its casts.
+func (a *analysis) noteOperand(q *question, e sqlparse.Expr) *slot {
 	if c, ok := e.(*sqlparse.Cast); ok {
-		s := a.operand(q, c.Arg)
+		s := a.noteOperand(q, c.Arg)
 		s.casts = append(s.casts, castOf(&c.Type))
 		a.casts = append(a.casts, &recast{cast: c, t: s.t, of: s})
 		return s

@@ -201,7 +201,7 @@ func (a *analysis) column(c *sqlparse.Column, sc *scope) (*term, error) {
 	}
 	if col := a.find(it, name); col != nil {
 		a.noteConfined(c, col.confined)
-		return a.refer(c, col), a.unambiguous(c, it, name)
+		return a.refer(c, col), a.checkUnambiguous(c, it, name)
 	}
 	if it.kept && it.table != nil && !systemColumns[a.p.dialect][name] {
 		return nil, a.refuseUnknown(c.Pos(), nil, "it is not known whether this is a column, or a function of the whole row", "write the column without the table's name")
@@ -212,7 +212,7 @@ func (a *analysis) column(c *sqlparse.Column, sc *scope) (*term, error) {
 		r.Table = it.table.Name
 		return nil, r
 	}
-	if err := a.callOf(c.Pos(), "", name); err != nil { // t.f may be f(t)
+	if err := a.checkCall(c.Pos(), "", name); err != nil { // t.f may be f(t)
 		return nil, err
 	}
 	if it.open || it.table != nil {
@@ -227,9 +227,9 @@ func (a *analysis) column(c *sqlparse.Column, sc *scope) (*term, error) {
 	return t, err
 }
 
-// unambiguous refuses a name that several columns of an item have, when one of them may
+// checkUnambiguous refuses a name that several columns of an item have, when one of them may
 // hold cells. The server refuses it as well, but has seen the literals by then.
-func (a *analysis) unambiguous(c *sqlparse.Column, it *item, name string) error {
+func (a *analysis) checkUnambiguous(c *sqlparse.Column, it *item, name string) error {
 	if a.lookUp(it, name).n < 2 {
 		return nil
 	}
@@ -343,7 +343,7 @@ func (a *analysis) search(c *sqlparse.Column, name string, s *scope) (found *ter
 		if found != nil && (found.root().state == sealed || col.t.root().state == sealed) {
 			return nil, open, a.refuseName(c.Pos(), nil, "the name of a sealed column is ambiguous here", "qualify it with the table's name or alias")
 		}
-		if err := a.unambiguous(c, it, name); err != nil {
+		if err := a.checkUnambiguous(c, it, name); err != nil {
 			return nil, open, err
 		}
 		found = a.refer(c, col)

@@ -100,61 +100,62 @@ func (s *stored) any() bool { return s.other || len(s.columns) > 0 }
 func (s *stored) take(from side) {
 	switch {
 	case from.expr != nil:
-		s.expr(from.expr)
+		s.addExpr(from.expr)
 	case from.query != nil:
-		s.queryColumn(from.query, from.column)
+		s.addQueryColumn(from.query, from.column)
 	default:
 		s.other = true
 	}
 }
 
-func (s *stored) expr(e sqlparse.Expr) {
+func (s *stored) addExpr(e sqlparse.Expr) {
 	s.a.step(1)
 	switch e := e.(type) {
 	case *sqlparse.Param, *sqlparse.Const:
 	case *sqlparse.Column:
 		s.columns = append(s.columns, e)
 	case *sqlparse.Cast:
-		s.expr(e.Arg)
+		s.addExpr(e.Arg)
 	case *sqlparse.Call:
 		if s.other = s.other || functions[e.Name] != folds || !builtin(e) || len(e.Args) != 1; !s.other {
-			s.expr(e.Args[0])
+			s.addExpr(e.Args[0])
 		}
 	case *sqlparse.Coalesce:
-		s.exprs(e.Args)
+		s.addExprs(e.Args)
 	case *sqlparse.Array:
-		s.exprs(e.Elements)
+		s.addExprs(e.Elements)
 	case *sqlparse.NullIf:
-		s.expr(e.Left)
+		s.addExpr(e.Left)
 	case *sqlparse.Case:
 		for _, w := range e.Whens {
-			s.expr(w.Then)
+			s.addExpr(w.Then)
 		}
 		if e.Else != nil {
-			s.expr(e.Else)
+			s.addExpr(e.Else)
 		}
 	case *sqlparse.Subquery:
-		s.queryColumn(e.Query, 0)
+		s.addQueryColumn(e.Query, 0)
 	default:
 		s.other = true
 	}
 }
 
-func (s *stored) exprs(es []sqlparse.Expr) {
+// addExprs adds the sources of several expressions.
+func (s *stored) addExprs(es []sqlparse.Expr) {
 	for _, e := range es {
-		s.expr(e)
+		s.addExpr(e)
 	}
 }
 
-// queryColumn adds the sources of one column of a query.
-func (s *stored) queryColumn(q *sqlparse.Select, i int) {
+// addQueryColumn adds the sources of one column of a query.
+func (s *stored) addQueryColumn(q *sqlparse.Select, i int) {
 	if q.Op != sqlparse.NoSetOp {
-		s.queryColumn(q.Left, i)
-		s.queryColumn(q.Right, i)
+		s.addQueryColumn(q.Left, i)
+		s.addQueryColumn(q.Right, i)
 		return
 	}
 	for _, row := range q.Values {
-		s.nth(row, i)
+		s.addNth(row, i)
 	}
 	if q.Values != nil {
 		return
@@ -164,18 +165,18 @@ func (s *stored) queryColumn(q *sqlparse.Select, i int) {
 	for j, t := range q.Targets {
 		targets[j] = t.Expr
 	}
-	s.nth(targets, i)
+	s.addNth(targets, i)
 }
 
-// nth adds the sources of one expression of a list. A column inside a query is not the one
+// addNth adds the sources of one expression of a list. A column inside a query is not the one
 // of the same name outside.
-func (s *stored) nth(es []sqlparse.Expr, i int) {
+func (s *stored) addNth(es []sqlparse.Expr, i int) {
 	in := stored{a: s.a}
 	if i >= len(es) || slices.ContainsFunc(es, expands) {
 		s.other = true
 		return
 	}
-	in.expr(es[i])
+	in.addExpr(es[i])
 	s.other = s.other || in.any()
 }
 

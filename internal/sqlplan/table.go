@@ -130,9 +130,9 @@ func (a *analysis) refuseMissing(pos int, col *schema.Column) error {
 		"add the column, or correct the name in the struct's tag (name=..., db:\"...\")")
 }
 
-// noneMissing refuses an INSERT without a column list into a table that lacks a registered
+// checkNoneMissing refuses an INSERT without a column list into a table that lacks a registered
 // column: that may have got another name, and its value would be stored unsealed.
-func (a *analysis) noneMissing(w *writeTarget, pos int) error {
+func (a *analysis) checkNoneMissing(w *writeTarget, pos int) error {
 	for _, o := range w.item.unlisted {
 		if o.t.missing() != nil {
 			r := a.refuseStorage(pos, o.t.missing(), "the table on the server has no such column, so that it is not known which value is for it",

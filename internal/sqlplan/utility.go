@@ -14,11 +14,11 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 		a.forbidden = true
 		return a.refuseSession(u.Pos(), nil, u.Forbidden, "leave the setting as it is")
 	}
-	if err := a.keyringKept(u); err != nil {
+	if err := a.checkKeyring(u); err != nil {
 		return err
 	}
 	for _, s := range u.Schemas {
-		if err := a.goOn(a.schemaChange(u, s)); err != nil {
+		if err := a.goOn(a.checkSchemaChange(u, s)); err != nil {
 			return err
 		}
 	}

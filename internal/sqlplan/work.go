@@ -44,9 +44,9 @@ func (a *analysis) look() {
 // MaxTupleAttributeNumber, SQLite's default of SQLITE_MAX_COLUMN.
 var maxOutputs = map[dialect.Dialect]int{dialect.Postgres: 1664, dialect.SQLite: 2000}
 
-// bounded refuses a query with more result columns than the server takes. more are those
+// checkWidth refuses a query with more result columns than the server takes. more are those
 // that come to the n that were counted.
-func (a *analysis) bounded(n *int, more []output, pos int) error {
+func (a *analysis) checkWidth(n *int, more []output, pos int) error {
 	for _, o := range more {
 		if !o.gap {
 			*n++
