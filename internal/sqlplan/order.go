@@ -139,7 +139,8 @@ func (a *analysis) between(b *sqlparse.Between, sc *scope, odd bool) error {
 	if terms[0].root().state != sealed {
 		return nil
 	}
-	return a.leaf(b, what, &leaf{odd: odd, least: true, greatest: true}, b.Arg, []sqlparse.Expr{b.Low, b.High}, terms)
+	open := b.Not != odd // else the two values are bounds themselves
+	return a.leaf(b, what, &leaf{odd: odd, least: open, greatest: open}, b.Arg, []sqlparse.Expr{b.Low, b.High}, terms)
 }
 
 // leaf notes a comparison of a column with values.
@@ -261,6 +262,8 @@ func (e *emission) behind(l *leaf) ([]part, bool) {
 	}
 	if len(l.before) == 0 {
 		switch {
+		case !l.least && !l.greatest:
+			return nil, true
 		case l.least && l.greatest && !l.odd:
 			bound(" >= ", Least)
 			parts = append(parts, part{text: word})
