@@ -283,7 +283,7 @@ var kmsTroubles = []trouble{
 		nobody := func(o *awskms.Options) { o.BaseEndpoint = aws.String("http://127.0.0.1:1") }
 		return insertUser(d.open(func(c *driver.Config) { c.KMS = colsealkms.New(d.kms.Client(d.t, nobody), alias) }))
 	}, driver.ErrKeyUnavailable, "driver.ErrKeyUnavailable", "KMS did not answer, and no key that may still serve is in memory. While KMS is away, a running program goes on for `keycache.Config.MaxStale`.",
-		"Check the endpoint, the Region, the network (a VPC endpoint, if there is no way to the internet) and AWS's status. It is tried again by itself."},
+		"Check the endpoint, the Region, the network (a VPC endpoint, if there is no way to the internet) and AWS's status. Programs try again by themselves."},
 	{"KMS does not answer", func(d *desk) error {
 		d.kms.Break(kmstest.OutageUnanswered)
 		return insertUser(d.open(func(c *driver.Config) {

@@ -94,7 +94,7 @@ var keyringTroubles = []trouble{
 		_, err = mine.ExecContext(keyring.WithScope(context.Background(), "tenant:42"), "UPDATE users SET ssn = $1 WHERE id = 1", "078-05-1120")
 		return err
 	}, driver.ErrKeyUnavailable, "driver.ErrKeyUnavailable", "Something holds a lock on the key table, such as a migration or `VACUUM FULL`, or the server hangs. A lookup of a key that is not in memory is tried again until its context ends, and for thirty seconds at most. In a transaction it fails after two seconds, since the keyring may be waiting for a connection that transactions hold. A running program goes on with the keys that it has in memory for `keycache.Config.MaxStale`.",
-		"End the transaction that holds the lock (`pg_locks`, `pg_stat_activity`). It is tried again by itself."},
+		"End the transaction that holds the lock (`pg_locks`, `pg_stat_activity`). Programs try again by themselves."},
 	{"No connection is left for the keyring", func(d *desk) error {
 		role := d.pg.Name
 		_ = d.write(d.open()).Close()

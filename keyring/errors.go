@@ -164,10 +164,10 @@ func Classify(op string, k Key, err error) error {
 		e.Hint = hintWith(err, "check that this keyring row is unchanged and that its KEK is the one configured", "")
 	case errors.Is(err, kms.ErrUnavailable):
 		e.Class = ErrKeyUnavailable
-		e.Hint = hintWith(err, "check that KMS can be reached", "it is tried again by itself")
+		e.Hint = hintWith(err, "check that KMS can be reached", "programs try again by themselves")
 	default:
 		e.Class = ErrKeyUnavailable
-		e.Hint = hintWith(err, "check the database that holds the keyring", "it is tried again by itself")
+		e.Hint = hintWith(err, "check the database that holds the keyring", "programs try again by themselves")
 	}
 	return e
 }

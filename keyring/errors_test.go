@@ -21,7 +21,7 @@ func TestOneHint(t *testing.T) {
 		{"KMS says what to do", kms.ErrDenied, "allow it", "allow it; until KMS agrees again nothing is sealed", "state and policy"},
 		{"KMS does not say", kms.ErrDenied, "", "check the KEK's state and policy; until KMS agrees", ""},
 		{"a changed row", kms.ErrInvalidWrapped, "restore the row", "restore the row", "this keyring row"},
-		{"an outage", kms.ErrTimeout, "check the network", "check the network; it is tried again by itself", "can be reached"},
+		{"an outage", kms.ErrTimeout, "check the network", "check the network; programs try again by themselves", "can be reached"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := Classify("unwrap", Key{ID: 7}, &kms.Error{Op: "unwrap data key", Class: c.class, Hint: c.hint})

@@ -142,7 +142,6 @@ func TestOpenAndRegister(t *testing.T) {
 func TestOpenErrors(t *testing.T) {
 	for in, want := range map[string]string{
 		"awskms:///alias/app":         `add the import _ "github.com/colseal/colseal/kms/awskms"`,
-		"localkms:///tmp/kek":         `add the import _ "github.com/colseal/colseal/kms/localkms"`,
 		"gcpkms:///x":                 `scheme "gcpkms" is not registered`,
 		"alias/app":                   "has no scheme",
 		"":                            "has no scheme",
