@@ -369,7 +369,7 @@ var refusedTroubles = []trouble{
 	{"LIKE on a sealed column", func(d *desk) error {
 		return run(d.open(), "SELECT id FROM users WHERE email LIKE 'erika%'")
 	}, driver.ErrRefused, "driver.ErrRefused", "The database does not know the values, so it cannot search in them. The statement was not sent.",
-		"Search for equality in a deterministic column, or filter in the program. [SQL](sql.md) lists what works."},
+		"Tag the column with the [terms](search.md#terms-beginnings-ends-members-case) that the search needs, search for equality in a deterministic column, or filter in the program. [SQL](sql.md) lists what works."},
 	{"Search in a randomized column", func(d *desk) error {
 		return run(d.open(), "SELECT id FROM users WHERE ssn = $1", "078-05-1120")
 	}, driver.ErrRefused, "driver.ErrRefused", "Randomized cells of equal values differ, which is what makes them strong.",
