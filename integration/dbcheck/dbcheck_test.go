@@ -5,9 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/internal/ddl"
 	"github.com/colseal/colseal/ops/dbcheck"
+	"github.com/colseal/colseal/schema"
 )
 
 const noop = `CREATE FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';`
@@ -176,6 +178,45 @@ func TestAuditWithoutRights(t *testing.T) {
 		}
 		if want := []string{"search-function", "search-function", "no-check", "unreadable"}; err != nil || !slices.Equal(rules, want) {
 			t.Errorf("found %v, %v", found, err)
+		}
+	})
+}
+
+// A stage without its companion is found, and told by how much it matters.
+func TestAuditOfCompanions(t *testing.T) {
+	staged := schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic, Stage: schema.StageCopy}, schema.Column{Name: "ssn"}))
+	severities := map[schema.Stage]dbcheck.Severity{schema.StageCopy: dbcheck.SeverityWarning, schema.StageSealed: dbcheck.SeverityDanger, schema.StageOnly: dbcheck.SeverityDanger}
+	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
+		run(t, db.Admin, "CREATE TABLE users (id bigint PRIMARY KEY, email text, ssn bytea)")
+		for stage, severity := range severities {
+			sealed := open(t, db, func(c *driver.Config) {
+				c.Schema, c.Stages = staged, map[string]schema.Stage{"users": stage}
+			})
+			find := func() (found []dbcheck.Finding) {
+				t.Helper()
+				all, err := dbcheck.Run(t.Context(), sealed)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, f := range all {
+					if f.Rule == "missing-companion" {
+						found = append(found, f)
+					}
+				}
+				return found
+			}
+			found := find()
+			if len(found) != 1 || found[0].Severity != severity || found[0].Table != "users" || found[0].Column != "email_sealed" || found[0].Hint == "" || !strings.Contains(found[0].What, stage.String()) {
+				t.Errorf("in %s: found %v", stage, found)
+			}
+			run(t, db.Admin, "ALTER TABLE users ADD email_sealed bytea")
+			if found := find(); len(found) > 0 {
+				t.Errorf("in %s, with the companion: found %v", stage, found)
+			}
+			run(t, db.Admin, "ALTER TABLE users DROP email_sealed")
+			if err := sealed.Close(); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }
