@@ -1,6 +1,7 @@
 package sqlplan
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -160,17 +161,23 @@ func (e *emission) searches() bool {
 
 // settleNulls gives a role to the parameters of which only NULL-ness is asked: the
 // plain role when the parameter has one, else that of a sealed occurrence, so that the
-// server can infer one type for it.
+// server can infer one type for it. A comparison that the program answers may have been
+// what gave the plain role its type: then a sealed occurrence, which has one.
 func (e *emission) settleNulls() {
 	if len(e.nulls) == 0 {
 		return
 	}
 	roles := map[argument]*slot{} // nil: the plain role
+	answered := map[argument]*slot{}
 	for _, s := range e.slots {
-		if s.param == nil || s.answered() {
+		if s.param == nil {
 			continue
 		}
 		arg := argumentOf(s.param)
+		if s.answered() {
+			answered[arg] = s.question.of
+			continue
+		}
 		if _, ok := roles[arg]; s.t.root().state != sealed {
 			roles[arg] = nil
 		} else if !ok {
@@ -178,7 +185,7 @@ func (e *emission) settleNulls() {
 		}
 	}
 	for _, n := range e.nulls {
-		if role := roles[argumentOf(n.param)]; role != nil {
+		if role := cmp.Or(roles[argumentOf(n.param)], answered[argumentOf(n.param)]); role != nil {
 			n.t.link, n.array, n.lowered, n.match = role.t.root(), role.array, role.lowered, role.match
 		}
 		n.null = true

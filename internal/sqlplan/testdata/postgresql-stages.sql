@@ -55,3 +55,4 @@ SELECT u FROM users u
 SELECT to_jsonb(u.*) FROM users AS u
 UPDATE users SET email = (SELECT u.email FROM users u ORDER BY u.id LIMIT 1)
 SELECT email FROM users ORDER BY lower(email), id LIMIT 5
+UPDATE users SET email = CASE WHEN '' = $1::text OR $1 IS NULL THEN email ELSE $1 END WHERE id = $2
