@@ -96,6 +96,7 @@ func (c *conn) CheckNamedValue(*sqldriver.NamedValue) error { return nil }
 // Close implements driver.Conn.
 func (c *conn) Close() error {
 	err := c.under.raw().Close()
+	c.db().Opened(-1)
 	if c.owner != nil {
 		err = errors.Join(err, c.owner.Close())
 	}

@@ -129,6 +129,7 @@ func (cn *connector) connect(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	cn.db.Opened(1)
 	return newConn(cn, u), nil
 }
 

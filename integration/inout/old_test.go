@@ -4,6 +4,7 @@ package inout
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -220,5 +221,25 @@ func TestOldTransactions(t *testing.T) {
 	}
 	if t.Logf("%d programs, %d writes were done again", programs, again); again == 0 {
 		t.Error("no transaction was older than what a step wrote")
+	}
+}
+
+// A transaction that goes on when its program was closed counts for the stage: a step waits until its lease ends.
+func TestClosedInTransaction(t *testing.T) {
+	w := newWorld(t, pgtest.New(t), tablesDDL)
+	w.fill(t, 20)
+	w.goTo(t, way[:2]...)
+	db := w.in(t, schema.StageCopy)
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	_, err = lines(tx.QueryContext(t.Context(), "SELECT id FROM people"))(1)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := way[2].run(t.Context(), w.db, migrate.Options{}); !errors.Is(err, migrate.ErrPrograms) {
+		t.Errorf("%s while a transaction in copy goes on: %v", way[2], err)
 	}
 }

@@ -84,6 +84,7 @@ type DB struct {
 	search, random *schema.Column
 
 	sessions    atomic.Uint64 // numbers the sessions
+	open        atomic.Int64  // connections of package driver
 	warmAgain   atomic.Int64  // when transactions may wait for keys again; Unix time in nanoseconds
 	namesServer atomic.Bool   // the server tells its name when it is asked
 

@@ -213,14 +213,17 @@ func (db *DB) exchange(ctx context.Context) (*sqlplan.Refusal, error) {
 	return nil, nil
 }
 
-// endStages takes back what was told.
+// Opened counts the connections that statements are sent on: n is 1, or -1 for one that was closed.
+func (db *DB) Opened(n int64) { db.open.Add(n) }
+
+// endStages takes back what was told, unless a connection is still in use.
 func (db *DB) endStages() {
 	st := &db.stages
 	st.mu.Lock()
 	st.closed = true
 	st.mu.Unlock()
 	st.work.Wait()
-	if !st.stored.Load() {
+	if !st.stored.Load() || db.open.Load() > 0 { // or a transaction goes on
 		return
 	}
 	if o := db.keys.ready.Load(); o != nil && o.store != nil {
