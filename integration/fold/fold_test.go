@@ -145,12 +145,12 @@ func (w *world) compare(t *testing.T, keys int) {
 	for _, c := range conditions {
 		query := "SELECT u.id FROM TABLE_ u WHERE " + c.sql
 		for _, arg := range append([]string{"Nobody"}, emails...) {
-			want, err := ids(w.pg.Admin.QueryContext(t.Context(), strings.ReplaceAll(query, "TABLE_", "twin"), arg))
+			want, err := pgtest.IDs(w.pg.Admin.QueryContext(t.Context(), strings.ReplaceAll(query, "TABLE_", "twin"), arg))
 			if err != nil {
 				t.Fatalf("%s: %v", query, err)
 			}
 			sealed := strings.ReplaceAll(query, "TABLE_", "users")
-			got, err := ids(w.db.QueryContext(t.Context(), sealed, arg))
+			got, err := pgtest.IDs(w.db.QueryContext(t.Context(), sealed, arg))
 			if keys > 1 && c.together && errors.Is(err, driver.ErrRefused) {
 				continue
 			}
@@ -169,22 +169,6 @@ func (w *world) compare(t *testing.T, keys int) {
 		}
 	}
 	t.Logf("%d keys: %d comparisons", keys, n)
-}
-
-func ids(rows *sql.Rows, err error) (out []int64, _ error) {
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	slices.Sort(out)
-	return out, rows.Err()
 }
 
 func TestLower(t *testing.T) {

@@ -244,14 +244,14 @@ func (w *world) compare(t *testing.T) {
 		query := "SELECT u.id FROM TABLE_ u WHERE " + c.sql
 		sealed := strings.ReplaceAll(query, "TABLE_", "people")
 		for _, arg := range c.args {
-			got, err := ids(w.db.QueryContext(t.Context(), sealed, arg))
+			got, err := pgtest.IDs(w.db.QueryContext(t.Context(), sealed, arg))
 			if c.odd && arg == nil {
 				if !errors.Is(err, driver.ErrRefused) {
 					t.Errorf("%s with NULL: %v, %v; want a refusal", sealed, got, err)
 				}
 				continue
 			}
-			want, werr := ids(w.pg.Admin.QueryContext(t.Context(), strings.ReplaceAll(query, "TABLE_", "twin"), arg))
+			want, werr := pgtest.IDs(w.pg.Admin.QueryContext(t.Context(), strings.ReplaceAll(query, "TABLE_", "twin"), arg))
 			if werr != nil {
 				t.Fatalf("%s: %v", query, werr)
 			}
@@ -270,22 +270,6 @@ func (w *world) compare(t *testing.T) {
 		}
 	}
 	t.Logf("%d comparisons", n)
-}
-
-func ids(rows *sql.Rows, err error) (out []int64, _ error) {
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	slices.Sort(out)
-	return out, rows.Err()
 }
 
 // TestSearch: every search answers as on plain columns, with one search key and with two.

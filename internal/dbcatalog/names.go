@@ -26,6 +26,15 @@ func ClipName(name string) string {
 // QuoteIdent writes a name as a quoted identifier, which both dialects read back.
 func QuoteIdent(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
+// QuoteLiteral writes a string constant of PostgreSQL, which means the same whatever standard_conforming_strings is.
+func QuoteLiteral(s string) string {
+	s = "'" + strings.ReplaceAll(s, "'", "''") + "'"
+	if strings.Contains(s, `\`) {
+		return "E" + strings.ReplaceAll(s, `\`, `\\`)
+	}
+	return s
+}
+
 // Name is the name of a table as the catalog has it. An empty Schema means that the server
 // looks the table up along its search path.
 type Name struct{ Schema, Table string }

@@ -222,8 +222,8 @@ BEGIN
 	END IF;
 	ALTER TABLE %[5]s ALTER COLUMN %[6]s DROP DEFAULT, ALTER COLUMN %[6]s TYPE %[1]s USING NULL;
 END
-`, typ, accepted, literal(tableName(t)), literal(c.Name), tableName(t), dbcatalog.QuoteIdent(c.Name),
-		literal(strings.ReplaceAll(t.String()+"."+c.Name+" holds values that are not sealed", "%", "%%")))
+`, typ, accepted, dbcatalog.QuoteLiteral(tableName(t)), dbcatalog.QuoteLiteral(c.Name), tableName(t), dbcatalog.QuoteIdent(c.Name),
+		dbcatalog.QuoteLiteral(strings.ReplaceAll(t.String()+"."+c.Name+" holds values that are not sealed", "%", "%%")))
 	tag := "$colseal$"
 	for strings.Contains(body, tag) {
 		tag = "$_" + tag[1:]
@@ -269,11 +269,3 @@ func shorten(name string) string {
 }
 
 func tableName(t *schema.Table) string { return dbcatalog.Name{Schema: t.Schema, Table: t.Name}.SQL() }
-
-func literal(s string) string {
-	s = strings.ReplaceAll(s, "'", "''")
-	if strings.Contains(s, `\`) {
-		return `E'` + strings.ReplaceAll(s, `\`, `\\`) + `'`
-	}
-	return `'` + s + `'`
-}

@@ -252,7 +252,7 @@ func commentOn(t *table, column, text string) string {
 	if text == "" {
 		return "COMMENT ON COLUMN " + t.name + "." + column + " IS NULL"
 	}
-	return "COMMENT ON COLUMN " + t.name + "." + column + " IS " + quoteLiteral(text)
+	return "COMMENT ON COLUMN " + t.name + "." + column + " IS " + dbcatalog.QuoteLiteral(text)
 }
 
 // notNull makes a column NOT NULL without a long lock.
@@ -551,6 +551,14 @@ func (mv move) carried(ix *index) bool {
 	return true
 }
 
+// object is the index, or its UNIQUE, under a name and by a definition.
+func (ix *index) object(name, def string) object {
+	if ix.constraint != "" {
+		return object{Kind: "unique", Name: name, Def: def, Defer: ix.deferred}
+	}
+	return object{Kind: "index", Name: name, Def: def}
+}
+
 // companionObjects are what companions get of what the plain columns have.
 func (mv move) companionObjects() []object {
 	var out []object
@@ -560,11 +568,7 @@ func (mv move) companionObjects() []object {
 			continue
 		}
 		name := companionName(ix.name)
-		o := object{Kind: "index", Name: name, Def: renamed(ix.def, name, names)}
-		if ix.constraint != "" {
-			o.Kind, o.Defer = "unique", ix.deferred
-		}
-		out = append(out, o)
+		out = append(out, ix.object(name, renamed(ix.def, name, names)))
 	}
 	for _, fk := range mv.keys {
 		if fk.fromHere && fk.touches(mv, false) {
@@ -617,11 +621,7 @@ func (mv move) records() []record {
 	}
 	for _, ix := range mv.indexes {
 		if r := first(func(x *pair) bool { return has(ix.refers, x.plainCol) }); r != nil {
-			o := object{Kind: "index", Name: ix.name, Def: ix.def}
-			if ix.constraint != "" {
-				o.Kind, o.Defer = "unique", ix.deferred
-			}
-			r.Objects = append(r.Objects, o)
+			r.Objects = append(r.Objects, ix.object(ix.name, ix.def))
 		}
 	}
 	for _, c := range mv.checks {
@@ -657,11 +657,7 @@ func (mv move) opposite(x *pair) []object {
 			continue
 		}
 		name := plainName(ix.name)
-		o := object{Kind: "index", Name: name, Def: renamed(ix.def, name, names)}
-		if ix.constraint != "" {
-			o.Kind, o.Defer = "unique", ix.deferred
-		}
-		out = append(out, o)
+		out = append(out, ix.object(name, renamed(ix.def, name, names)))
 	}
 	for _, fk := range mv.keys {
 		if fk.fromHere && slices.Contains(fk.fromCols, x.Stored) {

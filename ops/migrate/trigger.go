@@ -81,7 +81,7 @@ func (t *table) setTrigger(modes map[string]mode) []string {
 	}
 	b.WriteString("RETURN NEW;\nEND\n")
 	return []string{
-		"CREATE OR REPLACE FUNCTION " + t.triggerFunction() + "() RETURNS trigger LANGUAGE plpgsql AS " + quoteLiteral(b.String()),
+		"CREATE OR REPLACE FUNCTION " + t.triggerFunction() + "() RETURNS trigger LANGUAGE plpgsql AS " + dbcatalog.QuoteLiteral(b.String()),
 		"CREATE OR REPLACE TRIGGER " + triggerName + " BEFORE INSERT OR UPDATE ON " + t.name + " FOR EACH ROW EXECUTE FUNCTION " + t.triggerFunction() + "()",
 		"CREATE OR REPLACE TRIGGER " + bothName + " BEFORE UPDATE OF " + strings.Join(cells, ", ") + " ON " + t.name + " FOR EACH ROW EXECUTE FUNCTION " + t.triggerFunction() + "()",
 	}
@@ -97,8 +97,8 @@ func (p *pair) guard(r Ready) string {
 	}
 	plain, cell := changed(p.plain), changed(p.cell)
 	refuse := func(why string) string {
-		return "\tRAISE EXCEPTION USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA, CONSTRAINT = '" + triggerName + "', COLUMN = " + quoteLiteral(p.Name) +
-			",\n\t\tMESSAGE = " + quoteLiteral("colseal: "+why) + ";\n"
+		return "\tRAISE EXCEPTION USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA, CONSTRAINT = '" + triggerName + "', COLUMN = " + dbcatalog.QuoteLiteral(p.Name) +
+			",\n\t\tMESSAGE = " + dbcatalog.QuoteLiteral("colseal: "+why) + ";\n"
 	}
 	alone := refuse("the column " + p.Name + " and its companion " + p.Stored + " have to be written together: this program's stage is past")
 	switch r {
@@ -122,13 +122,4 @@ func (p *pair) guard(r Ready) string {
 			"ELSIF " + plain + " AND NOT " + cell + " AND NEW." + p.plain + " IS NOT NULL AND COALESCE(pg_catalog.current_setting('" + fillSetting + "', true), '') OPERATOR(pg_catalog.<>) 'on' THEN\n" +
 			alone + "END IF;\n"
 	}
-}
-
-// quoteLiteral writes a string constant that means the same whatever standard_conforming_strings is.
-func quoteLiteral(s string) string {
-	q := "'" + strings.ReplaceAll(s, "'", "''") + "'"
-	if strings.Contains(q, `\`) {
-		return "E" + strings.ReplaceAll(q, `\`, `\\`)
-	}
-	return q
 }

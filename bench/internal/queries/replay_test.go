@@ -68,15 +68,11 @@ func TestReplay(t *testing.T) {
 // COLSEAL_TEST_DSN, or a container.
 func BenchmarkReplayed(b *testing.B) {
 	ctx := context.Background()
-	dsn := os.Getenv("COLSEAL_TEST_DSN")
-	if dsn == "" {
-		var stop func()
-		var err error
-		if dsn, stop, err = startServer(ctx); err != nil {
-			b.Skip(err)
-		}
-		defer stop()
+	dsn, stop, err := openServer(ctx, os.Getenv("COLSEAL_TEST_DSN"))
+	if err != nil {
+		b.Skip(err)
 	}
+	defer stop()
 	setUp, err := newFixture(dsn, b.TempDir(), 1, fixtureOptions{})
 	if err != nil {
 		b.Fatal(err)

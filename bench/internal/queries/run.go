@@ -55,14 +55,11 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 	if len(selected) == 0 {
 		return nil, fmt.Errorf("there is no such case to measure as %q", o.Only)
 	}
-	dsn := o.DSN
-	if dsn == "" {
-		var stop func()
-		if dsn, stop, err = startServer(ctx); err != nil {
-			return nil, err
-		}
-		defer stop()
+	dsn, stop, err := openServer(ctx, o.DSN)
+	if err != nil {
+		return nil, err
 	}
+	defer stop()
 	dir, remove, err := tempDir()
 	if err != nil {
 		return nil, err

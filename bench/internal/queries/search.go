@@ -52,14 +52,11 @@ type SearchOutcome struct {
 func Search(ctx context.Context, o SearchOptions, progress func(float64)) (out *SearchOutcome, err error) {
 	ballast := make([]byte, 64<<20) // as in Run
 	defer runtime.KeepAlive(ballast)
-	dsn := o.DSN
-	if dsn == "" {
-		var stop func()
-		if dsn, stop, err = startServer(ctx); err != nil {
-			return nil, err
-		}
-		defer stop()
+	dsn, stop, err := openServer(ctx, o.DSN)
+	if err != nil {
+		return nil, err
 	}
+	defer stop()
 	dir, remove, err := tempDir()
 	if err != nil {
 		return nil, err

@@ -23,9 +23,12 @@ const imageEnv = "COLSEAL_TEST_PG17_IMAGE"
 // images are tried in turn when it names none.
 var images = []string{"postgres:17", "colseal-test/postgres:17"}
 
-// startServer starts PostgreSQL in a container, with fsync on a real file system,
-// and returns its address. stop removes it.
-func startServer(ctx context.Context) (dsn string, stop func(), err error) {
+// openServer returns the address of the server that was named. Without one it starts PostgreSQL in a container, with fsync on a real
+// file system, which stop removes.
+func openServer(ctx context.Context, named string) (dsn string, stop func(), err error) {
+	if named != "" {
+		return named, func() {}, nil
+	}
 	if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil { // its image may not be to be had
 		return "", nil, err
 	}
