@@ -328,6 +328,9 @@ func (k *Key) AppendToken(dst []byte, typ TokenType, length int, term string) []
 	return k.terms.appendToken(dst, typ, length, bytesOf(term))
 }
 
+// AppendHead appends what every cell of the column begins with, under whatever key.
+func (k *Key) AppendHead(dst []byte) []byte { return append(dst, k.headerRaw[:HeaderSize-4]...) }
+
 // AppendFolded appends what colseal.fold1 yields for the cell of a text, without the text: it is equal for texts that are equal in
 // lower case. The key is one of a suite with terms, which have Fold.
 func (k *Key) AppendFolded(dst []byte, text string) []byte {

@@ -247,13 +247,13 @@ func (c *conn) cellArgument(v *front.Sealing, use *sqlplan.Use, m *scratch) any 
 		if !ok {
 			return nil
 		}
-		if use.Match.Form != sqlplan.NoMatch {
+		if use.Query() {
 			return front.QueryArray(cells)
 		}
 		return c.under.array(use.Storage, cells)
 	}
 	cell := v.Take()
-	if cell == nil || use.Match.Form != sqlplan.NoMatch || use.Storage == dbcatalog.StorageText {
+	if cell == nil || use.Query() || use.Storage == dbcatalog.StorageText {
 		return front.Stored(use, cell)
 	}
 	return m.cells.Argument(cell)

@@ -273,7 +273,7 @@ func (v *Sealing) collectNull(use *sqlplan.Use) (null bool, err error) {
 func (v *Sealing) ask(use *sqlplan.Use, asks sqlplan.Terms) {
 	start := len(v.block)
 	v.block = append(v.block, 0) // else it would be NULL
-	v.cells = append(v.cells, cell{start: start, end: start + 1, column: v.count(use.Column, 1, use.Copy), apart: &apart{use: use, asks: &asks}})
+	v.cells = append(v.cells, cell{start: start, end: start + 1, column: v.count(use.Column, 1, use.Copy), key: use.Key, apart: &apart{use: use, asks: &asks}})
 }
 
 // query writes a tsquery that asks for terms under each of the live keys.
@@ -307,9 +307,23 @@ func query(asks *sqlplan.Terms, live []*codec.Key) []byte {
 	return out
 }
 
+// token is what SQLite looks for in a cell. A value asks for one term there.
+func token(asks *sqlplan.Terms, key *codec.Key) []byte {
+	switch {
+	case len(asks.Terms) > 0:
+		t := asks.Terms[0]
+		return key.AppendToken(nil, t.Type, t.Length, t.Text)
+	case asks.All:
+		return key.AppendHead(nil)
+	}
+	return []byte(codec.NoToken)
+}
+
 // seal makes the cell of an encoding, behind its kind.
 func (a *apart) seal(key *codec.Key, live []*codec.Key, encoding []byte) (err error) {
 	switch {
+	case a.asks != nil && a.use.Match.PerKey:
+		a.cell = token(a.asks, key)
 	case a.asks != nil:
 		a.cell = query(a.asks, live)
 	case !a.use.Folded:
@@ -732,7 +746,7 @@ func (s *Session) text(p *sqlplan.Plan, places []int, each func(b *strings.Build
 
 // cellType is the cast that gives a parameter the type of the cells.
 func cellType(use *sqlplan.Use) string {
-	if use.Match.Form != sqlplan.NoMatch {
+	if use.Query() {
 		return use.QueryCast()
 	}
 	t := "::pg_catalog.bytea"
@@ -749,7 +763,7 @@ func cellType(use *sqlplan.Use) string {
 func (v *Sealing) literal(b *strings.Builder, use *sqlplan.Use) {
 	if use.Array {
 		cells, ok := v.TakeArray()
-		if use.Match.Form != sqlplan.NoMatch {
+		if use.Query() {
 			writeQueries(b, use, cells, ok)
 			return
 		}
@@ -769,7 +783,7 @@ func (v *Sealing) literal(b *strings.Builder, use *sqlplan.Use) {
 	}
 	cell := v.Take()
 	switch {
-	case use.Match.Form != sqlplan.NoMatch:
+	case use.Query():
 		writeQuery(b, use, cell)
 	case cell == nil:
 		b.WriteString("NULL")
@@ -793,7 +807,7 @@ func Stored(use *sqlplan.Use, cell []byte) any {
 	switch {
 	case cell == nil:
 		return nil
-	case use.Match.Form != sqlplan.NoMatch:
+	case use.Query():
 		return string(cell)
 	case use.Storage == dbcatalog.StorageText:
 		return codec.EncodeText(cell)

@@ -152,7 +152,7 @@ func (e *emission) searches() bool {
 		}
 	}
 	for _, s := range e.slots {
-		if u := s.use(); u != nil && (u.Column.EqualCells() || u.Folded) {
+		if u := s.use(); u != nil && (u.Column.EqualCells() || u.Folded || u.Match.PerKey) {
 			return true
 		}
 	}

@@ -45,6 +45,7 @@ const (
 	MatchAll                // column @> value
 	MatchAny                // column && value
 	MatchOneOf              // column @> or && an array with this member
+	MatchGlob               // column GLOB value
 )
 
 // Match is what the value of a parameter or literal asks of a column's terms. The zero value is none.
@@ -55,7 +56,11 @@ type Match struct {
 	Escape        rune   // of LIKE and ILIKE; 0: none
 	N             int32  // of left and right
 	Before, After string // constants around the value, of a pattern
+	PerKey        bool   // SQLite: one token under one search key, and not a query for all
 }
+
+// Query reports whether what is sent is a tsquery.
+func (u *Use) Query() bool { return u.Match.Form != NoMatch && !u.Match.PerKey }
 
 // Kind is what a value is given as.
 func (u *Use) Kind() codec.Kind {
@@ -112,6 +117,8 @@ func (u *Use) TermsOf(encoding []byte) (Terms, error) {
 	switch m.Form {
 	case MatchLike, MatchILike:
 		return u.pattern(m.Before + text + m.After)
+	case MatchGlob:
+		return u.glob(m.Before + text + m.After)
 	case MatchStarts:
 		return u.part(codec.TokenPrefix, t.Prefix, text)
 	case MatchLeft, MatchRight:
@@ -250,12 +257,28 @@ func (u *Use) pattern(pattern string) (Terms, error) {
 	if u.Match.Form == MatchILike {
 		text = codec.Fold(text)
 	}
-	t := u.Column.Terms
-	switch {
+	return u.ends(first, last, text, "%")
+}
+
+// glob reads the pattern of a GLOB.
+func (u *Use) glob(pattern string) (Terms, error) {
+	text := strings.TrimLeft(pattern, "*")
+	first := text != pattern
+	rest := strings.TrimRight(text, "*")
+	last := rest != text
+	if strings.ContainsAny(rest, "*?[") {
+		return Terms{}, u.refuse("a pattern with ? or [, or * inside", "write a text with * at its beginning or end, or filter in the program")
+	}
+	return u.ends(first, last, rest, "*")
+}
+
+// ends asks for texts that end in one, if any stands first, begin with it, if any stands last, or are it.
+func (u *Use) ends(first, last bool, text, wildcard string) (Terms, error) {
+	switch t := u.Column.Terms; {
 	case text == "" && (first || last):
 		return Terms{All: true}, nil
 	case first && last:
-		return Terms{}, u.refuse("a pattern with % on both sides", hint)
+		return Terms{}, u.refuse("a pattern with "+wildcard+" on both sides", "write a text with "+wildcard+" at its beginning or end, or filter in the program")
 	case first:
 		return u.part(codec.TokenSuffix, t.Suffix, text)
 	case last:
@@ -279,6 +302,7 @@ type matching struct {
 	close         string          // behind them
 	not           bool
 	second        *second // that it stands in
+	copies        *search // SQLite: it is written once per search key
 }
 
 // A place is where the truth of an expression goes.
@@ -485,6 +509,8 @@ func (a *analysis) searchMatch(e *sqlparse.Match, sc *scope) (bool, error) {
 		m = Match{Form: MatchAll}
 	case "<@":
 		m, column, value = Match{Form: MatchAll}, e.Right, e.Left
+	case "GLOB":
+		m = Match{Form: MatchGlob}
 	case "&&":
 		m = Match{Form: MatchAny}
 		if _, ok := e.Left.(*sqlparse.Column); !ok {
@@ -566,6 +592,11 @@ func (a *analysis) searchFor(e sqlparse.Expr, s *searched, m Match, what string,
 	}
 	m.N = int32(s.n)
 	x := &matching{expr: e, column: s.column, col: s.col, values: values, not: not, second: a.second}
+	if m.PerKey = a.p.dialect == dialect.SQLite; m.PerKey && a.env.SearchKeys > 1 {
+		x.copies = &search{expr: e, negated: not}
+		x.copies.vary(sides{left: side{expr: s.column}})
+		a.copied = append(a.copied, x.copies)
+	}
 	if len(values) > 1 {
 		x.open, x.between, x.close = "ANY (ARRAY[", ", ", "])"
 	}
@@ -644,7 +675,7 @@ func (a *analysis) searchValue(s *searched, m Match, what string, value sqlparse
 			m.Before, m.After = codec.Fold(m.Before), codec.Fold(m.After)
 			e = x.Args[0]
 		case *sqlparse.Opaque:
-			if x.What != "the operator ||" || array || m.Form != MatchLike && m.Form != MatchILike || m.Before+m.After != "" {
+			if x.What != "the operator ||" || array || m.Form != MatchLike && m.Form != MatchILike && m.Form != MatchGlob || m.Before+m.After != "" {
 				return refused
 			}
 			var ok bool
@@ -705,6 +736,12 @@ func (e *emission) matchEdits() error {
 		if m.not {
 			open += "NOT "
 		}
+		if e.p.dialect == dialect.SQLite {
+			if !e.instr(m, whole, column, spans) {
+				return failed
+			}
+			continue
+		}
 		first, last := spans[0], spans[len(spans)-1]
 		put := func(start, end int, text string) {
 			ok = ok && start <= end
@@ -726,6 +763,9 @@ func (e *emission) matchEdits() error {
 			return failed
 		}
 	}
+	if e.p.dialect == dialect.SQLite {
+		return nil // a NULL is one there
+	}
 	for _, s := range e.noSlots {
 		at, ok := e.spanOf(s.from)
 		if !ok {
@@ -740,6 +780,35 @@ func (e *emission) matchEdits() error {
 		e.edits = append(e.edits, edit{start: at.start, end: at.end, text: text, second: s.second})
 	}
 	return nil
+}
+
+// instr writes a search for SQLite: (instr(column, token) > 0 OR …). Where the value stands first, each copy begins with what is put
+// in before it.
+func (e *emission) instr(m *matching, whole, column span, values []span) bool {
+	open, end := "(", ")"
+	if m.not {
+		open, end = "(NOT (", "))"
+	}
+	call := "instr(" + e.file.Text[column.start:column.end] + ", "
+	put := func(start, end int, text string) bool {
+		e.edits = append(e.edits, edit{start: start, end: end, text: text, second: m.second})
+		return start <= end
+	}
+	open += call
+	from := whole.start
+	if r := slices.IndexFunc(e.regions, func(r *region) bool { return r.search == m.copies }); r >= 0 && from == values[0].start {
+		e.regions[r].open += open
+		e.regions[r].joiner += open
+		from, open = values[0].end, ") > 0 OR "+call
+		values = values[1:]
+	}
+	for _, v := range values {
+		if !put(from, v.start, open) {
+			return false
+		}
+		from, open = v.end, ") > 0 OR "+call
+	}
+	return put(from, whole.end, ") > 0"+end)
 }
 
 // queryType is the type of what is asked for.

@@ -95,7 +95,7 @@ func (e *emission) useOf(s *slot, key int) *Use {
 
 // under chooses a search key. A randomized value that stands in a comparison has none.
 func (u *Use) under(key int) {
-	if u.Column.Suite().Searchable() && u.Match.Form == NoMatch {
+	if u.Column.Suite().Searchable() && !u.Query() {
 		u.Key = key
 	}
 }
@@ -124,7 +124,7 @@ func roleOf(s *slot, key int) role {
 	if u := s.use(); u != nil {
 		r.key, r.copy = key, u.Copy
 		r.folded, r.lowered, r.match = u.Folded, u.Lowered, u.Match
-		if u.Match.Form != NoMatch {
+		if u.Query() {
 			r.key = 0
 		}
 		r.identity, r.storage, r.array, r.kind, r.limit, r.compared = u.Column.Identity(), u.Storage, u.Array, u.Column.Kind, u.Limit, u.Compared
@@ -158,7 +158,7 @@ func (n numbering) add(r role, number int) {
 // cannot infer it.
 func (e *emission) renumber(s *slot, numbers []int) {
 	typ := ""
-	if u := s.use(); u != nil && u.Match.Form != NoMatch {
+	if u := s.use(); u != nil && u.Query() {
 		if typ = u.QueryCast(); s.null {
 			typ = "::" + e.typeName(u)
 		}

@@ -216,7 +216,7 @@ func renderUse(u *Use) string {
 		s += "(text)"
 	}
 	if m := u.Match; m.Form != NoMatch {
-		s += "?" + [...]string{"", "equal", "like", "ilike", "starts", "left", "right", "member", "no-member", "all", "any", "one-of"}[m.Form]
+		s += "?" + [...]string{"", "equal", "like", "ilike", "starts", "left", "right", "member", "no-member", "all", "any", "one-of", "glob"}[m.Form]
 		if m.N > 0 {
 			s += strconv.Itoa(int(m.N))
 		}
@@ -256,6 +256,8 @@ func TestPlans(t *testing.T) {
 		{"postgres-terms-twokeys", dialect.Postgres, 2, dbcatalog.Name{}},
 		{"sqlite-order", dialect.SQLite, 1, dbcatalog.Name{}},
 		{"sqlite-order-twokeys", dialect.SQLite, 2, dbcatalog.Name{}},
+		{"sqlite-terms", dialect.SQLite, 1, dbcatalog.Name{}},
+		{"sqlite-terms-twokeys", dialect.SQLite, 2, dbcatalog.Name{}},
 		{"sqlite", dialect.SQLite, 1, dbcatalog.Name{}},
 		{"sqlite-ddl", dialect.SQLite, 1, dbcatalog.Name{Table: "colseal_keys"}},
 		{"sqlite-twokeys", dialect.SQLite, 2, dbcatalog.Name{}},
