@@ -169,6 +169,25 @@ var bugs = []bug{
 		caught: `wrong: statement (?s:.*)LIKE (?s:.*)`,
 	},
 	{
+		name:   "SQLite is asked for terms under one of two live keys",
+		file:   "front/seal.go",
+		change: []string{"a.cell = token(a.asks, key)", "a.cell = token(a.asks, live[0])"},
+		suite:  "shapes",
+		tests:  "TestTermsRandom/SQLite_2_keys",
+		caught: `wrong: statement (?s:.*)`,
+	},
+	{
+		name:   "SQLite is not told of NOT GLOB",
+		file:   "sqlplan/match.go",
+		change: []string{`	if m.not {
+		open, end = "(NOT (", "))"
+	}
+`, ""},
+		suite:  "shapes",
+		tests:  "TestTermsRandom/SQLite_1_keys",
+		caught: `wrong: statement (?s:.*)`,
+	},
+	{
 		name:   "terms are asked for under one of two live keys",
 		file:   "front/seal.go",
 		change: []string{"for i, key := range live {\n\t\tif i > 0 {\n\t\t\tout", "for i, key := range live[:1] {\n\t\tif i > 0 {\n\t\t\tout"},

@@ -3,6 +3,7 @@ package shapes
 import (
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,11 +14,11 @@ import (
 	"strings"
 	"testing"
 
-	"modernc.org/sqlite"
-
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/integration/litetap"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/localkms"
 	"github.com/colseal/colseal/schema"
 )
@@ -63,7 +64,7 @@ type scopesWorld struct {
 	*canaries
 	people
 	sealed, twin *sql.DB
-	tap          *tap // nil on SQLite
+	take         func() []byte // what was sent since it was last called
 	isLite       bool
 	keys         int
 	since        int // PostgreSQL's version
@@ -130,7 +131,8 @@ func newScopesPG(t *testing.T, p people, db *pgtest.DB, keys int) *scopesWorld {
 		settings["enable_seqscan"], settings["jit"] = "off", "off" // indexes answer, too; what is left to scan seems so dear that it would be compiled
 	}
 	connect := func() {
-		w.sealed, w.tap = open(t, db.DSN(), db.Name, &driver.Config{Schema: p.tables, KMS: kek, AutoCreateKeyTable: true}, settings)
+		db, tap := open(t, db.DSN(), db.Name, &driver.Config{Schema: p.tables, KMS: kek, AutoCreateKeyTable: true}, settings)
+		w.sealed, w.take = db, tap.take
 	}
 	connect()
 	w.twin, _ = open(t, db.DSN(), db.Name, nil, nil)
@@ -140,43 +142,60 @@ func newScopesPG(t *testing.T, p people, db *pgtest.DB, keys int) *scopesWorld {
 		return w
 	}
 	w.fill(t, w, 1, orderRows/2)
-	pool, err := sql.Open("pgx", db.DSN())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = pool.Close() }()
-	admin := keyring.NewAdmin(keyring.OpenStore(pool, keyring.DialectPostgres, ""), kek, keyring.AdminConfig{})
-	if _, err := admin.Rotate(t.Context(), keyring.PurposeSearch, "a"); err != nil {
-		t.Fatal(err)
-	}
-	exec(t, db.Admin, "UPDATE colseal_keys SET seals_from = now() - interval '1 hour', created_at = now() - interval '2 hours' WHERE purpose = 'search' AND epoch = 2")
+	w.rotate(t, db.Admin, kek)
 	connect()
 	w.fill(t, w, orderRows/2+1, orderRows)
 	return w
 }
 
+// rotate makes a second search key of the scope a, which new connections seal under.
+func (w *scopesWorld) rotate(t *testing.T, db *sql.DB, kek kms.Wrapper) {
+	t.Helper()
+	dialect, ago := keyring.DialectPostgres, "now() - interval '%d hours'"
+	if w.isLite {
+		dialect, ago = keyring.DialectSQLite, "strftime('%%Y-%%m-%%dT%%H:%%M:%%fZ', 'now', '-%d hours')"
+	}
+	admin := keyring.NewAdmin(keyring.OpenStore(db, dialect, ""), kek, keyring.AdminConfig{})
+	if _, err := admin.Rotate(t.Context(), keyring.PurposeSearch, "a"); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, db, fmt.Sprintf("UPDATE colseal_keys SET seals_from = "+ago+", created_at = "+ago+" WHERE purpose = 'search' AND epoch = 2", 1, 2))
+}
+
 // newScopesLite makes it on SQLite.
-func newScopesLite(t *testing.T, p people) *scopesWorld {
+func newScopesLite(t *testing.T, p people, keys int) *scopesWorld {
 	t.Helper()
 	kek, err := localkms.Open(filepath.Join(t.TempDir(), "kek"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &scopesWorld{canaries: newCanaries(), people: p, isLite: true, keys: 1}
-	name := strings.ReplaceAll(t.Name(), "/", "-")
-	driver.Register(name, driver.Config{Driver: &sqlite.Driver{}, Schema: p.tables, KMS: kek, Dialect: driver.DialectSQLite, AutoCreateKeyTable: true})
-	if w.sealed, err = sql.Open(name, filepath.Join(t.TempDir(), "sealed.db")); err != nil {
-		t.Fatal(err)
-	}
-	if w.twin, err = sql.Open("sqlite", filepath.Join(t.TempDir(), "twin.db")); err != nil {
-		t.Fatal(err)
-	}
-	for db, ddl := range map[*sql.DB]string{w.sealed: p.lite, w.twin: p.liteTwin} {
+	tap := new(litetap.Tap)
+	w := &scopesWorld{canaries: newCanaries(), people: p, isLite: true, keys: keys, take: func() []byte { return []byte(tap.Take()) }}
+	file := filepath.Join(t.TempDir(), "sealed.db")
+	open := func(cn sqldriver.Connector) *sql.DB {
+		db := sql.OpenDB(cn)
 		db.SetMaxOpenConns(1)
 		t.Cleanup(func() { _ = db.Close() })
-		exec(t, db, ddl)
+		return db
 	}
-	w.fill(t, w, 1, orderRows)
+	connect := func() {
+		cn, err := driver.NewConnector(litetap.Connector{DSN: file, Tap: tap}, driver.Config{Schema: p.tables, KMS: kek, Dialect: driver.DialectSQLite, AutoCreateKeyTable: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.sealed = open(cn)
+	}
+	raw := open(litetap.Connector{DSN: file})
+	exec(t, raw, p.lite)
+	connect()
+	w.twin = open(litetap.Connector{DSN: filepath.Join(t.TempDir(), "twin.db")})
+	exec(t, w.twin, p.liteTwin)
+	w.fill(t, w, 1, orderRows/keys)
+	if keys == 2 {
+		w.rotate(t, raw, kek)
+		connect() // another program, which has no keys yet
+		w.fill(t, w, orderRows/keys+1, orderRows)
+	}
 	return w
 }
 
@@ -424,14 +443,14 @@ func TestOrderRandom(t *testing.T) {
 			exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 		}
 	})
-	t.Run("SQLite", func(t *testing.T) { newScopesLite(t, ordered).random(t, n, *orderStatements) })
+	for keys := 1; keys <= 2; keys++ {
+		t.Run(fmt.Sprint("SQLite ", keys, " keys"), func(t *testing.T) { newScopesLite(t, ordered, keys).random(t, n, *orderStatements) })
+	}
 }
 
 // random compares n drawn statements. At least one in w.least works, and some of every kind where one search key is live.
 func (w *scopesWorld) random(t *testing.T, seed uint64, n int) {
-	if w.tap != nil {
-		w.tap.take()
-	}
+	w.take()
 	works, kinds, refusals, leaks, wrongs := 0, map[string]int{}, map[string]int{}, 0, 0
 	for i := range n {
 		d := &draw{w: w, r: rand.New(rand.NewPCG(seed, uint64(i)))}
@@ -441,11 +460,9 @@ func (w *scopesWorld) random(t *testing.T, seed uint64, n int) {
 			ctx = context.Background() // the table has no scopes
 		}
 		got, err := readIn(ctx, w.sealed, q.sealed, d.args)
-		if w.tap != nil {
-			if sent := w.tap.take(); w.leaks(sent) {
-				leaks++
-				t.Errorf("leaks: statement %d\n%s\n%v", i, q.sealed, d.args)
-			}
+		if sent := w.take(); w.leaks(sent) {
+			leaks++
+			t.Errorf("leaks: statement %d\n%s\n%v", i, q.sealed, d.args)
 		}
 		if errors.Is(err, driver.ErrRefused) {
 			refusals[reasonOf(err)]++
@@ -550,5 +567,5 @@ func TestCursorPages(t *testing.T) {
 		}
 	}
 	t.Run("PostgreSQL", func(t *testing.T) { walk(t, newScopesPG(t, ordered, pgtest.New(t), 1)) })
-	t.Run("SQLite", func(t *testing.T) { walk(t, newScopesLite(t, ordered)) })
+	t.Run("SQLite", func(t *testing.T) { walk(t, newScopesLite(t, ordered, 1)) })
 }

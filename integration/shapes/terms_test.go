@@ -40,16 +40,22 @@ func found(t *testing.T) people {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kinds := map[string]*regexp.Regexp{}
-	for _, s := range []string{"LIKE", "ILIKE", "ESCAPE", `starts_with\(`, `\^@`, `left\(`, `right\(`, `lower\(`, `= ANY \(p\.`, "@>", "<@", "&&", "NOT ", "LEFT JOIN", "EXISTS", "UNION|EXCEPT|INTERSECT", "HAVING", "OVER", "WITH", "UPDATE", "IS NOT TRUE", "CASE"} {
-		kinds[s] = regexp.MustCompile(s)
-	}
 	return people{
 		tables: termTables,
 		pg:     fmt.Sprintf(termsDDL, "bytea", "bytea", "bytea", "bytea") + script,
 		pgTwin: fmt.Sprintf(termsDDL, `text COLLATE "C.utf8"`, "text[]", "bigint[]", "bigint"),
-		fill:   fillTerms, statement: (*draw).search, kinds: kinds, least: 2,
+		lite:   fmt.Sprintf(termsDDL, "BLOB", "BLOB", "BLOB", "BLOB"), liteTwin: fmt.Sprintf(termsDDL, "TEXT", "TEXT", "TEXT", "INTEGER"),
+		fill: fillTerms, statement: (*draw).search, kinds: kindsOf("LIKE", "ILIKE", "ESCAPE", `starts_with\(`, `\^@`, `left\(`, `right\(`, `lower\(`, `= ANY \(p\.`, "@>", "<@", "&&", "NOT ", "LEFT JOIN", "EXISTS",
+			"UNION|EXCEPT|INTERSECT", "HAVING", "OVER", "WITH", "UPDATE", "IS NOT TRUE", "CASE"), least: 2,
 	}
+}
+
+func kindsOf(words ...string) map[string]*regexp.Regexp {
+	kinds := map[string]*regexp.Regexp{}
+	for _, s := range words {
+		kinds[s] = regexp.MustCompile(s)
+	}
+	return kinds
 }
 
 // names are texts that have much in common.
@@ -117,9 +123,15 @@ func (c *canaries) array(r *rand.Rand, n int) (own, other any) {
 
 // give writes a value as a parameter, which may have stood elsewhere, as a literal, or NULL.
 func (d *draw) give(v any, cast string) string {
+	typed := func(s string) string {
+		if d.w.isLite {
+			return s
+		}
+		return d.pick(s, s+"::"+cast)
+	}
 	switch d.r.IntN(10) {
 	case 0:
-		return d.pick("NULL", "NULL::"+cast)
+		return typed("NULL")
 	case 1, 2, 3:
 		if s, ok := v.(string); ok {
 			return "'" + strings.ReplaceAll(s, "'", "''") + "'"
@@ -128,7 +140,7 @@ func (d *draw) give(v any, cast string) string {
 	case 4:
 		v = nil
 	}
-	return d.param(v) + d.pick("", "::"+cast)
+	return typed(d.param(v))
 }
 
 // name draws a text, in the case that it is stored in or another.
@@ -181,8 +193,40 @@ func (d *draw) pattern(esc string) string {
 	return quote(d.cut(s, false)) + d.pick("%", "%%")
 }
 
+// glob is a search for terms on SQLite, or a comparison beside it.
+func (d *draw) glob(alias string) string {
+	c := alias + "." + d.pick("name", "name", "mail", "code")
+	not := d.pick("", "", "NOT ")
+	switch d.r.IntN(12) {
+	case 0, 1, 2, 3:
+		s := d.name()
+		pattern := d.cut(s, false) + d.pick("*", "*", "**")
+		switch d.r.IntN(10) {
+		case 0:
+			pattern = d.pick("*", "**", "", s, s, s+"?", "*"+s+"*", "[a]"+s+"*")
+		case 1, 2, 3:
+			pattern = d.pick("*", "**") + d.cut(s, true)
+		}
+		return fmt.Sprintf("%s %sGLOB %s", c, not, d.give(pattern, "text"))
+	case 4, 5:
+		return fmt.Sprintf("%s %sGLOB "+d.pick("%s || '*'", "'*' || %s", "('Ab' || %s)"), c, not, d.param(d.cut(d.name(), d.r.IntN(2) == 0)))
+	case 6, 7:
+		return fmt.Sprintf("%s %s %s", c, d.pick("=", "<>"), d.give(d.name(), "text"))
+	case 8:
+		return fmt.Sprintf("%s %sIN (%s, %s)", c, not, d.give(d.name(), "text"), d.give(d.name(), "text"))
+	case 9:
+		return fmt.Sprintf("%s.pin %s %s", alias, d.pick("=", "<>"), d.give(d.w.phone+d.r.Int64N(5), "bigint"))
+	case 10:
+		return fmt.Sprintf("%s = %s.pin", d.give(d.w.phone+d.r.Int64N(5), "bigint"), alias)
+	}
+	return d.pick(fmt.Sprintf("%s IS %sNULL", c, not), fmt.Sprintf("%s.org < %d", alias, d.r.IntN(4)))
+}
+
 // leaf is a search for terms, or a comparison beside it. shown says that its value is looked at, and not only whether it is true.
 func (d *draw) leaf(alias string, shown bool) string {
+	if d.w.isLite {
+		return d.glob(alias)
+	}
 	c := alias + "." + d.pick("name", "name", "mail", "code")
 	folds := !strings.HasSuffix(c, "code")
 	lower := func(column, value string) (string, string) {
@@ -276,7 +320,11 @@ func (d *draw) test(depth int, shown bool, aliases ...string) string {
 		return "((" + d.test(depth-1, true, aliases...) + ") " + d.pick("IS TRUE", "IS NOT TRUE", "IS NULL") + ")"
 	case 7:
 		v := d.param(any(d.pick("", d.w.mark)))
-		return fmt.Sprintf("(%s::text = '' OR %s.name = %s)", v, aliases[0], v)
+		text := v + "::text"
+		if d.w.isLite {
+			text = "CAST(" + v + " AS TEXT)"
+		}
+		return fmt.Sprintf("(%s = '' OR %s.name = %s)", text, aliases[0], v)
 	}
 	return "(CASE WHEN " + d.test(depth-1, false, aliases...) + " THEN 1 ELSE 0 END = 1)"
 }
@@ -305,8 +353,14 @@ func (d *draw) search() text {
 	case 10:
 		return same("WITH s AS (SELECT p.* FROM people p WHERE %s) SELECT s.id FROM s WHERE %s ORDER BY s.id", d.test(1, false, "p"), d.test(2, false, "s"))
 	case 11:
+		if d.w.isLite {
+			return same("UPDATE people AS p SET org = p.org WHERE %s RETURNING id, scope", d.test(2, false, "p"))
+		}
 		return same("WITH u AS (UPDATE people p SET org = p.org WHERE %s RETURNING p.id, p.scope) SELECT u.id FROM u ORDER BY u.id", d.test(2, false, "p"))
 	case 12:
+		if d.w.isLite {
+			return same("SELECT p.id, %s AS x FROM people p ORDER BY p.id", d.test(1, true, "p"))
+		}
 		return same("SELECT p.id, q.id AS qid FROM people p JOIN people q ON lower(p.mail) = lower(q.mail) AND %s ORDER BY p.id, q.id", d.test(1, false, "p", "q"))
 	}
 	return same("SELECT count(*) FROM people p WHERE %s AND %s", d.test(3, false, "p"), d.test(1, false, "p"))
@@ -324,4 +378,11 @@ func TestTermsRandom(t *testing.T) {
 			exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 		}
 	})
+	for keys := 1; keys <= 2; keys++ {
+		t.Run(fmt.Sprint("SQLite ", keys, " keys"), func(t *testing.T) {
+			p := found(t)
+			p.kinds = kindsOf("GLOB", "NOT GLOB", `\|\|`, `IN \(`, "LEFT JOIN", "EXISTS", "UNION|EXCEPT|INTERSECT", "HAVING", "OVER", "WITH", "UPDATE", "IS NOT TRUE", "CASE")
+			newScopesLite(t, p, keys).random(t, n, *termStatements)
+		})
+	}
 }

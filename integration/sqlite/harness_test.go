@@ -9,12 +9,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
-	"modernc.org/sqlite"
-
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/integration/litetap"
 	"github.com/colseal/colseal/kms/localkms"
 	"github.com/colseal/colseal/schema"
 )
@@ -29,7 +27,7 @@ const (
 // A pair is a database with sealed tables and its twin, whose tables have the same columns and hold plaintext.
 type pair struct {
 	sealed, twin *sql.Conn
-	tap          *tap
+	tap          *litetap.Tap
 	readBack     []string // queries for all that the tables hold
 	plain        bool     // canaries may be sent: a plain table hides a sealed one
 }
@@ -42,17 +40,17 @@ func newPair(t *testing.T, ddl string, tables *schema.Schema, readBack ...string
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pair{tap: new(tap), readBack: readBack}
+	p := &pair{tap: new(litetap.Tap), readBack: readBack}
 	file := "file:" + filepath.Join(t.TempDir(), "sealed.db") + "?_pragma=journal_mode(wal)&_pragma=synchronous(off)&_pragma=busy_timeout(10000)"
-	keys := connector{file, nil}
+	keys := litetap.Connector{DSN: file}
 	exec(t, open(t, keys), strings.NewReplacer("SECRET", "BLOB", "NUMBER", "BLOB").Replace(ddl))
-	cn, err := driver.NewConnector(connector{file, p.tap}, driver.Config{
+	cn, err := driver.NewConnector(litetap.Connector{DSN: file, Tap: p.tap}, driver.Config{
 		Schema: tables, KMS: w, Dialect: driver.DialectSQLite, AutoCreateKeyTable: true, KeyConnector: keys,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.sealed, p.twin = open(t, cn), open(t, connector{"file:" + filepath.Join(t.TempDir(), "twin.db") + "?_pragma=synchronous(off)", nil})
+	p.sealed, p.twin = open(t, cn), open(t, litetap.Connector{DSN: "file:" + filepath.Join(t.TempDir(), "twin.db") + "?_pragma=synchronous(off)"})
 	exec(t, p.twin, strings.NewReplacer("SECRET", "TEXT", "NUMBER", "INTEGER").Replace(ddl))
 	return p
 }
@@ -106,9 +104,9 @@ func (p *pair) run(t reporter, query string, args ...any) verdict {
 // compare does the same on both sides and reports every difference.
 func (p *pair) compare(t reporter, what string, do func(*sql.Conn) (labels, rows []string, err error)) verdict {
 	t.Helper()
-	p.tap.take()
+	p.tap.Take()
 	got := p.side(p.sealed, do)
-	sent := p.tap.take()
+	sent := p.tap.Take()
 	if !p.plain && (strings.Contains(sent, mark) || strings.Contains(sent, digits)) {
 		t.Errorf("%s: plaintext was sent: %s", what, sent)
 	}
@@ -193,105 +191,4 @@ func readRows(rs *sql.Rows, ordered bool) (labels, rows []string, err error) {
 		slices.Sort(rows)
 	}
 	return labels, rows, rs.Err()
-}
-
-// A connector connects to a file; a tap hears everything that is sent.
-type connector struct {
-	dsn string
-	tap *tap
-}
-
-func (c connector) Connect(context.Context) (sqldriver.Conn, error) {
-	conn, err := c.Driver().Open(c.dsn)
-	if err != nil || c.tap == nil {
-		return conn, err
-	}
-	return tapped{conn.(sqliteConn), c.tap}, nil
-}
-
-func (connector) Driver() sqldriver.Driver { return new(sqlite.Driver) }
-
-// sqliteConn is what a connection of the driver below can do.
-type sqliteConn interface {
-	sqldriver.Conn
-	sqldriver.ConnPrepareContext
-	sqldriver.ConnBeginTx
-	sqldriver.ExecerContext
-	sqldriver.QueryerContext
-	sqldriver.Pinger
-	sqldriver.SessionResetter
-	sqldriver.Validator
-}
-
-type tapped struct {
-	sqliteConn
-	tap *tap
-}
-
-func (c tapped) PrepareContext(ctx context.Context, query string) (sqldriver.Stmt, error) {
-	c.tap.hear(query, nil)
-	st, err := c.sqliteConn.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return tappedStmt{st.(sqliteStmt), c.tap}, nil
-}
-
-func (c tapped) ExecContext(ctx context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Result, error) {
-	c.tap.hear(query, args)
-	return c.sqliteConn.ExecContext(ctx, query, args)
-}
-
-func (c tapped) QueryContext(ctx context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
-	c.tap.hear(query, args)
-	return c.sqliteConn.QueryContext(ctx, query, args)
-}
-
-type sqliteStmt interface {
-	sqldriver.Stmt
-	sqldriver.StmtExecContext
-	sqldriver.StmtQueryContext
-}
-
-type tappedStmt struct {
-	sqliteStmt
-	tap *tap
-}
-
-func (s tappedStmt) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Result, error) {
-	s.tap.hear("", args)
-	return s.sqliteStmt.ExecContext(ctx, args)
-}
-
-func (s tappedStmt) QueryContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
-	s.tap.hear("", args)
-	return s.sqliteStmt.QueryContext(ctx, args)
-}
-
-// tap keeps what was sent. It is safe for concurrent use.
-type tap struct {
-	mu   sync.Mutex // guards sent
-	sent strings.Builder
-}
-
-func (t *tap) hear(query string, args []sqldriver.NamedValue) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.sent.WriteString(query)
-	for _, a := range args {
-		if b, ok := a.Value.([]byte); ok {
-			a.Value = string(b)
-		}
-		fmt.Fprintf(&t.sent, " %v", a.Value)
-	}
-	t.sent.WriteByte('\n')
-}
-
-// take returns what was sent since it was last called.
-func (t *tap) take() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := t.sent.String()
-	t.sent.Reset()
-	return s
 }

@@ -78,11 +78,11 @@ func TestTemporaryTableUndone(t *testing.T) {
 	if _, err := undo.Exec(1); err == nil {
 		t.Fatal("no conflict")
 	}
-	p.tap.take()
+	p.tap.Take()
 	if _, err := write.Exec(9, "zqcanary-leak"); err != nil {
 		t.Error(err)
 	}
-	if sent := p.tap.take(); strings.Contains(sent, mark) {
+	if sent := p.tap.Take(); strings.Contains(sent, mark) {
 		t.Errorf("plaintext was sent: %s", sent)
 	}
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"testing"
 
+	"github.com/colseal/colseal/integration/litetap"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -47,7 +48,7 @@ func TestAttachedViews(t *testing.T) {
 		schema.Must(schema.Columns("users", schema.Column{Name: "mail", Mode: schema.ModeDeterministic})), "SELECT * FROM main.users ORDER BY id")
 	p.expect(t, works, "INSERT INTO users VALUES (1,'zqcanary-a')")
 	other := t.TempDir() + "/other.db"
-	side := open(t, connector{"file:" + other, nil})
+	side := open(t, litetap.Connector{DSN: "file:" + other})
 	exec(t, side, "CREATE TABLE users (id INTEGER PRIMARY KEY, mail BLOB); CREATE VIEW v AS SELECT mail AS m, id FROM users")
 	p.expect(t, works, "ATTACH ? AS more", other)
 	p.expect(t, works, "SELECT m FROM v WHERE m = ?", "zqcanary-a")

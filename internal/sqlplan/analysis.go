@@ -330,9 +330,9 @@ func (a *analysis) hintFor(what string) string {
 	switch what {
 	case sqlparse.OperatorClass:
 		return "the column holds bytes, or text whose order means nothing: leave it out"
-	case "LIKE", "ILIKE", "the operator ^@", "the function starts_with":
-		if a.p.dialect == dialect.SQLite {
-			return noOrder // terms are found on PostgreSQL only
+	case "LIKE", "NOT LIKE", "ILIKE", "GLOB", "the operator ^@", "the function starts_with":
+		if a.p.dialect == dialect.SQLite { // where LIKE takes the case of ASCII for equal, and of no other letter
+			return "the database holds only ciphertext, which has no parts; tag the column prefix= or suffix= and write column GLOB 'abc*' to find it by its beginning or end, or do this in the program"
 		}
 		return "the database holds only ciphertext, which has no parts; tag the column prefix= or suffix= to find it by its beginning or end, or do this in the program"
 	case "ORDER BY", "SIMILAR TO", "BETWEEN":

@@ -24,6 +24,11 @@ import (
 //
 // What a pattern asks for is read from its value: 'ab%' is one token, and 'a_c' is refused before anything is sent. A query has the
 // tokens under all live search keys, so that no copies are needed.
+//
+// SQLite has neither. There a token is looked for among the bytes of the cell, once per search key:
+//
+//	name GLOB $1                becomes  (instr(name, $1) > 0)
+//	name NOT IN ($1, $2)        becomes  (NOT (instr(name, $1) > 0 OR instr(name, $2) > 0))
 
 // TermsFunction is the function that yields the tokens in a cell.
 const TermsFunction = "colseal.terms1"
