@@ -177,8 +177,8 @@ var bugs = []bug{
 		caught: `wrong: statement (?s:.*)`,
 	},
 	{
-		name:   "SQLite is not told of NOT GLOB",
-		file:   "sqlplan/match.go",
+		name: "SQLite is not told of NOT GLOB",
+		file: "sqlplan/match.go",
 		change: []string{`	if m.not {
 		open, end = "(NOT (", "))"
 	}
