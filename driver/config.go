@@ -63,10 +63,6 @@ type Config struct {
 	// Dialect is the SQL that the database speaks. Default: Postgres.
 	Dialect dialect.Dialect
 
-	// Plaintext says what to do with a value in a sealed column that is not a
-	// cell. Default: PlaintextReject.
-	Plaintext PlaintextPolicy
-
 	// KeyTable is the keyring table, with a schema if need be ("app.keys").
 	// Default: DefaultKeyTable.
 	KeyTable string
@@ -168,19 +164,6 @@ const (
 	ScopesNever
 )
 
-// PlaintextPolicy says what happens when a sealed column turns out to hold a value
-// that is not a cell. It concerns reads only: nothing is ever written unsealed.
-type PlaintextPolicy uint8
-
-// The policies.
-const (
-	// PlaintextReject fails the read with ErrNotSealed.
-	PlaintextReject PlaintextPolicy = iota
-	// PlaintextAllowRead returns the value, as the column's declared kind, while a table is
-	// being migrated. A damaged cell is still an error.
-	PlaintextAllowRead
-)
-
 // Front returns the part of the configuration that does not depend on how the program reaches its database, completed with the
 // defaults, or what is wrong with it. Its type keeps it from anybody outside this module.
 func (c Config) Front() (front.Config, error) {
@@ -197,9 +180,6 @@ func (c Config) Front() (front.Config, error) {
 	}
 	if c.Dialect > DialectSQLite {
 		errs = append(errs, hint.With(fmt.Errorf("colseal: Config.Dialect is %s", c.Dialect), "use driver.DialectPostgres or driver.DialectSQLite"))
-	}
-	if c.Plaintext > PlaintextAllowRead {
-		errs = append(errs, hint.With(fmt.Errorf("colseal: Config.Plaintext is %d", c.Plaintext), "use driver.PlaintextReject or driver.PlaintextAllowRead"))
 	}
 	if c.Scopes > ScopesNever {
 		errs = append(errs, hint.With(fmt.Errorf("colseal: Config.Scopes is %d", c.Scopes), "use driver.ScopesOptional, driver.ScopesRequired or driver.ScopesNever"))
@@ -223,7 +203,7 @@ func (c Config) Front() (front.Config, error) {
 	}
 	keyTable, _ := dbcatalog.ParseName(c.KeyTable) // a name that is none fails when the keyring is opened
 	return front.Config{
-		Schema: c.Schema, Dialect: c.Dialect, AllowPlaintext: c.Plaintext == PlaintextAllowRead,
+		Schema: c.Schema, Dialect: c.Dialect,
 		Plans: sqlplan.Options{
 			MaxPlans: c.Limits.Plans, MaxPlanBytes: c.Limits.PlanBytes, MaxBytes: c.Limits.StatementBytes, MaxNesting: c.Limits.Nesting,
 			KeyTable: keyTable,

@@ -318,12 +318,12 @@ func TestRegister(t *testing.T) {
 			register()
 		}()
 	}
-	Register("colseal-test-bad", Config{Driver: b.inner.Driver(), Dialect: 9, Plaintext: 9})
+	Register("colseal-test-bad", Config{Driver: b.inner.Driver(), Dialect: 9})
 	_, err = sql.Open("colseal-test-bad", "")
 	if err == nil {
 		t.Fatal("no error for a bad Config")
 	}
-	for _, part := range []string{"Config.Schema", "Config.KMS", "Config.Dialect", "Config.Plaintext"} {
+	for _, part := range []string{"Config.Schema", "Config.KMS", "Config.Dialect"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q does not name %s", err, part)
 		}

@@ -319,7 +319,7 @@ var readTroubles = []trouble{
 		d.admin("INSERT INTO users (id, ssn) VALUES (1, 'plaintext')")
 		return readUser(d.open())
 	}, driver.ErrNotSealed, "driver.ErrNotSealed", "The row was written before the column was sealed, or around Colseal: by another program, a migration, psql.",
-		"Seal the old rows (see [migrating](migrating.md)), and until that is done set `Config.Plaintext` to `driver.PlaintextAllowRead`. A `CHECK` constraint keeps plaintext out for good."},
+		"Find such rows with `colseal audit`, read them over a connection without Colseal, and write their values again through Colseal. For a table that was never sealed see [migrating](migrating.md). A `CHECK` constraint keeps plaintext out for good."},
 	{"A cell of another column", func(d *desk) error {
 		d.write(d.open())
 		d.admin("UPDATE users SET email = ssn")

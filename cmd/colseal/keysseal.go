@@ -228,7 +228,6 @@ type jsonReseal struct {
 	Passes         int       `json:"passes"`
 	Rows           int64     `json:"rows"`
 	Resealed       int64     `json:"resealed"`
-	Sealed         int64     `json:"sealed"`
 	Lost           int64     `json:"lost"`
 	Destroyed      int64     `json:"destroyed"`
 	Unreadable     int64     `json:"unreadable"`
@@ -255,7 +254,6 @@ type jsonUse struct {
 type resealFlags struct {
 	src     source
 	purpose string
-	scope   string
 	keys    []string
 	kind    string
 	zone    string
@@ -288,9 +286,9 @@ func newKeysReseal(k *keysFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reseal",
 		Short: "Re-seal stored cells under the keys that seal now",
-		Long: "Re-seal stored cells under the keys that seal now: to finish a change of search keys, after a key was revoked, or,\n" +
-			"with --plaintext, to seal a table for the first time. With --from-kind, to convert the cells of columns whose kind\n" +
-			"was changed: each value is written as text, as PostgreSQL writes it, and sealed as the kind that the schema declares.\n\n" +
+		Long: "Re-seal stored cells under the keys that seal now: to finish a change of search keys, or after a key was revoked.\n" +
+			"With --from-kind, to convert the cells of columns whose kind was changed: each value is written as text, as PostgreSQL\n" +
+			"writes it, and sealed as the kind that the schema declares. A cell keeps its scope.\n\n" +
 			"It runs beside the programs, in batches, and overwrites nothing that somebody else has just written. Interrupt it as\n" +
 			"you like, and run it again. Each row that changes is an UPDATE: triggers fire. --dry-run counts the cells by key.\n\n" +
 			"The exit status is 1 when cells are left that are not under the keys that seal now, and when the keyring does not have\n" +
@@ -317,8 +315,6 @@ func newKeysReseal(k *keysFlags) *cobra.Command {
 	fl.StringVar(&f.purpose, "purpose", "", "only the columns of these keys: data (randomized) or search (deterministic)")
 	fl.StringSliceVar(&f.opts.Columns, "column", nil, "only these columns, as table.column, or table for all of a table's")
 	fl.StringSliceVar(&f.keys, "key", nil, "only the cells under these keys")
-	fl.BoolVar(&f.opts.Plaintext, "plaintext", false, "seal values that are not cells, too")
-	fl.StringVar(&f.scope, "scope", "", "the scope to seal plaintext in (default the default one); cells keep theirs")
 	fl.StringVar(&f.kind, "from-kind", "", "convert cells that hold this kind, such as int, to the kind that --column is declared to hold now")
 	fl.StringVar(&f.zone, "time-zone", "", "where instants become dates or timestamps, and they instants, such as Europe/Berlin")
 	fl.IntVar(&f.opts.Batch, "batch", 200, "rows in a transaction")
@@ -327,7 +323,7 @@ func newKeysReseal(k *keysFlags) *cobra.Command {
 }
 
 func (k *keysFlags) reseal(cmd *cobra.Command, o *opened, f *resealFlags) error {
-	ctx := keyring.WithScope(cmd.Context(), f.scope)
+	ctx := cmd.Context()
 	s, err := f.src.load(ctx)
 	if err != nil {
 		return err
@@ -354,8 +350,8 @@ func (k *keysFlags) reseal(cmd *cobra.Command, o *opened, f *resealFlags) error 
 		r, err = reseal.Run(ctx, db, f.opts)
 	}
 	if err != nil {
-		if r.Resealed+r.Sealed > 0 {
-			fmt.Fprintf(cmd.ErrOrStderr(), "colseal: %s were re-sealed until then; run it again for the others\n", count(r.Resealed+r.Sealed, "cell"))
+		if r.Resealed > 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "colseal: %s were re-sealed until then; run it again for the others\n", count(r.Resealed, "cell"))
 		}
 		return err
 	}
@@ -366,28 +362,20 @@ func (k *keysFlags) reseal(cmd *cobra.Command, o *opened, f *resealFlags) error 
 	if _, unknown := reseal.Unknown(r.Uses); unknown > 0 {
 		return errFound
 	}
-	if !k.dryRun && (left.cells+left.plain > 0 || r.Pending > 0 || r.Duplicates+r.Orphans+r.Unreadable > 0) {
+	if !k.dryRun && (left > 0 || r.Pending > 0 || r.Duplicates+r.Orphans+r.Unreadable > 0) {
 		return errFound
 	}
 	return nil
 }
 
-// leftover is what was asked for and is not done.
-type leftover struct {
-	cells int64 // not under the keys that seal now
-	plain int64 // values that are no cells, where those are to be sealed
-}
-
-func (f *resealFlags) left(r reseal.Report) (l leftover) {
+// left is the number of cells that were asked for and are not under the keys that seal now.
+func (f *resealFlags) left(r reseal.Report) (n int64) {
 	for _, u := range r.Uses {
-		switch {
-		case u.State == reseal.StateOld && (len(f.opts.Keys) == 0 || slices.Contains(f.opts.Keys, u.KeyID)):
-			l.cells += u.Cells
-		case u.State == reseal.StateNotCell && f.opts.Plaintext:
-			l.plain += u.Cells
+		if u.State == reseal.StateOld && (len(f.opts.Keys) == 0 || slices.Contains(f.opts.Keys, u.KeyID)) {
+			n += u.Cells
 		}
 	}
-	return l
+	return n
 }
 
 // columnsOf bounds names of columns to those that keys of a purpose seal.
@@ -412,9 +400,9 @@ func columnsOf(s *schema.Schema, purpose string, names []string) ([]string, erro
 	return names, nil
 }
 
-func (k *keysFlags) printReseal(w io.Writer, r reseal.Report, left leftover) error {
+func (k *keysFlags) printReseal(w io.Writer, r reseal.Report, left int64) error {
 	if k.json {
-		out := jsonReseal{DryRun: k.dryRun, Passes: r.Passes, Rows: r.Rows, Resealed: r.Resealed, Sealed: r.Sealed, Lost: r.Lost,
+		out := jsonReseal{DryRun: k.dryRun, Passes: r.Passes, Rows: r.Rows, Resealed: r.Resealed, Lost: r.Lost,
 			Destroyed: r.Destroyed, Unreadable: r.Unreadable, Duplicates: r.Duplicates, Orphans: r.Orphans, Left: r.Left(),
 			PendingSeconds: int64(r.Pending.Seconds()), Uses: []jsonUse{}}
 		for _, u := range r.Uses {
@@ -440,22 +428,14 @@ func (k *keysFlags) printReseal(w io.Writer, r reseal.Report, left leftover) err
 		}
 	}
 	if k.dryRun {
-		fmt.Fprintf(w, "would re-seal %s", count(left.cells, "cell"))
-		if left.plain > 0 {
-			fmt.Fprintf(w, ", and %s for the first time", count(left.plain, "value"))
-		}
-		fmt.Fprintln(w)
+		fmt.Fprintf(w, "would re-seal %s\n", count(left, "cell"))
 		if line := unknownKeys(r.Uses); line != "" {
 			fmt.Fprintln(w, "attention:", line)
 		}
 		return nil
 	}
-	fmt.Fprintf(w, "re-sealed %s", count(r.Resealed, "cell"))
-	if r.Sealed > 0 {
-		fmt.Fprintf(w, ", and %s for the first time", count(r.Sealed, "value"))
-	}
-	fmt.Fprintf(w, "; %d left\n", left.cells+left.plain)
-	for _, line := range notes(r, left) {
+	fmt.Fprintf(w, "re-sealed %s; %d left\n", count(r.Resealed, "cell"), left)
+	for _, line := range notes(r) {
 		fmt.Fprintln(w, "attention:", line)
 	}
 	return nil
@@ -476,13 +456,10 @@ func unknownKeys(uses []reseal.KeyUse) string {
 }
 
 // notes says what is left, and what to do about it.
-func notes(r reseal.Report, left leftover) []string {
+func notes(r reseal.Report) []string {
 	var out []string
 	if line := unknownKeys(r.Uses); line != "" {
 		out = append(out, line)
-	}
-	if left.plain > 0 {
-		out = append(out, count(left.plain, "value")+" are no cells and were not sealed: others held the rows, or they do not fit the column's kind, or they begin as cells do")
 	}
 	if r.Pending > 0 {
 		out = append(out, "a newer search key begins to seal in "+span(r.Pending)+": run this again then")

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"github.com/colseal/colseal/examples/gormapp/before"
 	"github.com/colseal/colseal/examples/internal/guide"
 	"github.com/colseal/colseal/integration/pgtest"
-	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/ops/explain"
 	"github.com/colseal/colseal/schema"
@@ -49,67 +47,42 @@ func TestGuide(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	open := func(t *testing.T, stage schema.Stage) *gorm.DB {
-		t.Helper()
-		var db *gorm.DB
-		var err error
-		if stage == schema.StageNone {
-			db, err = openPlain(pg.DSN())
-		} else {
-			key, kmsErr := kms.Open(t.Context(), address)
-			if kmsErr != nil {
-				t.Fatal(kmsErr)
-			}
-			db, err = openSealed(pg.DSN(), driver.Config{KMS: key, Stages: in(stage), CatalogMaxAge: 20 * time.Millisecond, Logger: slog.New(slog.NewJSONHandler(log, nil))})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		db.Logger = logger.Discard
-		return db
-	}
-	var running *gorm.DB // the program that was deployed last
-	added := 0
-	// deploy starts a program in a stage beside the one that runs, which ends then. Both add a customer and do all that they can.
-	deploy := func(stage schema.Stage) func(*testing.T, string) {
-		return func(t *testing.T, _ string) {
-			next := open(t, stage)
-			for _, db := range []*gorm.DB{next, running, next} {
-				if db != nil {
-					works(t, Store{db}, customers[:added])
+	app := guide.App[*gorm.DB]{Rows: len(customers), End: end,
+		Open: func(t *testing.T, stage schema.Stage) *gorm.DB {
+			var db *gorm.DB
+			var err error
+			if stage == schema.StageNone {
+				db, err = openPlain(pg.DSN())
+			} else {
+				key, kmsErr := kms.Open(t.Context(), address)
+				if kmsErr != nil {
+					t.Fatal(kmsErr)
 				}
+				db, err = openSealed(pg.DSN(), driver.Config{KMS: key, Stages: in(stage), CatalogMaxAge: 20 * time.Millisecond, Logger: slog.New(slog.NewJSONHandler(log, nil))})
 			}
-			if added < len(customers) {
-				if err := (Store{next}).Add(t.Context(), &customers[added]); err != nil {
-					t.Fatal(err)
-				}
-				added++
-			}
-			for _, db := range []*gorm.DB{running, next} {
-				if db != nil {
-					works(t, Store{db}, customers[:added])
-				}
-			}
-			end(t, running)
-			running = next
-		}
-	}
-	guide.Walk{Page: page, DSN: pg.DSN(), KMS: address, Env: []string{"APP_LOG=" + log.Name()}, Admin: pg.Admin, Steps: map[string]func(*testing.T, string){
-		"plain": func(t *testing.T, _ string) {
-			running = open(t, schema.StageNone)
-			if err := (Store{running}).Migrate(t.Context()); err != nil {
+			if err != nil {
 				t.Fatal(err)
 			}
-			deploy(schema.StageNone)(t, "")
+			db.Logger = logger.Discard
+			return db
 		},
+		Works: func(t *testing.T, db *gorm.DB, rows int) { works(t, Store{db}, customers[:rows]) },
+		Add: func(t *testing.T, db *gorm.DB, row int) {
+			if err := (Store{db}).Add(t.Context(), &customers[row]); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	guide.Walk{Page: page, DSN: pg.DSN(), KMS: address, Env: []string{"APP_LOG=" + log.Name()}, Admin: pg.Admin, Steps: map[string]func(*testing.T, string){
+		"plain": app.Deploy(schema.StageNone),
 		"judge": func(t *testing.T, _ string) {
 			var found []string
-			judged := running.Session(&gorm.Session{NewDB: true})
+			judged := app.Running.Session(&gorm.Session{NewDB: true})
 			judge := Judge{tables, func(e *explain.Explanation) { found = append(found, e.String()) }}
 			if err := judged.Use(judge); err != nil {
 				t.Fatal(err)
 			}
-			works(t, Store{judged}, customers[:added])
+			works(t, Store{judged}, customers[:app.Added])
 			if len(found) > 0 {
 				t.Errorf("found %s", found)
 			}
@@ -120,43 +93,30 @@ func TestGuide(t *testing.T) {
 				t.Errorf("found, and not on the page: %s", found)
 			}
 		},
-		"copy": deploy(schema.StageCopy),
+		"copy": app.Deploy(schema.StageCopy),
 		"forgotten": func(t *testing.T, _ string) {
-			store := keyring.OpenStore(pg.Admin, keyring.DialectPostgres, "")
-			late := time.Now().Add(2 * time.Minute)
-			for writes := false; !writes; { // until the program has seen the companions
-				if ids, err := before.Find(t.Context(), running, "Bergen", "canary"); err != nil || len(ids) != added {
+			guide.AwaitCompanions(t, pg.Admin, func() {
+				if ids, err := before.Find(t.Context(), app.Running, "Bergen", "canary"); err != nil || len(ids) != app.Added {
 					t.Fatalf("%v, %v", ids, err)
 				}
-				told, err := store.Stages(t.Context())
-				if err != nil || time.Now().After(late) {
-					t.Fatalf("%v, %v", told, err)
-				}
-				writes = !slices.ContainsFunc(told, func(s keyring.ProgramStage) bool { return !s.Writes })
-				time.Sleep(10 * time.Millisecond)
-			}
+			})
 		},
-		"sealed": deploy(schema.StageSealed),
-		"only":   deploy(schema.StageOnly),
+		"sealed": app.Deploy(schema.StageSealed),
+		"only":   app.Deploy(schema.StageOnly),
 		"finished": func(t *testing.T, _ string) {
-			works(t, Store{running}, customers)
+			works(t, Store{app.Running}, customers)
 			guide.NoPlaintext(t, pg.Admin, "customers", "Canary", "name_sealed")
-			var n int
-			if err := pg.Admin.QueryRow("SELECT count(*) FROM customers WHERE coalesce(name, email, born::text) IS NOT NULL").Scan(&n); err != nil || n != 0 {
-				t.Errorf("%d rows in plaintext, %v", n, err)
-			}
-			if err := pg.Admin.QueryRow("SELECT count(*) FROM notes WHERE text IS NOT NULL").Scan(&n); err != nil || n != 0 {
-				t.Errorf("%d notes in plaintext, %v", n, err)
-			}
+			guide.Emptied(t, pg.Admin, "customers", "name", "email", "born")
+			guide.Emptied(t, pg.Admin, "notes", "text")
 		},
-		"sealed again": deploy(schema.StageSealed),
-		"copy again":   deploy(schema.StageCopy),
-		"plain again":  deploy(schema.StageNone),
+		"sealed again": app.Deploy(schema.StageSealed),
+		"copy again":   app.Deploy(schema.StageCopy),
+		"plain again":  app.Deploy(schema.StageNone),
 		"out": func(t *testing.T, _ string) {
-			end(t, running) // its statements with * are prepared with one column more
-			running = open(t, schema.StageNone)
-			works(t, Store{running}, customers)
-			end(t, running)
+			end(t, app.Running) // its statements with * are prepared with one column more
+			db := app.Open(t, schema.StageNone)
+			works(t, Store{db}, customers)
+			end(t, db)
 		},
 	}}.Follow(t)
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/colseal/colseal/ops/reseal"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -30,55 +29,35 @@ func checks(s *schema.Schema) string {
 	return b.String()
 }
 
-// sealRows seals what the table still holds in plaintext, beside the programs that use it.
-func sealRows(ctx context.Context, db *sql.DB) error {
-	report, err := reseal.Run(ctx, db, reseal.Options{
-		Columns:       []string{"users"},
-		Plaintext:     true,
-		RowsPerSecond: 5000, // default: as many as there are
-	})
-	if err != nil {
-		return err // what is done is done: call it again
-	}
-	for _, use := range report.Uses {
-		if use.State == reseal.StateNotCell {
-			return fmt.Errorf("%s.%s: %d values do not fit the column's kind", use.Table, use.Column, use.Cells)
-		}
-	}
-	return nil
-}
-
-// openSome stores up to 500 e-mail addresses after the given id in a plain column, and
-// returns the last id. Begin after 0, or the least id.
-func openSome(ctx context.Context, db *sql.DB, after int64) (last int64, done bool, err error) {
+// copyUsers copies all rows from one of the tables users and users_plain to the other.
+func copyUsers(ctx context.Context, db *sql.DB, from, to string) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return after, false, err
+		return err
 	}
 	defer tx.Rollback()
-	rows, err := tx.QueryContext(ctx, "SELECT id, email FROM users WHERE id > $1 ORDER BY id LIMIT 500 FOR UPDATE", after)
+	rows, err := tx.QueryContext(ctx, "SELECT id, email, ssn FROM "+from)
 	if err != nil {
-		return after, false, err
+		return err
 	}
 	defer rows.Close()
-	emails := map[int64]sql.NullString{}
-	last = after
+	var all []User
 	for rows.Next() {
-		var email sql.NullString
-		if err := rows.Scan(&last, &email); err != nil {
-			return after, false, err
+		var u User
+		if err := rows.Scan(&u.ID, &u.Email, &u.SSN); err != nil {
+			return err
 		}
-		emails[last] = email
+		all = append(all, u)
 	}
 	if err := rows.Err(); err != nil {
-		return after, false, err
+		return err
 	}
-	for id, email := range emails {
-		if _, err := tx.ExecContext(ctx, "UPDATE users SET plain_email = $1 WHERE id = $2", email, id); err != nil {
-			return after, false, err
+	for _, u := range all {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO "+to+" (id, email, ssn) VALUES ($1, $2, $3)", u.ID, u.Email, u.SSN); err != nil {
+			return err
 		}
 	}
-	return last, len(emails) == 0, tx.Commit()
+	return tx.Commit()
 }
 
 func views() *schema.Schema {

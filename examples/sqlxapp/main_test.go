@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -10,15 +12,16 @@ import (
 	"time"
 
 	"github.com/XSAM/otelsql"
-	"github.com/jackc/pgx/v5"
 	"github.com/jmoiron/sqlx"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/examples/internal/guide"
+	"github.com/colseal/colseal/examples/sqlxapp/before"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/kms"
+	"github.com/colseal/colseal/schema"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -39,93 +42,94 @@ func TestGuide(t *testing.T) {
 	if _, err := pg.Admin.Exec(string(tables)); err != nil {
 		t.Fatal(err)
 	}
-	address := "localkms://" + filepath.ToSlash(filepath.Join(t.TempDir(), "kek"))
-	config := func(p driver.PlaintextPolicy) driver.Config {
-		key, err := kms.Open(t.Context(), address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return driver.Config{KMS: key, Plaintext: p}
+	dir := t.TempDir()
+	address := "localkms://" + filepath.ToSlash(filepath.Join(dir, "kek"))
+	log, err := os.Create(filepath.Join(dir, "app.log"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	with := func(t *testing.T, db *sqlx.DB, err error, f func(Store)) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		f(Store{db})
-	}
-	guide.Walk{Page: "../../docs/adopt-sqlx.md", DSN: pg.DSN(), KMS: address, Admin: pg.Admin, Steps: map[string]func(*testing.T, string){
-		"plain": func(t *testing.T, _ string) {
-			db, err := openPlain(pg.DSN())
-			with(t, db, err, func(s Store) {
-				add(t, s, patients[:2])
-				works(t, s, patients[:2])
-			})
-		},
-		"allow read": func(t *testing.T, _ string) {
-			db, err := openSealed(pg.DSN(), config(driver.PlaintextAllowRead))
-			with(t, db, err, func(s Store) {
-				add(t, s, patients[2:])
-				holds(t, s, patients)
-				if p, err := s.ByEmail(t.Context(), "cleo@example.com"); err != nil || p.ID != 3 {
-					t.Error(p, err)
+	defer log.Close()
+	var above, below recorder // of the program that was started last
+	app := guide.App[Store]{Rows: len(patients),
+		Open: func(t *testing.T, stage schema.Stage) Store {
+			var db *sqlx.DB
+			var err error
+			if stage == schema.StageNone {
+				db, err = openPlain(pg.DSN())
+			} else {
+				key, kmsErr := kms.Open(t.Context(), address)
+				if kmsErr != nil {
+					t.Fatal(kmsErr)
 				}
-			})
-		},
-		"checks": func(t *testing.T, printed string) {
-			if _, err := pg.Admin.Exec(printed, pgx.QueryExecModeSimpleProtocol); err != nil {
+				above, below = newRecorder(), newRecorder()
+				db, err = openSealed(pg.DSN(), driver.Config{KMS: key, Stages: in(stage), CatalogMaxAge: 20 * time.Millisecond, Logger: slog.New(slog.NewJSONHandler(log, nil))},
+					above.options(), below.options())
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
+			return Store{db}
 		},
-		"sealed": func(t *testing.T, _ string) {
-			guide.NoPlaintext(t, pg.Admin, "patients", "Canary", "name")
-			guide.NoPlaintext(t, pg.Admin, "patients", "@example.com", "email")
-			above, below := newRecorder(), newRecorder()
-			db, err := openTraced(pg.DSN(), config(driver.PlaintextReject), above.options(), below.options())
-			with(t, db, err, func(s Store) {
-				works(t, s, patients)
-				if stats, err := driver.Stats(t.Context(), db.DB); err != nil || stats.Hits == 0 {
-					t.Errorf("Stats through the wrapper: %+v, %v", stats, err)
+		End: func(t *testing.T, s Store) {
+			if err := s.db.Close(); err != nil {
+				t.Error(err)
+			}
+		},
+		Works: func(t *testing.T, s Store, rows int) { works(t, s, patients[:rows]) },
+		Add: func(t *testing.T, s Store, row int) {
+			if id, err := s.Add(t.Context(), patients[row]); err != nil || id != patients[row].ID {
+				t.Fatal(id, err)
+			}
+		},
+	}
+	guide.Walk{Page: "../../docs/adopt-sqlx.md", DSN: pg.DSN(), KMS: address, Env: []string{"APP_LOG=" + log.Name()}, Admin: pg.Admin, Steps: map[string]func(*testing.T, string){
+		"plain": app.Deploy(schema.StageNone),
+		"copy":  app.Deploy(schema.StageCopy),
+		"forgotten": func(t *testing.T, _ string) {
+			guide.AwaitCompanions(t, pg.Admin, func() {
+				if ids, err := before.Find(t.Context(), app.Running.db, "A", "canary"); err != nil || len(ids) != app.Added {
+					t.Fatalf("%v, %v", ids, err)
 				}
 			})
+		},
+		"sealed": app.Deploy(schema.StageSealed),
+		"only": func(t *testing.T, _ string) {
+			app.Deploy(schema.StageOnly)(t, "")
+			if stats, err := driver.Stats(t.Context(), app.Running.db.DB); err != nil || stats.Hits == 0 {
+				t.Errorf("Stats through the wrapper: %+v, %v", stats, err)
+			}
 			const query = "SELECT id, name, email, born, ward FROM patients WHERE email = $1"
 			if texts := above.texts(); !slices.Contains(texts, query) {
 				t.Errorf("above there is %q", texts)
 			}
-			if texts := below.texts(); slices.Contains(texts, query) || !slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(s, `FROM "public".patients WHERE email = $1`) }) {
+			if texts := below.texts(); slices.Contains(texts, query) || !slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(s, `FROM "public".patients WHERE "email_sealed" = $1`) }) {
 				t.Errorf("below there is %q", texts)
 			}
+			if strings.Contains(fmt.Sprintf("%+v", below.spans.GetSpans()), "anary") {
+				t.Error("below there is plaintext")
+			}
 		},
-		"copy out": func(t *testing.T, _ string) {
-			db, err := openSealed(pg.DSN(), config(driver.PlaintextReject))
-			with(t, db, err, func(Store) {
-				if err := copyOut(t.Context(), db); err != nil {
-					t.Fatal(err)
-				}
-			})
+		"finished": func(t *testing.T, _ string) {
+			works(t, app.Running, patients)
+			guide.NoPlaintext(t, pg.Admin, "patients", "Canary", "name_sealed")
+			guide.NoPlaintext(t, pg.Admin, "patients", "@example.com", "email_sealed")
+			guide.Emptied(t, pg.Admin, "patients", "name", "email", "born")
 		},
+		"sealed again": app.Deploy(schema.StageSealed),
+		"copy again":   app.Deploy(schema.StageCopy),
+		"plain again":  app.Deploy(schema.StageNone),
 		"out": func(t *testing.T, _ string) {
-			db, err := openPlain(pg.DSN())
-			with(t, db, err, func(s Store) { works(t, s, patients) })
+			works(t, app.Running, patients)
+			app.End(t, app.Running)
 		},
 	}}.Follow(t)
-}
-
-func add(t *testing.T, s Store, patients []Patient) {
-	t.Helper()
-	for _, p := range patients {
-		if id, err := s.Add(t.Context(), p); err != nil || id != p.ID {
-			t.Fatal(id, err)
-		}
-	}
 }
 
 // holds compares all rows.
 func holds(t *testing.T, s Store, want []Patient) {
 	t.Helper()
 	got, err := s.OfWard(t.Context(), "A")
-	if err != nil || !reflect.DeepEqual(got, want) {
+	if err != nil || len(got) != len(want) || len(want) > 0 && !reflect.DeepEqual(got, want) {
 		t.Errorf("there are %v, %v, want %v", got, err, want)
 	}
 }
@@ -135,6 +139,9 @@ func works(t *testing.T, s Store, want []Patient) {
 	t.Helper()
 	ctx := t.Context()
 	holds(t, s, want)
+	if len(want) == 0 {
+		return
+	}
 	for _, p := range want {
 		if got, err := s.ByEmail(ctx, p.Email); err != nil || !reflect.DeepEqual(got, p) {
 			t.Errorf("%v, %v, want %v", got, err, p)

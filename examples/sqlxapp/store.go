@@ -14,9 +14,9 @@ import (
 // Patient is a row of patients.
 type Patient struct {
 	ID    int64     `db:"id"`
-	Name  string    `db:"name"  seal:"random"`
-	Email string    `db:"email" seal:"deterministic"`
-	Born  time.Time `db:"born"  seal:"random,kind=date"`
+	Name  string    `db:"name"  seal:"random,stage=copy"`
+	Email string    `db:"email" seal:"deterministic,stage=copy"`
+	Born  time.Time `db:"born"  seal:"random,kind=date,stage=copy"`
 	Ward  string    `db:"ward"`
 }
 

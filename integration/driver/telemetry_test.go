@@ -129,7 +129,6 @@ func TestMetrics(t *testing.T) {
 		"colseal.rows.opened":                               9,
 		"colseal.refusals{colseal.refusal.class=mode}":      1,
 		"colseal.cells.rejected{error.type=not_sealed}":     2,
-		"colseal.cells.plaintext":                           0,
 		"colseal.keys.created":                              2,
 		"colseal.keys.rotated":                              0,
 		"colseal.key_cache.entries":                         2,
@@ -218,13 +217,14 @@ func TestTelemetryOfReseal(t *testing.T) {
 	db, plain, _ := openLite(t, w.configure)
 	mustExec(t, db, liteTable)
 	mustExec(t, db, "INSERT INTO users (id, email) VALUES (1, 'a')")
-	mustExec(t, plain, "INSERT INTO users (id, ssn) VALUES (2, 'a'), (3, 'b')")
+	mustExec(t, db, "INSERT INTO users (id, ssn) VALUES (2, 'a'), (3, 'b')")
+	mustExec(t, plain, "UPDATE colseal_keys SET retired_at = created_at WHERE purpose = 'data'")
 	w.spans.Reset()
-	report, err := reseal.Run(t.Context(), db, reseal.Options{Plaintext: true})
-	if err != nil || report.Sealed != 2 {
+	report, err := reseal.Run(t.Context(), db, reseal.Options{})
+	if err != nil || report.Resealed != 2 {
 		t.Fatal(report, err)
 	}
-	if n := w.counts(t)["colseal.cells.sealed{colseal.suite=randomized}"]; n != 2 {
+	if n := w.counts(t)["colseal.cells.sealed{colseal.suite=randomized}"]; n != 2+2 {
 		t.Errorf("%d cells", n)
 	}
 	if len(w.spans.GetSpans()) == 0 {
@@ -346,7 +346,7 @@ func TestAuditOfRefusals(t *testing.T) {
 func TestAuditOfCells(t *testing.T) {
 	rec, logger := audittest.New(t)
 	w := newWatch()
-	db, plain, _ := openLite(t, w.configure, func(c *driver.Config) { c.Logger, c.Plaintext = logger, driver.PlaintextAllowRead })
+	db, plain, _ := openLite(t, w.configure, func(c *driver.Config) { c.Logger = logger })
 	mustExec(t, db, liteTable)
 	mustExec(t, db, "INSERT INTO users (id, email, ssn) VALUES (1, 'a', 'b')")
 	if got := rec.Take(audit.KeyringCreated); !slices.Equal(got, []string{"table=colseal_keys"}) {
@@ -358,18 +358,17 @@ func TestAuditOfCells(t *testing.T) {
 	mustExec(t, plain, "INSERT INTO users (id, ssn) VALUES (2, 'plain'), (3, 'text')")
 	mustExec(t, plain, "UPDATE users SET email = substr(email, 1, 20) WHERE id = 1")
 	for range 3 {
-		drain(t, db, "SELECT ssn FROM users WHERE id > 1")
+		if err := read(db, "SELECT ssn FROM users WHERE id > 1"); !errors.Is(err, driver.ErrNotSealed) {
+			t.Fatal(err)
+		}
 		if err := read(db, "SELECT email FROM users WHERE id = 1"); !errors.Is(err, driver.ErrFormat) {
 			t.Fatal(err)
 		}
 	}
-	if got := rec.Take(audit.PlaintextRead); !slices.Equal(got, []string{"table=users column=ssn"}) {
+	if got := rec.Take(audit.CellRejected); !slices.Equal(got, []string{"table=users column=ssn error_class=not_sealed", "table=users column=email error_class=format"}) {
 		t.Errorf("%q", got)
 	}
-	if got := rec.Take(audit.CellRejected); !slices.Equal(got, []string{"table=users column=email error_class=format"}) {
-		t.Errorf("%q", got)
-	}
-	if n := w.counts(t)["colseal.cells.plaintext"]; n != 6 {
+	if n := w.counts(t)["colseal.cells.rejected{error.type=not_sealed}"]; n != 3 {
 		t.Errorf("%d plaintext values were counted", n)
 	}
 }

@@ -384,25 +384,6 @@ func TestSavepoint(t *testing.T) {
 	}
 }
 
-// TestPlaintextIsRead while a table is being migrated, and only then.
-func TestPlaintextIsRead(t *testing.T) {
-	server := sealedTables(t)
-	exec(t, server.Admin, "INSERT INTO users (id, email) VALUES (1, 'old'); INSERT INTO kinds (id, tz, i) VALUES (1, '2024-02-29 12:00:00+00', '7')")
-	cfg := sealConfig(t)
-	var email string
-	if err := newPool(t, server, cfg).QueryRow(t.Context(), "SELECT email FROM users").Scan(&email); !errors.Is(err, driver.ErrNotSealed) {
-		t.Errorf("read %q, %v", email, err)
-	}
-	cfg.Plaintext = driver.PlaintextAllowRead
-	pool := newPool(t, server, cfg)
-	must(t, pool.QueryRow(t.Context(), "SELECT email FROM users").Scan(&email))
-	var i int
-	must(t, pool.QueryRow(t.Context(), "SELECT i, tz FROM kinds").Scan(&i, new(pgtype.Timestamptz)))
-	if email != "old" || i != 7 {
-		t.Errorf("read %q, %d", email, i)
-	}
-}
-
 // TestConcurrentUse of a pool; the race detector looks on.
 func TestConcurrentUse(t *testing.T) {
 	server := sealedTables(t)

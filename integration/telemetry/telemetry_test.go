@@ -40,7 +40,6 @@ func start(t *testing.T, read func() telemetry.Snapshot) (*telemetry.Handle, fun
 	cells.Add(codec.SuiteDeterministic)
 	h.Counts.Sealed(cells)
 	h.Counts.Opened(cells, 1)
-	h.Counts.Plaintext()
 	h.Counts.Refused("mode")
 	h.Counts.Rejected("auth")
 	h.Counts.Observed("mode")

@@ -113,8 +113,6 @@ var (
 		Class, Reason, Table, Column, Line, Position, Statement, Suppressed)
 	CellRejected = event("colseal.cell.rejected", slog.LevelError, "a stored value is no cell, was altered, or belongs elsewhere",
 		Table, Column, ErrorClass, Suppressed)
-	PlaintextRead = event("colseal.plaintext.read", slog.LevelWarn, "a plaintext value was read from a sealed column under `PlaintextAllowRead`",
-		Table, Column, Suppressed)
 	Unscoped = event("colseal.scope.missing", slog.LevelWarn, "a value was sealed, to be stored or searched for, without a scope, and the keyring has scopes: one may have been forgotten",
 		Table, Column, Suppressed)
 	CatalogReread = event("colseal.catalog.reread", slog.LevelDebug, "what is known of tables and columns is read again", Because)

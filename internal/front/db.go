@@ -30,7 +30,6 @@ import (
 type Config struct {
 	Schema             *schema.Schema
 	Dialect            dialect.Dialect
-	AllowPlaintext     bool // a value that is no cell is returned as it is, not an error
 	Plans              sqlplan.Options
 	CatalogMaxAge      time.Duration // 0: DefaultCatalogMaxAge; negative: what was read once holds
 	Logger             *slog.Logger

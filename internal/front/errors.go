@@ -26,7 +26,7 @@ func hintFor(err error) string {
 	case errors.Is(err, codec.ErrHexText):
 		return "the column was bytea when its cells were written: make it bytea again with ALTER TABLE ... ALTER COLUMN ... TYPE bytea USING column::bytea"
 	case errors.Is(err, codec.ErrNotSealed):
-		return "the stored value is plaintext: seal the table's old rows, and until then read with Config.Plaintext = driver.PlaintextAllowRead"
+		return "the stored value is plaintext: write it again through Colseal; a whole table in plaintext is sealed by colseal seal"
 	case errors.Is(err, codec.ErrColumnMismatch):
 		return "the cell was sealed for another column: if a table or column was renamed, keep its old identity with id= in the tag"
 	case errors.Is(err, codec.ErrAuth):

@@ -32,7 +32,6 @@ type Opener struct {
 	// private: the driver below gives its []byte away, so that a cell may be opened in
 	// its own memory.
 	private bool
-	texts   codec.Session // what a plaintext means, if it is let through
 
 	// Apart is the front's own: it gives the column's cells to OpenCell.
 	Apart bool
@@ -52,11 +51,7 @@ func (s *Session) NewOpener(index int, name string, res sqlplan.Result, private 
 func (s *Session) BeginOpeners(openers []Opener, from Result) {
 	s.held = keycache.Held{}
 	for at := range openers {
-		o := &openers[at]
-		o.from = from
-		if s.db.cfg.AllowPlaintext && o.Kind() == schema.KindTime {
-			o.texts = s.texts()
-		}
+		openers[at].from = from
 	}
 }
 
@@ -155,11 +150,7 @@ func (o *Opener) ready(cell []byte) bool {
 func (o *Opener) openValue(ctx context.Context, v any, private bool) (any, error) {
 	cell, private, err := o.cell(ctx, v, private)
 	if err != nil {
-		enc, err := o.plaintextOf(ctx, v, err)
-		if err != nil {
-			return nil, err
-		}
-		return codec.DecodeValue(o.Kind(), enc)
+		return nil, err
 	}
 	out, err := o.key.OpenValue(o.Kind(), cell, private)
 	if err == nil {
@@ -183,7 +174,7 @@ func (o *Opener) encoding(ctx context.Context, stored []byte) ([]byte, error) {
 	if !o.ready(stored) {
 		var err error
 		if cell, _, err = o.cell(ctx, stored, true); err != nil {
-			return o.plaintextOf(ctx, stored, err)
+			return nil, err
 		}
 	}
 	enc, err := o.key.OpenInPlace(o.Kind(), cell)
@@ -202,7 +193,7 @@ func (o *Opener) ArrayText(ctx context.Context, stored [][]byte) (string, error)
 	return text, nil
 }
 
-// cell returns the cell of a stored value and makes o.key its key. An error may be the one of plaintext.
+// cell returns the cell of a stored value and makes o.key its key.
 func (o *Opener) cell(ctx context.Context, v any, private bool) ([]byte, bool, error) {
 	var room [fewTags]uint16
 	tags := o.tags(room[:0])
@@ -313,21 +304,6 @@ func (o *Opener) findKey(ctx context.Context, col *schema.Column, h codec.Header
 // Where names the result column.
 func (o *Opener) Where() string {
 	return "result column " + strconv.Itoa(o.index) + ", " + strconv.Quote(o.name)
-}
-
-// plaintextOf returns the canonical encoding of a value that is not a cell, or err, which says so. Only what is surely no cell
-// can be let through: a damaged one must not pass for plaintext.
-func (o *Opener) plaintextOf(ctx context.Context, v any, err error) ([]byte, error) {
-	if !o.s.db.cfg.AllowPlaintext || !errors.Is(err, codec.ErrNotSealed) {
-		return nil, err
-	}
-	// By way of the encoding, so that the caller gets the declared kind's Go type.
-	enc, encErr := o.texts.AppendValue(nil, o.Kind(), codec.SuiteRandomized, v)
-	if encErr != nil {
-		return nil, errors.Join(err, encErr)
-	}
-	o.plaintext(ctx)
-	return enc, nil
 }
 
 // openArray opens an array of cells, which arrives as an array literal, and returns the

@@ -74,13 +74,6 @@ func (db *DB) Rejected(ctx context.Context, col *schema.Column, err error) {
 	}
 }
 
-// plaintext counts and logs a plaintext value that is let through.
-func (o *Opener) plaintext(ctx context.Context) {
-	o.s.db.tel.Counts.Plaintext()
-	table, column := o.cols[0].TableName(), o.cols[0].Name
-	o.s.db.log.EmitSparse(ctx, audit.PlaintextRead, []string{table, column}, slog.String(audit.Table, table), slog.String(audit.Column, column))
-}
-
 // rejections tells why a value did not open, as a short stable word; the finer class
 // stands before the coarser one that it is in too. damaged: the value is at fault.
 var rejections = []struct {

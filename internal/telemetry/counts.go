@@ -18,9 +18,9 @@ func (c *Cells) Add(s codec.Suite) { c[s-1]++ }
 // Counts are what the driver counts for one *sql.DB. The zero value is ready; the
 // methods are safe for concurrent use.
 type Counts struct {
-	sealed, opened  [len(Cells{})]atomic.Uint64
-	rows, plaintext atomic.Uint64
-	unscoped        atomic.Uint64
+	sealed, opened [len(Cells{})]atomic.Uint64
+	rows           atomic.Uint64
+	unscoped       atomic.Uint64
 
 	mu                sync.Mutex // guards the following, which are counted seldom
 	refused, rejected map[string]uint64
@@ -30,7 +30,7 @@ type Counts struct {
 // totals are the Counts at one moment.
 type totals struct {
 	sealed, opened    Cells
-	rows, plaintext   uint64
+	rows              uint64
 	unscoped          uint64
 	refused, rejected map[string]uint64
 	observed          map[string]uint64
@@ -46,9 +46,6 @@ func (c *Counts) Opened(n Cells, rows uint64) {
 		c.rows.Add(rows)
 	}
 }
-
-// Plaintext adds a plaintext value that was let through.
-func (c *Counts) Plaintext() { c.plaintext.Add(1) }
 
 // Unscoped adds cells that were sealed without a scope although there are scopes.
 func (c *Counts) Unscoped(n int) { c.unscoped.Add(uint64(n)) } //nolint:gosec // not negative
@@ -81,7 +78,7 @@ func addCells(to *[len(Cells{})]atomic.Uint64, n Cells) {
 
 func (h *Handle) state(s Snapshot) state {
 	c := &h.Counts
-	t := totals{rows: c.rows.Load(), plaintext: c.plaintext.Load(), unscoped: c.unscoped.Load()}
+	t := totals{rows: c.rows.Load(), unscoped: c.unscoped.Load()}
 	for i := range t.sealed {
 		t.sealed[i], t.opened[i] = c.sealed[i].Load(), c.opened[i].Load()
 	}

@@ -100,8 +100,6 @@ var counts = []count{
 		func(s *state, emit func(uint64, ...attribute.KeyValue)) { bySuite(s.opened, emit) }},
 	{Instrument{"colseal.cells.rejected", Counter, "{cell}", []attribute.Key{keyErrorType}, "Stored values that could not be opened"},
 		func(s *state, emit func(uint64, ...attribute.KeyValue)) { byWord(s.rejected, keyErrorType, emit) }},
-	{Instrument{"colseal.cells.plaintext", Counter, "{cell}", nil, "Plaintext values read from sealed columns under PlaintextAllowRead"},
-		func(s *state, emit func(uint64, ...attribute.KeyValue)) { emit(s.plaintext) }},
 	{Instrument{"colseal.cells.unscoped", Counter, "{cell}", nil, "Values sealed without a scope while the keyring has scopes"},
 		func(s *state, emit func(uint64, ...attribute.KeyValue)) { emit(s.unscoped) }},
 	{Instrument{"colseal.rows.opened", Counter, "{row}", nil, "Rows read that have sealed columns; counted when the rows are closed"},

@@ -292,7 +292,7 @@ func (k *checker) sample(ctx context.Context, c *column) error {
 	}
 	if len(rows) == 1 && rows[0][1] != "0" {
 		k.on(SeverityDanger, "plaintext", c.rel, c, "", fmt.Sprintf("%s of the %s values looked at are not cells of this column", rows[0][1], rows[0][0]),
-			"seal them; until then, reads need Config.Plaintext = driver.PlaintextAllowRead")
+			"write them again through Colseal; a whole table in plaintext is sealed by colseal seal")
 	}
 	return nil
 }

@@ -16,19 +16,17 @@ import (
 
 // storedRow is a row that was read.
 type storedRow struct {
-	key     []driver.Value
-	version driver.Value   // nil: the old cells say enough
-	old     []driver.Value // by column; nil where nothing is to be replaced
-	new     []driver.Value
-	cells   int64 // to be replaced by others
-	plain   int64 // plaintexts to be replaced by cells
+	key   []driver.Value
+	old   []driver.Value // by column; nil where nothing is to be replaced
+	new   []driver.Value
+	cells int64 // to be replaced
 }
 
 // resealTable goes through a table once.
 func (r *resealer) resealTable(ctx context.Context, t *table) error {
 	var cols []*column
 	for _, c := range t.cols {
-		if len(c.stale) > 0 || c.plain {
+		if len(c.stale) > 0 {
 			cols = append(cols, c)
 		}
 	}
@@ -42,7 +40,7 @@ func (r *resealer) resealTable(ctx context.Context, t *table) error {
 		func(got []dbcatalog.Row) (bool, error) {
 			rows, n := make([]*storedRow, len(got)), len(t.rows.Keys)
 			for i, values := range got {
-				rows[i] = &storedRow{key: values[:n], version: values[n], old: values[n+1:], new: make([]driver.Value, len(cols))}
+				rows[i] = &storedRow{key: values[:n], old: values[n:], new: make([]driver.Value, len(cols))}
 			}
 			return r.batch(ctx, t, cols, rows)
 		})
@@ -60,7 +58,7 @@ func (r *resealer) batch(ctx context.Context, t *table, cols []*column, rows []*
 		if err := r.fill(ctx, cols, row); err != nil {
 			return false, err
 		}
-		if row.cells+row.plain > 0 {
+		if row.cells > 0 {
 			change = append(change, row)
 		}
 	}
@@ -105,37 +103,27 @@ func (r *resealer) knowKeys(ctx context.Context, cols []*column, rows []*storedR
 
 // fill sets what takes the place of a row's values, and clears what stays.
 func (r *resealer) fill(ctx context.Context, cols []*column, row *storedRow) error {
-	version := row.version
-	row.version = nil
 	for i, c := range cols {
 		old := row.old[i]
 		row.old[i] = nil
 		if old == nil {
 			continue
 		}
-		cell, plain, err := r.value(ctx, c, old)
+		cell, err := r.value(ctx, c, old)
 		if err != nil && !skipped(err) {
 			return err
 		}
-		switch {
-		case err != nil:
+		if err != nil {
 			r.report.Unreadable++
 			r.progress.Done++
 			r.db.Rejected(ctx, c.Column, err)
 			continue
-		case cell == nil:
-			continue
-		case plain:
-			row.plain++
-			if r.db.Dialect == dialect.Postgres {
-				row.version = version // the row's version vouches for it: a plaintext is not sent
-			} else {
-				row.old[i] = old
-			}
-		default:
-			row.cells++
-			row.old[i] = old
 		}
+		if cell == nil {
+			continue
+		}
+		row.cells++
+		row.old[i] = old
 		r.progress.Done++
 		r.sealed.Add(c.Suite())
 		if row.new[i] = cell; c.text {
@@ -146,28 +134,23 @@ func (r *resealer) fill(ctx context.Context, cols []*column, row *storedRow) err
 }
 
 // value returns the cell that takes the place of a stored value; nil if it stays.
-func (r *resealer) value(ctx context.Context, c *column, old driver.Value) (cell []byte, plain bool, err error) {
+func (r *resealer) value(ctx context.Context, c *column, old driver.Value) (cell []byte, err error) {
 	stored, _, err := front.StoredCell(old, false, c.Tag())
 	var h codec.Header
 	if err == nil {
 		h, err = codec.Recognize(stored, c.Tag())
 	}
 	if errors.Is(err, codec.ErrNotSealed) {
-		if !r.opts.Plaintext {
-			return nil, false, nil
-		}
-		cell, err = r.keys.seal(ctx, c.Column, old)
-		return cell, true, err
+		return nil, nil
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	state, err := r.keys.judge(ctx, c.Column, h)
 	if err != nil || !r.due(state, h.KeyID) {
-		return nil, false, err
+		return nil, err
 	}
-	cell, err = r.keys.reseal(ctx, c.Column, h, stored, state)
-	return cell, false, err
+	return r.keys.reseal(ctx, c.Column, h, stored, state)
 }
 
 // swap replaces the values of rows that are still as they were read, and counts.
@@ -183,7 +166,7 @@ func (r *resealer) swap(ctx context.Context, t *table, cols []*column, rows []*s
 	// Find out which cells it is about.
 	orphans, cells := r.report.Orphans, int64(0)
 	for _, row := range rows {
-		cells += row.cells + row.plain
+		cells += row.cells
 		if err := r.swapOne(ctx, t, cols, row); err != nil {
 			return false, err
 		}
@@ -212,9 +195,9 @@ func (r *resealer) swapOne(ctx context.Context, t *table, cols []*column, row *s
 		return nil
 	}
 	if o == walk.Duplicate {
-		r.report.Duplicates += row.cells + row.plain
+		r.report.Duplicates += row.cells
 	} else {
-		r.report.Orphans += row.cells + row.plain
+		r.report.Orphans += row.cells
 	}
 	return nil
 }
@@ -226,13 +209,8 @@ func (row *storedRow) split() []*storedRow {
 		if v == nil {
 			continue
 		}
-		part := &storedRow{key: row.key, old: make([]driver.Value, len(row.old)), new: make([]driver.Value, len(row.new))}
+		part := &storedRow{key: row.key, old: make([]driver.Value, len(row.old)), new: make([]driver.Value, len(row.new)), cells: 1}
 		part.old[i], part.new[i] = row.old[i], v
-		if row.old[i] == nil || row.cells == 0 {
-			part.version, part.plain = row.version, 1
-		} else {
-			part.cells = 1
-		}
 		parts = append(parts, part)
 	}
 	return parts
@@ -242,12 +220,11 @@ func (row *storedRow) split() []*storedRow {
 func (r *resealer) tally(rows []*storedRow, done map[int]bool) {
 	for i, row := range rows {
 		if !done[i] {
-			r.report.Lost += row.cells + row.plain
+			r.report.Lost += row.cells
 			continue
 		}
 		r.written++
 		r.report.Resealed += row.cells
-		r.report.Sealed += row.plain
 	}
 }
 
@@ -277,7 +254,7 @@ func arraysOf(rows []*storedRow) []driver.Value {
 }
 
 func (row *storedRow) params() []driver.Value {
-	p := append(slices.Clone(row.key), row.version)
+	p := slices.Clone(row.key)
 	for i := range row.old {
 		p = append(p, row.old[i], row.new[i])
 	}

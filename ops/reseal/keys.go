@@ -161,30 +161,13 @@ func (k *passKeys) reseal(ctx context.Context, col *schema.Column, h codec.Heade
 	}
 	if kind != col.Kind || h.Suite != col.Suite() { // the canonical encoding differs between the suites, too
 		given := encoding
-		if encoding, err = k.session().AppendConverted(nil, col.Kind, col.Suite(), kind, given); err != nil {
+		texts := codec.Session{TimeZone: k.opts.TimeZone}
+		if encoding, err = texts.AppendConverted(nil, col.Kind, col.Suite(), kind, given); err != nil {
 			return nil, err
 		}
 		defer clear(given)
 	}
 	now, err := k.sealer(ctx, col, k.records[h.KeyID].Scope)
-	if err != nil {
-		return nil, err
-	}
-	return now.Seal(nil, col.Kind, encoding)
-}
-
-// session is how texts without a zone are read.
-func (k *passKeys) session() codec.Session { return codec.Session{TimeZone: k.opts.TimeZone} }
-
-// seal seals a plaintext that was found in a column, in the context's scope.
-func (k *passKeys) seal(ctx context.Context, col *schema.Column, v any) ([]byte, error) {
-	encoding, err := k.session().AppendValue(nil, col.Kind, col.Suite(), v)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(encoding)
-	k.openCache()
-	now, err := k.sealer(ctx, col, keyring.ScopeOf(ctx))
 	if err != nil {
 		return nil, err
 	}

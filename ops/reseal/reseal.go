@@ -31,19 +31,14 @@ type Options struct {
 	// empty, all keys but those that seal now.
 	Keys []uint32
 
-	// Plaintext says that values that are not cells are sealed too, in the scope of the context,
-	// instead of being left. It is for the first sealing of a table, whose columns can hold cells
-	// already. See docs/migrating.md.
-	Plaintext bool
-
 	// FromKind, if not zero, is a kind that Columns were declared to hold before, and converts the
 	// cells that hold it: each value is written as text, as PostgreSQL writes it, and the text is
 	// sealed as the kind that the schema declares now. Run opens every cell of Columns to find
 	// them, and needs Columns to be named.
 	FromKind schema.Kind
 
-	// TimeZone is where an instant becomes a date or a timestamp and they become one, by FromKind,
-	// and where Plaintext without a zone is an instant. If nil, such values are left.
+	// TimeZone is where an instant becomes a date or a timestamp and they become one, by FromKind.
+	// If nil, such values are left.
 	TimeZone *time.Location
 
 	// Batch is the number of rows that are read and written at a time. If zero, 200.
@@ -69,7 +64,6 @@ type Report struct {
 	Passes     int           // over the tables
 	Rows       int64         // rows read
 	Resealed   int64         // cells sealed again, converted ones among them
-	Sealed     int64         // plaintext values sealed
 	Lost       int64         // cells that somebody else had just written or locked; a later pass looked again
 	Destroyed  int64         // cells left alone because their key was destroyed
 	Unreadable int64         // cells left alone because they do not open or convert: altered, of another kind, or their key is unknown
@@ -97,8 +91,7 @@ const (
 )
 
 // Run re-seals stored cells under the data key that seals now: to finish a change of search
-// keys, after a key was revoked, or, with Plaintext, for the first time. A cell keeps its
-// scope, which is that of its key.
+// keys, or after a key was revoked. A cell keeps its scope, which is that of its key.
 //
 // Run works beside the application. It reads and writes rows in batches, each in one short
 // transaction of its own, and replaces a cell only if it is still the one that was read:
@@ -205,13 +198,13 @@ func (r *resealer) pass(ctx context.Context, pass int) (done bool, err error) {
 	}
 	r.report.Passes = pass
 	r.progress = Progress{Pass: pass, Total: todo}
-	before, lost := r.report.Resealed+r.report.Sealed, r.report.Lost
+	before, lost := r.report.Resealed, r.report.Lost
 	for _, t := range r.tables {
 		if err := r.resealTable(ctx, t); err != nil {
 			return false, fmt.Errorf("table %s: %w", t.label, err)
 		}
 	}
-	if r.report.Resealed+r.report.Sealed > before || r.report.Lost > lost {
+	if r.report.Resealed > before || r.report.Lost > lost {
 		return false, nil
 	}
 	// Nothing changed, and nobody was in the way: what is left stays so.

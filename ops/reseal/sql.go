@@ -15,10 +15,9 @@ type statements interface {
 	// heads counts the values of a column by head.
 	heads(col *column) string
 	// read selects limit rows with something to do in cols, after a row if after is set, and
-	// before a page if that is not 0: row keys, the row's version, the columns.
+	// before a page if that is not 0: row keys, the columns.
 	read(cols []*column, after bool, before int64, limit int) string
-	// swap replaces values. Its parameters are the row keys, the version, and for each
-	// column the old and the new value, NULL where nothing is to be done. On SQLite it is
+	// swap replaces values. Its parameters are the row keys, and for each column the old and the new value, NULL where nothing is to be done. On SQLite it is
 	// for one row. On PostgreSQL each parameter is an array of the rows', and it returns the
 	// numbers, from 1, of the rows that it changed.
 	swap(cols []*column) string
@@ -27,19 +26,12 @@ type statements interface {
 // maxHeads bounds the heads in one text. Beyond it, every row is read and judged here.
 const maxHeads = 256
 
-// condition is what a row with something to do in cols meets: of each column, that its head is among those to be
-// re-sealed, or is none. An empty one is met by all.
-func condition(cols []*column, head func(*column) string, literal func(*column, string) string, plain func(*column) string) string {
+// condition is what a row with something to do in cols meets: that the head of one of them is among those to be re-sealed.
+func condition(cols []*column, head func(*column) string, literal func(*column, string) string) string {
 	var or []string
 	for _, c := range cols {
 		if len(c.stale) > maxHeads {
 			or = append(or, c.sql+" IS NOT NULL")
-			continue
-		}
-		if c.plain {
-			or = append(or, plain(c))
-		}
-		if len(c.stale) == 0 {
 			continue
 		}
 		literals := make([]string, len(c.stale))
@@ -90,13 +82,6 @@ func (x postgresStatements) literal(c *column, head string) string {
 	return `'\x` + head + `'::pg_catalog.bytea`
 }
 
-func (x postgresStatements) plain(c *column) string {
-	if c.text {
-		return fmt.Sprintf("pg_catalog.substr(%s, 1, %d) <> '%s'", c.sql, len(codec.TextPrefix), codec.TextPrefix)
-	}
-	return fmt.Sprintf("pg_catalog.substr(%s, 1, %d) NOT IN (%s)", c.sql, tagEnd, x.starts(c))
-}
-
 func (x postgresStatements) read(cols []*column, after bool, before int64, limit int) string {
 	var out, key, last []string
 	for i, k := range x.t.rows.Keys {
@@ -105,11 +90,10 @@ func (x postgresStatements) read(cols []*column, after bool, before int64, limit
 		key = append(key, "t."+k.SQL)
 		last = append(last, fmt.Sprintf("CAST(CAST($%d AS pg_catalog.text) AS %s)", i+1, k.Type))
 	}
-	out = append(out, "CAST(t.xmin AS pg_catalog.text)")
 	for _, c := range cols {
 		out = append(out, "t."+c.sql)
 	}
-	where := condition(cols, x.head, x.literal, x.plain)
+	where := condition(cols, x.head, x.literal)
 	order := strings.Join(key, ", ")
 	if after {
 		where += " AND (" + order + ") > (" + strings.Join(last, ", ") + ")"
@@ -134,7 +118,6 @@ func (x postgresStatements) swap(cols []*column) string {
 		name := fmt.Sprintf("k%d", i)
 		array(name, "pg_catalog.text", fmt.Sprintf("CAST(u.%s AS %s) AS %s", name, k.Type, name))
 	}
-	array("x", "pg_catalog.text", "u.x")
 	lock := "NO KEY UPDATE"
 	for i, c := range cols {
 		typ := "pg_catalog.bytea"
@@ -161,7 +144,6 @@ func (x postgresStatements) same(cols []*column, row, was string) string {
 	for i, k := range x.t.rows.Keys {
 		and = append(and, fmt.Sprintf("%s.%s = %s.k%d", row, k.SQL, was, i))
 	}
-	and = append(and, fmt.Sprintf("(%[2]s.x IS NULL OR CAST(%[1]s.xmin AS pg_catalog.text) = %[2]s.x)", row, was))
 	for i, c := range cols {
 		collate := ""
 		if c.text {
@@ -203,14 +185,12 @@ func (x sqliteStatements) read(cols []*column, after bool, _ int64, limit int) s
 		key = append(key, "t."+k.SQL)
 		last = append(last, "?"+strconv.Itoa(i+1))
 	}
-	out = append(out, "NULL")
 	for _, c := range cols {
 		out = append(out, "t."+c.sql)
 	}
 	where := condition(cols,
 		func(c *column) string { return "(" + x.head(c) + ") COLLATE BINARY" },
-		func(_ *column, head string) string { return "'" + head + "'" },
-		func(c *column) string { return "(" + c.sql + " IS NOT NULL AND " + x.head(c) + " = '')" })
+		func(_ *column, head string) string { return "'" + head + "'" })
 	order := strings.Join(key, ", ")
 	if after {
 		where += " AND (" + order + ") > (" + strings.Join(last, ", ") + ")"
@@ -220,13 +200,10 @@ func (x sqliteStatements) read(cols []*column, after bool, _ int64, limit int) s
 
 func (x sqliteStatements) swap(cols []*column) string {
 	var set, and []string
-	next := 0
-	for _, k := range x.t.rows.Keys {
-		next++
-		and = append(and, fmt.Sprintf("%s = ?%d", k.SQL, next))
+	for i, k := range x.t.rows.Keys {
+		and = append(and, fmt.Sprintf("%s = ?%d", k.SQL, i+1))
 	}
-	next++ // the version, which is NULL
-	and = append(and, fmt.Sprintf("?%d IS NULL", next))
+	next := len(x.t.rows.Keys)
 	for _, c := range cols {
 		and = append(and, fmt.Sprintf("(?%[2]d IS NULL OR %[1]s = ?%[2]d COLLATE BINARY)", c.sql, next+1))
 		set = append(set, fmt.Sprintf("%[1]s = COALESCE(?%[2]d, %[1]s)", c.sql, next+2))

@@ -29,7 +29,6 @@ type column struct {
 	sql   string   // its name in a statement
 	text  bool     // cells are stored as text
 	stale []string // heads of the cells to re-seal in this pass
-	plain bool     // values that are not cells are to be sealed in this pass
 }
 
 // findTables finds the tables of the schema on this connection, as its search path has them.

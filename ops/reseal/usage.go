@@ -143,7 +143,7 @@ func (r *resealer) countColumn(ctx context.Context, t *table, col *column) (uses
 	if err := r.keys.know(ctx, ids); err != nil {
 		return nil, 0, err
 	}
-	col.stale, col.plain = nil, false
+	col.stale = nil
 	at := map[KeyUse]int{} // with Cells 0
 	for i, g := range groups {
 		use, due, err := r.use(ctx, t, col, heads[i])
@@ -153,11 +153,7 @@ func (r *resealer) countColumn(ctx context.Context, t *table, col *column) (uses
 		cells := g.Int(1)
 		if due {
 			todo += cells
-			if heads[i].cell {
-				col.stale = append(col.stale, g.Text(0))
-			} else {
-				col.plain = true
-			}
+			col.stale = append(col.stale, g.Text(0))
 		}
 		j, ok := at[use]
 		if !ok {
@@ -176,7 +172,7 @@ func (r *resealer) countColumn(ctx context.Context, t *table, col *column) (uses
 func (r *resealer) use(ctx context.Context, t *table, col *column, h cellHead) (use KeyUse, due bool, err error) {
 	use = KeyUse{Table: t.label, Column: col.Name, State: StateNotCell}
 	if !h.cell {
-		return use, r.opts.Plaintext, nil
+		return use, false, nil
 	}
 	state, err := r.keys.judge(ctx, col.Column, h.Header)
 	if err != nil {

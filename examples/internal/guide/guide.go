@@ -108,3 +108,14 @@ func NoPlaintext(t *testing.T, admin *sql.DB, table, text string, columns ...str
 		}
 	}
 }
+
+// Emptied reports the rows of a table in which a plain column holds something.
+func Emptied(t *testing.T, admin *sql.DB, table string, columns ...string) {
+	t.Helper()
+	for _, c := range columns {
+		var n int
+		if err := admin.QueryRowContext(t.Context(), "SELECT count(*) FROM "+table+" WHERE "+c+" IS NOT NULL").Scan(&n); err != nil || n != 0 {
+			t.Errorf("%s.%s: %d rows in plaintext, %v", table, c, n, err)
+		}
+	}
+}
