@@ -98,6 +98,8 @@ type Config struct {
 	// the next one after DDL that this process sends, and in the background, over a connection of
 	// its own, when statements come after CatalogMaxAge. Until then one that somebody else made goes
 	// unnoticed. Default: one minute. Negative: what others make is never looked for.
+	// A REPEATABLE READ or SERIALIZABLE transaction that is older needs another connection for it:
+	// where there is none, it may name nothing but registered tables.
 	CatalogMaxAge time.Duration
 
 	// Limits bounds what the SQL analysis may cost.

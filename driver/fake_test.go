@@ -65,11 +65,11 @@ func (s *fakeServer) calls() []string {
 func (s *fakeServer) run(query string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
 	if strings.Contains(query, "to_regclass($1)") {
 		s.relations++
-		return &bareRows{s: s, cols: make([]string, 18), data: [][]sqldriver.Value{append(s.session(), make([]sqldriver.Value, 13)...)}}, nil
+		return &bareRows{s: s, cols: make([]string, 21), data: [][]sqldriver.Value{append(s.session(), make([]sqldriver.Value, 15)...)}}, nil
 	}
 	if strings.Contains(query, "current_schemas(true)") {
 		s.sessions++
-		return &bareRows{s: s, cols: make([]string, 5), data: [][]sqldriver.Value{s.session()}}, nil
+		return &bareRows{s: s, cols: make([]string, 6), data: [][]sqldriver.Value{s.session()}}, nil
 	}
 	s.lastQuery, s.lastArgs = query, args
 	if s.onRun != nil {
@@ -84,7 +84,7 @@ func (s *fakeServer) session() []sqldriver.Value {
 	if s.nonstdStrings {
 		conforming = "off"
 	}
-	return []sqldriver.Value{"public", "{pg_catalog,public}", conforming, s.temp, "app"}
+	return []sqldriver.Value{"public", "{pg_catalog,public}", conforming, s.temp, "app", nil}
 }
 
 // bareConn has only what database/sql asks of a connection.
@@ -144,8 +144,8 @@ func survey(query string) *bareRows {
 		return &bareRows{cols: make([]string, 6)}
 	case strings.Contains(query, "pg_language"):
 		return &bareRows{cols: make([]string, 4)}
-	case strings.Contains(query, "transaction_isolation"):
-		return &bareRows{cols: make([]string, 1), data: [][]sqldriver.Value{{"read committed"}}}
+	case strings.HasPrefix(query, "SELECT CASE WHEN pg_catalog.current_setting('transaction_isolation')"):
+		return &bareRows{cols: make([]string, 1), data: [][]sqldriver.Value{{nil}}}
 	}
 	return nil
 }
@@ -313,6 +313,12 @@ func (p *handPlanner) Survey(context.Context, dbcatalog.Querier) (*sqlplan.Known
 func (p *handPlanner) Learn(*sqlplan.Known) bool { return false }
 
 func (p *handPlanner) Known() *sqlplan.Known { return &sqlplan.Known{} }
+
+func (p *handPlanner) Both(a, _ *sqlplan.Known) *sqlplan.Known { return a }
+
+func (p *handPlanner) Named(string) ([]dbcatalog.Name, bool) { return nil, false }
+
+func (p *handPlanner) Registers(dbcatalog.Name) bool { return false }
 
 func (p *handPlanner) SealedColumns(*sqlplan.Known, *dbcatalog.Relation) ([]*schema.Column, error) {
 	return usersSchema().Lookup("", "users").Columns(), nil

@@ -3,6 +3,7 @@ package keyconns
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/pgxseal"
 )
 
@@ -272,5 +274,170 @@ func TestLentInTransaction(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	})
+}
+
+// programs are those that have one connection, by the front that they use and its mode. Each begins transactions of REPEATABLE READ.
+func programs(t *testing.T, dsn string, w kms.Wrapper, maxAge time.Duration) map[string]func() *oldTx {
+	out := map[string]func() *oldTx{}
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+		out[mode.String()] = func() *oldTx {
+			db := open(t, direct(t, dsn, mode), w, func(c *driver.Config) { c.CatalogMaxAge = maxAge })
+			db.SetMaxOpenConns(1)
+			for db.PingContext(t.Context()) != nil { // the one before is not gone yet
+				if t.Context().Err() != nil {
+					t.Fatal("there is no connection to be had")
+				}
+			}
+			roundTrip(t, t.Context(), db)
+			return &oldTx{
+				begin: func() oldTx {
+					tx, err := db.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return oldTx{end: tx.Commit, exec: func(ctx context.Context, query string, args ...any) error {
+						_, err := tx.ExecContext(ctx, query, args...)
+						return err
+					}}
+				},
+				end: db.Close,
+				exec: func(ctx context.Context, query string, args ...any) error {
+					_, err := db.ExecContext(ctx, query, args...)
+					return err
+				},
+			}
+		}
+	}
+	out["pgxseal"] = func() *oldTx {
+		conn, err := pgxseal.Connect(t.Context(), dsn, driver.Config{Schema: users, KMS: w, CatalogMaxAge: maxAge})
+		for ; err != nil && t.Context().Err() == nil; conn, err = pgxseal.Connect(t.Context(), dsn, driver.Config{Schema: users, KMS: w, CatalogMaxAge: maxAge}) {
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &oldTx{
+			begin: func() oldTx {
+				tx, err := conn.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return oldTx{end: func() error { return tx.Commit(context.Background()) }, exec: func(ctx context.Context, query string, args ...any) error {
+					_, err := tx.Exec(ctx, query, args...)
+					return err
+				}}
+			},
+			end: func() error { return conn.Close(context.Background()) },
+			exec: func(ctx context.Context, query string, args ...any) error {
+				_, err := conn.Exec(ctx, query, args...)
+				return err
+			},
+		}
+	}
+	return out
+}
+
+// oldTx is a connection, or a transaction on it.
+type oldTx struct {
+	begin func() oldTx
+	exec  func(ctx context.Context, query string, args ...any) error
+	end   func() error
+}
+
+const insertUser = "INSERT INTO users (email, ssn) VALUES ($1, 'secret')"
+
+// A transaction with an old snapshot cannot look at the catalog itself, and where the role has no other connection nobody can. What
+// reaches registered tables alone goes on then, and so does what names nothing; all else is refused, whoever made it.
+func TestOldSnapshotWithOneConnection(t *testing.T) {
+	const maxAge = 100 * time.Millisecond
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := prepare(t, pg)
+		dsn := oneConnection(t, pg)
+		role := dsn[strings.Index(dsn, "one_"):strings.Index(dsn, ":x@")]
+		exec(t, pg.Admin, "CREATE TABLE other (mail text); GRANT SELECT, INSERT ON other TO "+role)
+		for name, start := range programs(t, dsn, w, maxAge) {
+			t.Run(name, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				began := time.Now()
+				conn := start()
+				works := func(in oldTx, query string, args ...any) {
+					t.Helper()
+					if err := in.exec(ctx, query, args...); err != nil {
+						t.Errorf("%s: %+v", query, err)
+					}
+				}
+				works(*conn, insertUser, "before@x")
+				tx := conn.begin()
+				works(tx, "SELECT count(*) FROM users") // the snapshot
+				exec(t, pg.Admin, fmt.Sprintf("DROP VIEW IF EXISTS late; CREATE VIEW late AS SELECT id, email AS mail FROM users; GRANT SELECT, INSERT ON late TO %s", role))
+				for range 3 {
+					time.Sleep(2 * maxAge)
+					works(tx, insertUser, "within@x") // the look in the background is begun
+				}
+				for range 2 {
+					works(tx, "SAVEPOINT s")
+					for _, query := range []string{"INSERT INTO late (mail) VALUES ($1)", "INSERT INTO other VALUES ($1)", "WITH u AS (SELECT email FROM users WHERE email = $1) SELECT * FROM late"} {
+						err := tx.exec(ctx, query, "canary@x")
+						said := fmt.Sprintf("%+v", err)
+						if !errors.Is(err, driver.ErrRefused) || !strings.Contains(said, "one more connection") && !(strings.Contains(query, "late") && strings.Contains(said, "younger")) {
+							t.Errorf("%s: %+v", query, err)
+						}
+					}
+					works(tx, "SET LOCAL statement_timeout = '7s'")
+					works(tx, "SELECT lower('X')")
+					works(tx, "SELECT id FROM users WHERE email = $1", "within@x")
+					works(tx, "ROLLBACK TO SAVEPOINT s")
+					works(tx, insertUser, "within@x")
+				}
+				if err := tx.end(); err != nil {
+					t.Error(err)
+				}
+				works(*conn, "INSERT INTO other VALUES ($1)", "plain@x")
+				works(*conn, "INSERT INTO late (mail) VALUES ($1)", "canary@x")
+				if n := count(t, pg.Admin, "SELECT count(*) FROM users WHERE email IN ('canary@x', '\\x"+hex.EncodeToString([]byte("canary@x"))+"')"); n > 0 {
+					t.Errorf("stored in plaintext")
+				}
+				if d := time.Since(began); d > limit/2 {
+					t.Errorf("took %v", d)
+				}
+				if err := conn.end(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	})
+}
+
+// A transaction that is younger than CatalogMaxAge sees a catalog that is young enough: it needs no other connection.
+func TestYoungSnapshotWithOneConnection(t *testing.T) {
+	const maxAge = 3 * time.Second
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := prepare(t, pg)
+		dsn := oneConnection(t, pg)
+		role := dsn[strings.Index(dsn, "one_"):strings.Index(dsn, ":x@")]
+		exec(t, pg.Admin, "CREATE VIEW late AS SELECT id, email AS mail FROM users; CREATE TABLE other (mail text); GRANT SELECT, INSERT ON other, late TO "+role)
+		for name, start := range programs(t, dsn, w, maxAge) {
+			t.Run(name, func(t *testing.T) {
+				conn := start()
+				if err := conn.exec(t.Context(), insertUser, "before@x"); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(maxAge + 100*time.Millisecond)
+				tx := conn.begin()
+				for _, query := range []string{insertUser, "INSERT INTO other VALUES ($1)", "INSERT INTO late (mail) VALUES ($1)"} {
+					if err := tx.exec(t.Context(), query, "within@x"); err != nil {
+						t.Errorf("%s: %+v", query, err)
+					}
+					time.Sleep(maxAge / 10)
+				}
+				if err := tx.end(); err != nil {
+					t.Error(err)
+				}
+				if err := conn.end(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"strconv"
+	"time"
 
 	"github.com/colseal/colseal/internal/dialect"
 )
@@ -78,6 +79,7 @@ type Relation struct {
 	Temporary    bool
 	View         bool
 	Definition   string   // of a view: its query, names as this session takes them; for SQLite, CREATE VIEW
+	Version      string   // of a view of PostgreSQL, as a Dependent has it
 	Updatable    bool     // of a view: the server itself takes a write to it for one to the relation beneath
 	Columns      []Column // live columns, in attribute order, hidden ones included
 }
@@ -144,6 +146,16 @@ type Session struct {
 	Path       string // all that the meaning of names depends on
 	Temporary  bool   // there may be temporary tables
 	NonStdText bool   // PostgreSQL: standard_conforming_strings is off
+
+	// Behind is how far what queries of the connection's transaction see may lie back; 0: they see the present. The server
+	// itself finds what a name means now.
+	Behind time.Duration
+}
+
+// Same reports whether names mean the same in two sessions.
+func (s Session) Same(o Session) bool {
+	s.Behind = o.Behind
+	return s == o
 }
 
 // ReadSession reads what names mean on this connection.

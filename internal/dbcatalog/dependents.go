@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/colseal/colseal/internal/dialect"
 )
@@ -40,6 +41,12 @@ type Routine struct {
 	Source string
 }
 
+// postgresVersion is an expression for the version of a view c (a row of pg_class).
+const postgresVersion = `CASE WHEN c.relkind IN ('v', 'm') THEN
+		(SELECT pg_catalog.string_agg(r.xmin::pg_catalog.text, ' ' ORDER BY r.oid) FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid) || ' ' ||
+		(SELECT pg_catalog.string_agg(v.attname::pg_catalog.text, ' ' ORDER BY v.attnum) FROM pg_catalog.pg_attribute v WHERE v.attrelid = c.oid AND v.attnum > 0)
+	END`
+
 // Dependents of the tables that $1 names, and of the routines that $2 lists. What is read takes
 // no lock on them. An element of $1 is + or - (of a table that is left out), a schema (empty for
 // any), and a name.
@@ -71,10 +78,7 @@ const postgresDependentQuery = `WITH RECURSIVE listed AS (
 )
 SELECT n.nspname::pg_catalog.text, COALESCE(c.relname, p.proname)::pg_catalog.text, COALESCE(c.relkind::pg_catalog.text, ''),
 	hn.nspname::pg_catalog.text, h.relname::pg_catalog.text,
-	CASE WHEN c.relkind IN ('v', 'm') THEN
-		(SELECT pg_catalog.string_agg(r.xmin::pg_catalog.text, ' ' ORDER BY r.oid) FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid) || ' ' ||
-		(SELECT pg_catalog.string_agg(a.attname::pg_catalog.text, ' ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0)
-	END
+	` + postgresVersion + `
 FROM reach
 LEFT JOIN pg_catalog.pg_class c ON reach.class = 'r' AND c.oid = reach.oid
 LEFT JOIN pg_catalog.pg_proc p ON reach.class = 'f' AND p.oid = reach.oid
@@ -165,15 +169,18 @@ func readSQLiteViews(ctx context.Context, q Querier) ([]Dependent, error) {
 	return slices.Clip(out), nil
 }
 
-// Snapshot reports whether statements of the connection's transaction see the catalog as it was
-// when the transaction began.
-func Snapshot(ctx context.Context, q Querier, d dialect.Dialect) (bool, error) {
+// Behind reports how far what queries of the connection's transaction see may lie back: 0 if it is the present. On SQLite it
+// is: a transaction of another connection that changes the catalog waits, or is not committed.
+func Behind(ctx context.Context, q Querier, d dialect.Dialect) (time.Duration, error) {
 	if d == dialect.SQLite {
-		return false, nil // a transaction of another connection that changes it waits, or is not committed
+		return 0, nil
 	}
-	rows, err := read(ctx, q, 1, `SELECT pg_catalog.current_setting('transaction_isolation')`)
+	rows, err := read(ctx, q, 1, "SELECT "+postgresBehind)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	return len(rows) != 1 || !strings.HasPrefix(rows[0].Text(0), "read "), nil
+	if len(rows) != 1 {
+		return 0, errForm
+	}
+	return behind(rows[0], 0), nil
 }

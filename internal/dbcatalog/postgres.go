@@ -2,7 +2,11 @@ package dbcatalog
 
 import (
 	"context"
+	"errors"
+	"math"
 	"regexp"
+	"strconv"
+	"time"
 )
 
 // Numbers and booleans are asked for as text, which every driver gives the same way. All
@@ -13,7 +17,12 @@ const (
 		ELSE (SELECT t.nspname FROM pg_catalog.pg_namespace t WHERE t.oid = pg_catalog.pg_my_temp_schema()) END)::pg_catalog.text AS schemas,
 	pg_catalog.current_setting('standard_conforming_strings') AS strings,
 	(` + postgresTemporary + `)::pg_catalog.text AS temporary,
-	current_user::pg_catalog.text AS user`
+	current_user::pg_catalog.text AS user,
+	` + postgresBehind + ` AS behind`
+
+	// The snapshot that the queries of such a transaction share is younger than the transaction.
+	postgresBehind = `CASE WHEN pg_catalog.current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
+		THEN EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.transaction_timestamp())::pg_catalog.text END`
 
 	// A session keeps its schema for temporary tables when it has none any more. It counts only with something in it: behind a
 	// pooler, connections with and without an empty one take turns.
@@ -33,8 +42,9 @@ const (
 	// What the name was resolved under is read in the same query, so that an answer is never
 	// taken for that of another search path. A domain's default applies to a column without one.
 	// A view's definition stands with its first column. 28 are INSERT, UPDATE and DELETE; the
-	// server counts a view whose rules do them as updatable, too. 64 is INSTEAD OF.
-	postgresRelationQuery = `SELECT s.setting, s.schemas, s.strings, s.temporary, s.user, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
+	// server counts a view whose rules do them as updatable, too. 64 is INSTEAD OF. to_regclass finds
+	// what there is now, also what the rows of the catalog do not show to an old snapshot.
+	postgresRelationQuery = `SELECT s.setting, s.schemas, s.strings, s.temporary, s.user, s.behind, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
 	c.relpersistence::pg_catalog.text, c.relkind::pg_catalog.text,
 	a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod),
 	` + PostgresBaseType + `,
@@ -45,7 +55,9 @@ const (
 	CASE WHEN c.relkind IN ('v', 'm') AND a.attnum = 1 THEN pg_catalog.pg_get_viewdef(c.oid) END,
 	CASE WHEN c.relkind = 'v' AND a.attnum = 1 THEN (pg_catalog.pg_relation_is_updatable(c.oid, false) & 28 = 28
 		AND NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1')
-		AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND g.tgtype & 64 <> 0))::pg_catalog.text END
+		AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND g.tgtype & 64 <> 0))::pg_catalog.text END,
+	CASE WHEN a.attnum = 1 THEN ` + postgresVersion + ` END,
+	(c.oid IS NULL AND pg_catalog.to_regclass($1) IS NOT NULL)::pg_catalog.text
 FROM (SELECT ` + postgresSessionColumns + `) s
 LEFT JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass($1)
 LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -55,8 +67,11 @@ LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 ORDER BY a.attnum`
 )
 
+// ErrYounger says that a relation is there which the transaction's snapshot does not show.
+var ErrYounger = errors.New("colseal: the relation is younger than what the transaction sees of the catalog")
+
 func readPostgresSession(ctx context.Context, q Querier) (Session, error) {
-	rows, err := read(ctx, q, 5, postgresSessionQuery)
+	rows, err := read(ctx, q, sessionColumns, postgresSessionQuery)
 	if err != nil {
 		return Session{}, err
 	}
@@ -76,11 +91,27 @@ func postgresSession(row Row) Session {
 		Path:       row.Text(1) + "\x00" + row.Text(0) + "\x00" + row.Text(4),
 		NonStdText: row.Text(2) != "on",
 		Temporary:  row.Bool(3),
+		Behind:     behind(row, 5),
 	}
 }
 
+// sessionColumns is how many postgresSessionColumns are.
+const sessionColumns = 6
+
+// behind reads a column with postgresBehind.
+func behind(row Row, i int) time.Duration {
+	if row.Null(i) {
+		return 0
+	}
+	seconds, err := strconv.ParseFloat(row.Text(i), 64)
+	if err != nil {
+		return math.MaxInt64
+	}
+	return max(time.Duration(seconds*float64(time.Second)), 1)
+}
+
 func readPostgresRelation(ctx context.Context, q Querier, schemaName, name string) (*Relation, Session, error) {
-	rows, err := read(ctx, q, 18, postgresRelationQuery, Name{Schema: schemaName, Table: name}.SQL())
+	rows, err := read(ctx, q, sessionColumns+15, postgresRelationQuery, Name{Schema: schemaName, Table: name}.SQL())
 	if err != nil {
 		return nil, Session{}, err
 	}
@@ -89,9 +120,12 @@ func readPostgresRelation(ctx context.Context, q Querier, schemaName, name strin
 	}
 	s := postgresSession(rows[0])
 	for i := range rows {
-		rows[i] = rows[i][5:]
+		rows[i] = rows[i][sessionColumns:]
 	}
 	first := rows[0]
+	if first.Bool(14) {
+		return nil, s, ErrYounger
+	}
 	if first.Null(0) {
 		return nil, s, nil
 	}
@@ -100,7 +134,7 @@ func readPostgresRelation(ctx context.Context, q Querier, schemaName, name strin
 		Schema: first.Text(0), Name: first.Text(1),
 		Temporary:  first.Text(2) == "t",
 		View:       kind == "v" || kind == "m",
-		Definition: first.Text(11), Updatable: first.Bool(12),
+		Definition: first.Text(11), Updatable: first.Bool(12), Version: first.Text(13),
 	}
 	for _, row := range rows {
 		if row.Null(4) {

@@ -2,10 +2,12 @@ package front
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"sync"
 	"time"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
@@ -24,6 +26,7 @@ const maxFacts = 4096
 type factCache struct {
 	mu    sync.RWMutex // guards what follows
 	gen   uint64       // counts how often everything was forgotten
+	since time.Time    // when it was last
 	facts map[factKey]fact
 }
 
@@ -33,7 +36,7 @@ type fact struct {
 	checked time.Time // when a refusal had it asked for again; zero if none had
 }
 
-func newFactCache() *factCache { return &factCache{facts: make(map[factKey]fact)} }
+func newFactCache() *factCache { return &factCache{facts: make(map[factKey]fact), since: time.Now()} }
 
 // get returns a fact, and the generation to give to put if there is none.
 func (f *factCache) get(k factKey) (rel *dbcatalog.Relation, ok bool, gen uint64) {
@@ -60,7 +63,15 @@ func (f *factCache) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.gen++
+	f.since = time.Now()
 	clear(f.facts)
+}
+
+// forgotten returns when everything was forgotten last.
+func (f *factCache) forgotten() time.Time {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.since
 }
 
 func (f *factCache) generation() uint64 {
@@ -85,16 +96,33 @@ func (cat *sessionCatalog) Relation(ctx context.Context, schemaName, name string
 	}
 	key := factKey{path: s.key(), schema: schemaName, name: name}
 	rel, ok, gen := s.db.facts.get(key)
+	if !ok && s.facts.lags && !s.facts.alone() { // others see more
+		key.path = s.facts.Path
+		rel, ok, _ = s.db.facts.get(key)
+		if !ok {
+			key.path = s.key()
+		}
+	}
 	if ok {
 		cat.used = append(cat.used, key)
 		return rel, nil
 	}
+	asked := time.Now()
 	rel, under, err := dbcatalog.ReadRelation(ctx, s.conn, s.db.cfg.Dialect, schemaName, name)
+	if errors.Is(err, dbcatalog.ErrYounger) {
+		return nil, refuseBefore("the relation " + dbcatalog.Name{Schema: schemaName, Table: name}.SQL() + " is younger")
+	}
 	if err != nil {
 		return nil, err
 	}
-	if under != s.facts.Session {
-		s.adopt(under)
+	lags := s.lags(asked, under.Behind)
+	if lags && rel != nil && rel.View {
+		if v, ok := s.known().Version(rel); ok && v != rel.Version {
+			return nil, refuseBefore("the definition of the view " + rel.SQL() + " is younger")
+		}
+	}
+	if lags != s.facts.lags || !under.Same(s.facts.Session) {
+		s.adopt(under, lags)
 		s.db.facts.put(factKey{path: s.key(), schema: schemaName, name: name}, rel, gen)
 		return nil, errSession
 	}
@@ -102,17 +130,30 @@ func (cat *sessionCatalog) Relation(ctx context.Context, schemaName, name string
 	return rel, nil
 }
 
+// refuseBefore refuses what a transaction cannot see of the catalog, though the server goes by it.
+func refuseBefore(what string) *sqlplan.Refusal {
+	return &sqlplan.Refusal{Class: colseal.ClassSession,
+		Reason: what + " than what this transaction sees of the catalog",
+		Hint:   "end the transaction, and run it again"}
+}
+
+// lags reports whether a transaction of which it was asked how far behind it may be sees the catalog as it was before everything
+// known of it was forgotten. What it is told is for itself alone then.
+func (s *Session) lags(asked time.Time, behind time.Duration) bool {
+	return behind > 0 && (s.facts.pending&sqlplan.ImportsSnapshot != 0 || asked.Add(-behind).Before(s.db.facts.forgotten()))
+}
+
 // adopt notes that the session is another one than was known: something changed it that no statement showed.
-func (s *Session) adopt(now dbcatalog.Session) {
+func (s *Session) adopt(now dbcatalog.Session, lags bool) {
 	s.facts.note(sqlplan.ChangesSession)
-	s.facts.Session, s.facts.known = now, true
+	s.facts.Session, s.facts.lags, s.facts.known = now, lags, true
 }
 
 // Relation describes what a name means on this connection, and notes that it was asked for: see Outdated. nil: there is no such
 // relation.
 func (s *Session) Relation(ctx context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
 	s.catalog.used = s.catalog.used[:0]
-	if err := s.survey(ctx); err != nil {
+	if err := s.survey(ctx, "TABLE "+dbcatalog.Name{Schema: schemaName, Table: name}.SQL()); err != nil {
 		return nil, err
 	}
 	if err := s.Read(ctx); err != nil {
@@ -126,11 +167,12 @@ func (s *Session) Read(ctx context.Context) error {
 	if s.facts.known {
 		return nil
 	}
+	asked := time.Now()
 	facts, err := dbcatalog.ReadSession(ctx, s.conn, s.db.cfg.Dialect)
 	if err != nil {
 		return err
 	}
-	s.facts.Session, s.facts.known = facts, true
+	s.facts.Session, s.facts.lags, s.facts.known = facts, s.lags(asked, facts.Behind), true
 	return nil
 }
 
@@ -142,14 +184,18 @@ const checkAgain = 5 * time.Second
 // true, and forgets all facts then. Somebody else may have added a column: a text that is
 // forwarded has the server say so, but one that is refused never gets there.
 func (s *Session) Outdated(ctx context.Context) bool {
+	if s.facts.lags {
+		return false // what it sees never changes
+	}
 	for _, k := range s.catalog.used {
 		known, ok := s.db.facts.check(k, time.Now())
 		if !ok {
 			continue
 		}
+		asked := time.Now()
 		now, under, err := dbcatalog.ReadRelation(ctx, s.conn, s.db.cfg.Dialect, k.schema, k.name)
-		if err == nil && under != s.facts.Session {
-			s.adopt(under)
+		if lags := s.lags(asked, under.Behind); err == nil && (lags != s.facts.lags || !under.Same(s.facts.Session)) {
+			s.adopt(under, lags)
 			return true
 		}
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 // Registers reports whether a table or view of that name is registered, in any schema, stands for one that is, or is the keyring
 // table's.
 func (s *Session) Registers(ctx context.Context, name string) (bool, error) {
-	if err := s.survey(ctx); err != nil {
+	if err := s.survey(ctx, "TABLE "+dbcatalog.QuoteIdent(name)); err != nil {
 		return false, err
 	}
 	return s.known().Names(name) || s.db.registers(name), nil

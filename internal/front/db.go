@@ -64,6 +64,9 @@ type Planner interface {
 	Survey(ctx context.Context, q dbcatalog.Querier) (*sqlplan.Known, error)
 	Learn(k *sqlplan.Known) bool
 	Known() *sqlplan.Known
+	Both(a, b *sqlplan.Known) *sqlplan.Known
+	Named(sql string) ([]dbcatalog.Name, bool)
+	Registers(n dbcatalog.Name) bool
 	SealedColumns(k *sqlplan.Known, rel *dbcatalog.Relation) ([]*schema.Column, error)
 }
 
@@ -142,7 +145,7 @@ func (db *DB) Counts() *telemetry.Counts { return &db.tel.Counts }
 
 // CatalogChanged makes every session read the catalog facts again, and look for what depends on sealed tables.
 func (db *DB) CatalogChanged(why string) {
-	db.survey.need()
+	db.survey.need(surveyNeeded)
 	db.forgetFacts(why)
 }
 

@@ -60,6 +60,7 @@ type sessionFacts struct {
 
 	dbcatalog.Session
 	reported bool // PostgreSQL: the server tells of each change of the search path
+	lags     bool // see Session.lags
 
 	// pending are the effects of statements that a rollback may undo, or that others will see only after a commit.
 	pending sqlplan.Effects
@@ -84,16 +85,15 @@ func (f *sessionFacts) note(e sqlplan.Effects) {
 	}
 }
 
-// private reports whether the session sees tables that others do not: temporary ones, or changes of its own that are not
-// committed.
-func (f *sessionFacts) private() bool {
+// alone reports whether the session sees tables that others do not: temporary ones, or changes of its own that are not committed.
+func (f *sessionFacts) alone() bool {
 	return f.Temporary || f.pending&sqlplan.ChangesCatalog != 0
 }
 
 // key identifies what the session's names mean: equal for sessions that see the same tables, and its own, a new one after each
 // change, for one that does not.
 func (s *Session) key() string {
-	if s.facts.private() {
+	if s.facts.alone() || s.facts.lags {
 		return s.facts.Path + "\x00" + strconv.FormatUint(s.id, 10) + "." + strconv.FormatUint(s.facts.gen, 10)
 	}
 	return s.facts.Path
@@ -126,8 +126,8 @@ func (s *Session) Moment() Moment {
 // Plan returns what to do with a statement on this connection. The error is a refusal, or the connection's.
 func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error) {
 	s.Sync()
-	if err := s.survey(ctx); err != nil {
-		return s.planEnd(ctx, query, err)
+	if err := s.survey(ctx, query); err != nil {
+		return nil, s.inFailedTransaction(query, err)
 	}
 	if err := s.tellStages(ctx); err != nil {
 		return nil, err
@@ -178,19 +178,6 @@ func (s *Session) undoes(e sqlplan.Effects) bool {
 // Unsettles reports whether a statement may change what names mean in later ones that are planned before it is executed.
 func (s *Session) Unsettles(p *sqlplan.Plan) bool {
 	return p.Effects&(sqlplan.ChangesCatalog|sqlplan.ChangesSession) != 0 || s.undoes(p.Effects)
-}
-
-// planEnd plans a statement before which the catalog could not be asked: the server takes no other statement than the end of a
-// transaction in one that has failed. For any other statement the error is that of asking.
-func (s *Session) planEnd(ctx context.Context, query string, cause error) (*sqlplan.Plan, error) {
-	if dbcatalog.SQLState(cause) != "25P02" {
-		return nil, cause
-	}
-	p, err := s.planFor(ctx, query, 1)
-	if err != nil || p.Sealed || p.Effects != sqlplan.EndsTransaction {
-		return nil, s.inFailedTransaction(query, cause)
-	}
-	return p, nil
 }
 
 // inFailedTransaction returns a refusal in place of the server's error that it answers no query in a failed transaction, if the text
@@ -324,7 +311,7 @@ func (s *Session) Executed(p *sqlplan.Plan, err error) {
 func (s *Session) changed(e sqlplan.Effects, why string) {
 	if e&sqlplan.ChangesDependents != 0 {
 		s.changes++
-		s.db.survey.need()
+		s.db.survey.need(surveyNeeded)
 	}
 	if e&sqlplan.ChangesCatalog != 0 {
 		s.db.forgetFacts(why)
@@ -347,7 +334,7 @@ func (s *Session) NoteError(err error) {
 // the search path is another one.
 func (s *Session) Sync() {
 	s.facts.report(s.conn.Parameter("search_path"))
-	if s.facts.pending != 0 && s.conn.TxStatus() == 'I' {
+	if (s.facts.pending != 0 || s.facts.lags) && s.conn.TxStatus() == 'I' {
 		s.EndTx()
 	}
 }
@@ -362,10 +349,10 @@ func (s *Session) Idle() bool { return s.conn.TxStatus() == 'I' }
 // SQLite one that writes locks the whole database, and the keyring lives in it; on PostgreSQL transactions may hold all the connections
 // that there are, as behind a pooler. A failure shows up when a key is needed, if one is.
 //
-// The survey, too, is made before: a transaction that sees the catalog as it was needs another connection for it.
+// The survey, too, is made before: a transaction that sees the catalog as it was may need another connection for it.
 func (s *Session) WarmTx(ctx context.Context, readOnly bool) {
 	db := s.db
-	if db.cfg.Dialect == dialect.Postgres && db.survey.state.Load() == surveyNeeded && s.Idle() {
+	if db.cfg.Dialect == dialect.Postgres && db.survey.awaited() && s.Idle() {
 		_ = s.surveyShared(ctx) // else the first statement says why not
 	}
 	if readOnly || !db.seals() {
@@ -434,9 +421,13 @@ func (s *Session) EndTx() {
 // front, says that none is open: after COMMIT AND CHAIN, or ROLLBACK TO, another one or the rest of it is.
 func (s *Session) ended() {
 	pending := s.facts.pending
+	if s.facts.lags {
+		pending |= sqlplan.ChangesSession
+	}
 	if pending == 0 {
 		return
 	}
+	s.facts.lags = false
 	s.facts.note(pending)
 	s.changed(pending, "a transaction that changed it has ended")
 }

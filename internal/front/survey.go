@@ -3,12 +3,11 @@ package front
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlplan"
@@ -25,6 +24,10 @@ type survey struct {
 	state atomic.Uint32 // surveyFresh or what is due
 	epoch atomic.Uint64 // counts what makes a session's own old
 
+	adopting sync.Mutex                  // guards seen; held while what was found is put to use
+	seen     time.Time                   // as of when it was
+	failed   atomic.Pointer[lookFailure] // why no connection beside the program's was to be had; nil if one was
+
 	mu      sync.Mutex    // guards what follows
 	wanted  uint64        // counts what made it necessary
 	running chan struct{} // closed when the one that is being made has ended; nil if none is
@@ -35,18 +38,22 @@ type survey struct {
 }
 
 const (
-	surveyNeeded uint32 = iota // before any statement is planned
+	surveyNeeded  uint32 = iota // before any statement is planned: what was found is known to have changed, or there is nothing yet
+	surveyOverdue               // likewise: what was found is too old, and the one in the background failed
 	surveyFresh
 	surveyOld // one in the background is due
 )
 
+// awaited reports whether a survey has to be made before a statement is planned.
+func (v *survey) awaited() bool { return v.state.Load() <= surveyOverdue }
+
 // need has the next statement wait for a new survey.
-func (v *survey) need() {
+func (v *survey) need(state uint32) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.wanted++
 	v.epoch.Add(1)
-	v.state.Store(surveyNeeded)
+	v.state.Store(min(state, v.state.Load()))
 }
 
 // close ends the one in the background.
@@ -63,48 +70,122 @@ func (v *survey) close() {
 	v.work.Wait()
 }
 
-// survey makes sure that the planner's knowledge is good enough for a statement of this session.
-func (s *Session) survey(ctx context.Context) error {
+// survey makes sure that the planner's knowledge is good enough for a statement of this session. Where that cannot be had, the error
+// is a refusal, but for statements to which it makes no difference.
+func (s *Session) survey(ctx context.Context, query string) error {
 	if s.db.cfg.Dialect == dialect.SQLite {
-		return s.surveyOwn(ctx, s.facts.gen)
+		return s.surveyOwn(ctx, s.facts.gen, query)
 	}
 	s.db.surveyIfOld()
 	if s.facts.pending&sqlplan.ChangesDependents != 0 {
-		return s.surveyOwn(ctx, s.changes)
+		return s.surveyOwn(ctx, s.changes, query)
 	}
 	s.env.Known = nil
-	if s.db.survey.state.Load() == surveyNeeded {
-		return s.surveyShared(ctx)
+	if !s.db.survey.awaited() || s.namesNothing(query) {
+		return nil
+	}
+	return s.certainly(ctx, query, s.surveyShared(ctx))
+}
+
+// namesNothing reports whether a statement reaches nothing that is in the catalog: no look at it is made for the end of a
+// transaction, which may have failed, nor for a setting that a transaction must begin with.
+func (s *Session) namesNothing(query string) bool {
+	names, ok := s.db.planner.Named(query)
+	return ok && len(names) == 0
+}
+
+// certainly returns nil in place of errBehind for a statement that names nothing but registered tables and functions that are known to
+// be harmless: it reaches them alone, whatever else is in the catalog.
+func (s *Session) certainly(ctx context.Context, query string, err error) error {
+	var behind *behindError
+	if !errors.As(err, &behind) {
+		return err
+	}
+	names, ok := s.db.planner.Named(query)
+	if !ok {
+		return behind.refusal()
+	}
+	for _, n := range names {
+		if n.Schema == "" {
+			if n, err = s.resolve(ctx, n); err != nil {
+				return err
+			}
+		}
+		if !s.db.planner.Registers(n) {
+			return behind.refusal()
+		}
 	}
 	return nil
 }
 
+// resolve returns the name with the schema that it means on this connection; without one if there is no such relation.
+func (s *Session) resolve(ctx context.Context, n dbcatalog.Name) (dbcatalog.Name, error) {
+	for range 2 { // the first answer may be that the session is another one than was known
+		if err := s.Read(ctx); err != nil {
+			return n, err
+		}
+		rel, err := s.catalog.Relation(ctx, n.Schema, n.Table)
+		switch {
+		case errors.Is(err, errSession):
+			continue
+		case err != nil || rel == nil:
+			return n, err
+		}
+		return dbcatalog.Name{Schema: rel.Schema, Table: rel.Name}, nil
+	}
+	return n, errSession
+}
+
+// A behindError is that a transaction sees the catalog as it was, and that no other connection is to be had.
+type behindError struct{ cause error }
+
+func (e *behindError) Error() string { return e.cause.Error() }
+func (e *behindError) Unwrap() error { return e.cause }
+
+func (e *behindError) refusal() error {
+	return &sqlplan.Refusal{Class: colseal.ClassSession,
+		Reason: "what stands for sealed tables is to be looked up again, which this transaction cannot, since it sees the catalog as it was, and there is no other connection (" + why(e.cause) + ")",
+		Hint:   "end the transaction, and run it again; let the role or the pool have one more connection; or set CatalogMaxAge to more than such transactions take"}
+}
+
 // ownSurvey is what a session knows that others may not.
 type ownSurvey struct {
-	at, epoch uint64 // what it depends on here and in the DB
+	at, epoch uint64    // what it depends on here and in the DB
+	made      time.Time // when it was begun
 	known     *sqlplan.Known
 	shared    *sqlplan.Known // what it was compared with
 	same      bool
 }
 
 // surveyOwn looks over the session's own connection, unless it has done so since at and since the last news.
-func (s *Session) surveyOwn(ctx context.Context, at uint64) error {
+func (s *Session) surveyOwn(ctx context.Context, at uint64, query string) error {
 	v := &s.db.survey
 	// On SQLite the first session to look does so for all: most know no more.
 	first := s.db.cfg.Dialect == dialect.SQLite && v.state.Load() != surveyFresh
-	if epoch := v.epoch.Load(); s.own.known == nil || s.own.at != at || s.own.epoch != epoch || first {
+	if epoch := v.epoch.Load(); s.own.known == nil || s.own.at != at || s.own.epoch != epoch || first || s.ownIsOld() {
+		if s.namesNothing(query) {
+			s.env.Known = nil
+			return nil
+		}
 		v.mu.Lock()
 		wanted := v.wanted
 		v.mu.Unlock()
+		made := time.Now()
 		known, err := s.db.planner.Survey(ctx, s.conn)
 		if err != nil {
 			return err
 		}
+		if s.db.cfg.Dialect == dialect.Postgres {
+			if known, err = s.withOthers(ctx, known); err != nil {
+				return s.certainly(ctx, query, err)
+			}
+			epoch = v.epoch.Load()
+		}
 		if first {
-			s.db.adopt(known, wanted)
+			s.db.adopt(known, wanted, made)
 			epoch++
 		}
-		s.own = ownSurvey{at: at, epoch: epoch, known: known}
+		s.own = ownSurvey{at: at, epoch: epoch, made: made, known: known}
 	}
 	if shared := s.db.planner.Known(); s.own.shared != shared {
 		s.own.shared, s.own.same = shared, s.own.known.Equal(shared)
@@ -115,12 +196,32 @@ func (s *Session) surveyOwn(ctx context.Context, at uint64) error {
 	return nil
 }
 
+// ownIsOld reports whether what others make has to be looked for again.
+func (s *Session) ownIsOld() bool {
+	maxAge := s.db.cfg.CatalogMaxAge
+	return s.db.cfg.Dialect == dialect.Postgres && maxAge > 0 && time.Since(s.own.made) > maxAge
+}
+
+// withOthers adds to what a session sees itself what the others see, if it sees the catalog as it was.
+func (s *Session) withOthers(ctx context.Context, known *sqlplan.Known) (*sqlplan.Known, error) {
+	behind, err := dbcatalog.Behind(ctx, s.conn, s.db.cfg.Dialect)
+	if err != nil || behind == 0 {
+		return known, err
+	}
+	if s.db.survey.awaited() {
+		if err := s.surveyShared(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s.db.planner.Both(known, s.db.planner.Known()), nil
+}
+
 // surveyShared makes the survey over the session's own connection, or waits for another session that does.
 func (s *Session) surveyShared(ctx context.Context) error {
 	v := &s.db.survey
 	for {
 		v.mu.Lock()
-		if v.state.Load() != surveyNeeded {
+		if !v.awaited() {
 			v.mu.Unlock()
 			return nil
 		}
@@ -134,26 +235,28 @@ func (s *Session) surveyShared(ctx context.Context) error {
 			if made {
 				continue
 			}
-			known, err := s.look(ctx)
-			if err == nil {
-				s.db.adopt(known, wanted)
-			}
-			return err
+			return s.lookFor(ctx, wanted)
 		}
 		running := make(chan struct{})
 		v.running = running
 		v.mu.Unlock()
 
-		known, err := s.look(ctx)
-		if err == nil {
-			s.db.adopt(known, wanted)
-		}
+		err := s.lookFor(ctx, wanted)
 		v.mu.Lock()
 		v.running = nil
 		v.mu.Unlock()
 		close(running)
 		return err
 	}
+}
+
+// lookFor makes a survey for all.
+func (s *Session) lookFor(ctx context.Context, wanted uint64) error {
+	known, seen, err := s.look(ctx)
+	if err == nil {
+		s.db.adopt(known, wanted, seen)
+	}
+	return err
 }
 
 // surveyPatience is how long a session in a transaction waits for the survey of another one.
@@ -178,21 +281,61 @@ func (s *Session) await(ctx context.Context, running <-chan struct{}) (made bool
 	}
 }
 
-// look asks the catalog over the session's connection, or over a new one if this one sees the catalog as it was some time ago.
-func (s *Session) look(ctx context.Context) (*sqlplan.Known, error) {
+// look asks the catalog over the session's connection, or over a new one if this one sees the catalog as it was, and that is not good
+// enough: seen is the moment as of which it was seen. It is good enough if no more is wanted than what is younger than CatalogMaxAge.
+func (s *Session) look(ctx context.Context) (known *sqlplan.Known, seen time.Time, err error) {
+	seen = time.Now()
 	if s.db.seals() && s.conn.TxStatus() != 'I' {
-		old, err := dbcatalog.Snapshot(ctx, s.conn, s.db.cfg.Dialect)
+		behind, err := dbcatalog.Behind(ctx, s.conn, s.db.cfg.Dialect)
 		if err != nil {
-			return nil, err
+			return nil, seen, err
 		}
-		if old {
-			return s.db.lookAfresh(ctx)
+		maxAge := s.db.cfg.CatalogMaxAge
+		if behind > 0 && (s.db.survey.state.Load() != surveyOverdue || behind >= maxAge || s.facts.pending&sqlplan.ImportsSnapshot != 0) {
+			return s.db.lookInstead(ctx)
 		}
+		seen = seen.Add(-behind)
 	}
-	return s.db.planner.Survey(ctx, s.conn)
+	known, err = s.db.planner.Survey(ctx, s.conn)
+	return known, seen, err
 }
 
+// How long a transaction that sees the catalog as it was waits for another connection, and after a failure none does.
+const (
+	insteadTime  = 2 * time.Second
+	insteadPause = 10 * time.Second
+)
+
+// lookInstead asks the catalog over a new connection for a transaction that may hold the only one. If that fails, the error is a
+// *behindError.
+func (db *DB) lookInstead(ctx context.Context) (*sqlplan.Known, time.Time, error) {
+	v := &db.survey
+	seen := time.Now()
+	if f := v.failed.Load(); f != nil && seen.Before(f.until) {
+		return nil, seen, &behindError{f.err}
+	}
+	bounded, cancel := context.WithTimeout(ctx, insteadTime)
+	defer cancel()
+	known, err := db.lookAfresh(bounded)
+	if err == nil || ctx.Err() != nil {
+		return known, seen, err
+	}
+	return nil, seen, &behindError{err}
+}
+
+// lookFailure is why no other connection was to be had.
+type lookFailure struct {
+	err   error
+	until time.Time // it counts
+}
+
+// lookAfresh asks the catalog over a new connection.
 func (db *DB) lookAfresh(ctx context.Context) (known *sqlplan.Known, err error) {
+	defer func() {
+		if db.survey.failed.Store(nil); err != nil {
+			db.survey.failed.Store(&lookFailure{err, time.Now().Add(insteadPause)})
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
 	defer cancel()
 	conn, closeConn, err := db.cfg.Connect(ctx)
@@ -203,13 +346,20 @@ func (db *DB) lookAfresh(ctx context.Context) (known *sqlplan.Known, err error) 
 	return db.planner.Survey(ctx, conn)
 }
 
-// adopt puts to use a survey that was begun when wanted was the last that made one necessary.
-func (db *DB) adopt(known *sqlplan.Known, wanted uint64) {
+// adopt puts to use a survey of what was to be seen at a moment, begun when wanted was the last that made one necessary. One that saw
+// less than another that is in use already is not.
+func (db *DB) adopt(known *sqlplan.Known, wanted uint64, seen time.Time) {
+	v := &db.survey
+	v.adopting.Lock()
+	defer v.adopting.Unlock()
+	if seen.Before(v.seen) {
+		return
+	}
+	v.seen = seen
 	if db.planner.Learn(known) {
 		db.forgetFacts("views, children or functions of sealed tables changed")
 		db.stagesChanged() // a companion may have come
 	}
-	v := &db.survey
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.epoch.Add(1)
@@ -223,7 +373,7 @@ func (db *DB) adopt(known *sqlplan.Known, wanted uint64) {
 	if v.timer != nil {
 		v.timer.Stop()
 	}
-	v.timer = time.AfterFunc(db.cfg.CatalogMaxAge, func() { v.state.CompareAndSwap(surveyFresh, surveyOld) })
+	v.timer = time.AfterFunc(db.cfg.CatalogMaxAge-time.Since(seen), func() { v.state.CompareAndSwap(surveyFresh, surveyOld) })
 }
 
 // surveyIfOld begins a survey in the background, over a connection of its own, if one is due. If it fails, the next statement makes
@@ -243,12 +393,13 @@ func (db *DB) surveyIfOld() {
 	v.cancel = cancel
 	v.work.Go(func() {
 		defer cancel()
+		seen := time.Now()
 		known, err := db.lookAfresh(ctx)
 		if err != nil {
-			db.log.Emit(ctx, audit.CatalogReread, slog.String(audit.Because, "it could not be read in the background"))
-			v.need()
+			db.survey.need(surveyOverdue)
+			db.forgetFacts("it could not be read in the background") // so that what is prepared waits for it, too
 			return
 		}
-		db.adopt(known, wanted)
+		db.adopt(known, wanted, seen)
 	})
 }

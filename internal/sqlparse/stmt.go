@@ -265,6 +265,8 @@ type Utility struct {
 	// Catalog, Session: what it may change for later statements. Ends: it may end a transaction,
 	// or go back in it.
 	Catalog, Session, Ends bool
+	// Imports: the transaction sees what another one sees from here on (SET TRANSACTION SNAPSHOT).
+	Imports bool
 	// Runs: it executes a statement that was prepared by SQL (EXECUTE).
 	Runs bool
 	// Changes are the relations and columns that a name may mean otherwise for the later

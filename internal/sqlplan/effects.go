@@ -49,6 +49,9 @@ func (p *Planner) effects(stmt sqlparse.Stmt) Effects {
 			if n.Ends {
 				e |= EndsTransaction
 			}
+			if n.Imports {
+				e |= ImportsSnapshot
+			}
 			if n.Runs {
 				e |= Executes
 			}

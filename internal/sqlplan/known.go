@@ -29,12 +29,17 @@ type Known struct {
 	digest     [sha256.Size]byte
 	columns    map[[2]string]bool // which columns of those with a stage are there, by table and name
 	plans      *plans
+
+	// What it was made from.
+	found      []dbcatalog.Dependent
+	companions [][3]string // schema, table and column
 }
 
 // A dependent is what is known of one relation.
 type dependent struct {
 	kind    dbcatalog.DependentKind
 	columns []*schema.Column // of a child: its parents'
+	version string           // of a view
 	refused string           // why a statement that names it is refused; "" if it is not
 }
 
@@ -44,6 +49,16 @@ func (k *Known) Equal(o *Known) bool { return k.digest == o.digest }
 // Names reports whether a relation of a name, which is as the catalog has it, stands for a
 // registered table.
 func (k *Known) Names(name string) bool { return len(k.relations[name]) > 0 }
+
+// Version returns the version of a view that was found; false if none of its name was.
+func (k *Known) Version(rel *dbcatalog.Relation) (string, bool) {
+	for _, t := range k.relations[rel.Name] {
+		if d := k.dependents[t]; t.Schema == rel.Schema && d.kind == dbcatalog.DependentView {
+			return d.version, true
+		}
+	}
+	return "", false
+}
 
 // HasCompanion reports whether the companion of a column with a stage is there.
 func (k *Known) HasCompanion(c *schema.Column) bool {
@@ -76,9 +91,8 @@ func (p *Planner) newKnown() *Known {
 // Survey asks a database what depends on the registered tables. It takes two queries where no
 // routine names one.
 func (p *Planner) Survey(ctx context.Context, q dbcatalog.Querier) (*Known, error) {
-	k := p.newKnown()
 	if len(p.registered) == 0 {
-		return k, nil
+		return p.newKnown(), nil
 	}
 	var tables, leftOut []dbcatalog.Name
 	for _, t := range p.registered {
@@ -96,17 +110,33 @@ func (p *Planner) Survey(ctx context.Context, q dbcatalog.Querier) (*Known, erro
 	} else if deps, err = p.routinesByText(ctx, q, tables, leftOut, deps); err != nil {
 		return nil, err
 	}
-	for _, d := range deps {
-		p.add(k, d)
-	}
-	companions, err := p.companions(ctx, q, k)
+	companions, err := p.companions(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	if len(deps)+len(companions) > 0 {
-		k.sum(deps, companions)
+	return p.knowing(deps, companions), nil
+}
+
+// Both returns what either of two looks at a database found. A view that they found in two versions is refused.
+func (p *Planner) Both(a, b *Known) *Known {
+	return p.knowing(slices.Concat(a.found, b.found), slices.Concat(a.companions, b.companions))
+}
+
+// knowing makes what is known of what was found.
+func (p *Planner) knowing(deps []dbcatalog.Dependent, companions [][3]string) *Known {
+	k := p.newKnown()
+	k.found, k.companions = deps, companions
+	for _, d := range deps {
+		p.add(k, d)
 	}
-	return k, nil
+	k.columns = map[[2]string]bool{}
+	for _, c := range companions {
+		k.columns[[2]string{c[1], c[2]}] = true
+	}
+	if len(deps)+len(companions) > 0 {
+		k.sum()
+	}
+	return k
 }
 
 // companionsQuery finds which of the columns of those with a stage are there.
@@ -116,7 +146,7 @@ WHERE c.relname = ANY ($1::pg_catalog.text[]) AND a.attname = ANY ($2::pg_catalo
 
 // companions lists the plain columns and the companions of columns with a stage that are there: others add and drop them while this
 // process runs, and its plans go by that. Programs on SQLite are stopped for it.
-func (p *Planner) companions(ctx context.Context, q dbcatalog.Querier, k *Known) ([]string, error) {
+func (p *Planner) companions(ctx context.Context, q dbcatalog.Querier) ([][3]string, error) {
 	var tables, columns []string
 	for _, t := range p.registered {
 		for _, c := range t.Columns() {
@@ -132,13 +162,11 @@ func (p *Planner) companions(ctx context.Context, q dbcatalog.Querier, k *Known)
 	if err != nil {
 		return nil, err
 	}
-	k.columns = map[[2]string]bool{}
-	lines := make([]string, len(rows))
+	found := make([][3]string, len(rows))
 	for i, r := range rows {
-		k.columns[[2]string{r.Text(1), r.Text(2)}] = true
-		lines[i] = fmt.Sprintf("column %q %q %q", r.Text(0), r.Text(1), r.Text(2))
+		found[i] = [3]string{r.Text(0), r.Text(1), r.Text(2)}
 	}
-	return lines, nil
+	return found, nil
 }
 
 // routinesByText adds the routines whose bodies name a registered table, what depends on one, or
@@ -304,9 +332,12 @@ func (p *Planner) add(k *Known, d dbcatalog.Dependent) {
 	} else {
 		k.words.add(name)
 		k.relations[name] = append(k.relations[name], table)
-		k.dependents[table] = &dependent{kind: d.Kind}
+		k.dependents[table] = &dependent{kind: d.Kind, version: d.Version}
 	}
 	dep := k.dependents[table]
+	if dep.kind == dbcatalog.DependentView && dep.version != d.Version {
+		dep.refused = "it was defined again, and the transaction sees the catalog as it was before"
+	}
 	switch d.Kind {
 	case dbcatalog.DependentForeign:
 		dep.kind, dep.refused = d.Kind, "it is a foreign table that stands for a sealed one"
@@ -349,12 +380,16 @@ func columnNamed(cols []*schema.Column, name string) *schema.Column {
 }
 
 // sum computes the digest.
-func (k *Known) sum(deps []dbcatalog.Dependent, more []string) {
-	lines := slices.Clone(more)
-	for _, d := range deps {
+func (k *Known) sum() {
+	var lines []string
+	for _, c := range k.companions {
+		lines = append(lines, fmt.Sprintf("column %q %q %q", c[0], c[1], c[2]))
+	}
+	for _, d := range k.found {
 		lines = append(lines, fmt.Sprintf("%d %q %q %q %q %q", d.Kind, d.Schema, d.Table, d.Parent.Schema, d.Parent.Table, d.Version))
 	}
 	slices.Sort(lines)
+	lines = slices.Compact(lines)
 	k.digest = sha256.Sum256([]byte(strings.Join(lines, "\n")))
 }
 

@@ -183,6 +183,8 @@ const (
 	// ChangesDependents: views, children, rules or routines of registered tables may come, go or
 	// change. It comes with ChangesCatalog.
 	ChangesDependents
+	// ImportsSnapshot: the transaction sees what another one sees, which may have begun long before.
+	ImportsSnapshot
 )
 
 // Text returns what is sent for a text that touches nothing sealed.

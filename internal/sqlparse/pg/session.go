@@ -28,6 +28,7 @@ func setVariable(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
 	}
 	u.Forbidden = forbidden(s)
 	name := strings.ToLower(s.Name)
+	u.Imports = name == "transaction snapshot"
 	u.Bounded = harmlessSettings[name] || s.Kind == ast.VariableSetKind_VAR_SET_VALUE && judgedSettings[name]
 }
 
