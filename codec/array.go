@@ -11,16 +11,16 @@ import (
 
 // appendArray writes an array as PostgreSQL's array_out does. It takes a slice of anything that one element may be, nil elements being
 // NULL, or an array literal, of any dimensions.
-func appendArray(dst []byte, kind Kind, v any) ([]byte, error) {
+func (s Session) appendArray(dst []byte, kind Kind, v any) ([]byte, error) {
 	held, _, err := follow(kind, v)
 	if err != nil {
 		return nil, err
 	}
 	switch rv := reflect.ValueOf(held); {
 	case rv.Kind() == reflect.String:
-		return appendArrayLiteral(dst, kind, rv.String())
+		return s.appendArrayLiteral(dst, kind, rv.String())
 	case rv.Kind() == reflect.Slice && rv.Type().Elem().Kind() == reflect.Uint8:
-		return appendArrayLiteral(dst, kind, string(rv.Bytes()))
+		return s.appendArrayLiteral(dst, kind, string(rv.Bytes()))
 	case rv.Kind() == reflect.Slice, rv.Kind() == reflect.Array:
 		return appendSlice(dst, kind, rv)
 	default:
@@ -83,11 +83,14 @@ func appendElement(dst []byte, kind Kind, in input) ([]byte, error) {
 }
 
 // appendArrayLiteral reads an array literal and writes it in the canonical form.
-func appendArrayLiteral(dst []byte, kind Kind, s string) ([]byte, error) {
-	if !oneDimensional(s) {
-		a, err := pgarray.ParseArray(s)
+func (s Session) appendArrayLiteral(dst []byte, kind Kind, literal string) ([]byte, error) {
+	if !oneDimensional(literal) {
+		a, err := pgarray.ParseArray(literal)
 		if err != nil {
 			return nil, refuse(kind, err.Error())
+		}
+		for i := range a.Elems {
+			a.Elems[i].Null = a.Elems[i].Null && !s.NullWords
 		}
 		return a.Append(dst, func(dst []byte, e pgarray.Element) ([]byte, error) {
 			return appendElement(dst, kind, input{form: formString, s: e.Text})
@@ -95,14 +98,14 @@ func appendArrayLiteral(dst []byte, kind Kind, s string) ([]byte, error) {
 	}
 	dst = append(dst, '{')
 	empty := len(dst)
-	for e, err := range pgarray.Elements(s) {
+	for e, err := range pgarray.Elements(literal) {
 		if err != nil {
 			return nil, refuse(kind, err.Error())
 		}
 		if len(dst) > empty {
 			dst = append(dst, ',')
 		}
-		if e.Null {
+		if e.Null && !s.NullWords {
 			dst = append(dst, "NULL"...)
 		} else if dst, err = appendElement(dst, kind, input{form: formString, s: e.Text}); err != nil {
 			return nil, err
@@ -119,6 +122,6 @@ func oneDimensional(s string) bool {
 
 // canonicalArray reports whether s is what appendArray writes.
 func canonicalArray(kind Kind, s string) bool {
-	again, err := appendArrayLiteral(make([]byte, 0, len(s)), kind, s)
+	again, err := Session{}.appendArrayLiteral(make([]byte, 0, len(s)), kind, s)
 	return err == nil && string(again) == s
 }

@@ -140,6 +140,8 @@ func AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte, error) {
 type Session struct {
 	// TimeZone is where the text of an instant is local time if it names no zone. If nil, such text is refused.
 	TimeZone *time.Location
+	// NullWords says that NULL without quotes in the literal of an array is a word like others: the setting array_nulls is off.
+	NullWords bool
 }
 
 // AppendValue is the function of that name for text given in session s. It allocates no more.
@@ -155,7 +157,7 @@ func (s Session) AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte,
 	case KindJSON:
 		return appendJSON(dst, suite, v)
 	case KindTextArray, KindIntArray:
-		return appendArray(dst, kind, v)
+		return s.appendArray(dst, kind, v)
 	}
 	if !kind.Valid() {
 		return nil, refuse(kind, "no such kind")

@@ -18,7 +18,8 @@ const (
 	pg_catalog.current_setting('standard_conforming_strings') AS strings,
 	(` + postgresTemporary + `)::pg_catalog.text AS temporary,
 	current_user::pg_catalog.text AS user,
-	` + postgresBehind + ` AS behind`
+	` + postgresBehind + ` AS behind,
+	pg_catalog.current_setting('array_nulls') AS nulls`
 
 	// The snapshot that the queries of such a transaction share is younger than the transaction.
 	postgresBehind = `CASE WHEN pg_catalog.current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
@@ -44,7 +45,7 @@ const (
 	// A view's definition stands with its first column. 28 are INSERT, UPDATE and DELETE; the
 	// server counts a view whose rules do them as updatable, too. 64 is INSTEAD OF. to_regclass finds
 	// what there is now, also what the rows of the catalog do not show to an old snapshot.
-	postgresRelationQuery = `SELECT s.setting, s.schemas, s.strings, s.temporary, s.user, s.behind, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
+	postgresRelationQuery = `SELECT s.setting, s.schemas, s.strings, s.temporary, s.user, s.behind, s.nulls, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
 	c.relpersistence::pg_catalog.text, c.relkind::pg_catalog.text,
 	a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod),
 	` + PostgresBaseType + `,
@@ -87,16 +88,18 @@ func postgresSession(row Row) Session {
 		Setting: row.Text(0),
 		// The setting and the user belong to it: of the schemas that the setting names, those
 		// count that are there and that the user may use, and that can change unseen. What a
-		// session then finds is not what one with another setting finds.
-		Path:       row.Text(1) + "\x00" + row.Text(0) + "\x00" + row.Text(4),
+		// session then finds is not what one with another setting finds. And array_nulls decides
+		// what a literal is.
+		Path:       row.Text(1) + "\x00" + row.Text(0) + "\x00" + row.Text(4) + "\x00" + row.Text(6),
 		NonStdText: row.Text(2) != "on",
 		Temporary:  row.Bool(3),
 		Behind:     behind(row, 5),
+		NullWords:  row.Text(6) != "on",
 	}
 }
 
 // sessionColumns is how many postgresSessionColumns are.
-const sessionColumns = 6
+const sessionColumns = 7
 
 // behind reads a column with postgresBehind.
 func behind(row Row, i int) time.Duration {

@@ -174,6 +174,10 @@ func (v *Sealing) Answer(use *sqlplan.Use, value any) (any, error) {
 	return use.Answer(value)
 }
 
+// errNullWord is the error of NULL among the elements of an array where the server takes NULL in a literal for a word.
+var errNullWord = hint.With(fmt.Errorf("%w: an array with NULL in it, while array_nulls is off in the session", codec.ErrValue),
+	"SET array_nulls = on, which is PostgreSQL's default")
+
 // CollectArray takes the elements of an array, nil for NULL ones. elems is nil for an array that is NULL.
 func (v *Sealing) CollectArray(use *sqlplan.Use, elems []any) error {
 	if use.Storage == dbcatalog.StorageOther {
@@ -184,6 +188,9 @@ func (v *Sealing) CollectArray(use *sqlplan.Use, elems []any) error {
 		return use.TooMany()
 	}
 	for _, e := range elems {
+		if e == nil && v.s.facts.NullWords {
+			return errNullWord
+		}
 		if e == nil {
 			v.cells = append(v.cells, cell{})
 			continue
@@ -217,10 +224,7 @@ func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 		more := max(v.expected-len(v.cells), 1)
 		v.block = slices.Grow(v.block, min(max(more*(size+16), start), max(size, maxBlock)))
 	}
-	texts := v.texts
-	if col.Kind == schema.KindTime && !v.textsKnown {
-		texts = v.s.texts()
-	}
+	texts := v.textsFor(col.Kind)
 	seal := texts.AppendUnsealed
 	if use.Compared {
 		seal = texts.AppendCompared
@@ -234,10 +238,18 @@ func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 	return nil
 }
 
+// textsFor is what the texts of values of a kind mean.
+func (v *Sealing) textsFor(kind schema.Kind) codec.Session {
+	if v.textsKnown || !dependsOnSession(kind) {
+		return v.texts
+	}
+	return v.s.texts()
+}
+
 // collectApart encodes a value whose cell is made elsewhere.
 func (v *Sealing) collectApart(use *sqlplan.Use, value any) error {
 	col, start := use.Column, len(v.block)
-	block, err := v.texts.AppendValue(append(v.block, byte(col.Kind)), col.Kind, col.Suite(), value)
+	block, err := v.textsFor(col.Kind).AppendValue(append(v.block, byte(col.Kind)), col.Kind, col.Suite(), value)
 	if err != nil {
 		return err
 	}
@@ -248,7 +260,7 @@ func (v *Sealing) collectApart(use *sqlplan.Use, value any) error {
 
 // collectMatch takes what a value asks of a column's terms.
 func (v *Sealing) collectMatch(use *sqlplan.Use, value any) error {
-	encoding, err := v.texts.AppendValue(nil, use.Kind(), use.Column.Suite(), value)
+	encoding, err := v.textsFor(use.Kind()).AppendValue(nil, use.Kind(), use.Column.Suite(), value)
 	if err != nil {
 		return err
 	}
@@ -361,7 +373,7 @@ func (v *Sealing) Expect(use *sqlplan.Use, cells int) {
 	col := use.Column
 	v.count(col, cells, use.Copy)
 	v.announced += cells
-	if col.Kind == schema.KindTime && !v.textsKnown {
+	if dependsOnSession(col.Kind) && !v.textsKnown {
 		v.texts, v.textsKnown = v.s.texts(), true
 	}
 }

@@ -206,7 +206,7 @@ func (s *Session) planOnce(ctx context.Context, query string, searchKeys int) (*
 	s.env.SearchKeys = searchKeys
 	s.env.SearchPath = unreadPath
 	if s.facts.known {
-		s.env.SearchPath = s.key()
+		s.env.SearchPath, s.env.NullWords = s.key(), s.facts.NullWords
 	}
 	p, err := s.db.planner.Plan(ctx, query, &s.env)
 	if err == nil || !errors.Is(err, errSession) {
@@ -215,7 +215,7 @@ func (s *Session) planOnce(ctx context.Context, query string, searchKeys int) (*
 	if err := s.Read(ctx); err != nil {
 		return nil, err
 	}
-	s.env.SearchPath = s.key()
+	s.env.SearchPath, s.env.NullWords = s.key(), s.facts.NullWords
 	return s.db.planner.Plan(ctx, query, &s.env)
 }
 

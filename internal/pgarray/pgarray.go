@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// Element is one element of an array.
+// Element is one element of an array. Null says that it is the word NULL without quotes, as Text spells it: NULL, unless the
+// server's setting array_nulls is off.
 type Element struct {
 	Text string
 	Null bool
@@ -86,7 +87,7 @@ func next(s string) (e Element, rest string, ok bool) {
 	}
 	text := strings.TrimRight(s[:end], space)
 	if strings.EqualFold(text, "NULL") {
-		return Element{Null: true}, s[end:], true
+		return Element{Text: text, Null: true}, s[end:], true
 	}
 	return Element{Text: text}, s[end:], text != ""
 }

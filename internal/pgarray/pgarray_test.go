@@ -7,7 +7,7 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	null := Element{Null: true}
+	null := Element{Text: "NULL", Null: true}
 	text := func(s string) Element { return Element{Text: s} }
 	tests := []struct {
 		in   string
@@ -19,7 +19,7 @@ func TestParse(t *testing.T) {
 		{"{a,b}", []Element{text("a"), text("b")}},
 		{" { a , b } ", []Element{text("a"), text("b")}},
 		{`{"a b","c\"d","e\\f",""}`, []Element{text("a b"), text(`c"d`), text(`e\f`), text("")}},
-		{`{NULL,null,"NULL",\NULL}`, []Element{null, null, text("NULL"), text("NULL")}},
+		{`{NULL,null,"NULL",\NULL}`, []Element{null, {Text: "null", Null: true}, text("NULL"), text("NULL")}},
 		{`{"\\x00ff"}`, []Element{text(`\x00ff`)}},
 		{`{a\,b}`, []Element{text("a,b")}},
 		{`{a\b, \" ,c\ }`, []Element{text("ab"), text(`"`), text("c ")}},

@@ -20,6 +20,8 @@ type Constant struct {
 	Assigned bool
 	// Part: some of the casts are of something that it is only a part of.
 	Part bool
+	// NullWords: see codec.Session.
+	NullWords bool
 }
 
 // As returns what PostgreSQL would store of the constant in a column of a kind, or compare

@@ -31,7 +31,7 @@ func (c Constant) Elements(kind codec.Kind, suite codec.Suite, as func(Constant,
 	}
 	out := make([]any, len(a.Elems))
 	for i, e := range a.Elems {
-		if e.Null {
+		if a.Elems[i].Null = e.Null && !c.NullWords; a.Elems[i].Null {
 			continue
 		}
 		c.Value = e.Text

@@ -34,6 +34,7 @@ type Env struct {
 	Catalog    Catalog
 	SearchPath string // the connection's search path, as the server prints it
 	SearchKeys int    // live search keys of deterministic columns; 0 counts as 1
+	NullWords  bool   // as in codec.Session. It belongs to SearchPath, by which plans are kept
 	Known      *Known // what the connection knows that others do not. If nil, the planner's is right
 }
 

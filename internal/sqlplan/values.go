@@ -87,7 +87,7 @@ func (e *emission) limitOf(u *Use, casts []pgvalue.Cast) (pgvalue.Limit, *pgvalu
 
 // valueOf returns the value of a literal. around are the casts of what it is a part of.
 func (e *emission) valueOf(s *slot, u *Use, around []pgvalue.Cast) (any, *pgvalue.Error) {
-	c := pgvalue.Constant{Value: s.lit.Value, Casts: append(slices.Clip(s.casts), around...), Assigned: s.assigned, Part: len(around) > 0}
+	c := pgvalue.Constant{Value: s.lit.Value, Casts: append(slices.Clip(s.casts), around...), Assigned: s.assigned, Part: len(around) > 0, NullWords: e.env.NullWords}
 	if n, ok := s.lit.Value.(sqlparse.Number); ok {
 		c.Value = pgvalue.Number(n)
 	}
