@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -22,7 +23,8 @@ const lookTime = 30 * time.Second
 
 // CheckCells returns nil if the keyring holds keys, or the given columns hold no cells. Otherwise the keyring was lost, or not
 // restored with the data: under new keys nothing of it would open, and searches would find nothing and say nothing. So that is
-// [ErrNoKeyTable]; and so is a search for cells that fails or takes too long, unless somebody made the table.
+// [ErrNoKeyTable]; and so is a search for cells that fails, takes too long, or may not look at all rows. A keyring that has its id,
+// as `colseal keys init` gives it, was made on purpose: it is no reason to search.
 func (s *Store) CheckCells(ctx context.Context, cols []CellColumn) error {
 	if s.invalid != nil {
 		return s.invalid
@@ -47,7 +49,7 @@ func (s *Store) CheckCells(ctx context.Context, cols []CellColumn) error {
 	if errors.As(err, new(noConn)) {
 		err = s.withConn(bounded, opRead, look)
 	}
-	if found == "" && (err == nil || is == "holds no keys") {
+	if found == "" && (err == nil || ctx.Err() != nil) {
 		return ctx.Err()
 	}
 	if empty, err := s.empty(ctx); err == nil && !empty {
@@ -55,8 +57,8 @@ func (s *Store) CheckCells(ctx context.Context, cols []CellColumn) error {
 	}
 	fault := &TableError{Table: s.table, Class: ErrNoKeyTable, Cause: err}
 	if found == "" {
-		fault.Reason = "does not exist, and it could not be found out whether the sealed columns hold cells"
-		fault.Hint, fault.ddl = "if they hold none, run the statement that "+ddlMethod+" returns", s.DDL()+";"
+		fault.Reason = is + ", and it could not be found out whether the sealed columns hold cells"
+		fault.Hint = "if they hold none, run `colseal keys init`; else restore the key table from the backup that the data is from"
 		return fault
 	}
 	fault.Reason = is + ", but " + found + " holds cells"
@@ -79,8 +81,9 @@ func (s *Store) empty(ctx context.Context) (empty bool, err error) {
 	return empty, err
 }
 
-// findCells returns the first of the columns that holds a cell; "" if none does.
+// findCells returns the first of the columns that holds a cell; "" if none does. The error may be that not all could be looked at.
 func (s *Store) findCells(ctx context.Context, conn *sql.Conn, cols []CellColumn) (string, error) {
+	var unread error
 	for _, col := range cols {
 		places, err := s.places(ctx, conn, col)
 		if err != nil {
@@ -88,6 +91,10 @@ func (s *Store) findCells(ctx context.Context, conn *sql.Conn, cols []CellColumn
 		}
 		for _, p := range places {
 			name := dbcatalog.Name{Schema: p.schema, Table: p.table}
+			if p.unread {
+				unread = fmt.Errorf("the rows of %s may not all be read, for %s", name.SQL(), dbcatalog.QuoteIdent(p.column))
+				continue
+			}
 			condition := col.Bytes
 			if p.text {
 				condition = col.Text
@@ -102,28 +109,30 @@ func (s *Store) findCells(ctx context.Context, conn *sql.Conn, cols []CellColumn
 			}
 		}
 	}
-	return "", nil
+	return "", unread
 }
 
 // place is a stored column.
 type place struct {
 	schema, table, column string
 	text                  bool
+	unread                bool // it has rows that the program may not read
 }
 
-// places returns the stored columns that a CellColumn names, in every schema that the program may read: which of them
-// its requests will mean is not known.
+// places returns the stored columns that a CellColumn names, in every schema that the program may use: which of them
+// its requests will mean is not known. A table that takes no space has no rows: it is left out if it may not be read.
 func (s *Store) places(ctx context.Context, conn *sql.Conn, col CellColumn) ([]place, error) {
-	query, args := `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, a.attname::pg_catalog.text, (t.typcategory = 'S')::pg_catalog.text
+	query, args := `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, a.attname::pg_catalog.text, (t.typcategory = 'S')::pg_catalog.text, (NOT r.readable)::pg_catalog.text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped AND a.attnum > 0
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+CROSS JOIN LATERAL (SELECT has_column_privilege(c.oid, a.attnum, 'SELECT') AND NOT row_security_active(c.oid) AS readable) r
 WHERE c.relname = CAST($1 AS pg_catalog.text) AND a.attname = CAST($2 AS pg_catalog.text) AND CAST($3 AS pg_catalog.text) IN ('', n.nspname)
 AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
 AND (t.typcategory = 'S' OR 'pg_catalog.bytea'::pg_catalog.regtype IN (t.oid, t.typbasetype))
-AND has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT')`, []any{col.Table, col.Column, col.Schema}
+AND has_schema_privilege(n.oid, 'USAGE') AND CASE WHEN r.readable THEN true ELSE c.relhassubclass OR pg_relation_size(c.oid) > 0 END`, []any{col.Table, col.Column, col.Schema}
 	if s.dialect == DialectSQLite {
-		query = `SELECT 'main', m.name, i.name, v.text FROM sqlite_master m, pragma_table_info(m.name) i, (SELECT 'true' AS text UNION ALL SELECT 'false') v
+		query = `SELECT 'main', m.name, i.name, v.text, 'false' FROM sqlite_master m, pragma_table_info(m.name) i, (SELECT 'true' AS text UNION ALL SELECT 'false') v
 WHERE m.type = 'table' AND lower(m.name) = lower($1) AND lower(i.name) = lower($2) AND lower($3) IN ('', 'main')`
 	}
 	rows, err := conn.QueryContext(ctx, query, args...)
@@ -134,11 +143,11 @@ WHERE m.type = 'table' AND lower(m.name) = lower($1) AND lower(i.name) = lower($
 	var all []place
 	for rows.Next() {
 		var p place
-		var text string
-		if err := rows.Scan(&p.schema, &p.table, &p.column, &text); err != nil {
+		var text, unread string
+		if err := rows.Scan(&p.schema, &p.table, &p.column, &text, &unread); err != nil {
 			return nil, err
 		}
-		p.text = strings.HasPrefix(text, "t")
+		p.text, p.unread = strings.HasPrefix(text, "t"), strings.HasPrefix(unread, "t")
 		all = append(all, p)
 	}
 	return all, rows.Err()

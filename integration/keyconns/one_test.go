@@ -24,8 +24,16 @@ import (
 // oneConnection makes a role with the documented grants that may have one connection, and returns its address.
 func oneConnection(t *testing.T, pg *pgtest.DB) string {
 	t.Helper()
-	role := "one_" + pg.Name[len(pg.Name)-10:]
-	exec(t, pg.Admin, "CREATE ROLE "+role+" LOGIN PASSWORD 'x' CONNECTION LIMIT 1")
+	role, dsn := programRole(t, pg)
+	exec(t, pg.Admin, "ALTER ROLE "+role+" CONNECTION LIMIT 1")
+	return dsn
+}
+
+// programRole makes a role with the documented grants, and returns its name and address.
+func programRole(t *testing.T, pg *pgtest.DB) (role, dsn string) {
+	t.Helper()
+	role = "one_" + pg.Name[len(pg.Name)-10:]
+	exec(t, pg.Admin, "CREATE ROLE "+role+" LOGIN PASSWORD 'x'")
 	t.Cleanup(func() {
 		_, _ = pg.Admin.Exec("DROP OWNED BY " + role)
 		_, _ = pg.Admin.Exec("DROP ROLE " + role)
@@ -39,7 +47,7 @@ func oneConnection(t *testing.T, pg *pgtest.DB) string {
 		t.Fatal(err)
 	}
 	u.User = url.UserPassword(role, "x")
-	return u.String()
+	return role, u.String()
 }
 
 // A role that may have one connection seals, searches and opens, in transactions too: keys are made, read and reserved over the
