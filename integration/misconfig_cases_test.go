@@ -161,6 +161,14 @@ var startTroubles = []trouble{
 	}, driver.ErrNoKeyTable, "driver.ErrNoKeyTable", "Somebody emptied the key table, or a dump was restored without its rows. A program that starts makes no new keys over cells that are there. " +
 		"One that was running holds keys: it stores them again as soon as it looks at the keyring, which it does within `keycache.Config.MaxAge`, and logs `colseal.key.recovered`.",
 		"Let programs that run go on, and wait until they have stored their keys. Then [import](cli-keys.md) the rest from a backup. If the cells are to be given up, run `colseal keys init`."},
+	{"The key table is empty, and the data may not be read", func(d *desk) error {
+		_ = d.write(d.open()).Close()
+		role := d.pg.Name
+		d.admin(fmt.Sprintf("TRUNCATE colseal_keys; CREATE ROLE %[1]s; GRANT INSERT ON users TO %[1]s; GRANT ALL ON colseal_keys TO %[1]s; GRANT USAGE ON SCHEMA public TO %[1]s", role))
+		defer d.admin(fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", role))
+		return d.insertWith("role", role)
+	}, driver.ErrNoKeyTable, "driver.ErrNoKeyTable", "The key table is empty or missing, and the program cannot tell whether the sealed columns hold cells of an earlier keyring: its role may not read them, a row-level policy hides some, a lock is in the way, or the search took 30 seconds.",
+		"If the database is new, run `colseal keys init`: a keyring that was made on purpose is not questioned. Otherwise restore the key table from the backup that the data is from."},
 	{"The key table may not be read", func(d *desk) error {
 		d.write(d.open())
 		role := d.pg.Name // of its own, for roles belong to the whole server
