@@ -134,18 +134,18 @@ func (c *Cache) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
-	var sealing []keyring.Key
+	// The rows of keys may have been lost since they were looked at, and nobody else may hold the keys.
+	keys := append(c.custody.held.Values(), c.custody.missing()...)
 	for _, r := range c.rings.Drain() {
 		r.end()
 		if s := r.current.Load(); s != nil {
 			for _, k := range s.keys {
-				sealing = append(sealing, k.rec)
+				keys = append(keys, k.rec)
 			}
 			c.giveBack(ctx, s)
 		}
 	}
-	// What was sealed last may be under keys whose rows were lost since they were looked at.
-	_ = c.lookAtRows(ctx, append(sealing, c.custody.missing()...)) // nothing is left to try
+	_ = c.lookAtRows(ctx, keys) // nothing is left to try
 	for _, e := range append(c.entries.Drain(), c.inboxes.Drain()...) {
 		e.wipe()
 	}

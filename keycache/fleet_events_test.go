@@ -41,9 +41,9 @@ func (f *world) misfortunes(rnd *rand.Rand) {
 
 // strike has KMS fail: of two services mostly one alone. heal ends it.
 func (f *world) strike(rnd *rand.Rand, kind kmsFault) (heal func()) {
-	if len(f.services) > 1 && rnd.IntN(4) > 0 {
+	if len(f.kmss) > 1 && rnd.IntN(4) > 0 {
 		f.count.partly.Add(1)
-		one := f.services[rnd.IntN(len(f.services))]
+		one := f.kmss[rnd.IntN(len(f.kmss))]
 		one.set(kind)
 		f.kms.setPartly(true)
 		return func() {
@@ -51,7 +51,7 @@ func (f *world) strike(rnd *rand.Rand, kind kmsFault) (heal func()) {
 			f.kms.setPartly(false)
 		}
 	}
-	all := append(slices.Clone(f.services), f.kms)
+	all := append(slices.Clone(f.kmss), f.kms)
 	for _, k := range all {
 		k.set(kind)
 	}
@@ -94,7 +94,7 @@ func (f *world) operator(rnd *rand.Rand) {
 			}
 			f.changeSearchKey(a, scope)
 		case 4:
-			f.services[rnd.IntN(len(f.services))].setKEK(rnd.IntN(1000))
+			f.kmss[rnd.IntN(len(f.kmss))].setKEK(rnd.IntN(1000))
 			f.insist(func() error { _, err := a.Rewrap(f.t.Context(), keyring.RewrapOptions{}); return err })
 			f.count.rewraps.Add(1)
 		case 5:
@@ -132,7 +132,7 @@ func (f *world) insist(work func() error) {
 		f.kms.mu.Lock()
 		spoilt = spoilt || f.kms.away.since(time.Now()) || f.kms.denied.since(time.Now()) || f.kms.partly.since(time.Now())
 		f.kms.mu.Unlock()
-		if err == nil {
+		if err == nil || f.lostFor(err) {
 			return
 		}
 		if !spoilt {
@@ -192,7 +192,7 @@ func (f *world) checkNeed(d *truth, rec keyring.Key) {
 		f.wrong("epoch %d follows %d", rec.Epoch, r.Epoch)
 	case r.Destroyed:
 		f.wrong("scope %q was destroyed and comes back", rec.Scope)
-	case r.Retired || r.Revoked:
+	case r.Retired || r.Revoked || d.disturbed(ringID{rec.Purpose, rec.Scope}):
 	case rec.Purpose == keyring.PurposeSearch:
 		f.wrong("search key of epoch %d was made by itself", rec.Epoch)
 	case age < f.cfg.RotateEvery-2*lead-skew && r.mostReserved < f.cfg.MaxSeals/2:

@@ -60,10 +60,10 @@ func (s service) Trusts(kek string) bool { return strings.HasPrefix(kek, s.name)
 
 // wrapper is the fleet's key service, or both of them.
 func (f *world) wrapper(reach func(context.Context, *simKMS, string, func() error) error) kms.Wrapper {
-	if len(f.services) == 1 {
+	if len(f.kmss) == 1 {
 		return service{f.kms, reach}
 	}
-	m, err := kms.NewMulti(kms.MultiConfig{}, service{f.services[0], reach}, service{f.services[1], reach})
+	m, err := kms.NewMulti(kms.MultiConfig{}, service{f.kmss[0], reach}, service{f.kmss[1], reach})
 	if err != nil {
 		panic(err)
 	}
@@ -75,7 +75,7 @@ const officeLatency = 50 * time.Millisecond
 // office is the way of an operator to the key services.
 func (f *world) office() kms.Wrapper {
 	return f.wrapper(func(ctx context.Context, k *simKMS, op string, work func() error) error {
-		if op == "unwrap" && len(f.services) == 1 {
+		if op == "unwrap" && len(f.kmss) == 1 {
 			f.wrong("an operator unwraps a key")
 		}
 		if err := k.enter(ctx, "operator", officeLatency); err != nil {

@@ -64,7 +64,11 @@ func (o office) Reserve(_ context.Context, id uint32, n, limit uint64) (sum uint
 }
 
 func (o office) Release(_ context.Context, id uint32, n uint64) error {
-	return o.query(func(d *truth) { d.byID[id].SealsReserved -= n })
+	return o.query(func(d *truth) {
+		if r := d.byID[id]; r != nil {
+			r.SealsReserved -= n
+		}
+	})
 }
 
 func (o office) Rings(_ context.Context, f keyring.Filter) (keys []keyring.Key, err error) {
@@ -88,6 +92,9 @@ func (o office) Rings(_ context.Context, f keyring.Filter) (keys []keyring.Key, 
 func (o office) End(_ context.Context, id uint32, how keyring.Ending) (ok bool, err error) {
 	err = o.query(func(d *truth) {
 		r := d.byID[id]
+		if r == nil {
+			return
+		}
 		goesOn := slices.ContainsFunc(d.rings[ringID{r.Purpose, r.Scope}], func(n *truthRow) bool {
 			switch {
 			case n.Retired || n.Destroyed:
@@ -125,7 +132,7 @@ func (o office) Adopt(context.Context, keyring.Adoption) (bool, error) {
 func (o office) Swap(_ context.Context, id uint32, old []byte, next kms.Wrapped) (ok bool, err error) {
 	err = o.query(func(d *truth) {
 		r := d.byID[id]
-		if ok = !r.Destroyed && bytes.Equal(r.Wrapped.Blob, old); ok {
+		if ok = r != nil && !r.Destroyed && bytes.Equal(r.Wrapped.Blob, old); ok {
 			r.Wrapped = next
 		}
 	})

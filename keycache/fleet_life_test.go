@@ -53,6 +53,7 @@ func (f *world) newLife(seed uint64) *life {
 	cfg.MaxAge, cfg.MaxStale = l.long(keyring.DefaultMaxAge), l.long(keyring.DefaultMaxStale)
 	l.services = f.wrapper(l.reach)
 	l.cache = New(l, l, cfg, random, deterministic)
+	f.living.Store(l, nil)
 	return l
 }
 
@@ -63,7 +64,11 @@ func (l *life) long(d time.Duration) time.Duration {
 
 // end is a clean end for a process that is not dead. A dead one gives nothing
 // back; its cache is closed for the sake of the bubble.
-func (l *life) end() { _ = l.cache.Close() }
+func (l *life) end() {
+	_ = l.cache.Close()
+	l.f.living.Delete(l)
+	l.f.ended(l)
+}
 
 // step is one use of the network.
 func (l *life) step(work func() error) error {
@@ -158,7 +163,9 @@ func (l *life) Reserve(_ context.Context, id uint32, n, limit uint64) (sum uint6
 
 func (l *life) Release(_ context.Context, id uint32, n uint64) error {
 	return l.query(func(d *truth) error {
-		d.byID[id].SealsReserved -= n
+		if r := d.byID[id]; r != nil {
+			r.SealsReserved -= n
+		}
 		return nil
 	})
 }
@@ -178,7 +185,7 @@ func (l *life) came(ec kms.EncryptionContext) {
 	l.f.kms.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if before, ok := l.got[id]; ok && !refused.since(before) {
+	if before, ok := l.got[id]; ok && !refused.since(before) && !l.f.loses {
 		if gap := time.Since(before); gap < (l.long(keyring.DefaultMaxAge)-flightTimeout)*6/10-time.Second {
 			l.f.wrong("key %08x was unwrapped twice within %v in one process", id, gap)
 		}

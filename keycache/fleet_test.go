@@ -33,7 +33,7 @@ func TestFleet(t *testing.T) {
 	if testing.Short() || raceDetector {
 		processes = 12
 	}
-	fleetFor(t, cmp.Or(*fleetProcesses, processes), *fleetDays, 1)
+	fleetFor(t, fleetSize{processes: processes, days: *fleetDays, services: 1})
 }
 
 // TestFleetOfTwoServices: each key is wrapped by two key services, which fail and refuse one at a time, and now and then together. While
@@ -43,10 +43,17 @@ func TestFleetOfTwoServices(t *testing.T) {
 	if testing.Short() || raceDetector {
 		processes = 8
 	}
-	fleetFor(t, cmp.Or(*fleetProcesses, processes), min(*fleetDays, 45), 2)
+	fleetFor(t, fleetSize{processes: processes, days: min(*fleetDays, 45), services: 2})
 }
 
-func fleetFor(t *testing.T, processes, days, services int) {
+// fleetSize is the size of a simulation, and what is special in it.
+type fleetSize struct {
+	processes, days, services int
+	loses                     bool // rows of the keyring vanish
+}
+
+func fleetFor(t *testing.T, size fleetSize) {
+	size.processes = cmp.Or(*fleetProcesses, size.processes)
 	seed := *fleetSeed
 	if seed == 0 {
 		var err error
@@ -54,25 +61,26 @@ func fleetFor(t *testing.T, processes, days, services int) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("go test ./keycache -run '^%s$' -fleet.processes=%d -fleet.days=%d -fleet.seed=%d", t.Name(), processes, days, seed)
+	t.Logf("go test ./keycache -run '^%s$' -fleet.processes=%d -fleet.days=%d -fleet.seed=%d", t.Name(), size.processes, size.days, seed)
 	began := time.Now()
 	var f *world
 	defer func() { t.Logf("%s; took %v", f.report(), time.Since(began).Round(100*time.Millisecond)) }()
 	synctest.Test(t, func(t *testing.T) {
-		f = newWorld(t, processes, services)
-		f.run(rand.New(rand.NewPCG(seed, 0)), time.Duration(days)*24*time.Hour)
+		f = newWorld(t, size)
+		f.run(rand.New(rand.NewPCG(seed, 0)), time.Duration(size.days)*24*time.Hour)
 		f.noHerd()
 	})
 }
 
 type world struct {
-	t         *testing.T
-	cfg       Config
-	processes int
-	truth     *truth
-	kms       *simKMS   // as the processes see it: of two services, what both do
-	services  []*simKMS // one, which is kms, or two
-	end       time.Time
+	t   *testing.T
+	cfg Config
+	fleetSize
+	living sync.Map // *life
+	truth  *truth
+	kms    *simKMS   // as the processes see it: of two services, what both do
+	kmss   []*simKMS // one, which is kms, or two
+	end    time.Time
 
 	scopes atomic.Pointer[[]string] // those in use; a destroyed one stays for a while
 	gone   sync.Map                 // scopes that were destroyed
@@ -81,6 +89,7 @@ type world struct {
 		lives, deaths, seals, opens, searches, refused, lost     atomic.Uint64
 		wrongs, cuts, revoked, destroyed, searchChanges, rewraps atomic.Uint64
 		partly                                                   atomic.Uint64 // outages of one service of two
+		rowsLost                                                 atomic.Uint64
 		outages                                                  [kmsDisabled + 2]atomic.Uint64
 	}
 }
@@ -99,16 +108,17 @@ func rushHour(t time.Time) time.Time {
 	return t.Truncate(24 * time.Hour).Add(34 * time.Hour)
 }
 
-func newWorld(t *testing.T, processes, services int) *world {
-	f := &world{t: t, processes: processes,
-		cfg: Config{RotateEvery: 7 * 24 * time.Hour, MaxSeals: uint64(processes) << 15},
+func newWorld(t *testing.T, size fleetSize) *world {
+	f := &world{t: t, fleetSize: size,
+		cfg: Config{RotateEvery: 7 * 24 * time.Hour, MaxSeals: uint64(size.processes) << 15},
 		truth: &truth{rings: map[ringID][]*truthRow{}, byID: map[uint32]*truthRow{}, used: map[uint32]uint64{},
-			cells: map[uint32][]byte{}, found: map[uint32]bool{}},
+			cells: map[uint32][]byte{}, found: map[uint32]bool{},
+			lost: losses{missing: map[uint32]*lostKey{}, last: map[ringID]time.Time{}, keys: map[uint32]bool{}}},
 		kms: newSimKMS("kek"),
 	}
-	f.services = []*simKMS{f.kms}
-	if services == 2 {
-		f.services = []*simKMS{newSimKMS("one"), newSimKMS("two")}
+	f.kmss = []*simKMS{f.kms}
+	if size.services == 2 {
+		f.kmss = []*simKMS{newSimKMS("one"), newSimKMS("two")}
 	}
 	f.scopes.Store(&[]string{"", "tenant:1", "tenant:2", "tenant:3"})
 	return f
@@ -137,6 +147,10 @@ func (f *world) run(rnd *rand.Rand, days time.Duration) {
 	misfortunes, operator := rand.New(rand.NewPCG(rnd.Uint64(), 0)), rand.New(rand.NewPCG(rnd.Uint64(), 0))
 	wg.Go(func() { f.misfortunes(misfortunes) })
 	wg.Go(func() { f.operator(operator) })
+	if f.loses {
+		losses := rand.New(rand.NewPCG(rnd.Uint64(), 0))
+		wg.Go(func() { f.misplace(losses) })
+	}
 	wg.Wait()
 	f.after()
 }
@@ -204,6 +218,10 @@ func (f *world) after() {
 	for _, cell := range f.truth.cells {
 		id := keyID(f.t, cell)
 		err := openOne(l.cache, context.Background(), random, cell)
+		if gone := f.truth.lost.missing[id]; gone != nil {
+			f.truth.lost.orphans++
+			continue
+		}
 		if destroyed := f.truth.byID[id].Destroyed; (err != nil) != destroyed {
 			f.wrong("after all, key %08x: destroyed %v, %v", id, destroyed, err)
 		}
@@ -214,18 +232,18 @@ func (f *world) after() {
 // KMS together, nor has more than one of them make the same key. Their common start
 // does: each needs its keys then.
 func (f *world) noHerd() {
-	for _, k := range f.services {
+	for _, k := range f.kmss {
 		if most := 60 + f.processes/10; k.peak > most {
 			f.wrong("%d calls to KMS in one second, want at most %d", k.peak, most)
 		}
 	}
-	if lost, most := int(f.count.lost.Load()), 2+len(f.truth.byID)/20; lost > most {
+	if lost, most := int(f.count.lost.Load()), 2+len(f.truth.byID)/20; lost > most && !f.loses {
 		f.wrong("%d data keys were made for nothing, want at most %d", lost, most)
 	}
 }
 
 func (f *world) report() string {
-	c, k, keys := &f.count, f.services[0], 0
+	c, k, keys := &f.count, f.kmss[0], 0
 	for _, r := range f.truth.byID {
 		if len(r.Wrapped.Blob) > 0 || !r.DestroyedAt.Equal(r.stored) {
 			keys++
@@ -235,10 +253,12 @@ func (f *world) report() string {
 	return fmt.Sprintf("%d processes (%d lives, %d deaths), %d scopes destroyed, %d data keys revoked, %d search keys changed, %d rewraps; "+
 		"%d data and search keys; %d cells sealed, %d opened, %d searches, %d refused; "+
 		"KMS: %d generate, %d unwrap, %.1f calls per process and day, at most %d in one second at the start and %d later, %d data keys made for nothing; "+
-		"outages (%d of one service of two): %d unavailable, %d hanging, %d throttling, %d no new keys, %d denied, %d disabled, %d keyring",
+		"outages (%d of one service of two): %d unavailable, %d hanging, %d throttling, %d no new keys, %d denied, %d disabled, %d keyring; "+
+		"%d rows lost, %d stored again, %d cells gone with all that held their keys",
 		f.processes, c.lives.Load(), c.deaths.Load(), c.destroyed.Load(), c.revoked.Load(), c.searchChanges.Load(), c.rewraps.Load(),
 		keys, c.seals.Load(), c.opens.Load(), c.searches.Load(), c.refused.Load(),
 		k.calls["generate"], k.calls["unwrap"], float64(k.calls["generate"]+k.calls["unwrap"])/virtual, k.cold, k.peak, c.lost.Load(),
 		c.partly.Load(), c.outages[kmsUnavailable].Load(), c.outages[kmsHangs].Load(), c.outages[kmsThrottles].Load(),
-		c.outages[kmsRefusesNew].Load(), c.outages[kmsDenies].Load(), c.outages[kmsDisabled].Load(), c.outages[kmsDisabled+1].Load())
+		c.outages[kmsRefusesNew].Load(), c.outages[kmsDenies].Load(), c.outages[kmsDisabled].Load(), c.outages[kmsDisabled+1].Load(),
+		c.rowsLost.Load(), f.truth.lost.again, f.truth.lost.orphans)
 }

@@ -27,6 +27,7 @@ type truth struct {
 	cells map[uint32][]byte // one for each data key that sealed
 	found map[uint32]bool   // search keys that sealed: every search must match them
 	away  trouble           // the keyring
+	lost  losses
 }
 
 // A truthRow is a row of the keyring. created and sealsFrom are by the keyring's
@@ -70,6 +71,11 @@ func (d *truth) insert(rec keyring.Key) bool {
 	rec.CreatedAt, rec.SealsFrom = d.now(), d.now().Add(-min(rec.SealsFor, 0))
 	row := &truthRow{Key: rec,
 		mostReserved: rec.SealsReserved, stored: time.Now()}
+	if gone := d.lost.missing[rec.ID]; gone != nil {
+		delete(d.lost.missing, rec.ID)
+		d.lost.again++
+		d.lost.last[id] = time.Now()
+	}
 	d.rings[id], d.byID[rec.ID] = append(d.rings[id], row), row
 	return true
 }

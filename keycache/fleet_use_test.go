@@ -27,6 +27,9 @@ func parseHex8(s string) uint32 {
 func (l *life) allowed(op, scope string, began time.Time, err error) {
 	l.f.count.refused.Add(1)
 	away, denied := l.troubled(began, op != "open")
+	l.f.truth.mu.Lock()
+	lost := l.f.truth.disturbed(ringID{keyring.PurposeData, scope}) || l.f.truth.disturbed(ringID{keyring.PurposeSearch, scope})
+	l.f.truth.mu.Unlock()
 	switch {
 	case l.dead.Load():
 	case errors.Is(err, keyring.ErrKeyDestroyed):
@@ -39,8 +42,9 @@ func (l *life) allowed(op, scope string, began time.Time, err error) {
 		if !denied {
 			l.f.wrong("%s: refused while KMS agrees: %v", op, err)
 		}
+	case errors.Is(err, keyring.ErrKeyNotFound) && lost:
 	case errors.Is(err, keyring.ErrKeyUnavailable):
-		if !away {
+		if !away && !lost {
 			l.f.wrong("%s: unavailable while all is well: %v", op, err)
 		}
 	default:
@@ -76,8 +80,14 @@ func (l *life) seal(ctx context.Context, scope string, n int) {
 // checkSeal checks a key that has just sealed against its row.
 func (l *life) checkSeal(d *truth, id uint32, began time.Time, away bool) {
 	r := d.byID[id]
-	if r == nil {
+	switch gone := d.lost.missing[id]; {
+	case gone != nil:
+		gone.holders[l] = true
+		return
+	case r == nil:
 		l.f.wrong("key %08x sealed a cell and is not stored", id)
+		return
+	case d.lost.keys[id]: // its reservations are lost, and it may have been stored again since
 		return
 	}
 	// Each process may seal some on credit while it does not reach the keyring, and die.
@@ -120,7 +130,7 @@ func (l *life) needlessFailure(scope string, began time.Time, err error) {
 	d.mu.Lock()
 	r := d.newest(ringID{keyring.PurposeData, scope})
 	old := r == nil || r.Retired || r.Destroyed || d.now().Sub(r.CreatedAt) > l.f.cfg.RotateEvery-time.Minute ||
-		r.mostReserved >= l.f.cfg.MaxSeals/2 || d.away.since(began)
+		r.mostReserved >= l.f.cfg.MaxSeals/2 || d.away.since(began) || d.disturbed(ringID{keyring.PurposeData, scope})
 	d.mu.Unlock()
 	l.mu.Lock()
 	cut := l.cut.since(began)
@@ -145,11 +155,11 @@ func (l *life) open(ctx context.Context) {
 	began := time.Now()
 	err := openOne(l.cache, ctx, random, cell)
 	d.mu.Lock()
-	row := *d.byID[id]
+	row, lost := *d.row(id), d.lost.keys[id]
 	d.mu.Unlock()
 	if err != nil {
 		l.allowed("open", row.Scope, began, err)
-		if errors.Is(err, keyring.ErrKeyUnavailable) && !l.dead.Load() && !row.Destroyed && l.warm(id, time.Now()) {
+		if errors.Is(err, keyring.ErrKeyUnavailable) && !l.dead.Load() && !row.Destroyed && !lost && l.warm(id, time.Now()) {
 			l.f.wrong("open: failed on a warm key: %v", err)
 		}
 		return
@@ -198,7 +208,7 @@ func (l *life) search(ctx context.Context, scope string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.found[ids[0]] = true
-	if r := d.byID[ids[0]]; r == nil {
+	if d.row(ids[0]) == nil {
 		l.f.wrong("search key %08x is not stored", ids[0])
 	}
 }
