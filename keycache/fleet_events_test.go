@@ -132,7 +132,7 @@ func (f *world) insist(work func() error) {
 		f.kms.mu.Lock()
 		spoilt = spoilt || f.kms.away.since(time.Now()) || f.kms.denied.since(time.Now()) || f.kms.partly.since(time.Now())
 		f.kms.mu.Unlock()
-		if err == nil || f.lostFor(err) {
+		if err == nil || f.loses && !spoilt { // the rows that it was about may be gone
 			return
 		}
 		if !spoilt {

@@ -1,13 +1,10 @@
 package keycache
 
 import (
-	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/colseal/colseal/keyring"
 )
 
 // TestFleetWithLostRows: rows of the keyring vanish while the fleet lives: all of them, as by TRUNCATE, or those of the last hours, as
@@ -119,9 +116,4 @@ func (f *world) ended(l *life) {
 		}
 		delete(gone.holders, l)
 	}
-}
-
-// lostFor reports whether a failure of an operator's is one of rows that are gone.
-func (f *world) lostFor(err error) bool {
-	return f.loses && (errors.Is(err, keyring.ErrKeyNotFound) || errors.Is(err, keyring.ErrKeyInUse))
 }

@@ -103,7 +103,7 @@ func (l *life) checkSeal(d *truth, id uint32, began time.Time, away bool) {
 	}
 	ends := map[string]time.Time{"revoked": r.RetiredAt, "destroyed": r.DestroyedAt}
 	for _, n := range d.rings[ringID{keyring.PurposeData, r.Scope}] {
-		if n.Epoch == r.Epoch+1 {
+		if n.Epoch == r.Epoch+1 && !d.lost.keys[n.ID] { // what was stored again seals nothing
 			ends["followed"] = n.stored
 		}
 	}
@@ -179,8 +179,15 @@ func (l *life) search(ctx context.Context, scope string) {
 	d := l.f.truth
 	began := time.Now()
 	var must []uint32 // what cells of this scope were sealed under by now
+	away, _ := l.troubled(began, true)
 	d.mu.Lock()
-	for _, r := range d.rings[ringID{keyring.PurposeSearch, scope}] {
+	ring := ringID{keyring.PurposeSearch, scope}
+	_, lossy := d.lost.last[ring]
+	for _, r := range d.rings[ring] {
+		// Where the keys of a scope were lost, another process may have made one as if it were the first.
+		if lossy && (away || time.Since(r.stored) < slowest(keyring.DefaultMaxAge)) {
+			continue
+		}
 		if d.found[r.ID] && !r.Retired && !r.Destroyed {
 			must = append(must, r.ID)
 		}

@@ -115,7 +115,7 @@ func (c *countedConn) ExecContext(ctx context.Context, _ string, _ []driver.Name
 }
 
 func (c *countedConn) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
-	if strings.Contains(query, "relkind") {
+	if strings.Contains(query, "to_regclass") {
 		return &listed{columns: 3, rows: [][]driver.Value{{"public", "r", "p"}}}, nil
 	}
 	return &listed{}, nil
