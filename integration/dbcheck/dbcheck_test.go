@@ -57,7 +57,7 @@ var plants = []struct {
 		"DROP VIEW user_mails; ALTER TABLE users DROP COLUMN ssn, ADD COLUMN ssn varchar; CREATE VIEW user_mails AS SELECT id, email, ssn, \"Born On\" FROM users",
 		[]string{"danger type user_mails.ssn ", "danger type users.ssn "}},
 	{"short varchar", "ALTER TABLE app.leads ALTER phone TYPE varchar(20)", "ALTER TABLE app.leads ALTER phone TYPE text", []string{"warning type app.leads.phone "}},
-	{"coarse statistics", "ALTER TABLE app.leads ALTER age SET STATISTICS 100", "ALTER TABLE app.leads ALTER age SET STATISTICS 1000", []string{"warning statistics app.leads.age "}},
+	{"coarse statistics", "ALTER TABLE app.leads ALTER age SET STATISTICS 100", "ALTER TABLE app.leads ALTER age SET STATISTICS 200", []string{"warning statistics app.leads.age "}},
 	{"terms index", `CREATE INDEX x ON found USING gin (colseal.terms1("Full Name")); CREATE INDEX y ON found (colseal.fold1("Full Name"), id)`, "DROP INDEX x, y", nil},
 	{"no terms index", `ALTER INDEX "colseal_found_Full Name_terms" RENAME TO x; DROP INDEX x, "colseal_found_Full Name_fold"; CREATE INDEX y ON found (colseal.terms1("Full Name"))`,
 		`DROP INDEX y; CREATE INDEX "colseal_found_Full Name_terms" ON found USING gin (colseal.terms1("Full Name")); CREATE INDEX "colseal_found_Full Name_fold" ON found (colseal.fold1("Full Name"))`,

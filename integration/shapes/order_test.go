@@ -274,16 +274,38 @@ func (d *draw) param(v any) string {
 	return fmt.Sprintf("$%d", len(d.args))
 }
 
+// confinedTo is a comparison by order as it is true, or under an odd number of NOTs false, of the scope's own rows alone.
+func confinedTo(own string, odd bool, s string) text {
+	if odd {
+		return text{s, fmt.Sprintf("(%s OR NOT %s)", s, own)}
+	}
+	return text{s, fmt.Sprintf("(%s AND %s)", s, own)}
+}
+
+// between is two comparisons of one column, between whose values its own may be.
+func (d *draw) between(alias string, odd bool) text {
+	c := d.column()
+	name := alias + "." + c
+	var least, greatest string
+	if above := d.pick(">", ">="); d.r.IntN(3) > 0 {
+		least = fmt.Sprintf("%s %s %s", name, above, d.value(c))
+	} else {
+		least = fmt.Sprintf("(%s, %s.id) %s (%s, %d)", name, alias, above, d.value(c), d.r.IntN(orderRows))
+	}
+	if d.r.IntN(3) > 0 {
+		greatest = fmt.Sprintf("%s %s %s", name, d.pick("<", "<="), d.value(c))
+	} else {
+		greatest = fmt.Sprintf("%s %s %s", d.value(c), d.pick(">", ">="), name)
+	}
+	x, y := confinedTo(own(alias, c), odd, least), confinedTo(own(alias, c), odd, greatest)
+	return text{fmt.Sprintf("(%s AND %s)", x.sealed, y.sealed), fmt.Sprintf("(%s AND %s)", x.twin, y.twin)}
+}
+
 // comparison is a leaf. odd says what it is under.
 func (d *draw) comparison(alias string, odd bool) text {
 	c := d.column()
 	name := alias + "." + c
-	confined := func(s string) text {
-		if odd {
-			return text{s, fmt.Sprintf("(%s OR NOT %s)", s, own(alias, c))}
-		}
-		return text{s, fmt.Sprintf("(%s AND %s)", s, own(alias, c))}
-	}
+	confined := func(s string) text { return confinedTo(own(alias, c), odd, s) }
 	op := d.pick("<", "<=", ">", ">=")
 	switch d.r.IntN(12) {
 	case 0, 1, 2, 3:
@@ -325,7 +347,9 @@ func (d *draw) condition(depth int, odd bool, aliases ...string) text {
 	if depth == 0 || d.r.IntN(5) == 0 {
 		return d.comparison(aliases[d.r.IntN(len(aliases))], odd)
 	}
-	switch d.r.IntN(8) {
+	switch d.r.IntN(9) {
+	case 8:
+		return d.between(aliases[d.r.IntN(len(aliases))], odd)
 	case 0, 1, 2:
 		x, y := d.condition(depth-1, odd, aliases...), d.condition(depth-1, odd, aliases...)
 		op := d.pick("AND", "OR")

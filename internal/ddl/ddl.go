@@ -118,7 +118,7 @@ func sortedBy(c *schema.Column) string {
 
 // Statistics is the statistics target of an ordered column. With the usual one PostgreSQL, which interpolates between the cells of its
 // histogram as between numbers, takes ranges of less than a hundredth of the table for far too small.
-const Statistics = 1000
+const Statistics = 200
 
 // SetStatistics returns the statement that gives an ordered column its statistics target, without a semicolon.
 func SetStatistics(t *schema.Table, c *schema.Column) string {

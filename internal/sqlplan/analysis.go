@@ -75,6 +75,7 @@ type analysis struct {
 	compared map[int]bool // where parameters and literals stand that are compared and not stored
 	// confined says of expressions whether their values are under one key: see sort.go.
 	confined map[sqlparse.Expr]*confinement
+	leaves   map[sqlparse.Expr]*leaf // the comparisons by order
 	extremes []extreme
 	ranged   int             // where a window's frame has offsets of the value that is sorted by, from 1
 	columns  []edit          // column lists added to INSERTs

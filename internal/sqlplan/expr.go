@@ -146,6 +146,9 @@ func (a *analysis) truth(e sqlparse.Expr, sc *scope, in place) error {
 				return err
 			}
 		}
+		if e.Op == sqlparse.And && !in.odd && !in.shown {
+			a.enclose(e.Args)
+		}
 		return nil
 	case *sqlparse.Order:
 		a.step(1)

@@ -1,6 +1,8 @@
 package sqlplan
 
 import (
+	"strings"
+
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/sqlparse"
 	"github.com/colseal/colseal/schema"
@@ -26,6 +28,7 @@ type leaf struct {
 	col             *schema.Column // known at the end
 	storage         dbcatalog.Storage
 	least, greatest bool // which ends of the key's cells have to be written
+	enclosed        bool // no end has to be while one search key is live: see enclose
 
 	// Of a row whose members before the column are plain: these, on both sides, and whether the operator is > or >=.
 	before, beforeValues []sqlparse.Expr
@@ -168,12 +171,51 @@ func (a *analysis) leaf(e sqlparse.Expr, what string, l *leaf, column sqlparse.E
 			"compare the column itself with a parameter: read the other value first, or compare in the program"))
 	}
 	l.column = c
+	if a.leaves == nil {
+		a.leaves = map[sqlparse.Expr]*leaf{}
+	}
+	a.leaves[e] = l
 	s := &search{expr: e, negated: l.odd, leaf: l}
 	for _, v := range values {
 		a.noteCompared(v)
 		a.checked = append(a.checked, &check{t: t, pos: column.Pos(), what: what, need: ordered, meaning: what == "BETWEEN", sides: between(c, v, s)})
 	}
 	return nil
+}
+
+// enclose finds among the conjuncts of a condition those that keep a column between two values under one key. What meets both is
+// between the ends of the key's cells, too, as with BETWEEN, and so none is written: age >= $1 AND age < $2 stays as it is.
+func (a *analysis) enclose(conjuncts []sqlparse.Expr) {
+	if len(a.leaves) == 0 {
+		return
+	}
+	type sides struct{ above, below []*leaf }
+	columns := map[string]*sides{}
+	for _, x := range conjuncts {
+		l := a.leaves[x]
+		if _, ok := x.(*sqlparse.Order); !ok || l == nil || len(l.before) > 0 {
+			continue
+		}
+		name := strings.Join(l.column.Parts, "\x00") // in one scope the same column
+		of := columns[name]
+		if of == nil {
+			of = &sides{}
+			columns[name] = of
+		}
+		if l.greater {
+			of.above = append(of.above, l)
+		} else {
+			of.below = append(of.below, l)
+		}
+	}
+	for _, of := range columns {
+		if len(of.above) == 0 || len(of.below) == 0 {
+			continue
+		}
+		for _, l := range append(of.above, of.below...) {
+			l.enclosed = true
+		}
+	}
 }
 
 // orderRows analyses a comparison of rows by order, as keyset pagination has it.
@@ -251,6 +293,9 @@ func (e *emission) behind(l *leaf) ([]part, bool) {
 	column, ok := e.spanOf(l.column)
 	if !ok {
 		return nil, false
+	}
+	if l.enclosed && e.env.SearchKeys < 2 {
+		return nil, true
 	}
 	word := " AND "
 	if l.odd {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"github.com/colseal/colseal/bench/internal/table"
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/ddl"
 	"github.com/colseal/colseal/kms/localkms"
 	"github.com/colseal/colseal/schema"
 )
@@ -222,7 +224,7 @@ func (s *searches) fill(ctx context.Context) error {
 		statements = append(statements, "CREATE INDEX ON "+t+" (seen)")
 	}
 	for _, c := range []string{"seen", "born"} { // as colseal ddl prints it
-		statements = append(statements, "ALTER TABLE "+sealedPeople+" ALTER COLUMN "+c+" SET STATISTICS 1000")
+		statements = append(statements, "ALTER TABLE "+sealedPeople+" ALTER COLUMN "+c+" SET STATISTICS "+strconv.Itoa(ddl.Statistics))
 	}
 	return run(append(statements, "VACUUM ANALYZE "+plainPeople, "VACUUM ANALYZE "+sealedPeople)...)
 }

@@ -78,7 +78,7 @@ ALTER TABLE "members"
 	DROP CONSTRAINT IF EXISTS "colseal_age_cells_check",
 	ADD CONSTRAINT "colseal_age_cells_check" CHECK ("age_cells" IS NULL OR (octet_length("age_cells") >= 33 AND substr("age_cells", 1, 4) = decode('01031d1e', 'hex'))) NOT VALID;
 -- ALTER TABLE "members" VALIDATE CONSTRAINT "colseal_age_cells_check";
-ALTER TABLE "members" ALTER COLUMN "age_cells" SET STATISTICS 1000;
+ALTER TABLE "members" ALTER COLUMN "age_cells" SET STATISTICS 200;
 
 -- Table users
 
@@ -144,7 +144,7 @@ ALTER TABLE "users"
 	ADD CONSTRAINT "colseal_age_check" CHECK ("age" IS NULL OR (octet_length("age") >= 33 AND substr("age", 1, 4) = decode('01038a07', 'hex'))) NOT VALID;
 -- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
 -- ALTER TABLE "users" VALIDATE CONSTRAINT "colseal_age_check";
-ALTER TABLE "users" ALTER COLUMN "age" SET STATISTICS 1000;
+ALTER TABLE "users" ALTER COLUMN "age" SET STATISTICS 200;
 
 -- users.name: random text, identity "users.name#fold,prefix=3-8", tag 6b1a
 -- WARNING: values that the column holds already must be sealed first: docs/migrating.md.

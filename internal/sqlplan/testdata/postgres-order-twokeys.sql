@@ -16,3 +16,4 @@ SELECT id FROM people WHERE age >= $1 ORDER BY age
 SELECT id FROM jobs ORDER BY at
 SELECT min(at) FROM jobs
 SELECT id FROM people WHERE token > $1 OR NOT token < $2
+SELECT id FROM people WHERE age >= $1 AND age < $2

@@ -75,3 +75,7 @@ CREATE INDEX ON people (age, id)
 INSERT INTO people(id, age) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET age = excluded.age WHERE people.age < $1
 CREATE TABLE people (id bigint, age bytea) PARTITION BY RANGE (age)
 CREATE TABLE people (id bigint, age bytea) PARTITION BY HASH (age)
+SELECT id FROM people WHERE age >= $1 AND id > 0 AND $2 >= age
+SELECT id FROM people p WHERE (age, id) > ($1, $4) AND age <= $3 OR NOT (age > $1 AND age < $2) OR p.age > $1 AND age < $2
+SELECT id, age > $1 AND age < $2 FROM people WHERE (age > $1 AND age < $2) IS NOT TRUE
+DELETE FROM people WHERE token > $1 AND token < $2

@@ -9,3 +9,4 @@ SELECT max(age, ?) FROM people WHERE age >= 0
 SELECT id, sum(id) OVER (ORDER BY age RANGE 1 PRECEDING) FROM people WHERE age >= 0
 SELECT id FROM people WHERE token > :t ORDER BY token
 SELECT age < 3 FROM people
+SELECT id FROM people WHERE id > 0 AND age >= ? AND ? > age
