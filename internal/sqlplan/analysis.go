@@ -250,7 +250,7 @@ func (a *analysis) harmless() bool { return !a.touched && !a.forbidden && !a.nam
 // statement analyses one statement of the text.
 func (a *analysis) statement(s sqlparse.Stmt) error {
 	a.into = false
-	if err := a.goOn(a.callsRoutine(s)); err != nil {
+	if err := a.goOn(a.refuseRoutineCalls(s)); err != nil {
 		return err
 	}
 	switch s := s.(type) {

@@ -418,8 +418,8 @@ func (a *analysis) routine(schemaName, name string) (dbcatalog.Name, bool) {
 	return dbcatalog.Name{}, false
 }
 
-// callsRoutine refuses a statement that calls a routine which names a sealed table.
-func (a *analysis) callsRoutine(s sqlparse.Stmt) error {
+// refuseRoutineCalls refuses a statement that calls a routine which names a sealed table.
+func (a *analysis) refuseRoutineCalls(s sqlparse.Stmt) error {
 	if len(a.known.routines) == 0 {
 		return nil
 	}

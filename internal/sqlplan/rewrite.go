@@ -154,7 +154,7 @@ func (a *analysis) addColumnList(s *sqlparse.Insert, w *writeTarget, names []sql
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(a.listed(w, n.Name))
+		b.WriteString(a.listColumn(w, n.Name))
 	}
 	b.WriteString(") ")
 	a.columns = append(a.columns, edit{start: at, end: at, text: b.String()})

@@ -774,8 +774,8 @@ func (a *analysis) plainsThere(w *writeTarget, pos int) error {
 	return nil
 }
 
-// listed writes a column of the list of an INSERT that has none.
-func (a *analysis) listed(w *writeTarget, name string) string {
+// listColumn writes a column of the list of an INSERT that has none.
+func (a *analysis) listColumn(w *writeTarget, name string) string {
 	o := a.find(w.item, name)
 	switch {
 	case o == nil || o.pair == nil:

@@ -76,7 +76,7 @@ func (a *analysis) traced(rel *dbcatalog.Relation, t *trace) error {
 	if a.p.dialect == dialect.SQLite && rel.Schema != "temp" {
 		in.home = rel.Schema
 	}
-	if err := in.callsRoutine(query); err != nil {
+	if err := in.refuseRoutineCalls(query); err != nil {
 		return err
 	}
 	outs, err := in.query(query, nil, nil)

@@ -20,14 +20,17 @@ func (e *Explanation) String() string {
 	switch {
 	case e.Refused != nil:
 		renderRefusals(&b, "REFUSED before sending", e.Refused)
+	case e.Observed != nil:
+		renderRefusals(&b, "WORKS in the stage copy, REFUSED in the stage sealed", e.Observed)
+		if e.Sealed {
+			b.WriteString("\nIn the stage copy it is sent as\n\n")
+			e.renderPlan(&b)
+		}
 	case !e.Sealed:
 		b.WriteString("FORWARDED as it is: nothing sealed is read or written\n")
 	default:
+		b.WriteString("WORKS\n\n")
 		e.renderPlan(&b)
-	}
-	if e.Observed != nil {
-		b.WriteByte('\n')
-		renderRefusals(&b, "WILL BE REFUSED in the stage sealed", e.Observed)
 	}
 	if e.Fingerprint != "" && (e.Refused != nil || e.Observed != nil) {
 		fmt.Fprintf(&b, "\nstatement %s in logs\n", e.Fingerprint)
@@ -100,7 +103,6 @@ func underline(r *colseal.QueryError) string {
 }
 
 func (e *Explanation) renderPlan(b *strings.Builder) {
-	b.WriteString("WORKS\n\n")
 	for text := range strings.Lines(e.Sent) {
 		if text = strings.TrimRight(text, " \r\n"); text != "" {
 			fmt.Fprintf(b, "  %s\n", text)

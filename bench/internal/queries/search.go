@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/bench/internal/table"
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/ddl"
 	"github.com/colseal/colseal/kms/localkms"
@@ -95,6 +96,11 @@ const (
 	plainVisits   = "visits_plain"
 	equalVisits   = "visits_deterministic"
 	orderedVisits = "visits_ordered"
+	boundedVisits = "visits_bounded"
+	byteVisits    = "visits_bytes"
+	plainNames    = "names_plain"
+	trigramNames  = "names_trigrams"
+	sealedNames   = "names_sealed"
 
 	buckets = 20 // groups of people, each of which is sorted
 )
@@ -105,7 +111,13 @@ var searchSchema = []schema.Source{
 		schema.Column{Name: "born", Mode: schema.ModeOrdered, Kind: schema.KindDate, Min: "1900-01-01", Max: "2069-12-31"}),
 	schema.Columns(equalVisits, schema.Column{Name: "seen", Mode: schema.ModeDeterministic, Kind: schema.KindTime}),
 	schema.Columns(orderedVisits, schema.Column{Name: "seen", Mode: schema.ModeOrdered, Kind: schema.KindTime}),
+	schema.Columns(boundedVisits, schema.Column{Name: "seen", Mode: schema.ModeOrdered, Kind: schema.KindTime,
+		Min: "2020-01-01T00:00:00Z", Max: "2039-12-31T23:59:59Z", Step: "1s"}),
+	termsOfNames,
 }
+
+// A name that is long enough has nine terms: itself, and its beginnings of three to ten characters.
+var termsOfNames = schema.Columns(sealedNames, schema.Column{Name: "name", Terms: codec.Terms{Equal: true, Prefix: codec.Lengths{Min: 3, Max: 10}}})
 
 // searches are the tables, and the pools on them.
 type searches struct {
@@ -177,7 +189,13 @@ func (s *searches) fill(ctx context.Context) error {
 		"CREATE TABLE "+sealedPeople+" (id bigint PRIMARY KEY, bucket int, seen bytea, born bytea)",
 		"CREATE TABLE "+plainVisits+" (id bigint PRIMARY KEY, seen timestamptz)",
 		"CREATE TABLE "+equalVisits+" (id bigint PRIMARY KEY, seen bytea)",
-		"CREATE TABLE "+orderedVisits+" (id bigint PRIMARY KEY, seen bytea)"); err != nil {
+		"CREATE TABLE "+orderedVisits+" (id bigint PRIMARY KEY, seen bytea)",
+		"CREATE TABLE "+boundedVisits+" (id bigint PRIMARY KEY, seen bytea)",
+		"CREATE TABLE "+byteVisits+" (id bigint PRIMARY KEY, seen bytea)",
+		"CREATE TABLE "+plainNames+" (id bigint PRIMARY KEY, name text)",
+		"CREATE TABLE "+trigramNames+" (id bigint PRIMARY KEY, name text)",
+		"CREATE TABLE "+sealedNames+" (id bigint PRIMARY KEY, name bytea)",
+		"CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"); err != nil {
 		return err
 	}
 	const batch = 500
@@ -185,12 +203,14 @@ func (s *searches) fill(ctx context.Context) error {
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // measurements
 	s.nextID = int64(s.o.Rows)
 	for first := 0; first < s.o.Rows; first += batch {
-		var people, visits []any
+		var people, visits, bytes, names []any
 		for i := range min(batch, s.o.Rows-first) {
 			id, seen := int64(first+i), moment(random)
 			s.seen, s.ids = append(s.seen, seen), append(s.ids, id)
 			people = append(people, id, random.IntN(buckets), seen, birthday(random))
-			visits = append(visits, id, seen)
+			visits = append(visits, id, seen.Truncate(time.Second))
+			bytes = append(bytes, id, cellLike(random))
+			names = append(names, id, nameOf(random))
 		}
 		for _, f := range []struct {
 			pool    sqlPool
@@ -200,6 +220,8 @@ func (s *searches) fill(ctx context.Context) error {
 		}{
 			{plain, plainPeople, peopleColumns, people}, {sealed, sealedPeople, peopleColumns, people},
 			{plain, plainVisits, visitColumns, visits}, {sealed, equalVisits, visitColumns, visits}, {sealed, orderedVisits, visitColumns, visits},
+			{sealed, boundedVisits, visitColumns, visits}, {plain, byteVisits, visitColumns, bytes},
+			{plain, plainNames, nameColumns, names}, {plain, trigramNames, nameColumns, names}, {sealed, sealedNames, nameColumns, names},
 		} {
 			if err := f.pool.exec(ctx, insertion(f.table, f.columns, len(f.args)/len(f.columns)), f.args...); err != nil {
 				return fmt.Errorf("filling %s: %w", f.table, err)
@@ -220,19 +242,66 @@ func (s *searches) fill(ctx context.Context) error {
 	for _, t := range []string{plainPeople, sealedPeople} {
 		statements = append(statements, "CREATE INDEX ON "+t+" (seen, id)", "CREATE INDEX ON "+t+" (born)", "CREATE INDEX ON "+t+" (bucket)")
 	}
-	for _, t := range []string{plainVisits, equalVisits, orderedVisits} {
+	for _, t := range []string{plainVisits, equalVisits, orderedVisits, boundedVisits, byteVisits} {
 		statements = append(statements, "CREATE INDEX ON "+t+" (seen)")
 	}
 	for _, c := range []string{"seen", "born"} { // as colseal ddl prints it
 		statements = append(statements, "ALTER TABLE "+sealedPeople+" ALTER COLUMN "+c+" SET STATISTICS "+strconv.Itoa(ddl.Statistics))
 	}
-	return run(append(statements, "VACUUM ANALYZE "+plainPeople, "VACUUM ANALYZE "+sealedPeople)...)
+	terms, err := schema.New(termsOfNames)
+	if err != nil {
+		return err
+	}
+	prepare, err := ddl.Write(terms, ddl.Options{})
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, s.cfg)
+	if err != nil {
+		return err
+	}
+	_, err = conn.PgConn().Exec(ctx, prepare).ReadAll() // several statements
+	if err = errors.Join(err, conn.Close(ctx)); err != nil {
+		return fmt.Errorf("preparing %s: %w", sealedNames, err)
+	}
+	statements = append(statements, "CREATE INDEX ON "+plainNames+" (name text_pattern_ops)", "CREATE INDEX "+trigramIndex+" ON "+trigramNames+" USING gin (name public.gin_trgm_ops)")
+	for _, t := range []string{plainPeople, sealedPeople, plainNames, trigramNames, sealedNames} {
+		statements = append(statements, "VACUUM ANALYZE "+t)
+	}
+	return run(statements...)
 }
 
 var (
 	peopleColumns = []string{"id", "bucket", "seen", "born"}
 	visitColumns  = []string{"id", "seen"}
+	nameColumns   = []string{"id", "name"}
 )
+
+// The indexes over beginnings. What an INSERT leaves in their pending lists is part of what it costs.
+const (
+	trigramIndex = "names_trigrams_idx"
+	termsIndex   = "colseal_names_sealed_name_terms"
+)
+
+// cellLike draws as many bytes as an ordered cell of 64 bits has, the first eight of which are those of all.
+func cellLike(random *rand.Rand) []byte {
+	b := make([]byte, 97)
+	for i := range b[8:] {
+		b[8+i] = byte(random.Uint32())
+	}
+	return b
+}
+
+// nameOf draws a name of twelve letters; about twenty of 200,000 begin with the same four.
+func nameOf(random *rand.Rand) string {
+	const consonants, vowels = "bcdfghjklmnpqrstvwxz", "aeiou"
+	b := make([]byte, 12)
+	for i := range b {
+		letters := []string{consonants, vowels}[i%2]
+		b[i] = letters[random.IntN(len(letters))]
+	}
+	return string(b)
+}
 
 // moment draws one of five years.
 func moment(random *rand.Rand) time.Time {
@@ -274,7 +343,8 @@ type searchWay struct {
 	sealed bool
 	text   string
 	args   func() []any
-	rows   int // that are read; anyRows: at least one; 0: it writes
+	rows   int    // that are read; anyRows: at least one; 0: it writes
+	clean  string // the index whose pending list is emptied after the statement
 }
 
 const (
@@ -304,17 +374,30 @@ func (s *searches) cases() []searchCase {
 		return []any{day, day.AddDate(0, 0, 7)}
 	}
 	bucket := func() []any { return []any{rand.IntN(buckets)} } //nolint:gosec // measurements
-	visit := func() []any {
-		random := rand.New(rand.NewPCG(rand.Uint64(), 0)) //nolint:gosec // measurements
-		var args []any
-		for range batchRows {
-			args = append(args, s.nextID, moment(random))
-			s.nextID++
+	drawing := func(value func(*rand.Rand) any) func() []any {
+		return func() (args []any) {
+			random := rand.New(rand.NewPCG(rand.Uint64(), 0)) //nolint:gosec // measurements
+			for range batchRows {
+				args = append(args, s.nextID, value(random))
+				s.nextID++
+			}
+			return args
 		}
-		return args
 	}
-	inserting := func(name, table string, sealed bool) searchWay {
-		return searchWay{name: name, sealed: sealed, text: insertion(table, visitColumns, batchRows), args: visit}
+	visit := drawing(func(random *rand.Rand) any { return moment(random).Truncate(time.Second) })
+	bytes := drawing(func(random *rand.Rand) any { return cellLike(random) })
+	name := drawing(func(random *rand.Rand) any { return nameOf(random) })
+	inserting := func(name, table string, sealed bool, args func() []any) searchWay {
+		return searchWay{name: name, sealed: sealed, text: insertion(table, visitColumns, batchRows), args: args}
+	}
+	naming := func(way, table string, sealed bool, index string) searchWay {
+		return searchWay{name: way, sealed: sealed, text: insertion(table, nameColumns, batchRows), args: name, clean: index}
+	}
+	beginning := func() []any {
+		return []any{nameOf(rand.New(rand.NewPCG(rand.Uint64(), 0)))[:4] + "%"} //nolint:gosec // measurements
+	}
+	like := func(way, table string, sealed bool) searchWay {
+		return searchWay{name: way, sealed: sealed, text: "SELECT id FROM " + table + " WHERE name LIKE $1", args: beginning, rows: anyRows}
 	}
 	return []searchCase{
 		twins("range of 100 rows, ids", rangeRows, bounds, "SELECT id FROM %s WHERE seen >= $1 AND seen < $2"),
@@ -324,8 +407,14 @@ func (s *searches) cases() []searchCase {
 		twins("keyset page of 20 rows, with the values", pageRows, cursor, "SELECT id, seen FROM %s WHERE (seen, id) > ($1, $2) ORDER BY seen, id LIMIT 20"),
 		twins("sort of a twentieth of the rows, ids", anyRows, bucket, "SELECT id FROM %s WHERE bucket = $1 AND seen >= '-infinity' ORDER BY seen"),
 		{"INSERT of 100 rows, with an index", "≤ 1.3", []searchWay{
-			inserting("deterministic", equalVisits, true), inserting("deterministic, again (A/A)", equalVisits, true),
-			inserting("ordered, 64 bits", orderedVisits, true), inserting("plain", plainVisits, false)}},
+			inserting("deterministic", equalVisits, true, visit), inserting("deterministic, again (A/A)", equalVisits, true, visit),
+			inserting("ordered, 64 bits", orderedVisits, true, visit), inserting("ordered, 30 bits", boundedVisits, true, visit),
+			inserting("plain", plainVisits, false, visit), inserting("97 random bytes, plain", byteVisits, false, bytes)}},
+		{"LIKE of four letters, about 20 rows, ids", "≤ 1.2", []searchWay{
+			like("plain, text_pattern_ops", plainNames, false), like("plain, again (A/A)", plainNames, false), like("prefix", sealedNames, true)}},
+		{"INSERT of 100 rows, with a GIN index", "≤ 2.2", []searchWay{
+			naming("trigrams", trigramNames, false, trigramIndex), naming("trigrams, again (A/A)", trigramNames, false, trigramIndex),
+			naming("nine terms", sealedNames, true, termsIndex)}},
 	}
 }
 
@@ -411,6 +500,9 @@ func (s *searches) processors(ctx context.Context) time.Duration {
 func (w *searchWay) once(ctx context.Context, db *sql.DB) error {
 	if w.rows == 0 {
 		_, err := db.ExecContext(ctx, w.text, w.args()...)
+		if err == nil && w.clean != "" {
+			_, err = db.ExecContext(ctx, "SELECT pg_catalog.gin_clean_pending_list('"+w.clean+"')")
+		}
 		return err
 	}
 	n := 0
