@@ -98,10 +98,14 @@ func (s *Store) TellStages(ctx context.Context, process string, stages []Program
 
 // TellReady notes what the database is ready for.
 func (s *Store) TellReady(ctx context.Context, column, stage string) error {
+	forever := "infinity"
+	if s.dialect == DialectSQLite {
+		forever = "9999-12-31"
+	}
 	return s.answer(ctx, "tell stages", func(ctx context.Context) error {
 		return s.withConn(ctx, "tell stages", func(ctx context.Context, conn *sql.Conn) error {
-			_, err := conn.ExecContext(ctx, "INSERT INTO "+s.stageTable()+" (process, place, stage, writes, seen_at) VALUES ($1, $2, $3, true, 'infinity')"+
-				" ON CONFLICT (process, place) DO UPDATE SET stage = excluded.stage", StageDatabase, column, stage)
+			_, err := conn.ExecContext(ctx, "INSERT INTO "+s.stageTable()+" (process, place, stage, writes, seen_at) VALUES ($1, $2, $3, true, $4)"+
+				" ON CONFLICT (process, place) DO UPDATE SET stage = excluded.stage", StageDatabase, column, stage, forever)
 			return err
 		})
 	})

@@ -521,7 +521,7 @@ func (s *Store) explain(op string, err error) error {
 	case err == nil, errors.As(err, new(*Error)):
 		return err
 	case state == "42P01",
-		s.dialect == DialectSQLite && strings.Contains(err.Error(), "no such table"):
+		s.dialect == DialectSQLite && strings.Contains(err.Error(), "no such table") && !errors.Is(err, ErrNoStageTable):
 		return s.noTable()
 	case state == "53300" && errors.As(err, new(noConn)):
 		advice = "no connection is left for the keyring, and a transaction lends its own for reading only: " +

@@ -30,11 +30,11 @@ type migrateFlags struct {
 func (f *migrateFlags) flags(cmd *cobra.Command) {
 	k, fl := &f.keys, cmd.Flags()
 	f.src.flags(cmd)
-	fl.StringVar(&k.dsn, "dsn", "", "PostgreSQL database, without a pooler between (default: the environment's "+dsnEnv+")")
+	fl.StringVar(&k.dsn, "dsn", "", "database, without a pooler between (default: the environment's "+dsnEnv+"); for SQLite a file")
+	dialectFlag(cmd, &k.dialect)
 	fl.StringVar(&k.table, "key-table", driver.DefaultKeyTable, "the keyring table, as in driver.Config")
 	fl.StringVar(&k.keyring, "keyring-id", "", "refuse any keyring but the one of this id, which keys status prints (default: any)")
 	fl.BoolVar(&k.json, "json", false, "print JSON")
-	k.dialect = "postgres"
 	k.maxAge, k.maxStale = 10*time.Minute, time.Hour
 }
 
@@ -67,6 +67,7 @@ func newSeal() *cobra.Command {
 			"Columns are those with a stage in the schema; without names, all of them. What keeps others waiting asks for its lock during\n" +
 			"60 to 300 ms, again and again. Interrupt it as you like, or stop the process (SIGSTOP) and let it go on; run it again after an error\n" +
 			"or a kill. Rows that are written get an UPDATE: triggers fire.\n\n" +
+			"On SQLite all steps are taken at once, while programs stand still: --dialect sqlite --lock.\n\n" +
 			"The exit status is 1 when something cannot be carried along, or values were left.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd, args, migrate.Seal, map[string]migrate.Ready{"": migrate.ReadyCopy, "copy": migrate.ReadyCopy, "sealed": migrate.ReadySealed, "only": migrate.ReadyOnly}, migrate.ReadySealedOnly)

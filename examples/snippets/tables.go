@@ -1,8 +1,6 @@
 package snippets
 
 import (
-	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 	"time"
@@ -27,37 +25,6 @@ func checks(s *schema.Schema) string {
 		}
 	}
 	return b.String()
-}
-
-// copyUsers copies all rows from one of the tables users and users_plain to the other.
-func copyUsers(ctx context.Context, db *sql.DB, from, to string) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	rows, err := tx.QueryContext(ctx, "SELECT id, email, ssn FROM "+from)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	var all []User
-	for rows.Next() {
-		var u User
-		if err := rows.Scan(&u.ID, &u.Email, &u.SSN); err != nil {
-			return err
-		}
-		all = append(all, u)
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	for _, u := range all {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO "+to+" (id, email, ssn) VALUES ($1, $2, $3)", u.ID, u.Email, u.SSN); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
 }
 
 func views() *schema.Schema {

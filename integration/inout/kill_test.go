@@ -49,7 +49,7 @@ func (l leg) run(ctx context.Context, db *sql.DB, opts migrate.Options) (migrate
 
 // goAndDie is a process of its own: it takes one step, and dies at a given message to the server or from it, or call of KMS.
 func goAndDie() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour) // who started it waits less
 	defer cancel()
 	i, err := strconv.Atoi(os.Getenv(childEnv))
 	if err != nil {
@@ -81,7 +81,7 @@ func goAndDie() error {
 // killed runs a process that takes a step until it is through or dies, and returns its messages: 0 if it died.
 func (w *world) killed(t *testing.T, i int, dieAt int64) int64 {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute+time.Duration(*loadRows)*time.Millisecond)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(mortal.Env(w.pg.DSN(), w.kmsURL, dieAt), fmt.Sprint(childEnv, "=", i))

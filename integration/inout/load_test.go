@@ -36,6 +36,7 @@ var (
 	loadKills    = flag.Int("inout.kills", 2, "processes that are killed in each step")
 	loadHold     = flag.Duration("inout.hold", time.Second, "how long a transaction holds the table in each step")
 	loadThink    = flag.Duration("inout.think", 100*time.Millisecond, "a program's pause between two transactions")
+	loadBatch    = flag.Duration("inout.batch", batch, "how long a statement that writes rows takes; 0 for no bound and no pause")
 	loadFull     = flag.Bool("inout.full", false, "on each server")
 )
 
@@ -43,6 +44,8 @@ var (
 const twinDDL = `
 CREATE TABLE twin_people (id bigint PRIMARY KEY, mail text NOT NULL UNIQUE, ssn text, age integer, note text);
 CREATE TABLE twin_letters (id bigint PRIMARY KEY, mail text REFERENCES twin_people (mail) ON DELETE SET NULL, body text);
+CREATE INDEX letters_mail ON letters (mail);
+CREATE INDEX twin_letters_mail ON twin_letters (mail);
 CREATE VIEW twin_adults AS SELECT id, mail AS address, age FROM twin_people WHERE note = 'n' AND mail IS NOT NULL;`
 
 // stages of a program; unaware is one without Colseal.
@@ -60,6 +63,7 @@ type load struct {
 	both     atomic.Bool  // both columns are UNIQUE
 	pids     map[string]bool
 	shared   atomic.Int64 // upserts of values that several programs have
+	died     int          // processes that were killed in a step
 	end      context.CancelFunc
 	running  sync.WaitGroup
 }
@@ -354,19 +358,20 @@ func (l *load) step(i int) {
 		if l.w.killed(l.t, i, at) > 0 {
 			return
 		}
+		l.died++
 		at += rand.Int64N(6 * stride)
 	}
 	if l.t.Failed() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(l.t.Context(), keyring.StageLease+5*time.Minute)
+	ctx, cancel := context.WithTimeout(l.t.Context(), keyring.StageLease+5*time.Minute+5*time.Duration(*loadRows)*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	r, err := way[i].run(ctx, l.w.db, migrate.Options{MaxBatch: batch, Notice: func(s string) { l.t.Log(s) }})
+	r, err := way[i].run(ctx, l.w.db, migrate.Options{MaxBatch: *loadBatch, Notice: func(s string) { l.t.Log(s) }})
 	for errors.Is(err, migrate.ErrPrograms) && ctx.Err() == nil { // one could not say that it ended, and counts until its lease ends
 		l.t.Log(err, all(l.t, l.w.pg.Admin, "SELECT concat_ws(' ', process, place, stage, writes, now() - seen_at) FROM colseal_keys_stages WHERE seen_at < 'infinity' AND stage IN (SELECT stage FROM colseal_keys_stages GROUP BY stage HAVING count(DISTINCT process) < 4)"))
 		time.Sleep(10 * time.Second)
-		r, err = way[i].run(ctx, l.w.db, migrate.Options{MaxBatch: batch})
+		r, err = way[i].run(ctx, l.w.db, migrate.Options{MaxBatch: *loadBatch})
 	}
 	if err != nil {
 		l.t.Fatalf("%s: %v", way[i], err)
@@ -409,7 +414,7 @@ func TestUnderLoad(t *testing.T) {
 func underLoad(t *testing.T, pg *pgtest.DB) {
 	w := newWorld(t, pg, tablesDDL+twinDDL)
 	w.fill(t, *loadRows)
-	mustExec(t, pg.Admin, `INSERT INTO twin_people SELECT id, mail, ssn, age, note FROM people; INSERT INTO twin_letters SELECT id, mail, body FROM letters`)
+	mustExec(t, pg.Admin, `INSERT INTO twin_people SELECT id, mail, ssn, age, note FROM people; INSERT INTO twin_letters SELECT id, mail, body FROM letters; ANALYZE`)
 	dump, waits := w.dump(t), watchLocks(t, pg)
 	l := &load{t: t, w: w, pids: map[string]bool{}}
 	l.phase.Store("before")
@@ -448,7 +453,7 @@ func underLoad(t *testing.T, pg *pgtest.DB) {
 		t.Errorf("the schema differs in the end:\n%s", diff(dump, got))
 	}
 	waits(l.pids)
-	t.Logf("%d transactions; statements that failed as the page says: %d of programs without Colseal, %d upserts", l.ops.Load(), l.changed.Load(), l.twice.Load())
+	t.Logf("%d transactions, %d processes were killed; statements that failed as the page says: %d of programs without Colseal, %d upserts", l.ops.Load(), l.died, l.changed.Load(), l.twice.Load())
 	if l.ops.Load() < int64(*loadPrograms)*50 {
 		t.Error("there was not much load")
 	}

@@ -27,11 +27,15 @@ import (
 const childEnv = "COLSEAL_TEST_INOUT_CHILD"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) == "" {
+	child := goAndDie
+	switch {
+	case os.Getenv(liteChildEnv) != "":
+		child = liteAndDie
+	case os.Getenv(childEnv) == "":
 		pgtest.Main(m)
 		return
 	}
-	if err := goAndDie(); err != nil {
+	if err := child(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

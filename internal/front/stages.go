@@ -21,7 +21,8 @@ import (
 
 // Programs in neighbouring stages of a column may run side by side, others not: one in schema.StageOnly does not write the plain
 // column, which is the truth for one in schema.StageCopy. So each process tells its stages in a table beside the keyring, and sends no
-// statement while another one is two stages away. On SQLite programs stand still when a stage changes, and nothing is told.
+// statement while another one is two stages away. On SQLite programs stand still when a stage changes: none tells its own, and each
+// looks at what the database is ready for.
 
 // How often a process tells its stages while it sends statements, and when one that was refused looks again.
 const (
@@ -33,6 +34,7 @@ const (
 type stages struct {
 	process string
 	columns []*schema.Column // of tables, that have one. None: nothing is told
+	silent  bool             // it only looks
 
 	told    atomic.Int64  // when it was told last; Unix time in nanoseconds. 0: it has to be told before the next statement
 	changes atomic.Uint64 // counts when what has to be told may have become different
@@ -48,9 +50,10 @@ type stages struct {
 
 // begin finds what a process has to tell.
 func (st *stages) begin(cfg *Config) {
-	if st.process = rand.Text(); cfg.Dialect != dialect.Postgres || cfg.Keys != nil {
+	if st.process = rand.Text(); cfg.Keys != nil {
 		return
 	}
+	st.silent = cfg.Dialect != dialect.Postgres
 	for _, t := range cfg.Schema.Tables() {
 		for _, c := range t.Columns() {
 			if t.ViewOf == "" && c.Stage != schema.StageNone {
@@ -176,13 +179,7 @@ func (db *DB) exchange(ctx context.Context) (*sqlplan.Refusal, error) {
 		mine = append(mine, keyring.ProgramStage{Column: name, Stage: c.Stage.String(), Writes: known.HasCompanion(c)})
 		own[name] = c.Stage
 	}
-	st.stored.Store(true)
-	others, err := store.TellStages(ctx, st.process, mine)
-	if errors.Is(err, keyring.ErrNoStageTable) && db.cfg.AutoCreateKeyTable {
-		if err = store.CreateStages(ctx); err == nil {
-			others, err = store.TellStages(ctx, st.process, mine)
-		}
-	}
+	others, err := db.tellOthers(ctx, store, mine)
 	if err != nil {
 		return nil, err
 	}
@@ -204,6 +201,9 @@ func (db *DB) exchange(ctx context.Context) (*sqlplan.Refusal, error) {
 			r.Reason = fmt.Sprintf("this program has the column %s in the stage %s, and the database is not ready for it", o.Column, own[o.Column])
 			r.Hint = "colseal status says what it is ready for; colseal seal and unseal make it ready for the next stage"
 		}
+		if st.silent {
+			return r, nil
+		}
 		if err := store.ForgetStages(ctx, st.process); err != nil {
 			return r, err
 		}
@@ -211,6 +211,25 @@ func (db *DB) exchange(ctx context.Context) (*sqlplan.Refusal, error) {
 		return r, nil
 	}
 	return nil, nil
+}
+
+// tellOthers tells the stages of this process, and returns those of others.
+func (db *DB) tellOthers(ctx context.Context, store *keyring.Store, mine []keyring.ProgramStage) (others []keyring.ProgramStage, err error) {
+	st := &db.stages
+	if st.silent {
+		if others, err = store.Stages(ctx); errors.Is(err, keyring.ErrNoStageTable) {
+			return nil, nil // nothing was sealed or unsealed here
+		}
+		return others, err
+	}
+	st.stored.Store(true)
+	others, err = store.TellStages(ctx, st.process, mine)
+	if errors.Is(err, keyring.ErrNoStageTable) && db.cfg.AutoCreateKeyTable {
+		if err = store.CreateStages(ctx); err == nil {
+			others, err = store.TellStages(ctx, st.process, mine)
+		}
+	}
+	return others, err
 }
 
 // Opened counts the connections that statements are sent on: n is 1, or -1 for one that was closed.

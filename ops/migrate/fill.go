@@ -46,6 +46,10 @@ type work struct {
 	sinceClean int64
 	lastLag    time.Time
 	lag        time.Duration
+
+	// On SQLite, the table that rows are copied from, and the columns that are copied as they are.
+	old    string
+	others []string
 }
 
 // Kinds of work.
@@ -112,11 +116,7 @@ func (w *work) read(after bool, before int64, limit int) string {
 		last = append(last, fmt.Sprintf("CAST(CAST($%d AS pg_catalog.text) AS %s)", i+1, k.Type))
 	}
 	out = append(out, "CAST(t.xmin AS pg_catalog.text)")
-	scope := "NULL"
-	if w.m.opts.ScopeColumn != "" {
-		scope = "CAST(t." + dbcatalog.QuoteIdent(w.m.opts.ScopeColumn) + " AS pg_catalog.text)"
-	}
-	out = append(out, scope)
+	out = append(out, w.m.scopeOf())
 	for _, p := range w.pairs {
 		value := "t." + p.cell
 		switch {
@@ -148,7 +148,7 @@ func (w *work) each(ctx context.Context, rows []dbcatalog.Row) error {
 	for _, r := range rows {
 		w.seen++
 		row := append([]driver.Value{}, r[:n+1]...) // key, version
-		fits := w.doing == clearing
+		fits, bad := w.doing == clearing, false
 		for i, p := range w.pairs {
 			if w.doing == clearing {
 				continue
@@ -158,6 +158,7 @@ func (w *work) each(ctx context.Context, rows []dbcatalog.Row) error {
 				return err
 			}
 			if err != nil {
+				bad = true
 				w.m.db.Rejected(ctx, p.Column, err)
 			}
 			if v != nil {
@@ -167,7 +168,7 @@ func (w *work) each(ctx context.Context, rows []dbcatalog.Row) error {
 			}
 			row = append(row, v)
 		}
-		if !fits {
+		if bad && (!fits || w.m.onLite()) {
 			w.unfit++
 			continue
 		}
@@ -208,29 +209,26 @@ func (w *work) value(ctx context.Context, p *pair, v driver.Value, scope string)
 		return nil, nil
 	}
 	if w.doing == sealing {
-		if w.m.opts.ScopeColumn != "" {
-			ctx = keyring.WithScope(ctx, scope)
-		}
-		return w.m.seal(ctx, p, v)
+		return w.m.seal(w.m.scoped(ctx, scope), p, v)
 	}
 	return w.m.open(ctx, p, v)
 }
 
 // seal returns the cell of a plain value.
 func (m *migration) seal(ctx context.Context, p *pair, v driver.Value) (driver.Value, error) {
+	if m.onLite() {
+		var err error
+		if v, err = liteValue(p.Kind, v); err != nil {
+			return nil, err
+		}
+	}
 	encoding, err := codec.AppendValue(nil, p.Kind, p.Suite(), v)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(encoding)
-	var key *codec.Key
-	if p.EqualCells() {
-		keys, err := m.cache.SearchKeys(ctx, front.KeyColumn(p.Column))
-		if err != nil {
-			return nil, err
-		}
-		key = keys[0]
-	} else if key, err = m.cache.Sealer(ctx, front.KeyColumn(p.Column), 1); err != nil {
+	key, err := m.sealer(ctx, p, 1)
+	if err != nil {
 		return nil, err
 	}
 	cell, err := key.Seal(nil, p.Kind, encoding)
@@ -240,7 +238,40 @@ func (m *migration) seal(ctx context.Context, p *pair, v driver.Value) (driver.V
 	return cell, nil
 }
 
-// open returns the text of the value in a cell, as PostgreSQL reads it.
+// sealer returns the key that seals values of a column now, n of them.
+func (m *migration) sealer(ctx context.Context, p *pair, n int) (*codec.Key, error) {
+	if m.held != nil {
+		if key := m.held[heldKey{identity: p.Identity(), scope: keyring.ScopeOf(ctx)}]; key != nil {
+			return key, nil
+		}
+		return nil, errMoved
+	}
+	if !p.EqualCells() {
+		return m.cache.Sealer(ctx, front.KeyColumn(p.Column), n)
+	}
+	keys, err := m.cache.SearchKeys(ctx, front.KeyColumn(p.Column))
+	if err != nil {
+		return nil, err
+	}
+	return keys[0], nil
+}
+
+// opener returns the key that opens a cell.
+func (m *migration) opener(ctx context.Context, p *pair, h codec.Header) (*codec.Key, error) {
+	if m.held != nil {
+		key, known := m.held[heldKey{identity: p.Identity(), id: h.KeyID}]
+		switch {
+		case !known:
+			return nil, errMoved
+		case key == nil:
+			return nil, keyring.ErrKeyNotFound
+		}
+		return key, nil
+	}
+	return m.cache.Opener(ctx, keycache.Column{Identity: p.Identity(), Suite: h.Suite}, h.KeyID)
+}
+
+// open returns the value in a cell, on PostgreSQL as text that it reads.
 func (m *migration) open(ctx context.Context, p *pair, v driver.Value) (driver.Value, error) {
 	cell, _, err := front.StoredCell(v, false, p.Tag())
 	if err != nil {
@@ -250,13 +281,16 @@ func (m *migration) open(ctx context.Context, p *pair, v driver.Value) (driver.V
 	if err != nil {
 		return nil, err
 	}
-	key, err := m.cache.Opener(ctx, keycache.Column{Identity: p.Identity(), Suite: h.Suite}, h.KeyID)
+	key, err := m.opener(ctx, p, h)
 	if err != nil {
 		return nil, err
 	}
 	encoding, err := key.Open(nil, p.Kind, cell)
 	if err != nil {
 		return nil, err
+	}
+	if m.onLite() {
+		return litePlain(p.Kind, encoding)
 	}
 	if p.Kind == codec.KindBytes {
 		return encoding, nil
@@ -281,6 +315,9 @@ func ofOneValue(err error) bool {
 // write changes the rows that nobody else holds and that are as they were read, so that it neither waits for
 // anybody nor takes part in a deadlock.
 func (w *work) write(ctx context.Context, params [][]driver.Value) (int64, error) {
+	if w.m.onLite() {
+		return w.writeLite(ctx, params)
+	}
 	var arrays, names, values, same, set []string
 	array := func(name, typ, value string) {
 		arrays = append(arrays, fmt.Sprintf("pg_catalog.unnest(CAST(CAST($%d AS pg_catalog.text) AS %s[]))", len(arrays)+1, typ))
@@ -327,6 +364,9 @@ func (w *work) write(ctx context.Context, params [][]driver.Value) (int64, error
 
 // pace makes batches last as long as they may, and gives the programs as much time as a batch took.
 func (w *work) pace(ctx context.Context, took time.Duration) error {
+	if w.m.onLite() {
+		return nil // nobody waits
+	}
 	limit := w.m.opts.MaxBatch
 	if w.m.locked {
 		limit = 0

@@ -44,9 +44,11 @@ func (m *migration) guard(ctx context.Context, in bool) error {
 		if err := m.store.CreateStages(ctx); err != nil {
 			return err
 		}
-		m.notice("waiting for programs to tell of their stages, in the table that was missing until now")
-		if err := walk.Pause(ctx, keyring.StageRetry); err != nil {
-			return err
+		if !m.onLite() { // whose programs tell nothing
+			m.notice("waiting for programs to tell of their stages, in the table that was missing until now")
+			if err := walk.Pause(ctx, keyring.StageRetry); err != nil {
+				return err
+			}
 		}
 	}
 	// From these steps on, programs of the stage before must not start: it is told first.

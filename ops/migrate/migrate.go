@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sealeddb"
@@ -122,7 +123,7 @@ var ErrUnfit = errors.New("values are left that do not fit the column's kind, or
 //   - ReadySealedOnly: the plain columns are NULL, and held to it by a CHECK: they keep their places for SELECT *
 //     and INSERT without a list. Stop or upgrade programs in sealed before.
 //
-// Options.Lock has all steps up to one taken at once, while programs stand still.
+// Options.Lock has all steps up to one taken at once, while programs stand still. On SQLite this is the only way, to the last step.
 //
 // It works beside the programs. A lock that keeps others waiting is asked for during 60 to 300 ms, again and
 // again. Each step is done or not: a run that was cut short, even killed, is repeated.
@@ -155,8 +156,6 @@ func run(ctx context.Context, db *sql.DB, opts Options, op string, in bool) (Rep
 	switch {
 	case opts.For < ReadyPlain || opts.For > ReadySealedOnly:
 		return report, fmt.Errorf("%s: unknown state %s", op, opts.For)
-	case opts.Lock && (opts.DryRun || opts.Rewrite):
-		return report, fmt.Errorf("%s: one transaction can neither be listed before nor rewrite tables: list the steps one by one, and rewrite tables afterwards", op)
 	case (opts.Drop || opts.Rewrite) && !(in && opts.For == ReadySealedOnly):
 		return report, fmt.Errorf("%s: plain columns are dropped, and tables rewritten, when programs are in only alone", op)
 	}
@@ -179,15 +178,16 @@ type migration struct {
 	opts   Options
 	report *Report
 	tables []*table
-	locked bool // all is done in one transaction, with the tables locked
+	locked bool                   // all is done in one transaction, with the tables locked
+	held   map[heldKey]*codec.Key // keys that were fetched before; on SQLite alone
 }
+
+// onLite reports whether the database is SQLite's.
+func (m *migration) onLite() bool { return m.db.Dialect == dialect.SQLite }
 
 // with runs f with the tables that the options name, on one connection of db.
 func with(ctx context.Context, db *sql.DB, opts Options, f func(*migration) error) error {
 	return sealeddb.With(ctx, db, func(d *sealeddb.DB, q dbcatalog.Querier) (err error) {
-		if d.Dialect != dialect.Postgres {
-			return errors.New("only PostgreSQL's tables can be taken in and out while programs run")
-		}
 		m := &migration{db: d, q: q, opts: opts}
 		if m.store, err = d.Keyring(ctx); err != nil {
 			return err
@@ -252,6 +252,12 @@ func chosen(columns []string, found map[string]bool, table, column string) bool 
 
 // run goes from where each table is to what was asked for.
 func (m *migration) run(ctx context.Context, in bool) error {
+	if m.onLite() {
+		return m.runLite(ctx, in)
+	}
+	if m.opts.Lock && (m.opts.DryRun || m.opts.Rewrite) {
+		return errors.New("one transaction can neither be listed before nor rewrite tables: list the steps one by one, and rewrite tables afterwards")
+	}
 	if m.opts.Lock {
 		return m.runLocked(ctx, in)
 	}

@@ -26,8 +26,12 @@ func Status(ctx context.Context, db *sql.DB, columns ...string) ([]ColumnStatus,
 				s := ColumnStatus{Table: t.label, Column: p.Name, Companion: p.Stored}
 				s.Ready, s.Done = t.ready(p)
 				if p.plainCol != nil && p.cellCol != nil {
-					rows, err := m.q.Query(ctx, "SELECT pg_catalog.count(*) FILTER (WHERE "+p.plain+" IS NOT NULL AND "+p.cell+" IS NULL)::pg_catalog.text, "+
-						"pg_catalog.count(*) FILTER (WHERE "+p.plain+" IS NULL AND "+p.cell+" IS NOT NULL)::pg_catalog.text FROM "+t.name)
+					count := "pg_catalog.count"
+					if m.onLite() {
+						count = "count"
+					}
+					rows, err := m.q.Query(ctx, "SELECT "+count+"(*) FILTER (WHERE "+p.plain+" IS NOT NULL AND "+p.cell+" IS NULL), "+
+						count+"(*) FILTER (WHERE "+p.plain+" IS NULL AND "+p.cell+" IS NOT NULL) FROM "+t.name)
 					if err != nil {
 						return err
 					}

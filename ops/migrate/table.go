@@ -10,7 +10,6 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
-	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/walk"
 	"github.com/colseal/colseal/schema"
 )
@@ -29,6 +28,7 @@ type table struct {
 	checks  []*constraint
 	keys    []*foreignKey
 	views   []*view
+	lite    *liteTable // of SQLite, in the place of the five before it
 }
 
 // pair is a column and its companion.
@@ -51,10 +51,11 @@ type attribute struct {
 }
 
 // record is what there was about a plain column before it was loosened. It is kept as the comment of the
-// companion.
+// companion; on SQLite, as one in its definition.
 type record struct {
 	Plain   attribute `json:"plain"`
 	Objects []object  `json:"objects,omitempty"`
+	Edits   []edit    `json:"-"` // on SQLite, in the place of the two before it
 }
 
 // recordHead is what the comment begins with.
@@ -77,23 +78,35 @@ WHERE g.tgrelid = pg_catalog.to_regclass($1) AND g.tgname = $2`
 FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)`
 )
 
+var errNoTable = errors.New("there is no such table on this connection: create it, or take it out of the schema")
+
+// neither is the error for a column that the table has not got in any form.
+func (p *pair) neither() error {
+	return fmt.Errorf("it has neither a column %s nor %s: add the plain one", p.Name, p.Stored)
+}
+
 func (m *migration) findTable(ctx context.Context, t *schema.Table, cols []*schema.Column) (*table, error) {
-	rel, _, err := dbcatalog.ReadRelation(ctx, m.q, dialect.Postgres, t.Schema, t.Name)
+	rel, _, err := dbcatalog.ReadRelation(ctx, m.q, m.db.Dialect, t.Schema, t.Name)
 	if err != nil {
 		return nil, err
 	}
 	if rel == nil || rel.View {
-		return nil, errors.New("there is no such table on this connection: create it, or take it out of the schema")
+		return nil, errNoTable
 	}
 	out := &table{label: t.String(), name: rel.SQL(), rel: rel, modes: map[string]mode{}}
-	kind, err := m.q.Query(ctx, kindQuery, out.name)
-	if err != nil {
-		return nil, err
+	if m.onLite() && rel.Temporary {
+		return nil, errors.New("it is a temporary table")
 	}
-	if len(kind) != 1 || !kind[0].Bool(0) {
-		return nil, errors.New("it has partitions or children, or is one, which is not supported")
+	if !m.onLite() {
+		kind, err := m.q.Query(ctx, kindQuery, out.name)
+		if err != nil {
+			return nil, err
+		}
+		if len(kind) != 1 || !kind[0].Bool(0) {
+			return nil, errors.New("it has partitions or children, or is one, which is not supported")
+		}
 	}
-	if out.rows, err = walk.Find(ctx, m.q, dialect.Postgres, rel); err != nil {
+	if out.rows, err = walk.Find(ctx, m.q, m.db.Dialect, rel); err != nil {
 		return nil, err
 	}
 	for _, col := range t.Columns() {
@@ -113,6 +126,9 @@ func (m *migration) findTable(ctx context.Context, t *schema.Table, cols []*sche
 
 // readTable reads what may change.
 func (m *migration) readTable(ctx context.Context, t *table) error {
+	if m.onLite() {
+		return m.readLiteTable(ctx, t)
+	}
 	rows, err := m.q.Query(ctx, attributeQuery, t.name)
 	if err != nil {
 		return err
@@ -135,7 +151,7 @@ func (m *migration) readTable(ctx context.Context, t *table) error {
 		p.plainCol, p.cellCol, p.kept = cols[p.Name], cols[p.Stored], nil
 		switch {
 		case p.plainCol == nil && p.cellCol == nil:
-			return fmt.Errorf("it has neither a column %s nor %s: add the plain one", p.Name, p.Stored)
+			return p.neither()
 		case p.cellCol != nil && p.cellCol.Type != "bytea":
 			return fmt.Errorf("its column %s has the type %s: make it bytea", p.Stored, p.cellCol.Type)
 		}
@@ -161,6 +177,9 @@ func (m *migration) readTable(ctx context.Context, t *table) error {
 
 // ready says what a pair is ready for, or on its way to if it is not done.
 func (t *table) ready(p *pair) (r Ready, done bool) {
+	if t.lite != nil {
+		return p.liteReady()
+	}
 	switch {
 	case p.cellCol == nil:
 		return ReadyPlain, true

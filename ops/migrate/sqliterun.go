@@ -1,0 +1,429 @@
+package migrate
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/walk"
+	"github.com/colseal/colseal/keycache"
+	"github.com/colseal/colseal/keyring"
+)
+
+// runLite takes columns of SQLite the whole way.
+func (m *migration) runLite(ctx context.Context, in bool) error {
+	if end := legs[in][len(legs[in])-1]; !m.opts.Lock || m.opts.For != end {
+		return errors.New("on SQLite all steps are taken at once: stop the programs that use the file, and use --lock without --for (Options.Lock, for the last state)")
+	}
+	steps, all, err := m.planLite(ctx, in)
+	switch {
+	case err != nil:
+		return err
+	case m.opts.DryRun:
+		if len(m.report.Problems) == 0 {
+			m.report.Steps = steps
+		}
+		return nil
+	case len(m.report.Problems) > 0:
+		return ErrProblems
+	}
+	if err := m.guard(ctx, in); err != nil {
+		return err
+	}
+	if err := m.hold(ctx, all, in); err != nil {
+		return errors.Join(err, m.tellAll(ctx))
+	}
+	if err := m.transactLite(ctx, in); err != nil {
+		m.report.Sealed, m.report.Opened = 0, 0
+		return errors.Join(err, m.tellAll(ctx))
+	}
+	if in {
+		if err := m.rewriteLite(ctx); err != nil {
+			return err
+		}
+	}
+	m.report.Steps = steps
+	return m.tellAll(ctx)
+}
+
+// planLite finds what has to be done.
+func (m *migration) planLite(ctx context.Context, in bool) ([]Step, []*remade, error) {
+	m.report.Problems = nil
+	all, err := m.remake(ctx, in)
+	if err != nil {
+		return nil, nil, err
+	}
+	var steps []Step
+	what := "make it again, with its values opened"
+	if in {
+		what = "make it again, with its values sealed"
+	}
+	for _, r := range all {
+		steps = append(steps, Step{Table: r.label, What: what, SQL: append([]string{r.sql}, r.belongings()...)})
+	}
+	for _, mv := range m.dropping() {
+		for _, p := range mv.pairs {
+			steps = append(steps, Step{Table: mv.label, What: "drop the plain columns", SQL: []string{"ALTER TABLE " + mv.name + " DROP COLUMN " + p.plain}})
+		}
+	}
+	if in {
+		steps = append(steps, Step{Table: "main", What: "rewrite the file", SQL: []string{"VACUUM"}})
+	}
+	return steps, all, nil
+}
+
+// belongings are the statements that make what belongs to a table.
+func (r *remade) belongings() []string {
+	var out []string
+	left := maps.Clone(r.indexes)
+	for _, o := range r.lite.objects {
+		if !strings.EqualFold(o.table, r.rel.Name) || o.kind != "index" && o.kind != "trigger" {
+			continue
+		}
+		text, changed := r.indexes[o.name]
+		if delete(left, o.name); !changed || o.kind == "trigger" {
+			text = o.sql
+		}
+		if text != "" {
+			out = append(out, text)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(left)) {
+		if left[name] != "" {
+			out = append(out, left[name])
+		}
+	}
+	return out
+}
+
+// heldKey names a key that was fetched before the file was locked: the keyring may be in it.
+type heldKey struct {
+	identity string
+	scope    string // of a key that seals
+	id       uint32 // of one that opens
+}
+
+// counted are the values of a column, by scope.
+func (m *migration) counted(ctx context.Context, t *table, p *pair) ([]dbcatalog.Row, error) {
+	return m.q.Query(ctx, "SELECT "+m.scopeOf()+", count(*) FROM "+t.name+" AS t WHERE t."+p.plain+" IS NOT NULL GROUP BY 1 ORDER BY 1")
+}
+
+// scopeOf is a row's scope in a statement.
+func (m *migration) scopeOf() string {
+	switch {
+	case m.opts.ScopeColumn == "":
+		return "NULL"
+	case m.onLite():
+		return "CAST(t." + dbcatalog.QuoteIdent(m.opts.ScopeColumn) + " AS text)"
+	}
+	return "CAST(t." + dbcatalog.QuoteIdent(m.opts.ScopeColumn) + " AS pg_catalog.text)"
+}
+
+// scoped is the context for a row.
+func (m *migration) scoped(ctx context.Context, scope string) context.Context {
+	if m.opts.ScopeColumn != "" {
+		ctx = keyring.WithScope(ctx, scope)
+	}
+	return ctx
+}
+
+// hold fetches all keys that are needed.
+func (m *migration) hold(ctx context.Context, all []*remade, in bool) error {
+	held := map[heldKey]*codec.Key{}
+	for _, r := range all {
+		for _, p := range r.pairs {
+			if !in {
+				if err := m.holdOpeners(ctx, held, r.table, p); err != nil {
+					return err
+				}
+				continue
+			}
+			rows, err := m.counted(ctx, r.table, p)
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				ctx := m.scoped(ctx, row.Text(0))
+				if held[heldKey{identity: p.Identity(), scope: keyring.ScopeOf(ctx)}], err = m.sealer(ctx, p, int(row.Int(1))); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	m.held = held
+	return nil
+}
+
+func (m *migration) holdOpeners(ctx context.Context, held map[heldKey]*codec.Key, t *table, p *pair) error {
+	rows, err := m.q.Query(ctx, fmt.Sprintf("SELECT min(%[1]s) FROM %[2]s WHERE %[1]s IS NOT NULL GROUP BY substr(%[1]s, 1, %[3]d)", p.cell, t.name, codec.HeaderSize))
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		cell, _, err := front.StoredCell(row[0], false, p.Tag())
+		if err != nil {
+			continue // it is met again
+		}
+		h, err := codec.Recognize(cell, p.Tag())
+		if err != nil {
+			continue
+		}
+		key, err := m.cache.Opener(ctx, keycache.Column{Identity: p.Identity(), Suite: h.Suite}, h.KeyID)
+		if err != nil && !ofOneValue(err) {
+			return err
+		}
+		held[heldKey{identity: p.Identity(), id: h.KeyID}] = key
+	}
+	return nil
+}
+
+// errMoved says that a program is at work.
+var errMoved = errors.New("the tables were changed meanwhile: stop the programs that use the file, and run it again")
+
+// pragmas are what a connection needs for tables to be made again. Pages that become free are overwritten, and no journal of the old
+// pages is kept.
+var pragmas = [][2]string{{"foreign_keys", "OFF"}, {"legacy_alter_table", "ON"}, {"secure_delete", "ON"}, {"journal_size_limit", "0"}}
+
+// transactLite does all in one transaction.
+func (m *migration) transactLite(ctx context.Context, in bool) (err error) {
+	end := context.WithoutCancel(ctx)
+	for _, p := range pragmas {
+		was, err := m.q.Query(ctx, "PRAGMA "+p[0])
+		if err != nil {
+			return err
+		}
+		if _, err := m.q.Query(ctx, "PRAGMA "+p[0]+" = "+p[1]); err != nil {
+			return err
+		}
+		defer func() { _, _ = m.q.Query(end, "PRAGMA "+p[0]+" = "+strconv.FormatInt(was[0].Int(0), 10)) }() // of this connection alone
+	}
+	if err := m.patientlyLite(ctx, func() error { _, err := m.q.Exec(ctx, "BEGIN EXCLUSIVE"); return err }); err != nil {
+		return err
+	}
+	m.locked = true
+	err = m.makeAll(ctx, in)
+	m.locked = false
+	if err == nil {
+		if err = m.patientlyLite(ctx, func() error { _, err := m.q.Exec(ctx, "COMMIT"); return err }); err == nil {
+			return nil
+		}
+	}
+	_, rerr := m.q.Exec(end, "ROLLBACK")
+	return errors.Join(err, rerr)
+}
+
+// patientlyLite calls f until nobody is in its way.
+func (m *migration) patientlyLite(ctx context.Context, f func() error) error {
+	for told := false; ; told = true {
+		err := f()
+		if walk.ObstacleOf(err) != walk.Contention {
+			return err
+		}
+		if !told {
+			m.notice("waiting for the file, which somebody uses: stop the programs")
+		}
+		if err := walk.Pause(ctx, minPause); err != nil {
+			return err
+		}
+	}
+}
+
+// makeAll makes the tables again.
+func (m *migration) makeAll(ctx context.Context, in bool) error {
+	for _, t := range m.tables {
+		if err := m.readTable(ctx, t); err != nil {
+			return err
+		}
+	}
+	_, all, err := m.planLite(ctx, in)
+	switch {
+	case err != nil:
+		return err
+	case len(m.report.Problems) > 0:
+		return ErrProblems
+	}
+	before, err := m.q.Query(ctx, "PRAGMA foreign_key_check")
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		if err := m.makeAgain(ctx, r, in); err != nil {
+			return fmt.Errorf("table %s: %w", r.label, err)
+		}
+	}
+	after, err := m.q.Query(ctx, "PRAGMA foreign_key_check")
+	switch {
+	case err != nil:
+		return err
+	case m.report.Unfit > 0:
+		return ErrUnfit
+	case len(after) > len(before):
+		return fmt.Errorf("%d rows would refer to none", len(after)-len(before))
+	}
+	for _, mv := range m.dropping() {
+		for _, p := range mv.pairs {
+			if _, err := m.q.Exec(ctx, "ALTER TABLE "+mv.name+" DROP COLUMN "+p.plain); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// makeAgain makes one table again.
+func (m *migration) makeAgain(ctx context.Context, r *remade, in bool) error {
+	oldName := "colseal_old_" + r.rel.Name
+	old := dbcatalog.Name{Schema: r.rel.Schema, Table: oldName}.SQL()
+	analyzed, err := m.analyzed(ctx, r.table)
+	if err != nil {
+		return err
+	}
+	for _, s := range []string{"ALTER TABLE " + r.name + " RENAME TO " + dbcatalog.QuoteIdent(oldName), r.sql} {
+		if _, err := m.q.Exec(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := m.copyRows(ctx, r, old, in); err != nil {
+		return err
+	}
+	counters, err := m.q.Query(ctx, "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")
+	if err != nil {
+		return err
+	}
+	var then []string
+	if len(counters) > 0 { // of AUTOINCREMENT
+		then = append(then, "DELETE FROM sqlite_sequence WHERE name = "+dbcatalog.QuoteLiteral(r.rel.Name),
+			"INSERT INTO sqlite_sequence (name, seq) SELECT "+dbcatalog.QuoteLiteral(r.rel.Name)+", seq FROM sqlite_sequence WHERE name = "+dbcatalog.QuoteLiteral(oldName))
+	}
+	then = append(append(then, "DROP TABLE "+old), r.belongings()...)
+	if analyzed {
+		then = append(then, "ANALYZE "+r.name)
+	}
+	for _, s := range then {
+		if _, err := m.q.Exec(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// analyzed reports whether there are statistics of a table.
+func (m *migration) analyzed(ctx context.Context, t *table) (bool, error) {
+	rows, err := m.q.Query(ctx, "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'")
+	if err != nil || len(rows) == 0 {
+		return false, err
+	}
+	rows, err = m.q.Query(ctx, "SELECT 1 FROM sqlite_stat1 WHERE lower(tbl) = lower(?1)", t.rel.Name)
+	return len(rows) > 0, err
+}
+
+// copyRows copies the rows of a table, with their values sealed or opened.
+func (m *migration) copyRows(ctx context.Context, r *remade, old string, in bool) error {
+	w := &work{m: m, t: r.table, pairs: r.pairs, doing: opening, batch: firstBatch, old: old}
+	if in {
+		w.doing = sealing
+	}
+	for _, c := range r.lite.columns {
+		if !slices.ContainsFunc(r.pairs, func(p *pair) bool { return strings.EqualFold(c, p.Name) || strings.EqualFold(c, p.Stored) }) {
+			w.others = append(w.others, dbcatalog.QuoteIdent(c))
+		}
+	}
+	rows, err := m.q.Query(ctx, "SELECT count(*) FROM "+old)
+	if err != nil {
+		return err
+	}
+	w.total = rows[0].Int(0)
+	if err := r.rows.Each(func() int { return w.batch }, func(after []driver.Value, _ int64, limit int) ([]dbcatalog.Row, error) {
+		return m.q.Query(ctx, w.readLite(after != nil, limit), after...)
+	}, func(rows []dbcatalog.Row) (bool, error) { return false, w.each(ctx, rows) }); err != nil {
+		return err
+	}
+	if m.report.Unfit += w.unfit; w.done+w.unfit != w.total {
+		return fmt.Errorf("%d of %d rows were copied", w.done, w.total)
+	}
+	return nil
+}
+
+// readLite selects rows: their keys, no version, their scope, and values.
+func (w *work) readLite(after bool, limit int) string {
+	var out, key, last []string
+	for i, k := range w.t.rows.Keys {
+		out = append(out, "+t."+k.SQL) // without the declared type, so that the driver converts nothing
+		key = append(key, "t."+k.SQL)
+		last = append(last, "?"+strconv.Itoa(i+1))
+	}
+	out = append(out, "NULL", w.m.scopeOf())
+	for _, p := range w.pairs {
+		if w.doing == sealing {
+			out = append(out, "+t."+p.plain)
+		} else {
+			out = append(out, "+t."+p.cell)
+		}
+	}
+	where, order := "", strings.Join(key, ", ")
+	if after {
+		where = " WHERE (" + order + ") > (" + strings.Join(last, ", ") + ")"
+	}
+	return "SELECT " + strings.Join(out, ", ") + " FROM " + w.old + " AS t" + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit)
+}
+
+// writeLite copies rows.
+func (w *work) writeLite(ctx context.Context, params [][]driver.Value) (int64, error) {
+	var rows, into, from, same []string
+	var args []driver.Value
+	keys := len(w.t.rows.Keys)
+	for _, p := range params {
+		list := []string{}
+		for i, v := range p {
+			if i == keys {
+				continue // the version
+			}
+			args = append(args, v)
+			list = append(list, "?"+strconv.Itoa(len(args)))
+		}
+		rows = append(rows, "("+strings.Join(list, ", ")+")")
+	}
+	for i, k := range w.t.rows.Keys {
+		same = append(same, fmt.Sprintf("o.%s = v.column%d", k.SQL, i+1))
+		if !slices.ContainsFunc(w.others, func(c string) bool { return c == k.SQL }) { // it is the rowid
+			into, from = append(into, k.SQL), append(from, "o."+k.SQL)
+		}
+	}
+	for _, c := range w.others {
+		into, from = append(into, c), append(from, "o."+c)
+	}
+	for i, p := range w.pairs {
+		into, from = append(into, p.cell), append(from, fmt.Sprintf("v.column%d", keys+i+1))
+		if w.doing == opening {
+			into[len(into)-1] = p.plain
+		}
+	}
+	// ABORT, because a UNIQUE constraint may be declared to delete the other row instead. CROSS: the values come first.
+	return w.m.q.Exec(ctx, "INSERT OR ABORT INTO "+w.t.name+" ("+strings.Join(into, ", ")+") SELECT "+strings.Join(from, ", ")+
+		" FROM (VALUES "+strings.Join(rows, ", ")+") AS v CROSS JOIN "+w.old+" AS o ON "+strings.Join(same, " AND "), args...)
+}
+
+// rewriteLite rewrites the file: nothing of what was deleted before is left in it, nor in the write-ahead log beside it.
+func (m *migration) rewriteLite(ctx context.Context) error {
+	return m.patientlyLite(ctx, func() error {
+		if _, err := m.q.Exec(ctx, "VACUUM"); err != nil {
+			return err
+		}
+		rows, err := m.q.Query(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+		if err == nil && len(rows) > 0 && rows[0].Int(0) != 0 {
+			return errLiteBusy
+		}
+		return err
+	})
+}
+
+// errLiteBusy is what walk takes for somebody else's being in the way.
+var errLiteBusy = errors.New("database is locked")
