@@ -43,7 +43,7 @@ func appendSlice(dst []byte, kind Kind, rv reflect.Value) ([]byte, error) {
 			continue
 		}
 		if err == nil {
-			dst, err = appendElement(dst, kind, in)
+			dst, err = appendElement(dst, kind, &in)
 		}
 		if err != nil {
 			return nil, err
@@ -64,7 +64,7 @@ func nested(elem reflect.Type) bool {
 	return false
 }
 
-func appendElement(dst []byte, kind Kind, in input) ([]byte, error) {
+func appendElement(dst []byte, kind Kind, in *input) ([]byte, error) {
 	if kind == KindIntArray {
 		i, err := in.toInt(kind)
 		if err != nil {
@@ -93,7 +93,7 @@ func (s Session) appendArrayLiteral(dst []byte, kind Kind, literal string) ([]by
 			a.Elems[i].Null = a.Elems[i].Null && !s.NullWords
 		}
 		return a.Append(dst, func(dst []byte, e pgarray.Element) ([]byte, error) {
-			return appendElement(dst, kind, input{form: formString, s: e.Text})
+			return appendElement(dst, kind, &input{form: formString, s: e.Text})
 		})
 	}
 	dst = append(dst, '{')
@@ -107,7 +107,7 @@ func (s Session) appendArrayLiteral(dst []byte, kind Kind, literal string) ([]by
 		}
 		if e.Null && !s.NullWords {
 			dst = append(dst, "NULL"...)
-		} else if dst, err = appendElement(dst, kind, input{form: formString, s: e.Text}); err != nil {
+		} else if dst, err = appendElement(dst, kind, &input{form: formString, s: e.Text}); err != nil {
 			return nil, err
 		}
 	}

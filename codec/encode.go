@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-func appendText(dst []byte, kind Kind, in input) ([]byte, error) {
+func appendText(dst []byte, kind Kind, in *input) ([]byte, error) {
 	n := len(dst)
 	switch in.form {
 	case formString:
@@ -32,7 +32,7 @@ func errBadText(kind Kind) error {
 	return refuse(kind, "not valid UTF-8 without NUL, as PostgreSQL's text is")
 }
 
-func appendBytes(dst []byte, in input) ([]byte, error) {
+func appendBytes(dst []byte, in *input) ([]byte, error) {
 	switch in.form {
 	case formString:
 		return append(dst, in.s...), nil
@@ -42,7 +42,7 @@ func appendBytes(dst []byte, in input) ([]byte, error) {
 	return nil, refuse(KindBytes, "neither bytes nor a string")
 }
 
-func appendFloat(dst []byte, suite Suite, in input) ([]byte, error) {
+func appendFloat(dst []byte, suite Suite, in *input) ([]byte, error) {
 	f, err := in.toFloat()
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func appendFloat(dst []byte, suite Suite, in input) ([]byte, error) {
 	return binary.BigEndian.AppendUint64(dst, bits), nil
 }
 
-func (in input) toFloat() (float64, error) {
+func (in *input) toFloat() (float64, error) {
 	switch in.form {
 	case formFloat:
 		return in.f, nil
@@ -95,7 +95,7 @@ var errUUIDText = refuse(KindUUID, "not the text of a UUID")
 
 // appendUUID accepts 16 raw bytes and the texts that PostgreSQL reads: 32 hexadecimal digits, a hyphen allowed after every fourth,
 // braces around them.
-func appendUUID(dst []byte, in input) ([]byte, error) {
+func appendUUID(dst []byte, in *input) ([]byte, error) {
 	if in.form == formBytes && len(in.raw) == 16 {
 		return append(dst, in.raw...), nil
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/colseal/colseal/internal/pgarray"
 )
 
 // form is which field of an input is set.
@@ -173,7 +175,7 @@ func isNil(v any) bool {
 }
 
 // text returns the text of a string or of bytes.
-func (in input) text() (string, bool) {
+func (in *input) text() (string, bool) {
 	switch in.form {
 	case formString:
 		return in.s, true
@@ -184,9 +186,9 @@ func (in input) text() (string, bool) {
 }
 
 // trimSpace removes what PostgreSQL's scalar input functions skip around a value.
-func trimSpace(s string) string { return strings.Trim(s, " \t\n\r\v\f") }
+func trimSpace(s string) string { return pgarray.Trim(s) }
 
-func (in input) toInt(kind Kind) (int64, error) {
+func (in *input) toInt(kind Kind) (int64, error) {
 	switch in.form {
 	case formInt:
 		return in.i, nil
@@ -209,7 +211,7 @@ func (in input) toInt(kind Kind) (int64, error) {
 	return 0, refuse(kind, "neither a whole number nor its decimal text")
 }
 
-func (in input) toBool() (bool, error) {
+func (in *input) toBool() (bool, error) {
 	if in.form == formBool {
 		return in.b, nil
 	}

@@ -41,7 +41,7 @@ type moment struct {
 
 // appendDate takes the calendar date of a time in its own location and of a text as it is written, whatever time of day and zone
 // follow: pgx and PostgreSQL do so for a column of type date.
-func appendDate(dst []byte, in input) ([]byte, error) {
+func appendDate(dst []byte, in *input) ([]byte, error) {
 	var day int64
 	if in.form == formTime {
 		year, month, date := in.t.Date()
@@ -66,7 +66,7 @@ func appendDate(dst []byte, in input) ([]byte, error) {
 }
 
 // appendTimestamp takes what the clock shows: of a time in its own location, and of a text as it is written, without its zone.
-func appendTimestamp(dst []byte, in input) ([]byte, error) {
+func appendTimestamp(dst []byte, in *input) ([]byte, error) {
 	if in.form == formTime {
 		_, offset := in.t.Zone()
 		return appendMicros(dst, KindTimestamp, in.t.Unix()+int64(offset), int64(in.t.Nanosecond())/1000)
@@ -79,7 +79,7 @@ func appendTimestamp(dst []byte, in input) ([]byte, error) {
 }
 
 // appendTime takes an instant.
-func (s Session) appendTime(dst []byte, in input) ([]byte, error) {
+func (s Session) appendTime(dst []byte, in *input) ([]byte, error) {
 	if in.form == formTime {
 		return appendMicros(dst, KindTime, in.t.Unix(), int64(in.t.Nanosecond())/1000)
 	}
@@ -198,7 +198,7 @@ func localOffset(loc *time.Location, unix int64) int64 {
 
 // parseMoment reads the text of a date, timestamp or instant: RFC 3339, and what PostgreSQL writes in its ISO style. SPEC.md has the
 // grammar. Years of four digits or more first are a date in this order whatever DateStyle the session has.
-func (in input) parseMoment(kind Kind) (moment, error) {
+func (in *input) parseMoment(kind Kind) (moment, error) {
 	s, ok := in.text()
 	if !ok {
 		return moment{}, refuse(kind, "neither a time nor its text")
@@ -225,7 +225,7 @@ func (in input) parseMoment(kind Kind) (moment, error) {
 	}
 	midnight := time.Date(year, time.Month(month), date, 0, 0, 0, 0, time.UTC)
 	// time.Date makes 2 March of 30 February.
-	if midnight.Month() != time.Month(month) || midnight.Day() != date {
+	if _, is, of := midnight.Date(); is != time.Month(month) || of != date {
 		p.failed = true
 	}
 	m := moment{day: midnight.Unix() / daySeconds}
@@ -277,7 +277,10 @@ func (p *scanner) number(shortest, longest int) int {
 		p.failed = true
 		return 0
 	}
-	i, _ := strconv.Atoi(p.rest[:n])
+	i := 0
+	for _, c := range []byte(p.rest[:n]) {
+		i = 10*i + int(c-'0')
+	}
 	p.rest = p.rest[n:]
 	return i
 }

@@ -168,9 +168,9 @@ func (s Session) AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte,
 	}
 	switch kind {
 	case KindText:
-		return appendText(dst, kind, in)
+		return appendText(dst, kind, &in)
 	case KindBytes:
-		return appendBytes(dst, in)
+		return appendBytes(dst, &in)
 	case KindInt:
 		i, err := in.toInt(kind)
 		if err != nil {
@@ -178,7 +178,7 @@ func (s Session) AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte,
 		}
 		return binary.BigEndian.AppendUint64(dst, uint64(i)), nil
 	case KindFloat:
-		return appendFloat(dst, suite, in)
+		return appendFloat(dst, suite, &in)
 	case KindBool:
 		b, err := in.toBool()
 		if err != nil {
@@ -189,15 +189,15 @@ func (s Session) AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte,
 		}
 		return append(dst, 0), nil
 	case KindTime:
-		return s.appendTime(dst, in)
+		return s.appendTime(dst, &in)
 	case KindDate:
-		return appendDate(dst, in)
+		return appendDate(dst, &in)
 	case KindTimestamp:
-		return appendTimestamp(dst, in)
+		return appendTimestamp(dst, &in)
 	case KindUUID:
-		return appendUUID(dst, in)
+		return appendUUID(dst, &in)
 	default:
-		return appendNumeric(dst, suite, in)
+		return appendNumeric(dst, suite, &in)
 	}
 }
 

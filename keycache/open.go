@@ -27,30 +27,32 @@ func (c *Cache) Opener(ctx context.Context, col Column, keyID uint32) (*codec.Ke
 
 // HeldOpener is Opener if that has to wait for nothing; else it returns nil.
 func (c *Cache) HeldOpener(col Column, keyID uint32) *codec.Key {
-	held := c.HeldKey(keyID)
+	var held Held
+	if !c.Hold(&held, keyID) {
+		return nil
+	}
+	defer held.Count()
 	return held.Key(col)
 }
 
-// Held is a data key as far as it is in memory, for all columns of one statement or result. The zero Held is none.
+// Held is a data key that was found in memory, for all columns of a statement or result. It holds none of the keys itself: once they have
+// left memory it has none. The zero Held is none.
 type Held struct {
 	c     *Cache
 	entry *entry
+	hits  uint64 // not counted yet
 }
 
-// HeldKey returns the data key keyID if it is in memory and may serve.
-func (c *Cache) HeldKey(keyID uint32) Held {
-	if e := c.entries.Get(keyID); e != nil && e.hit() {
-		return Held{c, e}
+// Hold makes h the data key keyID, and reports whether that is in memory and may serve.
+func (c *Cache) Hold(h *Held, keyID uint32) bool {
+	if h.entry == nil || h.c != c || h.entry.rec.ID != keyID || !h.entry.hit() {
+		e := c.entries.Get(keyID)
+		if e == nil || !e.hit() {
+			return false
+		}
+		h.c, h.entry = c, e
 	}
-	return Held{}
-}
-
-// ID returns the data key's id, or zero.
-func (h *Held) ID() uint32 {
-	if h.entry == nil {
-		return 0
-	}
-	return h.entry.rec.ID
+	return true
 }
 
 // Key returns the key of a column; nil if it is not in memory.
@@ -60,9 +62,17 @@ func (h *Held) Key(col Column) *codec.Key {
 	}
 	key := h.entry.key(col)
 	if key != nil {
-		h.c.hits.Add(1)
+		h.hits++
 	}
 	return key
+}
+
+// Count counts the keys that were found, in [Stats].
+func (h *Held) Count() {
+	if h.hits > 0 {
+		h.c.hits.Add(h.hits)
+		h.hits = 0
+	}
 }
 
 // evictionGrace is how long a plaintext key outlives its eviction for space.

@@ -37,6 +37,7 @@ func (c *Cache) Sealer(ctx context.Context, col Column, n int) (*codec.Key, erro
 func (c *Cache) HeldSealer(ctx context.Context, col Column, n int) *codec.Key {
 	data := c.HeldData(ctx)
 	if key := data.Key(col); key != nil && data.Take(n) {
+		data.Count()
 		return key
 	}
 	return nil
@@ -64,7 +65,7 @@ func (c *Cache) HeldData(ctx context.Context) HeldData {
 	if !e.hit() {
 		return HeldData{}
 	}
-	return HeldData{Held{c, e}, r, k}
+	return HeldData{Held{c: c, entry: e}, r, k}
 }
 
 // Take takes n cells, of any columns, from the key's budget, as [Cache.Sealer] does; false if it has to wait for more. What the key

@@ -153,7 +153,7 @@ func (r *batchResults) Query() (pgx.Rows, error) {
 // QueryRow implements pgx.BatchResults.
 func (r *batchResults) QueryRow() pgx.Row {
 	rows, _ := r.Query() // they have the error
-	return row{rows}
+	return &row{rows: rows}
 }
 
 // Close implements pgx.BatchResults.

@@ -101,7 +101,14 @@ func (c *Conn) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 
 func (c *conn) queryRow(ctx context.Context, sql string, args []any) pgx.Row {
 	rows, _ := c.query(ctx, sql, args) // they have the error
-	return row{rows}
+	return c.firstOf(rows)
+}
+
+// firstOf returns the first row of rows.
+func (c *conn) firstOf(rows pgx.Rows) *row {
+	r := c.rowSlab.take()
+	r.rows = rows
+	return r
 }
 
 // Prepare prepares a statement under a name, as pgx.Conn.Prepare does. The description is that of the plain statement.

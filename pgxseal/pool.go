@@ -132,42 +132,37 @@ func (p *Pool) Exec(ctx context.Context, sql string, arguments ...any) (pgconn.C
 
 // Query sends a query on a connection of the pool, which gets it back when the rows are closed.
 func (p *Pool) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	r, err := p.query(ctx, sql, args)
+	c, pooled, rows, err := p.query(ctx, sql, args)
 	if err != nil {
 		return errRows{err}, err
 	}
-	return &r.rows, nil
+	r := c.pooledSlab.take()
+	r.Rows, r.pooled = rows, pooled
+	return r, nil
 }
 
 // QueryRow sends a query of one row on a connection of the pool, which gets it back when the row is scanned.
 func (p *Pool) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	r, err := p.query(ctx, sql, args)
+	c, pooled, rows, err := p.query(ctx, sql, args)
 	if err != nil {
-		return row{errRows{err}}
+		return &row{err: err}
 	}
-	return &r.row
+	r := c.firstOf(rows)
+	r.pooled = pooled
+	return r
 }
 
-func (p *Pool) query(ctx context.Context, sql string, args []any) (*pooledRow, error) {
+// query leaves it to the caller to release the connection, unless there is an error.
+func (p *Pool) query(ctx context.Context, sql string, args []any) (*conn, *pgxpool.Conn, pgx.Rows, error) {
 	c, pooled, err := p.acquire(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	rows, err := c.query(ctx, sql, args)
 	if err != nil {
 		pooled.Release()
-		return nil, err
 	}
-	r := c.rowSlab.take()
-	r.rows = poolRows{Rows: rows, pooled: pooled}
-	r.row.rows = &r.rows
-	return r, nil
-}
-
-// pooledRow are rows of a pool, and the first of them.
-type pooledRow struct {
-	rows poolRows
-	row  row
+	return c, pooled, rows, err
 }
 
 // slab makes values in the memory of several at once.

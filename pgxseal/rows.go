@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/driver"
@@ -27,7 +28,10 @@ func (c *conn) openRows(ctx context.Context, raw pgx.Rows, cl *call) pgx.Rows {
 	if !p.Sealed && p.Effects == 0 && len(p.Chunks) == 0 {
 		return raw
 	}
-	r := c.rowsSlab.take()
+	r := c.spare
+	if c.spare = nil; r == nil {
+		r = c.rowsSlab.take()
+	}
 	r.c, r.ctx, r.raw, r.plan, r.query, r.formats, r.sealed = c, ctx, raw, p, cl.query, cl.formats, p.Sealed && p.ResultsSealed()
 	return r
 }
@@ -41,6 +45,7 @@ type rows struct {
 	query   string
 	formats formats
 	sealed  bool // there are sealed columns
+	shown   bool // to a value of the program's, which may keep them
 
 	shape   *shape // nil until it is known; it and what follows are good until the rows are closed, but for its fields
 	openers []front.Opener
@@ -395,6 +400,7 @@ func (r *rows) Scan(dest ...any) error {
 	}
 	if len(dest) == 1 {
 		if rc, ok := dest[0].(pgx.RowScanner); ok {
+			r.shown = true
 			err := rc.ScanRow(r)
 			if err != nil {
 				r.fail(err)
@@ -524,12 +530,20 @@ func (errRows) Conn() *pgx.Conn                              { return nil }
 func (errRows) TypeMap() *pgtype.Map                         { return nil }
 
 // row is the first row of rows, as pgx.Conn.QueryRow returns it.
-type row struct{ rows pgx.Rows }
+type row struct {
+	rows   pgx.Rows      // nil once it was scanned
+	pooled *pgxpool.Conn // goes back to its pool then; nil if it is no pool's
+	err    error         // of scanning it again
+}
 
 // Scan implements pgx.Row.
-func (r row) Scan(dest ...any) error {
-	defer r.rows.Close() // a destination's method may panic
-	if err := r.rows.Err(); err != nil {
+func (r *row) Scan(dest ...any) error {
+	rows := r.rows
+	if rows == nil {
+		return r.err
+	}
+	defer r.end() // a destination's method may panic
+	if err := rows.Err(); err != nil {
 		return err
 	}
 	for _, d := range dest {
@@ -537,16 +551,35 @@ func (r row) Scan(dest ...any) error {
 			return errors.New("cannot scan into *pgtype.DriverBytes from QueryRow")
 		}
 	}
-	if !r.rows.Next() {
-		if err := r.rows.Err(); err != nil {
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
 			return err
 		}
 		return pgx.ErrNoRows
 	}
-	err := r.rows.Scan(dest...)
-	r.rows.Close()
-	if err := r.rows.Err(); err != nil {
+	err := rows.Scan(dest...)
+	rows.Close()
+	if err := rows.Err(); err != nil {
 		return err
 	}
 	return err
+}
+
+// end closes the rows. Nobody but this row had them, so that the connection may use their memory for the next ones.
+func (r *row) end() {
+	own, _ := r.rows.(*rows)
+	r.rows.Close()
+	if r.err = r.rows.Err(); r.err == nil {
+		r.err = pgx.ErrNoRows
+	}
+	r.rows = nil
+	if own != nil && !own.shown {
+		c := own.c
+		*own = rows{}
+		c.spare = own
+	}
+	if r.pooled != nil {
+		r.pooled.Release()
+		r.pooled = nil
+	}
 }

@@ -30,9 +30,11 @@ type conn struct {
 	scratch scratch                  // for the next statement
 	shapes  map[*sqlplan.Plan]*shape // of results that were met before
 	values  [][]byte                 // for the rows of the next result
-	rowSlab slab[pooledRow]          // of what the pool returns
+	spare   *rows                    // for the next result; nil while it is in use
 
-	rowsSlab slab[rows]
+	rowsSlab   slab[rows]
+	rowSlab    slab[row]
+	pooledSlab slab[poolRows]
 	copies   *copySource // of the next COPY; nil while it is in use
 }
 
@@ -112,9 +114,13 @@ func (c *conn) query(ctx context.Context, query string, args []any) (pgx.Rows, e
 
 // prepareCall makes a call of a statement.
 func (c *conn) prepareCall(ctx context.Context, cl *call, query string, args []any, w way) error {
-	query, opts, rest, err := c.split(ctx, query, args, w == queried)
-	if err != nil {
-		return err
+	opts := options{formats: formats{text: isTextMode(c.mode)}}
+	rest := args
+	if len(args) > 0 && !isPlain(args[0]) {
+		var err error
+		if query, rest, err = c.split(ctx, query, args, &opts, w == queried); err != nil {
+			return err
+		}
 	}
 	return c.callOf(ctx, cl, query, args, &opts, rest, w)
 }
@@ -176,8 +182,7 @@ func (o *options) given(list, rest []any) []any {
 
 // split splits the options off the front of a statement's arguments, as pgx does (Conn.Query and Conn.Exec). A rewriter is applied here
 // and now, so that what it makes is what is analysed, and what is sent; pgx does not get it.
-func (c *conn) split(ctx context.Context, query string, args []any, isQuery bool) (string, options, []any, error) {
-	opts := options{formats: formats{text: isTextMode(c.mode)}}
+func (c *conn) split(ctx context.Context, query string, args []any, opts *options, isQuery bool) (string, []any, error) {
 	var rewriter pgx.QueryRewriter
 	n, rewriters := 0, 0
 scan:
@@ -205,7 +210,7 @@ scan:
 	opts.list = args[:n:n]
 	rest := args[n:]
 	if rewriter == nil {
-		return query, opts, rest, nil
+		return query, rest, nil
 	}
 	opts.rewritten = true
 	opts.list = make([]any, 0, n-rewriters)
@@ -216,9 +221,18 @@ scan:
 	}
 	query, rest, err := rewriter.RewriteQuery(ctx, c.raw, query, rest)
 	if err != nil {
-		return "", options{}, nil, fmt.Errorf("rewrite query failed: %w", err)
+		return "", nil, fmt.Errorf("rewrite query failed: %w", err)
 	}
-	return query, opts, rest, nil
+	return query, rest, nil
+}
+
+// isPlain reports whether an argument is of a usual type, and so no option: to ask for an interface takes longer.
+func isPlain(arg any) bool {
+	switch arg.(type) {
+	case int64, string, int, int32, []byte:
+		return true
+	}
+	return false
 }
 
 // isTextMode reports whether pgx asks for results as text in a mode.

@@ -135,7 +135,7 @@ func (t *Tx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, erro
 // QueryRow sends a query of one row.
 func (t *Tx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	rows, _ := t.Query(ctx, sql, args...) // they have the error
-	return row{rows}
+	return t.c.firstOf(rows)
 }
 
 // Prepare prepares a statement under a name.

@@ -51,7 +51,7 @@ type Column struct {
 	Stored string
 
 	scopes   ScopeRule
-	order    *codec.Order
+	layout   codec.Layout // known once the column is resolved
 	identity string
 	tag      uint16
 	table    string
@@ -80,6 +80,13 @@ func (c *Column) Tag() uint16 { return c.tag }
 
 // Suite is the cell format of the column's mode.
 func (c *Column) Suite() codec.Suite {
+	if c.layout.Suite != 0 {
+		return c.layout.Suite
+	}
+	return c.suite()
+}
+
+func (c *Column) suite() codec.Suite {
 	terms := c.Terms != (codec.Terms{})
 	switch {
 	case c.Mode == ModeDeterministic && terms:
@@ -95,7 +102,7 @@ func (c *Column) Suite() codec.Suite {
 }
 
 // Layout is what the column's cells look like.
-func (c *Column) Layout() codec.Layout { return codec.Layout{Suite: c.Suite(), Order: c.order} }
+func (c *Column) Layout() codec.Layout { return codec.Layout{Suite: c.Suite(), Order: c.layout.Order} }
 
 // EqualCells reports whether equal values have equal cells, so that they can be
 // compared for equality: those of deterministic and ordered columns.
@@ -123,6 +130,7 @@ func (c *Column) resolve(t *Table) {
 	c.table = t.String()
 	c.base, c.baseName = c.table, c.Name
 	c.stage()
+	c.layout = codec.Layout{Suite: c.suite()}
 	switch {
 	case c.JoinGroup != "":
 		c.identity = joinPrefix + c.JoinGroup
@@ -137,7 +145,7 @@ func (c *Column) resolve(t *Table) {
 	if c.Mode == ModeOrdered {
 		// A mistake is reported by checkColumn.
 		if order, err := codec.ParseOrder(c.Kind, c.Min, c.Max, c.Step); err == nil {
-			c.order = order
+			c.layout.Order = order
 			c.identity += order.Suffix()
 		}
 	}

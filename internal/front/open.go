@@ -36,9 +36,8 @@ type Opener struct {
 	// Apart is the front's own: it gives the column's cells to OpenCell.
 	Apart bool
 
-	key    *codec.Key // opens the cells with its header, which has the tag of col
-	col    *schema.Column
-	opened telemetry.Cells
+	key *codec.Key // opens the cells with its header, which has the tag of col
+	col *schema.Column
 }
 
 // NewOpener returns the Opener of result column index, which is labelled name and holds what res says. private says that each
@@ -49,25 +48,20 @@ func (s *Session) NewOpener(index int, name string, res sqlplan.Result, private 
 
 // BeginOpeners begins a result with its openers.
 func (s *Session) BeginOpeners(openers []Opener, from Result) {
-	s.held = keycache.Held{}
 	for at := range openers {
 		openers[at].from = from
 	}
 }
 
-// EndOpeners counts what was read of a result by its openers, and ends it. They and the session forget the keys, which are not kept
-// beyond it.
+// EndOpeners counts what was read of a result by its openers, and ends it. They forget the keys, which are not kept beyond it.
 func (s *Session) EndOpeners(openers []Opener, rows uint64) {
-	var opened telemetry.Cells
 	for at := range openers {
 		o := &openers[at]
-		for i, n := range o.opened {
-			opened[i] += n
-		}
-		o.from, o.key, o.col, o.opened = nil, nil, nil, telemetry.Cells{}
+		o.from, o.key, o.col = nil, nil, nil
 	}
-	s.held = keycache.Held{}
-	s.db.tel.Counts.Opened(opened, rows)
+	s.held.Count()
+	s.db.tel.Counts.Opened(s.opened, rows)
+	s.opened = telemetry.Cells{}
 }
 
 // Kind is what all columns here hold.
@@ -127,7 +121,7 @@ func (o *Opener) OpenCell(ctx context.Context, cell []byte) (any, error) {
 	if err != nil {
 		return nil, o.fail(ctx, err)
 	}
-	o.opened.Add(o.key.Header().Suite)
+	o.s.opened.Add(o.key.Header().Suite)
 	return out, nil
 }
 
@@ -136,8 +130,7 @@ func (o *Opener) ready(cell []byte) bool {
 	if o.key != nil && o.key.Owns(cell) {
 		return true
 	}
-	var room [fewTags]uint16
-	h, err := codec.Recognize(cell, o.tags(room[:0])...)
+	h, err := codec.ParseHeader(cell)
 	if err != nil {
 		return false
 	}
@@ -154,7 +147,7 @@ func (o *Opener) openValue(ctx context.Context, v any, private bool) (any, error
 	}
 	out, err := o.key.OpenValue(o.Kind(), cell, private)
 	if err == nil {
-		o.opened.Add(o.key.Header().Suite)
+		o.s.opened.Add(o.key.Header().Suite)
 	}
 	return out, err
 }
@@ -179,7 +172,7 @@ func (o *Opener) encoding(ctx context.Context, stored []byte) ([]byte, error) {
 	}
 	enc, err := o.key.OpenInPlace(o.Kind(), cell)
 	if err == nil {
-		o.opened.Add(o.key.Header().Suite)
+		o.s.opened.Add(o.key.Header().Suite)
 	}
 	return enc, err
 }
@@ -270,8 +263,8 @@ func (o *Opener) held(col *schema.Column, h codec.Header) bool {
 	if source == nil || source.cache == nil {
 		return false
 	}
-	if o.s.held.ID() != h.KeyID {
-		o.s.held = source.cache.HeldKey(h.KeyID)
+	if !source.cache.Hold(&o.s.held, h.KeyID) {
+		return false
 	}
 	key := o.s.held.Key(OpeningColumn(col, h))
 	if key == nil {

@@ -105,7 +105,10 @@ func (v *Sealing) Close() {
 	}
 	clear(v.keys)
 	v.nonces.Forget()
-	*v = Sealing{s: s, cells: v.cells[:0], spans: v.spans[:0], keys: v.keys[:0], nonces: v.nonces}
+	v.ctx, v.block, v.keys = nil, nil, v.keys[:0]
+	v.texts, v.textsKnown = codec.Session{}, false
+	v.announced, v.counts = 0, telemetry.Cells{}
+	v.Next()
 	s.sealing = v
 }
 
@@ -438,7 +441,11 @@ func (v *Sealing) held(c *keycache.Cache) bool {
 		}
 		cells += k.cells
 	}
-	return data.Take(cells)
+	if !data.Take(cells) {
+		return false
+	}
+	data.Count()
+	return true
 }
 
 // find asks for the keys for a plan, nil for none. While it waits, the session's connection is lent.
@@ -541,7 +548,7 @@ func (v *Sealing) randomized() (n int) {
 // Wipe clears what was collected, of a statement that is not sent.
 func (v *Sealing) Wipe() { clear(v.block[:cap(v.block)]) }
 
-// Next begins the next row of many, in the memory of the row before.
+// Next begins the next row of many, or another statement, in the memory of the one before.
 func (v *Sealing) Next() {
 	v.block = v.block[:0]
 	v.cells, v.spans = v.cells[:0], v.spans[:0]

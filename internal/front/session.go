@@ -13,6 +13,7 @@ import (
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/internal/telemetry"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
 )
@@ -38,14 +39,16 @@ type Session struct {
 	ResetsSession bool
 
 	env     sqlplan.Env // reused for every Plan call
+	recent  sqlplan.Recent
 	catalog sessionCatalog
 	facts   sessionFacts
 	own     ownSurvey
-	changes uint64        // counts the changes of the catalog that were made here
-	sealing *Sealing      // of the next statement; nil while it is in use
-	block   []byte        // memory of its cells, released by Reuse
-	held    keycache.Held // opened the last cell of the result that is read
-	zone    zone          // the last one that was asked for
+	changes uint64          // counts the changes of the catalog that were made here
+	sealing *Sealing        // of the next statement; nil while it is in use
+	block   []byte          // memory of its cells, released by Reuse
+	held    keycache.Held   // opened the last cell
+	opened  telemetry.Cells // of the result that is read
+	zone    zone            // the last one that was asked for
 
 	busy        bool // see Busy
 	serverKnown bool // see lookAtServer
@@ -70,7 +73,7 @@ type sessionFacts struct {
 func (db *DB) NewSession(conn Conn) *Session {
 	s := &Session{db: db, conn: conn, id: db.sessions.Add(1)}
 	s.catalog.s = s
-	s.env.Catalog = &s.catalog
+	s.env.Catalog, s.env.Recent = &s.catalog, &s.recent
 	return s
 }
 

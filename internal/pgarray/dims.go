@@ -24,11 +24,11 @@ var errArray = errors.New("not the literal of an array")
 // ParseArray returns the array of a literal. It takes no empty array within another, of which releases of PostgreSQL think differently.
 // The error holds nothing of the literal.
 func ParseArray(s string) (Array, error) {
-	given, body, ok := cutBounds(strings.Trim(s, space))
+	given, body, ok := cutBounds(Trim(s))
 	if !ok || !strings.HasPrefix(body, "{") {
 		return Array{}, errArray
 	}
-	if given == nil && strings.TrimLeft(body[1:], space) == "}" {
+	if given == nil && trimLeft(body[1:]) == "}" {
 		return Array{}, nil
 	}
 	p := parser{rest: body}
@@ -61,7 +61,7 @@ func (p *parser) array(depth int) bool {
 		p.dims = append(p.dims, Dim{Low: 1})
 	}
 	first := p.dims[depth].Len == 0 // the first of its depth says how long all are
-	p.rest = strings.TrimLeft(p.rest[1:], space)
+	p.rest = trimLeft(p.rest[1:])
 	n := 0
 	for {
 		if strings.HasPrefix(p.rest, "{") {
@@ -83,7 +83,7 @@ func (p *parser) array(depth int) bool {
 			return false
 		}
 		end := p.rest[0]
-		p.rest = strings.TrimLeft(p.rest[1:], space)
+		p.rest = trimLeft(p.rest[1:])
 		switch {
 		case end == '}':
 			if first {
@@ -165,10 +165,10 @@ func cutBounds(s string) (dims []Dim, body string, ok bool) {
 			return nil, "", false
 		}
 		dims = append(dims, Dim{int(low), int(high - low + 1)})
-		s = strings.TrimLeft(rest, space)
+		s = trimLeft(rest)
 	}
 	if s, ok = strings.CutPrefix(s, "="); !ok {
 		return nil, "", false
 	}
-	return dims, strings.TrimLeft(s, space), true
+	return dims, trimLeft(s), true
 }

@@ -19,6 +19,26 @@ var errLiteral = errors.New("not the literal of a one-dimensional array")
 
 const space = " \t\n\r\v\f"
 
+func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
+
+// Trim removes what PostgreSQL's input functions skip around a value. Unlike strings.Trim it makes no set of that first, which would take
+// longer than all else.
+func Trim(s string) string { return trimLeft(trimRight(s)) }
+
+func trimLeft(s string) string {
+	for s != "" && isSpace(s[0]) {
+		s = s[1:]
+	}
+	return s
+}
+
+func trimRight(s string) string {
+	for s != "" && isSpace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
 // Parse returns the elements of a literal of one dimension; of an empty array, an empty slice. The error holds
 // nothing of the literal.
 func Parse(s string) ([]Element, error) {
@@ -44,7 +64,7 @@ func Elements(s string) iter.Seq2[Element, error] {
 
 // First returns the index of a literal's first element: 1 unless the literal has bounds.
 func First(s string) int {
-	dims, _, ok := cutBounds(strings.Trim(s, space))
+	dims, _, ok := cutBounds(Trim(s))
 	if !ok || dims == nil {
 		return 1
 	}
@@ -53,11 +73,11 @@ func First(s string) int {
 
 // readAll yields the elements and reports whether it has to be followed by an error.
 func readAll(s string, yield func(Element, error) bool) (failed bool) {
-	dims, body, ok := cutBounds(strings.Trim(s, space))
+	dims, body, ok := cutBounds(Trim(s))
 	if !ok || len(dims) > 1 || !strings.HasPrefix(body, "{") {
 		return true
 	}
-	body = strings.TrimLeft(body[1:], space)
+	body = trimLeft(body[1:])
 	n := 0
 	for done := body == "}"; !done; n++ {
 		e, rest, ok := next(body)
@@ -74,22 +94,33 @@ func readAll(s string, yield func(Element, error) bool) (failed bool) {
 
 // next reads one element up to the comma or brace that ends it.
 func next(s string) (e Element, rest string, ok bool) {
-	s = strings.TrimLeft(s, space)
+	s = trimLeft(s)
 	if strings.HasPrefix(s, `"`) {
 		return nextQuoted(s[1:])
 	}
-	end := strings.IndexAny(s, `,}{"\`)
+	end := ends(s)
 	if end < 0 || s[end] == '{' || s[end] == '"' {
 		return e, "", false
 	}
 	if s[end] == '\\' {
 		return nextEscaped(s)
 	}
-	text := strings.TrimRight(s[:end], space)
+	text := trimRight(s[:end])
 	if strings.EqualFold(text, "NULL") {
 		return Element{Text: text, Null: true}, s[end:], true
 	}
 	return Element{Text: text}, s[end:], text != ""
+}
+
+// ends returns where an element without quotes ends, or what it cannot hold or a backslash stands; -1 for none.
+func ends(s string) int {
+	for i := range len(s) {
+		switch s[i] {
+		case ',', '}', '{', '"', '\\':
+			return i
+		}
+	}
+	return -1
 }
 
 // nextEscaped reads an element without quotes but with backslashes, which is never NULL.
@@ -119,13 +150,13 @@ func nextEscaped(s string) (e Element, rest string, ok bool) {
 // nextQuoted reads the rest of an element after its opening quote.
 func nextQuoted(s string) (e Element, rest string, ok bool) {
 	if end := strings.IndexAny(s, `"\`); end >= 0 && s[end] == '"' {
-		return Element{Text: s[:end]}, strings.TrimLeft(s[end+1:], space), true
+		return Element{Text: s[:end]}, trimLeft(s[end+1:]), true
 	}
 	var text []byte
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
 		case '"':
-			return Element{Text: string(text)}, strings.TrimLeft(s[i+1:], space), true
+			return Element{Text: string(text)}, trimLeft(s[i+1:]), true
 		case '\\':
 			if i++; i == len(s) {
 				return e, "", false
@@ -138,7 +169,7 @@ func nextQuoted(s string) (e Element, rest string, ok bool) {
 
 // AppendElement writes one element that is not NULL, in quotes where array_out puts them.
 func AppendElement(dst []byte, s string) []byte {
-	if s != "" && !strings.EqualFold(s, "NULL") && !strings.ContainsAny(s, `{},"\`+space) {
+	if !quoted(s) {
 		return append(dst, s...)
 	}
 	dst = append(dst, '"')
@@ -149,6 +180,19 @@ func AppendElement(dst []byte, s string) []byte {
 		dst = append(dst, s[i])
 	}
 	return append(dst, '"')
+}
+
+// quoted reports whether array_out writes an element in quotes.
+func quoted(s string) bool {
+	if s == "" || strings.EqualFold(s, "NULL") || ends(s) >= 0 {
+		return true
+	}
+	for i := range len(s) {
+		if isSpace(s[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // Strings writes the literal of an array of text.

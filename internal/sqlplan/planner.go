@@ -36,6 +36,8 @@ type Env struct {
 	SearchKeys int    // live search keys of deterministic columns; 0 counts as 1
 	NullWords  bool   // as in codec.Session. It belongs to SearchPath, by which plans are kept
 	Known      *Known // what the connection knows that others do not. If nil, the planner's is right
+
+	Recent *Recent // what the connection found lately, to find it faster; may be nil
 }
 
 // Stats counts what a Planner did since it was made.

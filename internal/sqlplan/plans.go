@@ -60,28 +60,68 @@ func newPlans(size, bytes int) *plans {
 	}
 }
 
-// get returns the plan of a text, or nil.
-func (ps *plans) get(sql string, env *Env, generation uint64) *Plan {
-	t := ps.texts.Get(sql)
-	if t == nil {
-		return nil
-	}
+// plan returns the plan that stands with the text, if it is right for the connection; else nil.
+func (t *textPlan) plan(env *Env, generation uint64) *Plan {
 	t.touch()
 	if t.always != nil || env == nil {
 		return t.always
 	}
-	path, keys := env.SearchPath, max(env.SearchKeys, 1)
-	v := t.first
-	if v.key.keys != keys || v.key.path != path {
-		if v = ps.variants.Get(variantKey{sql, path, keys}); v == nil {
-			return nil
-		}
-		v.touch()
-	}
-	if v.catalog && v.generation != generation {
+	return t.first.right(env, generation)
+}
+
+// right returns the plan if it is right for the connection; else nil.
+func (v *variantPlan) right(env *Env, generation uint64) *Plan {
+	if v.key.keys != max(env.SearchKeys, 1) || v.key.path != env.SearchPath || v.catalog && v.generation != generation {
 		return nil
 	}
 	return v.plan
+}
+
+// Recent is what a connection found lately. A program has most of its texts as constants, so that the place of one in memory says where
+// it stands here, and comparing it with itself reads nothing of it. What stands here is judged as what is in the maps. One goroutine
+// uses it at a time; the zero value is ready.
+type Recent [16]recent
+
+type recent struct {
+	sql string
+	of  *plans
+	at  *textPlan
+}
+
+// maxRecent bounds the memory of a text and its plan that stand here when they have left the maps.
+const maxRecent = 16 << 10
+
+func (r *Recent) place(sql string) *recent {
+	return &r[uintptr(unsafe.Pointer(unsafe.StringData(sql)))>>4%uintptr(len(r))] //nolint:gosec // never a pointer again
+}
+
+// get returns the plan of a text, or nil.
+func (ps *plans) get(sql string, env *Env, generation uint64) *Plan {
+	var last *recent
+	if env != nil && env.Recent != nil {
+		last = env.Recent.place(sql)
+		if last.of == ps && last.sql == sql {
+			if p := last.at.plan(env, generation); p != nil {
+				return p
+			}
+		}
+	}
+	t := ps.texts.Get(sql)
+	if t == nil {
+		return nil
+	}
+	if last != nil && t.bytes <= maxRecent {
+		*last = recent{sql, ps, t}
+	}
+	if p := t.plan(env, generation); p != nil || t.always != nil || env == nil {
+		return p
+	}
+	v := ps.variants.Get(variantKey{sql, env.SearchPath, max(env.SearchKeys, 1)})
+	if v == nil {
+		return nil
+	}
+	v.touch()
+	return v.right(env, generation)
 }
 
 // putAlways keeps a plan that depends on the text alone.
