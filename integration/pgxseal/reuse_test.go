@@ -5,6 +5,7 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -233,4 +234,42 @@ func TestCopyMemory(t *testing.T) {
 			t.Errorf("rows are\n%s, want\n%s", got, want)
 		}
 	})
+}
+
+// A row that was scanned has no other row to give, whatever the connection reads next, and one that was given to a value of the program's
+// stays as it is.
+func TestRowsAreScannedOnce(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, sealedTables(t), sealConfig(t))
+	const query = "SELECT email FROM users WHERE id = $1"
+	for id, email := range []string{"first@example.com", "second@example.com"} {
+		_, err := pool.Exec(ctx, "INSERT INTO users (id, email) VALUES ($1, $2)", id, email)
+		must(t, err)
+	}
+	var email string
+	first, second := pool.QueryRow(ctx, query, 0), pool.QueryRow(ctx, query, 1)
+	must(t, first.Scan(&email))
+	must(t, second.Scan(&email))
+	third := pool.QueryRow(ctx, query, 0)
+	for _, row := range []pgx.Row{first, second} {
+		if err := row.Scan(&email); !errors.Is(err, pgx.ErrNoRows) || email != "second@example.com" {
+			t.Errorf("scanned again: %v", err)
+		}
+	}
+	must(t, third.Scan(&email))
+
+	var held heldRows
+	must(t, pool.QueryRow(ctx, query, 1).Scan(&held))
+	must(t, pool.QueryRow(ctx, query, 0).Scan(&email))
+	if tag := held.rows.CommandTag(); tag.RowsAffected() != 1 || held.rows.Next() || held.rows.Err() != nil {
+		t.Errorf("rows that the program kept: %v, %v", tag, held.rows.Err())
+	}
+}
+
+// heldRows scans a row, and keeps what it is scanned from.
+type heldRows struct{ rows pgx.Rows }
+
+// ScanRow implements pgx.RowScanner.
+func (k *heldRows) ScanRow(rows pgx.Rows) error {
+	k.rows = rows
+	return nil
 }

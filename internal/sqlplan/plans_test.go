@@ -9,13 +9,20 @@ import (
 	"github.com/colseal/colseal/internal/dialect"
 )
 
-// A plan is found under what it was made for, and under nothing else.
+// A plan is found under what it was made for, and under nothing else, whatever a connection remembers.
 func TestPlanVariants(t *testing.T) {
+	for _, connection := range []*Recent{nil, {}} {
+		testPlanVariants(t, connection)
+	}
+}
+
+func testPlanVariants(t *testing.T, connection *Recent) {
 	ps := newPlans(100, 1<<20)
 	const text = "SELECT email FROM users"
 	envs := []*Env{{SearchPath: "a"}, {SearchPath: "b"}, {SearchPath: "a", SearchKeys: 2}, {SearchPath: "c", SearchKeys: 1}}
 	made := make([]*Plan, len(envs))
 	for i, e := range envs {
+		e.Recent = connection
 		if ps.get(text, e, 0) != nil {
 			t.Fatalf("a plan for %+v before one was made", e)
 		}
@@ -33,6 +40,9 @@ func TestPlanVariants(t *testing.T) {
 		if got := ps.get(text, e, 1); got != want {
 			t.Errorf("%+v after a change of the catalog: got %+v", e, got)
 		}
+	}
+	if other := newPlans(100, 1<<20); other.get(text, envs[1], 0) != nil {
+		t.Error("a plan of other knowledge was found")
 	}
 	if ps.get(text, nil, 0) != nil {
 		t.Error("a plan that depends on the session was found without one")
