@@ -43,14 +43,13 @@ const maxIndirect = 8
 
 // read reduces v. What it does with a type mirrors database/sql: a Valuer speaks for itself, pointers are followed, named types
 // count as what they are made of. Only what is made of nothing that can be sealed counts as what it prints as.
-func read(kind Kind, v any) (input, error) {
-	in, ok := readPlain(v)
-	if !ok {
+func read(kind Kind, v any) (in input, err error) {
+	if !in.readPlain(v) {
 		held, whole, err := follow(kind, v)
 		if err != nil {
 			return input{}, err
 		}
-		if in, ok = readPlain(held); !ok {
+		if !in.readPlain(held) {
 			if in, err = readNamed(kind, reflect.ValueOf(held)); err != nil {
 				return readPrinted(kind, whole, err)
 			}
@@ -105,28 +104,30 @@ func readPrinted(kind Kind, v any, err error) (input, error) {
 	return input{form: formString, s: string(text)}, nil
 }
 
-func readPlain(v any) (input, bool) {
+func (in *input) readPlain(v any) bool {
 	switch v := v.(type) {
 	case string:
-		return input{form: formString, s: v}, true
+		in.form, in.s = formString, v
 	case []byte:
-		return input{form: formBytes, raw: v}, true
+		in.form, in.raw = formBytes, v
 	case int64:
-		return input{form: formInt, i: v}, true
+		in.form, in.i = formInt, v
 	case int:
-		return input{form: formInt, i: int64(v)}, true
+		in.form, in.i = formInt, int64(v)
 	case int32:
-		return input{form: formInt, i: int64(v)}, true
+		in.form, in.i = formInt, int64(v)
 	case float64:
-		return input{form: formFloat, f: v}, true
+		in.form, in.f = formFloat, v
 	case bool:
-		return input{form: formBool, b: v}, true
+		in.form, in.b = formBool, v
 	case time.Time:
-		return input{form: formTime, t: v}, true
+		in.form, in.t = formTime, v
 	case [16]byte:
-		return input{form: formBytes, raw: v[:]}, true
+		in.form, in.raw = formBytes, v[:]
+	default:
+		return false
 	}
-	return input{}, false
+	return true
 }
 
 func readNamed(kind Kind, rv reflect.Value) (input, error) {

@@ -223,12 +223,10 @@ func (in *input) parseMoment(kind Kind) (moment, error) {
 	if bc {
 		year = 1 - year
 	}
-	midnight := time.Date(year, time.Month(month), date, 0, 0, 0, 0, time.UTC)
-	// time.Date makes 2 March of 30 February.
-	if _, is, of := midnight.Date(); is != time.Month(month) || of != date {
+	if month < 1 || month > 12 || date < 1 || date > daysOf(year, month) {
 		p.failed = true
 	}
-	m := moment{day: midnight.Unix() / daySeconds}
+	m := moment{day: dayOf(year, month, date)}
 	if p.accept('T') || p.accept('t') || p.accept(' ') {
 		m.clock, m.micros = p.clock()
 		m.offset, m.zoned = p.zone()
@@ -237,6 +235,37 @@ func (in *input) parseMoment(kind Kind) (moment, error) {
 		return moment{}, refuse(kind, "neither RFC 3339 nor what PostgreSQL writes in ISO style")
 	}
 	return m, nil
+}
+
+// daysOf is how many days a month has.
+func daysOf(year, month int) int {
+	switch {
+	case month == 2 && year%4 == 0 && (year%100 != 0 || year%400 == 0):
+		return 29
+	case month == 2:
+		return 28
+	case month == 4, month == 6, month == 9, month == 11:
+		return 30
+	}
+	return 31
+}
+
+// dayOf counts the days from 1970-01-01 to a date, in years that begin with March: their leap day is the last one.
+func dayOf(year, month, date int) int64 {
+	const daysTo1970 = 719_468 // from 0000-03-01
+	if month -= 3; month < 0 {
+		month, year = month+12, year-1
+	}
+	leaps := floor(year, 4) - floor(year, 100) + floor(year, 400)
+	return int64(365*year + leaps + (153*month+2)/5 + date - 1 - daysTo1970)
+}
+
+// floor divides towards minus infinity.
+func floor(n, by int) int {
+	if n < 0 {
+		return -((by - 1 - n) / by)
+	}
+	return n / by
 }
 
 var errNoZone = refuse(KindTime, "a text without a zone is an instant only in the session's TimeZone, which is not known here: give a time.Time, or write the zone, as Z or +02")

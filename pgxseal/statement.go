@@ -35,7 +35,7 @@ type conn struct {
 	rowsSlab   slab[rows]
 	rowSlab    slab[row]
 	pooledSlab slab[poolRows]
-	copies   *copySource // of the next COPY; nil while it is in use
+	copies     *copySource // of the next COPY; nil while it is in use
 }
 
 func newConn(db *front.DB, raw *pgx.Conn) *conn {
