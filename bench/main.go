@@ -2,6 +2,7 @@
 //
 //	go run ./bench cache     simulates the key cache: hit rate, KMS requests and their price
 //	go run ./bench queries   times SELECT and INSERT against plain pgx and pgcrypto
+//	go run ./bench goals     compares what sealed columns cost with what they may
 //	go run ./bench cells     times one value against AES-GCM and Tink
 //	go run ./bench search    times ranges, pages and sorting over ordered columns against a plain twin
 package main
@@ -26,7 +27,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(cacheCommand(), queriesCommand(), cellsCommand(), searchCommand())
+	root.AddCommand(cacheCommand(), queriesCommand(), goalsCommand(), cellsCommand(), searchCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1) //nolint:gocritic // stop has nothing left to do

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/colseal/colseal/bench/internal/queries"
+	"github.com/colseal/colseal/bench/internal/table"
 )
 
 func queriesCommand() *cobra.Command {
@@ -39,16 +41,7 @@ is timed then is the program's side alone, which drowns in noise otherwise.
 			if err != nil {
 				return err
 			}
-			w := cmd.OutOrStdout()
-			if _, err := fmt.Fprintf(w, "%s, on %s\n", machine(), outcome.Server); err != nil {
-				return err
-			}
-			for _, t := range outcome.Tables() {
-				if err := t.Print(w); err != nil {
-					return err
-				}
-			}
-			return nil
+			return printTables(cmd.OutOrStdout(), machine()+", on "+outcome.Server, outcome.Tables())
 		},
 	}
 	f := cmd.Flags()
@@ -60,6 +53,47 @@ is timed then is the program's side alone, which drowns in noise otherwise.
 	f.StringVar(&o.Only, "only", "", "only the cases whose name holds this text")
 	f.BoolVar(&o.Replayed, "replayed", false, "replay the server's answers, over one connection")
 	return cmd
+}
+
+func goalsCommand() *cobra.Command {
+	o := queries.Options{}
+	cmd := &cobra.Command{
+		Use:   "goals",
+		Short: "Compare what sealed columns cost with what they may",
+		Long: `Runs the cases of "queries" that have a goal, through native pgx and database/sql, on
+a server and with its answers replayed, and prints a line for each goal. It takes some
+eight minutes on a quiet machine. --dsn is that of "queries".`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			const steps = 1000
+			progress := bar(os.Stderr, steps, "goals")
+			server, tables, err := queries.Goals(cmd.Context(), o, func(done float64) { _ = progress.Set(int(done * steps)) })
+			_ = progress.Finish()
+			if err != nil {
+				return err
+			}
+			return printTables(cmd.OutOrStdout(), machine()+", on "+server, tables)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.DSN, "dsn", "", "address of a PostgreSQL server; without it a container is started")
+	f.IntVar(&o.Rounds, "rounds", 200, "blocks of each way")
+	f.DurationVar(&o.Block, "block", 20*time.Millisecond, "length of a block")
+	f.DurationVar(&o.Limit, "limit", 30*time.Second, "no further rounds of a case after this time")
+	return cmd
+}
+
+// printTables prints tables under a line that says where they are from.
+func printTables(w io.Writer, from string, tables []table.Table) error {
+	if _, err := fmt.Fprintln(w, from); err != nil {
+		return err
+	}
+	for _, t := range tables {
+		if err := t.Print(w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func cellsCommand() *cobra.Command {
@@ -81,16 +115,7 @@ every round, and compares blocks of the same round.`,
 			if err != nil {
 				return err
 			}
-			w := cmd.OutOrStdout()
-			if _, err := fmt.Fprintln(w, machine()); err != nil {
-				return err
-			}
-			for _, t := range tables {
-				if err := t.Print(w); err != nil {
-					return err
-				}
-			}
-			return nil
+			return printTables(cmd.OutOrStdout(), machine(), tables)
 		},
 	}
 	f := cmd.Flags()

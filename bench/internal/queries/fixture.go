@@ -41,12 +41,12 @@ var (
 	rawKind    = kind{"raw", "bytea", "encrypt(convert_to($%d, 'UTF8'), '" + secret + "', 'aes')", "convert_from(decrypt(%s, '" + secret + "', 'aes'), 'UTF8')"}
 )
 
-// kinds are the kinds of tables that are needed. What pgcrypto costs is the server's work, which a replayed answer does not show.
-func kinds(replayed bool) []kind {
-	if replayed {
-		return []kind{plainKind, sealedKind}
+// kinds are the kinds of tables that are needed.
+func kinds(pgcrypto bool) []kind {
+	if pgcrypto {
+		return []kind{plainKind, sealedKind, pgpKind, rawKind}
 	}
-	return []kind{plainKind, sealedKind, pgpKind, rawKind}
+	return []kind{plainKind, sealedKind}
 }
 
 var columns = []string{"name", "email", "phone"}
@@ -85,6 +85,7 @@ type fixture struct {
 	conns    int
 	dir      string // of the KEK
 	replayed bool
+	pgcrypto bool
 	server   *pgx.ConnConfig
 	pools    struct{ plain, again, untagged, cipher, sealed, writer, raw, pgp pool } // writer is nil without a pin
 
@@ -119,6 +120,7 @@ type fixtureOptions struct {
 	durable  bool   // commits wait for the disk
 	replayed bool   // answers come from memory
 	native   bool   // pgx without database/sql
+	pgcrypto bool   // it is compared, too
 }
 
 // newFixture opens the pools. The KEK is in dir, so that fixtures of one dir read
@@ -136,7 +138,7 @@ func newFixture(dsn, dir string, conns int, o fixtureOptions) (*fixture, error) 
 	if err != nil {
 		return nil, err
 	}
-	f := &fixture{conns: conns, dir: dir, replayed: o.replayed, server: cfg.Copy()}
+	f := &fixture{conns: conns, dir: dir, replayed: o.replayed, pgcrypto: o.pgcrypto, server: cfg.Copy()}
 	if o.replayed {
 		cfg.DialFunc = replaying(cfg.DialFunc)
 	}
@@ -245,7 +247,7 @@ func (f *fixture) drop(ctx context.Context) error {
 }
 
 func (f *fixture) truncate(ctx context.Context) error {
-	for _, k := range kinds(f.replayed) {
+	for _, k := range kinds(f.pgcrypto) {
 		if err := f.pools.plain.exec(ctx, "TRUNCATE "+k.name+"_write"); err != nil {
 			return err
 		}

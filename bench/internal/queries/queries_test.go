@@ -41,7 +41,7 @@ func TestOnly(t *testing.T) {
 		t.Errorf("%d of %d cases", len(got), len(cases))
 	}
 	rows := cases[slices.IndexFunc(cases, func(c testCase) bool { return c.tenfold })]
-	if got := rows.conns([]int{1, 8}); len(got) != 1 {
+	if got := rows.conns(Options{Conns: []int{1, 8}}); len(got) != 1 {
 		t.Errorf("numbers of rows are compared over %v connections", got)
 	}
 }

@@ -78,7 +78,7 @@ func BenchmarkReplayed(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = setUp.close() }()
-	if err := setUp.create(ctx, kinds(true)); err != nil {
+	if err := setUp.create(ctx, kinds(false)); err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = setUp.drop(ctx) }()

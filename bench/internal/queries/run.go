@@ -25,6 +25,8 @@ type Options struct {
 	// Replayed has the server's answers replayed, which shows the program's side alone. It is
 	// measured with one connection, and where the server makes no difference.
 	Replayed bool
+
+	goals bool // measure what goals needs
 }
 
 // A Result is one way to run the statements of one case.
@@ -73,7 +75,7 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 		// Also when it was interrupted: the tables must not stay behind.
 		err = errors.Join(err, setUp.drop(context.WithoutCancel(ctx)), setUp.close())
 	}()
-	if err := setUp.create(ctx, kinds(o.Replayed)); err != nil {
+	if err := setUp.create(ctx, kinds(o.pgcrypto())); err != nil {
 		return nil, err
 	}
 	pin, err := setUp.inbox(ctx)
@@ -90,10 +92,10 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 	}
 	total, done := 0.0, 0.0
 	for _, c := range selected {
-		total += float64(len(c.conns(o.Conns)))
+		total += float64(len(c.conns(o)))
 	}
 	for _, c := range selected {
-		for _, conns := range c.conns(o.Conns) {
+		for _, conns := range c.conns(o) {
 			results, err := runCase(ctx, dsn, dir, pin, c, conns, o, func(part float64) { progress((done + part) / total) })
 			if err != nil {
 				return nil, fmt.Errorf("%s, %d connections: %w", c.name, conns, err)
@@ -105,10 +107,13 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 	return out, nil
 }
 
+// pgcrypto says whether it is measured. What it costs is the server's work, which a replayed answer does not show.
+func (o Options) pgcrypto() bool { return !o.Replayed && !o.goals }
+
 func (o Options) cases() []testCase {
 	var selected []testCase
 	for _, c := range cases {
-		if strings.Contains(c.name, o.Only) && !(o.Replayed && (c.durable || c.tenfold)) {
+		if strings.Contains(c.name, o.Only) && !(o.Replayed && (c.durable || c.tenfold)) && !(o.goals && connsOf(c.name, o.Replayed) == nil) {
 			selected = append(selected, c)
 		}
 	}
@@ -116,11 +121,14 @@ func (o Options) cases() []testCase {
 }
 
 // conns returns the numbers of connections to measure the case with.
-func (c testCase) conns(asked []int) []int {
-	if (c.tenfold || c.copied) && len(asked) > 1 {
-		return asked[:1]
+func (c testCase) conns(o Options) []int {
+	switch {
+	case o.goals:
+		return connsOf(c.name, o.Replayed)
+	case (c.tenfold || c.copied) && len(o.Conns) > 1:
+		return o.Conns[:1]
 	}
-	return asked
+	return o.Conns
 }
 
 // describe returns the server's version and what a commit means there.
@@ -135,7 +143,7 @@ func (f *fixture) describe(ctx context.Context) (string, error) {
 }
 
 func runCase(ctx context.Context, dsn, dir, pin string, c testCase, conns int, o Options, progress func(float64)) (results []Result, err error) {
-	f, err := newFixture(dsn, dir, conns, fixtureOptions{pin: pin, durable: c.durable, replayed: o.Replayed, native: c.native})
+	f, err := newFixture(dsn, dir, conns, fixtureOptions{pin: pin, durable: c.durable, replayed: o.Replayed, native: c.native, pgcrypto: o.pgcrypto()})
 	if err != nil {
 		return nil, err
 	}
