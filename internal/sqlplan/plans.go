@@ -20,6 +20,7 @@ type plans struct {
 // A textPlan is the plan of a text, or its first variant. It does not change.
 type textPlan struct {
 	mark
+	sql    string       // its own
 	always *Plan        // nil: see first
 	first  *variantPlan // or nil
 	bytes  int
@@ -78,14 +79,13 @@ func (v *variantPlan) right(env *Env, generation uint64) *Plan {
 }
 
 // Recent is what a connection found lately. A program has most of its texts as constants, so that the place of one in memory says where
-// it stands here, and comparing it with itself reads nothing of it. What stands here is judged as what is in the maps. One goroutine
-// uses it at a time; the zero value is ready.
+// it stands here. What the text is, is read all the same: a program may have written another one into that memory. What stands here is
+// judged as what is in the maps. One goroutine uses it at a time; the zero value is ready.
 type Recent [16]recent
 
 type recent struct {
-	sql string
-	of  *plans
-	at  *textPlan
+	of *plans
+	at *textPlan
 }
 
 // maxRecent bounds the memory of a text and its plan that stand here when they have left the maps.
@@ -100,7 +100,7 @@ func (ps *plans) get(sql string, env *Env, generation uint64) *Plan {
 	var last *recent
 	if env != nil && env.Recent != nil {
 		last = env.Recent.place(sql)
-		if last.of == ps && last.sql == sql {
+		if last.of == ps && last.at.sql == sql {
 			if p := last.at.plan(env, generation); p != nil {
 				return p
 			}
@@ -111,7 +111,7 @@ func (ps *plans) get(sql string, env *Env, generation uint64) *Plan {
 		return nil
 	}
 	if last != nil && t.bytes <= maxRecent {
-		*last = recent{sql, ps, t}
+		*last = recent{ps, t}
 	}
 	if p := t.plan(env, generation); p != nil || t.always != nil || env == nil {
 		return p
@@ -126,7 +126,7 @@ func (ps *plans) get(sql string, env *Env, generation uint64) *Plan {
 
 // putAlways keeps a plan that depends on the text alone.
 func (ps *plans) putAlways(sql string, p *Plan) {
-	ps.texts.Add(sql, &textPlan{always: p, bytes: entryBytes + len(sql) + p.bytes(sql)})
+	ps.texts.Add(sql, &textPlan{sql: sql, always: p, bytes: entryBytes + len(sql) + p.bytes(sql)})
 }
 
 // putVariant keeps a plan that depends on more. It takes the place of the first one if
@@ -135,7 +135,7 @@ func (ps *plans) putVariant(v *variantPlan) {
 	v.bytes = entryBytes + len(v.key.sql) + len(v.key.path) + v.plan.bytes(v.key.sql)
 	t := ps.texts.Get(v.key.sql)
 	if t == nil || t.always != nil || t.first.key == v.key || t.first.generation < v.generation {
-		ps.texts.Add(v.key.sql, &textPlan{first: v, bytes: v.bytes})
+		ps.texts.Add(v.key.sql, &textPlan{sql: v.key.sql, first: v, bytes: v.bytes})
 		return
 	}
 	ps.variants.Add(v.key, v)

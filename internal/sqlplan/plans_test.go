@@ -5,9 +5,31 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"unsafe"
 
 	"github.com/colseal/colseal/internal/dialect"
 )
+
+// A program may write another text into the memory of one that it had planned.
+func TestPlanOfMemoryUsedAgain(t *testing.T) {
+	memory := []byte("UPDATE orders SET memo = $1")
+	text := unsafe.String(&memory[0], len(memory))
+	p := New(nil, dialect.Postgres, Options{})
+	env := &Env{Recent: &Recent{}}
+	var before *Plan
+	for range 3 {
+		var err error
+		if before, err = p.Plan(t.Context(), text, env); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if copy(memory, "UPDATE people SET mail = $1"); text != "UPDATE people SET mail = $1" {
+		t.Fatal("the text is another one")
+	}
+	if after, err := p.Plan(t.Context(), text, env); err != nil || after == before {
+		t.Errorf("the plan of the text that stood there before; error %v", err)
+	}
+}
 
 // A plan is found under what it was made for, and under nothing else, whatever a connection remembers.
 func TestPlanVariants(t *testing.T) {
