@@ -15,9 +15,12 @@ import re
 import sqlite3
 import struct
 import sys
+from collections import Counter
 from fractions import Fraction
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -516,6 +519,179 @@ def unwrap_local(kek_id, blob, context, keks):
     raise KeyError(kek_id)
 
 
+# ---------------------------------------------------------------- inboxes and writers' keys
+
+
+def unwrap_writer(row, keyring, inbox, private):
+    """inbox is the row of the inbox, and private its private key. Returns the data key."""
+    (kem,) = struct.unpack(">H", inbox["public"][:2])
+    scope = row["scope"].encode()
+    info = b"colseal writer v1" + struct.pack(">I", row["key_id"]) + bytes.fromhex(keyring) + struct.pack(">H", len(scope)) + scope
+    size = HYBRIDS[kem].size
+    shared = HYBRIDS[kem].decapsulate(private, inbox["public"][2:], row["wrapped"][:size])
+    return hpke_open(kem, shared, info, row["wrapped"][size:])
+
+
+def hpke_open(kem, shared, info, ciphertext):
+    """RFC 9180 in base mode with HKDF-SHA256 and AES-256-GCM: the first message, without associated data."""
+    suite = b"HPKE" + struct.pack(">HHH", kem, 1, 2)
+
+    def extract(label, key):
+        return hmac.digest(bytes(32), b"HPKE-v1" + suite + label + key, "sha256")
+
+    def expand(secret, label, context, length):
+        info = struct.pack(">H", length) + b"HPKE-v1" + suite + label + context
+        return hmac.digest(secret, info + b"\x01", "sha256")[:length]
+
+    context = b"\0" + extract(b"psk_id_hash", b"") + extract(b"info_hash", info)
+    secret = hmac.digest(shared, b"HPKE-v1" + suite + b"secret", "sha256")
+    return AESGCM(expand(secret, b"key", context, 32)).decrypt(expand(secret, b"base_nonce", context, 12), ciphertext, None)
+
+
+class Hybrid:
+    """ML-KEM-768 and a curve."""
+
+    def __init__(self, label, point):
+        self.label, self.point, self.size = label, point, 1088 + point
+
+    def decapsulate(self, private, public, enc):
+        stretched = hashlib.shake_256(private).digest(64 + 32 * 16)
+        ours = MLKEM768(stretched[:64])
+        curve = next(c for c in map(self.private, (stretched[i : i + 32] for i in range(64, len(stretched), 32))) if c)
+        if public != ours.public + self.encode(curve.public_key()):
+            raise ValueError("the inbox's private key is not that of its public key")
+        theirs = enc[1088:]
+        if self.point == 32:
+            secret = curve.exchange(x25519.X25519PublicKey.from_public_bytes(theirs))
+        else:
+            secret = curve.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), theirs))
+        return hashlib.sha3_256(ours.decapsulate(enc[:1088]) + secret + theirs + public[1184:] + self.label).digest()
+
+    def private(self, b):
+        """The private key of 32 bytes; None if they are none."""
+        if self.point == 32:
+            return x25519.X25519PrivateKey.from_private_bytes(b)
+        try:
+            return ec.derive_private_key(int.from_bytes(b, "big"), ec.SECP256R1())
+        except ValueError:
+            return None
+
+    def encode(self, public):
+        if self.point == 32:
+            return public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        return public.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+
+
+HYBRIDS = {0x647A: Hybrid(b"\\.//^\\", 32), 0x0050: Hybrid(b"MLKEM768-P256", 65)}
+
+Q = 3329
+ZETAS = [pow(17, int(f"{i:07b}"[::-1], 2), Q) for i in range(128)]
+
+
+class MLKEM768:
+    """FIPS 203, of the seed d || z."""
+
+    def __init__(self, seed):
+        d, self.z = seed[:32], seed[32:]
+        g = hashlib.sha3_512(d + b"\x03").digest()
+        self.rho, sigma = g[:32], g[32:]
+        self.s, noise = ([ntt(small(sigma, 3 * k + i)) for i in range(3)] for k in range(2))
+        self.t = [add(product(self.row(i, False), self.s), noise[i]) for i in range(3)]
+        self.public = b"".join(pack(12, f) for f in self.t) + self.rho
+
+    def row(self, i, transposed):
+        """Of the matrix."""
+        return [uniform(self.rho + (bytes([i, j]) if transposed else bytes([j, i]))) for j in range(3)]
+
+    def decapsulate(self, c):
+        u = [[decompress(10, x) for x in unpack(10, c[i : i + 320])] for i in range(0, 960, 320)]
+        v = [decompress(4, x) for x in unpack(4, c[960:])]
+        w = inverse_ntt(product(self.s, [ntt(f) for f in u]))
+        message = pack(1, [compress(1, (a - b) % Q) for a, b in zip(v, w)])
+        g = hashlib.sha3_512(message + hashlib.sha3_256(self.public).digest()).digest()
+        if self.encrypt(message, g[32:]) == c:
+            return g[:32]
+        return hashlib.shake_256(self.z + c).digest(32)
+
+    def encrypt(self, message, randomness):
+        y = [ntt(small(randomness, i)) for i in range(3)]
+        out = b""
+        for i in range(3):
+            u = add(inverse_ntt(product(self.row(i, True), y)), small(randomness, 3 + i))
+            out += pack(10, [compress(10, x) for x in u])
+        v = add(inverse_ntt(product(self.t, y)), small(randomness, 6))
+        v = add(v, [decompress(1, x) for x in unpack(1, message)])
+        return out + pack(4, [compress(4, x) for x in v])
+
+
+def ntt(f):
+    f, k, length = list(f), 1, 128
+    while length >= 2:
+        for start in range(0, 256, 2 * length):
+            for j in range(start, start + length):
+                t = ZETAS[k] * f[j + length]
+                f[j], f[j + length] = (f[j] + t) % Q, (f[j] - t) % Q
+            k += 1
+        length //= 2
+    return f
+
+
+def inverse_ntt(f):
+    f, k, length = list(f), 127, 2
+    while length <= 128:
+        for start in range(0, 256, 2 * length):
+            for j in range(start, start + length):
+                f[j], f[j + length] = (f[j] + f[j + length]) % Q, ZETAS[k] * (f[j + length] - f[j]) % Q
+            k -= 1
+        length *= 2
+    return [x * 3303 % Q for x in f]
+
+
+def product(fs, gs):
+    """The sum of the products of two vectors, transformed."""
+    out = [0] * 256
+    for f, g in zip(fs, gs):
+        for i in range(0, 256, 2):
+            gamma = ZETAS[64 + i // 4] * (1 if i % 4 == 0 else -1)
+            out[i] += f[i] * g[i] + f[i + 1] * g[i + 1] * gamma
+            out[i + 1] += f[i] * g[i + 1] + f[i + 1] * g[i]
+    return [x % Q for x in out]
+
+
+def add(f, g):
+    return [(a + b) % Q for a, b in zip(f, g)]
+
+
+def uniform(seed):
+    b, out = hashlib.shake_128(seed).digest(3 * 1024), []
+    for i in range(0, len(b), 3):
+        out += [n for n in (b[i] + (b[i + 1] % 16 << 8), (b[i + 1] >> 4) + (b[i + 2] << 4)) if n < Q]
+    return out[:256]
+
+
+def small(seed, n):
+    b = unpack(1, hashlib.shake_256(seed + bytes([n])).digest(128))
+    return [(b[i] + b[i + 1] - b[i + 2] - b[i + 3]) % Q for i in range(0, 1024, 4)]
+
+
+def pack(bits, f):
+    n = sum(x << (bits * i) for i, x in enumerate(f))
+    return n.to_bytes(bits * len(f) // 8, "little")
+
+
+def unpack(bits, b):
+    n = int.from_bytes(b, "little")
+    return [n >> i & (1 << bits) - 1 for i in range(0, 8 * len(b), bits)]
+
+
+def compress(bits, x):
+    return ((x << bits) + Q // 2) // Q % (1 << bits)
+
+
+def decompress(bits, x):
+    return (x * Q + (1 << (bits - 1))) >> bits
+
+
 # ---------------------------------------------------------------- commands
 
 
@@ -617,23 +793,39 @@ def accumulated():
     print(total.hexdigest())
 
 
+def keyring_of(db, table, keks, used):
+    """Returns the data keys by their ids. used counts the ways in which they were wrapped."""
+    rows = {row["key_id"]: row for row in db.execute(f'SELECT * FROM "{table}"')}
+    name, data_keys = rows.pop(0)["wrapped"].hex(), {}
+
+    def open_row(row):
+        used["several KEKs" if row["wrapped"].startswith(b"CSMK") else row["kek_id"].partition(":")[0]] += 1
+        return unwrap(row["kek_id"], row["wrapped"], encryption_context(name, row), keks)
+
+    for key_id, row in rows.items():
+        if row["purpose"] == "writer":
+            inbox = rows[row["wrapped_to"]]
+            if (inbox["purpose"], inbox["scope"], row["kek_id"]) != ("inbox", row["scope"], ""):
+                raise ValueError("a writer's key that is wrapped to something else")
+            used[f"writer, KEM {inbox['public'][:2].hex()}"] += 1
+            data_keys[key_id] = unwrap_writer(row, name, inbox, open_row(inbox))
+        elif row["purpose"] != "inbox":
+            data_keys[key_id] = open_row(row)
+    return rows, data_keys
+
+
 def database(path):
-    """Standard input is JSON: the keyring's name and table, the hexadecimal contents of KEK files,
-    and the columns, each with its table, name, identity and kind. Prints all rows as JSON."""
+    """Standard input is JSON: the table of the keyring, the hexadecimal contents of KEK files, and the columns, each with its table,
+    name, identity and kind, and whether its tag says inbox. Prints JSON: the values of each column, how many cells of each suite and kind were opened, and
+    how their keys were wrapped."""
     want = json.load(sys.stdin)
     keks = [bytes.fromhex(k) for k in want["keks"]]
     db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     db.row_factory = sqlite3.Row
-    data_keys = {}
-    rows = db.execute(f'SELECT * FROM "{want["keyring"]}"').fetchall()
-    (keyring_id,) = [row["wrapped"].hex() for row in rows if row["key_id"] == 0]
-    for row in rows:
-        if row["key_id"] == 0:
-            continue
-        context = encryption_context(keyring_id, row)
-        data_keys[row["key_id"]] = unwrap(row["kek_id"], row["wrapped"], context, keks)
+    opened, wraps = Counter(), Counter()
+    keys, data_keys = keyring_of(db, want["keyring"], keks, wraps)
     numbers = {name: kind for kind, name in KINDS.items()}
-    out = []
+    out = {}
     for column in want["columns"]:
         kind, values = numbers[column["kind"]], []
         for (cell,) in db.execute(f'SELECT "{column["name"]}" FROM "{column["table"]}" ORDER BY id'):
@@ -643,11 +835,14 @@ def database(path):
             if isinstance(cell, str):
                 cell = cell_of_text(cell)
             (key_id,) = struct.unpack(">I", cell[4:8])
+            if keys[key_id]["purpose"] == "writer" and not column["inbox"]:
+                raise ValueError("a writer's key in another column")
             encoding = open_cell(cell, data_keys[key_id], key_id, cell[1], column["identity"].encode(), kind)
             v = decode(kind, encoding)
             values.append(v.hex() if isinstance(v, bytes) else v)
-        out.append(values)
-    json.dump(out, sys.stdout)
+            opened[f"{cell[1]} {column['kind']}"] += 1
+        out[f"{column['table']}.{column['name']}"] = values
+    json.dump({"rows": out, "opened": opened, "wraps": wraps}, sys.stdout)
 
 
 if __name__ == "__main__":
