@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/stdlib"
+
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/litetap"
 	"github.com/colseal/colseal/integration/pgtest"
@@ -56,7 +58,7 @@ var ordered = people{
 	pgTwin: fmt.Sprintf(orderDDL, "bigint", "date", "numeric", "text"),
 	lite:   fmt.Sprintf(orderDDL, "BLOB", "BLOB", "BLOB", "BLOB"), liteTwin: fmt.Sprintf(orderDDL, "INTEGER", "TEXT", "NUMERIC", "TEXT"),
 	fill: fillOrders, statement: (*draw).ordered,
-	kinds: map[string]*regexp.Regexp{"sorting": regexp.MustCompile(`OVER|min\(p\.|ORDER BY p\.age`)}, least: 2,
+	kinds: kindsOf(`OVER|min\(p\.|ORDER BY p\.age`, `GREATEST|LEAST|(max|min)\(p\.\w+, `, `SELECT (min|max)\(\w\.\w+\)`), least: 2,
 }
 
 // scopesWorld is a database with sealed tables and a plaintext twin, and rows of two scopes. Statements run under the scope a.
@@ -64,6 +66,7 @@ type scopesWorld struct {
 	*canaries
 	people
 	sealed, twin *sql.DB
+	native       native        // PostgreSQL's every other statement goes through pgxseal; nil on SQLite
 	take         func() []byte // what was sent since it was last called
 	isLite       bool
 	keys         int
@@ -131,8 +134,10 @@ func newScopesPG(t *testing.T, p people, db *pgtest.DB, keys int) *scopesWorld {
 		settings["enable_seqscan"], settings["jit"] = "off", "off" // indexes answer, too; what is left to scan seems so dear that it would be compiled
 	}
 	connect := func() {
-		db, tap := open(t, db.DSN(), db.Name, &driver.Config{Schema: p.tables, KMS: kek, AutoCreateKeyTable: true}, settings)
-		w.sealed, w.take = db, tap.take
+		config := &driver.Config{Schema: p.tables, KMS: kek, AutoCreateKeyTable: true}
+		sealed, tap := open(t, db.DSN(), db.Name, config, settings)
+		native, nativeTap := openNative(t, db.DSN(), db.Name, config, settings)
+		w.sealed, w.native, w.take = sealed, native, func() []byte { return append(tap.take(), nativeTap.take()...) }
 	}
 	connect()
 	w.twin, _ = open(t, db.DSN(), db.Name, nil, nil)
@@ -301,13 +306,66 @@ func (d *draw) between(alias string, odd bool) text {
 	return text{fmt.Sprintf("(%s AND %s)", x.sealed, y.sealed), fmt.Sprintf("(%s AND %s)", x.twin, y.twin)}
 }
 
+// storable is a value that the column can hold.
+func (d *draw) storable(c string) string {
+	switch c {
+	case "age":
+		return fmt.Sprint(d.r.IntN(15) * 10)
+	case "born":
+		return fmt.Sprintf("'200%d-01-0%d'", d.r.IntN(10), 1+d.r.IntN(3))
+	case "owed":
+		return fmt.Sprint(float64(d.r.IntN(40)-20) / 2)
+	}
+	return d.param(d.w.phone + d.r.Int64N(9))
+}
+
+// members is an array of values, and whether it has any.
+func (d *draw) members(c string) (array string, some bool) {
+	var list []string
+	for range d.r.IntN(5) - 1 {
+		n := len(d.args)
+		v := d.value(c)
+		if len(d.args) > n {
+			v, d.args = fmt.Sprint(d.args[n]), d.args[:n] // it stands in the array
+		}
+		list = append(list, strings.Trim(v, "'"))
+	}
+	literal := "{" + strings.Join(list, ",") + "}"
+	typ := map[string]string{"age": "bigint", "born": "date", "owed": "numeric", "balance": "bigint"}[c]
+	switch {
+	case d.r.IntN(3) == 0:
+		return "'" + literal + "'" + d.pick("", "::"+typ+"[]"), len(list) > 0
+	case len(list) > 0 && d.r.IntN(3) == 0:
+		array = "ARRAY["
+		for i := range list {
+			if i > 0 {
+				array += ", "
+			}
+			array += d.storable(c)
+		}
+		return array + "]::" + typ + "[]", true
+	}
+	return d.param(literal) + d.pick("", "::"+typ+"[]"), len(list) > 0
+}
+
+// quantified is a comparison by order with the members of an array.
+func (d *draw) quantified(alias, c, op string, odd bool) text {
+	array, some := d.members(c)
+	quant := d.pick("ANY", "ALL")
+	s := fmt.Sprintf("%s.%s %s %s (%s)", alias, c, op, quant, array)
+	if !some { // false, or true, of every cell
+		return text{s, s}
+	}
+	return confinedTo(own(alias, c), odd, s)
+}
+
 // comparison is a leaf. odd says what it is under.
 func (d *draw) comparison(alias string, odd bool) text {
 	c := d.column()
 	name := alias + "." + c
 	confined := func(s string) text { return confinedTo(own(alias, c), odd, s) }
 	op := d.pick("<", "<=", ">", ">=")
-	switch d.r.IntN(12) {
+	switch d.r.IntN(16) {
 	case 0, 1, 2, 3:
 		return confined(name + " " + op + " " + d.value(c))
 	case 4:
@@ -338,6 +396,10 @@ func (d *draw) comparison(alias string, odd bool) text {
 		return text{s, fmt.Sprintf("(%s AND %s)", s, own(alias, c))}
 	case 10:
 		return same("%s IS %sNULL", name, d.pick("", "NOT "))
+	case 11, 12, 13, 14:
+		if !d.w.isLite {
+			return d.quantified(alias, c, op, odd)
+		}
 	}
 	return same("%s.org %s %d", alias, op, d.r.IntN(4))
 }
@@ -404,7 +466,25 @@ func (d *draw) ordered() text {
 	lit := func(s string) text { return text{s, s} }
 	direction := lit(d.pick("", " DESC", " NULLS FIRST", " DESC NULLS LAST"))
 	out := lit(d.pick("p.age", "p.balance"))
-	switch n := d.r.IntN(20); n {
+	greatest, least := "GREATEST", "LEAST"
+	if d.w.isLite {
+		greatest, least = "max", "min"
+	}
+	switch n := d.r.IntN(25); n {
+	case 20:
+		c := d.pick("age", "balance")
+		return join("SELECT p.id, %s(p.%s, %s) AS g FROM people p WHERE %s ORDER BY p.id", lit(d.pick(greatest, least)), lit(c), lit(d.storable(c)), d.confining("p", c))
+	case 21:
+		return join("SELECT p.id FROM people p WHERE %s ORDER BY %s(p.%s, %s)%s, p.id LIMIT 20", d.confining("p", c), lit(d.pick(greatest, least)), lit(c), lit(d.storable(c)), direction)
+	case 22:
+		return join("SELECT p.id, q.id AS qid FROM people p JOIN people q ON q.id = p.id + 1 AND %s WHERE %s AND %s(p.%s, q.%s) = %s ORDER BY p.id", d.confining("p", c), d.confining("q", c),
+			lit(d.pick(greatest, least)), lit(c), lit(c), lit(d.storable(c)))
+	case 23:
+		c := d.pick("age", "balance")
+		return join("SELECT %s(p.%s)%s FROM people p WHERE %s", lit(d.pick("min", "max")), lit(c), lit(d.pick(" AS l", " l")), d.confining("p", c))
+	case 24:
+		c := d.pick("age", "balance")
+		return join("SELECT p.id, (SELECT %s(q.%s) FROM people q WHERE q.org = p.org AND %s) AS m FROM people p ORDER BY p.id", lit(d.pick("min", "max")), lit(c), d.confining("q", c))
 	case 0, 1, 2:
 		return join("SELECT p.id, %s FROM people p WHERE %s ORDER BY p.id", out, d.condition(3, false, "p"))
 	case 3:
@@ -483,7 +563,8 @@ func (w *scopesWorld) random(t *testing.T, seed uint64, n int) {
 		if strings.Contains(q.sealed, "FROM jobs") {
 			ctx = context.Background() // the table has no scopes
 		}
-		got, err := readIn(ctx, w.sealed, q.sealed, d.args)
+		byNative := w.native != nil && i%2 == 1
+		got, err := w.read(ctx, byNative, q.sealed, d.args)
 		if sent := w.take(); w.leaks(sent) {
 			leaks++
 			t.Errorf("leaks: statement %d\n%s\n%v", i, q.sealed, d.args)
@@ -492,7 +573,7 @@ func (w *scopesWorld) random(t *testing.T, seed uint64, n int) {
 			refusals[reasonOf(err)]++
 			continue
 		}
-		want, twinErr := readIn(context.Background(), w.twin, q.twin, d.args)
+		want, twinErr := w.readTwin(byNative, q.twin, d.args)
 		switch {
 		case (err == nil) != (twinErr == nil):
 			wrongs++
@@ -513,6 +594,31 @@ func (w *scopesWorld) random(t *testing.T, seed uint64, n int) {
 	if works < n/(w.least*w.keys)-n/20 || w.keys == 1 && len(kinds) < len(w.kinds) {
 		t.Errorf("%d of %d statements work, of which have %v; refused: %v", works, n, kinds, refusals)
 	}
+}
+
+// read runs a query on the sealed side.
+func (w *scopesWorld) read(ctx context.Context, byNative bool, query string, args []any) ([]string, error) {
+	if byNative {
+		return readNative(ctx, w.native, query, args...)
+	}
+	return readIn(ctx, w.sealed, query, args)
+}
+
+// readTwin runs it on the twin, whose only connection has its temporary tables.
+func (w *scopesWorld) readTwin(byNative bool, query string, args []any) (rows []string, err error) {
+	ctx := context.Background()
+	if !byNative {
+		return readIn(ctx, w.twin, query, args)
+	}
+	conn, err := w.twin.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = conn.Raw(func(c any) (err error) {
+		rows, err = readNative(ctx, c.(*stdlib.Conn).Conn(), query, args...)
+		return err
+	})
+	return rows, errors.Join(err, conn.Close())
 }
 
 func reasonOf(err error) string {

@@ -86,6 +86,7 @@ const (
 type Order struct {
 	At
 	Op          string
+	Quant       Quant
 	Left, Right Expr
 }
 
@@ -96,7 +97,7 @@ type Between struct {
 	Arg, Low, High Expr
 }
 
-// Quant is the quantifier of a Compare.
+// Quant is the quantifier of a Compare or an Order.
 type Quant uint8
 
 // The quantifiers.
@@ -237,6 +238,12 @@ type Opaque struct {
 
 // Grouping is the What of GROUPING(…), which does not look at the values of its operands.
 const Grouping = "GROUPING"
+
+// Greatest and Least are the What of GREATEST(…) and LEAST(…).
+const (
+	Greatest = "GREATEST"
+	Least    = "LEAST"
+)
 
 // OperatorClass is the What of an operator class or a collation of an index.
 const OperatorClass = "an operator class or collation"

@@ -1,6 +1,9 @@
 package sqlplan
 
-import "github.com/colseal/colseal/internal/sqlparse"
+import (
+	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sqlparse"
+)
 
 // A function is understood when its result is one of its arguments unchanged, or
 // depends on their NULL-ness alone. All others must not see cells.
@@ -57,6 +60,9 @@ func (a *analysis) call(c *sqlparse.Call, sc *scope) (*term, error) {
 	}
 	if (c.Name == "min" || c.Name == "max") && builtin(c) && len(c.Args) == 1 && !c.ArgNames && !c.Variadic && len(c.OrderBy) == 0 {
 		return a.extreme(c, sc)
+	}
+	if (c.Name == "min" || c.Name == "max") && a.p.dialect == dialect.SQLite && plainCall(c) && len(c.Args) > 1 {
+		return a.greatest(c, c.Args, "the function "+c.Name+" of several", sc)
 	}
 	if c.Name == "unnest" && builtin(c) && len(c.Args) == 1 {
 		return a.element(c.Args[0], sc, "unnest")

@@ -69,8 +69,11 @@ func (a *analysis) expression(e sqlparse.Expr, sc *scope) (*term, error) {
 	case *sqlparse.Match:
 		return newResult(e.What), a.plainExprs(operandsOf(e), sc, e.What)
 	case *sqlparse.Opaque:
-		if e.What == sqlparse.Grouping {
+		switch e.What {
+		case sqlparse.Grouping:
 			return newPlain(), a.grouping(e, sc)
+		case sqlparse.Greatest, sqlparse.Least:
+			return a.greatest(e, e.Args, e.What, sc)
 		}
 		return newResult(e.What), a.plainExprs(e.Args, sc, e.What)
 	case *sqlparse.Default:

@@ -33,6 +33,10 @@ type leaf struct {
 	// Of a row whose members before the column are plain: these, on both sides, and whether the operator is > or >=.
 	before, beforeValues []sqlparse.Expr
 	greater              bool
+
+	// Of a comparison with the members of an array, if it matters that there are none: it, and whether that is with ALL.
+	array sqlparse.Expr
+	all   bool
 }
 
 // A part is a part of what stands behind a copy of a leaf: a bound, a text, or a part of the comparison itself.
@@ -75,6 +79,9 @@ func (a *analysis) noteCompared(e sqlparse.Expr) {
 
 // order analyses a comparison by order.
 func (a *analysis) order(o *sqlparse.Order, sc *scope, odd bool) error {
+	if o.Quant != sqlparse.NoQuant {
+		return a.orderArray(o, sc, odd)
+	}
 	if a.asks(o.Op, o.Left, o.Right) {
 		return nil
 	}
@@ -102,6 +109,48 @@ func (a *analysis) order(o *sqlparse.Order, sc *scope, odd bool) error {
 	// Under an odd number of NOTs it is the other end that is let in.
 	l.least, l.greatest = l.greater == odd, l.greater != odd
 	return a.leaf(o, what, l, column, []sqlparse.Expr{value}, []*term{x, y})
+}
+
+// orderArray analyses a comparison by order with the members of an array. With none it is false, or true with ALL, of every cell.
+func (a *analysis) orderArray(o *sqlparse.Order, sc *scope, odd bool) error {
+	what := "the operator " + o.Op + [...]string{"", " ANY", " ALL"}[o.Quant]
+	x, err := a.infer(o.Left, sc)
+	if err != nil {
+		return err
+	}
+	y, err := a.element(o.Right, sc, what)
+	if err != nil {
+		return err
+	}
+	if x.root().state != sealed && y.root().state != sealed {
+		if err := a.plainOnly(x, o.Left.Pos(), what); err != nil {
+			return err
+		}
+		return a.plainOnly(y, o.Right.Pos(), what)
+	}
+	if k, ok := o.Right.(*sqlparse.Const); ok && k.Value == nil {
+		return nil // it is NULL
+	}
+	l := &leaf{odd: odd, greater: greater(o.Op)}
+	l.least, l.greatest = l.greater == odd, l.greater != odd
+	if (o.Quant == sqlparse.Any) == odd && !hasMembers(o.Right) {
+		l.array, l.all = o.Right, o.Quant == sqlparse.All
+	}
+	return a.leaf(o, what, l, o.Left, []sqlparse.Expr{o.Right}, []*term{x, y})
+}
+
+// hasMembers reports whether an array has members, as far as the text tells.
+func hasMembers(e sqlparse.Expr) bool {
+	for {
+		switch x := e.(type) {
+		case *sqlparse.Cast:
+			e = x.Arg
+			continue
+		case *sqlparse.Array:
+			return len(x.Elements) > 0
+		}
+		return false
+	}
 }
 
 // pair analyses the two sides of a comparison.
@@ -164,7 +213,7 @@ func (a *analysis) leaf(e sqlparse.Expr, what string, l *leaf, column sqlparse.E
 	}
 	c, ok := isColumnName(column)
 	for _, v := range values {
-		ok = ok && isValue(v)
+		ok = ok && areValues(v)
 	}
 	if !ok {
 		return a.goOn(a.refuseOperation(column.Pos(), of, what+" compares a sealed column with something else than a parameter or literal",
@@ -193,7 +242,7 @@ func (a *analysis) enclose(conjuncts []sqlparse.Expr) {
 	columns := map[string]*sides{}
 	for _, x := range conjuncts {
 		l := a.leaves[x]
-		if _, ok := x.(*sqlparse.Order); !ok || l == nil || len(l.before) > 0 {
+		if o, ok := x.(*sqlparse.Order); !ok || l == nil || len(l.before) > 0 || o.Quant == sqlparse.All { // of no members
 			continue
 		}
 		name := strings.Join(l.column.Parts, "\x00") // in one scope the same column
@@ -305,6 +354,9 @@ func (e *emission) behind(l *leaf) ([]part, bool) {
 	bound := func(op string, b Bound) {
 		parts = append(parts, part{span: column}, part{text: op}, part{bound: &Use{Column: l.col, Storage: l.storage, Bound: b}})
 	}
+	if l.all { // with no members it is true of every cell
+		parts = append(parts, part{text: "("})
+	}
 	if len(l.before) == 0 {
 		switch {
 		case !l.least && !l.greatest:
@@ -326,7 +378,15 @@ func (e *emission) behind(l *leaf) ([]part, bool) {
 		default:
 			bound(" >= ", Greatest)
 		}
-		return parts, true
+		if l.array == nil {
+			return parts, true
+		}
+		array, ok := e.spanOf(l.array)
+		joiner, count := " AND pg_catalog.cardinality(", ") > 0"
+		if l.all {
+			joiner, count = " OR pg_catalog.cardinality(", ") = 0)"
+		}
+		return append(parts, part{text: joiner}, part{span: array}, part{text: count}), ok
 	}
 	// A row whose first members decide it is true or false by them, whatever key the cell is under.
 	row := func(members []sqlparse.Expr) bool {

@@ -57,6 +57,7 @@ func (a *analysis) plainSelect(s *sqlparse.Select, sc *scope) ([]output, error) 
 	if err != nil {
 		return nil, err
 	}
+	a.extremeAlone(s, sc)
 	for _, e := range s.GroupBy {
 		t, _, err := a.reference(e, outs, sc, false)
 		if err != nil {

@@ -1,6 +1,7 @@
 package sqlplan
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
@@ -149,11 +150,13 @@ func (a *analysis) confinedBy(e sqlparse.Expr) *confinement {
 	case *sqlparse.Order:
 		left, lok := e.Left.(*sqlparse.Row)
 		right, rok := e.Right.(*sqlparse.Row)
-		if lok && rok {
-			if !isValue(right.Args[0]) {
-				return nil
-			}
+		switch {
+		case lok && rok && isValue(right.Args[0]):
 			return a.confinedColumn(left.Args[0])
+		case lok && rok, e.Quant == sqlparse.All, e.Quant == sqlparse.Any && !areValues(e.Right):
+			return nil
+		case e.Quant == sqlparse.Any:
+			return a.confinedColumn(e.Left)
 		}
 		return a.confinedPair(e.Left, e.Right)
 	case *sqlparse.In:
@@ -270,11 +273,40 @@ func (a *analysis) within(c *sqlparse.Call, by *term, sc *scope) (*term, error) 
 	return a.use(by), nil
 }
 
+// greatest analyses GREATEST and LEAST, and what SQLite has in their place, which yield one of their operands by its order.
+func (a *analysis) greatest(e sqlparse.Expr, args []sqlparse.Expr, what string, sc *scope) (*term, error) {
+	terms, err := a.terms(args, sc)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(terms, func(t *term) bool { return t.root().state == sealed && t.first().Sorted() }) {
+		for i, t := range terms {
+			if err := a.plainOnly(t, args[i].Pos(), what); err != nil {
+				return nil, err
+			}
+		}
+		return newResult(what), nil
+	}
+	t, all := newFree(), &confinement{here: true}
+	for i, x := range terms {
+		if t, err = a.unify(t, x, args[i].Pos(), what); err != nil {
+			return nil, err
+		}
+		if c := a.confined[args[i]]; c != nil || !isValue(args[i]) {
+			all = combined(sqlparse.Union, all, c)
+		}
+	}
+	a.checked = append(a.checked, &check{t: t, pos: e.Pos(), what: what, need: sorted, confined: all, meaning: true})
+	a.noteConfined(e, all)
+	return t, nil
+}
+
 // An extreme is a call of min or max over cells. PostgreSQL before 18 has neither for bytea.
 type extreme struct {
 	call       *sqlparse.Call
 	of         *schema.Column
 	unlabelled bool // its label is the function's name
+	alone      bool // it is all that a query over one table yields
 	second     *second
 }
 
@@ -311,7 +343,83 @@ func (a *analysis) keepExtreme(e sqlparse.Expr) {
 	}
 }
 
-// extremes writes min(c) as percentile_disc(0) WITHIN GROUP (ORDER BY c), and max(c) with 1, which yield the same.
+// extremeAlone notes that a query yields nothing but the least or greatest cell of its one table, which an index finds.
+func (a *analysis) extremeAlone(s *sqlparse.Select, sc *scope) {
+	n := len(a.extremes)
+	if n == 0 || len(s.Targets) != 1 || s.Targets[0].Expr != sqlparse.Expr(a.extremes[n-1].call) || len(s.From) != 1 || len(sc.items) != 1 ||
+		s.With != nil || s.Distinct || s.DistinctOn != nil || s.GroupBy != nil || s.Having != nil || s.OrderBy != nil || s.Limit != nil || s.Into != nil {
+		return
+	}
+	x := &a.extremes[n-1]
+	table, ok := s.From[0].(*sqlparse.TableName)
+	c, isName := isColumnName(x.call.Args[0])
+	if !ok || !isName || len(table.Args) > 0 || !plainCall(x.call) || x.second != nil {
+		return
+	}
+	confined := a.confined[c]
+	x.alone = confined != nil && slices.ContainsFunc(sc.items[0].cols, func(o output) bool { return o.confined == confined })
+}
+
+// rewriteAlone writes SELECT min(c) FROM t WHERE … as SELECT (SELECT c FROM t WHERE (…) AND c IS NOT NULL ORDER BY c LIMIT 1) AS min. at is
+// the first token of the call, open its parenthesis and end what follows it; false if the text is another one.
+func (e *emission) rewriteAlone(x extreme, at, open, end int) bool {
+	is := func(i int, words ...string) bool {
+		return i >= 0 && i < len(e.tokens) && slices.Contains(words, strings.ToLower(e.tokenText(e.tokens[i])))
+	}
+	column, ok := e.spanOf(x.call.Args[0])
+	if !x.alone || !ok || !is(at-1, "select") || at > 1 && !is(at-2, "(", ";") || slices.ContainsFunc(e.edits, func(d edit) bool { return d.start < column.end && d.end > column.start }) {
+		return false
+	}
+	from := end
+	for !is(from, "from") {
+		if from++; from > end+2 {
+			return false
+		}
+	}
+	where, stop := 0, from
+	for depth := 0; stop < len(e.tokens); stop++ {
+		switch {
+		case is(stop, "("):
+			depth++
+		case is(stop, ")"):
+			depth--
+		case depth == 0 && is(stop, "where"):
+			where = stop
+		case depth == 0 && is(stop, "union", "intersect", "except"):
+			return false
+		}
+		if depth < 0 || is(stop, ";") {
+			break
+		}
+	}
+	label := strings.TrimSpace(e.file.Text[e.tokens[end-1].End:e.tokens[from].Start])
+	switch {
+	case label == "":
+		label = "AS " + dbcatalog.QuoteIdent(x.call.Name)
+	case !is(end, "as"):
+		label = "AS " + label
+	}
+	c := e.file.Text[column.start:column.end]
+	rest := " WHERE "
+	put := func(start, end int, text string, after bool) {
+		e.edits = append(e.edits, edit{start: start, end: end, text: text, label: after})
+	}
+	if where > 0 {
+		rest = ") AND "
+		put(e.tokens[where+1].Start, e.tokens[where+1].Start, "(", false)
+	}
+	rest += c + " IS NOT NULL ORDER BY " + c
+	if x.call.Name == "max" {
+		rest += " DESC"
+	}
+	put(e.tokens[at].Start, e.tokens[open].End, "(SELECT ", false)
+	put(e.tokens[end-1].Start, e.tokens[from].Start, " ", false)
+	put(e.tokens[stop-1].End, e.tokens[stop-1].End, rest+" LIMIT 1) "+label, true)
+	return true
+}
+
+// rewriteExtremes writes min(c) as percentile_disc(0) WITHIN GROUP (ORDER BY c), and max(c) with 1, which yield the same, where there is
+// no shorter way.
 func (e *emission) rewriteExtremes() error {
 	for _, x := range e.extremes {
 		tokens, err := e.scan()
@@ -326,6 +434,9 @@ func (e *emission) rewriteExtremes() error {
 		end, ok := e.groupEnd(open)
 		if !ok || open-at > 2 {
 			return e.refuseRewriting(x.call.Pos(), nil, "the end of this function call cannot be found", "write percentile_disc(0) WITHIN GROUP (ORDER BY column), or 1 for the greatest")
+		}
+		if e.rewriteAlone(x, at, open, end) {
+			continue
 		}
 		which := "0"
 		if x.call.Name == "max" {

@@ -93,9 +93,9 @@ func (l *lowering) rareExpr(n *ast.Node) sqlparse.Expr {
 		return l.indirection(x.AIndirection)
 	case *ast.Node_MinMaxExpr:
 		minMaxFields.check(l, x.MinMaxExpr)
-		what := "GREATEST"
+		what := sqlparse.Greatest
 		if x.MinMaxExpr.Op == ast.MinMaxOp_IS_LEAST {
-			what = "LEAST"
+			what = sqlparse.Least
 		}
 		return l.opaque(l.at(x.MinMaxExpr.Location), what, x.MinMaxExpr.Args...)
 	case *ast.Node_CollateClause:

@@ -200,7 +200,11 @@ func (r reader) orderSpan(o *sqlparse.Order) (from, to int, ok bool) {
 	if r.is(at, "operator") {
 		op, ok = r.group(at + 1)
 	}
-	if ok {
+	switch {
+	case !ok:
+	case o.Quant != sqlparse.NoQuant: // ANY (…)
+		to, ok = r.group(op + 1)
+	default:
 		_, to, ok = r.operand(o.Right, -1, op-1)
 	}
 	return from, to, ok

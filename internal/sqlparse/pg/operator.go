@@ -131,6 +131,9 @@ func (l *lowering) binary(at sqlparse.At, x *ast.A_Expr) sqlparse.Expr {
 func (l *lowering) quantified(at sqlparse.At, x *ast.A_Expr, q sqlparse.Quant) sqlparse.Expr {
 	op, name, ok := l.equality(x.Name)
 	left, right := l.expr(x.Lexpr), l.expr(x.Rexpr)
+	if l.order(x.Name) {
+		return &sqlparse.Order{At: at, Op: name, Quant: q, Left: left, Right: right}
+	}
 	if !ok {
 		return &sqlparse.Opaque{At: at, What: "the operator " + name, Args: []sqlparse.Expr{left, right}}
 	}

@@ -17,3 +17,5 @@ SELECT id FROM jobs ORDER BY at
 SELECT min(at) FROM jobs
 SELECT id FROM people WHERE token > $1 OR NOT token < $2
 SELECT id FROM people WHERE age >= $1 AND age < $2
+SELECT id FROM people WHERE age >= ANY($1) AND NOT age < ANY($1) AND age > ALL($1) AND NOT age <= ALL('{1,200}'::int[])
+SELECT GREATEST(at, $1) FROM jobs

@@ -79,3 +79,35 @@ SELECT id FROM people WHERE age >= $1 AND id > 0 AND $2 >= age
 SELECT id FROM people p WHERE (age, id) > ($1, $4) AND age <= $3 OR NOT (age > $1 AND age < $2) OR p.age > $1 AND age < $2
 SELECT id, age > $1 AND age < $2 FROM people WHERE (age > $1 AND age < $2) IS NOT TRUE
 DELETE FROM people WHERE token > $1 AND token < $2
+SELECT id FROM people WHERE age >= ANY($1) AND NOT age < ANY($1) AND age > ALL($1) AND NOT age <= ALL('{1,200}'::int[])
+SELECT id FROM people WHERE age < ANY(ARRAY[$1,3]) OR NOT age > ANY(ARRAY[$1,3]::int[]) OR age OPERATOR(pg_catalog.<) ALL(ARRAY[$2,NULL]) OR age < ANY(NULL) OR (NOT age > ANY('{5}'))
+SELECT id FROM people WHERE age >= ANY($1) ORDER BY age
+SELECT id FROM people WHERE age >= ALL($1) ORDER BY age
+SELECT id FROM people WHERE age < ANY(SELECT age FROM people)
+SELECT id FROM people WHERE age < ANY(ARRAY[age, 3])
+SELECT id FROM people WHERE token < ANY($1)
+SELECT id FROM people WHERE (age, id) < ANY($1)
+SELECT id FROM people WHERE $1 < ALL(ARRAY[age, born])
+SELECT id, GREATEST(age, $1) FROM people WHERE age >= 0 AND LEAST(age, 7, NULL) = $2
+SELECT LEAST(p.age, q.age) AS x FROM people p JOIN people q ON p.age >= 0 AND q.age = p.age ORDER BY x, LEAST(p.age, q.age, 3), max(GREATEST(p.age, 9)) OVER ()
+SELECT LEAST(p.age, q.age) FROM people p JOIN people q ON p.age >= 0
+SELECT GREATEST(age, id) FROM people WHERE age >= 0
+SELECT GREATEST(token, $1) FROM people WHERE token >= $1
+SELECT GREATEST(age, born) FROM people WHERE age >= 0 AND born >= $1
+SELECT GREATEST(at, $1), GREATEST(id, $2) FROM jobs
+SELECT max(GREATEST(age, $1)) FROM people WHERE age >= 0
+SELECT GREATEST(COALESCE(age, 5), 4) FROM people WHERE age >= 0
+SELECT min(age) FROM people WHERE age >= 0 OR age IS NULL
+SELECT max(p.age) AS "M x" FROM people p WHERE (p.age > $1) AND org IN (SELECT max(at) FROM jobs) -- the end
+SELECT pg_catalog.min(at) m FROM jobs;
+SELECT id, (SELECT min(q.age) FROM people q WHERE q.org = p.org AND q.age>0) FROM people p WHERE id = (SELECT max(age) FROM people WHERE age < 9)
+SELECT min(age) FROM people WHERE age >= 0 UNION SELECT max(age) FROM people WHERE age >= 0
+WITH w AS (SELECT min(age) FROM people WHERE age > 0) SELECT * FROM w
+SELECT min(age) FROM (SELECT age FROM people WHERE age >= 0) s
+SELECT min(p.age) FROM people p JOIN people q ON p.age > 0
+SELECT min(age) FROM people WHERE age >= 0 LIMIT 1
+SELECT (SELECT min(p.age) FROM jobs) FROM people p WHERE p.age > 0
+SELECT (min(age)) FROM people WHERE age >= 0
+SELECT min(age) FILTER (WHERE id > 1) FROM people WHERE age >= 0
+SELECT id FROM people WHERE age > ALL($1) AND age < $2
+SELECT id FROM people WHERE age > ANY($1) AND age < $2

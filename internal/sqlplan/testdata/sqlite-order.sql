@@ -10,3 +10,6 @@ SELECT id, sum(id) OVER (ORDER BY age RANGE 1 PRECEDING) FROM people WHERE age >
 SELECT id FROM people WHERE token > :t ORDER BY token
 SELECT age < 3 FROM people
 SELECT id FROM people WHERE id > 0 AND age >= ? AND ? > age
+SELECT max(age, ?), min(id, 3) FROM people WHERE age >= 0
+SELECT max(age, ?) FROM people
+SELECT min(age, id) FROM people WHERE age >= 0
