@@ -322,6 +322,18 @@ func bodyAt(cell []byte) (at int, ok bool) {
 	return at, len(cell)-at >= ivSize+kindSize
 }
 
+// Tokens returns the tokens in a cell of a column with terms, which need no key to be seen; none of what is no such cell.
+func Tokens(cell []byte) []string {
+	at, ok := bodyAt(cell)
+	if !ok || !Suite(cell[1]).HasTerms() {
+		return nil
+	}
+	if Suite(cell[1]) == SuiteRandomTerms {
+		at -= saltSize
+	}
+	return strings.Fields(string(cell[termsAt:at]))
+}
+
 // AppendToken appends the token of a term, for what is searched for. The key is one of a suite with terms. length is the number of
 // code points of a prefix or suffix, else 0; of a folded term the text is [Fold]ed already.
 func (k *Key) AppendToken(dst []byte, typ TokenType, length int, term string) []byte {

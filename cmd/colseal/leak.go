@@ -67,11 +67,20 @@ type leaked struct {
 	Repeated int          `json:"repeated"`
 	Lengths  int          `json:"lengths"`
 	Alone    int          `json:"alone"`
+	Terms    *leakTerms   `json:"terms,omitempty"`
 	Attacks  []leakAttack `json:"attacks"`
+}
+
+type leakTerms struct {
+	Tokens    int `json:"tokens"`
+	Commonest int `json:"commonest"`
+	Shared    int `json:"shared"`
+	Apart     int `json:"apart"`
 }
 
 type leakAttack struct {
 	Mode  string  `json:"mode"`
+	Terms bool    `json:"terms"`
 	How   string  `json:"how"`
 	Exact float64 `json:"exact"`
 	Alike float64 `json:"alike"`
@@ -83,8 +92,11 @@ func jsonLeak(r *leak.Report) leaked {
 		Column: r.Column.TableName() + "." + r.Column.Name, Rows: r.Rows, Null: r.Null, NotCells: r.NotCells, Keys: r.Keys,
 		Cells: r.Cells, Repeated: r.Repeated, Lengths: r.Lengths, Alone: r.Alone, Attacks: []leakAttack{},
 	}
+	if t := r.Terms; t != nil {
+		out.Terms = &leakTerms{t.Tokens, t.Commonest, t.Shared, t.Apart}
+	}
 	for _, a := range r.Attacks {
-		out.Attacks = append(out.Attacks, leakAttack{a.Mode.String(), a.How, a.Exact, a.Alike, a.Away})
+		out.Attacks = append(out.Attacks, leakAttack{a.Mode.String(), a.Terms, a.How, a.Exact, a.Alike, a.Away})
 	}
 	return out
 }

@@ -50,14 +50,17 @@ type pair struct {
 	primary int
 }
 
-func start(t *testing.T) *pair {
+func start(t *testing.T) *pair { return startOn(t, "17") }
+
+// startOn starts the servers of a version.
+func startOn(t *testing.T, version string) *pair {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("-short: no PostgreSQL server is started")
 	}
-	image := os.Getenv("COLSEAL_TEST_PG17_IMAGE")
+	image := os.Getenv("COLSEAL_TEST_PG" + version + "_IMAGE")
 	if image == "" {
-		image = "colseal-test/postgres:17"
+		image = "colseal-test/postgres:" + version
 	}
 	c, err := testcontainers.GenericContainer(t.Context(), testcontainers.GenericContainerRequest{Started: true,
 		ContainerRequest: testcontainers.ContainerRequest{

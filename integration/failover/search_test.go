@@ -27,7 +27,9 @@ import (
 var people = schema.Must(schema.Unscoped(schema.Columns("people",
 	schema.Column{Name: "born", Mode: schema.ModeOrdered, Kind: schema.KindDate, Min: "1900-01-01", Max: "2069-12-31"},
 	schema.Column{Name: "seen", Mode: schema.ModeOrdered, Kind: schema.KindTime},
-	schema.Column{Name: "email", Mode: schema.ModeDeterministic, Terms: codec.Terms{Fold: true}})))
+	schema.Column{Name: "email", Mode: schema.ModeDeterministic, Terms: codec.Terms{Fold: true}},
+	schema.Column{Name: "name", Terms: codec.Terms{Equal: true, Prefix: codec.Lengths{Min: 3, Max: 6}, Suffix: codec.Lengths{Min: 3, Max: 4}}},
+	schema.Column{Name: "tags", Mode: schema.ModeDeterministic, Kind: schema.KindTextArray, Terms: codec.Terms{Elements: true}})))
 
 const peopleRows = 3000
 
@@ -81,10 +83,16 @@ var searches = []struct {
 	{"SELECT id FROM %s WHERE (born, id) > ($1, $2) ORDER BY born, id LIMIT 20", []any{day(1500), 100}, "people_born_id_idx"},
 	{"SELECT id FROM %s WHERE lower(email) = lower($1) ORDER BY id", []any{"Name77@EXAMPLE.com"}, "colseal_people_email_fold"},
 	{"SELECT id FROM %s WHERE seen = $1", []any{instant(77)}, "people_seen_idx"},
+	{"SELECT id FROM %s WHERE name LIKE $1 ORDER BY id", []any{"0077%"}, "colseal_people_name_terms"},
+	{"SELECT id FROM %s WHERE name LIKE $1 ORDER BY id", []any{"%-77"}, "colseal_people_name_terms"},
+	{"SELECT id FROM %s WHERE name = $1 ORDER BY id", []any{"0077-77"}, "colseal_people_name_terms"},
+	{"SELECT id FROM %s WHERE $1 = ANY (tags) ORDER BY id", []any{"t77"}, "colseal_people_tags_terms"},
+	{"SELECT id FROM %s WHERE tags @> $1 ORDER BY id", []any{"{u0,t77}"}, "colseal_people_tags_terms"},
+	{"SELECT id FROM %s WHERE name NOT LIKE $1 AND $2 <> ALL (tags) ORDER BY id", []any{"0077%", "u3"}, ""},
 	{"SELECT id FROM %s WHERE NOT (born < $1 OR born > $2) ORDER BY id", []any{day(3000), day(3300)}, ""},
 	{"SELECT id FROM %s WHERE born >= '-infinity' ORDER BY born DESC, id", nil, ""},
 	{"SELECT min(born), max(born), min(seen), max(seen) FROM %s", nil, ""},
-	{"SELECT born, seen, email FROM %s WHERE id = $1", []any{78}, ""},
+	{"SELECT born, seen, email, name FROM %s WHERE id = $1", []any{78}, ""},
 }
 
 func day(n int) time.Time { return time.Date(1990, 1, 1+n, 0, 0, 0, 0, time.UTC) }
@@ -165,10 +173,15 @@ func (s searched) plans(t *testing.T, where string) {
 	}
 }
 
-// TestSearchElsewhere: searches by order and in lower case give the right rows, by their indexes, in a database whose owner is no
+// TestSearchElsewhere: searches by order, in lower case and by terms give the right rows, by their indexes, in a database whose owner is no
 // superuser, after HOT updates, after pg_dump and pg_restore, and on a logical replica.
 func TestSearchElsewhere(t *testing.T) {
-	p := start(t)
+	for _, version := range []string{"15", "17"} {
+		t.Run(version, func(t *testing.T) { searchElsewhere(t, startOn(t, version)) })
+	}
+}
+
+func searchElsewhere(t *testing.T, p *pair) {
 	p.psql(t, 0, "CREATE ROLE app LOGIN")
 	p.psql(t, 0, "CREATE DATABASE app OWNER app")
 	s := searched{p.ports[0], "app", "app", filepath.Join(t.TempDir(), "kek")}
@@ -177,8 +190,8 @@ func TestSearchElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, statements := range []string{"CREATE TABLE people (id bigint PRIMARY KEY, born bytea, seen bytea, email bytea, visits int DEFAULT 0) WITH (fillfactor = 50)",
-		`CREATE TABLE twin (id bigint PRIMARY KEY, born date, seen timestamptz, email text COLLATE "C.utf8")`, script,
+	for _, statements := range []string{"CREATE TABLE people (id bigint PRIMARY KEY, born bytea, seen bytea, email bytea, name bytea, tags bytea, visits int DEFAULT 0) WITH (fillfactor = 50)",
+		`CREATE TABLE twin (id bigint PRIMARY KEY, born date, seen timestamptz, email text COLLATE "C.utf8", name text COLLATE "C.utf8", tags text[])`, script,
 		"CREATE INDEX ON people (born, id); CREATE INDEX ON people (seen)"} {
 		if _, err := plain.Exec(statements, pgx.QueryExecModeSimpleProtocol); err != nil {
 			t.Fatalf("%v in %s", err, statements)
@@ -191,19 +204,20 @@ func TestSearchElsewhere(t *testing.T) {
 		var args []any
 		for i := first; i < first+100; i++ {
 			n := len(args)
-			marks = append(marks, fmt.Sprintf("($%d, $%d, $%d, $%d)", n+1, n+2, n+3, n+4))
+			marks = append(marks, fmt.Sprintf("($%d, $%d, $%d, $%d, $%d, $%d)", n+1, n+2, n+3, n+4, n+5, n+6))
 			args = append(args, i, day(random.IntN(7000)), instant(int64(i)), []string{"Name%d@example.com", "NAME%d@Example.COM"}[i%2])
 			args[n+3] = fmt.Sprintf(args[n+3].(string), i/2)
+			args = append(args, fmt.Sprintf("%04d-%d", i%1000, i%500), fmt.Sprintf("{t%d,u%d}", i%1000, i%7))
 		}
 		for db, table := range map[*sql.DB]string{sealed: "people", plain: "twin"} {
-			if _, err := db.Exec("INSERT INTO "+table+" (id, born, seen, email) VALUES "+strings.Join(marks, ", "), args...); err != nil {
+			if _, err := db.Exec("INSERT INTO "+table+" (id, born, seen, email, name, tags) VALUES "+strings.Join(marks, ", "), args...); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	analyze := func(s searched) {
 		t.Helper()
-		if _, err := s.open(t, false, nil, nil).Exec("ANALYZE"); err != nil {
+		if _, err := s.open(t, false, nil, nil).Exec("VACUUM ANALYZE"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -218,7 +232,7 @@ func TestSearchElsewhere(t *testing.T) {
 		}
 	}
 	for db, table := range map[*sql.DB]string{sealed: "people", plain: "twin"} {
-		if _, err := db.Exec("UPDATE "+table+" SET born = $1, email = $2 WHERE id < 50", day(1010), "Name77@example.com"); err != nil {
+		if _, err := db.Exec("UPDATE "+table+" SET born = $1, email = $2, name = '0077-77', tags = '{t77,u0}' WHERE id < 50", day(1010), "Name77@example.com"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -247,7 +261,7 @@ func TestSearchElsewhere(t *testing.T) {
 	replica := searched{p.ports[1], "app", "app", s.kek}
 	replica.await(t, fmt.Sprintf("SELECT (SELECT count(*) FROM people) = %d AND (SELECT count(*) FROM twin) = %[1]d AND (SELECT count(*) FROM colseal_keys) > 1", peopleRows))
 	for db, table := range map[*sql.DB]string{sealed: "people", plain: "twin"} {
-		if _, err := db.Exec("UPDATE "+table+" SET born = $1, email = $2 WHERE id BETWEEN 50 AND 60", day(1011), "NAME77@example.com"); err != nil {
+		if _, err := db.Exec("UPDATE "+table+" SET born = $1, email = $2, name = '0077-77', tags = '{t77,u0}' WHERE id BETWEEN 50 AND 60", day(1011), "NAME77@example.com"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := db.Exec("DELETE FROM " + table + " WHERE id = 61"); err != nil {

@@ -41,16 +41,28 @@ type Report struct {
 	Lengths  int // of cells, different ones
 	Alone    int // rows whose cell has a length that no other has
 
+	// Terms are what the tokens of a column with terms show; nil of any other.
+	Terms *Terms
+
 	// Attacks are the one that the column's mode allows, and then those that would be left if it had a mode that shows less. None of
-	// a randomized column.
+	// a randomized column without terms.
 	Attacks []Attack
+}
+
+// Terms are what tokens show: each stands for a beginning, an end, a member or the value.
+type Terms struct {
+	Tokens    int // different ones
+	Commonest int // rows have the commonest one
+	Shared    int // rows have one that another row has
+	Apart     int // rows have tokens that, all together, no other row has
 }
 
 // Attack is how many rows an attacker gets right who has the cells and knows how often which value occurs: the share of rows, 0 to 1.
 // Each key's cells are attacked by themselves.
 type Attack struct {
-	Mode schema.Mode // shows what the attack needs
-	How  string
+	Mode  schema.Mode // shows what the attack needs
+	Terms bool        // it needs tokens, and gets a row right whose terms it gets right
+	How   string
 
 	// Exact is the share of one who knows how often each value occurs in this very column: nobody gets more from what the mode shows.
 	Exact float64
@@ -113,7 +125,7 @@ func find(s *schema.Schema, name string) (*schema.Table, *schema.Column, error) 
 // report judges the column's different values with their numbers of rows.
 func report(c *schema.Column, stored dbcatalog.Storage, values []dbcatalog.Row) *Report {
 	r := &Report{Column: c}
-	byKey := map[uint32][]shown{}
+	byKey, tokens := map[uint32][]shown{}, map[uint32][]shown{}
 	lengths := map[int]int{}
 	for _, v := range values {
 		n := int(v.Int(1))
@@ -136,6 +148,9 @@ func report(c *schema.Column, stored dbcatalog.Storage, values []dbcatalog.Row) 
 			continue
 		}
 		byKey[h.KeyID] = append(byKey[h.KeyID], shown{cell, n})
+		if c.Suite().HasTerms() {
+			tokens[h.KeyID] = append(tokens[h.KeyID], shown{[]byte(strings.Join(codec.Tokens(cell), " ")), n})
+		}
 		lengths[len(cell)] += n
 		r.Cells++
 		if n > 1 {
@@ -148,13 +163,60 @@ func report(c *schema.Column, stored dbcatalog.Storage, values []dbcatalog.Row) 
 			r.Alone++
 		}
 	}
-	if c.EqualCells() {
-		r.attack(byKey)
+	var attacks []attack
+	if c.Mode == schema.ModeOrdered {
+		attacks = append(attacks, attack{Attack{Mode: schema.ModeOrdered, How: "by rank"}, byKey, (*population).byRank})
 	}
+	if c.EqualCells() {
+		attacks = append(attacks, attack{Attack{Mode: schema.ModeDeterministic, How: "by frequency"}, byKey, (*population).byFrequency})
+	}
+	if c.Suite().HasTerms() {
+		tokens = r.terms(tokens)
+		attacks = append(attacks, attack{Attack{Mode: c.Mode, Terms: true, How: "by frequency of all tokens of a cell"}, tokens, (*population).byFrequency})
+	}
+	switch {
+	case c.EqualCells():
+		attacks = append(attacks, attack{Attack{Mode: schema.ModeRandomized, How: "the most frequent value for every row"}, byKey, (*population).mostFrequent})
+	case c.Suite().HasTerms():
+		attacks = append(attacks, attack{Attack{Mode: schema.ModeRandomized, How: "the most frequent terms for every row"}, tokens, (*population).mostFrequent})
+	}
+	r.attack(attacks)
 	return r
 }
 
-// shown is a cell, and how many rows have it.
+// terms counts what tokens show. It returns the different sets of tokens, with their numbers of rows.
+func (r *Report) terms(byKey map[uint32][]shown) map[uint32][]shown {
+	r.Terms = &Terms{}
+	sets := map[uint32][]shown{}
+	for key, cells := range byKey {
+		rows, of := map[string]int{}, map[string]int{}
+		for _, c := range cells {
+			of[string(c.cell)] += c.rows
+			for token := range strings.FieldsSeq(string(c.cell)) {
+				rows[token] += c.rows
+			}
+		}
+		r.Terms.Tokens += len(rows)
+		for _, n := range rows {
+			r.Terms.Commonest = max(r.Terms.Commonest, n)
+		}
+		for set, n := range of {
+			sets[key] = append(sets[key], shown{[]byte(set), n})
+			if n == 1 {
+				r.Terms.Apart++
+			}
+			for token := range strings.FieldsSeq(set) {
+				if rows[token] > 1 {
+					r.Terms.Shared += n
+					break
+				}
+			}
+		}
+	}
+	return sets
+}
+
+// shown is a cell, or the tokens of one, and how many rows have it.
 type shown struct {
 	cell []byte
 	rows int
@@ -167,31 +229,29 @@ const (
 	seed        = 1      // so that the same column gives the same report
 )
 
-// attack runs the attacks that the column's mode allows.
-func (r *Report) attack(byKey map[uint32][]shown) {
-	var all []*population
-	for _, key := range slices.Sorted(maps.Keys(byKey)) {
-		slices.SortFunc(byKey[key], func(a, b shown) int { return bytes.Compare(a.cell, b.cell) })
-		p := &population{}
-		for _, v := range byKey[key] {
-			p.rows = append(p.rows, v.rows)
-		}
-		all = append(all, p)
-	}
-	r.Attacks = []Attack{
-		{Mode: schema.ModeDeterministic, How: "by frequency"},
-		{Mode: schema.ModeRandomized, How: "the most frequent value for every row"},
-	}
-	methods := []func(*population, *rand.Rand) (right int, far float64){(*population).byFrequency, (*population).mostFrequent}
-	if r.Column.Mode == schema.ModeOrdered {
-		r.Attacks = slices.Insert(r.Attacks, 0, Attack{Mode: schema.ModeOrdered, How: "by rank"})
-		methods = slices.Insert(methods, 0, (*population).byRank)
-	}
+// An attack is to be run on what shows under each key.
+type attack struct {
+	Attack
+	on     map[uint32][]shown
+	method func(*population, *rand.Rand) (right int, far float64)
+}
+
+// attack runs attacks.
+func (r *Report) attack(attacks []attack) {
 	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // draws samples
-	for i := range r.Attacks {
-		a := &r.Attacks[i]
-		a.Exact, _ = mean(all, random, (*population).same, methods[i])
-		a.Alike, a.Away = mean(all, random, (*population).split, methods[i])
+	for _, a := range attacks {
+		var all []*population
+		for _, key := range slices.Sorted(maps.Keys(a.on)) {
+			slices.SortFunc(a.on[key], func(a, b shown) int { return bytes.Compare(a.cell, b.cell) })
+			p := &population{}
+			for _, v := range a.on[key] {
+				p.rows = append(p.rows, v.rows)
+			}
+			all = append(all, p)
+		}
+		a.Exact, _ = mean(all, random, (*population).same, a.method)
+		a.Alike, a.Away = mean(all, random, (*population).split, a.method)
+		r.Attacks = append(r.Attacks, a.Attack)
 	}
 }
 

@@ -22,15 +22,14 @@ func (r *Report) String() string {
 	if possible, ok := r.possible(); ok {
 		fmt.Fprintf(w, "bounds\t%s\n", possible)
 	}
-	terms := c.Terms.String()
-	if terms != "" {
-		fmt.Fprintf(w, "terms\t%s: their tokens show which rows share a term, which is not measured\n", terms)
+	if t := r.Terms; t != nil {
+		fmt.Fprintf(w, "terms\t%s\n", c.Terms)
+		fmt.Fprintf(w, "tokens\t%d different ones; %s of the rows have the commonest, %s have one that another row has\n", t.Tokens, percent(t.Commonest, r.sealed()), percent(t.Shared, r.sealed()))
+		fmt.Fprintf(w, "\t%s of the rows have tokens that, all together, no other row has\n", percent(t.Apart, r.sealed()))
 	}
 	_ = w.Flush() // a Builder takes everything
-	if len(r.Attacks) == 0 && terms == "" {
-		b.WriteString("\nNothing else shows: no two cells tell whether their values are equal, but for copies that the database made.\n")
-	}
 	if len(r.Attacks) == 0 {
+		b.WriteString("\nNothing else shows: no two cells tell whether their values are equal, but for copies that the database made.\n")
 		return b.String()
 	}
 	b.WriteString("\nRows that an attacker gets right who has the cells and knows how often each value occurs:\n\n")
@@ -40,7 +39,11 @@ func (r *Report) String() string {
 		if a.Away > 0 {
 			how += fmt.Sprintf("; a guess is %.2f %% of the rows away", 100*a.Away)
 		}
-		fmt.Fprintf(w, "%s\t%.1f %%\t%.1f %%\t%s\n", a.Mode, 100*a.Exact, 100*a.Alike, how)
+		mode := a.Mode.String()
+		if a.Terms {
+			mode = "terms"
+		}
+		fmt.Fprintf(w, "%s\t%.1f %%\t%.1f %%\t%s\n", mode, 100*a.Exact, 100*a.Alike, how)
 	}
 	_ = w.Flush()
 	return strings.ReplaceAll(b.String(), "in others like it  \n", "in others like it\n")
