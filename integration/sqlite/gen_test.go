@@ -26,6 +26,7 @@ type gen struct {
 	args  []any
 	names int
 	with  []column // of the WITH query, if there is one
+	bare  bool     // there are no parameters: SQLite takes none in what it keeps
 }
 
 // class is what a column holds.
@@ -64,7 +65,8 @@ const randomDDL = `
 	CREATE TABLE users (id INTEGER PRIMARY KEY, email SECRET UNIQUE, ssn SECRET, note TEXT, org INTEGER);
 	CREATE TABLE archive (id INTEGER PRIMARY KEY, up INTEGER GENERATED ALWAYS AS (id * 2), email SECRET, memo TEXT);
 	CREATE TABLE leads (id INTEGER PRIMARY KEY, mail SECRET, phone NUMBER);
-	CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER, memo TEXT, up INTEGER AS (user_id + 1) STORED);` + viewsDDL
+	CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER, memo TEXT, up INTEGER AS (user_id + 1) STORED);
+	CREATE TABLE notes (id INTEGER PRIMARY KEY, memo TEXT);` + viewsDDL
 
 // viewsDDL makes views that the schema does not know of.
 const viewsDDL = `
@@ -117,7 +119,7 @@ func (g *gen) value(c class) string {
 	default:
 		v = pick(g, "zqcanary-a", "zqcanary-b", "zqcanary-c", "zqcanary-s", "zqcanary-new")
 	}
-	if g.one(2) {
+	if !g.bare && g.one(2) {
 		return g.param(v)
 	}
 	if s, ok := v.(string); ok {
@@ -468,7 +470,10 @@ func (g *gen) update() string {
 	cols := written(table)[1:]
 	c := cols[g.n(len(cols))]
 	if g.one(4) {
+		with := g.with
+		g.with = nil // whose rows have one id: which of them gives its value is not said
 		other, name := g.table(g.alias())
+		g.with = with
 		v, vc := g.column(other, c.class)
 		if vc != c.class {
 			v = g.value(c.class)

@@ -29,6 +29,7 @@ type pair struct {
 	sealed, twin *sql.Conn
 	tap          *litetap.Tap
 	readBack     []string // queries for all that the tables hold
+	file         string   // of the sealed database
 	plain        bool     // canaries may be sent: a plain table hides a sealed one
 }
 
@@ -40,8 +41,8 @@ func newPair(t *testing.T, ddl string, tables *schema.Schema, readBack ...string
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pair{tap: new(litetap.Tap), readBack: readBack}
-	file := "file:" + filepath.Join(t.TempDir(), "sealed.db") + "?_pragma=journal_mode(wal)&_pragma=synchronous(off)&_pragma=busy_timeout(10000)"
+	p := &pair{tap: new(litetap.Tap), readBack: readBack, file: filepath.Join(t.TempDir(), "sealed.db")}
+	file := "file:" + p.file + "?_pragma=journal_mode(wal)&_pragma=synchronous(off)&_pragma=busy_timeout(10000)"
 	keys := litetap.Connector{DSN: file}
 	exec(t, open(t, keys), strings.NewReplacer("SECRET", "BLOB", "NUMBER", "BLOB").Replace(ddl))
 	cn, err := driver.NewConnector(litetap.Connector{DSN: file, Tap: p.tap}, driver.Config{
