@@ -90,7 +90,7 @@ func (f *sessionFacts) note(e sqlplan.Effects) {
 
 // alone reports whether the session sees tables that others do not: temporary ones, or changes of its own that are not committed.
 func (f *sessionFacts) alone() bool {
-	return f.Temporary || f.pending&sqlplan.ChangesCatalog != 0
+	return f.Temporary || f.pending&(sqlplan.ChangesCatalog|sqlplan.ChangesTemporary) != 0
 }
 
 // key identifies what the session's names mean: equal for sessions that see the same tables, and its own, a new one after each
@@ -180,7 +180,7 @@ func (s *Session) undoes(e sqlplan.Effects) bool {
 
 // Unsettles reports whether a statement may change what names mean in later ones that are planned before it is executed.
 func (s *Session) Unsettles(p *sqlplan.Plan) bool {
-	return p.Effects&(sqlplan.ChangesCatalog|sqlplan.ChangesSession) != 0 || s.undoes(p.Effects)
+	return p.Effects&(sqlplan.ChangesCatalog|sqlplan.ChangesTemporary|sqlplan.ChangesSession) != 0 || s.undoes(p.Effects)
 }
 
 // inFailedTransaction returns a refusal in place of the server's error that it answers no query in a failed transaction, if the text

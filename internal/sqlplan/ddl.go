@@ -327,7 +327,7 @@ func (a *analysis) passed(s sqlparse.Stmt) {
 	effects := a.effects
 	if u, ok := s.(*sqlparse.Utility); ok && u.Bounded {
 		if u.Catalog {
-			effects &^= ChangesCatalog
+			effects &^= ChangesCatalog | ChangesTemporary
 		}
 		if u.Session {
 			effects &^= ChangesSession

@@ -40,7 +40,10 @@ func (p *Planner) effects(stmt sqlparse.Stmt) Effects {
 	sqlparse.Inspect(stmt, func(node any) bool {
 		switch n := node.(type) {
 		case *sqlparse.Utility:
-			if n.Catalog {
+			switch {
+			case n.Temporary:
+				e |= ChangesTemporary
+			case n.Catalog:
 				e |= ChangesCatalog
 			}
 			if n.Session {

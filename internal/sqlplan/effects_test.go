@@ -16,6 +16,8 @@ func TestEffectsOfOtherTexts(t *testing.T) {
 		ends    = EndsTransaction
 		unknown = CallsUnknown
 		makes   = ChangesDependents
+
+		temporary = ChangesTemporary
 	)
 	p := New(schema.Must(schema.Columns("users", schema.Column{Name: "email"})), dialect.Postgres, Options{})
 	for _, tt := range []struct {
@@ -37,7 +39,13 @@ func TestEffectsOfOtherTexts(t *testing.T) {
 		{"SELECT * INTO TEMP orders FROM o", catalog},
 		{"WITH x AS (SELECT 1) SELECT * INTO orders FROM x", catalog},
 		{"EXPLAIN ANALYZE CREATE TABLE orders AS SELECT 1", catalog},
-		{"CREATE TEMP TABLE orders (a int) ON COMMIT DROP", catalog},
+		{"CREATE TEMP TABLE orders (a int) ON COMMIT DROP", temporary},
+		{"CREATE TEMP TABLE orders AS SELECT 1", temporary},
+		{"CREATE TEMP TABLE orders AS SELECT set_config('search_path', 'x', false)", temporary | session},
+		{"CREATE TEMP TABLE orders () INHERITS (o)", catalog},
+		{"CREATE TEMP VIEW orders AS SELECT 1", catalog},
+		{"CREATE UNLOGGED TABLE orders (a int)", catalog},
+		{"SET TRANSACTION SNAPSHOT '00000003-0000001B-1'", session | ImportsSnapshot},
 		{"COMMIT PREPARED 'x'", catalog | makes},
 
 		{"SELECT set_config('search_path', 'x', false)", session},

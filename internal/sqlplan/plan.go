@@ -161,7 +161,7 @@ type Result struct {
 
 // Effects are what a text may change for later ones on the same connection or
 // database.
-type Effects uint8
+type Effects uint16
 
 // The effects of a text.
 const (
@@ -185,6 +185,9 @@ const (
 	ChangesDependents
 	// ImportsSnapshot: the transaction sees what another one sees, which may have begun long before.
 	ImportsSnapshot
+	// ChangesTemporary: the session may have another temporary table. What others know of the
+	// catalog still holds.
+	ChangesTemporary
 )
 
 // Text returns what is sent for a text that touches nothing sealed.

@@ -72,9 +72,12 @@ func (l *lowering) changes(u *sqlparse.Utility, r *ast.RangeVar) {
 	}
 }
 
+func temporary(r *ast.RangeVar) bool { return r.GetRelpersistence() == "t" }
+
 func createTable(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	c := n.GetCreateStmt()
 	u.Reads = len(c.InhRelations) == 0
+	u.Temporary = u.Reads && temporary(c.Relation) // a child can stand for a sealed table
 	l.changes(u, c.Relation)
 	l.define(u, func() { l.defineTable(c, u) })
 }

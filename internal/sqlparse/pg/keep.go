@@ -15,7 +15,9 @@ var (
 
 // createTableAs tells what CREATE TABLE AS makes.
 func createTableAs(l *lowering, n *ast.Node, u *sqlparse.Utility) {
-	l.changes(u, n.GetCreateTableAsStmt().Into.GetRel())
+	made := n.GetCreateTableAsStmt().Into.GetRel()
+	u.Temporary = temporary(made)
+	l.changes(u, made)
 	if n.GetCreateTableAsStmt().Objtype == ast.ObjectType_OBJECT_MATVIEW {
 		u.What = "CREATE MATERIALIZED VIEW"
 	}
