@@ -67,9 +67,10 @@ func (g *gen) definition(kind string) (query, table string, made []column) {
 	case "TRIGGER":
 		rows := []source{{"NEW", own[0].cols}, {"OLD", own[0].cols}}
 		event := pick(g, "INSERT", "UPDATE", "DELETE", "UPDATE OF "+own[0].cols[len(own[0].cols)-1].name)
-		if event == "INSERT" {
+		switch event {
+		case "INSERT":
 			rows = rows[:1]
-		} else if event == "DELETE" {
+		case "DELETE":
 			rows = rows[1:]
 		}
 		body := g.list(1, func() string {
