@@ -13,18 +13,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/ops/migrate"
 )
 
 // migrateFlags are what seal, unseal and status have in common.
 type migrateFlags struct {
-	keys   keysFlags
-	src    source
-	opts   migrate.Options
-	stage  string
-	finish bool
-	scope  string
+	keys    keysFlags
+	src     source
+	opts    migrate.Options
+	stage   string
+	replica string
+	finish  bool
+	scope   string
 }
 
 func (f *migrateFlags) flags(cmd *cobra.Command) {
@@ -49,6 +51,7 @@ func (f *migrateFlags) change(cmd *cobra.Command, stages string) {
 	fl.BoolVar(&k.events, "events", false, "log the events of docs/operating.md, as JSON on standard error")
 	fl.DurationVar(&f.opts.MaxBatch, "max-batch", 50*time.Millisecond, "how long a statement that writes rows may take; as long a pause follows it. 0 for no bound")
 	fl.DurationVar(&f.opts.MaxLag, "max-lag", 0, "wait while a replica is further behind (default: do not wait)")
+	fl.StringVar(&f.replica, "replica", "", "with --max-lag: a replica to ask, too, that the server does not know: one behind another, or behind an archive")
 }
 
 func newSeal() *cobra.Command {
@@ -136,6 +139,14 @@ func (f *migrateFlags) run(cmd *cobra.Command, columns []string, work func(conte
 		to = last
 	}
 	f.opts.For, f.opts.Columns, f.opts.DryRun = to, columns, k.dryRun
+	if f.replica != "" {
+		cn, err := connect(f.replica, dialect.Postgres, false)
+		if err != nil {
+			return fmt.Errorf("--replica: %w", err)
+		}
+		f.opts.Replica = sql.OpenDB(cn)
+		defer func() { _ = f.opts.Replica.Close() }() // it was only asked
+	}
 	return k.with(cmd, !k.dryRun, func(ctx context.Context, o *opened) error {
 		db, err := k.sealed(ctx, o, &f.src)
 		if err != nil {

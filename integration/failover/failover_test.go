@@ -152,7 +152,9 @@ func (p *pair) openAs(t *testing.T, config driver.Config) *sql.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.Schema = letters
+	if config.Schema == nil {
+		config.Schema = letters
+	}
 	cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), config)
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -46,6 +47,7 @@ type work struct {
 	sinceClean int64
 	lastLag    time.Time
 	lag        time.Duration
+	positions  []position // that the replica had not replayed when it was asked last
 
 	// On SQLite, the table that rows are copied from, and the columns that are copied as they are.
 	old    string
@@ -387,7 +389,10 @@ func (w *work) pace(ctx context.Context, took time.Duration) error {
 	return w.waitForReplicas(ctx)
 }
 
-const lagQuery = `SELECT COALESCE(pg_catalog.max(pg_catalog.extract('epoch', r.replay_lag)), 0)::pg_catalog.text FROM pg_catalog.pg_stat_replication r`
+const (
+	lagQuery      = `SELECT COALESCE(pg_catalog.max(pg_catalog.extract('epoch', r.replay_lag)), 0)::pg_catalog.text, pg_catalog.pg_current_wal_lsn()::pg_catalog.text FROM pg_catalog.pg_stat_replication r`
+	replayedQuery = `SELECT pg_catalog.pg_last_wal_replay_lsn() OPERATOR(pg_catalog.>=) $1::pg_catalog.pg_lsn`
+)
 
 // waitForReplicas waits while a replica is too far behind. It asks once a second.
 func (w *work) waitForReplicas(ctx context.Context) error {
@@ -402,6 +407,13 @@ func (w *work) waitForReplicas(ctx context.Context) error {
 			return err
 		}
 		w.lastLag, w.lag = time.Now(), time.Duration(seconds*float64(time.Second))
+		if w.m.opts.Replica != nil {
+			behind, err := w.behind(ctx, rows[0].Text(1))
+			if err != nil {
+				return err
+			}
+			w.lag = max(w.lag, behind)
+		}
 		if w.lag <= limit {
 			return nil
 		}
@@ -411,6 +423,30 @@ func (w *work) waitForReplicas(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// position is where the server was at a time.
+type position struct {
+	at  time.Time
+	lsn string
+}
+
+// behind asks the replica for the oldest position that it has not replayed yet, and returns that one's age.
+func (w *work) behind(ctx context.Context, lsn string) (time.Duration, error) {
+	w.positions = append(w.positions, position{time.Now(), lsn})
+	for len(w.positions) > 0 {
+		var replayed sql.NullBool
+		switch err := w.m.opts.Replica.QueryRowContext(ctx, replayedQuery, w.positions[0].lsn).Scan(&replayed); {
+		case err != nil:
+			return 0, fmt.Errorf("the replica does not answer: %w", err)
+		case !replayed.Valid:
+			return 0, errors.New("the replica is none: it replays nothing")
+		case !replayed.Bool:
+			return time.Since(w.positions[0].at), nil
+		}
+		w.positions = w.positions[1:]
+	}
+	return 0, nil
 }
 
 // clean makes the room of rows that were replaced free, if there were at least so many.

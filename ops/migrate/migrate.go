@@ -60,6 +60,9 @@ type Options struct {
 	// MaxLag has the work wait while a replica that the server knows is further behind. If zero, it does not wait.
 	MaxLag time.Duration
 
+	// Replica is asked, too, what it has replayed, if not nil: one that the server does not know, behind another or behind an archive.
+	Replica *sql.DB
+
 	// Drop has Seal drop the plain columns at ReadySealedOnly, and Rewrite has it rewrite their tables, so
 	// that nothing of them is left in the tables' files. A table that is rewritten keeps everybody waiting.
 	Drop, Rewrite bool
