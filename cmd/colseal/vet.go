@@ -76,10 +76,9 @@ func newVet() *cobra.Command {
 
 // packages looks at Go packages.
 func (v *vetting) packages(ctx context.Context, tags, patterns []string) (*vetted, error) {
-	if v.src.file != "" {
-		if _, err := os.Stat(v.src.file); err != nil { // else only packages with SQL would tell
-			return nil, err
-		}
+	explained, err := v.open(ctx) // at once: else only packages with SQL would tell that there is no schema, or a wrong one
+	if err != nil {
+		return nil, err
 	}
 	if len(patterns) == 0 {
 		patterns = []string{"."}
@@ -89,7 +88,7 @@ func (v *vetting) packages(ctx context.Context, tags, patterns []string) (*vette
 		return nil, err
 	}
 	analyzer := vet.New(vet.Config{
-		Open:    func() (vet.Explain, error) { return v.open(ctx) },
+		Open:    func() (vet.Explain, error) { return explained, nil },
 		Native:  func() bool { return usesPgxseal(pkgs) },
 		Dialect: v.dialectName,
 	})
@@ -184,7 +183,7 @@ type vetting struct {
 	shut        func() error
 }
 
-// open makes the function that answers. It is called at the first SQL.
+// open makes the function that answers.
 func (v *vetting) open(ctx context.Context) (vet.Explain, error) {
 	s, err := v.src.loadOrFind(ctx)
 	if err != nil {

@@ -71,6 +71,10 @@ func TestVetStrict(t *testing.T) {
 	if status != statusFailed || !strings.Contains(errs, "missing.json") {
 		t.Errorf("no such schema: status %d, %s", status, errs)
 	}
+	status, _, errs = colseal(t, "", "vet", "--models", "./internal/models/testdata/broken", "./internal/models/testdata/nothing")
+	if status != statusFailed || !strings.Contains(errs, "did you mean deterministic") {
+		t.Errorf("a wrong schema, and no SQL: status %d, %s", status, errs)
+	}
 }
 
 // wantSample compares reports with the lines of refused.go and with the page.

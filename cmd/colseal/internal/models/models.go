@@ -90,10 +90,10 @@ func goCommand(ctx context.Context, dir string, env []string, args ...string) ([
 		if args[0] == "list" {
 			said = strings.TrimSpace(stderr.String())
 		}
-		// A fault of the schema itself needs no stack.
-		if _, fault, ok := strings.Cut(said, "panic: schema: "); ok {
-			fault, _, _ = strings.Cut(fault, "\n")
-			return nil, errors.New("schema: " + fault)
+		// Faults of the schema itself need no stack. A panic writes them line by line.
+		if _, faults, ok := strings.Cut(said, "panic: schema: "); ok {
+			faults, _, _ = strings.Cut(faults, "\n\n")
+			return nil, errors.New("schema: " + strings.ReplaceAll(strings.TrimSuffix(faults, " [recovered]"), "\n\t", "\n"))
 		}
 		return nil, fmt.Errorf("models: go %s: %w\n%s", args[0], err, said)
 	}

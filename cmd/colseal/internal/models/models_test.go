@@ -18,6 +18,7 @@ func TestLoad(t *testing.T) {
 		{patterns: []string{"./testdata/declared"}, want: []string{"mails view of users", "  email deterministic text"}},
 		{patterns: []string{"./testdata/tagged", "./testdata/declared", "./testdata/nothing"}, want: []string{"app.users", "old_leads", "mails"}},
 		{patterns: []string{"./testdata/broken"}, want: []string{"broken.User", "User.Email", "did you mean deterministic"}, fails: true},
+		{patterns: []string{"./testdata/mistaken"}, want: []string{"schema: User.Email", "\nhint: did you mean deterministic", "\nschema: User.Born", "did you mean date?"}, fails: true},
 		{patterns: []string{"./testdata/lost"}, want: []string{"no table is known for User", "TableName"}, fails: true},
 		{patterns: []string{"./testdata/nothing"}, want: []string{"no seal tag"}, fails: true},
 		{patterns: []string{"./testdata/absent"}, want: []string{"absent"}, fails: true},
