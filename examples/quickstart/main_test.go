@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -29,14 +30,21 @@ func TestMain(m *testing.M) {
 
 func runProgram(t *testing.T, env []string, args ...string) string {
 	t.Helper()
+	out, errs, err := runAnyhow(env, args...)
+	if err != nil || errs != "" {
+		t.Fatalf("%v\n%s%s", err, out, errs)
+	}
+	return out
+}
+
+// runAnyhow runs a program that may fail.
+func runAnyhow(env []string, args ...string) (out, errs string, err error) {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(append(os.Environ(), asProgram+"=1"), env...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil || errs.Len() > 0 {
-		t.Fatalf("%v\n%s%s", err, &out, &errs)
-	}
-	return out.String()
+	var o, e bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &o, &e
+	err = cmd.Run()
+	return o.String(), e.String(), err
 }
 
 // cellLine is a line of the comparison for a sealed column.
@@ -119,6 +127,24 @@ func TestKeep(t *testing.T) {
 			t.Errorf("the file lacks the city of customer %d: it is not the file that was written", c.ID)
 		}
 	}
+}
+
+// TestKeepOnPostgres runs twice over one database: the second run says what is there, and what to do.
+func TestKeepOnPostgres(t *testing.T) {
+	db := pgtest.New(t)
+	args := []string{"-keep", "-dsn", db.DSN(), "-kms", "localkms://" + filepath.ToSlash(filepath.Join(t.TempDir(), "kek"))}
+	const kept = "quickstart_customers, quickstart_keys"
+	if out := runProgram(t, nil, args...); !strings.HasSuffix(out, "\nKept: tables "+strings.Replace(kept, ", ", " and ", 1)+"\n") {
+		t.Errorf("the first run: %s", out)
+	}
+	_, errs, err := runAnyhow(nil, args...)
+	if err == nil || !strings.HasSuffix(errs, "DROP TABLE "+kept+"\n") || strings.Count(errs, "\n") != 1 {
+		t.Errorf("the second run: %v, %s", err, errs)
+	}
+	if _, err := db.Admin.Exec("DROP TABLE " + kept); err != nil {
+		t.Error(err)
+	}
+	checkOutput(t, runProgram(t, nil, args...))
 }
 
 func TestPostgresAndAWS(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"modernc.org/sqlite"
 
@@ -72,16 +73,21 @@ func (p *place) createTable(ctx context.Context, db *sql.DB) error {
 	_, err := db.ExecContext(ctx, fmt.Sprintf("CREATE TABLE %s (id bigint PRIMARY KEY, name %[2]s, email %[2]s, born %[2]s, city text)",
 		table, p.bytes))
 	p.made = err == nil
-	if err != nil {
-		return fmt.Errorf("%w\nif an earlier run kept its tables, drop them first: DROP TABLE %s, %s", err, table, keyTable)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "42P07" { // duplicate_table
+		return fmt.Errorf("there is a table %[1]s already; if an earlier run kept it, drop it with its keyring, and run this again: DROP TABLE %[1]s, %[2]s", table, keyTable)
 	}
-	return nil
+	return err
 }
 
 // cleanUp removes what the program made, unless it was told to keep it.
 func (p *place) cleanUp(ctx context.Context, out io.Writer) error {
 	if p.keep && p.made {
-		fmt.Fprintf(out, "\nKept: tables %s and %s, folder %q\n", table, keyTable, p.folder)
+		fmt.Fprintf(out, "\nKept: tables %s and %s", table, keyTable)
+		if p.folder != "" {
+			fmt.Fprintf(out, ", folder %q", p.folder)
+		}
+		fmt.Fprintln(out)
 		return nil
 	}
 	var err error
