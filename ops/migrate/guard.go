@@ -45,7 +45,7 @@ func (m *migration) guard(ctx context.Context, in bool) error {
 			return err
 		}
 		if !m.onLite() { // whose programs tell nothing
-			m.notice(fmt.Sprintf("waiting %v for programs to tell of their stages, in the table that was missing until now", keyring.StageRetry))
+			m.notice("waiting %v for programs to tell of their stages, in the table that was missing until now", keyring.StageRetry)
 			if err := walk.Pause(ctx, keyring.StageRetry); err != nil {
 				return err
 			}
