@@ -267,3 +267,49 @@ func TestFoldIsLower(t *testing.T) {
 		}
 	})
 }
+
+// TestLowerDiffers lists where lower() makes of a text what Colseal does not fold it to, by the collation.
+func TestLowerDiffers(t *testing.T) {
+	const other = `SELECT chr(i), lower(chr(i) COLLATE %[1]q) FROM generate_series(1, 131071) i WHERE i NOT BETWEEN 55296 AND 57343 AND (i < 128 OR lower(chr(i) COLLATE "C.utf8") <> chr(i) OR lower(chr(i) COLLATE %[1]q) <> chr(i))`
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		for collation, want := range map[string]struct {
+			letters []string // nil: all beyond ASCII that have another lower case
+			sigma   string   // of a word that ends in Σ
+		}{
+			"C":         {nil, "ΑΣ"},
+			"und-x-icu": {[]string{"İ: i̇"}, "ας"},
+			"tr-x-icu":  {[]string{"I: ı"}, "ας"},
+		} {
+			rows, err := pg.Admin.QueryContext(t.Context(), fmt.Sprintf(other, collation))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var differs []string
+			for rows.Next() {
+				var c, lower string
+				if err := rows.Scan(&c, &lower); err != nil {
+					t.Fatal(err)
+				}
+				if codec.Fold(c) != lower && !later(c) {
+					differs = append(differs, c+": "+lower)
+				}
+			}
+			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%s: %d code points differ: %.12q", collation, len(differs), differs[:min(len(differs), 5)])
+			if want.letters == nil {
+				ascii := slices.ContainsFunc(differs, func(d string) bool { return d[0] < 128 })
+				if ascii || len(differs) < 1300 {
+					t.Errorf("%s: %d letters differ, of ASCII: %v", collation, len(differs), ascii)
+				}
+			} else if !slices.Equal(differs, want.letters) {
+				t.Errorf("%s: %q differ, want %q", collation, differs, want.letters)
+			}
+			var word string
+			if err := pg.Admin.QueryRowContext(t.Context(), fmt.Sprintf(`SELECT lower('ΑΣ' COLLATE %q)`, collation)).Scan(&word); err != nil || word != want.sigma || codec.Fold("ΑΣ") != "ασ" {
+				t.Errorf("%s: a word that ends in Σ is %s, %v; want %s", collation, word, err, want.sigma)
+			}
+		}
+	})
+}
