@@ -213,26 +213,30 @@ func (v *Sealing) CollectArray(use *sqlplan.Use, elems []any) error {
 // collect encodes one value into the block.
 func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 	col := use.Column
-	if err := use.Limit.Check(use.Kind(), value); err != nil {
-		return err
+	if use.Limit != pgvalue.NoLimit {
+		if err := use.Limit.Check(use.Kind(), value); err != nil {
+			return err
+		}
 	}
 	if use.Match.Form != sqlplan.NoMatch {
 		return v.collectMatch(use, value)
 	}
-	if col.Suite().HasTerms() {
+	layout := col.Layout()
+	if layout.Suite.HasTerms() {
 		return v.collectApart(use, value)
 	}
 	start := len(v.block)
-	if size := codec.CellSize(col.Layout(), col.Kind, value); cap(v.block)-start < size {
+	if size := codec.CellSize(layout, col.Kind, value); cap(v.block)-start < size {
 		more := max(v.expected-len(v.cells), 1)
 		v.block = slices.Grow(v.block, min(max(more*(size+16), start), max(size, maxBlock)))
 	}
-	texts := v.textsFor(col.Kind)
-	seal := texts.AppendUnsealed
-	if use.Compared {
-		seal = texts.AppendCompared
+	var block []byte
+	var err error
+	if texts := v.textsFor(col.Kind); use.Compared {
+		block, err = texts.AppendCompared(v.block, layout, col.Kind, value)
+	} else {
+		block, err = texts.AppendUnsealed(v.block, layout, col.Kind, value)
 	}
-	block, err := seal(v.block, col.Layout(), col.Kind, value)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ type Config struct {
 	Seed           uint64
 
 	// Budget is how many events the simulation handles. Where the whole time would take more,
-	// only a part of it is simulated and stands for the whole. If zero, 4 million: some seconds.
+	// only a part of it is simulated and stands for the whole. If zero, 8 million: some ten seconds.
 	Budget uint64
 }
 

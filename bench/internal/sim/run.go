@@ -58,7 +58,7 @@ func Run(cfg Config) (*Result, error) {
 		return nil, err
 	}
 	r := newRun(&cfg)
-	budget := cmp.Or(cfg.Budget, 4_000_000)
+	budget := cmp.Or(cfg.Budget, 8_000_000)
 	warmUp := 2*r.maxAge + r.maxStale
 	r.clock.run(warmUp/2, budget/4)
 	half, seen := r.now, r.handled
