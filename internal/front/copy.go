@@ -16,19 +16,7 @@ func (s *Session) Registers(ctx context.Context, name string) (bool, error) {
 	if err := s.survey(ctx, "TABLE "+dbcatalog.QuoteIdent(name)); err != nil {
 		return false, err
 	}
-	return s.known().Names(name) || s.db.registers(name), nil
-}
-
-func (db *DB) registers(name string) bool {
-	if name == db.cfg.Plans.KeyTable.Table || len(db.cfg.Schema.LookupAll(name)) > 0 {
-		return true
-	}
-	for _, t := range db.cfg.Schema.Tables() {
-		if dbcatalog.ClipName(t.Name) == name {
-			return true
-		}
-	}
-	return false
+	return s.known().Names(name) || s.db.registered[name], nil
 }
 
 // A CopyColumn is a column that rows are copied into.

@@ -79,7 +79,8 @@ type DB struct {
 	stages  stages
 	keys    *lazyKeys
 
-	scopeRules bool // some column has one
+	scopeRules bool            // some column has one
+	registered map[string]bool // the names of tables, as they are written and as PostgreSQL keeps them, and of the keyring table
 
 	// search is any deterministic column, or nil: how many search keys are live is the same for all of them. random is any
 	// randomized one, or nil. They are of those that the program seals.
@@ -113,7 +114,9 @@ func New(cfg Config) *DB {
 	db.keys = newLazyKeys(db)
 	db.stages.begin(&db.cfg)
 	db.scopeRules = db.cfg.hasScopeRules()
+	db.registered = map[string]bool{cfg.Plans.KeyTable.Table: true}
 	for _, t := range cfg.Schema.Tables() {
+		db.registered[t.Name], db.registered[dbcatalog.ClipName(t.Name)] = true, true
 		for _, col := range t.Columns() {
 			switch {
 			case cfg.WriteOnly != nil && !col.Inbox:
