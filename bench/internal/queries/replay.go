@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"hash/maphash"
 	"net"
+	"os"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -24,6 +27,8 @@ type replayedConn struct {
 	last    *answer // to the last request
 	pending []byte  // of a replayed answer, not yet read
 	live    bool    // the last request went to the server
+	reading bool    // a Read waits for the server
+	woken   bool    // and was told not to
 }
 
 type answer struct {
@@ -71,6 +76,10 @@ func (c *replayedConn) arrive(b []byte) (live bool) {
 		a.bytes = a.bytes[:0]
 	} else {
 		c.pending = a.bytes
+		if c.reading { // on a busy machine pgx begins to read while it writes
+			c.woken = true
+			_ = c.SetReadDeadline(time.Unix(1, 0)) // else it waits on
+		}
 	}
 	c.arrived.Broadcast()
 	return c.live
@@ -78,21 +87,40 @@ func (c *replayedConn) arrive(b []byte) (live bool) {
 
 func (c *replayedConn) Read(b []byte) (int, error) {
 	c.mu.Lock()
-	for len(c.pending) == 0 && !c.live {
-		c.arrived.Wait()
-	}
-	if len(c.pending) > 0 {
-		n := copy(b, c.pending)
-		c.pending = c.pending[n:]
-		c.mu.Unlock()
-		return n, nil
-	}
-	c.mu.Unlock()
-	n, err := c.Conn.Read(b)
-	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last.bytes = append(c.last.bytes, b[:n]...) // pgx may have begun to read before it sent the request
-	return n, err
+	for {
+		for len(c.pending) == 0 && !c.live {
+			c.arrived.Wait()
+		}
+		if len(c.pending) > 0 {
+			n := copy(b, c.pending)
+			c.pending = c.pending[n:]
+			return n, nil
+		}
+		if n, done, err := c.readServer(b); done {
+			return n, err
+		}
+	}
+}
+
+// readServer reads what the server sends. It is not done if a replayed answer came first.
+func (c *replayedConn) readServer(b []byte) (n int, done bool, err error) {
+	c.reading = true
+	c.mu.Unlock()
+	n, err = c.Conn.Read(b)
+	c.mu.Lock()
+	c.reading = false
+	if c.woken {
+		c.woken = false
+		_ = c.SetReadDeadline(time.Time{})
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			return 0, false, nil
+		}
+	}
+	if c.live {
+		c.last.bytes = append(c.last.bytes, b[:n]...) // pgx may have begun to read before it sent the request
+	}
+	return n, true, err
 }
 
 // Close also ends a Read that waits.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 )
@@ -56,11 +57,39 @@ func TestReplay(t *testing.T) {
 	if got := ask("seldom", "x"); got != "a8" {
 		t.Errorf("got %q, want what the server answers", got)
 	}
+	// As pgx does when a request takes long to write: it reads before.
+	read := make(chan string)
+	go func() {
+		answer := make([]byte, 2)
+		_, err := io.ReadFull(conn, answer)
+		if err != nil {
+			t.Error(err)
+		}
+		read <- string(answer)
+	}()
+	for c := conn.(*replayedConn); ; time.Sleep(time.Millisecond) {
+		c.mu.Lock()
+		reading := c.reading
+		c.mu.Unlock()
+		if reading {
+			break
+		}
+	}
+	request, err := (&pgproto3.Bind{PreparedStatement: "often"}).Encode(nil)
+	if err == nil {
+		_, err = conn.Write(request)
+	}
+	if got := <-read; err != nil || got != "a7" {
+		t.Errorf("replayed %q to whoever read before, %v", got, err)
+	}
+	if got := ask("seldom", "y"); got != "a9" {
+		t.Errorf("got %q, want what the server answers", got)
+	}
 	if err := conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n := <-served; n != warmUp+1 {
-		t.Errorf("the server was asked %d times, want %d", n, warmUp+1)
+	if n := <-served; n != warmUp+2 {
+		t.Errorf("the server was asked %d times, want %d", n, warmUp+2)
 	}
 }
 
