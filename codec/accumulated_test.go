@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// accumulatedHash is SHA-256 over 10,000 cells that are derived as SPEC.md says under "Accumulated vectors". It stands for files that
-// would fill a disk: whoever gets it has the format right for every kind, many lengths and both suites.
+// accumulatedHash is SHA-256 over 10,000 cells that are derived as SPEC.md says under "Accumulated
+// vectors". It stands for files that would fill a disk: whoever gets it has the format right for
+// every kind, many lengths and both suites.
 const accumulatedHash = "4131a83e5311f36e9d27db5cbe4cc1c38a463114dbb68491b8e34918b9fbca08"
 
 func TestAccumulated(t *testing.T) {
@@ -50,7 +51,8 @@ func checkAgainst(ref *refCell) error {
 	if err != nil {
 		return err
 	}
-	out := make([]byte, len(ref.Plaintext)) // not Open, which refuses encodings that are not canonical
+	// Not Open, which refuses encodings that are not canonical.
+	out := make([]byte, len(ref.Plaintext))
 	if !k.decrypt(out, ref.Cell) || !bytes.Equal(out, ref.Plaintext) {
 		return fmt.Errorf("decrypted %x, want %x", out, ref.Plaintext)
 	}

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// TestAllocations holds the allocation counts that the driver's speed rests on. The race detector empties pools at random, so it is
-// left out there; FIPS mode costs suite 2 one more (see shortCTR).
+// TestAllocations holds the allocation counts that the driver's speed rests on. The race detector
+// empties pools at random, so it is left out there; FIPS mode costs suite 2 one more (see
+// shortCTR).
 func TestAllocations(t *testing.T) {
 	if fips140.Enabled() {
 		t.Skip("in FIPS mode suite 2 allocates a cipher.Stream")

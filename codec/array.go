@@ -9,8 +9,8 @@ import (
 	"github.com/colseal/colseal/internal/pgarray"
 )
 
-// appendArray writes an array as PostgreSQL's array_out does. It takes a slice of anything that one element may be, nil elements being
-// NULL, or an array literal, of any dimensions.
+// appendArray writes an array as PostgreSQL's array_out does. It takes a slice of anything that one
+// element may be, nil elements being NULL, or an array literal, of any dimensions.
 func (s Session) appendArray(dst []byte, kind Kind, v any) ([]byte, error) {
 	held, _, err := follow(kind, v)
 	if err != nil {

@@ -5,11 +5,14 @@ import (
 	"slices"
 )
 
-// Seal appends the cell of one value to dst and returns the extended slice. encoding is what [AppendValue] writes for kind and the
-// key's suite; nil and empty are the same here and are sealed. It may overlap dst's spare capacity, and Seal allocates only if dst lacks
-// capacity for the cell, which is [Layout.Overhead] longer than the encoding: neither is so for a column with terms.
+// Seal appends the cell of one value to dst and returns the extended slice. encoding is what
+// [AppendValue] writes for kind and the key's suite; nil and empty are the same here and are
+// sealed. It may overlap dst's spare capacity, and Seal allocates only if dst lacks capacity for
+// the cell, which is [Layout.Overhead] longer than the encoding: neither is so for a column with
+// terms.
 //
-// The error is ErrValue: no such kind, longer than maxPlaintext, a value that an ordered column cannot hold, or more than [MaxTokens] terms.
+// The error is ErrValue: no such kind, longer than maxPlaintext, a value that an ordered column
+// cannot hold, or more than [MaxTokens] terms.
 func (k *Key) Seal(dst []byte, kind Kind, encoding []byte) ([]byte, error) {
 	if err := checkSeal(k.layout, kind, encoding); err != nil {
 		return nil, err
@@ -47,7 +50,8 @@ func checkLength(kind Kind, n int) error {
 	return nil
 }
 
-// sealInPlace makes a cell of text, which holds kind byte and encoding from bodyOffset to its end, and has the capacity of the cell.
+// sealInPlace makes a cell of text, which holds kind byte and encoding from bodyOffset to its end,
+// and has the capacity of the cell.
 func (k *Key) sealInPlace(text []byte, nonces *Nonces) {
 	copy(text, k.headerRaw[:])
 	switch {
@@ -67,13 +71,15 @@ func (k *Key) sealInPlace(text []byte, nonces *Nonces) {
 	}
 }
 
-// Open appends the encoding of the value in cell, which is declared to be of kind, to dst and returns the extended slice, which is never
-// nil: an empty value gives an empty slice. The encoding is canonical: it is what [AppendValue] writes. dst's spare capacity must not
-// overlap cell; for that there is [Key.OpenInPlace]. It allocates only if dst lacks capacity for len(cell).
+// Open appends the encoding of the value in cell, which is declared to be of kind, to dst and
+// returns the extended slice, which is never nil: an empty value gives an empty slice. The encoding
+// is canonical: it is what [AppendValue] writes. dst's spare capacity must not overlap cell; for
+// that there is [Key.OpenInPlace]. It allocates only if dst lacks capacity for len(cell).
 //
-// The error is ErrFormat if cell is not a cell or holds an encoding that is not canonical, ErrColumnMismatch or ErrAuth if it was not
-// sealed by this key as it stands, and a [*KindError] if it holds another kind. Then the returned slice is nil and what was written
-// beyond len(dst) is wiped.
+// The error is ErrFormat if cell is not a cell or holds an encoding that is not canonical,
+// ErrColumnMismatch or ErrAuth if it was not sealed by this key as it stands, and a [*KindError] if
+// it holds another kind. Then the returned slice is nil and what was written beyond len(dst) is
+// wiped.
 func (k *Key) Open(dst []byte, kind Kind, cell []byte) ([]byte, error) {
 	if !k.Owns(cell) {
 		return nil, k.diagnose(cell)
@@ -94,8 +100,8 @@ func (k *Key) Open(dst []byte, kind Kind, cell []byte) ([]byte, error) {
 	return dst[:n+size-kindSize], nil
 }
 
-// OpenInPlace is Open into cell's own memory: the returned slice aliases cell, whose other bytes are undefined afterwards, also
-// on failure. It allocates nothing.
+// OpenInPlace is Open into cell's own memory: the returned slice aliases cell, whose other bytes
+// are undefined afterwards, also on failure. It allocates nothing.
 func (k *Key) OpenInPlace(kind Kind, cell []byte) ([]byte, error) {
 	if !k.Owns(cell) {
 		return nil, k.diagnose(cell)
@@ -116,7 +122,8 @@ func (k *Key) OpenInPlace(kind Kind, cell []byte) ([]byte, error) {
 	return out[kindSize:len(out):len(out)], nil
 }
 
-// openTo decrypts the body of cell into out, kind byte and encoding, and checks both. On failure out is wiped.
+// openTo decrypts the body of cell into out, kind byte and encoding, and checks both. On failure
+// out is wiped.
 func (k *Key) openTo(out []byte, kind Kind, cell []byte) error {
 	if !k.decrypt(out, cell) {
 		return errAuth
@@ -136,8 +143,8 @@ func (k *Key) openTo(out []byte, kind Kind, cell []byte) error {
 	return err
 }
 
-// Owns reports whether cell has this key's header and room for a body: only such a cell can be opened by k. Whether it can, only opening
-// tells.
+// Owns reports whether cell has this key's header and room for a body: only such a cell can be
+// opened by k. Whether it can, only opening tells.
 func (k *Key) Owns(cell []byte) bool {
 	if len(cell) < k.layout.Overhead() || [HeaderSize]byte(cell) != k.headerRaw {
 		return false
@@ -200,8 +207,8 @@ func (k *Key) diagnose(cell []byte) error {
 	}
 }
 
-// grow returns b with room for n more bytes. A new buffer is made to measure; one in use grows as append would, so that a caller
-// who seals many cells into it does not copy them each time.
+// grow returns b with room for n more bytes. A new buffer is made to measure; one in use grows as
+// append would, so that a caller who seals many cells into it does not copy them each time.
 func grow(b []byte, n int) []byte {
 	if cap(b)-len(b) >= n {
 		return b

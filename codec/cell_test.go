@@ -49,7 +49,8 @@ func TestRoundTripLengths(t *testing.T) {
 	})
 }
 
-// TestEveryByte: no single altered byte of a cell is survived, on either path, and no plaintext is left behind.
+// TestEveryByte: no single altered byte of a cell is survived, on either path, and no plaintext is
+// left behind.
 func TestEveryByte(t *testing.T) {
 	secret := []byte("a secret that is long enough to recognize")
 	eachSuite(t, func(t *testing.T, k *Key) {
@@ -82,8 +83,8 @@ func TestEveryByte(t *testing.T) {
 	})
 }
 
-// TestDestination holds what the documentation says about dst: appended to, not reallocated if it has room, free to overlap
-// plaintext when sealing.
+// TestDestination holds what the documentation says about dst: appended to, not reallocated if it
+// has room, free to overlap plaintext when sealing.
 func TestDestination(t *testing.T) {
 	eachSuite(t, func(t *testing.T, k *Key) {
 		text := []byte("some text of some length")
@@ -117,7 +118,8 @@ func TestDestination(t *testing.T) {
 	})
 }
 
-// TestInPlaceKeepsNeighbours: a cell in an arena is opened, and appended to, without touching what lies beside it.
+// TestInPlaceKeepsNeighbours: a cell in an arena is opened, and appended to, without touching what
+// lies beside it.
 func TestInPlaceKeepsNeighbours(t *testing.T) {
 	eachSuite(t, func(t *testing.T, k *Key) {
 		var arena []byte
@@ -190,7 +192,8 @@ func TestNewKeyRefuses(t *testing.T) {
 	}
 }
 
-// TestDataKeyNotRetained: wiping the data key after NewKey changes nothing, also for states that a pool makes later.
+// TestDataKeyNotRetained: wiping the data key after NewKey changes nothing, also for states that a
+// pool makes later.
 func TestDataKeyNotRetained(t *testing.T) {
 	for _, suite := range suites {
 		dataKey := bytes.Repeat([]byte{7}, 32)
@@ -227,7 +230,8 @@ func TestConcurrentUse(t *testing.T) {
 	})
 }
 
-// TestFIPS140Only runs this package's tests again where the runtime refuses everything that FIPS 140-3 does not approve.
+// TestFIPS140Only runs this package's tests again where the runtime refuses everything that FIPS
+// 140-3 does not approve.
 func TestFIPS140Only(t *testing.T) {
 	if strings.Contains(os.Getenv("GODEBUG"), "fips140=") {
 		t.Skip("already running with GODEBUG=" + os.Getenv("GODEBUG"))

@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// AppendConverted appends the encoding as kind to of the value that encoding, an encoding of kind from, holds: the value is written as
-// text, as PostgreSQL writes it, and the text is read as the other kind. Bytes are taken for the bytes of that text. An instant becomes
-// a date or a timestamp, and they become one, in s.TimeZone only.
+// AppendConverted appends the encoding as kind to of the value that encoding, an encoding of kind
+// from, holds: the value is written as text, as PostgreSQL writes it, and the text is read as the
+// other kind. Bytes are taken for the bytes of that text. An instant becomes a date or a timestamp,
+// and they become one, in s.TimeZone only.
 //
-// The error is ErrValue if the text is not one of the other kind, or depends on a time zone and s has none, and ErrFormat if encoding
-// is not one of kind from.
+// The error is ErrValue if the text is not one of the other kind, or depends on a time zone and s
+// has none, and ErrFormat if encoding is not one of kind from.
 func (s Session) AppendConverted(dst []byte, to Kind, suite Suite, from Kind, encoding []byte) ([]byte, error) {
 	v, err := DecodeValue(from, encoding)
 	if err != nil {

@@ -83,7 +83,8 @@ func (in *input) toFloat() (float64, error) {
 	return f, nil
 }
 
-// underflow reports whether s, the text of a float that was read as zero, is that of another number.
+// underflow reports whether s, the text of a float that was read as zero, is that of another
+// number.
 func underflow(s string) bool {
 	if i := strings.IndexAny(s, "eE"); i >= 0 {
 		s = s[:i]
@@ -93,8 +94,8 @@ func underflow(s string) bool {
 
 var errUUIDText = refuse(KindUUID, "not the text of a UUID")
 
-// appendUUID accepts 16 raw bytes and the texts that PostgreSQL reads: 32 hexadecimal digits, a hyphen allowed after every fourth,
-// braces around them.
+// appendUUID accepts 16 raw bytes and the texts that PostgreSQL reads: 32 hexadecimal digits, a
+// hyphen allowed after every fourth, braces around them.
 func appendUUID(dst []byte, in *input) ([]byte, error) {
 	if in.form == formBytes && len(in.raw) == 16 {
 		return append(dst, in.raw...), nil
@@ -139,8 +140,9 @@ func formatUUID(id [16]byte) string {
 	return string(b[:])
 }
 
-// appendJSON keeps a JSON text as it is, or compacted for the deterministic suite. That is equality of texts: the order of members and
-// the spelling of numbers still count, as they do in PostgreSQL's json and do not in jsonb.
+// appendJSON keeps a JSON text as it is, or compacted for the deterministic suite. That is equality
+// of texts: the order of members and the spelling of numbers still count, as they do in
+// PostgreSQL's json and do not in jsonb.
 func appendJSON(dst []byte, suite Suite, v any) ([]byte, error) {
 	text, err := jsonText(v)
 	if err != nil {
@@ -166,8 +168,8 @@ func appendJSON(dst []byte, suite Suite, v any) ([]byte, error) {
 	return append(dst[:n], compact.Bytes()...), nil
 }
 
-// jsonText returns the JSON text of v as a string or []byte. What is made of a string or of bytes is JSON already, a number or bool is
-// one whatever its methods, and other values are marshalled.
+// jsonText returns the JSON text of v as a string or []byte. What is made of a string or of bytes
+// is JSON already, a number or bool is one whatever its methods, and other values are marshalled.
 func jsonText(v any) (any, error) {
 	held, whole, err := follow(KindJSON, v)
 	if err != nil {

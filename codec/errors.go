@@ -15,7 +15,8 @@ import "errors"
 //	ErrValue             a value that does not fit the declared kind
 //	└ ErrNull            …because it is NULL, which is stored as NULL and never sealed
 //
-// They are compared with [errors.Is]; the text of what is returned adds where and what, never a value.
+// They are compared with [errors.Is]; the text of what is returned adds where and what, never a
+// value.
 var (
 	ErrFormat          = errors.New("codec: malformed cell")
 	ErrVersion   error = &class{"codec: cell of an unknown version", ErrFormat}
@@ -41,8 +42,9 @@ type class struct {
 func (c *class) Error() string { return c.text }
 func (c *class) Unwrap() error { return c.parent }
 
-// valueError says why a value was refused. The cause of a refusal (strconv's, encoding/json's, a Valuer's error) often
-// quotes the value, so it can be reached by errors.As but is never part of the text.
+// valueError says why a value was refused. The cause of a refusal (strconv's, encoding/json's, a
+// Valuer's error) often quotes the value, so it can be reached by errors.As but is never part of
+// the text.
 type valueError struct {
 	kind   Kind
 	reason string
@@ -64,8 +66,8 @@ func refuse(kind Kind, reason string) error {
 	return &valueError{kind: kind, reason: reason}
 }
 
-// KindError says that an authentic cell holds another kind than its column is declared to hold, as when the declaration was
-// changed. It is an ErrKind.
+// KindError says that an authentic cell holds another kind than its column is declared to hold, as
+// when the declaration was changed. It is an ErrKind.
 type KindError struct {
 	Holds    Kind // may be one that this version does not know
 	Declared Kind

@@ -6,13 +6,15 @@ import (
 	"unicode/utf8"
 )
 
-// A foldRange is every stride-th code point from lo to hi, and what is added to each for its lower case.
+// A foldRange is every stride-th code point from lo to hi, and what is added to each for its lower
+// case.
 type foldRange struct {
 	lo, hi, stride, delta rune
 }
 
-// Fold returns s with each code point in lower case, by the table that SPEC.md fixes. It is what lower() of PostgreSQL does under
-// C.UTF-8 and most locales of glibc. It changes no number of code points, so that the fold of a prefix is the prefix of the fold.
+// Fold returns s with each code point in lower case, by the table that SPEC.md fixes. It is what
+// lower() of PostgreSQL does under C.UTF-8 and most locales of glibc. It changes no number of code
+// points, so that the fold of a prefix is the prefix of the fold.
 func Fold(s string) string {
 	return string(appendFold(make([]byte, 0, len(s)), bytesOf(s)))
 }

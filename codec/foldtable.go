@@ -1,7 +1,7 @@
 package codec
 
-// foldRanges are the code points of Unicode 15.0 whose simple lower-case mapping is another one, in order. They are part of the format
-// of suite 4: a later Unicode must not change them.
+// foldRanges are the code points of Unicode 15.0 whose simple lower-case mapping is another one, in
+// order. They are part of the format of suite 4: a later Unicode must not change them.
 var foldRanges = [...]foldRange{
 	{0x0041, 0x005a, 1, 32},
 	{0x00c0, 0x00d6, 1, 32},

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// seedCells are the cells of the vectors, with their kinds. Fuzzing without seeds finds nothing behind a header, so no seeds is an
-// error and not an empty run.
+// seedCells are the cells of the vectors, with their kinds. Fuzzing without seeds finds nothing
+// behind a header, so no seeds is an error and not an empty run.
 func seedCells(tb testing.TB) (cells [][]byte) {
 	tb.Helper()
 	for _, v := range readVectors(tb) {
@@ -143,8 +143,9 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// FuzzDecodeValue: a canonical encoding decodes, in place or not, to a value with the same encoding; whatever else decodes is of the
-// right length. JSON is not parsed again when it is decoded.
+// FuzzDecodeValue: a canonical encoding decodes, in place or not, to a value with the same
+// encoding; whatever else decodes is of the right length. JSON is not parsed again when it is
+// decoded.
 func FuzzDecodeValue(f *testing.F) {
 	for _, v := range readVectors(f) {
 		if _, kind := v.key(f); v.fields["layer"] == "none" {
@@ -177,8 +178,8 @@ func FuzzDecodeValue(f *testing.F) {
 	})
 }
 
-// FuzzAppendValue: what is accepted decodes, and encoding what was decoded changes nothing, in either suite. Equality in suite 2
-// must not depend on how often a value went through the database.
+// FuzzAppendValue: what is accepted decodes, and encoding what was decoded changes nothing, in
+// either suite. Equality in suite 2 must not depend on how often a value went through the database.
 func FuzzAppendValue(f *testing.F) {
 	for _, s := range seedValues {
 		for kind := KindText; kind.Valid(); kind++ {

@@ -12,7 +12,7 @@ type Suite uint8
 
 const (
 	SuiteRandomized    Suite = 1 // AES-256-GCM under a random nonce: equal values give different cells
-	SuiteDeterministic Suite = 2 // synthetic IV over HMAC-SHA-256 and AES-256-CTR: equal values give equal cells
+	SuiteDeterministic Suite = 2 // synthetic IV and AES-256-CTR: equal values give equal cells
 	SuiteOrdered       Suite = 3 // the same behind an order term: the cells sort as the values do
 	SuiteTerms         Suite = 4 // as SuiteDeterministic, behind tokens of what can be searched for
 	SuiteRandomTerms   Suite = 5 // the same with a salt: equal values give equal tokens in different cells
@@ -25,8 +25,8 @@ const (
 	// HeaderSize is the length of a cell's header in bytes.
 	HeaderSize = 8
 
-	// maxPlaintext is the length in bytes of the longest value encoding that can be sealed. Its cell is just short of
-	// 1 GiB, the longest field that PostgreSQL stores.
+	// maxPlaintext is the length in bytes of the longest value encoding that can be sealed. Its
+	// cell is just short of 1 GiB, the longest field that PostgreSQL stores.
 	maxPlaintext = 1<<30 - 128
 
 	version = 1
@@ -36,7 +36,8 @@ const (
 	ivSize    = 16 // suite 2
 	kindSize  = 1
 
-	// How many bytes a cell is longer than its value's encoding; of an ordered one, with the shortest order term.
+	// How many bytes a cell is longer than its value's encoding; of an ordered one, with the
+	// shortest order term.
 	overheadRandomized    = HeaderSize + nonceSize + kindSize + tagSize
 	overheadDeterministic = HeaderSize + ivSize + kindSize
 	overheadOrdered       = overheadDeterministic + 1
@@ -48,15 +49,16 @@ func (s Suite) Valid() bool { return s >= SuiteRandomized && s <= Suites }
 // EqualCells reports whether equal values have equal cells under one key.
 func (s Suite) EqualCells() bool { return s >= SuiteDeterministic && s <= SuiteTerms }
 
-// Searchable reports whether something in the cells of s is equal for equal values, so that they are sealed under a search key, and
-// equal values have one encoding.
+// Searchable reports whether something in the cells of s is equal for equal values, so that they
+// are sealed under a search key, and equal values have one encoding.
 func (s Suite) Searchable() bool { return s >= SuiteDeterministic && s <= SuiteRandomTerms }
 
 // HasTerms reports whether tokens stand in the cells of s.
 func (s Suite) HasTerms() bool { return s == SuiteTerms || s == SuiteRandomTerms }
 
-// Overhead is how many bytes a cell of s is longer than its value's encoding, at least, and so the length of the shortest cell. See
-// [Layout.Overhead] for the cells of one column. It is 0 for an unknown suite.
+// Overhead is how many bytes a cell of s is longer than its value's encoding, at least, and so the
+// length of the shortest cell. See [Layout.Overhead] for the cells of one column. It is 0 for an
+// unknown suite.
 func (s Suite) Overhead() int {
 	switch s {
 	case SuiteRandomized:
@@ -73,7 +75,8 @@ func (s Suite) Overhead() int {
 	return 0
 }
 
-// String returns "randomized", "deterministic", "ordered", "deterministic-terms" or "randomized-terms".
+// String returns "randomized", "deterministic", "ordered", "deterministic-terms" or
+// "randomized-terms".
 func (s Suite) String() string {
 	switch s {
 	case SuiteRandomized:
@@ -104,9 +107,9 @@ func (l Layout) Overhead() int {
 	return l.Suite.Overhead()
 }
 
-// bodyOffset is where, from the start of a cell, sealInPlace expects kind byte and encoding: where their ciphertext will stand. In
-// FIPS mode it is where the nonce of suite 1 will: the AEAD moves the text when it writes its nonce before it, and refuses any other
-// overlap.
+// bodyOffset is where, from the start of a cell, sealInPlace expects kind byte and encoding: where
+// their ciphertext will stand. In FIPS mode it is where the nonce of suite 1 will: the AEAD moves
+// the text when it writes its nonce before it, and refuses any other overlap.
 func (l Layout) bodyOffset() int {
 	switch {
 	case l.Order != nil:
@@ -119,8 +122,8 @@ func (l Layout) bodyOffset() int {
 	return HeaderSize + nonceSize
 }
 
-// Header is the readable start of a cell. It is authenticated when the cell is opened and not before: until then it
-// only says which key to try.
+// Header is the readable start of a cell. It is authenticated when the cell is opened and not
+// before: until then it only says which key to try.
 type Header struct {
 	Suite Suite
 	Tag   uint16 // ColumnTag of the column's identity
@@ -134,8 +137,8 @@ func (h Header) Append(dst []byte) []byte {
 	return binary.BigEndian.AppendUint32(dst, h.KeyID)
 }
 
-// ParseHeader reads the header of a cell of this version. It checks that the cell is long enough for its suite, and
-// nothing that needs a key. The error is ErrFormat, ErrVersion or ErrSuite.
+// ParseHeader reads the header of a cell of this version. It checks that the cell is long enough
+// for its suite, and nothing that needs a key. The error is ErrFormat, ErrVersion or ErrSuite.
 func ParseHeader(cell []byte) (Header, error) {
 	if len(cell) < HeaderSize {
 		return Header{}, fmt.Errorf("%w: %d bytes, shorter than a header", ErrFormat, len(cell))
@@ -162,7 +165,8 @@ func ParseHeader(cell []byte) (Header, error) {
 	return h, nil
 }
 
-// ColumnTag returns the tag of the cells of a column: the first two bytes of SHA-256 over its identity, big-endian.
+// ColumnTag returns the tag of the cells of a column: the first two bytes of SHA-256 over its
+// identity, big-endian.
 func ColumnTag(identity string) uint16 {
 	sum := sha256.Sum256([]byte(identity))
 	return binary.BigEndian.Uint16(sum[:])

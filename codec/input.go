@@ -25,8 +25,8 @@ const (
 	formTime
 )
 
-// input is a value given by the caller, reduced to one of a few forms. A plain struct, because an interface per step would
-// allocate.
+// input is a value given by the caller, reduced to one of a few forms. A plain struct, because an
+// interface per step would allocate.
 type input struct {
 	form form
 	i    int64
@@ -38,11 +38,13 @@ type input struct {
 	t    time.Time
 }
 
-// maxIndirect bounds pointers to pointers and Valuers that yield Valuers; a cyclic type would never end.
+// maxIndirect bounds pointers to pointers and Valuers that yield Valuers; a cyclic type would never
+// end.
 const maxIndirect = 8
 
-// read reduces v. What it does with a type mirrors database/sql: a Valuer speaks for itself, pointers are followed, named types
-// count as what they are made of. Only what is made of nothing that can be sealed counts as what it prints as.
+// read reduces v. What it does with a type mirrors database/sql: a Valuer speaks for itself,
+// pointers are followed, named types count as what they are made of. Only what is made of nothing
+// that can be sealed counts as what it prints as.
 func read(kind Kind, v any) (in input, err error) {
 	if !in.readPlain(v) {
 		held, whole, err := follow(kind, v)
@@ -61,8 +63,8 @@ func read(kind Kind, v any) (in input, err error) {
 	return in, nil
 }
 
-// follow returns what v holds, and that or the pointer to it, which has the methods of both. The error is ErrNull if it holds
-// nothing.
+// follow returns what v holds, and that or the pointer to it, which has the methods of both. The
+// error is ErrNull if it holds nothing.
 func follow(kind Kind, v any) (held, whole any, err error) {
 	whole = v
 	for range maxIndirect {
@@ -85,7 +87,8 @@ func follow(kind Kind, v any) (held, whole any, err error) {
 	return nil, nil, refuse(kind, "pointers or Value methods nested too deep")
 }
 
-// isNilValuer reports whether v is a nil pointer to a type whose Value method does not take a pointer.
+// isNilValuer reports whether v is a nil pointer to a type whose Value method does not take a
+// pointer.
 func isNilValuer(v any) bool {
 	rv := reflect.ValueOf(v)
 	return rv.Kind() == reflect.Pointer && rv.IsNil() && rv.Type().Elem().Implements(reflect.TypeFor[driver.Valuer]())
@@ -163,7 +166,8 @@ func readNamed(kind Kind, rv reflect.Value) (input, error) {
 	return input{}, refuse(kind, "a "+rv.Type().String()+" cannot be sealed as it")
 }
 
-// isNil reports whether v is what a program means by NULL: database/sql and pgx take nil pointers, slices and maps so.
+// isNil reports whether v is what a program means by NULL: database/sql and pgx take nil pointers,
+// slices and maps so.
 func isNil(v any) bool {
 	if v == nil {
 		return true

@@ -27,19 +27,19 @@ const (
 	usageToken = 5 // suites 4 and 5: HMAC-SHA-256, for the tokens
 )
 
-// Key seals and opens the cells of one column under one data key. Making one costs some ten times what sealing a value does,
-// so it is made once and kept. It is safe for concurrent use.
+// Key seals and opens the cells of one column under one data key. Making one costs some ten times
+// what sealing a value does, so it is made once and kept. It is safe for concurrent use.
 //
-// A randomized Key must not seal more than 2^32 values, counted over all processes that hold the data key.
-// Key does not count; its owner does.
+// A randomized Key must not seal more than 2^32 values, counted over all processes that hold the
+// data key. Key does not count; its owner does.
 type Key struct {
 	header    Header
 	headerRaw [HeaderSize]byte
 	layout    Layout
 	aad       []byte // of suite 3, all that stands before the order term
 
-	// Suite 1. In FIPS mode random, which draws its nonces inside the crypto module; else plain, which works in place without
-	// moving the text. The other is nil.
+	// Suite 1. In FIPS mode random, which draws its nonces inside the crypto module; else plain,
+	// which works in place without moving the text. The other is nil.
 	random cipher.AEAD
 	plain  cipher.AEAD
 
@@ -53,9 +53,10 @@ type Key struct {
 	terms *termKey // suites 4 and 5
 }
 
-// NewKey expands dataKey (32 bytes, as a key service makes them) for the cells of one column: identity is the column's
-// cryptographic identity, 1 to 65535 bytes; of an ordered column it ends in [Order.Suffix],
-// of one with terms in # and these. dataKey is not retained and may be wiped afterwards.
+// NewKey expands dataKey (32 bytes, as a key service makes them) for the cells of one column:
+// identity is the column's cryptographic identity, 1 to 65535 bytes; of an ordered column it ends
+// in [Order.Suffix], of one with terms in # and these. dataKey is not retained and may be wiped
+// afterwards.
 func NewKey(dataKey []byte, keyID uint32, suite Suite, identity string) (*Key, error) {
 	if len(dataKey) != dataKeySize {
 		return nil, fmt.Errorf("codec: data key of %d bytes, want %d", len(dataKey), dataKeySize)
@@ -89,8 +90,8 @@ func NewKey(dataKey []byte, keyID uint32, suite Suite, identity string) (*Key, e
 // Header returns the header of every cell that the key seals, and the only one that it opens.
 func (k *Key) Header() Header { return k.header }
 
-// appendAAD appends the associated data of a cell: domain ‖ header ‖ length of the identity ‖ identity. It does not depend on
-// the value, so it is made once per Key.
+// appendAAD appends the associated data of a cell: domain ‖ header ‖ length of the identity ‖
+// identity. It does not depend on the value, so it is made once per Key.
 func appendAAD(dst []byte, h Header, identity string) []byte {
 	dst = append(dst, domain...)
 	dst = h.Append(dst)
@@ -98,7 +99,8 @@ func appendAAD(dst []byte, h Header, identity string) []byte {
 	return append(dst, identity...)
 }
 
-// derive returns the 32-byte key for one usage. The salt is empty: a data key is uniformly random already (RFC 5869, section 3.1).
+// derive returns the 32-byte key for one usage. The salt is empty: a data key is uniformly random
+// already (RFC 5869, section 3.1).
 func derive(dataKey []byte, suite Suite, usage byte, identity string) ([]byte, error) {
 	info := append([]byte(domain), version, byte(suite), usage)
 	info = binary.BigEndian.AppendUint16(info, uint16(len(identity)))

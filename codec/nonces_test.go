@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Every cell has a nonce of its own, whether it was drawn with others or alone, and whatever is left is never used.
+// Every cell has a nonce of its own, whether it was drawn with others or alone, and whatever is
+// left is never used.
 func TestNoncesAreUsedOnce(t *testing.T) {
 	was := rand.Reader
 	rand.Reader = zeros{} // a program's own, which nonces do not come from

@@ -14,8 +14,9 @@ const (
 
 var errNumericText = refuse(KindNumeric, "not the decimal text of a number")
 
-// appendNumeric writes what PostgreSQL writes for the same input: no exponent, no leading zeros or plus, a fraction of the given scale.
-// The deterministic suite drops trailing zeros of the fraction, since 1.50 = 1.5.
+// appendNumeric writes what PostgreSQL writes for the same input: no exponent, no leading zeros or
+// plus, a fraction of the given scale. The deterministic suite drops trailing zeros of the
+// fraction, since 1.50 = 1.5.
 func appendNumeric(dst []byte, suite Suite, in *input) ([]byte, error) {
 	switch in.form {
 	case formInt:

@@ -14,9 +14,10 @@ import (
 	"time"
 )
 
-// Order is what the order of an ordered column's cells means: the kind of its values and, if they are bounded, the least and the
-// greatest value and the step between two neighbours. It is a part of the column's identity ([Order.Suffix]), so that a cell that
-// was sealed under other bounds is one of another column. It is never changed.
+// Order is what the order of an ordered column's cells means: the kind of its values and, if they
+// are bounded, the least and the greatest value and the step between two neighbours. It is a part
+// of the column's identity ([Order.Suffix]), so that a cell that was sealed under other bounds is
+// one of another column. It is never changed.
 type Order struct {
 	kind    Kind
 	bounded bool
@@ -48,7 +49,8 @@ const (
 	between        // two neighbours
 )
 
-// Orderable reports whether the values of a kind can be sealed so that their cells sort as they do, and if not, why.
+// Orderable reports whether the values of a kind can be sealed so that their cells sort as they do,
+// and if not, why.
 func Orderable(kind Kind) (reason string, ok bool) {
 	switch kind {
 	case KindInt, KindDate, KindTimestamp, KindTime, KindFloat, KindNumeric:
@@ -63,9 +65,11 @@ func Orderable(kind Kind) (reason string, ok bool) {
 	return "the database itself sorts such values by rules that no cell can follow", false
 }
 
-// ParseOrder makes the Order of a column. least, greatest and step are as a tag has them: values of the kind in the texts that [AppendValue]
-// reads, and a step of a time or timestamp as a Go duration, of a date in days. Empty: a column without bounds, which numeric cannot
-// be. A step is 1 if it is not given: a microsecond, a day. A float has none. The error is about the declaration, and can be shown.
+// ParseOrder makes the Order of a column. least, greatest and step are as a tag has them: values of
+// the kind in the texts that [AppendValue] reads, and a step of a time or timestamp as a Go
+// duration, of a date in days. Empty: a column without bounds, which numeric cannot be. A step is 1
+// if it is not given: a microsecond, a day. A float has none. The error is about the declaration,
+// and can be shown.
 func ParseOrder(kind Kind, least, greatest, step string) (*Order, error) {
 	if reason, ok := Orderable(kind); !ok {
 		return nil, fmt.Errorf("%s cannot be ordered: %s", kind, reason)
@@ -204,7 +208,8 @@ func newOrder(o *Order) (*Order, error) {
 	return o, nil
 }
 
-// numeral writes an order number as an identity has it: of a float the encoding in hexadecimal, else the number that is encoded.
+// numeral writes an order number as an identity has it: of a float the encoding in hexadecimal,
+// else the number that is encoded.
 func (o *Order) numeral(n uint64) string {
 	switch o.kind {
 	case KindFloat:
@@ -218,7 +223,8 @@ func (o *Order) numeral(n uint64) string {
 	return strconv.FormatInt(int64(n^1<<63), 10) //nolint:gosec // two's complement
 }
 
-// number is the order number of a canonical encoding of any kind but numeric: numbers compare as the values do.
+// number is the order number of a canonical encoding of any kind but numeric: numbers compare as
+// the values do.
 func number(kind Kind, encoding []byte) uint64 {
 	if kind == KindDate {
 		return uint64(binary.BigEndian.Uint32(encoding) ^ 1<<31)
@@ -243,7 +249,8 @@ func finite(kind Kind, encoding []byte) bool {
 	return true
 }
 
-// Suffix is what stands at the end of the identity of an ordered column: "#ord:int", "#ord:date:0:36524:1".
+// Suffix is what stands at the end of the identity of an ordered column: "#ord:int",
+// "#ord:date:0:36524:1".
 func (o *Order) Suffix() string { return o.suffix }
 
 // CutOrder cuts the [Order.Suffix] off an identity. ok: it had one.
@@ -255,8 +262,8 @@ func CutOrder(identity string) (before string, ok bool) {
 	return identity[:i], true
 }
 
-// Size is the length in bytes of the order term of a cell, and the number of bits of a value that its cell shows to be the first
-// that differs from another's.
+// Size is the length in bytes of the order term of a cell, and the number of bits of a value that
+// its cell shows to be the first that differs from another's.
 func (o *Order) Size() int { return o.width }
 
 // orderOf reads the Order out of an identity.
@@ -312,10 +319,12 @@ func parseNumeral(kind Kind, s string) (uint64, error) {
 	return uint64(n) ^ 1<<63, err //nolint:gosec // two's complement
 }
 
-// Greatest is how many steps the greatest value is above the least one; ok is false for a column without bounds.
+// Greatest is how many steps the greatest value is above the least one; ok is false for a column
+// without bounds.
 func (o *Order) Greatest() (steps uint64, ok bool) { return o.greatest, o.bounded || o.decimals != nil }
 
-// place returns where a canonical encoding stands, and the number of its value: that of the next less one if it stands between two.
+// place returns where a canonical encoding stands, and the number of its value: that of the next
+// less one if it stands between two.
 func (o *Order) place(encoding []byte) (x uint64, at place) {
 	if o.decimals != nil {
 		return o.decimals.place(string(encoding))
@@ -344,7 +353,8 @@ func (d *decimals) place(s string) (x uint64, at place) {
 		return 0, below
 	}
 	positive, negative := strings.CutPrefix(s, "-")
-	if whole, _, _ := strings.Cut(positive, "."); len(whole) > d.digits { // without looking at the many digits that it may have
+	// Without looking at the many digits that it may have.
+	if whole, _, _ := strings.Cut(positive, "."); len(whole) > d.digits {
 		if negative {
 			return 0, below
 		}
@@ -378,9 +388,9 @@ func (o *Order) check(kind Kind, encoding []byte) error {
 	return refuse(kind, "it is outside of the column's bounds")
 }
 
-// appendTerm appends the order term of a value's number: a byte for each bit, the first one first. It is a pseudo-random number
-// from 0 to 254 that depends on the bits before, plus the bit: of two terms the first byte that differs is that of the first bit
-// that differs, and differs by that.
+// appendTerm appends the order term of a value's number: a byte for each bit, the first one first.
+// It is a pseudo-random number from 0 to 254 that depends on the bits before, plus the bit: of two
+// terms the first byte that differs is that of the first bit that differs, and differs by that.
 func (k *Key) appendTerm(dst []byte, x uint64) []byte {
 	var in, out [aes.BlockSize]byte
 	w := k.layout.Order.width
@@ -389,7 +399,8 @@ func (k *Key) appendTerm(dst []byte, x uint64) []byte {
 		binary.BigEndian.PutUint64(in[8:], x>>(w-i))
 		if approved {
 			out = [aes.BlockSize]byte{}
-			cipher.NewCTR(k.orderBlock, in[:]).XORKeyStream(out[:], out[:]) // its first block, by an approved mode
+			// Its first block, by an approved mode.
+			cipher.NewCTR(k.orderBlock, in[:]).XORKeyStream(out[:], out[:])
 		} else {
 			k.orderBlock.Encrypt(out[:], in[:])
 		}
@@ -408,8 +419,8 @@ const (
 	betweenTail = ivSize + 1
 )
 
-// AppendBound appends the room of a bound of all cells under a key, which [Key.SealInPlace] makes: the bytes string that is less than
-// all of them, or greater.
+// AppendBound appends the room of a bound of all cells under a key, which [Key.SealInPlace] makes:
+// the bytes string that is less than all of them, or greater.
 func AppendBound(dst []byte, greater bool) []byte {
 	dst = append(dst, make([]byte, boundSize)...)
 	if greater {
@@ -427,8 +438,8 @@ func (k *Key) sealBound(cell []byte) {
 	binary.BigEndian.PutUint64(cell, n+uint64(cell[0]))
 }
 
-// AppendCompared is [Session.AppendUnsealed] for a value that cells are compared with and that is not stored: one that the column
-// cannot hold has a place, too.
+// AppendCompared is [Session.AppendUnsealed] for a value that cells are compared with and that is
+// not stored: one that the column cannot hold has a place, too.
 func (s Session) AppendCompared(dst []byte, layout Layout, kind Kind, v any) ([]byte, error) {
 	o := layout.Order
 	if o == nil {

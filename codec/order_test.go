@@ -118,8 +118,9 @@ func orderedKinds() []orderedKind {
 	}
 }
 
-// TestRankOfCells: of each two values the cells compare as the values do. One of the two is stored if the column can hold it; the other
-// one is compared with it, whether the column can hold it or not.
+// TestRankOfCells: of each two values the cells compare as the values do. One of the two is stored
+// if the column can hold it; the other one is compared with it, whether the column can hold it or
+// not.
 func TestRankOfCells(t *testing.T) {
 	for _, c := range orderedKinds() {
 		t.Run(c.name, func(t *testing.T) {
@@ -170,7 +171,8 @@ func TestRankOfCells(t *testing.T) {
 	}
 }
 
-// TestBoundsCarry: what is greater than all cells of a key is less than those of the next key, also where the key id overflows.
+// TestBoundsCarry: what is greater than all cells of a key is less than those of the next key, also
+// where the key id overflows.
 func TestBoundsCarry(t *testing.T) {
 	for id, want := range map[uint32]string{0x01ffffff: "02000000", 0xffffffff: "00000000"} {
 		k, err := NewKey(vectorBytes("data key", 32), id, SuiteOrdered, "users.age#ord:int")

@@ -10,16 +10,19 @@ import (
 	"slices"
 )
 
-// Recognize judges a value read from a column whose cells carry one of tags; without tags every tag is accepted.
+// Recognize judges a value read from a column whose cells carry one of tags; without tags every tag
+// is accepted.
 //
 //   - nil: a cell with one of the tags. It may still fail to open.
 //   - ErrColumnMismatch: a well-formed cell of another column.
-//   - ErrFormat, ErrVersion, ErrSuite, ErrHexText: it begins like a cell and is none: one that was damaged, cut, written in another
-//     spelling, or by a later version. It must not be taken for plaintext. SPEC.md has the rule under "What is no plaintext".
+//   - ErrFormat, ErrVersion, ErrSuite, ErrHexText: it begins like a cell and is none: one that was
+//     damaged, cut, written in another spelling, or by a later version. It must not be taken for
+//     plaintext. SPEC.md has the rule under "What is no plaintext".
 //   - ErrNotSealed: not a cell.
 //
-// Text that a person would write is never taken for a cell. Binary plaintext can look like one: if it is random, with a chance of
-// about 2^-14 for each tag. The judgement errs towards "cell"; only opening proves anything.
+// Text that a person would write is never taken for a cell. Binary plaintext can look like one: if
+// it is random, with a chance of about 2^-14 for each tag. The judgement errs towards "cell"; only
+// opening proves anything.
 func Recognize(cell []byte, tags ...uint16) (Header, error) {
 	h, err := ParseHeader(cell)
 	if err == nil {
@@ -37,7 +40,8 @@ func Recognize(cell []byte, tags ...uint16) (Header, error) {
 	return Header{}, fmt.Errorf("%w: %d bytes without a cell's header", ErrNotSealed, len(cell))
 }
 
-// headSize is how many bytes of a header are the same in all cells of a column: version, suite and tag.
+// headSize is how many bytes of a header are the same in all cells of a column: version, suite and
+// tag.
 const headSize = 4
 
 func fits(tag uint16, tags []uint16) bool { return len(tags) == 0 || slices.Contains(tags, tag) }
@@ -47,8 +51,9 @@ func isHead(head [headSize]byte, tags []uint16) bool {
 	return head[0] == version && Suite(head[1]).Valid() && fits(binary.BigEndian.Uint16(head[2:]), tags)
 }
 
-// likeHeader reports whether b, which has no header of a cell, begins like a cell with one of tags that was damaged: the tag is
-// right, or all but three bits of version, suite and tag are, or all of them and b was cut.
+// likeHeader reports whether b, which has no header of a cell, begins like a cell with one of tags
+// that was damaged: the tag is right, or all but three bits of version, suite and tag are, or all
+// of them and b was cut.
 func likeHeader(b []byte, tags []uint16) bool {
 	if len(b) < headSize {
 		return false
@@ -69,9 +74,9 @@ func likeHeader(b []byte, tags []uint16) bool {
 	return false
 }
 
-// likeText returns the error for a text that begins like the textual form of a cell with one of tags and is not in that form: after
-// white space or quotes, with letters of the other case, with a damaged prefix or none, in another base64 or in hexadecimal. It
-// returns nil for other texts.
+// likeText returns the error for a text that begins like the textual form of a cell with one of
+// tags and is not in that form: after white space or quotes, with letters of the other case, with a
+// damaged prefix or none, in another base64 or in hexadecimal. It returns nil for other texts.
 func likeText(s []byte, tags []uint16) error {
 	s = bytes.TrimPrefix(s, []byte("\ufeff"))
 	s = bytes.TrimLeft(s, " \t\n\v\f\r\"'`")

@@ -12,8 +12,9 @@ import (
 	"testing"
 )
 
-// refCell is a second implementation of SPEC.md, written for plainness: HKDF from HMAC, no state, every intermediate value kept.
-// It seals whatever it is given, so that it can make the cells that a Key would refuse to make.
+// refCell is a second implementation of SPEC.md, written for plainness: HKDF from HMAC, no state,
+// every intermediate value kept. It seals whatever it is given, so that it can make the cells that
+// a Key would refuse to make.
 type refCell struct {
 	Suite                   Suite
 	DataKey                 []byte

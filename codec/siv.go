@@ -10,16 +10,19 @@ import (
 	"hash"
 )
 
-// shortCTR is the length in bytes up to which the key stream is made block by block. cipher.NewCTR copies the key schedule to
-// the heap for every stream, which costs more than a few blocks do; beyond this its wide assembly wins.
+// shortCTR is the length in bytes up to which the key stream is made block by block. cipher.NewCTR
+// copies the key schedule to the heap for every stream, which costs more than a few blocks do;
+// beyond this its wide assembly wins.
 const shortCTR = 192
 
-// macState is a keyed HMAC and the scratch of one sealing or opening. HMAC keeps the state after its key's block,
-// so a reset one costs a third of a new one.
+// macState is a keyed HMAC and the scratch of one sealing or opening. HMAC keeps the state after
+// its key's block, so a reset one costs a third of a new one.
 type macState struct {
-	mac    hash.Hash
-	prefix []byte // AAD ‖ len(AAD) ‖ len(plaintext), the latter set for each use, as is the order term at the end of the AAD. Tokens follow the AAD
-	fixed  int    // length of the order term
+	mac hash.Hash
+	// AAD ‖ len(AAD) ‖ len(plaintext), the latter set for each use, as is the order term at the end
+	// of the AAD. Tokens follow the AAD.
+	prefix []byte
+	fixed  int // length of the order term
 	sum    [sha256.Size]byte
 	stream [shortCTR]byte
 }
@@ -34,8 +37,8 @@ func newMACState(macKey, aad []byte, term int) *macState {
 	return s
 }
 
-// syntheticIV returns the first 16 bytes of HMAC over the prefix, with term at the end of its AAD, or tokens behind it, and plaintext. The result is valid
-// until the next call.
+// syntheticIV returns the first 16 bytes of HMAC over the prefix, with term at the end of its AAD,
+// or tokens behind it, and plaintext. The result is valid until the next call.
 func (s *macState) syntheticIV(term, plaintext []byte) []byte {
 	aad, lengths := s.prefix[:len(s.prefix)-8], s.prefix[len(s.prefix)-8:]
 	binary.BigEndian.PutUint32(lengths[4:], uint32(len(plaintext)))
@@ -52,14 +55,16 @@ func (s *macState) syntheticIV(term, plaintext []byte) []byte {
 	return s.mac.Sum(s.sum[:0])[:ivSize]
 }
 
-// release wipes what the plaintext left in s, HMAC's block buffer included, and gives s back to the pool.
+// release wipes what the plaintext left in s, HMAC's block buffer included, and gives s back to the
+// pool.
 func (k *Key) release(s *macState) {
 	s.mac.Reset()
 	clear(s.sum[:])
 	k.macStates.Put(s)
 }
 
-// sealDeterministic fills iv and encrypts plaintext (kind byte first) in place. term is the order term of an ordered cell, or the tokens and their length of one with terms.
+// sealDeterministic fills iv and encrypts plaintext (kind byte first) in place. term is the order
+// term of an ordered cell, or the tokens and their length of one with terms.
 func (k *Key) sealDeterministic(term, iv, plaintext []byte) {
 	s := k.macStates.Get().(*macState)
 	copy(iv, s.syntheticIV(term, plaintext))
@@ -67,8 +72,8 @@ func (k *Key) sealDeterministic(term, iv, plaintext []byte) {
 	k.release(s)
 }
 
-// openDeterministic decrypts ciphertext into out, which is of the same length and the same memory or disjoint. On failure
-// out is wiped: nothing unauthenticated leaves.
+// openDeterministic decrypts ciphertext into out, which is of the same length and the same memory
+// or disjoint. On failure out is wiped: nothing unauthenticated leaves.
 func (k *Key) openDeterministic(out, term, iv, ciphertext []byte) bool {
 	s := k.macStates.Get().(*macState)
 	k.xorCTR(s, iv, out, ciphertext)
@@ -80,7 +85,8 @@ func (k *Key) openDeterministic(out, term, iv, ciphertext []byte) bool {
 	return ok
 }
 
-// xorCTR is AES-256-CTR with a 128-bit big-endian counter that starts at iv (NIST SP 800-38A, section 6.5).
+// xorCTR is AES-256-CTR with a 128-bit big-endian counter that starts at iv (NIST SP 800-38A,
+// section 6.5).
 func (k *Key) xorCTR(s *macState, iv, dst, src []byte) {
 	if approved || len(src) > shortCTR {
 		cipher.NewCTR(k.block, iv).XORKeyStream(dst, src)

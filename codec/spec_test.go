@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestSpecQuotesVectors: the worked examples in SPEC.md are those of the vectors, and its accumulated hash is the tested one.
+// TestSpecQuotesVectors: the worked examples in SPEC.md are those of the vectors, and its
+// accumulated hash is the tested one.
 func TestSpecQuotesVectors(t *testing.T) {
 	text, err := os.ReadFile("SPEC.md")
 	if err != nil {

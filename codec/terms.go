@@ -19,8 +19,8 @@ import (
 	"github.com/colseal/colseal/internal/pgarray"
 )
 
-// Terms say which tokens stand in the cells of a column, and so what can be searched for in it. They are part of the column's
-// identity, behind the last "#". The zero value is none.
+// Terms say which tokens stand in the cells of a column, and so what can be searched for in it.
+// They are part of the column's identity, behind the last "#". The zero value is none.
 type Terms struct {
 	Equal    bool    // the value
 	Fold     bool    // the value in lower case, and in lower case whatever else is asked for
@@ -47,7 +47,8 @@ const (
 	termsAt   = HeaderSize + countSize
 )
 
-// String writes the terms as an identity has them, in one order: "equal,fold,elements,prefix=3-8,suffix=4-4".
+// String writes the terms as an identity has them, in one order:
+// "equal,fold,elements,prefix=3-8,suffix=4-4".
 func (t Terms) String() string {
 	var parts []string
 	add := func(set bool, s string) {
@@ -113,8 +114,9 @@ func termsOf(identity string) (Terms, error) {
 	return t, nil
 }
 
-// CheckIdentity reports, by an ErrSuite, that a column of an identity has no cells of a suite: those of [SuiteOrdered],
-// [SuiteTerms] and [SuiteRandomTerms] are of columns whose identity says so.
+// CheckIdentity reports, by an ErrSuite, that a column of an identity has no cells of a suite:
+// those of [SuiteOrdered], [SuiteTerms] and [SuiteRandomTerms] are of columns whose identity says
+// so.
 func CheckIdentity(suite Suite, identity string) (err error) {
 	switch suite {
 	case SuiteOrdered:
@@ -168,7 +170,8 @@ func newTermKey(searchKey []byte, suite Suite, identity string) (*termKey, error
 	return k, nil
 }
 
-// appendToken appends the token of a term. length is the number of code points of a prefix or suffix, else 0.
+// appendToken appends the token of a term. length is the number of code points of a prefix or
+// suffix, else 0.
 func (k *termKey) appendToken(dst []byte, typ TokenType, length int, term []byte) []byte {
 	m := k.macs.Get().(*termMAC)
 	head := [5]byte{byte(typ)}
@@ -310,7 +313,8 @@ func (k *Key) sealTerms(dst []byte, kind Kind, encoding []byte) ([]byte, error) 
 	return out, nil
 }
 
-// bodyAt returns where the synthetic IV of a cell with terms begins; ok is false if it does not fit.
+// bodyAt returns where the synthetic IV of a cell with terms begins; ok is false if it does not
+// fit.
 func bodyAt(cell []byte) (at int, ok bool) {
 	if len(cell) < termsAt {
 		return 0, false
@@ -322,7 +326,8 @@ func bodyAt(cell []byte) (at int, ok bool) {
 	return at, len(cell)-at >= ivSize+kindSize
 }
 
-// Tokens returns the tokens in a cell of a column with terms, which need no key to be seen; none of what is no such cell.
+// Tokens returns the tokens in a cell of a column with terms, which need no key to be seen; none of
+// what is no such cell.
 func Tokens(cell []byte) []string {
 	at, ok := bodyAt(cell)
 	if !ok || !Suite(cell[1]).HasTerms() {
@@ -334,8 +339,9 @@ func Tokens(cell []byte) []string {
 	return strings.Fields(string(cell[termsAt:at]))
 }
 
-// AppendToken appends the token of a term, for what is searched for. The key is one of a suite with terms. length is the number of
-// code points of a prefix or suffix, else 0; of a folded term the text is [Fold]ed already.
+// AppendToken appends the token of a term, for what is searched for. The key is one of a suite with
+// terms. length is the number of code points of a prefix or suffix, else 0; of a folded term the
+// text is [Fold]ed already.
 func (k *Key) AppendToken(dst []byte, typ TokenType, length int, term string) []byte {
 	return k.terms.appendToken(dst, typ, length, bytesOf(term))
 }
@@ -343,8 +349,9 @@ func (k *Key) AppendToken(dst []byte, typ TokenType, length int, term string) []
 // AppendHead appends what every cell of the column begins with, under whatever key.
 func (k *Key) AppendHead(dst []byte) []byte { return append(dst, k.headerRaw[:HeaderSize-4]...) }
 
-// AppendFolded appends what colseal.fold1 yields for the cell of a text, without the text: it is equal for texts that are equal in
-// lower case. The key is one of a suite with terms, which have Fold.
+// AppendFolded appends what colseal.fold1 yields for the cell of a text, without the text: it is
+// equal for texts that are equal in lower case. The key is one of a suite with terms, which have
+// Fold.
 func (k *Key) AppendFolded(dst []byte, text string) []byte {
 	dst = append(dst, k.headerRaw[:]...)
 	folded := appendFold(make([]byte, 0, len(text)+utf8.UTFMax), bytesOf(text))

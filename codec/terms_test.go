@@ -14,7 +14,8 @@ import (
 	"unicode/utf8"
 )
 
-// foldHash is that of SPEC.md: SHA-256 over u32(code point) ‖ u32(lower case) of each that has another one.
+// foldHash is that of SPEC.md: SHA-256 over u32(code point) ‖ u32(lower case) of each that has
+// another one.
 const foldHash = "67e6f4cf32b2ac9bc64ca1f6ed03890d4400538511b42e3d8339a534cb94c3ae"
 
 func TestFoldIsFrozen(t *testing.T) {
@@ -54,7 +55,8 @@ func termsKeyOf(t testing.TB, suite Suite, terms string) *Key {
 	return k
 }
 
-// TestTermsEveryByte: no altered byte of a cell is survived, its tokens included, and none that is cut.
+// TestTermsEveryByte: no altered byte of a cell is survived, its tokens included, and none that is
+// cut.
 func TestTermsEveryByte(t *testing.T) {
 	for _, suite := range []Suite{SuiteTerms, SuiteRandomTerms} {
 		t.Run(suite.String(), func(t *testing.T) { termsEveryByte(t, termsKeyOf(t, suite, "fold,prefix=3-5")) })
@@ -110,7 +112,8 @@ func TestParseTerms(t *testing.T) {
 	}
 }
 
-// TestTermsNeedThem: a key for cells with terms needs an identity that names them, as a cell does whose suite was altered.
+// TestTermsNeedThem: a key for cells with terms needs an identity that names them, as a cell does
+// whose suite was altered.
 func TestTermsNeedThem(t *testing.T) {
 	for _, identity := range []string{"users.name", "users.name#", "fold", "users.name#fold#", "users.name#x"} {
 		for _, suite := range []Suite{SuiteTerms, SuiteRandomTerms} {

@@ -13,8 +13,8 @@ import (
 	"github.com/colseal/colseal/internal/pgarray"
 )
 
-// refTokens are the tokens of a value, by the options behind the last # of the identity. Go's unicode tables are those of the format as
-// far as the vectors go.
+// refTokens are the tokens of a value, by the options behind the last # of the identity. Go's
+// unicode tables are those of the format as far as the vectors go.
 func refTokens(t testing.TB, key []byte, identity string, kind Kind, value string) string {
 	t.Helper()
 	token := func(typ string, length int, term string) string {

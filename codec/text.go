@@ -6,21 +6,23 @@ import (
 	"fmt"
 )
 
-// TextPrefix begins the textual form of every cell, which is how a column of type text stores it. The digit is the version of this form.
+// TextPrefix begins the textual form of every cell, which is how a column of type text stores it.
+// The digit is the version of this form.
 const TextPrefix = "cs1:"
 
 // Strict: a cell has one textual form only, so that no altered text opens.
 var textEncoding = base64.RawURLEncoding.Strict()
 
-// EncodeText returns the form in which a cell is stored in a text column: "cs1:" and unpadded base64url.
+// EncodeText returns the form in which a cell is stored in a text column: "cs1:" and unpadded
+// base64url.
 func EncodeText(cell []byte) string {
 	b := make([]byte, 0, len(TextPrefix)+textEncoding.EncodedLen(len(cell)))
 	return string(textEncoding.AppendEncode(append(b, TextPrefix...), cell))
 }
 
-// DecodeText returns the cell of a text column's value, in new memory; tags are those of the column's cells, as in [Recognize]. The
-// error is ErrNotSealed if the value is not the textual form of a cell, and otherwise as that of Recognize: with it DecodeText
-// refuses what begins like one.
+// DecodeText returns the cell of a text column's value, in new memory; tags are those of the
+// column's cells, as in [Recognize]. The error is ErrNotSealed if the value is not the textual form
+// of a cell, and otherwise as that of Recognize: with it DecodeText refuses what begins like one.
 func DecodeText(s []byte, tags ...uint16) ([]byte, error) {
 	if !bytes.HasPrefix(s, []byte(TextPrefix)) {
 		if err := likeText(s, tags); err != nil {

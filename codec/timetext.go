@@ -11,9 +11,9 @@ import (
 
 const daySeconds = 24 * 60 * 60
 
-// The range of dates and times, as days and seconds since 1970-01-01 00:00:00. It begins where PostgreSQL's does. Dates end where
-// PostgreSQL's do; timestamps end at the last whole year whose microseconds since 1970 fit into int64, 30 years before PostgreSQL's,
-// which count from 2000.
+// The range of dates and times, as days and seconds since 1970-01-01 00:00:00. It begins where
+// PostgreSQL's does. Dates end where PostgreSQL's do; timestamps end at the last whole year whose
+// microseconds since 1970 fit into int64, 30 years before PostgreSQL's, which count from 2000.
 const (
 	minDay     = -2_440_588               // 4714-11-24 BC
 	maxDay     = 2_145_042_905            // 5874897-12-31
@@ -29,7 +29,8 @@ const (
 	futureMicros = math.MaxInt64
 )
 
-// moment is what the text of a date, timestamp or instant says. Which of it counts depends on the kind.
+// moment is what the text of a date, timestamp or instant says. Which of it counts depends on the
+// kind.
 type moment struct {
 	infinite int   // -1 for -infinity, 1 for infinity
 	day      int64 // days since 1970-01-01
@@ -39,8 +40,8 @@ type moment struct {
 	zoned    bool
 }
 
-// appendDate takes the calendar date of a time in its own location and of a text as it is written, whatever time of day and zone
-// follow: pgx and PostgreSQL do so for a column of type date.
+// appendDate takes the calendar date of a time in its own location and of a text as it is written,
+// whatever time of day and zone follow: pgx and PostgreSQL do so for a column of type date.
 func appendDate(dst []byte, in *input) ([]byte, error) {
 	var day int64
 	if in.form == formTime {
@@ -65,7 +66,8 @@ func appendDate(dst []byte, in *input) ([]byte, error) {
 	return appendInt32(dst, int32(day)), nil
 }
 
-// appendTimestamp takes what the clock shows: of a time in its own location, and of a text as it is written, without its zone.
+// appendTimestamp takes what the clock shows: of a time in its own location, and of a text as it is
+// written, without its zone.
 func appendTimestamp(dst []byte, in *input) ([]byte, error) {
 	if in.form == formTime {
 		_, offset := in.t.Zone()
@@ -128,7 +130,8 @@ func canonicalMicros(micros int64) bool {
 	return micros == pastMicros || micros == futureMicros || micros >= minSeconds*1_000_000 && micros < endSeconds*1_000_000
 }
 
-// decodeDate returns midnight in UTC, as pgx does; infinity is a string, as it is from pgx's stdlib.
+// decodeDate returns midnight in UTC, as pgx does; infinity is a string, as it is from pgx's
+// stdlib.
 func decodeDate(day int32) any {
 	switch day {
 	case pastDay:
@@ -150,8 +153,9 @@ func decodeMicros(micros int64, loc *time.Location) any {
 	return time.UnixMicro(micros).In(loc)
 }
 
-// AppendTime appends the text that PostgreSQL writes for a value of [KindTime], [KindDate] or [KindTimestamp] in ISO style: an instant in
-// UTC, and what t's clock and calendar show for the others.
+// AppendTime appends the text that PostgreSQL writes for a value of [KindTime], [KindDate] or
+// [KindTimestamp] in ISO style: an instant in UTC, and what t's clock and calendar show for the
+// others.
 func AppendTime(dst []byte, kind Kind, t time.Time) []byte {
 	return appendTimeIn(dst, kind, t, time.UTC)
 }
@@ -180,9 +184,10 @@ func appendTimeIn(dst []byte, kind Kind, t time.Time, loc *time.Location) []byte
 	return append(t.AppendFormat(dst, layout), suffix...)
 }
 
-// localOffset returns how many seconds east of UTC the wall clock is in loc when it shows what a clock in UTC shows at unix. Where that
-// happens twice or never, at a change of the offset, it is what PostgreSQL takes: the offset after the change if the clock was turned
-// back, and the one before it if it was turned forward.
+// localOffset returns how many seconds east of UTC the wall clock is in loc when it shows what a
+// clock in UTC shows at unix. Where that happens twice or never, at a change of the offset, it is
+// what PostgreSQL takes: the offset after the change if the clock was turned back, and the one
+// before it if it was turned forward.
 func localOffset(loc *time.Location, unix int64) int64 {
 	dayBefore := time.Unix(unix-daySeconds, 0).In(loc)
 	_, before := dayBefore.Zone()
@@ -196,8 +201,9 @@ func localOffset(loc *time.Location, unix int64) int64 {
 	return int64(before)
 }
 
-// parseMoment reads the text of a date, timestamp or instant: RFC 3339, and what PostgreSQL writes in its ISO style. SPEC.md has the
-// grammar. Years of four digits or more first are a date in this order whatever DateStyle the session has.
+// parseMoment reads the text of a date, timestamp or instant: RFC 3339, and what PostgreSQL writes
+// in its ISO style. SPEC.md has the grammar. Years of four digits or more first are a date in this
+// order whatever DateStyle the session has.
 func (in *input) parseMoment(kind Kind) (moment, error) {
 	s, ok := in.text()
 	if !ok {
@@ -250,7 +256,8 @@ func daysOf(year, month int) int {
 	return 31
 }
 
-// dayOf counts the days from 1970-01-01 to a date, in years that begin with March: their leap day is the last one.
+// dayOf counts the days from 1970-01-01 to a date, in years that begin with March: their leap day
+// is the last one.
 func dayOf(year, month, date int) int64 {
 	const daysTo1970 = 719_468 // from 0000-03-01
 	if month -= 3; month < 0 {
@@ -314,8 +321,8 @@ func (p *scanner) number(shortest, longest int) int {
 	return i
 }
 
-// clock reads a time of day: its whole seconds and microseconds. 24:00:00 and a 60th second are what PostgreSQL makes of them, the
-// beginning of the next day and minute.
+// clock reads a time of day: its whole seconds and microseconds. 24:00:00 and a 60th second are
+// what PostgreSQL makes of them, the beginning of the next day and minute.
 func (p *scanner) clock() (seconds, micros int64) {
 	hour := p.number(2, 2)
 	p.expect(':')
@@ -335,7 +342,8 @@ func (p *scanner) clock() (seconds, micros int64) {
 	return int64(hour*3600 + minute*60 + second), micros
 }
 
-// fraction reads a point and the digits after it, and rounds them to microseconds as PostgreSQL does: by way of a float64, halves to even.
+// fraction reads a point and the digits after it, and rounds them to microseconds as PostgreSQL
+// does: by way of a float64, halves to even.
 func (p *scanner) fraction() (micros int64) {
 	point := p.rest
 	p.rest = p.rest[1:]

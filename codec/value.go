@@ -15,10 +15,11 @@ import (
 // canonicalNaN is the one NaN that is sealed, as PostgreSQL holds all NaNs to be equal.
 const canonicalNaN = 0x7ff8000000000000
 
-// AppendUnsealed appends v to dst as [Key.SealInPlace] takes it: the room of its cell, with kind byte and encoding at their place.
-// The cell's key need not be known yet. It accepts what [AppendValue] accepts, and returns its errors; then the returned slice is nil
-// and what was written beyond len(dst) is wiped. It allocates only if dst lacks capacity for [CellSize] bytes, or that was a guess
-// too low.
+// AppendUnsealed appends v to dst as [Key.SealInPlace] takes it: the room of its cell, with kind
+// byte and encoding at their place. The cell's key need not be known yet. It accepts what
+// [AppendValue] accepts, and returns its errors; then the returned slice is nil and what was
+// written beyond len(dst) is wiped. It allocates only if dst lacks capacity for [CellSize] bytes,
+// or that was a guess too low.
 func (s Session) AppendUnsealed(dst []byte, layout Layout, kind Kind, v any) ([]byte, error) {
 	n, off, size := len(dst), len(dst)+layout.bodyOffset(), CellSize(layout, kind, v)
 	buf := grow(dst, size)[:off+kindSize]
@@ -36,8 +37,9 @@ func (s Session) AppendUnsealed(dst []byte, layout Layout, kind Kind, v any) ([]
 	return grow(out, tail)[:len(out)+tail], nil
 }
 
-// SealInPlace makes a cell of what [Session.AppendUnsealed] appended for the layout of k, and what is compared with cells of what
-// [Session.AppendCompared] or [AppendBound] did. A column with terms has no such layout: see [Key.Seal]. It allocates nothing.
+// SealInPlace makes a cell of what [Session.AppendUnsealed] appended for the layout of k, and what
+// is compared with cells of what [Session.AppendCompared] or [AppendBound] did. A column with terms
+// has no such layout: see [Key.Seal]. It allocates nothing.
 func (k *Key) SealInPlace(cell []byte, nonces *Nonces) {
 	switch {
 	case IsBound(cell):
@@ -49,11 +51,12 @@ func (k *Key) SealInPlace(cell []byte, nonces *Nonces) {
 	}
 }
 
-// CellSize is the length in bytes of the cell of v as kind: exact where the encoding's length does not depend on a conversion, a
-// guess elsewhere.
+// CellSize is the length in bytes of the cell of v as kind: exact where the encoding's length does
+// not depend on a conversion, a guess elsewhere.
 func CellSize(layout Layout, kind Kind, v any) int { return layout.Overhead() + sizeHint(kind, v) }
 
-// sizeHint is the length of v's encoding, exact for the usual types. A wrong one costs an allocation.
+// sizeHint is the length of v's encoding, exact for the usual types. A wrong one costs an
+// allocation.
 func sizeHint(kind Kind, v any) int {
 	switch kind {
 	case KindInt, KindFloat, KindTime, KindTimestamp:
@@ -76,11 +79,12 @@ func sizeHint(kind Kind, v any) int {
 	return 64
 }
 
-// OpenValue opens cell, which must hold a value of kind, and returns the Go value of that kind's type (see [Kind]). The error is one of
-// [Key.Open]; then the value is nil.
+// OpenValue opens cell, which must hold a value of kind, and returns the Go value of that kind's
+// type (see [Kind]). The error is one of [Key.Open]; then the value is nil.
 //
-// With inPlace the caller gives cell up: the plaintext is made in cell's memory and a string or []byte result aliases it, so nobody may
-// read or write cell afterwards. Without it, cell is not changed and the result is in new memory.
+// With inPlace the caller gives cell up: the plaintext is made in cell's memory and a string or
+// []byte result aliases it, so nobody may read or write cell afterwards. Without it, cell is not
+// changed and the result is in new memory.
 func (k *Key) OpenValue(kind Kind, cell []byte, inPlace bool) (any, error) {
 	switch {
 	case inPlace:
@@ -107,8 +111,8 @@ func (k *Key) OpenValue(kind Kind, cell []byte, inPlace bool) (any, error) {
 	}
 }
 
-// smallBuffers holds wiped scratch for opening values of fixed length, whose Go values alias nothing: they cost no more allocations than
-// the interface that carries them.
+// smallBuffers holds wiped scratch for opening values of fixed length, whose Go values alias
+// nothing: they cost no more allocations than the interface that carries them.
 var smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
 
 const smallBuffer = 64
@@ -118,29 +122,33 @@ func (k Kind) small() bool {
 	return k >= KindInt && k <= KindTime || k == KindUUID || k == KindDate || k == KindTimestamp
 }
 
-// AppendValue appends the canonical encoding of v as kind to dst. Values that are the same for kind are encoded the same whatever
-// their Go type: int32(7), int64(7) and "7" for KindInt. For SuiteDeterministic the encoding is also the same for values
-// that PostgreSQL holds to be equal: 1.50 and 1.5 for KindNumeric, -0 and 0 for KindFloat. For SuiteRandomized numeric scale and
-// the sign of zero are kept.
+// AppendValue appends the canonical encoding of v as kind to dst. Values that are the same for kind
+// are encoded the same whatever their Go type: int32(7), int64(7) and "7" for KindInt. For
+// SuiteDeterministic the encoding is also the same for values that PostgreSQL holds to be equal:
+// 1.50 and 1.5 for KindNumeric, -0 and 0 for KindFloat. For SuiteRandomized numeric scale and the
+// sign of zero are kept.
 //
-// It accepts the Go types that a value of the kind may reasonably have, named types and pointers to them, their text as
-// PostgreSQL reads it, and every driver.Valuer that yields one of these. What a value is made of comes before what it prints as: a
-// MarshalText method counts only for a type that could not be sealed otherwise.
+// It accepts the Go types that a value of the kind may reasonably have, named types and pointers to
+// them, their text as PostgreSQL reads it, and every driver.Valuer that yields one of these. What a
+// value is made of comes before what it prints as: a MarshalText method counts only for a type that
+// could not be sealed otherwise.
 //
 // Text whose meaning depends on settings of the database session is refused: see [Session].
 //
-// The error is ErrNull for nil, nil pointers, nil slices, nil maps and Valuers that yield nil, else ErrValue. It never
-// holds the value.
+// The error is ErrNull for nil, nil pointers, nil slices, nil maps and Valuers that yield nil, else
+// ErrValue. It never holds the value.
 func AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte, error) {
 	return Session{}.AppendValue(dst, kind, suite, v)
 }
 
-// Session holds the settings of a database session that decide what a text means. In the zero value none is known, and text that
-// depends on one is refused.
+// Session holds the settings of a database session that decide what a text means. In the zero value
+// none is known, and text that depends on one is refused.
 type Session struct {
-	// TimeZone is where the text of an instant is local time if it names no zone. If nil, such text is refused.
+	// TimeZone is where the text of an instant is local time if it names no zone. If nil, such text
+	// is refused.
 	TimeZone *time.Location
-	// NullWords says that NULL without quotes in the literal of an array is a word like others: the setting array_nulls is off.
+	// NullWords says that NULL without quotes in the literal of an array is a word like others: the
+	// setting array_nulls is off.
 	NullWords bool
 }
 
@@ -201,9 +209,9 @@ func (s Session) AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte,
 	}
 }
 
-// DecodeValue returns the Go value of a canonical encoding of kind, as [AppendValue] writes it or [Key.Open] returns it; it does not
-// retain encoding. The error is ErrFormat if the encoding has a length that kind does not have. Other encodings that are not
-// canonical give some value or other.
+// DecodeValue returns the Go value of a canonical encoding of kind, as [AppendValue] writes it or
+// [Key.Open] returns it; it does not retain encoding. The error is ErrFormat if the encoding has a
+// length that kind does not have. Other encodings that are not canonical give some value or other.
 func DecodeValue(kind Kind, encoding []byte) (any, error) {
 	switch kind {
 	case KindBytes, KindJSON:
@@ -214,7 +222,8 @@ func DecodeValue(kind Kind, encoding []byte) (any, error) {
 	return decodeFixed(kind, encoding)
 }
 
-// decodeInPlace is DecodeValue, but a string or []byte that it returns shares the memory of encoding, which must never change again.
+// decodeInPlace is DecodeValue, but a string or []byte that it returns shares the memory of
+// encoding, which must never change again.
 func decodeInPlace(kind Kind, encoding []byte) (any, error) {
 	switch kind {
 	case KindBytes, KindJSON:
@@ -258,14 +267,16 @@ func decodeFixed(kind Kind, b []byte) (any, error) {
 	return nil, fmt.Errorf("%w: %s is not known to this version", ErrFormat, kind)
 }
 
-// canonical reports whether b is what AppendValue writes for kind and suite. JSON was parsed when it was sealed, and is not again.
+// canonical reports whether b is what AppendValue writes for kind and suite. JSON was parsed when
+// it was sealed, and is not again.
 func canonical(kind Kind, suite Suite, b []byte) bool {
 	switch kind {
 	case KindText:
 		return validText(b)
 	case KindBytes:
 		return true
-	case KindInt, KindTime: // a time of any year: earlier versions sealed those beyond PostgreSQL's range, too
+	// A time of any year: earlier versions sealed those beyond PostgreSQL's range, too.
+	case KindInt, KindTime:
 		return len(b) == 8
 	case KindDate:
 		return len(b) == 4 && canonicalDate(int32(binary.BigEndian.Uint32(b)))
@@ -324,8 +335,9 @@ func validTextString(s string) bool { return validText(bytesOf(s)) }
 
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
-// plainASCII returns how many bytes at the beginning of b are known to be ASCII without NUL: all of most texts. It looks at eight at a
-// time: where none is zero, subtracting one from each borrows nothing, and sets no high bit.
+// plainASCII returns how many bytes at the beginning of b are known to be ASCII without NUL: all of
+// most texts. It looks at eight at a time: where none is zero, subtracting one from each borrows
+// nothing, and sets no high bit.
 func plainASCII(b []byte) int {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	n := 0

@@ -154,7 +154,8 @@ func TestLocations(t *testing.T) {
 	}
 }
 
-// TestTextInSession: a text without a zone is an instant in the session's TimeZone only. The instants are what PostgreSQL 17 gives.
+// TestTextInSession: a text without a zone is an instant in the session's TimeZone only. The
+// instants are what PostgreSQL 17 gives.
 func TestTextInSession(t *testing.T) {
 	for _, tt := range []struct{ zone, text, want string }{
 		{"UTC", "2024-02-29 12:34:56", "2024-02-29T12:34:56Z"},
@@ -190,7 +191,8 @@ func TestTextInSession(t *testing.T) {
 	}
 }
 
-// TestEqualityCanonical: what PostgreSQL holds to be equal is the same under suite 2, and keeps its form under suite 1.
+// TestEqualityCanonical: what PostgreSQL holds to be equal is the same under suite 2, and keeps its
+// form under suite 1.
 func TestEqualityCanonical(t *testing.T) {
 	for _, c := range []struct {
 		kind          Kind
@@ -287,7 +289,8 @@ func TestNull(t *testing.T) {
 	}
 }
 
-// TestCausesStayReachable: a program may look into what its own Valuer said, though the text does not repeat it.
+// TestCausesStayReachable: a program may look into what its own Valuer said, though the text does
+// not repeat it.
 func TestCausesStayReachable(t *testing.T) {
 	_, err := AppendValue(nil, KindJSON, SuiteRandomized, make(chan int))
 	var unsupported *json.UnsupportedTypeError
@@ -344,7 +347,8 @@ func (maskedID) MarshalText() ([]byte, error)    { return []byte("[redacted]"), 
 func (maskedJSON) MarshalJSON() ([]byte, error)  { return []byte(`"[redacted]"`), nil }
 func (p *printed) MarshalText() ([]byte, error)  { return []byte(p.s), nil }
 
-// TestMadeOfBeforePrintsAs: all secrets of a type that hides them when printed would be equal otherwise.
+// TestMadeOfBeforePrintsAs: all secrets of a type that hides them when printed would be equal
+// otherwise.
 func TestMadeOfBeforePrintsAs(t *testing.T) {
 	for _, tt := range []struct {
 		kind Kind

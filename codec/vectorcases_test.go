@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// vectorCase is one vector before it is written: ref is the cell as it was sealed, and the rest is how it is opened.
+// vectorCase is one vector before it is written: ref is the cell as it was sealed, and the rest is
+// how it is opened.
 type vectorCase struct {
 	name, comment, layer string
 	ref                  *refCell

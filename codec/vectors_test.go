@@ -21,7 +21,8 @@ var update = flag.Bool("update", false, "write testdata/vectors from the referen
 
 const vectorDir = "testdata/vectors"
 
-// layerErrors is what opening must return for a vector whose named layer fails: is it, and is none of the others.
+// layerErrors is what opening must return for a vector whose named layer fails: is it, and is none
+// of the others.
 var layerErrors = map[string]struct{ is, not []error }{
 	"none":    {},
 	"format":  {is: []error{ErrFormat}, not: []error{ErrVersion, ErrSuite, ErrKind, ErrAuth}},
@@ -33,7 +34,8 @@ var layerErrors = map[string]struct{ is, not []error }{
 	"kind":    {is: []error{ErrKind}, not: []error{ErrFormat, ErrAuth}},
 }
 
-// vector is one file of testdata/vectors: "name: value" lines after a comment. SPEC.md describes them for other implementations.
+// vector is one file of testdata/vectors: "name: value" lines after a comment. SPEC.md describes
+// them for other implementations.
 type vector struct {
 	name   string
 	fields map[string]string
@@ -201,7 +203,8 @@ func checkBounds(t *testing.T, v vector, k *Key) {
 	}
 }
 
-// TestVectorsFollowReference makes every vector again and compares the bytes, so the files cannot drift from the reference.
+// TestVectorsFollowReference makes every vector again and compares the bytes, so the files cannot
+// drift from the reference.
 func TestVectorsFollowReference(t *testing.T) {
 	onDisk := map[string]bool{}
 	for _, v := range readVectors(t) {
@@ -233,7 +236,8 @@ func writeVectors(t *testing.T) {
 	}
 }
 
-// sameValue is reflect.DeepEqual, but of two times only the instant counts, and NaN is equal to itself.
+// sameValue is reflect.DeepEqual, but of two times only the instant counts, and NaN is equal to
+// itself.
 func sameValue(got, want any) bool {
 	if f, ok := got.(float64); ok && f != f {
 		f, ok = want.(float64)
@@ -247,7 +251,8 @@ func sameValue(got, want any) bool {
 	return a.Equal(b)
 }
 
-// TestSealedByReference: what one implementation seals the other opens, and for suite 2 they agree to the byte.
+// TestSealedByReference: what one implementation seals the other opens, and for suite 2 they agree
+// to the byte.
 func TestSealedByReference(t *testing.T) {
 	for _, c := range vectorCases(t) {
 		if c.layer != "none" {
