@@ -64,7 +64,7 @@ func plain(code string) string {
 // the sources of this package and of the sample applications, which are compiled, and in the Examples of packages.
 func TestGoCompiles(t *testing.T) {
 	var files []string
-	for _, pattern := range []string{"../*/*.go", root + "/*/example_test.go", root + "/*/*/example_test.go"} {
+	for _, pattern := range []string{"../*/*.go", root + "/example_test.go", root + "/*/example_test.go", root + "/*/*/example_test.go"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -5,8 +5,10 @@ import (
 	"go/doc"
 	"go/parser"
 	"go/token"
+	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -30,12 +32,13 @@ func public(t *testing.T) []string {
 }
 
 // TestExamples: the page of each public package shows two Examples, which end in what they print. A comment behind a
-// Println says it where a database is needed; integration/newcomer runs all of them.
+// Println says it where a database is needed; integration/newcomer runs all of them. A page quotes lines of one of them.
 func TestExamples(t *testing.T) {
 	packages := public(t)
 	if len(packages) < 15 {
 		t.Fatalf("only %d public packages were found: this test looks in the wrong place", len(packages))
 	}
+	blocks := goBlocks(t)
 	for _, pkg := range packages {
 		files, err := filepath.Glob(filepath.Join(root, pkg, "*_test.go"))
 		if err != nil {
@@ -43,15 +46,60 @@ func TestExamples(t *testing.T) {
 		}
 		set := token.NewFileSet()
 		var trees []*ast.File
+		quoted := false
 		for _, file := range files {
 			tree, err := parser.ParseFile(set, file, nil, parser.ParseComments)
 			if err != nil {
 				t.Fatal(err)
 			}
 			trees = append(trees, tree)
+			if filepath.Base(file) == "example_test.go" {
+				text, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				quoted = slices.ContainsFunc(blocks, func(block string) bool { return strings.Contains(unindented(string(text)), block) })
+			}
 		}
 		if n := len(doc.Examples(trees...)); n < 2 {
 			t.Errorf("package %s has %d Examples, want 2 or more", pkg, n)
 		}
+		if !quoted {
+			t.Errorf("package %s has no Example of which a page quotes %d lines", pkg, quotedLines)
+		}
 	}
+}
+
+const quotedLines = 3
+
+var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
+
+// goBlocks returns the blocks of Go code on the pages, without indentation and empty lines, that have enough lines to be quotations.
+func goBlocks(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, file := range find(t, ".md") {
+		text, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range goBlock.FindAllStringSubmatch(string(text), -1) {
+			if block := unindented(m[1]); strings.Count(block, "\n") > quotedLines {
+				all = append(all, block)
+			}
+		}
+	}
+	return all
+}
+
+// unindented is code whose lines begin with what they say, after an empty one.
+func unindented(code string) string {
+	var b strings.Builder
+	b.WriteByte('\n')
+	for line := range strings.Lines(code) {
+		if line = strings.TrimSpace(line); line != "" {
+			b.WriteString(line + "\n")
+		}
+	}
+	return b.String()
 }

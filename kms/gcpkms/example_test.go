@@ -25,6 +25,7 @@ func ExampleNew() {
 	}
 	defer client.Close()
 
+	// Its name is projects/P/locations/L/keyRings/R/cryptoKeys/K.
 	w, err := gcpkms.New(client, gcpkms.Config{Key: gcptest.Key})
 	if err != nil {
 		log.Panic(err)
