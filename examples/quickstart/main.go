@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/colseal/colseal"
@@ -27,9 +29,9 @@ import (
 // Customer is an ordinary struct. The seal tags say which columns hold ciphertext.
 type Customer struct {
 	ID    int64
-	Name  string    `db:"name"  seal:"random"`        // strongest; no search
-	Email string    `db:"email" seal:"deterministic"` // equality search works
-	Born  time.Time `db:"born"  seal:"random,kind=date"`
+	Name  string    `db:"name"  seal:"random"`                   // strongest; no search
+	Email string    `db:"email" seal:"deterministic,prefix=3-8"` // found by equality and by how it begins
+	Born  time.Time `db:"born"  seal:"ordered,kind=date,min=1900-01-01,max=2069-12-31"`
 	City  string    `db:"city"` // stays plain
 }
 
@@ -88,7 +90,7 @@ func quickstart(ctx context.Context, out io.Writer, o options) (err error) {
 	if err := sideBySide(ctx, out, db, p); err != nil {
 		return err
 	}
-	if err := find(ctx, out, db, "bjorn@example.com"); err != nil {
+	if err := find(ctx, out, db, p); err != nil {
 		return err
 	}
 	if err := beRefused(ctx, out, db); err != nil {
@@ -100,21 +102,47 @@ func quickstart(ctx context.Context, out io.Writer, o options) (err error) {
 	return nil
 }
 
-// find looks a row up by its sealed e-mail address.
-func find(ctx context.Context, out io.Writer, db *sql.DB, email string) error {
-	const query = "SELECT id, name FROM " + table + " WHERE email = $1"
-	var c Customer
-	if err := db.QueryRowContext(ctx, query, email).Scan(&c.ID, &c.Name); err != nil {
-		return err
+// find looks rows up by sealed columns, and sorts by one.
+func find(ctx context.Context, out io.Writer, db *sql.DB, p *place) error {
+	fmt.Fprintln(out, "\nSearch and sort by sealed columns:")
+	searches := []struct {
+		where string
+		value any
+	}{
+		{"email = $1", "bjorn@example.com"},
+		{"email GLOB $1", "bjo*"},
+		{"born >= $1 ORDER BY born DESC", "1980-01-01"},
 	}
-	fmt.Fprintf(out, "\nSearch by a sealed column:\n  %s  [%s]\n  found: %d, %s\n", query, email, c.ID, c.Name)
+	if p.plain == "pgx" {
+		// On PostgreSQL it is LIKE 'bjo%', by a function and an index that colseal ddl prints.
+		searches = slices.Delete(searches, 1, 2)
+	}
+	for _, s := range searches {
+		query := "SELECT id, name FROM " + table + " WHERE " + s.where
+		rows, err := db.QueryContext(ctx, query, s.value)
+		if err != nil {
+			return err
+		}
+		var found []string
+		for rows.Next() {
+			var c Customer
+			if err := rows.Scan(&c.ID, &c.Name); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			found = append(found, fmt.Sprintf("%d, %s", c.ID, c.Name))
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "  %s  [%v]\n  found: %s\n", query, s.value, strings.Join(found, "; "))
+	}
 	return nil
 }
 
 // beRefused asks for what ciphertext cannot answer.
 func beRefused(ctx context.Context, out io.Writer, db *sql.DB) error {
-	const query = "SELECT id FROM " + table + " WHERE email LIKE $1"
-	rows, err := db.QueryContext(ctx, query, "%@example.com")
+	const query = "SELECT id FROM " + table + " WHERE name LIKE $1"
+	rows, err := db.QueryContext(ctx, query, "%Souza")
 	if err == nil {
 		return errors.Join(errors.New("a LIKE on a sealed column was not refused"), rows.Close())
 	}
