@@ -79,7 +79,7 @@ eight minutes on a quiet machine. --dsn is that of "queries".`,
 	f.StringVar(&o.DSN, "dsn", "", "address of a PostgreSQL server; without it a container is started")
 	f.IntVar(&o.Rounds, "rounds", 200, "blocks of each way")
 	f.DurationVar(&o.Block, "block", 20*time.Millisecond, "length of a block")
-	f.DurationVar(&o.Limit, "limit", 30*time.Second, "no further rounds of a case after this time")
+	f.DurationVar(&o.Limit, "limit", 20*time.Second, "no further rounds of a case after this time")
 	return cmd
 }
 
