@@ -4,7 +4,7 @@
 //	go run ./bench queries   times SELECT and INSERT against plain pgx and pgcrypto
 //	go run ./bench goals     compares what sealed columns cost with what they may
 //	go run ./bench cells     times one value against AES-GCM and Tink
-//	go run ./bench search    times ranges, pages and sorting over ordered columns against a plain twin
+//	go run ./bench search    times ranges, pages, sorting and LIKE over sealed columns against plain twins
 package main
 
 import (

@@ -14,8 +14,8 @@ func searchCommand() *cobra.Command {
 	o := queries.SearchOptions{}
 	cmd := &cobra.Command{
 		Use:   "search",
-		Short: "Time ranges, pages, sorting and INSERT over ordered columns against a plain twin",
-		Long: `Times searches by order beside those of a plain table with the same rows and the index
+		Short: "Time ranges, pages, sorting, LIKE and INSERT over sealed columns against plain twins",
+		Long: `Times searches by order and by terms beside those of a plain table with the same rows and the index
 that a user would have, as queries does: in short blocks, in a new random order in every
 round. Each way first has to read the rows that the plain one reads.`,
 		Args: cobra.NoArgs,

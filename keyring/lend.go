@@ -303,7 +303,7 @@ func (c lentConn) ExecContext(ctx context.Context, query string, args []driver.N
 	return c.conn.ExecContext(ctx, query, args)
 }
 
-// A step needs no more.
+// Prepare is not lent, nor are Begin and Close: a step needs no more.
 func (c lentConn) Prepare(string) (driver.Stmt, error) { return nil, errNotLent }
 func (c lentConn) Begin() (driver.Tx, error)           { return nil, errNotLent }
 func (c lentConn) Close() error                        { return nil }

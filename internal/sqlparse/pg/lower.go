@@ -28,7 +28,7 @@ func (l *lowering) at(loc int32) sqlparse.At {
 
 func (l *lowering) here() sqlparse.At { return sqlparse.At(l.near) }
 
-// fail ends the lowering.
+// unsupported ends the lowering with what it does not support.
 func (l *lowering) unsupported(format string, args ...any) {
 	panic(sqlparse.Unsupportedf(l.near, format, args...))
 }
