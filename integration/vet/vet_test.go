@@ -6,6 +6,8 @@ import (
 	"errors"
 	"go/ast"
 	"go/token"
+	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -77,6 +79,48 @@ func TestShapes(t *testing.T) {
 			t.Errorf("%s is not judged", name)
 		}
 	}
+}
+
+// TestFile: each query of a file is judged or counted, and what is judged is what happens.
+func TestFile(t *testing.T) {
+	content, err := os.ReadFile("testdata/queries.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(query string) (*explain.Explanation, error) {
+		return explain.Offline(people, driver.DialectPostgres, query)
+	}
+	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
+		e := environment(t, db)
+		counts := map[string]int{}
+		for _, query := range strings.Split(string(content), "-- name: ")[1:] {
+			name, text, _ := strings.Cut(query, "\n")
+			said, err := vet.CheckSQL("-- name: "+query, "", ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = e.SQLX.NamedExecContext(t.Context(), text, map[string]any{"email": "a", "other": "b"})
+			var q *driver.QueryError
+			if err != nil && !errors.As(err, &q) {
+				t.Errorf("%s: %v", name, err)
+			}
+			switch refused := err != nil; {
+			case len(said.NotJudged) > 0:
+				counts["not judged"]++
+			case said.Checked != 1:
+				t.Errorf("%s is neither judged nor counted", name)
+			case refused != (len(said.Found) > 0):
+				t.Errorf("%s: vet found %v, and it ended with %v", name, said.Found, err)
+			case refused:
+				counts["refused"]++
+			default:
+				counts["works"]++
+			}
+		}
+		if want := (map[string]int{"works": 5, "refused": 6, "not judged": 1}); !maps.Equal(counts, want) {
+			t.Errorf("%v, want %v", counts, want)
+		}
+	})
 }
 
 // judge runs the analysis over the shapes, and says which function each of its words is about.
