@@ -91,6 +91,8 @@ var searches = []struct {
 	{"SELECT id FROM %s WHERE name NOT LIKE $1 AND $2 <> ALL (tags) ORDER BY id", []any{"0077%", "u3"}, ""},
 	{"SELECT id FROM %s WHERE NOT (born < $1 OR born > $2) ORDER BY id", []any{day(3000), day(3300)}, ""},
 	{"SELECT id FROM %s WHERE born >= '-infinity' ORDER BY born DESC, id", nil, ""},
+	{"SELECT min(born) FROM %s", nil, "people_born_id_idx"},
+	{"SELECT max(seen) AS latest FROM %s WHERE seen >= $1", []any{instant(77)}, "people_seen_idx"},
 	{"SELECT min(born), max(born), min(seen), max(seen) FROM %s", nil, ""},
 	{"SELECT born, seen, email, name FROM %s WHERE id = $1", []any{78}, ""},
 }

@@ -346,8 +346,7 @@ func (a *analysis) keepExtreme(e sqlparse.Expr) {
 // extremeAlone notes that a query yields nothing but the least or greatest cell of its one table, which an index finds.
 func (a *analysis) extremeAlone(s *sqlparse.Select, sc *scope) {
 	n := len(a.extremes)
-	if n == 0 || len(s.Targets) != 1 || s.Targets[0].Expr != sqlparse.Expr(a.extremes[n-1].call) || len(s.From) != 1 || len(sc.items) != 1 ||
-		s.With != nil || s.Distinct || s.DistinctOn != nil || s.GroupBy != nil || s.Having != nil || s.OrderBy != nil || s.Limit != nil || s.Into != nil {
+	if n == 0 || len(s.Targets) != 1 || s.Targets[0].Expr != sqlparse.Expr(a.extremes[n-1].call) || len(s.From) != 1 || len(sc.items) != 1 || s.Into != nil {
 		return
 	}
 	x := &a.extremes[n-1]
@@ -383,9 +382,10 @@ func (e *emission) rewriteAlone(x extreme, at, open, end int) bool {
 			depth++
 		case is(stop, ")"):
 			depth--
-		case depth == 0 && is(stop, "where"):
+		case depth > 0 || is(stop-1, "."): // a name
+		case is(stop, "where"):
 			where = stop
-		case depth == 0 && is(stop, "union", "intersect", "except"):
+		case is(stop, "group", "having", "window", "union", "intersect", "except", "order", "limit", "offset", "fetch", "for"):
 			return false
 		}
 		if depth < 0 || is(stop, ";") {

@@ -111,3 +111,7 @@ SELECT (min(age)) FROM people WHERE age >= 0
 SELECT min(age) FILTER (WHERE id > 1) FROM people WHERE age >= 0
 SELECT id FROM people WHERE age > ALL($1) AND age < $2
 SELECT id FROM people WHERE age > ANY($1) AND age < $2
+SELECT min(age) FROM people WHERE age >= 0 GROUP BY ()
+SELECT min(age) FROM people WHERE age >= 0 WINDOW w AS (ORDER BY id)
+SELECT min(age) FROM people WHERE age >= 0 ORDER BY 1
+SELECT DISTINCT min(age) FROM people WHERE age >= 0
