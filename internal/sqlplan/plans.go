@@ -13,6 +13,7 @@ import (
 // nearly every program has no other, so that it is found by one lookup; others stand
 // under the text and what they are for.
 type plans struct {
+	id       uint64 // tells them from other ones
 	texts    *hot.Map[string, *textPlan]
 	variants *hot.Map[variantKey, *variantPlan]
 }
@@ -52,10 +53,13 @@ func (m *mark) touch() {
 	}
 }
 
+var lastPlans atomic.Uint64
+
 // newPlans keeps at most size texts and as many further variants, each within a half of
 // bytes.
 func newPlans(size, bytes int) *plans {
 	return &plans{
+		id:       lastPlans.Add(1),
 		texts:    hot.NewSized[string](size, bytes/2, func(t *textPlan) int { return t.bytes }),
 		variants: hot.NewSized[variantKey](size, bytes/2, func(v *variantPlan) int { return v.bytes }),
 	}
@@ -84,7 +88,7 @@ func (v *variantPlan) right(env *Env, generation uint64) *Plan {
 type Recent [16]recent
 
 type recent struct {
-	of *plans
+	of uint64 // id of the plans that it is from, which would stay in memory for a pointer
 	at *textPlan
 }
 
@@ -100,7 +104,7 @@ func (ps *plans) get(sql string, env *Env, generation uint64) *Plan {
 	var last *recent
 	if env != nil && env.Recent != nil {
 		last = env.Recent.place(sql)
-		if last.of == ps && last.at.sql == sql {
+		if last.of == ps.id && last.at.sql == sql {
 			if p := last.at.plan(env, generation); p != nil {
 				return p
 			}
@@ -111,7 +115,7 @@ func (ps *plans) get(sql string, env *Env, generation uint64) *Plan {
 		return nil
 	}
 	if last != nil && t.bytes <= maxRecent {
-		*last = recent{ps, t}
+		*last = recent{ps.id, t}
 	}
 	if p := t.plan(env, generation); p != nil || t.always != nil || env == nil {
 		return p
