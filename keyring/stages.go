@@ -33,7 +33,7 @@ var ErrNoStageTable = errors.New("keyring: there is no table of stages")
 // ProgramStage is what a process told of one column that is on its way between plain and sealed.
 type ProgramStage struct {
 	Process string // a name that each process makes up
-	Column  string // as in users.email
+	Column  string // of the cells, as in users.email_sealed
 	Stage   string // copy, sealed or only
 	Writes  bool   // it has seen the companion, and writes it
 }

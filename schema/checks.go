@@ -63,6 +63,11 @@ func (b *builder) renamedColumns(v pendingView, under *Table) []*Column {
 		if name := names[c.Name]; name != "" {
 			as.Name = name
 		}
+		if c.Was != nil {
+			was := *c.Was
+			was.table, was.Name = as.table, as.Name
+			as.Was = &was
+		}
 		if seen[as.Name] {
 			b.fail(v.view, origin{}, fmt.Sprintf("two of its columns are named %q", as.Name), "give each its own name")
 		}
@@ -119,15 +124,21 @@ func (b *builder) checkIdentities() {
 		if t.ViewOf != "" {
 			continue // the columns of the table beneath
 		}
-		for _, c := range t.columns {
-			if first := byGroup[c.JoinGroup]; c.JoinGroup != "" && first == nil {
-				byGroup[c.JoinGroup] = c
+		for _, c := range withWas(t.columns) {
+			group := c.JoinGroup
+			if c.former {
+				group += " before" // a blank is in no group's name
+			}
+			if first := byGroup[group]; c.JoinGroup != "" && first == nil {
+				byGroup[group] = c
 			} else if c.JoinGroup != "" && c.Kind == first.Kind && (c.Mode != first.Mode || c.identity != first.identity) {
 				b.failColumn(c, fmt.Sprintf("join group %q is sealed in another way, or within other bounds, in %s", c.JoinGroup, first.label()),
 					"give them one mode, one min=, max= and step=, or separate groups")
 			}
 			if first := byIdentity[c.identity]; first != nil {
-				b.checkShared(first, c)
+				if first.Was != c {
+					b.checkShared(first, c)
+				}
 				continue
 			}
 			byIdentity[c.identity] = c
@@ -138,6 +149,20 @@ func (b *builder) checkIdentities() {
 			byTag[c.tag] = c
 		}
 	}
+}
+
+// CellColumns returns the columns whose cells the table holds: the sealed ones in the order of their
+// declaration, each followed by its Was. The slice is the caller's.
+func (t *Table) CellColumns() []*Column { return withWas(t.columns) }
+
+func withWas(cols []*Column) []*Column {
+	var out []*Column
+	for _, c := range cols {
+		if out = append(out, c); c.Was != nil {
+			out = append(out, c.Was)
+		}
+	}
+	return out
 }
 
 // checkShared reports two columns of one identity, unless a join group says

@@ -50,6 +50,12 @@ type Column struct {
 	// Name with "_sealed" behind it.
 	Stored string
 
+	// Was is how the column was sealed before, if its stage leads from there instead of from a plain
+	// column: the options change. Its Name is the column's, and its cells stand in its own Stored, or in
+	// the column Name if it has none.
+	Was *Column
+
+	former   bool // it is another one's Was
 	scopes   ScopeRule
 	layout   codec.Layout // known once the column is resolved
 	identity string
@@ -131,6 +137,15 @@ func (c *Column) resolve(t *Table) {
 	c.base, c.baseName = c.table, c.Name
 	c.stage()
 	c.layout = codec.Layout{Suite: c.suite()}
+	if c.Was != nil {
+		was := *c.Was
+		if was.Kind == 0 {
+			was.Kind = KindText
+		}
+		was.Name, was.origin, was.former = c.Name, c.origin, true
+		was.resolve(t)
+		c.Was = &was
+	}
 	switch {
 	case c.JoinGroup != "":
 		c.identity = joinPrefix + c.JoinGroup

@@ -51,6 +51,11 @@
 //   - stored= is the companion's name (default: the column's with _sealed
 //     behind it).
 //
+// A column that is sealed, and whose options change, has stage= and stored=
+// for the new ones, and in a second tag what its seal tag was:
+//
+//	Email string `seal:"deterministic,stage=copy,stored=email_found" was:"random"`
+//
 // What its cells show to whoever reads the database:
 //
 //   - random: nothing but the length

@@ -72,6 +72,8 @@ type jsonColumn struct {
 	Tag       string `json:"tag,omitempty"`
 	Stage     string `json:"stage,omitempty"`
 	Stored    string `json:"stored,omitempty"`
+
+	Was *jsonColumn `json:"was,omitempty"` // without a name
 }
 
 // MarshalJSON writes the schema in a form that is stable: the same schema is
@@ -83,7 +85,7 @@ type jsonColumn struct {
 //	  {"name":"user_names","view_of":{"schema":"app","name":"users"}}]}
 //
 // Names are those of the catalog, without quotes. schema is absent when the
-// table was registered without one, min, max, step, cursor and terms where the column has none, inbox where it is not true, scopes ("scoped" or "unscoped") for a table without a rule, join_group when there is none, stage and stored for a column without a stage; plain has the
+// table was registered without one, min, max, step, cursor and terms where the column has none, inbox where it is not true, scopes ("scoped" or "unscoped") for a table without a rule, join_group when there is none, stage and stored for a column without a stage, was (a column without a name) where its options do not change; plain has the
 // tables that [Plain] excludes, functions those that [Functions] lists. identity is always written, so that a reader needs no rule for it; tag is four hex digits.
 func (s *Schema) MarshalJSON() ([]byte, error) {
 	out := jsonSchema{Version: jsonVersion, Tables: []jsonTable{}}
@@ -106,10 +108,9 @@ func (s *Schema) MarshalJSON() ([]byte, error) {
 		}
 		jt.Scopes = t.Scopes.String()
 		for _, c := range t.columns {
-			jt.Columns = append(jt.Columns, jsonColumn{Name: c.Name, Mode: c.Mode.String(), Kind: c.Kind.String(),
-				Min: c.Min, Max: c.Max, Step: c.Step, Cursor: c.Cursor,
-				Identity: c.identity, JoinGroup: c.JoinGroup, Terms: c.Terms.String(), Inbox: c.Inbox, Tag: fmt.Sprintf("%04x", c.tag),
-				Stage: c.Stage.String(), Stored: c.Stored})
+			jc := c.json()
+			jc.Name = c.Name
+			jt.Columns = append(jt.Columns, *jc)
 		}
 		out.Tables = append(out.Tables, jt)
 	}
@@ -120,6 +121,16 @@ func (s *Schema) MarshalJSON() ([]byte, error) {
 		out.Functions = append(out.Functions, jsonFunction{jsonRelation{f.Schema, f.Name}, f.Reason})
 	}
 	return json.Marshal(out)
+}
+
+// json is the JSON form of a column, but for its name.
+func (c *Column) json() *jsonColumn {
+	if c == nil {
+		return nil
+	}
+	return &jsonColumn{Mode: c.Mode.String(), Kind: c.Kind.String(), Min: c.Min, Max: c.Max, Step: c.Step, Cursor: c.Cursor,
+		Identity: c.identity, JoinGroup: c.JoinGroup, Terms: c.Terms.String(), Inbox: c.Inbox, Tag: fmt.Sprintf("%04x", c.tag),
+		Stage: c.Stage.String(), Stored: c.Stored, Was: c.Was.json()}
 }
 
 // ParseJSON reads what [Schema.MarshalJSON] writes, and checks it as [New]
@@ -205,6 +216,13 @@ func (jc jsonColumn) column(b *builder, t *Table) (Column, bool) {
 	if jc.Terms != "" {
 		if c.Terms, err = codec.ParseTerms(jc.Terms); err != nil {
 			b.failColumn(&c, fmt.Sprintf("bad terms %q", jc.Terms), "write them as MarshalJSON does: equal,fold,elements,prefix=3-8,suffix=3-8, what there is of these")
+		}
+	}
+	if jc.Was != nil {
+		was := *jc.Was
+		was.Name = jc.Name
+		if w, ok := was.column(b, t); ok {
+			c.Was = &w
 		}
 	}
 	derived := c

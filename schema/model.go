@@ -88,8 +88,10 @@ func (s modelSource) setIdentities(b *builder, table *Table, cols []Column) {
 		return
 	}
 	for i := range cols {
-		if c := &cols[i]; c.ID == "" && c.JoinGroup == "" {
-			c.ID = s.identityTable + "." + c.Name
+		for c := &cols[i]; c != nil; c = c.Was {
+			if c.ID == "" && c.JoinGroup == "" {
+				c.ID = s.identityTable + "." + cols[i].Name
+			}
 		}
 	}
 }

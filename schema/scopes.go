@@ -68,7 +68,9 @@ func (b *builder) setScopes(t *Table, rule ScopeRule) {
 	}
 	t.Scopes = rule
 	for _, c := range t.columns {
-		c.scopes = rule
+		if c.scopes = rule; c.Was != nil {
+			c.Was.scopes = rule
+		}
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 // Stage is how far a column is on its way between a plain column and a sealed one. Its cells stand in a
 // companion column, Column.Stored, beside the plain one, so that a program may go from each stage to the
 // next one, or back, while others are still in the one before. docs/migrating.md tells the way.
+//
+// A column whose options change (Column.Was) goes the same way: what is said of the plain column is then
+// true of the one with the cells that it had.
 type Stage uint8
 
 // The stages.
@@ -55,12 +58,33 @@ func (c *Column) CellColumn() string {
 	return c.Name
 }
 
+// Source is the name of the column that the stages lead away from: Name, of the plain column, or where the
+// cells of Was stand.
+func (c *Column) Source() string {
+	if c.Was != nil {
+		return c.Was.CellColumn()
+	}
+	return c.Name
+}
+
+// StageName is what the column is called where programs tell of their stages: by its companion, since others
+// lead to other ones.
+func (c *Column) StageName() string { return c.table + "." + c.Stored }
+
+// Copied reports whether the column is plain as long as nothing is refused because of it: in StageCopy, where
+// it was plain.
+func (c *Column) Copied() bool { return c.Stage == StageCopy && c.Was == nil }
+
 // stageText is what String writes of a column's stage.
 func (c *Column) stageText() string {
 	if c.Stage == StageNone {
 		return ""
 	}
-	return fmt.Sprintf(" stage %s stored %s", c.Stage, identText(c.Stored))
+	s := fmt.Sprintf(" stage %s stored %s", c.Stage, identText(c.Stored))
+	if c.Was != nil {
+		s += fmt.Sprintf(" was (%s %s identity %q tag %04x stored %s)", c.Was.Mode, c.Was.Kind, c.Was.identity, c.Was.tag, identText(c.Was.CellColumn()))
+	}
+	return s
 }
 
 // stage completes what a column says of its stage: a companion without a stage is all that there is.
@@ -84,13 +108,39 @@ func (b *builder) checkStage(c *Column) {
 	case c.Stored == c.Name:
 		b.failColumn(c, "its cells are stored in the column itself", "remove stage= and stored=, or give the companion another name")
 	}
+	if c.Was != nil {
+		b.checkWas(c)
+	}
+}
+
+// checkWas checks what one column says of how it was sealed before.
+func (b *builder) checkWas(c *Column) {
+	was := c.Was
+	switch {
+	case was.Was != nil:
+		b.failColumn(c, "what it was says what that was", "change one after the other")
+	case c.Stored == "":
+		b.failColumn(c, "it says how it was sealed before, and has no stage", "begin with stage=copy and stored= in the seal tag, or remove the was tag")
+	case was.Stage != StageNone && was.Stage != StageOnly:
+		b.failColumn(c, "it was in the stage "+was.Stage.String(), "take it to only first, and remove stage= from the was tag")
+	case was.Kind != c.Kind:
+		b.failColumn(c, fmt.Sprintf("it was of kind %s, and is to be of kind %s", was.Kind, c.Kind), "take the column out with colseal unseal, and in again: docs/migrating.md")
+	case was.Suite() == c.Suite() && was.identity == c.identity:
+		b.failColumn(c, "its cells would be those that it has", "remove the stage and was: nothing in the database changes")
+	default:
+		b.checkColumn(was)
+	}
 }
 
 // checkCompanions reports columns of a table that take the same place.
 func (b *builder) checkCompanions(t *Table) {
 	taken := map[string]*Column{}
 	for _, c := range t.columns {
-		for _, name := range []string{c.Name, c.Stored} {
+		names := []string{c.Name, c.Stored}
+		if c.Was != nil {
+			names = append(names, c.Was.Stored)
+		}
+		for _, name := range names {
 			if name == "" {
 				continue
 			}

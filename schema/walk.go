@@ -70,9 +70,41 @@ func (w *walker) sealed(f reflect.StructField, path string, tag sealTag, n namin
 	if err != nil {
 		return err
 	}
-	w.cols = append(w.cols, Column{Name: name, Mode: tag.mode, Kind: kind, ID: tag.id, JoinGroup: tag.join, Min: tag.min, Max: tag.max, Step: tag.step, Cursor: tag.cursor, Terms: tag.terms, Inbox: tag.inbox, Stage: tag.stage, Stored: tag.stored,
-		origin: origin{strct: typeName(w.root), field: path}})
+	c := tag.column(name, kind)
+	c.origin = origin{strct: typeName(w.root), field: path}
+	if c.Was, err = wasOf(f, name); err != nil {
+		return err
+	}
+	w.cols = append(w.cols, c)
 	return nil
+}
+
+// column is the column that a tag declares.
+func (t *sealTag) column(name string, kind Kind) Column {
+	return Column{Name: name, Mode: t.mode, Kind: kind, ID: t.id, JoinGroup: t.join, Min: t.min, Max: t.max, Step: t.step, Cursor: t.cursor, Terms: t.terms, Inbox: t.inbox, Stage: t.stage, Stored: t.stored}
+}
+
+// wasOf returns what the field's was tag says of how its column was sealed before; nil for none.
+func wasOf(f reflect.StructField, name string) (*Column, *tagError) {
+	value, ok := f.Tag.Lookup("was")
+	if !ok {
+		return nil, nil
+	}
+	tag, err := parseSealTag(value)
+	switch {
+	case err != nil:
+		return nil, &tagError{"in the was tag: " + err.reason, err.hint}
+	case tag.skip:
+		return nil, &tagError{`the was tag is "-"`, "write the seal tag that the field had, or remove it"}
+	case tag.name != "" && tag.name != name:
+		return nil, &tagError{"the was tag names another column", "a column that is renamed keeps its identity by id="}
+	}
+	kind, err := kindOf(f, tag.kind)
+	if err != nil {
+		return nil, err
+	}
+	was := tag.column(name, kind)
+	return &was, nil
 }
 
 // plain looks at a field without a seal tag: sealed fields may stand beneath.

@@ -230,6 +230,7 @@ type jsonColumnStatus struct {
 	Table     string `json:"table"`
 	Column    string `json:"column"`
 	Companion string `json:"companion"`
+	Changes   bool   `json:"changes"`
 	Ready     string `json:"ready"`
 	Done      bool   `json:"done"`
 	Unsealed  int64  `json:"unsealed"`
@@ -267,13 +268,16 @@ func (f *migrateFlags) printStatus(w io.Writer, all []migrate.ColumnStatus) erro
 	if f.keys.json {
 		out := []jsonColumnStatus{}
 		for _, s := range all {
-			out = append(out, jsonColumnStatus{s.Table, s.Column, s.Companion, s.Ready.String(), s.Done, s.Unsealed, s.Unopened})
+			out = append(out, jsonColumnStatus{s.Table, s.Column, s.Companion, s.Changes, s.Ready.String(), s.Done, s.Unsealed, s.Unopened})
 		}
 		return printJSON(w, out)
 	}
 	rows := [][]string{{"TABLE", "COLUMN", "COMPANION", "READY FOR", "UNSEALED", "UNOPENED"}}
 	for _, s := range all {
 		ready := s.Ready.String()
+		if s.Changes && s.Ready == migrate.ReadyPlain {
+			ready = "the options that it had"
+		}
 		if !s.Done {
 			ready = "(" + ready + ")"
 		}

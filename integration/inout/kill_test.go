@@ -6,11 +6,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +21,9 @@ import (
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/ops/migrate"
 )
+
+// changeStep stands before the step of a process that changes options of sealed columns.
+const changeStep = "change "
 
 // a leg is one step of the way there and back.
 type leg struct {
@@ -51,7 +54,8 @@ func (l leg) run(ctx context.Context, db *sql.DB, opts migrate.Options) (migrate
 func goAndDie() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour) // who started it waits less
 	defer cancel()
-	i, err := strconv.Atoi(os.Getenv(childEnv))
+	step, change := strings.CutPrefix(os.Getenv(childEnv), changeStep)
+	i, err := strconv.Atoi(step)
 	if err != nil {
 		return err
 	}
@@ -59,7 +63,11 @@ func goAndDie() error {
 	if err != nil {
 		return err
 	}
-	s, err := people()
+	tables := people
+	if change {
+		tables = accounts
+	}
+	s, err := tables()
 	if err != nil {
 		return err
 	}
@@ -84,7 +92,11 @@ func (w *world) killed(t *testing.T, i int, dieAt int64) int64 {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute+time.Duration(*loadRows)*time.Millisecond)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(mortal.Env(w.pg.DSN(), w.kmsURL, dieAt), fmt.Sprint(childEnv, "=", i))
+	step := strconv.Itoa(i)
+	if w.tables != nil {
+		step = changeStep + step
+	}
+	cmd.Env = append(mortal.Env(w.pg.DSN(), w.kmsURL, dieAt), childEnv+"="+step)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	steps, ended := mortal.Ended(cmd, out, err)

@@ -79,6 +79,7 @@ type world struct {
 	kms    kms.Wrapper
 	kmsURL string
 	db     *sql.DB
+	tables func() (*schema.Schema, error) // what a process that is killed goes by; nil: people
 }
 
 func newWorld(t testing.TB, pg *pgtest.DB, ddl string) *world {
@@ -202,7 +203,13 @@ func diff(want, got string) string {
 // dump describes what the server has of the tables.
 func (w *world) dump(t testing.TB) string {
 	t.Helper()
-	lines := all(t, w.pg.Admin, `
+	return w.dumpOf(t, "people", "letters")
+}
+
+// dumpOf describes two tables, and the view of one.
+func (w *world) dumpOf(t testing.TB, first, second string) string {
+	t.Helper()
+	lines := all(t, w.pg.Admin, strings.NewReplacer("people", first, "letters", second).Replace(`
 		SELECT concat_ws(' ', 'column', attrelid::regclass, rank() OVER (PARTITION BY attrelid ORDER BY attnum), attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid), attcollation, col_description(attrelid, attnum))
 			FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE attrelid IN ('people'::regclass, 'letters'::regclass, to_regclass('adults')) AND attnum > 0 AND NOT attisdropped
 		UNION ALL SELECT concat_ws(' ', 'index', pg_get_indexdef(indexrelid), indisvalid, indisreplident) FROM pg_index WHERE indrelid IN ('people'::regclass, 'letters'::regclass)
@@ -211,7 +218,7 @@ func (w *world) dump(t testing.TB) string {
 		UNION ALL SELECT concat_ws(' ', 'view', relname, pg_get_viewdef(oid), relacl, relowner::regrole) FROM pg_class WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace
 		UNION ALL SELECT concat_ws(' ', 'function', proname, prosrc) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
 		UNION ALL SELECT concat_ws(' ', 'published', pubname, tablename, (SELECT array_agg(a ORDER BY a) FROM unnest(attnames) a)) FROM pg_publication_tables
-		ORDER BY 1`)
+		ORDER BY 1`))
 	return strings.Join(lines, "\n")
 }
 

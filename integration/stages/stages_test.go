@@ -2,7 +2,6 @@ package stages
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -120,22 +119,31 @@ func pairName(p [2]stage) string {
 }
 
 func TestPairs(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
-		for _, f := range fronts {
-			for _, p := range pairs {
-				t.Run(f.name+"/"+pairName(p), func(t *testing.T) {
-					w := postgresWorld(t, pgtest.Twin(t, pg))
-					w.compare(t, f, p)
-				})
-			}
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) { pairsOf(t, pg, plain, fronts) })
+}
+
+// Options of sealed columns change, of those whose cells stand in columns of their own names, and in companions.
+func TestPairsOfOptions(t *testing.T) {
+	pg := pgtest.New(t)
+	for i, from := range families[1:] {
+		t.Run(from.name, func(t *testing.T) { pairsOf(t, pg, from, fronts[i:]) })
+	}
+}
+
+func pairsOf(t *testing.T, pg *pgtest.DB, from family, fronts []front) {
+	for _, f := range fronts {
+		for _, p := range pairs {
+			t.Run(f.name+"/"+pairName(p), func(t *testing.T) { postgresWorld(t, pgtest.Twin(t, pg), from).compare(t, f, p) })
 		}
-	})
+	}
 }
 
 func TestPairsSQLite(t *testing.T) {
-	for _, f := range fronts[:2] {
-		for _, p := range pairs[1:] {
-			t.Run(f.name+"/"+pairName(p), func(t *testing.T) { sqliteWorld(t).compare(t, f, p) })
+	for _, from := range families {
+		for _, f := range fronts[:2] {
+			for _, p := range pairs[1:] {
+				t.Run(from.name+"/"+f.name+"/"+pairName(p), func(t *testing.T) { sqliteWorld(t, from).compare(t, f, p) })
+			}
 		}
 	}
 }
@@ -143,9 +151,9 @@ func TestPairsSQLite(t *testing.T) {
 // compare runs each kind of statement in one program, and the next one in the other; then all of them the other way round.
 func (w *world) compare(t *testing.T, f front, p [2]stage) {
 	programs := [2]program{f.open(t, w, p[0]), f.open(t, w, p[1])}
-	checker := w.checker(t)
+	checkers := w.checkers(t)
 	if w.pg != nil && p[0] == schema.StageNone {
-		must(t, w.admin, trigger) // to be dropped before there are programs in only, which leave the plain column as it was
+		must(t, w.admin, w.trigger()) // to be dropped before there are programs in only, which leave the plain column as it was
 	}
 	ctx := context.Background()
 	d := dialect.Postgres
@@ -171,7 +179,7 @@ func (w *world) compare(t *testing.T, f front, p [2]stage) {
 			}
 			w.log.take()
 			got := prog.run(ctx, query, k.args...)
-			if k.refused && prog.stage >= schema.StageSealed {
+			if w.refuses(&k, prog.stage) {
 				if !errors.Is(got.err, driver.ErrRefused) {
 					t.Errorf("%s: %s: %v, want a refusal", prog.name, query, got.err)
 				}
@@ -182,11 +190,11 @@ func (w *world) compare(t *testing.T, f front, p [2]stage) {
 				t.Errorf("%s: %s: %v", prog.name, query, err)
 			}
 			observed := strings.Contains(w.log.take(), "colseal.observed")
-			if prog.stage == schema.StageCopy && observed != k.refused && turn == 0 {
-				t.Errorf("%s: %s: observed is %v, want %v", prog.name, query, observed, k.refused)
+			if prog.stage == schema.StageCopy && observed != w.refuses(&k, schema.StageSealed) && turn == 0 {
+				t.Errorf("%s: %s: observed is %v, want %v", prog.name, query, observed, !observed)
 			}
 			if !strings.HasPrefix(query, "SELECT") {
-				w.check(t, programs, checker, sealed, query)
+				w.check(t, programs, checkers, sealed, query)
 			}
 		}
 		if programs[turn].copy != nil {
@@ -199,7 +207,7 @@ func (w *world) compare(t *testing.T, f front, p [2]stage) {
 					t.Fatal(a.err)
 				}
 			}
-			w.check(t, programs, checker, sealed, "CopyFrom")
+			w.check(t, programs, checkers, sealed, "CopyFrom")
 		}
 		for _, table := range []string{"users", "orders"} {
 			must(t, w.admin, "DELETE FROM "+table)
@@ -212,13 +220,13 @@ func (w *world) compare(t *testing.T, f front, p [2]stage) {
 }
 
 // check compares all rows as the programs see them with the twin's, and the companions with the plain columns.
-func (w *world) check(t *testing.T, programs [2]program, checker program, sealed bool, after string) {
+func (w *world) check(t *testing.T, programs [2]program, checkers [2]program, sealed bool, after string) {
 	t.Helper()
 	ctx := context.Background()
 	for _, query := range []string{"SELECT id, email, note, ssn FROM users", "SELECT id, email FROM orders"} {
 		want := w.twin.run(ctx, query)
 		for _, p := range programs {
-			if p.stage == schema.StageNone {
+			if !w.knows(p.stage) {
 				continue
 			}
 			if err := same(p.run(ctx, query), want, false); err != nil {
@@ -231,39 +239,27 @@ func (w *world) check(t *testing.T, programs [2]program, checker program, sealed
 	}
 	only := programs[1].stage == schema.StageOnly
 	for _, columns := range [][2]string{{"users", "email"}, {"users", "ssn"}, {"orders", "email"}} {
-		opened := checker.run(ctx, fmt.Sprintf("SELECT id, %s_sealed FROM %s", columns[1], columns[0]))
-		if opened.err != nil {
-			t.Fatal(opened.err)
-		}
-		cells := map[string]string{}
-		for _, r := range opened.rows {
-			cells[r[0]] = r[1]
-		}
-		rows, err := w.admin.QueryContext(ctx, fmt.Sprintf("SELECT id, %s, %[1]s_sealed IS NULL FROM %s", columns[1], columns[0]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			var id string
-			var plain sql.NullString
-			var empty bool
-			if err := rows.Scan(&id, &plain, &empty); err != nil {
-				t.Fatal(err)
+		const none = "<nil>"
+		var opened [2]map[string]string
+		for i, suffix := range []string{w.source, w.stored} {
+			a := checkers[i].run(ctx, fmt.Sprintf("SELECT id, %s%s FROM %s", columns[1], suffix, columns[0]))
+			if a.err != nil {
+				t.Fatal(a.err)
 			}
-			text := "<nil>"
-			if plain.Valid {
-				text = plain.String
+			opened[i] = map[string]string{}
+			for _, r := range a.rows {
+				opened[i][r[0]] = r[1]
 			}
+		}
+		for id, source := range opened[0] {
+			cell := opened[1][id]
 			switch {
-			case only: // the plain column is no longer kept
-			case !empty && cells[id] != text:
-				t.Fatalf("after %s: %s.%s of row %s is %q, and its companion %q", after, columns[0], columns[1], id, text, cells[id])
-			case empty && plain.Valid && sealed:
+			case only: // the source is no longer kept
+			case cell != none && cell != source:
+				t.Fatalf("after %s: %s.%s of row %s is %q, and its companion %q", after, columns[0], columns[1], id, source, cell)
+			case cell == none && source != none && sealed:
 				t.Fatalf("after %s: %s.%s of row %s has no companion", after, columns[0], columns[1], id)
 			}
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 // A program refuses to start while another one is two stages away, and starts when that one has ended.
 func TestForbiddenPairs(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
-		w := postgresWorld(t, pg)
+		w := postgresWorld(t, pg, plain)
 		all := []stage{schema.StageCopy, schema.StageSealed, schema.StageOnly}
 		const query = "SELECT count(*) FROM users"
 		for _, first := range all {
@@ -57,7 +57,7 @@ func TestCompanionComesAndPlainColumnGoes(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
 		for _, f := range fronts {
 			t.Run(f.name, func(t *testing.T) {
-				w := postgresWorld(t, pgtest.Twin(t, pg))
+				w := postgresWorld(t, pgtest.Twin(t, pg), plain)
 				ctx := t.Context()
 				must(t, w.admin, "ALTER TABLE users DROP COLUMN email_sealed, DROP COLUMN ssn_sealed")
 				p := f.open(t, w, schema.StageCopy)
@@ -124,7 +124,7 @@ func TestCompanionComesAndPlainColumnGoes(t *testing.T) {
 // A program that ends takes back what it told, also when it has just seen that it has to tell something else.
 func TestProgramEndsAfterAChange(t *testing.T) {
 	pg := pgtest.New(t)
-	w := postgresWorld(t, pg)
+	w := postgresWorld(t, pg, plain)
 	must(t, w.admin, "ALTER TABLE users DROP COLUMN email_sealed, DROP COLUMN ssn_sealed")
 	db := w.open(t, w.at(schema.StageCopy))
 	const query = "SELECT count(*) FROM users"
@@ -158,7 +158,7 @@ func TestCopyWithoutKeys(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
 		for _, f := range fronts {
 			t.Run(f.name, func(t *testing.T) {
-				w := postgresWorld(t, pgtest.Twin(t, pg))
+				w := postgresWorld(t, pgtest.Twin(t, pg), plain)
 				w.config.AutoCreateKeyTable = false // there is no keyring
 				w.config.Schema = schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic, Stage: schema.StageCopy},
 					schema.Column{Name: "ssn", Kind: schema.KindInt, Stage: schema.StageCopy}), schema.Columns("orders", schema.Column{Name: "email", Stage: schema.StageCopy}))

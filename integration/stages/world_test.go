@@ -45,7 +45,85 @@ type order struct {
 
 var tables = schema.Must(schema.Model("users", user{}), schema.Model("orders", order{}))
 
-// A stage is schema.StageNone for a program that does not know Colseal.
+// A family is a way that columns go: from plain, or from other options.
+type family struct {
+	name   string
+	tables *schema.Schema
+	// before is the schema of programs in no stage: nil if they do not know Colseal.
+	before *schema.Schema
+	// left and right are the columns that are led away from, and the companions, as columns by themselves. left: nil if they are plain.
+	left, right *schema.Schema
+	// users and orders are the columns of the tables behind the ids.
+	users, orders string
+	// source and stored are what is put behind the name of a column for the one that is led away from, and for its companion.
+	source, stored string
+}
+
+var plain = family{
+	name: "plain", tables: tables, stored: "_sealed",
+	right: schema.Must(
+		schema.Columns("users", schema.Column{Name: "email_sealed", Mode: schema.ModeDeterministic, JoinGroup: "mail"}, schema.Column{Name: "ssn_sealed", ID: "users.ssn"}),
+		schema.Columns("orders", schema.Column{Name: "email_sealed", Mode: schema.ModeDeterministic, JoinGroup: "mail"})),
+	users:  "email text UNIQUE, note text DEFAULT 'none', ssn text, email_sealed %[1]s UNIQUE, ssn_sealed %[1]s",
+	orders: "email text, email_sealed %[1]s",
+}
+
+// changing has other options for columns whose cells stand in columns of their own names and "behind" behind them.
+func changing(name, behind string) family {
+	stored := func(c string) string {
+		if behind == "" {
+			return ""
+		}
+		return c + behind
+	}
+	mail := func(group string, more func(*schema.Column)) schema.Column {
+		c := schema.Column{Name: "email", Mode: schema.ModeDeterministic, JoinGroup: group}
+		more(&c)
+		return c
+	}
+	was := func(c *schema.Column) { c.Stored = stored("email") }
+	to := func(c *schema.Column) {
+		old := mail("mail", was)
+		c.Stage, c.Stored, c.Was = schema.StageCopy, "email_new", &old
+	}
+	wasSSN := schema.Column{Name: "ssn", Stored: stored("ssn")}
+	cell := func(name, group string) schema.Column {
+		return schema.Column{Name: name, Mode: schema.ModeDeterministic, JoinGroup: group}
+	}
+	f := family{
+		name: name, source: behind, stored: "_new",
+		tables: schema.Must(
+			schema.Columns("users", mail("post", to), schema.Column{Name: "ssn", Mode: schema.ModeDeterministic, Stage: schema.StageCopy, Stored: "ssn_new", Was: &wasSSN}),
+			schema.Columns("orders", mail("post", to))),
+		before: schema.Must(schema.Columns("users", mail("mail", was), wasSSN), schema.Columns("orders", mail("mail", was))),
+		left:   schema.Must(schema.Columns("users", cell("email"+behind, "mail"), schema.Column{Name: "ssn" + behind, ID: "users.ssn"}), schema.Columns("orders", cell("email"+behind, "mail"))),
+		right:  schema.Must(schema.Columns("users", cell("email_new", "post"), schema.Column{Name: "ssn_new", ID: "users.ssn", Mode: schema.ModeDeterministic}), schema.Columns("orders", cell("email_new", "post"))),
+		users:  "email %[1]s UNIQUE, note text DEFAULT 'none', ssn %[1]s, email_new %[1]s UNIQUE, ssn_new %[1]s",
+		orders: "email %[1]s, email_new %[1]s",
+	}
+	if behind != "" {
+		f.users = "email text CHECK (email IS NULL), note text DEFAULT 'none', ssn text CHECK (ssn IS NULL), email" + behind + " %[1]s UNIQUE, ssn" + behind + " %[1]s, email_new %[1]s UNIQUE, ssn_new %[1]s"
+		f.orders = "email text CHECK (email IS NULL), email" + behind + " %[1]s, email_new %[1]s"
+	}
+	return f
+}
+
+var families = []family{plain, changing("options", ""), changing("options of companions", "_sealed")}
+
+// refuses reports whether a kind of statement is refused in a stage.
+func (f *family) refuses(k *kind, s stage) bool {
+	switch {
+	case f.before == nil:
+		return k.refused && s >= schema.StageSealed
+	case strings.Contains(k.sql, "ssn = $1 AND") || strings.HasSuffix(k.sql, "WHERE ssn = $1"): // it was random, and is deterministic
+		return s <= schema.StageCopy
+	case strings.Contains(k.sql, "USING (email)"):
+		return f.source != "" || s >= schema.StageSealed
+	}
+	return k.refused
+}
+
+// A stage is schema.StageNone for a program that does not know Colseal, or other options than those that were.
 type stage = schema.Stage
 
 // An answer is what a statement did.
@@ -66,6 +144,7 @@ type program struct {
 
 // world is a database with the staged tables, and their plaintext twins.
 type world struct {
+	family
 	pg     *pgtest.DB // nil on SQLite
 	admin  *sql.DB
 	twin   program
@@ -94,27 +173,29 @@ func (l *safeLog) take() string {
 	return s
 }
 
-// blob and text are the types of companions and plain columns.
-func ddlOf(blob string) string {
-	return fmt.Sprintf(`CREATE TABLE users (id bigint PRIMARY KEY, email text UNIQUE, note text DEFAULT 'none', ssn text, email_sealed %[1]s UNIQUE, ssn_sealed %[1]s);
-CREATE TABLE orders (id bigint PRIMARY KEY, email text, email_sealed %[1]s)`, blob)
+// ddl makes the tables. blob is the type of cells.
+func (f *family) ddl(blob string) string {
+	return fmt.Sprintf("CREATE TABLE users (id bigint PRIMARY KEY, "+f.users+"); CREATE TABLE orders (id bigint PRIMARY KEY, "+f.orders+")", blob)
 }
 
 const twinDDL = `CREATE TABLE users (id bigint PRIMARY KEY, email text UNIQUE, note text DEFAULT 'none', ssn text);
 CREATE TABLE orders (id bigint PRIMARY KEY, email text)`
 
 // trigger is what a companion needs while programs that do not know it write.
-const trigger = `CREATE FUNCTION empty_email() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
-	IF NEW.email IS DISTINCT FROM OLD.email AND NEW.email_sealed IS NOT DISTINCT FROM OLD.email_sealed THEN NEW.email_sealed := NULL; END IF;
+func (f *family) trigger() string {
+	const text = `CREATE FUNCTION empty_email() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+	IF NEW.email< IS DISTINCT FROM OLD.email< AND NEW.email> IS NOT DISTINCT FROM OLD.email> THEN NEW.email> := NULL; END IF;
 	RETURN NEW;
 END$$;
 CREATE FUNCTION empty_ssn() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
-	IF NEW.ssn IS DISTINCT FROM OLD.ssn AND NEW.ssn_sealed IS NOT DISTINCT FROM OLD.ssn_sealed THEN NEW.ssn_sealed := NULL; END IF;
+	IF NEW.ssn< IS DISTINCT FROM OLD.ssn< AND NEW.ssn> IS NOT DISTINCT FROM OLD.ssn> THEN NEW.ssn> := NULL; END IF;
 	RETURN NEW;
 END$$;
 CREATE TRIGGER empty_email BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION empty_email();
 CREATE TRIGGER empty_ssn BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION empty_ssn();
 CREATE TRIGGER empty_email BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION empty_email()`
+	return strings.NewReplacer("<", f.source, ">", f.stored).Replace(text)
+}
 
 func newKey(t *testing.T) kms.Wrapper {
 	t.Helper()
@@ -125,12 +206,12 @@ func newKey(t *testing.T) kms.Wrapper {
 	return key
 }
 
-func postgresWorld(t *testing.T, pg *pgtest.DB) *world {
+func postgresWorld(t *testing.T, pg *pgtest.DB, f family) *world {
 	t.Helper()
-	w := &world{pg: pg, admin: pg.Admin, log: &safeLog{}}
-	must(t, pg.Admin, ddlOf("bytea"))
+	w := &world{family: f, pg: pg, admin: pg.Admin, log: &safeLog{}}
+	must(t, pg.Admin, w.ddl("bytea"))
 	must(t, pg.Admin, "CREATE SCHEMA twin; SET search_path = twin; "+twinDDL+"; SET search_path = public")
-	w.config = driver.Config{Schema: tables, KMS: newKey(t), AutoCreateKeyTable: true, CatalogMaxAge: 20 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(w.log, nil))}
+	w.config = driver.Config{Schema: w.tables, KMS: newKey(t), AutoCreateKeyTable: true, CatalogMaxAge: 20 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(w.log, nil))}
 	w.open = func(t *testing.T, cfg driver.Config) *sql.DB {
 		pgCfg, err := pgx.ParseConfig(pg.DSN())
 		if err != nil {
@@ -156,18 +237,18 @@ func (c liteConnector) Connect(context.Context) (sqldriver.Conn, error) {
 }
 func (c liteConnector) Driver() sqldriver.Driver { return &sqlite.Driver{} }
 
-func sqliteWorld(t *testing.T) *world {
+func sqliteWorld(t *testing.T, f family) *world {
 	t.Helper()
 	dir := t.TempDir()
 	dsn := func(name string) string {
 		return "file:" + filepath.Join(dir, name) + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)"
 	}
-	w := &world{admin: sql.OpenDB(liteConnector{dsn("db")}), log: &safeLog{}}
+	w := &world{family: f, admin: sql.OpenDB(liteConnector{dsn("db")}), log: &safeLog{}}
 	twin := sql.OpenDB(liteConnector{dsn("twin")})
 	t.Cleanup(func() { _, _ = w.admin.Close(), twin.Close() })
-	must(t, w.admin, ddlOf("blob"))
+	must(t, w.admin, w.ddl("blob"))
 	must(t, twin, twinDDL)
-	w.config = driver.Config{Schema: tables, KMS: newKey(t), Dialect: driver.DialectSQLite, AutoCreateKeyTable: true, Logger: slog.New(slog.NewTextHandler(w.log, nil))}
+	w.config = driver.Config{Schema: w.tables, KMS: newKey(t), Dialect: driver.DialectSQLite, AutoCreateKeyTable: true, Logger: slog.New(slog.NewTextHandler(w.log, nil))}
 	w.open = func(t *testing.T, cfg driver.Config) *sql.DB { return openDB(t, liteConnector{dsn("db")}, cfg) }
 	w.twin = program{name: "twin", run: runSQL(twin, false)}
 	return w
@@ -191,22 +272,28 @@ func must(t *testing.T, db *sql.DB, query string) {
 	}
 }
 
-// cells are the companions, as columns by themselves.
-var cells = schema.Must(
-	schema.Columns("users", schema.Column{Name: "email_sealed", Mode: schema.ModeDeterministic, JoinGroup: "mail"}, schema.Column{Name: "ssn_sealed", ID: "users.ssn"}),
-	schema.Columns("orders", schema.Column{Name: "email_sealed", Mode: schema.ModeDeterministic, JoinGroup: "mail"}))
-
-// checker opens the companions.
-func (w *world) checker(t *testing.T) program {
+// checkers open what is led away from, and the companions.
+func (w *world) checkers(t *testing.T) (out [2]program) {
 	t.Helper()
-	cfg := w.config
-	cfg.Schema = cells
-	return program{name: "checker", run: runSQL(w.open(t, cfg), false)}
+	for i, s := range []*schema.Schema{w.left, w.right} {
+		db := w.admin
+		if s != nil {
+			cfg := w.config
+			cfg.Schema = s
+			db = w.open(t, cfg)
+		}
+		out[i] = program{name: "checker", run: runSQL(db, false)}
+	}
+	return out
 }
 
 // at is the configuration of a program in a stage.
 func (w *world) at(s stage) driver.Config {
 	cfg := w.config
+	if s == schema.StageNone {
+		cfg.Schema = w.before
+		return cfg
+	}
 	cfg.Stages = map[string]schema.Stage{"users": s, "orders": s}
 	return cfg
 }
@@ -223,14 +310,17 @@ var fronts = []front{
 	{"pgxseal", func(t *testing.T, w *world, s stage) program { return w.throughPgx(t, s) }},
 }
 
+// knows reports whether programs in a stage know Colseal.
+func (f *family) knows(s stage) bool { return s != schema.StageNone || f.before != nil }
+
 func (w *world) throughSQL(t *testing.T, s stage, prepared bool) program {
 	t.Helper()
 	db := w.admin
-	if s != schema.StageNone {
+	if w.knows(s) {
 		db = w.open(t, w.at(s))
 	}
 	p := program{name: s.String(), stage: s, run: runSQL(db, prepared)}
-	if w.pg != nil && s != schema.StageNone {
+	if w.pg != nil && w.knows(s) {
 		p.copy = func(ctx context.Context, table string, columns []string, rows [][]any) (int64, error) {
 			conn, err := db.Conn(ctx)
 			if err != nil {
@@ -245,7 +335,7 @@ func (w *world) throughSQL(t *testing.T, s stage, prepared bool) program {
 
 func (w *world) throughPgx(t *testing.T, s stage) program {
 	t.Helper()
-	if s == schema.StageNone {
+	if !w.knows(s) {
 		return w.throughSQL(t, s, false)
 	}
 	cfg, err := pgxpool.ParseConfig(w.pg.DSN())

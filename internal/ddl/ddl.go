@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -100,13 +101,35 @@ func Write(s *schema.Schema, o Options) (string, error) {
 // TermsIndex returns the statement that makes the index over a column's terms, without a semicolon.
 func TermsIndex(t *schema.Table, c *schema.Column) string {
 	return fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s USING gin (colseal.terms1(%s))",
-		dbcatalog.QuoteIdent(shorten("colseal_"+t.Name+"_"+c.CellColumn()+"_terms")), tableName(t), dbcatalog.QuoteIdent(c.CellColumn()))
+		dbcatalog.QuoteIdent(termsIndex(t, c)), tableName(t), dbcatalog.QuoteIdent(c.CellColumn()))
 }
 
 // FoldIndex returns the statement that makes the index over a column's values in lower case, without a semicolon.
 func FoldIndex(t *schema.Table, c *schema.Column) string {
 	return fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (colseal.fold1(%s))",
-		dbcatalog.QuoteIdent(shorten("colseal_"+t.Name+"_"+c.CellColumn()+"_fold")), tableName(t), dbcatalog.QuoteIdent(c.CellColumn()))
+		dbcatalog.QuoteIdent(foldIndex(t, c)), tableName(t), dbcatalog.QuoteIdent(c.CellColumn()))
+}
+
+func termsIndex(t *schema.Table, c *schema.Column) string {
+	return Shorten("colseal_" + t.Name + "_" + c.CellColumn() + "_terms")
+}
+
+func foldIndex(t *schema.Table, c *schema.Column) string {
+	return Shorten("colseal_" + t.Name + "_" + c.CellColumn() + "_fold")
+}
+
+// TermIndex is an index that searches of a column need.
+type TermIndex struct{ Name, Create string }
+
+// TermIndexes returns the indexes that searches of a column need.
+func TermIndexes(t *schema.Table, c *schema.Column) (out []TermIndex) {
+	if Indexed(c) {
+		out = append(out, TermIndex{termsIndex(t, c), TermsIndex(t, c)})
+	}
+	if c.Terms.Fold {
+		out = append(out, TermIndex{foldIndex(t, c), FoldIndex(t, c)})
+	}
+	return out
 }
 
 func sortedBy(c *schema.Column) string {
@@ -131,26 +154,31 @@ func SetStatistics(t *schema.Table, c *schema.Column) string {
 const fold1 = `CREATE FUNCTION colseal.fold1(cell bytea) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN pg_catalog.substring(cell, 1, 8) OPERATOR(pg_catalog.||) pg_catalog.substring(cell, 11, 11)`
 
-// functions returns the statements that make the functions that columns of a schema need. One that is there is left alone: its
+// Functions returns the statements that make the functions that columns need, without semicolons. One that is there is left alone: its
 // version is in its name.
-func functions(s *schema.Schema) string {
-	var fold, terms bool
-	for _, t := range s.Tables() {
-		for _, c := range t.Columns() {
-			fold = fold || c.Terms.Fold
-			terms = terms || Indexed(c)
+func Functions(cols []*schema.Column) (out []string) {
+	add := func(needed func(*schema.Column) bool, what, name, create string) {
+		if slices.ContainsFunc(cols, needed) {
+			out = append(out, fmt.Sprintf("-- What %s is sent as.\nDO $colseal$\nBEGIN\n\tIF pg_catalog.to_regprocedure('%s(pg_catalog.bytea)') IS NULL THEN\n"+
+				"\t\tCREATE SCHEMA IF NOT EXISTS colseal;\n\t\t%s;\n\tEND IF;\nEND\n$colseal$", what, name, strings.ReplaceAll(create, "\n", "\n\t\t")))
 		}
+	}
+	add(func(c *schema.Column) bool { return c.Terms.Fold }, "lower(...) of a sealed column", "colseal.fold1", fold1)
+	add(Indexed, "a search for beginnings, ends, members or equality", "colseal.terms1", terms1)
+	return out
+}
+
+// functions writes them for a schema.
+func functions(s *schema.Schema) string {
+	var cols []*schema.Column
+	for _, t := range s.Tables() {
+		cols = append(cols, t.CellColumns()...)
 	}
 	var b strings.Builder
-	add := func(needed bool, what, name, create string) {
-		if needed {
-			fmt.Fprintf(&b, "\n-- What %s is sent as.\nDO $colseal$\nBEGIN\n\tIF pg_catalog.to_regprocedure('%s(pg_catalog.bytea)') IS NULL THEN\n"+
-				"\t\tCREATE SCHEMA IF NOT EXISTS colseal;\n\t\t%s;\n\tEND IF;\nEND\n$colseal$;\n", what, name, strings.ReplaceAll(create, "\n", "\n\t\t"))
-		}
+	for _, f := range Functions(cols) {
+		b.WriteString("\n" + f + ";\n")
 	}
-	add(fold, "lower(...) of a sealed column", "colseal.fold1", fold1)
-	add(terms, "a search for beginnings, ends, members or equality", "colseal.terms1", terms1)
-	if fold || terms {
+	if b.Len() > 0 {
 		b.WriteString("-- GRANT USAGE ON SCHEMA colseal TO program;\n")
 	}
 	return b.String()
@@ -241,7 +269,7 @@ func triggers(t *schema.Table, c *schema.Column, text bool) string {
 	fmt.Fprintf(&b, "-- In a new table, write instead of the triggers: CONSTRAINT %s CHECK (%s)\n", dbcatalog.QuoteIdent(ConstraintName(c)), backstop.Condition(dialect.SQLite, c, text))
 	for _, event := range []string{"INSERT", "UPDATE OF " + dbcatalog.QuoteIdent(c.CellColumn())} {
 		word, _, _ := strings.Cut(strings.ToLower(event), " ")
-		name := dbcatalog.QuoteIdent(shorten("colseal_" + t.Name + "_" + c.CellColumn() + "_" + word))
+		name := dbcatalog.QuoteIdent(Shorten("colseal_" + t.Name + "_" + c.CellColumn() + "_" + word))
 		if t.Schema != "" {
 			name = dbcatalog.QuoteIdent(t.Schema) + "." + name
 		}
@@ -253,10 +281,10 @@ func triggers(t *schema.Table, c *schema.Column, text bool) string {
 
 // ConstraintName is the name of a column's CHECK in its table: the same for the same column,
 // and at most 63 bytes, which is all that PostgreSQL keeps of a name.
-func ConstraintName(c *schema.Column) string { return shorten("colseal_" + c.CellColumn() + "_check") }
+func ConstraintName(c *schema.Column) string { return Shorten("colseal_" + c.CellColumn() + "_check") }
 
-// shorten makes a name fit, with a hash in the place of what is cut.
-func shorten(name string) string {
+// Shorten makes a name fit, with a hash in the place of what is cut.
+func Shorten(name string) string {
 	if len(name) <= dbcatalog.MaxName {
 		return name
 	}

@@ -90,8 +90,8 @@ func (s *Session) known() *sqlplan.Known {
 }
 
 // copyUses returns the columns that are written.
-func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relation, columns []string, room []CopyColumn) ([]CopyColumn, error) {
-	uses := room[:0]
+func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relation, columns []string, room []CopyColumn) (uses []CopyColumn, err error) {
+	uses = room[:0]
 	if len(sealed) == 0 {
 		for i, name := range columns {
 			uses = append(uses, CopyColumn{Name: name, From: i})
@@ -113,7 +113,7 @@ func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relatio
 	}
 	table := dbcatalog.Name{Schema: rel.Schema, Table: rel.Name}
 	for _, at := range rel.Columns {
-		if c := named(at.Name); c != nil && c.Stage != schema.StageCopy && c.Stage != schema.StageOnly && (at.Default || at.Generated) && !slices.Contains(columns, at.Name) {
+		if c := named(at.Name); c != nil && !c.Copied() && c.Stage != schema.StageOnly && (at.Default || at.Generated) && !slices.Contains(columns, at.Name) {
 			return nil, &sqlplan.Refusal{Table: table.SQL(), Column: at.Name, Class: colseal.ClassPlaintext, Reason: "the column's default would be stored unsealed", Hint: "drop the default and give the value in each row"}
 		}
 	}
@@ -126,21 +126,32 @@ func copyUses(sc *schema.Schema, sealed []*schema.Column, rel *dbcatalog.Relatio
 			uses = append(uses, CopyColumn{Name: name, From: i})
 			continue
 		}
-		at := rel.Column(col.CellColumn())
-		if col.Stage == schema.StageCopy || col.Stage == schema.StageSealed {
+		if both := col.Stage == schema.StageCopy || col.Stage == schema.StageSealed; both && col.Was == nil {
 			uses = append(uses, CopyColumn{Name: name, From: i})
-		}
-		if at == nil && col.Stage == schema.StageCopy {
-			continue
-		}
-		if at == nil || at.Storage == dbcatalog.StorageOther {
-			reason := "COPY into a sealed column that the table does not have"
-			if at != nil {
-				reason = "COPY into a sealed column of type " + at.Type + ", which cannot hold a cell"
+		} else if both {
+			if uses, err = copyCells(uses, col.Was, rel, i, false); err != nil {
+				return nil, err
 			}
-			return nil, &sqlplan.Refusal{Table: table.SQL(), Column: col.CellColumn(), Class: colseal.ClassStorage, Reason: reason, Hint: "make it bytea"}
 		}
-		uses = append(uses, CopyColumn{Name: at.Name, From: i, Sealed: true, Use: sqlplan.Use{Column: col, Storage: at.Storage, Copy: col.Stage == schema.StageCopy}})
+		if uses, err = copyCells(uses, col, rel, i, col.Stage == schema.StageCopy); err != nil {
+			return nil, err
+		}
 	}
 	return uses, nil
+}
+
+// copyCells appends the column of the cells of a sealed one. spare: it need not be there.
+func copyCells(uses []CopyColumn, col *schema.Column, rel *dbcatalog.Relation, from int, spare bool) ([]CopyColumn, error) {
+	at := rel.Column(col.CellColumn())
+	switch {
+	case at == nil && spare:
+		return uses, nil
+	case at == nil || at.Storage == dbcatalog.StorageOther:
+		reason := "COPY into a sealed column that the table does not have"
+		if at != nil {
+			reason = "COPY into a sealed column of type " + at.Type + ", which cannot hold a cell"
+		}
+		return nil, &sqlplan.Refusal{Table: dbcatalog.Name{Schema: rel.Schema, Table: rel.Name}.SQL(), Column: col.CellColumn(), Class: colseal.ClassStorage, Reason: reason, Hint: "make it bytea"}
+	}
+	return append(uses, CopyColumn{Name: at.Name, From: from, Sealed: true, Use: sqlplan.Use{Column: col, Storage: at.Storage, Copy: spare}}), nil
 }

@@ -117,7 +117,7 @@ func New(cfg Config) *DB {
 	db.registered = map[string]bool{cfg.Plans.KeyTable.Table: true}
 	for _, t := range cfg.Schema.Tables() {
 		db.registered[t.Name], db.registered[dbcatalog.ClipName(t.Name)] = true, true
-		for _, col := range t.Columns() {
+		for _, col := range t.CellColumns() {
 			switch {
 			case cfg.WriteOnly != nil && !col.Inbox:
 			case col.Suite().Searchable():
@@ -163,7 +163,7 @@ func (db *DB) forgetFacts(why string) {
 func keyColumns(s *schema.Schema) []keycache.Column {
 	var cols []keycache.Column
 	for _, t := range s.Tables() {
-		for _, col := range t.Columns() {
+		for _, col := range t.CellColumns() {
 			cols = append(cols, KeyColumn(col))
 		}
 	}

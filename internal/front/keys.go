@@ -198,7 +198,7 @@ func cellColumns(s *schema.Schema, d dialect.Dialect) []keyring.CellColumn {
 		if t.ViewOf != "" {
 			continue // a view stores nothing
 		}
-		for _, c := range t.Columns() {
+		for _, c := range t.CellColumns() {
 			cols = append(cols, keyring.CellColumn{Schema: t.Schema, Table: t.Name, Column: c.CellColumn(),
 				Bytes: backstop.Condition(d, c, false), Text: backstop.Condition(d, c, true)})
 		}

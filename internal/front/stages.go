@@ -173,11 +173,10 @@ func (db *DB) exchange(ctx context.Context) (*sqlplan.Refusal, error) {
 	st := &db.stages
 	known := db.planner.Known()
 	var mine []keyring.ProgramStage
-	own := map[string]schema.Stage{}
+	own := map[string]*schema.Column{}
 	for _, c := range st.columns {
-		name := c.TableName() + "." + c.Name
-		mine = append(mine, keyring.ProgramStage{Column: name, Stage: c.Stage.String(), Writes: known.HasCompanion(c)})
-		own[name] = c.Stage
+		mine = append(mine, keyring.ProgramStage{Column: c.StageName(), Stage: c.Stage.String(), Writes: known.HasCompanion(c)})
+		own[c.StageName()] = c
 	}
 	others, err := db.tellOthers(ctx, store, mine)
 	if err != nil {
@@ -191,14 +190,16 @@ func (db *DB) exchange(ctx context.Context) (*sqlplan.Refusal, error) {
 		case keyring.ReadyFinished:
 			theirs, ok = schema.StageOnly+1, true
 		}
-		if ours := own[o.Column]; !ok || ours == schema.StageNone || max(ours, theirs)-min(ours, theirs) <= 1 {
+		c := own[o.Column]
+		if !ok || c == nil || max(c.Stage, theirs)-min(c.Stage, theirs) <= 1 {
 			continue
 		}
+		name := c.TableName() + "." + c.Name
 		r := &sqlplan.Refusal{Class: colseal.ClassSession,
-			Reason: fmt.Sprintf("this program has the column %s in the stage %s, and another one that runs has it in %s: they would not see what the other writes", o.Column, own[o.Column], o.Stage),
+			Reason: fmt.Sprintf("this program has the column %s in the stage %s, and another one that runs has it in %s: they would not see what the other writes", name, c.Stage, o.Stage),
 			Hint:   "go through all stages, and begin one when no program is left two stages away; what a program that was killed told counts for " + keyring.StageLease.String()}
 		if o.Process == keyring.StageDatabase {
-			r.Reason = fmt.Sprintf("this program has the column %s in the stage %s, and the database is not ready for it", o.Column, own[o.Column])
+			r.Reason = fmt.Sprintf("this program has the column %s in the stage %s, and the database is not ready for it", name, c.Stage)
 			r.Hint = "colseal status says what it is ready for; colseal seal and unseal make it ready for the next stage"
 		}
 		if st.silent {

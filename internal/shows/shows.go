@@ -34,7 +34,9 @@ var rows = []Row{
 		"sorting, cumulative (Naveed and others); Grubbs and others, S&P 2017; Durak, DuBuisson, Cash, CCS 2016",
 		func(c *schema.Column) bool { return c.Mode == schema.ModeOrdered }},
 	{"`stage=copy`, `stage=sealed`", "the values", "everything, in the plain column beside the cells", "",
-		func(c *schema.Column) bool { return c.Stage == schema.StageCopy || c.Stage == schema.StageSealed }},
+		func(c *schema.Column) bool {
+			return c.Was == nil && (c.Stage == schema.StageCopy || c.Stage == schema.StageSealed)
+		}},
 }
 
 // search is what a search shows beyond the column.
@@ -43,11 +45,11 @@ var search = Row{"any search, in the server's memory and log", "cells or tokens 
 // Table returns all rows, and what searches show.
 func Table() []Row { return append(rows[:len(rows):len(rows)], search) }
 
-// Of returns the rows that hold for a column.
+// Of returns the rows that hold for a column, and for what it was before.
 func Of(c *schema.Column) []Row {
 	var of []Row
 	for _, r := range rows {
-		if r.has(c) {
+		if r.has(c) || c.Was != nil && r.has(c.Was) {
 			of = append(of, r)
 		}
 	}

@@ -71,15 +71,11 @@ func (a *analysis) targetTerm(w *writeTarget, n sqlparse.Name) (*term, error) {
 		if !a.copiesNull(p) {
 			return nil, a.refuseUnsupported(n.Pos(), p.col, "while a column is on its way, the value of its companion has to be known where it is written", "write the values out, or name the columns of a query without DISTINCT and GROUP BY")
 		}
+		a.retarget(n, p.source)
 		return a.use(p.plain), nil
 	}
 	t := a.use(col.t)
-	if stored := col.stored(); stored != "" && n.Pos() > 0 {
-		if a.retargets == nil {
-			a.retargets = map[int]string{}
-		}
-		a.retargets[n.Pos()] = stored
-	}
+	a.retarget(n, col.stored())
 	if n.Indirect && t.state == sealed {
 		return nil, a.refuseOperation(n.Pos(), t.first(), "a part of a sealed value cannot be written", "write the whole value")
 	}

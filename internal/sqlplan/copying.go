@@ -10,7 +10,8 @@ import (
 
 // While a column is in schema.StageCopy its plain column is the truth, and no statement is refused because
 // of it. What cannot be written to the companion too makes it NULL, and what is not understood is sent as it
-// is: the trigger of colseal seal makes the companions NULL then.
+// is: the trigger of colseal seal makes the companions NULL then. Where the options of a sealed column change, what is refused because
+// of those that it had is refused.
 
 // analyseCopies makes a plan where there are columns in StageCopy, and finds out what will become of the
 // statement in the next stage.
@@ -47,6 +48,12 @@ func (p *Planner) analyseCopies(begun *analysis) (*Plan, bool, error) {
 // as begins the analysis of the same text, with the columns in StageCopy taken as m says.
 func (a *analysis) as(m mode) *analysis { return a.p.newAnalysis(a.ctx, a.file, a.env, a.known, m) }
 
+// refuses reports whether a statement is refused as the analysis takes it.
+func (a *analysis) refuses() bool {
+	_, err := a.p.run(a)
+	return err != nil
+}
+
 // ahead returns why a statement will be refused in the next stage; nil if it will not be. What an error of
 // the catalog leaves open is not told.
 func (p *Planner) ahead(begun *analysis) *Refusal {
@@ -74,17 +81,23 @@ func (p *Planner) namesCopiesOnly(sql string, known *Known) bool {
 	return !known.words.in(lower) && !strings.Contains(lower, "u&") && !containsName(lower, "schema")
 }
 
-// copiesAll reports whether all of the columns are in StageCopy.
+// copiesAll reports whether all of the columns are in StageCopy, and were plain.
 func copiesAll(cols []*schema.Column) bool {
-	return len(cols) > 0 && !slices.ContainsFunc(cols, func(c *schema.Column) bool { return c.Stage != schema.StageCopy })
+	return len(cols) > 0 && !slices.ContainsFunc(cols, func(c *schema.Column) bool { return !c.Copied() })
 }
 
-// strict returns columns without those that are plain for this analysis.
+// strict returns columns without those that are plain for this analysis, and those whose options change as they were.
 func (a *analysis) strict(cols []*schema.Column) []*schema.Column {
 	if a.mode != copyPlain {
 		return cols
 	}
-	return slices.DeleteFunc(slices.Clone(cols), func(c *schema.Column) bool { return c.Stage == schema.StageCopy })
+	cols = slices.DeleteFunc(slices.Clone(cols), (*schema.Column).Copied)
+	for i, c := range cols {
+		if c.Stage == schema.StageCopy {
+			cols[i] = c.Was
+		}
+	}
+	return cols
 }
 
 // columnsOf returns the sealed columns of a registered table.

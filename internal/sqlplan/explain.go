@@ -19,8 +19,12 @@ func (p *Planner) Refusals(ctx context.Context, sql string, env *Env) ([]*Refusa
 	a, err := p.begin(ctx, sql, env, p.knownOf(env))
 	var noted []*Refusal
 	if a != nil {
-		if p.copies { // nothing is refused yet
-			a = a.as(copyAhead)
+		if p.copies { // nothing is refused yet, but because of options that columns had
+			to := copyAhead
+			if _, _, err := p.analyseCopies(a); err != nil && a.as(copyPlain).refuses() {
+				to = copyPlain
+			}
+			a = a.as(to)
 		}
 		a.every = true
 		_, err = p.run(a)

@@ -140,7 +140,7 @@ func (a *analysis) sideColumn(name string, cols []output, items []*item) (*term,
 		if c.stored() != "" {
 			return nil, a.refuseUnsupported(0, c.pair.col, "JOIN ... USING a column that is on its way between plain and sealed", "write ON with the names of both columns")
 		}
-		if s := c.more.source(); s != nil && !s.cells && a.past(s.col) {
+		if s := c.more.source(); s != nil && s.part != partCells && a.past(s.col) {
 			a.pasts = append(a.pasts, past{col: s.col})
 		}
 		return a.use(c.t), nil

@@ -151,7 +151,7 @@ func (p *Planner) companions(ctx context.Context, q dbcatalog.Querier) ([][3]str
 	for _, t := range p.registered {
 		for _, c := range t.Columns() {
 			if c.Stage != schema.StageNone {
-				tables, columns = append(tables, t.Name), append(columns, c.Name, c.Stored)
+				tables, columns = append(tables, t.Name), append(columns, c.Name, c.Source(), c.Stored)
 			}
 		}
 	}

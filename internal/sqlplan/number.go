@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/pgvalue"
@@ -105,6 +106,7 @@ type role struct {
 	number   int
 	name     string
 	identity string
+	suite    codec.Suite // two of one identity are what a column was and is
 	storage  dbcatalog.Storage
 	kind     schema.Kind
 	array    bool
@@ -127,7 +129,8 @@ func roleOf(s *slot, key int) role {
 		if u.Query() {
 			r.key = 0
 		}
-		r.identity, r.storage, r.array, r.kind, r.limit, r.compared = u.Column.Identity(), u.Storage, u.Array, u.Column.Kind, u.Limit, u.Compared
+		r.identity, r.suite = u.Column.Identity(), u.Column.Suite()
+		r.storage, r.array, r.kind, r.limit, r.compared = u.Storage, u.Array, u.Column.Kind, u.Limit, u.Compared
 		if u.Column.Mode == schema.ModeRandomized && !u.Folded && u.Match.Form == NoMatch {
 			r.place = s.pos() + 1 // no two cells are the same
 		}

@@ -108,7 +108,7 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 		for _, c := range t.Columns() {
 			p.names[p.fold(c.Name)] = true
 			p.copies = p.copies || c.Stage == schema.StageCopy
-			p.terms = p.terms || c.Suite().HasTerms()
+			p.terms = p.terms || c.Suite().HasTerms() || c.Was != nil && c.Was.Suite().HasTerms()
 		}
 		if !copiesAll(t.Columns()) {
 			p.strict.add(name)

@@ -1,6 +1,7 @@
 package sqlplan
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -20,22 +21,29 @@ import (
 //
 //	INSERT INTO users (email) VALUES ($1)  becomes  INSERT INTO users ("email_sealed", email) VALUES ($2, $1)
 //	UPDATE users SET email = $1            becomes  UPDATE users SET "email_sealed" = $2, email = $1
+//
+// Where the options of a sealed column change, what is said of the plain column is true of the one with the
+// cells that it had (schema.Column.Was): values are sealed twice, in two ways.
 
 // A pair is what a column with a stage stands in.
 type pair struct {
 	col    *schema.Column
 	stage  schema.Stage // for this analysis
 	label  string       // the plain column's name in the catalog
+	source string       // the name of the column with the cells that it had, if that is not the label
 	stored string       // the companion's name
-	before int          // how many columns of the table stand before the companion
-	plain  *term        // nil: it is not written
+	before int          // how many columns of the table stand before the first that no statement sees
+	plain  *term        // of the plain column, or of the cells that it had; nil: it is not written
 	cells  *term        // nil: there is no companion yet
 }
 
 // stored is the name that the column of the truth has, if that is not the output's.
 func (o *output) stored() string {
-	if o.pair == nil || o.pair.stage == schema.StageCopy {
+	switch {
+	case o.pair == nil:
 		return ""
+	case o.pair.stage == schema.StageCopy:
+		return o.pair.source
 	}
 	return o.pair.stored
 }
@@ -78,9 +86,12 @@ type rename struct {
 
 // staged makes the column of a registered table that has a stage. plain and cells are its columns on the
 // server; nil where they are not there.
-// before is how many columns stand before the companion.
+// before is how many columns stand before the first that no statement sees.
 func (a *analysis) staged(c *schema.Column, plain, cells *dbcatalog.Column, before int) (output, error) {
 	p := &pair{col: c, stage: c.Stage, label: c.Name, stored: c.Stored, before: before}
+	if source := c.Source(); source != c.Name {
+		p.source = source
+	}
 	if a.mode == copyAhead && p.stage == schema.StageCopy {
 		p.stage = schema.StageSealed
 		if cells == nil {
@@ -96,13 +107,24 @@ func (a *analysis) staged(c *schema.Column, plain, cells *dbcatalog.Column, befo
 		storage = cells.Storage
 	}
 	sealedTerm := newSealed(source{c, storage})
-	if plain != nil {
+	if plain != nil && p.source == "" {
 		p.label = plain.Name
+	}
+	values := newPlain
+	if c.Was != nil {
+		had := missing
+		if plain != nil {
+			had = plain.Storage
+		}
+		if had == dbcatalog.StorageOther && p.stage != schema.StageOnly {
+			return o, a.refuseStorage(0, c.Was, "the column "+plain.Name+" has type "+plain.Type+", which cannot hold a cell", "make it bytea")
+		}
+		values = func() *term { return newSealed(source{c.Was, had}) }
 	}
 	switch {
 	case p.stage == schema.StageCopy:
 		a.copying = true
-		o.t, p.plain = newPlain(), newPlain()
+		o.t, p.plain = values(), values()
 		if cells != nil {
 			p.cells = sealedTerm
 		}
@@ -112,7 +134,7 @@ func (a *analysis) staged(c *schema.Column, plain, cells *dbcatalog.Column, befo
 		return o, a.refuseStorage(0, c, "the table on the server has no plain column any more, and what is written goes to both in this stage",
 			"go on with stage=only in every program, or add the column again with colseal unseal")
 	default:
-		o.t, p.plain, p.cells = sealedTerm, newPlain(), sealedTerm
+		o.t, p.plain, p.cells = sealedTerm, values(), sealedTerm
 	}
 	return o, nil
 }
@@ -123,7 +145,7 @@ func (a *analysis) seen(o *output) (t *term, stored string) {
 	if p := o.pair; p != nil {
 		switch {
 		case a.world == inValues && p.plain != nil:
-			return a.use(p.plain), ""
+			return a.use(p.plain), p.source
 		case a.world == inCells && p.cells != nil:
 			return a.use(p.cells), p.stored
 		}
@@ -134,7 +156,7 @@ func (a *analysis) seen(o *output) (t *term, stored string) {
 // refer returns the term of a column that a reference means, and notes what it is called in the text sent.
 func (a *analysis) refer(c *sqlparse.Column, o *output) *term {
 	a.referred, a.referredBy = o, c
-	if s := o.more.source(); s != nil && !s.cells && a.past(s.col) {
+	if s := o.more.source(); s != nil && s.part != partCells && a.past(s.col) {
 		a.pasts = append(a.pasts, past{c, s.col})
 	}
 	t, stored := a.seen(o)
@@ -256,6 +278,7 @@ func (a *analysis) inSecond(s *second, analyse func() error) error {
 
 // writeSecond notes where the companion and its value stand: each before the plain one.
 func (a *analysis) writeSecond(n sqlparse.Name, s *second, e sqlparse.Expr, listed bool) {
+	a.retarget(n, s.pair.source)
 	name := dbcatalog.QuoteIdent(s.pair.stored)
 	if !listed {
 		a.seconds = append(a.seconds, placedSecond{at: n.Pos(), before: name + " = ", second: s})
@@ -265,6 +288,17 @@ func (a *analysis) writeSecond(n sqlparse.Name, s *second, e sqlparse.Expr, list
 		a.seconds = append(a.seconds, placedSecond{at: n.Pos(), before: name})
 	}
 	a.seconds = append(a.seconds, placedSecond{expr: e, second: s})
+}
+
+// retarget has a target of a write be called otherwise in the text, unless the name is "".
+func (a *analysis) retarget(n sqlparse.Name, name string) {
+	if name == "" || n.Pos() <= 0 {
+		return
+	}
+	if a.retargets == nil {
+		a.retargets = map[int]string{}
+	}
+	a.retargets[n.Pos()] = name
 }
 
 // A placedSecond is what is put in before a name or before an expression.
@@ -541,11 +575,24 @@ func qualified(it *item) string {
 	return dbcatalog.QuoteIdent(it.name)
 }
 
-// companionOf returns the column whose companion has a name, or nil.
+// companionOf returns the column that has cells in one of this name beside it, or nil.
 func (a *analysis) companionOf(cols []*schema.Column, name string) *schema.Column {
 	for _, c := range cols {
-		if c.Stored != "" && (c.Stored == name || a.p.dialect == dialect.SQLite && strings.EqualFold(c.Stored, name)) {
-			return c
+		for _, hidden := range [2]string{c.Stored, c.Source()} {
+			if hidden != "" && hidden != c.Name && a.p.fold(hidden) == a.p.fold(name) {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// shownAs returns the column of a relation that stands for one with a stage: the plain one, or else where the
+// cells are.
+func (a *analysis) shownAs(rel *dbcatalog.Relation, c *schema.Column) *dbcatalog.Column {
+	for _, name := range [3]string{c.Name, c.Source(), c.Stored} {
+		if rc := a.relColumn(rel, name); rc != nil {
+			return rc
 		}
 	}
 	return nil
@@ -554,33 +601,54 @@ func (a *analysis) companionOf(cols []*schema.Column, name string) *schema.Colum
 // stagedIn makes the column rc of a relation, which is the plain column of a column with a stage or, where
 // there is none, its companion. In a view's definition each of the two is a column of its own.
 func (a *analysis) stagedIn(c *schema.Column, rel *dbcatalog.Relation, rc *dbcatalog.Column) (output, error) {
-	plain, cells := a.relColumn(rel, c.Name), a.relColumn(rel, c.Stored)
+	plain, cells := a.relColumn(rel, c.Source()), a.relColumn(rel, c.Stored)
 	if a.depth == 0 {
 		before := len(rel.Columns)
 		for i := range rel.Columns {
-			if cells == &rel.Columns[i] {
-				before = i
+			if at := &rel.Columns[i]; at != rc && (at == cells || at == plain) {
+				before = min(before, i)
 			}
 		}
-		return a.staged(c, plain, cells, before)
+		o, err := a.staged(c, plain, cells, before)
+		if o.pair != nil && a.p.fold(rc.Name) == a.p.fold(c.Name) {
+			o.pair.label = rc.Name
+		}
+		return o, err
 	}
-	o := output{name: a.p.fold(rc.Name), sure: a.p.dialect == dialect.Postgres, t: newPlain(), more: &details{origin: &origin{c, rc == cells}}}
+	o := output{name: a.p.fold(rc.Name), sure: a.p.dialect == dialect.Postgres, t: newPlain(), more: &details{origin: &origin{c, partName}}}
 	a.copying = a.copying || c.Stage == schema.StageCopy
-	if rc != cells {
+	as := c
+	switch {
+	case rc == cells:
+		o.more.origin.part = partCells
+	case rc == plain && c.Was != nil:
+		if as = c.Was; c.Source() != c.Name {
+			o.more.origin.part = partSource
+		}
+	default:
 		return o, nil
 	}
 	if rc.Storage == dbcatalog.StorageOther {
-		return o, a.refuseStorage(0, c, "the companion column "+c.Stored+" has type "+rc.Type+", which cannot hold a cell", "make it bytea")
+		return o, a.refuseStorage(0, as, "the column "+rc.Name+" has type "+rc.Type+", which cannot hold a cell", "make it bytea")
 	}
-	o.t = newSealed(source{c, rc.Storage})
+	o.t = newSealed(source{as, rc.Storage})
 	return o, nil
 }
 
-// An origin is a column of a table with a stage: the plain one, or its companion.
+// An origin is a column of a table with a stage.
 type origin struct {
-	col   *schema.Column
-	cells bool
+	col  *schema.Column
+	part columnPart
 }
+
+// columnPart says which of the columns that one with a stage stands in.
+type columnPart uint8
+
+const (
+	partName   columnPart = iota // the one of its name
+	partSource                   // the one with the cells that it had, if that is another one
+	partCells                    // its companion
+)
 
 // A past is a reference, in a view's definition, to a plain column that is not the truth any more.
 type past struct {
@@ -626,20 +694,38 @@ func (a *analysis) pairUp(cols []output) ([]output, error) {
 			out = append(out, o)
 			continue
 		}
-		other := slices.IndexFunc(cols, func(x output) bool { s := x.more.source(); return s != nil && *s == origin{c, !from.cells} })
-		switch {
-		case from.cells && other >= 0:
-			continue
-		case from.cells: // it stands for itself
-			out = append(out, o)
+		find := func(p columnPart) int {
+			return slices.IndexFunc(cols, func(x output) bool { s := x.more.source(); return s != nil && *s == origin{c, p} })
+		}
+		if from.part != partName {
+			if find(partName) < 0 { // it stands for itself
+				out = append(out, o)
+			}
 			continue
 		}
 		as := *c
 		as.Name = o.name
 		plain, cells, before := &dbcatalog.Column{Name: o.name}, (*dbcatalog.Column)(nil), len(cols)
-		if other >= 0 {
-			as.Stored, before = cols[other].name, other
-			cells = &dbcatalog.Column{Name: as.Stored, Storage: cols[other].t.root().cols[0].storage}
+		column := func(i int) *dbcatalog.Column {
+			before = min(before, i)
+			return &dbcatalog.Column{Name: cols[i].name, Storage: cols[i].t.root().cols[0].storage}
+		}
+		if other := find(partCells); other >= 0 {
+			cells = column(other)
+			as.Stored = cells.Name
+		}
+		if c.Was != nil {
+			was := *c.Was
+			was.Name, as.Was = o.name, &was
+			switch other := find(partSource); {
+			case was.Stored == "":
+				plain.Storage = o.t.root().cols[0].storage
+			case other < 0:
+				plain = nil
+			default:
+				plain = column(other)
+				was.Stored = plain.Name
+			}
 		}
 		s, err := a.staged(&as, plain, cells, before)
 		if err != nil {
@@ -749,6 +835,7 @@ func (a *analysis) storeBoth(d *double, n sqlparse.Name, t *term) error {
 func (a *analysis) emptySeconds(s sqlparse.Assign, w *writeTarget) error {
 	for _, n := range s.Columns {
 		if o := a.find(w.item, n.Name); o != nil && o.pair.both() {
+			a.retarget(n, o.pair.source)
 			a.seconds = append(a.seconds, placedSecond{at: s.Columns[0].Pos(), before: dbcatalog.QuoteIdent(o.pair.stored) + " = ", second: &second{pair: o.pair}})
 		}
 	}
@@ -759,8 +846,21 @@ func (a *analysis) emptySeconds(s sqlparse.Assign, w *writeTarget) error {
 // one that does.
 func (a *analysis) isCompanion(w *writeTarget, name string) bool {
 	return slices.ContainsFunc(w.item.cols, func(o output) bool {
-		return o.pair != nil && o.pair.stored != "" && a.p.fold(o.pair.stored) == a.p.fold(name)
+		return o.pair.hides(a.p.fold(name), a.p.fold)
 	})
+}
+
+// hidden are the names of the columns of a pair that no statement sees.
+func (p *pair) hidden() []string {
+	if p.source != "" {
+		return []string{p.stored, p.source}
+	}
+	return []string{p.stored}
+}
+
+// hides reports whether a name, as the dialect compares names, is that of such a column.
+func (p *pair) hides(name string, fold func(string) string) bool {
+	return p != nil && slices.ContainsFunc(p.hidden(), func(n string) bool { return n != "" && fold(n) == name })
 }
 
 // plainsThere refuses an INSERT without a column list into a table whose plain column is dropped: its place
@@ -781,7 +881,7 @@ func (a *analysis) listColumn(w *writeTarget, name string) string {
 	case o == nil || o.pair == nil:
 		return dbcatalog.QuoteIdent(name)
 	case slices.ContainsFunc(a.seconds, func(p placedSecond) bool { return p.second != nil && p.second.pair == o.pair }):
-		return dbcatalog.QuoteIdent(o.pair.stored) + "," + dbcatalog.QuoteIdent(name)
+		return dbcatalog.QuoteIdent(o.pair.stored) + "," + dbcatalog.QuoteIdent(cmp.Or(o.pair.source, name))
 	case o.stored() != "":
 		return dbcatalog.QuoteIdent(o.stored())
 	}
@@ -793,13 +893,15 @@ func (a *analysis) listColumn(w *writeTarget, name string) string {
 func (a *analysis) companionsApart(j *sqlparse.Join, l, r []output) error {
 	for _, sides := range [2][2][]output{{l, r}, {r, l}} {
 		for _, o := range sides[0] {
-			if o.pair == nil || o.pair.cells == nil && o.pair.stage != schema.StageOnly {
+			if o.pair == nil || o.pair.cells == nil && o.pair.source == "" && o.pair.stage != schema.StageOnly {
 				continue
 			}
-			name := a.p.fold(o.pair.stored)
-			if findOutput(sides[1], name) != nil || slices.ContainsFunc(sides[1], func(x output) bool { return x.pair != nil && a.p.fold(x.pair.stored) == name }) {
-				a.forbidden = true
-				return a.refuseUnsupported(j.Pos(), o.pair.col, "NATURAL JOIN would compare the companion of a sealed column", "write JOIN ... USING or ON")
+			for _, name := range o.pair.hidden() {
+				name = a.p.fold(name)
+				if findOutput(sides[1], name) != nil || slices.ContainsFunc(sides[1], func(x output) bool { return x.pair.hides(name, a.p.fold) }) {
+					a.forbidden = true
+					return a.refuseUnsupported(j.Pos(), o.pair.col, "NATURAL JOIN would compare the companion of a sealed column", "write JOIN ... USING or ON")
+				}
 			}
 		}
 	}

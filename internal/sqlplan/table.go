@@ -74,7 +74,7 @@ func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel
 		o := output{name: a.p.fold(rc.Name), t: ordinary, sure: a.p.dialect == dialect.Postgres}
 		c := a.sealedColumn(sealedColumns, rc.Name)
 		if on := a.companionOf(sealedColumns, rc.Name); on != nil {
-			if a.depth == 0 && a.relColumn(rel, on.Name) != nil {
+			if a.depth == 0 && a.shownAs(rel, on) != rc {
 				continue
 			}
 			c = on
@@ -100,7 +100,7 @@ func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel
 	}
 	if found < len(sealedColumns) && !rel.View {
 		for _, c := range sealedColumns {
-			if a.relColumn(rel, c.Name) == nil && (c.Stored == "" || a.relColumn(rel, c.Stored) == nil) {
+			if a.shownAs(rel, c) == nil {
 				unlisted = append(unlisted, output{name: a.p.fold(c.Name), t: newSealed(source{c, missing})})
 			}
 		}

@@ -93,7 +93,7 @@ func (t *term) first() *schema.Column {
 func (t *term) identities() int {
 	n := 0
 	for i, c := range t.cols {
-		if !slices.ContainsFunc(t.cols[:i], func(d source) bool { return d.col.Identity() == c.col.Identity() }) {
+		if !slices.ContainsFunc(t.cols[:i], func(d source) bool { return d.col.Identity() == c.col.Identity() && d.col.Suite() == c.col.Suite() }) {
 			n++
 		}
 	}

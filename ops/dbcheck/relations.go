@@ -131,11 +131,12 @@ func (k *checker) readColumns(ctx context.Context) error {
 	}
 	for _, r := range rows {
 		rel := k.byOID[r[0]]
-		at := slices.IndexFunc(rel.table.Columns(), func(c *schema.Column) bool { return c.CellColumn() == r[2] })
+		cells := cellColumns(rel.table)
+		at := slices.IndexFunc(cells, func(c *schema.Column) bool { return c.CellColumn() == r[2] })
 		if at < 0 {
 			continue
 		}
-		col := rel.table.Columns()[at]
+		col := cells[at]
 		ac := &column{rel: rel, num: r[1], name: r[2], col: col, storage: dbcatalog.PostgresStorage(r[4])}
 		rel.cols[ac.num] = ac
 		k.columnType(ac, r[3], r[5])
@@ -143,7 +144,7 @@ func (k *checker) readColumns(ctx context.Context) error {
 		k.statistics(ac, number(r[9]))
 	}
 	for _, rel := range k.rels {
-		for _, col := range rel.table.Columns() {
+		for _, col := range cellColumns(rel.table) {
 			switch {
 			case slices.ContainsFunc(rel.sorted(), func(c *column) bool { return c.col == col }):
 			case col.Stage == schema.StageCopy:
@@ -159,6 +160,14 @@ func (k *checker) readColumns(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// cellColumns are the columns of a table that hold cells to be relied on: those whose options change have them in two places, as long
+// as both are written.
+func cellColumns(t *schema.Table) []*schema.Column {
+	return slices.DeleteFunc(t.CellColumns(), func(c *schema.Column) bool {
+		return slices.ContainsFunc(t.Columns(), func(o *schema.Column) bool { return o.Was == c && o.Stage == schema.StageOnly })
+	})
 }
 
 // columnType checks that cells fit into the column's type.

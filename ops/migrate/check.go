@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/ddl"
+	"github.com/colseal/colseal/schema"
 )
 
 func (m *migration) problem(t *table, p *pair, format string, args ...any) {
@@ -36,6 +38,14 @@ var before = map[bool]map[Ready][]Ready{
 	},
 }
 
+// readyText is what a state is called for a pair.
+func (p *pair) readyText(r Ready) string {
+	if r == ReadyPlain && p.Was != nil {
+		return "the options that it had"
+	}
+	return r.String()
+}
+
 // check finds what keeps the columns from what was asked for.
 func (m *migration) check(ctx context.Context, in bool) error {
 	from, ok := before[in][m.opts.For]
@@ -49,7 +59,7 @@ func (m *migration) check(ctx context.Context, in bool) error {
 		for _, p := range t.pairs {
 			r, done := t.ready(p)
 			if !slices.Contains(from, r) {
-				m.problem(t, p, "the database is ready for %s; take the steps one by one", r)
+				m.problem(t, p, "the database is ready for %s; take the steps one by one", p.readyText(r))
 			}
 			back := !in && p.kept == nil // the plain column was the truth all the time
 			if !done && r == ReadySealed && m.opts.For != ReadySealed && !back {
@@ -79,7 +89,9 @@ func (m *migration) check(ctx context.Context, in bool) error {
 		}
 	}
 	for _, mv := range m.dropping() {
-		m.note(mv.table, "without the plain columns, SELECT * by position shows the companions where they stand in the table, behind the other columns, and INSERT needs a column list")
+		if m.opts.Drop {
+			m.note(mv.table, "without the plain columns, SELECT * by position shows the companions where they stand in the table, behind the other columns, and INSERT needs a column list")
+		}
 		for _, v := range mv.views {
 			if has(v.cols, mv.plainCols()...) {
 				m.problem(mv.table, mv.pairs[0], "the %s %s depends on the column: drop it first", v.what(), v.name)
@@ -116,10 +128,17 @@ func withoutModifiers(typ string) string {
 func (m *migration) checkIn(mv move) {
 	for _, p := range mv.pairs {
 		c := p.plainCol
-		if !slices.Contains(plainHolds[p.Kind], withoutModifiers(c.Type)) {
+		if p.Was != nil {
+			if c.Type != "bytea" && !slices.Contains(plainHolds[codec.KindText], withoutModifiers(c.Type)) {
+				m.problem(mv.table, p, "the type %s of %s does not hold cells", c.Type, p.Source())
+			}
+		} else if !slices.Contains(plainHolds[p.Kind], withoutModifiers(c.Type)) {
 			m.problem(mv.table, p, "its type %s does not hold what the kind %s does: declare another kind, or change the type", c.Type, p.Kind)
 		} else if withoutModifiers(c.Type) != c.Type {
 			m.note(mv.table, "%s is %s: the server adapts plain values to that, and nothing does so for sealed ones", p.Name, c.Type)
+		}
+		if len(ddl.Functions([]*schema.Column{p.Column})) > 0 {
+			m.note(mv.table, "searches of %s call functions: GRANT USAGE ON SCHEMA colseal to the roles of programs", p.Name)
 		}
 		if c.generated {
 			m.problem(mv.table, p, "the server computes its values: write them in the program first")
@@ -133,7 +152,7 @@ func (m *migration) checkIn(mv move) {
 			}
 		}
 		for _, k := range mv.checks {
-			if has(k.cols, c) {
+			if has(k.cols, c) && (p.Was == nil || k.name != ddl.ConstraintName(p.Was)) {
 				m.note(mv.table, "the constraint %s %s cannot look into cells: it ends with the plain column", k.name, k.def)
 			}
 		}
@@ -172,7 +191,7 @@ func (m *migration) checkIndex(mv move, p *pair, ix *index) {
 func (m *migration) checkForeignKey(mv move, fk *foreignKey) {
 	var p *pair
 	for _, x := range mv.pairs {
-		if fk.fromHere && slices.Contains(fk.fromCols, x.Name) || fk.toHere && slices.Contains(fk.toCols, x.Name) {
+		if fk.fromHere && slices.Contains(fk.fromCols, x.Source()) || fk.toHere && slices.Contains(fk.toCols, x.Source()) {
 			p = x
 		}
 	}
@@ -182,7 +201,7 @@ func (m *migration) checkForeignKey(mv move, fk *foreignKey) {
 	find := func(name, column string) *pair {
 		for _, t := range m.tables {
 			for _, x := range t.pairs {
-				if t.name == name && x.Name == column {
+				if t.name == name && x.Source() == column {
 					return x
 				}
 			}
@@ -215,9 +234,9 @@ UNION ALL SELECT 'granted', a.attname::pg_catalog.text, a.attnum::pg_catalog.tex
 func (m *migration) surroundings(ctx context.Context, mv move) error {
 	var names []string
 	for _, p := range mv.pairs {
-		names = append(names, p.Name)
+		names = append(names, p.Source())
 	}
-	rows, err := m.q.Query(ctx, surroundingsQuery, mv.name, `^zz_colseal_(both|pairs)$`, `\m(`+strings.Join(names, "|")+`)\M`)
+	rows, err := m.q.Query(ctx, surroundingsQuery, mv.name, `^zz_colseal_(both_|pairs$)`, `\m(`+strings.Join(names, "|")+`)\M`)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/colseal/colseal/internal/walk"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/schema"
 )
 
 const (
@@ -210,7 +211,12 @@ func (w *work) value(ctx context.Context, p *pair, v driver.Value, scope string)
 	if v == nil {
 		return nil, nil
 	}
-	if w.doing == sealing {
+	switch {
+	case p.Was != nil && w.doing == sealing:
+		return w.m.again(ctx, p.Was, p.Column, v, false)
+	case p.Was != nil:
+		return w.m.again(ctx, p.Column, p.Was, v, p.plainCol.Type != "bytea")
+	case w.doing == sealing:
 		return w.m.seal(w.m.scoped(ctx, scope), p, v)
 	}
 	return w.m.open(ctx, p, v)
@@ -248,7 +254,7 @@ func (m *migration) sealer(ctx context.Context, p *pair, n int) (*codec.Key, err
 		}
 		return nil, errMoved
 	}
-	if !p.EqualCells() {
+	if !p.Suite().Searchable() {
 		return m.cache.Sealer(ctx, front.KeyColumn(p.Column), n)
 	}
 	keys, err := m.cache.SearchKeys(ctx, front.KeyColumn(p.Column))
@@ -273,21 +279,65 @@ func (m *migration) opener(ctx context.Context, p *pair, h codec.Header) (*codec
 	return m.cache.Opener(ctx, keycache.Column{Identity: p.Identity(), Suite: h.Suite}, h.KeyID)
 }
 
-// open returns the value in a cell, on PostgreSQL as text that it reads.
-func (m *migration) open(ctx context.Context, p *pair, v driver.Value) (driver.Value, error) {
-	cell, _, err := front.StoredCell(v, false, p.Tag())
+// again returns the cell of another column for the value of a cell, in its scope.
+func (m *migration) again(ctx context.Context, from, to *schema.Column, v driver.Value, text bool) (driver.Value, error) {
+	id, encoding, err := m.encoding(ctx, &pair{Column: from}, v)
 	if err != nil {
 		return nil, err
+	}
+	defer clear(encoding)
+	scope, ok := m.scopes[id]
+	if !ok {
+		keys, err := m.store.Keys(ctx, []uint32{id})
+		switch {
+		case err != nil:
+			return nil, err
+		case len(keys) == 0:
+			return nil, keyring.ErrKeyNotFound
+		}
+		scope = keys[0].Scope
+		m.scopes[id] = scope
+	}
+	converted, err := codec.Session{}.AppendConverted(nil, to.Kind, to.Suite(), from.Kind, encoding)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(converted)
+	key, err := m.sealer(keyring.WithScope(ctx, scope), &pair{Column: to}, 1)
+	if err != nil {
+		return nil, err
+	}
+	cell, err := key.Seal(nil, to.Kind, converted)
+	switch {
+	case err != nil:
+		return nil, err
+	case text:
+		return codec.EncodeText(cell), nil
+	}
+	return cell, nil
+}
+
+// encoding returns the encoding of the value in a cell, and the id of its key.
+func (m *migration) encoding(ctx context.Context, p *pair, v driver.Value) (id uint32, encoding []byte, err error) {
+	cell, _, err := front.StoredCell(v, false, p.Tag())
+	if err != nil {
+		return 0, nil, err
 	}
 	h, err := codec.Recognize(cell, p.Tag())
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	key, err := m.opener(ctx, p, h)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	encoding, err := key.Open(nil, p.Kind, cell)
+	encoding, err = key.Open(nil, p.Kind, cell)
+	return h.KeyID, encoding, err
+}
+
+// open returns the value in a cell, on PostgreSQL as text that it reads.
+func (m *migration) open(ctx context.Context, p *pair, v driver.Value) (driver.Value, error) {
+	_, encoding, err := m.encoding(ctx, p, v)
 	if err != nil {
 		return nil, err
 	}
@@ -342,24 +392,21 @@ func (w *work) write(ctx context.Context, params [][]driver.Value) (int64, error
 			set = append(set, fmt.Sprintf("%[1]s = COALESCE(v.%[2]s, t.%[1]s)", p.cell, name))
 		case opening:
 			typ := "pg_catalog.text"
-			if p.Kind == codec.KindBytes {
+			if p.plainCol.Type == "bytea" {
 				typ = "pg_catalog.bytea"
 			}
 			array(name, typ, "u."+name)
-			set = append(set, fmt.Sprintf("%[1]s = COALESCE(CAST(v.%[2]s AS %[3]s), t.%[1]s)", p.plain, name, p.plainCol.Type))
+			set = append(set, fmt.Sprintf("%[1]s = COALESCE(CAST(v.%[2]s AS %[3]s), t.%[1]s), %[4]s = t.%[4]s", p.plain, name, p.plainCol.Type, p.cell)) // a write of both
 		default:
 			set = append(set, p.plain+" = NULL")
 		}
-		if p.EqualCells() {
+		if p.EqualCells() || p.Was != nil && p.Was.EqualCells() {
 			lock = "UPDATE" // it may be in a key
 		}
 	}
-	on, opens := strings.Join(same, " AND "), ""
-	if w.doing == opening {
-		opens = " WHERE pg_catalog.set_config('" + fillSetting + "', 'on', true) IS NOT NULL"
-	}
+	on := strings.Join(same, " AND ")
 	text := "UPDATE " + w.t.name + " AS t SET " + strings.Join(set, ", ") +
-		" FROM (SELECT w.* FROM (SELECT " + strings.Join(values, ", ") + " FROM ROWS FROM (" + strings.Join(arrays, ", ") + ") AS u(" + strings.Join(names, ", ") + ")" + opens + ") AS w" +
+		" FROM (SELECT w.* FROM (SELECT " + strings.Join(values, ", ") + " FROM ROWS FROM (" + strings.Join(arrays, ", ") + ") AS u(" + strings.Join(names, ", ") + ")) AS w" +
 		" JOIN " + w.t.name + " AS s ON " + fmt.Sprintf(on, "s", "w") + " FOR " + lock + " OF s SKIP LOCKED) AS v WHERE " + fmt.Sprintf(on, "t", "v")
 	return w.m.q.Exec(ctx, text, walk.Arrays(params)...)
 }

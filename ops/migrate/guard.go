@@ -75,7 +75,7 @@ func (m *migration) programs(ctx context.Context, in bool) error {
 	var found []string
 	for _, mv := range m.moving(m.opts.For, in) {
 		for _, p := range mv.pairs {
-			name := p.TableName() + "." + p.Name
+			name := p.StageName()
 			count := map[string]int{}
 			for _, s := range all {
 				switch {
@@ -87,7 +87,7 @@ func (m *migration) programs(ctx context.Context, in bool) error {
 				}
 			}
 			for what, n := range count {
-				found = append(found, fmt.Sprintf("%d in %s of %s", n, what, name))
+				found = append(found, fmt.Sprintf("%d in %s of %s", n, what, p.TableName()+"."+p.Name))
 			}
 		}
 	}
@@ -102,7 +102,7 @@ func (m *migration) programs(ctx context.Context, in bool) error {
 func (m *migration) tell(ctx context.Context, moves []move, r Ready) error {
 	for _, mv := range moves {
 		for _, p := range mv.pairs {
-			if err := m.store.TellReady(ctx, p.TableName()+"."+p.Name, told[r]); err != nil {
+			if err := m.store.TellReady(ctx, p.StageName(), told[r]); err != nil {
 				return err
 			}
 		}

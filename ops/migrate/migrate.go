@@ -181,6 +181,7 @@ type migration struct {
 	opts   Options
 	report *Report
 	tables []*table
+	scopes map[uint32]string      // of keys, by their ids
 	locked bool                   // all is done in one transaction, with the tables locked
 	held   map[heldKey]*codec.Key // keys that were fetched before; on SQLite alone
 }
@@ -191,7 +192,7 @@ func (m *migration) onLite() bool { return m.db.Dialect == dialect.SQLite }
 // with runs f with the tables that the options name, on one connection of db.
 func with(ctx context.Context, db *sql.DB, opts Options, f func(*migration) error) error {
 	return sealeddb.With(ctx, db, func(d *sealeddb.DB, q dbcatalog.Querier) (err error) {
-		m := &migration{db: d, q: q, opts: opts}
+		m := &migration{db: d, q: q, opts: opts, scopes: map[uint32]string{}}
 		if m.store, err = d.Keyring(ctx); err != nil {
 			return err
 		}
@@ -220,6 +221,9 @@ func (m *migration) findTables(ctx context.Context) ([]*table, error) {
 		}
 		if len(cols) == 0 {
 			continue
+		}
+		if m.onLite() && slices.ContainsFunc(cols, func(c *schema.Column) bool { return c.Was != nil }) {
+			return nil, fmt.Errorf("table %s: the options of a sealed column change on PostgreSQL alone: on SQLite take it out, and in again", t)
 		}
 		found, err := m.findTable(ctx, t, cols)
 		if err != nil {

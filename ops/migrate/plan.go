@@ -124,8 +124,8 @@ func (p *planner) rows(t *table, pairs []*pair, doing string, passes int) {
 func (t *table) with(pairs []*pair, to mode) map[string]mode {
 	modes := maps.Clone(t.modes)
 	for _, p := range pairs {
-		if modes[p.Name] = to; to.Ready == ReadyPlain {
-			delete(modes, p.Name)
+		if modes[p.Stored] = to; to.Ready == ReadyPlain {
+			delete(modes, p.Stored)
 		}
 	}
 	return modes
@@ -160,9 +160,20 @@ func (p *planner) toCopy(moves []move) {
 				statements = append(statements, ddl.SetStatistics(mv.schemaTable(), x.Column))
 			}
 		}
+		if functions := ddl.Functions(columnsOf(mv.pairs)); len(functions) > 0 {
+			p.alone(mv.table, "have the functions that searches need", functions...)
+		}
 		p.add(mv.table, "add companions", exclusive, append(statements, mv.sets(mode{ReadyCopy, true})...)...)
 		p.validate(mv.table, "have the server refuse what is no cell", checkNames(mv.pairs))
 	}
+}
+
+func columnsOf(pairs []*pair) []*schema.Column {
+	out := make([]*schema.Column, len(pairs))
+	for i, x := range pairs {
+		out[i] = x.Column
+	}
+	return out
 }
 
 func checkNames(pairs []*pair) []string {
@@ -189,7 +200,7 @@ func (p *planner) fillCopies() {
 	for _, t := range p.m.tables {
 		var pairs []*pair
 		for _, x := range t.pairs {
-			if r, ok := t.modes[x.Name]; ok && r.Ready == ReadyCopy {
+			if r, ok := t.modes[x.Stored]; ok && r.Ready == ReadyCopy {
 				pairs = append(pairs, x)
 			}
 		}
@@ -271,7 +282,7 @@ func (p *planner) restore(mv move) {
 			p.add(mv.table, x.Name+" has its default again", exclusive, "ALTER TABLE "+mv.name+" ALTER COLUMN "+x.plain+" SET DEFAULT "+was.Default)
 		}
 		if was.NotNull && (x.plainCol == nil || !x.plainCol.NotNull) {
-			p.notNull(mv.table, x.Name)
+			p.notNull(mv.table, x.Source())
 		}
 	}
 }
@@ -310,13 +321,30 @@ func (p *planner) toOnly(moves []move) {
 		}
 		statements = append(statements, mv.sets(mode{ReadyOnly, true})...)
 	}
-	p.addOver(tables, "take from the plain columns what would refuse rows without them", exclusive, append(keys, statements...)...)
+	p.addOver(tables, "take from the "+sources(moves)+" what would refuse rows without them", exclusive, append(keys, statements...)...)
+}
+
+// sources is what the columns are called that moves lead away from.
+func sources(moves []move) string {
+	var plain, former bool
+	for _, mv := range moves {
+		for _, x := range mv.pairs {
+			plain, former = plain || x.Was == nil, former || x.Was != nil
+		}
+	}
+	switch {
+	case plain && former:
+		return "plain and former columns"
+	case former:
+		return "former columns"
+	}
+	return "plain columns"
 }
 
 // empty makes plain columns NULL, and holds them to it.
 func (p *planner) empty(moves []move) {
 	for _, mv := range moves {
-		p.add(mv.table, "have each write leave the plain columns NULL", writers, mv.sets(mode{ReadySealedOnly, false})...)
+		p.add(mv.table, "have each write leave the "+sources(moves)+" NULL", writers, mv.sets(mode{ReadySealedOnly, false})...)
 		p.rows(mv.table, mv.pairs, clearing, 0)
 		p.alone(mv.table, "clear away what was there", "VACUUM (SKIP_LOCKED, TRUNCATE false, ANALYZE) "+mv.name) // the statistics, too
 		var statements, names []string
@@ -331,8 +359,8 @@ func (p *planner) empty(moves []move) {
 				statements = append(statements, "ALTER TABLE "+mv.name+" ADD CONSTRAINT "+dbcatalog.QuoteIdent(x.emptyName())+" CHECK ("+x.plain+" IS NULL) NOT VALID")
 			}
 		}
-		p.add(mv.table, "hold the plain columns to NULL", exclusive, append(statements, mv.sets(mode{Ready: ReadyPlain})...)...)
-		p.validate(mv.table, "hold the plain columns to NULL", names)
+		p.add(mv.table, "hold the "+sources(moves)+" to NULL", exclusive, append(statements, mv.sets(mode{Ready: ReadyPlain})...)...)
+		p.validate(mv.table, "hold the "+sources(moves)+" to NULL", names)
 	}
 }
 
@@ -342,7 +370,7 @@ func (m *migration) dropping() []move {
 	for _, t := range m.tables {
 		mv := move{table: t, m: m}
 		for _, x := range t.pairs {
-			if m.opts.Drop && x.plainCol != nil {
+			if x.plainCol != nil && (m.opts.Drop || m.opts.For == ReadySealedOnly && x.Source() != x.Name) { // else no one would know that it is none of the table's columns
 				mv.pairs = append(mv.pairs, x)
 			}
 		}
@@ -360,7 +388,7 @@ func (p *planner) drop(moves []move) {
 		for _, x := range mv.pairs {
 			drop = append(drop, "DROP COLUMN "+x.plain)
 		}
-		p.add(mv.table, "drop the plain columns", exclusive, "ALTER TABLE "+mv.name+" "+strings.Join(drop, ", "))
+		p.add(mv.table, "drop the "+sources(moves), exclusive, "ALTER TABLE "+mv.name+" "+strings.Join(drop, ", "))
 	}
 }
 
@@ -404,7 +432,7 @@ func (p *planner) addPlain(moves []move) {
 				statements = append(statements, commentOn(mv.table, x.cell, recordHead+string(text)))
 			}
 		}
-		p.add(mv.table, "have plain columns that may be filled", exclusive, append(statements, mv.sets(mode{ReadyOnly, true})...)...)
+		p.add(mv.table, "have "+sources(moves)+" that may be filled", exclusive, append(statements, mv.sets(mode{ReadyOnly, true})...)...)
 	}
 }
 
@@ -497,7 +525,7 @@ func (mv move) cellCols() []*attribute {
 func (mv move) toCompanion() map[string]string {
 	out := map[string]string{}
 	for _, x := range mv.pairs {
-		out[x.Name] = x.Stored
+		out[x.Source()] = x.Stored
 	}
 	return out
 }
@@ -505,7 +533,7 @@ func (mv move) toCompanion() map[string]string {
 func (mv move) toPlain() map[string]string {
 	out := map[string]string{}
 	for _, x := range mv.pairs {
-		out[x.Stored] = x.Name
+		out[x.Stored] = x.Source()
 	}
 	return out
 }
@@ -544,7 +572,7 @@ func (mv move) carried(ix *index) bool {
 		if !has(ix.refers, x.plainCol) {
 			continue
 		}
-		if !onlyNullTests(ix.pred, x.Name) || ix.exprs || slices.Contains(ix.cols, x.plainCol.num) && !x.EqualCells() {
+		if !onlyNullTests(ix.pred, x.Source()) || ix.exprs || slices.Contains(ix.cols, x.plainCol.num) && !x.EqualCells() {
 			return false
 		}
 	}
@@ -570,6 +598,11 @@ func (mv move) companionObjects() []object {
 		name := companionName(ix.name)
 		out = append(out, ix.object(name, renamed(ix.def, name, names)))
 	}
+	for _, x := range mv.pairs {
+		for _, ix := range ddl.TermIndexes(mv.schemaTable(), x.Column) {
+			out = append(out, object{Kind: "index", Name: ix.Name, Def: ix.Create})
+		}
+	}
 	for _, fk := range mv.keys {
 		if fk.fromHere && fk.touches(mv, false) {
 			out = append(out, object{Kind: "foreign key", Name: companionName(fk.name), Def: fk.define(names, mv.others(fk).toCompanion())})
@@ -594,7 +627,7 @@ func (mv move) others(fk *foreignKey) move {
 // touches reports whether a foreign key is from plain columns of the move, or to them; of the companions if cells is set.
 func (k *foreignKey) touches(mv move, cells bool) bool {
 	for _, x := range mv.pairs {
-		name := x.Name
+		name := x.Source()
 		if cells {
 			name = x.Stored
 		}
@@ -630,7 +663,7 @@ func (mv move) records() []record {
 		}
 	}
 	for _, fk := range mv.keys {
-		if r := first(func(x *pair) bool { return fk.fromHere && slices.Contains(fk.fromCols, x.Name) }); r != nil {
+		if r := first(func(x *pair) bool { return fk.fromHere && slices.Contains(fk.fromCols, x.Source()) }); r != nil {
 			r.Objects = append(r.Objects, object{Kind: "foreign key", Name: fk.name, Def: fk.define(nil, nil)})
 		}
 	}
@@ -651,7 +684,7 @@ func (mv move) plainObjects() []object {
 // opposite is what a plain column gets of what its companion has, where nothing was noted.
 func (mv move) opposite(x *pair) []object {
 	var out []object
-	names := map[string]string{x.Stored: x.Name}
+	names := map[string]string{x.Stored: x.Source()}
 	for _, ix := range mv.indexes {
 		if !has(ix.refers, x.cellCol) || ix.exprs {
 			continue

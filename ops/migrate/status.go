@@ -10,6 +10,7 @@ import (
 type ColumnStatus struct {
 	Table, Column string // as the schema writes them
 	Companion     string
+	Changes       bool // it was sealed before, in another way: Unsealed are cells without a companion, Unopened companions without a cell
 	Ready         Ready
 	Done          bool  // all that comes with it was done
 	Unsealed      int64 // values without a cell
@@ -23,7 +24,7 @@ func Status(ctx context.Context, db *sql.DB, columns ...string) ([]ColumnStatus,
 	err := with(ctx, db, Options{Columns: columns}, func(m *migration) error {
 		for _, t := range m.tables {
 			for _, p := range t.pairs {
-				s := ColumnStatus{Table: t.label, Column: p.Name, Companion: p.Stored}
+				s := ColumnStatus{Table: t.label, Column: p.Name, Companion: p.Stored, Changes: p.Was != nil}
 				s.Ready, s.Done = t.ready(p)
 				if p.plainCol != nil && p.cellCol != nil {
 					count := "pg_catalog.count"

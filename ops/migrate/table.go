@@ -82,7 +82,7 @@ var errNoTable = errors.New("there is no such table on this connection: create i
 
 // neither is the error for a column that the table has not got in any form.
 func (p *pair) neither() error {
-	return fmt.Errorf("it has neither a column %s nor %s: add the plain one", p.Name, p.Stored)
+	return fmt.Errorf("it has neither a column %s nor %s: add the first", p.Source(), p.Stored)
 }
 
 func (m *migration) findTable(ctx context.Context, t *schema.Table, cols []*schema.Column) (*table, error) {
@@ -113,7 +113,7 @@ func (m *migration) findTable(ctx context.Context, t *schema.Table, cols []*sche
 		if col.Stage == schema.StageNone {
 			continue
 		}
-		p := &pair{Column: col, plain: dbcatalog.QuoteIdent(col.Name), cell: dbcatalog.QuoteIdent(col.Stored)}
+		p := &pair{Column: col, plain: dbcatalog.QuoteIdent(col.Source()), cell: dbcatalog.QuoteIdent(col.Stored)}
 		if out.all = append(out.all, p); slices.Contains(cols, col) {
 			out.pairs = append(out.pairs, p)
 		}
@@ -147,8 +147,13 @@ func (m *migration) readTable(ctx context.Context, t *table) error {
 			return err
 		}
 	}
+	for stored := range t.modes {
+		if !slices.ContainsFunc(t.all, func(p *pair) bool { return p.Stored == stored }) {
+			return fmt.Errorf("its column %s is on its way, and no column with a stage in the schema has it for a companion: go on with the schema that it was begun with", stored)
+		}
+	}
 	for _, p := range t.all {
-		p.plainCol, p.cellCol, p.kept = cols[p.Name], cols[p.Stored], nil
+		p.plainCol, p.cellCol, p.kept = cols[p.Source()], cols[p.Stored], nil
 		switch {
 		case p.plainCol == nil && p.cellCol == nil:
 			return p.neither()
@@ -168,8 +173,8 @@ func (m *migration) readTable(ctx context.Context, t *table) error {
 		return err
 	}
 	for _, p := range t.all {
-		if _, ok := t.modes[p.Name]; !ok && p.kept != nil && p.plainCol != nil && t.empty(p) == nil {
-			return fmt.Errorf("the trigger %s is gone while programs write %s alone: what the plain column holds is not known", triggerName, p.Stored)
+		if _, ok := t.modes[p.Stored]; !ok && p.kept != nil && p.plainCol != nil && t.empty(p) == nil {
+			return fmt.Errorf("the trigger %s is gone while programs write %s alone: what %s holds is not known", triggerName, p.Stored, p.Source())
 		}
 	}
 	return nil
@@ -186,7 +191,7 @@ func (t *table) ready(p *pair) (r Ready, done bool) {
 	case p.plainCol == nil:
 		return ReadySealedOnly, true
 	}
-	if m, ok := t.modes[p.Name]; ok {
+	if m, ok := t.modes[p.Stored]; ok {
 		return m.Ready, m.Done
 	}
 	if c := t.empty(p); c != nil {
@@ -196,7 +201,7 @@ func (t *table) ready(p *pair) (r Ready, done bool) {
 }
 
 // emptyName is the name of the CHECK that holds a plain column to NULL.
-func (p *pair) emptyName() string { return dbcatalog.ClipName("colseal_" + p.Name + "_empty") }
+func (p *pair) emptyName() string { return dbcatalog.ClipName("colseal_" + p.Source() + "_empty") }
 
 // empty returns the CHECK that holds a plain column to NULL; nil for none.
 func (t *table) empty(p *pair) *constraint {
@@ -222,5 +227,9 @@ func (p *pair) origin() attribute {
 	case p.plainCol != nil:
 		return *p.plainCol
 	}
-	return attribute{Type: plainTypes[p.Kind], NotNull: p.cellCol.NotNull}
+	was := attribute{Type: plainTypes[p.Kind], NotNull: p.cellCol.NotNull}
+	if p.Was != nil {
+		was.Type = "bytea"
+	}
+	return was
 }

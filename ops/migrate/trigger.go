@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/ddl"
 )
 
 // The trigger keeps a column and its companion from differing unseen, without a key. It is the last of the
@@ -18,9 +19,12 @@ import (
 //   - ReadySealedOnly: each statement does. When all are NULL, a CHECK holds the column to it, and the trigger goes.
 const triggerName = "zz_colseal_pairs"
 
-// bothName is the name of a trigger before it, for statements that name companions: of programs that write both. Where the companion has
-// the value's cell already, and the plain column is yet to be filled, the value would seem to be written alone.
-const bothName = "zz_colseal_both"
+// bothName is what the names of triggers before it begin with, one for each companion, for statements that name that: of programs that
+// write both. Equal values may have the same cell in one of the two columns and not in the other, and a value would seem to be written
+// alone. So a companion that is written and stays as it is is empty, which no cell is, for as long as it takes to come to the last trigger.
+const bothName = "zz_colseal_both_"
+
+func (p *pair) bothName() string { return ddl.Shorten(bothName + p.Stored) }
 
 // triggerHead is what the first line of the function's body begins with.
 const triggerHead = "-- colseal: "
@@ -49,46 +53,51 @@ func (t *table) triggerFunction() string {
 
 // setTrigger returns the statements by which the trigger does what modes says.
 func (t *table) setTrigger(modes map[string]mode) []string {
-	if len(modes) == 0 {
-		return []string{
-			"DROP TRIGGER IF EXISTS " + triggerName + " ON " + t.name,
-			"DROP TRIGGER IF EXISTS " + bothName + " ON " + t.name,
-			"DROP FUNCTION IF EXISTS " + t.triggerFunction() + "()",
+	trigger := func(name, event, args string) string {
+		return "CREATE OR REPLACE TRIGGER " + name + " BEFORE " + event + " ON " + t.name + " FOR EACH ROW EXECUTE FUNCTION " + t.triggerFunction() + "(" + args + ")"
+	}
+	var drop, both []string
+	for _, p := range t.all {
+		name := dbcatalog.QuoteIdent(p.bothName())
+		if _, ok := modes[p.Stored]; ok {
+			both = append(both, trigger(name, "UPDATE OF "+p.cell, dbcatalog.QuoteLiteral(p.Stored)))
+		} else {
+			drop = append(drop, "DROP TRIGGER IF EXISTS "+name+" ON "+t.name)
 		}
+	}
+	if len(modes) == 0 {
+		return append(drop, "DROP TRIGGER IF EXISTS "+triggerName+" ON "+t.name, "DROP FUNCTION IF EXISTS "+t.triggerFunction()+"()")
 	}
 	head, err := json.Marshal(modes)
 	if err != nil {
 		panic(err) // a map of strings
 	}
 	var b strings.Builder
-	var cells []string
-	b.WriteString("\n" + triggerHead + string(head) + "\nBEGIN\nIF TG_NAME OPERATOR(pg_catalog.=) '" + bothName + "' THEN\n")
+	b.WriteString("\n" + triggerHead + string(head) + "\nDECLARE\n\tpaired pg_catalog.bool;\nBEGIN\n")
+	const empty = "OPERATOR(pg_catalog.=) ''::pg_catalog.bytea"
 	for _, p := range t.all {
-		m, ok := modes[p.Name]
+		if _, ok := modes[p.Stored]; ok {
+			b.WriteString("IF TG_ARGV[0] OPERATOR(pg_catalog.=) " + dbcatalog.QuoteLiteral(p.Stored) + " THEN\n" +
+				"\tIF NEW." + p.cell + " OPERATOR(pg_catalog.=) OLD." + p.cell + " THEN\n\t\tNEW." + p.cell + " := '';\n\tEND IF;\n\tRETURN NEW;\nEND IF;\n")
+		}
+	}
+	for _, p := range t.all {
+		m, ok := modes[p.Stored]
 		if !ok {
 			continue
 		}
-		if cells = append(cells, p.cell); m.Ready < ReadySealed || !p.EqualCells() {
-			continue
-		}
-		b.WriteString("IF OLD." + p.plain + " IS NULL AND NEW." + p.cell + " OPERATOR(pg_catalog.=) OLD." + p.cell + " THEN\n\tNEW." + p.plain + " := NULL;\nEND IF;\n")
-	}
-	b.WriteString("RETURN NEW;\nEND IF;\n")
-	for _, p := range t.all {
-		if m, ok := modes[p.Name]; ok {
+		b.WriteString("paired := false;\nIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' AND NEW." + p.cell + " " + empty + " THEN\n" +
+			"\tNEW." + p.cell + " := OLD." + p.cell + ";\n\tpaired := NEW." + p.plain + " IS NOT NULL;\nEND IF;\n")
+		if m.Ready == ReadySealedOnly {
 			b.WriteString(p.guard(m.Ready))
+		} else {
+			b.WriteString("IF NOT paired THEN\n" + p.guard(m.Ready) + "END IF;\n")
 		}
 	}
 	b.WriteString("RETURN NEW;\nEND\n")
-	return []string{
-		"CREATE OR REPLACE FUNCTION " + t.triggerFunction() + "() RETURNS trigger LANGUAGE plpgsql AS " + dbcatalog.QuoteLiteral(b.String()),
-		"CREATE OR REPLACE TRIGGER " + triggerName + " BEFORE INSERT OR UPDATE ON " + t.name + " FOR EACH ROW EXECUTE FUNCTION " + t.triggerFunction() + "()",
-		"CREATE OR REPLACE TRIGGER " + bothName + " BEFORE UPDATE OF " + strings.Join(cells, ", ") + " ON " + t.name + " FOR EACH ROW EXECUTE FUNCTION " + t.triggerFunction() + "()",
-	}
+	out := append(drop, "CREATE OR REPLACE FUNCTION "+t.triggerFunction()+"() RETURNS trigger LANGUAGE plpgsql AS "+dbcatalog.QuoteLiteral(b.String()), trigger(triggerName, "INSERT OR UPDATE", ""))
+	return append(out, both...)
 }
-
-// fillSetting is set by the statements by which values are opened into the plain column.
-const fillSetting = "colseal.opening"
 
 // guard is what the trigger does with one pair. Rows are compared by their bytes, as equal values may differ.
 func (p *pair) guard(r Ready) string {
@@ -100,7 +109,7 @@ func (p *pair) guard(r Ready) string {
 		return "\tRAISE EXCEPTION USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA, CONSTRAINT = '" + triggerName + "', COLUMN = " + dbcatalog.QuoteLiteral(p.Name) +
 			",\n\t\tMESSAGE = " + dbcatalog.QuoteLiteral("colseal: "+why) + ";\n"
 	}
-	alone := refuse("the column " + p.Name + " and its companion " + p.Stored + " have to be written together: this program's stage is past")
+	alone := refuse("the column " + p.Source() + " and its companion " + p.Stored + " have to be written together: this program's stage is past")
 	switch r {
 	case ReadyCopy:
 		return "IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN\n\tIF " + plain + " AND NOT " + cell + " THEN\n\tNEW." + p.cell + " := NULL;\n\tEND IF;\nEND IF;\n"
@@ -111,7 +120,7 @@ func (p *pair) guard(r Ready) string {
 			"ELSIF " + plain + " AND NOT " + cell + " AND NEW." + p.plain + " IS NULL THEN\n\tNEW." + p.cell + " := NULL;\n" +
 			"ELSIF " + cell + " AND NOT " + plain + " AND NEW." + p.cell + " IS NULL AND pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 1 THEN\n\tNEW." + p.plain + " := NULL;\n" +
 			"ELSIF " + plain + " OR " + cell + " THEN\n" +
-			"\tIF (NEW." + p.plain + " IS NULL) OPERATOR(pg_catalog.<>) (NEW." + p.cell + " IS NULL) OR " + plain + " AND NOT " + cell + " AND COALESCE(pg_catalog.current_setting('" + fillSetting + "', true), '') OPERATOR(pg_catalog.<>) 'on' THEN\n" +
+			"\tIF (NEW." + p.plain + " IS NULL) OPERATOR(pg_catalog.<>) (NEW." + p.cell + " IS NULL) OR " + plain + " AND NOT " + cell + " THEN\n" +
 			alone + "\tEND IF;\nEND IF;\n"
 	case ReadySealedOnly:
 		return "IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN\n\tIF NEW." + p.plain + " IS NOT NULL AND NEW." + p.cell + " IS NULL THEN\n" + alone + "\tEND IF;\n" +
@@ -119,7 +128,7 @@ func (p *pair) guard(r Ready) string {
 	default:
 		return "IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN\n\tIF NEW." + p.plain + " IS NOT NULL AND NEW." + p.cell + " IS NULL THEN\n" + alone + "\tEND IF;\n" +
 			"ELSIF " + cell + " AND NOT " + plain + " THEN\n\tNEW." + p.plain + " := NULL;\n" +
-			"ELSIF " + plain + " AND NOT " + cell + " AND NEW." + p.plain + " IS NOT NULL AND COALESCE(pg_catalog.current_setting('" + fillSetting + "', true), '') OPERATOR(pg_catalog.<>) 'on' THEN\n" +
+			"ELSIF " + plain + " AND NOT " + cell + " AND NEW." + p.plain + " IS NOT NULL THEN\n" +
 			alone + "END IF;\n"
 	}
 }

@@ -28,7 +28,7 @@ func (mv move) carries(v *view) bool {
 			if !has(v.cols, c) {
 				continue
 			}
-			name := x.Name
+			name := x.Source()
 			if c == x.cellCol {
 				name = x.Stored
 			}
@@ -86,7 +86,7 @@ func (mv move) widenViews() []string {
 			if _, _, there := v.item(x.Stored); there {
 				continue
 			}
-			if q, as, ok := v.item(x.Name); ok {
+			if q, as, ok := v.item(x.Source()); ok {
 				def = addItem(def, q+x.cell, companionOf(as, x))
 			}
 		}
@@ -117,7 +117,7 @@ func (v *view) about(def string, names map[string]string) []string {
 
 // companionOf is the name that a view has for the companion of a column that it calls as.
 func companionOf(as string, x *pair) string {
-	if as == x.Name {
+	if as == x.Source() {
 		return x.Stored
 	}
 	return as + "_sealed"
@@ -133,7 +133,7 @@ func (mv move) narrow(v *view) string {
 	list, rest, _ := strings.Cut(v.def, fromClause)
 	parts := strings.Split(list, ",\n")
 	for _, x := range mv.pairs {
-		if _, _, ok := v.item(x.Name); !ok {
+		if _, _, ok := v.item(x.Source()); !ok {
 			continue
 		}
 		name := regexp.QuoteMeta(x.Stored)

@@ -3,6 +3,7 @@ package reseal
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -129,6 +130,12 @@ func (x postgresStatements) swap(cols []*column) string {
 		set = append(set, fmt.Sprintf("%[1]s = COALESCE(v.n%[2]d, t.%[1]s)", c.sql, i))
 		if c.EqualCells() {
 			lock = "UPDATE" // it may be in a key
+		}
+	}
+	for _, c := range x.t.cols {
+		of := func(o *column) bool { return o.Name == c.Name }
+		if !slices.Contains(cols, c) && slices.ContainsFunc(cols, of) { // beside cells that a column had: ops/migrate's trigger is told that both are written
+			set = append(set, c.sql+" = t."+c.sql)
 		}
 	}
 	return "UPDATE " + x.t.name + " AS t SET " + strings.Join(set, ", ") +

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
@@ -26,6 +27,7 @@ type table struct {
 // column is a sealed column of a table.
 type column struct {
 	*schema.Column
+	label string   // what the report calls it
 	sql   string   // its name in a statement
 	text  bool     // cells are stored as text
 	stale []string // heads of the cells to re-seal in this pass
@@ -41,7 +43,7 @@ func (r *resealer) findTables(ctx context.Context) ([]*table, error) {
 			continue
 		}
 		var cols []*schema.Column
-		for _, col := range t.Columns() {
+		for _, col := range t.CellColumns() {
 			if chosen(r.opts.Columns, named, t.String(), col.Name) {
 				cols = append(cols, col)
 			}
@@ -68,14 +70,20 @@ func (r *resealer) findTable(ctx context.Context, t *schema.Table, cols []*schem
 	}
 	out := &table{label: t.String(), name: rel.SQL()}
 	for _, col := range cols {
-		at := rel.Column(col.CellColumn())
+		at, label := rel.Column(col.CellColumn()), col.Name
+		changes := slices.ContainsFunc(cols, func(o *schema.Column) bool { return o.Was != nil && (o == col || o.Was == col) })
+		if changes {
+			label = col.CellColumn()
+		}
 		switch {
+		case at == nil && changes: // not yet, or not any more
+			continue
 		case at == nil:
 			return nil, hint.With(fmt.Errorf("it has no column %s", col.CellColumn()), "add it, or take it out of the schema")
 		case at.Storage == dbcatalog.StorageOther:
 			return nil, hint.With(fmt.Errorf("its column %s has the type %s, which cannot hold cells", col.CellColumn(), at.Type), "make it bytea")
 		}
-		out.cols = append(out.cols, &column{Column: col, sql: dbcatalog.QuoteIdent(col.CellColumn()), text: at.Storage == dbcatalog.StorageText})
+		out.cols = append(out.cols, &column{Column: col, label: label, sql: dbcatalog.QuoteIdent(col.CellColumn()), text: at.Storage == dbcatalog.StorageText})
 	}
 	out.sql = postgresStatements{out}
 	if r.db.Dialect == dialect.SQLite {

@@ -170,7 +170,7 @@ func (r *resealer) countColumn(ctx context.Context, t *table, col *column) (uses
 
 // use says what the cells with a head are, and whether they are to be re-sealed.
 func (r *resealer) use(ctx context.Context, t *table, col *column, h cellHead) (use KeyUse, due bool, err error) {
-	use = KeyUse{Table: t.label, Column: col.Name, State: StateNotCell}
+	use = KeyUse{Table: t.label, Column: col.label, State: StateNotCell}
 	if !h.cell {
 		return use, false, nil
 	}
