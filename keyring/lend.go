@@ -228,6 +228,9 @@ func (s *Store) onSpare(ctx context.Context, conn Spare, st step) (err error) {
 	}
 	end := undo
 	defer func() {
+		// What began over the connection ends over it, whatever has become of the step: its owner goes on with it.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
+		defer cancel()
 		for _, text := range end {
 			if _, failed := conn.ExecContext(ctx, text, nil); failed != nil && err == nil {
 				err = failed

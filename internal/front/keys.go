@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -242,9 +243,15 @@ func (s *Session) waiting(ctx context.Context, busy Result, lookup func() error)
 	if busy != nil {
 		spare = &busySpare{Spare: spare, result: busy}
 	}
+	before := spare.TxStatus()
 	s.db.keys.loans.Lend(ctx, spare, done)
+	if spare.TxStatus() != before { // the statement would be part of the keyring's transaction
+		return errNotGivenBack
+	}
 	return err
 }
+
+var errNotGivenBack = hint.With(fmt.Errorf("%w: the keyring's use of this connection did not end", keyring.ErrKeyUnavailable), "run it again")
 
 // Result is a result that is read from a session's connection.
 type Result interface {
