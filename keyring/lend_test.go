@@ -66,8 +66,8 @@ func (r *oneRow) Next(dest []driver.Value) error {
 	return nil
 }
 
-// A connection that was lent is given back as it was, also if the owner's context ends meanwhile.
-func TestLentConnectionIsGivenBack(t *testing.T) {
+// A connection that was lent is returned as it was, also if the owner's context ends meanwhile.
+func TestLentConnectionIsReturned(t *testing.T) {
 	for _, c := range []struct {
 		status byte
 		last   []string
@@ -99,7 +99,7 @@ func TestLentConnectionIsGivenBack(t *testing.T) {
 			t.Fatalf("%c: %v", c.status, err)
 		}
 		if n := len(conn.sent) - len(c.last); conn.status != c.status || n < 0 || !slices.Equal(conn.sent[n:], c.last) {
-			t.Errorf("%c: given back as %c, after %q", c.status, conn.status, conn.sent)
+			t.Errorf("%c: returned as %c, after %q", c.status, conn.status, conn.sent)
 		}
 	}
 }

@@ -45,3 +45,10 @@ type appointment struct {
 }
 
 var appointments = schema.Must(schema.Model("appointments", appointment{}))
+
+type account struct {
+	ID    int64
+	Email string `db:"email" seal:"deterministic,stage=copy,stored=email_found" was:"random"`
+}
+
+var accounts = schema.Must(schema.Model("accounts", account{}))

@@ -246,12 +246,12 @@ func (s *Session) waiting(ctx context.Context, busy Result, lookup func() error)
 	before := spare.TxStatus()
 	s.db.keys.loans.Lend(ctx, spare, done)
 	if spare.TxStatus() != before { // the statement would be part of the keyring's transaction
-		return errNotGivenBack
+		return errNotReturned
 	}
 	return err
 }
 
-var errNotGivenBack = hint.With(fmt.Errorf("%w: the keyring's use of this connection did not end", keyring.ErrKeyUnavailable), "run it again")
+var errNotReturned = hint.With(fmt.Errorf("%w: the keyring's use of this connection did not end", keyring.ErrKeyUnavailable), "run it again")
 
 // Result is a result that is read from a session's connection.
 type Result interface {
