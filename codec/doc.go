@@ -5,14 +5,15 @@
 // key can read or make. SPEC.md beside this file is the authority on every byte; testdata/vectors
 // holds one case per way to fail.
 //
-// Four suites exist. SuiteRandomized (AES-256-GCM under a random nonce) shows nothing but the
+// Five suites exist. SuiteRandomized (AES-256-GCM under a random nonce) shows nothing but the
 // length of a value. SuiteDeterministic (a synthetic IV, AES-256-CTR) also shows which values of
 // one column are equal, so that the database can search by equality. SuiteOrdered (the same behind
 // an order term) shows their order and about how far apart they are, so that it can sort and find
 // ranges.
 //
-// SuiteTerms is SuiteDeterministic with tokens of what else a value can be searched for by: its
-// lower case, its beginnings and ends, the members of an array.
+// SuiteTerms is SuiteDeterministic with tokens, by which a value can also be searched for: by its
+// lower case, its beginnings and ends, or the members of an array. SuiteRandomTerms has such tokens
+// and a salt, so that equal values have equal tokens in different cells.
 //
 // The package works on bytes: it knows no clock, context, SQL or key service. A [Key] holds
 // everything that is expensive and is made once per data key and column.
