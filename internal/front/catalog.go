@@ -138,9 +138,9 @@ func refuseBefore(what string) *sqlplan.Refusal {
 }
 
 // lags reports whether a transaction of which it was asked how far behind it may be sees the catalog as it was before everything
-// known of it was forgotten. What it is told is for itself alone then.
+// known of it was forgotten. What it is told is for itself alone then, until it ends.
 func (s *Session) lags(asked time.Time, behind time.Duration) bool {
-	return behind > 0 && (s.facts.pending&sqlplan.ImportsSnapshot != 0 || asked.Add(-behind).Before(s.db.facts.forgotten()))
+	return behind > 0 && (s.facts.lags || s.facts.pending&sqlplan.ImportsSnapshot != 0 || asked.Add(-behind).Before(s.db.facts.forgotten()))
 }
 
 // adopt notes that the session is another one than was known: something changed it that no statement showed.

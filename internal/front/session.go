@@ -211,16 +211,21 @@ func (s *Session) planOnce(ctx context.Context, query string, searchKeys int) (*
 	if s.facts.known {
 		s.env.SearchPath, s.env.NullWords = s.key(), s.facts.NullWords
 	}
-	p, err := s.db.planner.Plan(ctx, query, &s.env)
-	if err == nil || !errors.Is(err, errSession) {
-		return p, err
+	for tries := 1; ; tries++ {
+		p, err := s.db.planner.Plan(ctx, query, &s.env)
+		if err == nil || tries == maxTries || !errors.Is(err, errSession) {
+			return p, err
+		}
+		if err := s.Read(ctx); err != nil {
+			return nil, err
+		}
+		s.env.SearchPath, s.env.NullWords = s.key(), s.facts.NullWords
 	}
-	if err := s.Read(ctx); err != nil {
-		return nil, err
-	}
-	s.env.SearchPath, s.env.NullWords = s.key(), s.facts.NullWords
-	return s.db.planner.Plan(ctx, query, &s.env)
 }
+
+// maxTries is how often something is asked of a session that turns out to be another one than was known: first it may not have been
+// read, then something that no statement showed may have changed it, and then the transaction may have fallen behind the catalog.
+const maxTries = 4
 
 // unreadPath stands for the search path of a session that was not read. No plan that used the catalog is ever kept under it,
 // because the catalog answers errSession.

@@ -120,7 +120,7 @@ func (s *Session) certainly(ctx context.Context, query string, err error) error 
 
 // resolve returns the name with the schema that it means on this connection; without one if there is no such relation.
 func (s *Session) resolve(ctx context.Context, n dbcatalog.Name) (dbcatalog.Name, error) {
-	for range 2 { // the first answer may be that the session is another one than was known
+	for range maxTries {
 		if err := s.Read(ctx); err != nil {
 			return n, err
 		}
