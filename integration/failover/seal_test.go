@@ -21,7 +21,7 @@ func TestSealWaitsForReplicas(t *testing.T) {
 	p := start(t)
 	p.replica(t)
 	p.psql(t, 0, "CREATE TABLE notes (id bigint PRIMARY KEY, body text)")
-	p.psql(t, 0, "INSERT INTO notes SELECT g, 'body ' || g FROM generate_series(1, 2000) g")
+	p.psql(t, 0, "INSERT INTO notes SELECT g, 'body ' || g FROM generate_series(1, 10000) g")
 	w, err := kms.Open(t.Context(), "localkms://"+filepath.Join(t.TempDir(), "kek"))
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func TestSealWaitsForReplicas(t *testing.T) {
 	for _, replica := range []bool{false, true} {
 		t.Run(fmt.Sprintf("replica=%v", replica), func(t *testing.T) {
 			var waited, done atomic.Int64
-			opts := migrate.Options{MaxBatch: time.Millisecond, MaxLag: 300 * time.Millisecond,
+			opts := migrate.Options{MaxBatch: time.Millisecond, MaxLag: 500 * time.Millisecond,
 				Progress: func(p migrate.Progress) { done.Store(p.Done) },
 				Notice: func(s string) {
 					if strings.HasPrefix(s, "waiting for a replica") {
@@ -51,7 +51,7 @@ func TestSealWaitsForReplicas(t *testing.T) {
 			sealed := make(chan error, 1)
 			go func() {
 				r, err := migrate.Seal(t.Context(), db, opts)
-				if err == nil && r.Sealed != 2000 {
+				if err == nil && r.Sealed != 10000 {
 					err = fmt.Errorf("%d values were sealed", r.Sealed)
 				}
 				sealed <- err
@@ -62,7 +62,7 @@ func TestSealWaitsForReplicas(t *testing.T) {
 			}
 			before := done.Load()
 			time.Sleep(3 * time.Second)
-			if after := done.Load(); waited.Load() < 3 || after != before || after >= 2000 {
+			if after := done.Load(); waited.Load() < 3 || after != before || after >= 10000 {
 				t.Errorf("%d times it waited, with %d rows and then %d", waited.Load(), before, after)
 			}
 			if replica {
