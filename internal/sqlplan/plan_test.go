@@ -309,6 +309,18 @@ func plansOf(t *testing.T, p *Planner, text string, keys int) string {
 	return b.String()
 }
 
+// A comment to the end of the line, behind what min yields, takes nothing of the statement with it when that is written in another way.
+func TestCommentBehindMin(t *testing.T) {
+	const sql = "SELECT min(age) AS m -- the youngest\nFROM people WHERE age >= 0; DELETE FROM jobs WHERE id = 1"
+	plan, err := New(testSchema, dialect.Postgres, Options{}).Plan(t.Context(), sql, &Env{Catalog: testCatalog})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := render(plan); strings.Contains(got, "--") || !strings.Contains(got, " AS m; DELETE FROM ") {
+		t.Errorf("it is sent as %s", got)
+	}
+}
+
 // Without a catalog, an INSERT without a column list is planned by a guess, and a refusal of it
 // is not certain.
 func TestUnlistedInsert(t *testing.T) {

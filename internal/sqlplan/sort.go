@@ -392,12 +392,9 @@ func (e *emission) rewriteAlone(x extreme, at, open, end int) bool {
 			break
 		}
 	}
-	label := strings.TrimSpace(e.file.Text[e.tokens[end-1].End:e.tokens[from].Start])
-	switch {
-	case label == "":
-		label = "AS " + dbcatalog.QuoteIdent(x.call.Name)
-	case !is(end, "as"):
-		label = "AS " + label
+	label := dbcatalog.QuoteIdent(x.call.Name)
+	if from > end { // the name alone: a comment beside it would take what follows with it
+		label = e.tokenText(e.tokens[from-1])
 	}
 	c := e.file.Text[column.start:column.end]
 	rest := " WHERE "
@@ -414,7 +411,7 @@ func (e *emission) rewriteAlone(x extreme, at, open, end int) bool {
 	}
 	put(e.tokens[at].Start, e.tokens[open].End, "(SELECT ", false)
 	put(e.tokens[end-1].Start, e.tokens[from].Start, " ", false)
-	put(e.tokens[stop-1].End, e.tokens[stop-1].End, rest+" LIMIT 1) "+label, true)
+	put(e.tokens[stop-1].End, e.tokens[stop-1].End, rest+" LIMIT 1) AS "+label, true)
 	return true
 }
 

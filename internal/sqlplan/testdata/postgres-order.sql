@@ -98,6 +98,8 @@ SELECT GREATEST(at, $1), GREATEST(id, $2) FROM jobs
 SELECT max(GREATEST(age, $1)) FROM people WHERE age >= 0
 SELECT GREATEST(COALESCE(age, 5), 4) FROM people WHERE age >= 0
 SELECT min(age) FROM people WHERE age >= 0 OR age IS NULL
+SELECT min(age) /* the youngest */ FROM people WHERE age >= 0
+SELECT min(/* of */ age) AS m /* the youngest */ FROM people WHERE age >= 0; DELETE FROM jobs WHERE id = 1
 SELECT max(p.age) AS "M x" FROM people p WHERE (p.age > $1) AND org IN (SELECT max(at) FROM jobs) -- the end
 SELECT pg_catalog.min(at) m FROM jobs;
 SELECT id, (SELECT min(q.age) FROM people q WHERE q.org = p.org AND q.age>0) FROM people p WHERE id = (SELECT max(age) FROM people WHERE age < 9)
