@@ -206,3 +206,17 @@ func TestConfig(t *testing.T) {
 		t.Error("a connection string that is none is taken")
 	}
 }
+
+// A transaction that has ended leaves its connection alone: another goroutine may have it by then, whose rows would be scanned here.
+func TestRowOfEndedTransaction(t *testing.T) {
+	c := &conn{}
+	tx := &Tx{c: c, closed: true}
+	for range 2 {
+		if err := tx.QueryRow(t.Context(), "SELECT 1").Scan(); !errors.Is(err, pgx.ErrTxClosed) {
+			t.Errorf("Scan = %v, want %v", err, pgx.ErrTxClosed)
+		}
+	}
+	if c.rowSlab.free != nil {
+		t.Error("the row stands in the memory of the connection")
+	}
+}

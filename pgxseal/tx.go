@@ -134,8 +134,10 @@ func (t *Tx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, erro
 
 // QueryRow sends a query of one row.
 func (t *Tx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	rows, _ := t.Query(ctx, sql, args...) // they have the error
-	return t.c.firstOf(rows)
+	if t.isClosed() { // the connection may be another goroutine's
+		return &row{err: pgx.ErrTxClosed}
+	}
+	return t.c.queryRow(ctx, sql, args)
 }
 
 // Prepare prepares a statement under a name.
