@@ -3,6 +3,7 @@ package front
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"io"
 	"strings"
 	"sync/atomic"
@@ -65,6 +66,45 @@ func TestHurryInTransaction(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A connection that comes back within a transaction of the keyring's is not used. One whose own transaction failed meanwhile, as the
+// rest of a result was read, is: what failed is what the program is to be told.
+func TestReturnedStatus(t *testing.T) {
+	for statuses, want := range map[[2]byte]error{{'I', 'I'}: nil, {'I', 'T'}: errNotReturned, {'T', 'T'}: nil, {'T', 'E'}: nil} {
+		db := New(Config{Dialect: dialect.Postgres})
+		conn := &lentConn{statusConn: statusConn(statuses[0]), lent: make(chan struct{})}
+		err := db.NewSession(conn).waiting(t.Context(), nil, func() error {
+			<-conn.lent
+			conn.statusConn = statusConn(statuses[1])
+			return nil
+		})
+		if !errors.Is(err, want) {
+			t.Errorf("from %q to %q: %v, want %v", statuses[0], statuses[1], err, want)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// lentConn tells when it is lent.
+type lentConn struct {
+	statusConn
+	lent chan struct{}
+}
+
+func (c *lentConn) Parameter(string) string { // of the encoding, in which nothing is lent
+	close(c.lent)
+	return ""
+}
+
+func (*lentConn) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
+	return nil, io.EOF
+}
+
+func (*lentConn) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+	return nil, io.EOF
 }
 
 // statusConn is a connection with a transaction status.

@@ -243,9 +243,10 @@ func (s *Session) waiting(ctx context.Context, busy Result, lookup func() error)
 	if busy != nil {
 		spare = &busySpare{Spare: spare, result: busy}
 	}
-	before := spare.TxStatus()
+	idle := s.Idle()
 	s.db.keys.loans.Lend(ctx, spare, done)
-	if spare.TxStatus() != before { // the statement would be part of the keyring's transaction
+	// A transaction of the program's may have failed meanwhile: the rest of busy was read. Its own error says so.
+	if idle && !s.Idle() { // the statement would be part of the keyring's transaction
 		return errNotReturned
 	}
 	return err
