@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -234,7 +235,7 @@ UNION ALL SELECT 'granted', a.attname::pg_catalog.text, a.attnum::pg_catalog.tex
 func (m *migration) surroundings(ctx context.Context, mv move) error {
 	var names []string
 	for _, p := range mv.pairs {
-		names = append(names, p.Source())
+		names = append(names, regexp.QuoteMeta(p.Source()))
 	}
 	rows, err := m.q.Query(ctx, surroundingsQuery, mv.name, `^zz_colseal_(both_|pairs$)`, `\m(`+strings.Join(names, "|")+`)\M`)
 	if err != nil {

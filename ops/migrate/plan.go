@@ -268,7 +268,7 @@ func commentOn(t *table, column, text string) string {
 
 // notNull makes a column NOT NULL without a long lock.
 func (p *planner) notNull(t *table, column string) {
-	col, check := dbcatalog.QuoteIdent(column), dbcatalog.QuoteIdent(dbcatalog.ClipName("colseal_"+column+"_not_null"))
+	col, check := dbcatalog.QuoteIdent(column), dbcatalog.QuoteIdent(ddl.Shorten("colseal_"+column+"_not_null"))
 	p.add(t, column+" NOT NULL", exclusive, "ALTER TABLE "+t.name+" DROP CONSTRAINT IF EXISTS "+check+", ADD CONSTRAINT "+check+" CHECK ("+col+" IS NOT NULL) NOT VALID")
 	p.add(t, column+" NOT NULL", "", "ALTER TABLE "+t.name+" VALIDATE CONSTRAINT "+check)
 	p.add(t, column+" NOT NULL", exclusive, "ALTER TABLE "+t.name+" ALTER COLUMN "+col+" SET NOT NULL", "ALTER TABLE "+t.name+" DROP CONSTRAINT "+check)
@@ -539,17 +539,14 @@ func (mv move) toPlain() map[string]string {
 }
 
 // companionName is the name of what a companion has of what a plain column has.
-func companionName(name string) string {
-	const suffix = "_sealed"
-	return dbcatalog.ClipName(name[:min(len(name), dbcatalog.MaxName-len(suffix))]) + suffix
-}
+func companionName(name string) string { return ddl.Shorten(name + "_sealed") }
 
 // plainName is the other way.
 func plainName(name string) string {
 	if n, ok := strings.CutSuffix(name, "_sealed"); ok {
 		return n
 	}
-	return dbcatalog.ClipName(name[:min(len(name), dbcatalog.MaxName-6)]) + "_plain"
+	return ddl.Shorten(name + "_plain")
 }
 
 var createIndex = regexp.MustCompile(`(?s)^CREATE (UNIQUE )?INDEX (?:"(?:[^"]|"")*"|\S+) ON (.*?)( USING .*)$`)

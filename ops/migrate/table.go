@@ -10,6 +10,7 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/ddl"
 	"github.com/colseal/colseal/internal/walk"
 	"github.com/colseal/colseal/schema"
 )
@@ -201,7 +202,7 @@ func (t *table) ready(p *pair) (r Ready, done bool) {
 }
 
 // emptyName is the name of the CHECK that holds a plain column to NULL.
-func (p *pair) emptyName() string { return dbcatalog.ClipName("colseal_" + p.Source() + "_empty") }
+func (p *pair) emptyName() string { return ddl.Shorten("colseal_" + p.Source() + "_empty") }
 
 // empty returns the CHECK that holds a plain column to NULL; nil for none.
 func (t *table) empty(p *pair) *constraint {

@@ -48,7 +48,7 @@ func modesOf(source string) (map[string]mode, error) {
 
 // triggerFunction is the name of the function of a table's trigger.
 func (t *table) triggerFunction() string {
-	return dbcatalog.Name{Schema: t.rel.Schema, Table: dbcatalog.ClipName("colseal_pairs_" + t.rel.Name)}.SQL()
+	return dbcatalog.Name{Schema: t.rel.Schema, Table: ddl.Shorten("colseal_pairs_" + t.rel.Name)}.SQL()
 }
 
 // setTrigger returns the statements by which the trigger does what modes says.
