@@ -66,3 +66,19 @@ INSERT INTO "T$$ ""(" VALUES (1, 'a');`))
 		t.Errorf("rows in the end: %q", got)
 	}
 }
+
+// An index of another table is not dropped because it has the name that a companion's would get.
+func TestIndexNameTaken(t *testing.T) {
+	pg := pgtest.New(t)
+	w := newWorld(t, pg, `CREATE TABLE people (id bigint PRIMARY KEY, mail text); CREATE INDEX found ON people (mail); CREATE TABLE other (n int); CREATE UNIQUE INDEX found_sealed ON other (n)`)
+	db := w.open(t, func() (*schema.Schema, error) {
+		return schema.New(schema.Columns("people", schema.Column{Name: "mail", Mode: schema.ModeDeterministic, Stage: schema.StageCopy}))
+	})
+	_, err := migrate.Seal(t.Context(), db, migrate.Options{For: migrate.ReadySealed})
+	if err == nil || !strings.Contains(err.Error(), "found_sealed") {
+		t.Errorf("the name is taken: %v", err)
+	}
+	if n := all(t, pg.Admin, "SELECT count(*)::text FROM pg_index WHERE indrelid = 'other'::regclass"); n[0] != "1" {
+		t.Errorf("%s indexes are left", n[0])
+	}
+}

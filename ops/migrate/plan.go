@@ -708,9 +708,11 @@ func (p *planner) build(t *table, objects []object, kinds ...string) {
 		case "index", "unique":
 			i := slices.IndexFunc(t.indexes, func(ix *index) bool { return ix.name == o.Name })
 			if i < 0 || !t.indexes[i].valid {
-				concurrently := strings.Replace(o.Def, "INDEX ", "INDEX CONCURRENTLY ", 1)
-				// One that was cut short is there, and is not used.
-				p.alone(t, o.Kind+" "+o.Name, "DROP INDEX CONCURRENTLY IF EXISTS "+dbcatalog.Name{Schema: t.rel.Schema, Table: o.Name}.SQL(), concurrently)
+				statements := []string{strings.Replace(o.Def, "INDEX ", "INDEX CONCURRENTLY ", 1)}
+				if i >= 0 { // one that was cut short is there, and is not used
+					statements = slices.Insert(statements, 0, "DROP INDEX CONCURRENTLY "+dbcatalog.Name{Schema: t.rel.Schema, Table: o.Name}.SQL())
+				}
+				p.alone(t, o.Kind+" "+o.Name, statements...)
 			}
 			if o.Kind == "unique" && (i < 0 || t.indexes[i].constraint == "") {
 				p.add(t, "unique "+o.Name, exclusive, "ALTER TABLE "+t.name+" ADD CONSTRAINT "+name+" UNIQUE USING INDEX "+name+o.Defer)
