@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -543,6 +544,11 @@ func litePlain(kind codec.Kind, encoding []byte) (driver.Value, error) {
 			return int64(1), nil
 		}
 		return int64(0), nil
+	case float64:
+		if math.IsNaN(v) {
+			return nil, fmt.Errorf("%w: SQLite stores NULL for it", codec.ErrValue)
+		}
+		return v, nil
 	case time.Time:
 		switch kind {
 		case codec.KindDate:

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"bytes"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -406,9 +407,50 @@ func (w *work) writeLite(ctx context.Context, params [][]driver.Value) (int64, e
 			into[len(into)-1] = p.plain
 		}
 	}
-	// ABORT, because a UNIQUE constraint may be declared to delete the other row instead. CROSS: the values come first.
-	return w.m.q.Exec(ctx, "INSERT OR ABORT INTO "+w.t.name+" ("+strings.Join(into, ", ")+") SELECT "+strings.Join(from, ", ")+
-		" FROM (VALUES "+strings.Join(rows, ", ")+") AS v CROSS JOIN "+w.old+" AS o ON "+strings.Join(same, " AND "), args...)
+	beside := func(table string) string { // CROSS: the values come first
+		return " FROM (VALUES " + strings.Join(rows, ", ") + ") AS v CROSS JOIN " + table + " AS o ON " + strings.Join(same, " AND ")
+	}
+	// ABORT, because a UNIQUE constraint may be declared to delete the other row instead.
+	done, err := w.m.q.Exec(ctx, "INSERT OR ABORT INTO "+w.t.name+" ("+strings.Join(into, ", ")+") SELECT "+strings.Join(from, ", ")+beside(w.old), args...)
+	if err != nil || w.doing == sealing {
+		return done, err
+	}
+	altered, err := w.altered(ctx, beside(w.t.name), args)
+	w.unfit += altered
+	return done - altered, err
+}
+
+// altered counts the rows in which the type of a plain column has made another value of what was opened: '007' is 7 in a column that is
+// declared STRING.
+func (w *work) altered(ctx context.Context, from string, args []driver.Value) (n int64, err error) {
+	var out, others []string
+	for i, p := range w.pairs {
+		value := fmt.Sprintf("v.column%d", len(w.t.rows.Keys)+i+1)
+		out = append(out, value, "+o."+p.plain)
+		others = append(others, fmt.Sprintf("typeof(o.%s) <> typeof(%s)", p.plain, value))
+	}
+	rows, err := w.m.q.Query(ctx, "SELECT "+strings.Join(out, ", ")+from+" WHERE "+strings.Join(others, " OR "), args...)
+	for _, r := range rows {
+		bad := false
+		for i, p := range w.pairs {
+			opened, stored := r[2*i], r[2*i+1]
+			if opened == nil {
+				continue
+			}
+			was, err := codec.AppendValue(nil, p.Kind, codec.SuiteDeterministic, opened)
+			is, serr := codec.AppendValue(nil, p.Kind, codec.SuiteDeterministic, stored)
+			if err = errors.Join(err, serr); err != nil || !bytes.Equal(was, is) {
+				bad = true
+				w.m.db.Rejected(ctx, p.Column, errors.Join(codec.ErrValue, err))
+			}
+			clear(was)
+			clear(is)
+		}
+		if bad {
+			n++
+		}
+	}
+	return n, err
 }
 
 // rewriteLite rewrites the file: nothing of what was deleted before is left in it, nor in the write-ahead log beside it.
