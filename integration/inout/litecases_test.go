@@ -80,3 +80,19 @@ func TestSQLiteAltered(t *testing.T) {
 		}
 	}
 }
+
+// An index that was made over two companions is one over both columns.
+func TestSQLiteIndexOfTwo(t *testing.T) {
+	admin, inCopy, only := liteOf(t, "CREATE TABLE p (id INTEGER PRIMARY KEY, m text, n text);\nINSERT INTO p VALUES (1, 'a', '1'), (2, 'a', '2')",
+		schema.Column{Name: "m", Mode: schema.ModeDeterministic}, schema.Column{Name: "n", Mode: schema.ModeDeterministic})
+	if _, err := migrate.Seal(t.Context(), inCopy, liteSeal); err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, admin, `CREATE UNIQUE INDEX two ON p (m_sealed, "n_sealed")`)
+	if _, err := migrate.Unseal(t.Context(), only, liteUnseal); err != nil {
+		t.Fatal(err)
+	}
+	if got := all(t, admin, "SELECT group_concat(name) FROM pragma_index_info('two')"); got[0] != "m,n" {
+		t.Errorf("the index is of %s", got)
+	}
+}

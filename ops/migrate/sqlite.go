@@ -1,11 +1,13 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -446,6 +448,7 @@ func (m *migration) remake(ctx context.Context, in bool) ([]*remade, error) {
 
 // liteSurroundings finds what else names the columns.
 func (m *migration) liteSurroundings(r *remade, in bool) {
+	known := maps.Clone(r.indexes)
 	for _, o := range r.lite.objects {
 		words := lite.Words(o.sql)
 		for _, p := range r.pairs {
@@ -464,13 +467,14 @@ func (m *migration) liteSurroundings(r *remade, in bool) {
 				m.note(r.table, "the view %s has no place for the companion: statements that name the column there are refused", o.name)
 			case o.kind == "view":
 				m.problem(r.table, p, "the view %s depends on the companion: drop it first", o.name)
-			case o.kind == "index" && !in && r.indexes[o.name] == "":
-				ix, err := lite.Index(o.sql)
+			case o.kind == "index" && !in && known[o.name] == "":
+				text := cmp.Or(r.indexes[o.name], o.sql)
+				ix, err := lite.Index(text)
 				if err != nil {
 					m.problem(r.table, p, "the index %s cannot be read: drop it first", o.name)
 					continue
 				}
-				r.indexes[o.name] = lite.Rename(o.sql, ix.List, p.toPlain())
+				r.indexes[o.name] = lite.Rename(text, ix.List, p.toPlain())
 			}
 		}
 	}
