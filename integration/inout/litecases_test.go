@@ -96,3 +96,17 @@ func TestSQLiteIndexOfTwo(t *testing.T) {
 		t.Errorf("the index is of %s", got)
 	}
 }
+
+// A virtual table that is made of a column holds its values, too.
+func TestSQLiteVirtual(t *testing.T) {
+	admin, inCopy, _ := liteOf(t, "CREATE TABLE p (id INTEGER PRIMARY KEY, m text);\nINSERT INTO p VALUES (1, 'canary');\nCREATE VIRTUAL TABLE f USING fts5(m, content='p', content_rowid='id');\nINSERT INTO f(f) VALUES ('rebuild')",
+		schema.Column{Name: "m"})
+	r, err := migrate.Seal(t.Context(), inCopy, liteSeal)
+	if !errors.Is(err, migrate.ErrProblems) || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "virtual table f") {
+		t.Errorf("%q, %v", r.Problems, err)
+	}
+	mustExec(t, admin, "DROP TABLE f")
+	if _, err := migrate.Seal(t.Context(), inCopy, liteSeal); err != nil {
+		t.Error(err)
+	}
+}

@@ -458,7 +458,10 @@ func (m *migration) liteSurroundings(r *remade, in bool) {
 			}
 			here := slices.Contains(words, dbcatalog.FoldASCII(r.rel.Name)) && slices.Contains(words, dbcatalog.FoldASCII(name))
 			switch {
-			case !here || o.kind == "table":
+			case !here || o.kind == "table" && !lite.Virtual(o.sql):
+			case o.kind == "table" && in:
+				m.problem(r.table, p, "the virtual table %s names it, which may hold values of its own: drop it first", o.name)
+			case o.kind == "table":
 			case o.kind == "trigger":
 				m.problem(r.table, p, "the trigger %s names it: drop it first", o.name)
 			case o.kind == "view" && in && m.opts.Drop:

@@ -157,6 +157,12 @@ func Index(text string) (*IndexText, error) {
 	return out, nil
 }
 
+// Virtual reports whether a definition is that of a virtual table.
+func Virtual(text string) bool {
+	words := Words(text)
+	return len(words) > 1 && words[0] == "create" && words[1] == "virtual"
+}
+
 // definition parses a text that is one statement of a kind.
 func definition[T ast.Stmt](text string) (stmt T, err error) {
 	if _, err := guard(text, sqlparse.Limits{}.OrDefault()); err != nil {
