@@ -110,3 +110,38 @@ func TestSQLiteVirtual(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A UNIQUE that cells cannot have is found, however the column is written; what is only called like the column stays as it is.
+func TestSQLiteUnique(t *testing.T) {
+	for _, c := range []struct{ ddl, want string }{
+		{"CREATE TABLE p (id INTEGER PRIMARY KEY, v text);\nCREATE UNIQUE INDEX i ON p (v) WHERE V > 'b'", "cannot be had"},
+		{"CREATE TABLE p (id INTEGER PRIMARY KEY, v text);\nCREATE UNIQUE INDEX i ON p (v) WHERE `v` <> ''", "cannot be had"},
+		{"CREATE TABLE p (id INTEGER PRIMARY KEY, v text);\nCREATE UNIQUE INDEX i ON p (v COLLATE nocase)", "cannot be had"},
+		{"CREATE TABLE p (id INTEGER PRIMARY KEY, v text COLLATE nocase);\nCREATE UNIQUE INDEX i ON p (v)", "collation"},
+		{"CREATE TABLE p (id INTEGER PRIMARY KEY, v text COLLATE nocase, UNIQUE (v))", "collation"},
+		{"CREATE TABLE p (id INTEGER PRIMARY KEY, v text, UNIQUE (v COLLATE nocase))", "collation"},
+		{"CREATE TABLE p (id INTEGER PRIMARY KEY, v text);\nCREATE UNIQUE INDEX i ON p ('v')", `ON p ("v_sealed")`},
+		{"CREATE TABLE p (id INTEGER PRIMARY KEY, v text, z);\nCREATE UNIQUE INDEX i ON p (v, Z) WHERE z = 'v' AND (V) IS NOT NULL AND v NOTNULL",
+			`ON p ("v_sealed", Z) WHERE z = 'v' AND ("v_sealed") IS NOT NULL AND "v_sealed" NOTNULL`},
+		{"CREATE TABLE p (id INTEGER PRIMARY KEY, v text, UNIQUE ('v'))", `UNIQUE ("v_sealed")`},
+	} {
+		admin, inCopy, only := liteOf(t, c.ddl, schema.Column{Name: "v", Mode: schema.ModeDeterministic})
+		definitions := func() string {
+			return strings.Join(all(t, admin, "SELECT sql FROM sqlite_master WHERE tbl_name = 'p' AND sql IS NOT NULL"), ";\n")
+		}
+		r, err := migrate.Seal(t.Context(), inCopy, liteSeal)
+		if strings.HasPrefix(c.want, "c") {
+			if !errors.Is(err, migrate.ErrProblems) || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], c.want) {
+				t.Errorf("%s: %q, %v", c.ddl, r.Problems, err)
+			}
+			continue
+		}
+		if err != nil || !strings.Contains(definitions(), c.want) {
+			t.Errorf("%s: %q, %v: %s", c.ddl, r.Problems, err, definitions())
+			continue
+		}
+		if _, err := migrate.Unseal(t.Context(), only, liteUnseal); err != nil || definitions() != c.ddl {
+			t.Errorf("%s: %v: %s", c.ddl, err, definitions())
+		}
+	}
+}

@@ -212,7 +212,7 @@ func (m *migration) sealLite(r *remade, p *pair) error {
 		case lite.ClauseGenerated:
 			m.problem(r.table, p, "the server computes its values: write them in the program first")
 		case lite.ClauseUnique:
-			if m.carriesUnique(r, p, col, "UNIQUE") {
+			if m.carriesUnique(r, p, collated(col), "UNIQUE") {
 				carry(text)
 			}
 		case lite.ClauseNotNull:
@@ -248,8 +248,8 @@ func (m *migration) sealLite(r *remade, p *pair) error {
 		case lite.ClausePrimaryKey:
 			m.problem(r.table, p, "it is in the primary key, which rows are known by")
 		case lite.ClauseUnique:
-			if m.carriesUnique(r, p, col, text) {
-				change(at, lite.Rename(text, lite.Span{End: len(text)}, p.toCompanion()))
+			if m.carriesUnique(r, p, collated(col) || c.Computes, text) {
+				change(at, lite.Rename(text, p.toCompanion(), lite.Span{End: len(text)}))
 			}
 		case lite.ClauseForeignKey:
 			change(at, m.mapKey(sql, c, p, false))
@@ -258,7 +258,7 @@ func (m *migration) sealLite(r *remade, p *pair) error {
 			change(at, "CONSTRAINT "+dbcatalog.QuoteIdent(p.emptyName())+" CHECK (1)") // it keeps the place
 		}
 	}
-	m.sealIndexes(r, p, rec)
+	m.sealIndexes(r, p, col, rec)
 	companion := struct{ gap, text string }{", ", p.cell + " BLOB " + rec.comment() + cells +
 		" CONSTRAINT " + dbcatalog.QuoteIdent(ddl.ConstraintName(p.Column)) + " CHECK (" + backstop.Condition(dialect.SQLite, p.Column, false) + ")"}
 	ps.parts = slices.Insert(ps.parts, len(ps.def.Columns), companion)
@@ -276,16 +276,21 @@ func (p *pair) toPlain() map[string]string {
 }
 
 // carriesUnique reports whether cells are as unique as values.
-func (m *migration) carriesUnique(r *remade, p *pair, col lite.ColumnText, what string) bool {
+func (m *migration) carriesUnique(r *remade, p *pair, collated bool, what string) bool {
 	switch {
 	case !p.EqualCells():
 		m.problem(r.table, p, "%s cannot be had for cells: drop it, or make the column deterministic", what)
-	case slices.ContainsFunc(col.Clauses, func(c lite.Clause) bool { return c.Kind == lite.ClauseCollate }):
+	case collated:
 		m.problem(r.table, p, "%s compares with a collation, which cannot be had for cells: drop one of them", what)
 	default:
 		return true
 	}
 	return false
+}
+
+// collated reports whether values of a column are equal that differ.
+func collated(col lite.ColumnText) bool {
+	return slices.ContainsFunc(col.Clauses, func(c lite.Clause) bool { return c.Kind == lite.ClauseCollate })
 }
 
 // mapKey is a foreign key over companions, on both of its sides.
@@ -300,9 +305,9 @@ func (m *migration) mapKey(sql string, c lite.Clause, p *pair, ofColumn bool) st
 			to[at(c.ToNames, i)] = other.Stored
 		}
 	}
-	sql = lite.Rename(sql[:c.End], c.ToAt, to)
+	sql = lite.Rename(sql[:c.End], to, c.ToAt)
 	if !ofColumn {
-		sql = lite.Rename(sql, lite.Span{Start: c.Start, End: c.Refers}, p.toCompanion())
+		sql = lite.Rename(sql, p.toCompanion(), lite.Span{Start: c.Start, End: c.Refers})
 	}
 	return sql[c.Start:]
 }
@@ -327,7 +332,7 @@ func (m *migration) liteP(table, column string) *pair {
 }
 
 // sealIndexes finds what becomes of indexes.
-func (m *migration) sealIndexes(r *remade, p *pair, rec *record) {
+func (m *migration) sealIndexes(r *remade, p *pair, col lite.ColumnText, rec *record) {
 	for _, o := range r.lite.objects {
 		text := o.sql
 		if is, changed := r.indexes[o.name]; changed {
@@ -345,9 +350,11 @@ func (m *migration) sealIndexes(r *remade, p *pair, rec *record) {
 			continue
 		}
 		is := ""
-		switch keyed := slices.Contains(ix.Columns, dbcatalog.FoldASCII(p.Name)); {
-		case !ix.Computes && onlyNullTests(ix.Where, p.Name) && (!keyed || p.EqualCells()):
-			is = lite.Rename(text, ix.List, p.toCompanion())
+		switch keyed := slices.Contains(ix.Columns, col.Name); {
+		case keyed && ix.Unique && collated(col):
+			m.carriesUnique(r, p, true, "the unique index "+o.name)
+		case !ix.Computes && !slices.Contains(ix.Compared, col.Name) && (!keyed || p.EqualCells()):
+			is = lite.Rename(text, p.toCompanion(), ix.List...)
 		case ix.Unique:
 			m.problem(r.table, p, "the unique index %s cannot be had for cells (%s): drop it, or make the column deterministic and the index one of columns", o.name, o.sql)
 		default:
@@ -477,7 +484,7 @@ func (m *migration) liteSurroundings(r *remade, in bool) {
 					m.problem(r.table, p, "the index %s cannot be read: drop it first", o.name)
 					continue
 				}
-				r.indexes[o.name] = lite.Rename(text, ix.List, p.toPlain())
+				r.indexes[o.name] = lite.Rename(text, p.toPlain(), ix.List...)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package lite
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sqlc-dev/meyer/ast"
@@ -51,6 +52,8 @@ type Clause struct {
 	Kind  ClauseKind
 	Names []string // of columns of the table, but for the column that it stands at
 
+	Computes bool // it is of more than columns: of a collation
+
 	// Of a foreign key: the table that it refers to and where its name stands, the columns and where they stand, and whether it changes
 	// the column by itself to anything but NULL, or when the other is changed.
 	To      string
@@ -100,9 +103,8 @@ func columnClause(c *ast.ColumnConstraint) Clause {
 func tableClause(c *ast.TableConstraint) Clause {
 	out := Clause{Span: spanOf(c), Kind: map[ast.TableConstraintKind]ClauseKind{
 		ast.TablePrimaryKey: ClausePrimaryKey, ast.TableUnique: ClauseUnique, ast.TableCheck: ClauseCheck, ast.TableForeignKey: ClauseForeignKey}[c.Kind]}
-	for _, term := range c.Columns {
-		out.Names = append(out.Names, namesIn(term)...)
-	}
+	columns := columnsOf(c.Columns)
+	out.Names, out.Computes = append(namesOf(c.Columns), columns...), len(columns) < len(c.Columns)
 	if c.Expr != nil {
 		out.Names = namesIn(c.Expr)
 	}
@@ -133,11 +135,11 @@ func (c *Clause) refer(to *ast.ForeignKeyClause) {
 // IndexText is a CREATE INDEX, as a database keeps it.
 type IndexText struct {
 	Unique   bool
-	List     Span     // its columns and its condition, with what stands between
+	List     []Span   // its columns, and its names in its condition
 	Names    []string // all of the columns that it is about
 	Columns  []string // those that it consists of, but for expressions
 	Computes bool     // there are expressions
-	Where    string
+	Compared []string // of the columns in its condition, those of which it says more than whether they are NULL
 }
 
 // Index reads a CREATE INDEX.
@@ -146,15 +148,35 @@ func Index(text string) (*IndexText, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &IndexText{Unique: n.Unique, List: Span{n.Columns[0].Pos(), n.End()}, Columns: columnsOf(n.Columns)}
-	out.Computes = len(out.Columns) < len(n.Columns)
-	for _, term := range n.Columns {
-		out.Names = append(out.Names, namesIn(term)...)
+	out := &IndexText{Unique: n.Unique, List: []Span{{n.Columns[0].Pos(), n.Columns[len(n.Columns)-1].End()}}, Columns: columnsOf(n.Columns)}
+	out.Names, out.Computes = append(namesOf(n.Columns), out.Columns...), len(out.Columns) < len(n.Columns)
+	if n.Where == nil {
+		return out, nil
 	}
-	if n.Where != nil {
-		out.Names, out.Where = append(out.Names, namesIn(n.Where)...), text[n.Where.Pos():n.Where.End()]
-	}
+	tested := map[ast.Node]bool{}
+	visit(n.Where, func(n ast.Node) {
+		switch n := n.(type) {
+		case *ast.NullCheckExpr:
+			tested[unparen(n.X)] = true
+		case *ast.IsExpr:
+			if null, ok := n.Y.(*ast.Literal); ok && null.Kind == ast.LitNull {
+				tested[unparen(n.X)] = true
+			}
+		case *ast.Ident:
+			if out.Names, out.List = append(out.Names, ident(n)), append(out.List, spanOf(n)); !tested[n] {
+				out.Compared = append(out.Compared, ident(n))
+			}
+		}
+	})
 	return out, nil
+}
+
+func namesOf(terms []*ast.OrderingTerm) []string {
+	var out []string
+	for _, t := range terms {
+		out = append(out, namesIn(t)...)
+	}
+	return out
 }
 
 // Virtual reports whether a definition is that of a virtual table.
@@ -204,12 +226,13 @@ func Words(text string) []string {
 	return out
 }
 
-// Rename writes other names into a part of a text.
-func Rename(text string, in Span, names map[string]string) string {
+// Rename writes other names into parts of a text.
+func Rename(text string, names map[string]string, in ...Span) string {
 	var b strings.Builder
 	at := 0
 	for _, t := range lexer.Lex(text) {
-		if to, ok := names[wordOf(t, text)]; ok && isWord(t) && t.Pos >= in.Start && t.End <= in.End {
+		within := func(s Span) bool { return t.Pos >= s.Start && t.End <= s.End }
+		if to, ok := names[wordOf(t, text)]; ok && isWord(t) && slices.ContainsFunc(in, within) {
 			b.WriteString(text[at:t.Pos] + `"` + strings.ReplaceAll(to, `"`, `""`) + `"`)
 			at = t.End
 		}

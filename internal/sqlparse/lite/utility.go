@@ -279,7 +279,7 @@ func columnsOf(list []*ast.OrderingTerm) []string {
 // binary reports whether a collation compares bytes.
 func binary(collation *ast.Ident) bool { return ident(collation) == "binary" }
 
-// onlyColumn returns the column that an element of an index is; nil for an expression.
+// onlyColumn returns the column that an element of an index is; nil for an expression. A string is a name there.
 func onlyColumn(e ast.Expr) *ast.Ident {
 	e = unparen(e)
 	for {
@@ -289,8 +289,15 @@ func onlyColumn(e ast.Expr) *ast.Ident {
 		}
 		e = unparen(c.X)
 	}
-	c, _ := e.(*ast.Ident)
-	return c
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e
+	case *ast.Literal:
+		if e.Kind == ast.LitString {
+			return &ast.Ident{Span: e.Span, Name: e.Value, Raw: e.Raw}
+		}
+	}
+	return nil
 }
 
 // visit calls fn for n and all below it. It does not recurse, as chains of
