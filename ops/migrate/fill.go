@@ -99,7 +99,10 @@ func (m *migration) work(ctx context.Context, t *table, pairs []*pair, doing str
 		}
 	}
 	m.report.Unfit += w.unfit
-	return w.clean(ctx, 1)
+	if err := w.clean(ctx, 1); err != nil || w.unfit == 0 || m.opts.For == ReadyCopy {
+		return err
+	}
+	return ErrUnfit // the steps that follow would take the column away that has the value
 }
 
 func (w *work) anyDue() string {
