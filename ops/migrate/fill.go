@@ -182,7 +182,7 @@ func (w *work) each(ctx context.Context, rows []dbcatalog.Row) error {
 	}
 	if len(params) > 0 {
 		began := time.Now()
-		done, err := w.write(ctx, params)
+		done, err := w.writeFit(ctx, params)
 		if err != nil && walk.ObstacleOf(err) != walk.Contention {
 			return err
 		}
@@ -367,6 +367,57 @@ func ofOneValue(err error) bool {
 	return false
 }
 
+// writeFit writes rows, and leaves out the values that the types of the plain columns do not hold: the server's error has them in it.
+func (w *work) writeFit(ctx context.Context, params [][]driver.Value) (int64, error) {
+	if w.doing != opening || w.m.onLite() {
+		return w.write(ctx, params)
+	}
+	done, err := w.writeWhole(ctx, params)
+	if !strings.HasPrefix(dbcatalog.SQLState(err), "22") { // data exception
+		return done, err
+	}
+	if n := len(params); n > 1 {
+		done, err := w.writeFit(ctx, params[:n/2])
+		if err != nil {
+			return done, err
+		}
+		more, err := w.writeFit(ctx, params[n/2:])
+		return done + more, err
+	}
+	first := len(params[0]) - len(w.pairs)
+	for i, p := range w.pairs {
+		one := append([]driver.Value{}, params[0]...)
+		clear(one[first:])
+		if one[first+i] = params[0][first+i]; one[first+i] == nil {
+			continue
+		}
+		done, err := w.writeWhole(ctx, [][]driver.Value{one})
+		if !strings.HasPrefix(dbcatalog.SQLState(err), "22") {
+			return done, err // the next pass finds the rest of the row
+		}
+		w.m.db.Rejected(ctx, p.Column, codec.ErrValue)
+	}
+	w.unfit++
+	return 0, nil
+}
+
+// writeWhole writes rows so that the transaction goes on if they cannot be written.
+func (w *work) writeWhole(ctx context.Context, params [][]driver.Value) (int64, error) {
+	if !w.m.locked {
+		return w.write(ctx, params)
+	}
+	if _, err := w.m.q.Exec(ctx, "SAVEPOINT colseal"); err != nil {
+		return 0, err
+	}
+	done, err := w.write(ctx, params)
+	end := "RELEASE SAVEPOINT colseal"
+	if err != nil {
+		end = "ROLLBACK TO SAVEPOINT colseal"
+	}
+	_, eerr := w.m.q.Exec(ctx, end)
+	return done, errors.Join(err, eerr)
+}
+
 // write changes the rows that nobody else holds and that are as they were read, so that it neither waits for
 // anybody nor takes part in a deadlock.
 func (w *work) write(ctx context.Context, params [][]driver.Value) (int64, error) {
@@ -399,7 +450,7 @@ func (w *work) write(ctx context.Context, params [][]driver.Value) (int64, error
 				typ = "pg_catalog.bytea"
 			}
 			array(name, typ, "u."+name)
-			set = append(set, fmt.Sprintf("%[1]s = COALESCE(CAST(v.%[2]s AS %[3]s), t.%[1]s), %[4]s = t.%[4]s", p.plain, name, p.plainCol.Type, p.cell)) // a write of both
+			set = append(set, fmt.Sprintf("%[1]s = COALESCE(CAST(v.%[2]s AS %[3]s), t.%[1]s), %[4]s = t.%[4]s", p.plain, name, withoutModifiers(p.plainCol.Type), p.cell)) // a write of both; a cast to varchar(5) would cut
 		default:
 			set = append(set, p.plain+" = NULL")
 		}
