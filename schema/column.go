@@ -137,7 +137,7 @@ func (c *Column) resolve(t *Table) {
 	c.base, c.baseName = c.table, c.Name
 	c.stage()
 	c.layout = codec.Layout{Suite: c.suite()}
-	if c.Was != nil {
+	if c.Was != nil && !c.former { // what that was is refused
 		was := *c.Was
 		if was.Kind == 0 {
 			was.Kind = KindText

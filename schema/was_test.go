@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func changing(t *testing.T) *Schema {
@@ -87,5 +88,17 @@ func TestWasRefused(t *testing.T) {
 	was := Column{Was: &Column{Mode: ModeDeterministic}}
 	if _, err := New(Columns("users", Column{Name: "a", Mode: ModeDeterministic, Stage: StageCopy, Was: &was})); err == nil || !strings.Contains(err.Error(), "says what that was") {
 		t.Error(err)
+	}
+	was.Was = &was // without an end
+	if _, err := New(Columns("users", Column{Name: "a", Mode: ModeDeterministic, Stage: StageCopy, Was: &was})); err == nil || !strings.Contains(err.Error(), "says what that was") {
+		t.Error(err)
+	}
+	deep := strings.Repeat(`{"mode":"random","kind":"text","was":`, 3000) + "null" + strings.Repeat("}", 3000)
+	began := time.Now()
+	if _, err := ParseJSON([]byte(`{"version":1,"tables":[{"name":"users","columns":[{"name":"a","mode":"deterministic","kind":"text","stage":"copy","was":` + deep + `}]}]}`)); err == nil || !strings.Contains(err.Error(), "says what that was") {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %v", took)
 	}
 }
