@@ -23,6 +23,9 @@ func (p *Planner) analyseCopies(begun *analysis) (*Plan, bool, error) {
 		plan, err := p.run(a)
 		used, copying = used || a.usedCatalog, copying || a.copying
 		if err == nil {
+			if m == copyPlain && p.namesNew(begun.file.Text) { // as a column that is not sealed
+				return nil, used, first
+			}
 			if plan.Observed = p.ahead(begun); plan.Observed == nil && m != copyBoth {
 				plan.Observed = first
 			}
@@ -43,6 +46,20 @@ func (p *Planner) analyseCopies(begun *analysis) (*Plan, bool, error) {
 		}
 	}
 	panic("not reached")
+}
+
+// namesNew reports whether a text may name the companion of a column whose options change. Nothing of the column stands in plaintext
+// in the database, and nothing may come there.
+func (p *Planner) namesNew(text string) bool {
+	lower := strings.ToLower(text)
+	for _, t := range p.registered {
+		for _, c := range t.Columns() {
+			if c.Stage == schema.StageCopy && c.Was != nil && (containsName(lower, strings.ToLower(c.CellColumn())) || strings.Contains(lower, "u&")) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // as begins the analysis of the same text, with the columns in StageCopy taken as m says.

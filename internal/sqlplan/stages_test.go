@@ -68,3 +68,26 @@ func stagedPlan(t *testing.T, p *Planner, sql string) string {
 	}
 	return s
 }
+
+// While options change, nothing reaches the new companion but by the column's own name: its values are cells from the beginning.
+func TestNewCompanionIsNotNamed(t *testing.T) {
+	s := schema.Must(schema.Columns("users", schema.Column{Name: "ssn", Mode: schema.ModeDeterministic, Stage: schema.StageCopy, Stored: "email_sealed",
+		Was: &schema.Column{Name: "ssn"}}))
+	catalog := fakeCatalog{"public.users": relation("users", "id bigint", "note text", "ssn bytea", "email_sealed bytea")}
+	for _, d := range []dialect.Dialect{dialect.Postgres, dialect.SQLite} {
+		p := New(s, d, Options{})
+		for _, sql := range []string{
+			"UPDATE users SET email_sealed = 'canary' WHERE id = 1",
+			"UPDATE users SET Email_Sealed = $1 WHERE id = 1",
+			"INSERT INTO users (id, \"email_sealed\") VALUES (1, 'canary')",
+			"SELECT id FROM users WHERE email_sealed = $1",
+		} {
+			if plan, err := p.Plan(t.Context(), sql, &Env{Catalog: catalog}); err == nil {
+				t.Errorf("%s: %s: %s", d, sql, render(plan))
+			}
+		}
+		if _, err := p.Plan(t.Context(), "UPDATE users SET ssn = $1 WHERE id = 1", &Env{Catalog: catalog}); err != nil {
+			t.Error(err)
+		}
+	}
+}
