@@ -472,7 +472,9 @@ func watchLocks(t *testing.T, pg *pgtest.DB) func(programs map[string]bool) {
 		mustExec(t, pg.Admin, "ALTER SYSTEM RESET ALL")
 		mustExec(t, pg.Admin, "SELECT pg_reload_conf()")
 	})
-	read := func() string { return all(t, pg.Admin, "SELECT pg_read_file(pg_current_logfile())")[0] }
+	read := func() string {
+		return all(t, pg.Admin, "SELECT encode(pg_read_binary_file(pg_current_logfile()), 'escape')")[0]
+	}
 	begin := len(read())
 	// It hears: one transaction waits for another one.
 	first, err := pg.Admin.Begin()
