@@ -115,14 +115,13 @@ func (cat *sessionCatalog) Relation(ctx context.Context, schemaName, name string
 	if err != nil {
 		return nil, err
 	}
-	lags := s.lags(asked, under.Behind)
-	if lags && rel != nil && rel.View {
+	news := s.becomes(asked, under)
+	if s.facts.lags && rel != nil && rel.View {
 		if v, ok := s.known().Version(rel); ok && v != rel.Version {
 			return nil, refuseBefore("the definition of the view " + rel.SQL() + " is younger")
 		}
 	}
-	if lags != s.facts.lags || !under.Same(s.facts.Session) {
-		s.adopt(under, lags)
+	if news {
 		s.db.facts.put(factKey{path: s.key(), schema: schemaName, name: name}, rel, gen)
 		return nil, errSession
 	}
@@ -143,10 +142,16 @@ func (s *Session) lags(asked time.Time, behind time.Duration) bool {
 	return behind > 0 && (s.facts.lags || s.facts.pending&sqlplan.ImportsSnapshot != 0 || asked.Add(-behind).Before(s.db.facts.forgotten()))
 }
 
-// adopt notes that the session is another one than was known: something changed it that no statement showed.
-func (s *Session) adopt(now dbcatalog.Session, lags bool) {
+// becomes takes the session for what it was found to be when it was asked, and reports whether that is another one than was known:
+// something changed it that no statement showed.
+func (s *Session) becomes(asked time.Time, now dbcatalog.Session) bool {
+	lags := s.lags(asked, now.Behind)
+	if lags == s.facts.lags && now.Same(s.facts.Session) {
+		return false
+	}
 	s.facts.note(sqlplan.ChangesSession)
 	s.facts.Session, s.facts.lags, s.facts.known = now, lags, true
+	return true
 }
 
 // Relation describes what a name means on this connection, and notes that it was asked for: see Outdated. nil: there is no such
@@ -194,8 +199,7 @@ func (s *Session) Outdated(ctx context.Context) bool {
 		}
 		asked := time.Now()
 		now, under, err := dbcatalog.ReadRelation(ctx, s.conn, s.db.cfg.Dialect, k.schema, k.name)
-		if lags := s.lags(asked, under.Behind); err == nil && (lags != s.facts.lags || !under.Same(s.facts.Session)) {
-			s.adopt(under, lags)
+		if err == nil && s.becomes(asked, under) {
 			return true
 		}
 		if err != nil {

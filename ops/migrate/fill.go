@@ -238,29 +238,34 @@ func (m *migration) seal(ctx context.Context, p *pair, v driver.Value) (driver.V
 		return nil, err
 	}
 	defer clear(encoding)
-	key, err := m.sealer(ctx, p, 1)
-	if err != nil {
-		return nil, err
-	}
-	cell, err := key.Seal(nil, p.Kind, encoding)
+	cell, err := m.cell(ctx, p.Column, encoding)
 	if err != nil {
 		return nil, err
 	}
 	return cell, nil
 }
 
+// cell returns the cell of an encoding.
+func (m *migration) cell(ctx context.Context, col *schema.Column, encoding []byte) ([]byte, error) {
+	key, err := m.sealer(ctx, col, 1)
+	if err != nil {
+		return nil, err
+	}
+	return key.Seal(nil, col.Kind, encoding)
+}
+
 // sealer returns the key that seals values of a column now, n of them.
-func (m *migration) sealer(ctx context.Context, p *pair, n int) (*codec.Key, error) {
+func (m *migration) sealer(ctx context.Context, col *schema.Column, n int) (*codec.Key, error) {
 	if m.held != nil {
-		if key := m.held[heldKey{identity: p.Identity(), scope: keyring.ScopeOf(ctx)}]; key != nil {
+		if key := m.held[heldKey{identity: col.Identity(), scope: keyring.ScopeOf(ctx)}]; key != nil {
 			return key, nil
 		}
 		return nil, errMoved
 	}
-	if !p.Suite().Searchable() {
-		return m.cache.Sealer(ctx, front.KeyColumn(p.Column), n)
+	if !col.Suite().Searchable() {
+		return m.cache.Sealer(ctx, front.KeyColumn(col), n)
 	}
-	keys, err := m.cache.SearchKeys(ctx, front.KeyColumn(p.Column))
+	keys, err := m.cache.SearchKeys(ctx, front.KeyColumn(col))
 	if err != nil {
 		return nil, err
 	}
@@ -268,9 +273,9 @@ func (m *migration) sealer(ctx context.Context, p *pair, n int) (*codec.Key, err
 }
 
 // opener returns the key that opens a cell.
-func (m *migration) opener(ctx context.Context, p *pair, h codec.Header) (*codec.Key, error) {
+func (m *migration) opener(ctx context.Context, col *schema.Column, h codec.Header) (*codec.Key, error) {
 	if m.held != nil {
-		key, known := m.held[heldKey{identity: p.Identity(), id: h.KeyID}]
+		key, known := m.held[heldKey{identity: col.Identity(), id: h.KeyID}]
 		switch {
 		case !known:
 			return nil, errMoved
@@ -279,12 +284,12 @@ func (m *migration) opener(ctx context.Context, p *pair, h codec.Header) (*codec
 		}
 		return key, nil
 	}
-	return m.cache.Opener(ctx, keycache.Column{Identity: p.Identity(), Suite: h.Suite}, h.KeyID)
+	return m.cache.Opener(ctx, keycache.Column{Identity: col.Identity(), Suite: h.Suite}, h.KeyID)
 }
 
 // again returns the cell of another column for the value of a cell, in its scope.
 func (m *migration) again(ctx context.Context, from, to *schema.Column, v driver.Value, text bool) (driver.Value, error) {
-	id, encoding, err := m.encoding(ctx, &pair{Column: from}, v)
+	id, encoding, err := m.encoding(ctx, from, v)
 	if err != nil {
 		return nil, err
 	}
@@ -306,11 +311,7 @@ func (m *migration) again(ctx context.Context, from, to *schema.Column, v driver
 		return nil, err
 	}
 	defer clear(converted)
-	key, err := m.sealer(keyring.WithScope(ctx, scope), &pair{Column: to}, 1)
-	if err != nil {
-		return nil, err
-	}
-	cell, err := key.Seal(nil, to.Kind, converted)
+	cell, err := m.cell(keyring.WithScope(ctx, scope), to, converted)
 	switch {
 	case err != nil:
 		return nil, err
@@ -321,26 +322,26 @@ func (m *migration) again(ctx context.Context, from, to *schema.Column, v driver
 }
 
 // encoding returns the encoding of the value in a cell, and the id of its key.
-func (m *migration) encoding(ctx context.Context, p *pair, v driver.Value) (id uint32, encoding []byte, err error) {
-	cell, _, err := front.StoredCell(v, false, p.Tag())
+func (m *migration) encoding(ctx context.Context, col *schema.Column, v driver.Value) (id uint32, encoding []byte, err error) {
+	cell, _, err := front.StoredCell(v, false, col.Tag())
 	if err != nil {
 		return 0, nil, err
 	}
-	h, err := codec.Recognize(cell, p.Tag())
+	h, err := codec.Recognize(cell, col.Tag())
 	if err != nil {
 		return 0, nil, err
 	}
-	key, err := m.opener(ctx, p, h)
+	key, err := m.opener(ctx, col, h)
 	if err != nil {
 		return 0, nil, err
 	}
-	encoding, err = key.Open(nil, p.Kind, cell)
+	encoding, err = key.Open(nil, col.Kind, cell)
 	return h.KeyID, encoding, err
 }
 
 // open returns the value in a cell, on PostgreSQL as text that it reads.
 func (m *migration) open(ctx context.Context, p *pair, v driver.Value) (driver.Value, error) {
-	_, encoding, err := m.encoding(ctx, p, v)
+	_, encoding, err := m.encoding(ctx, p.Column, v)
 	if err != nil {
 		return nil, err
 	}
@@ -373,7 +374,7 @@ func (w *work) writeFit(ctx context.Context, params [][]driver.Value) (int64, er
 		return w.write(ctx, params)
 	}
 	done, err := w.writeWhole(ctx, params)
-	if !strings.HasPrefix(dbcatalog.SQLState(err), "22") { // data exception
+	if !misfit(err) {
 		return done, err
 	}
 	if n := len(params); n > 1 {
@@ -392,7 +393,7 @@ func (w *work) writeFit(ctx context.Context, params [][]driver.Value) (int64, er
 			continue
 		}
 		done, err := w.writeWhole(ctx, [][]driver.Value{one})
-		if !strings.HasPrefix(dbcatalog.SQLState(err), "22") {
+		if !misfit(err) {
 			return done, err // the next pass finds the rest of the row
 		}
 		w.m.db.Rejected(ctx, p.Column, codec.ErrValue)
@@ -400,6 +401,9 @@ func (w *work) writeFit(ctx context.Context, params [][]driver.Value) (int64, er
 	w.unfit++
 	return 0, nil
 }
+
+// misfit reports whether the server took a value for none of its column's type (class 22, data exception).
+func misfit(err error) bool { return strings.HasPrefix(dbcatalog.SQLState(err), "22") }
 
 // writeWhole writes rows so that the transaction goes on if they cannot be written.
 func (w *work) writeWhole(ctx context.Context, params [][]driver.Value) (int64, error) {

@@ -153,7 +153,7 @@ func (m *migration) hold(ctx context.Context, all []*remade, in bool) error {
 			}
 			for _, row := range rows {
 				ctx := m.scoped(ctx, row.Text(0))
-				if held[heldKey{identity: p.Identity(), scope: keyring.ScopeOf(ctx)}], err = m.sealer(ctx, p, int(row.Int(1))); err != nil {
+				if held[heldKey{identity: p.Identity(), scope: keyring.ScopeOf(ctx)}], err = m.sealer(ctx, p.Column, int(row.Int(1))); err != nil {
 					return err
 				}
 			}
