@@ -418,6 +418,12 @@ func TestSQLiteKilled(t *testing.T) {
 	if t.Logf("%d processes were killed, %d of them with all sealed", died, in); died < 40 || in == 0 {
 		t.Error("too few processes were killed")
 	}
+	w.isAsBefore(t, dump, want)
+}
+
+// isAsBefore compares the schema and the rows in the end.
+func (w *liteWorld) isAsBefore(t *testing.T, dump string, want []string) {
+	t.Helper()
 	if got := w.dump(t); got != dump {
 		t.Errorf("the schema differs in the end:\n%s", diff(dump, got))
 	}
@@ -467,12 +473,7 @@ func TestSQLiteProblems(t *testing.T) {
 		}
 		mustExec(t, w.admin, undo)
 	}
-	if got := w.dump(t); got != dump {
-		t.Errorf("something was changed:\n%s", diff(dump, got))
-	}
-	if rows := w.rows(t); !slices.Equal(rows, want) {
-		t.Errorf("something was changed:\n%s", diff(strings.Join(want, "\n"), strings.Join(rows, "\n")))
-	}
+	w.isAsBefore(t, dump, want)
 }
 
 // What is done to the tables while they are sealed is there in the end, and columns go one by one.
