@@ -13,7 +13,7 @@ import (
 
 var users = schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic}))
 
-// refusal is the error that the query gets from db.QueryContext.
+// refusal returns the error that db.QueryContext returns for the query.
 func refusal(query string) error {
 	said, err := explain.Offline(users, driver.DialectPostgres, query)
 	if err != nil {
@@ -32,7 +32,7 @@ func ExampleHint() {
 }
 
 func ExampleQueryError() {
-	err := refusal("SELECT max(email) FROM users")
+	err := refusal("SELECT max(email) FROM users") // db.QueryContext returns it
 	var refused *colseal.QueryError
 	if errors.As(err, &refused) {
 		line, column := refused.Position()

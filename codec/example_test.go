@@ -41,7 +41,8 @@ func ExampleKey() {
 }
 
 func ExampleParseHeader() {
-	cell, err := newKey(codec.SuiteDeterministic).Seal(nil, codec.KindText, []byte("ana@example.com"))
+	k := newKey(codec.SuiteDeterministic) // of the column users.email
+	cell, err := k.Seal(nil, codec.KindText, []byte("ana@example.com"))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -12,11 +12,16 @@ import (
 	_ "github.com/colseal/colseal/kms/localkms"
 )
 
-func ExampleOpen() {
+func tempDir() string {
 	dir, err := os.MkdirTemp("", "kek")
 	if err != nil {
 		log.Fatal(err)
 	}
+	return dir
+}
+
+func ExampleOpen() {
+	dir := tempDir()
 	defer os.RemoveAll(dir)
 
 	ctx := context.Background()
@@ -36,10 +41,7 @@ func ExampleOpen() {
 }
 
 func ExampleOpenAll() {
-	dir, err := os.MkdirTemp("", "kek")
-	if err != nil {
-		log.Fatal(err)
-	}
+	dir := tempDir()
 	defer os.RemoveAll(dir)
 
 	// Each data key is wrapped under both, and either opens it.

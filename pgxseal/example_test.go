@@ -22,21 +22,19 @@ type User struct {
 	Notes string `db:"notes" seal:"random"`
 }
 
-func config(ctx context.Context) driver.Config {
+var tables = schema.Must(schema.Model("users", User{}))
+
+func ExampleNew() {
+	ctx := context.Background()
 	w, err := kms.Open(ctx, os.Getenv("COLSEAL_KMS")) // such as awskms:///alias/app
 	if err != nil {
 		log.Fatal(err)
 	}
-	return driver.Config{Schema: schema.Must(schema.Model("users", User{})), KMS: w, AutoCreateKeyTable: true}
-}
-
-func ExampleNew() {
-	ctx := context.Background()
-	cfg, err := pgxpool.ParseConfig(os.Getenv("DATABASE_URL"))
+	config, err := pgxpool.ParseConfig(os.Getenv("DATABASE_URL"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	pool, err := pgxseal.New(ctx, cfg, config(ctx))
+	pool, err := pgxseal.New(ctx, config, driver.Config{Schema: tables, KMS: w, AutoCreateKeyTable: true})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -61,7 +59,11 @@ func ExampleNew() {
 
 func ExampleConnect() {
 	ctx := context.Background()
-	conn, err := pgxseal.Connect(ctx, os.Getenv("DATABASE_URL"), config(ctx))
+	w, err := kms.Open(ctx, os.Getenv("COLSEAL_KMS"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn, err := pgxseal.Connect(ctx, os.Getenv("DATABASE_URL"), driver.Config{Schema: tables, KMS: w, AutoCreateKeyTable: true})
 	if err != nil {
 		log.Fatal(err)
 	}

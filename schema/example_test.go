@@ -2,6 +2,7 @@ package schema_test
 
 import (
 	"fmt"
+	"log"
 	"time"
 
 	"github.com/colseal/colseal"
@@ -18,8 +19,7 @@ type Patient struct {
 func ExampleModel() {
 	s, err := schema.New(schema.Model("patients", Patient{}))
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	for _, t := range s.Tables() {
 		for _, c := range t.Columns() {

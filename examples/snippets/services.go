@@ -10,8 +10,3 @@ func oneService(ctx context.Context) (kms.Wrapper, error) {
 	key, err := kms.Open(ctx, "gcpkms:///projects/app/locations/europe/keyRings/db/cryptoKeys/app")
 	return key, err
 }
-
-func twoServices(ctx context.Context) (kms.Wrapper, error) {
-	key, err := kms.OpenAll(ctx, "gcpkms:///…", "agekms:///etc/app/recipients.txt")
-	return key, err
-}

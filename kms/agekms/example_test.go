@@ -11,15 +11,20 @@ import (
 	"github.com/colseal/colseal/kms/agekms"
 )
 
-func ExampleNew() {
-	id, err := age.GenerateX25519Identity() // lies in a safe
+func newIdentity() *age.X25519Identity {
+	id, err := age.GenerateX25519Identity()
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx := context.Background()
+	return id
+}
 
-	// A program has the recipient, and wraps.
-	program, err := agekms.New([]string{id.Recipient().String()})
+func ExampleNew() {
+	ctx := context.Background()
+	id := newIdentity() // lies in a safe
+	to := []string{id.Recipient().String()}
+
+	program, err := agekms.New(to) // has the recipient, and wraps
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -30,8 +35,7 @@ func ExampleNew() {
 	_, err = program.Unwrap(ctx, k.Wrapped, nil)
 	fmt.Println("the program cannot unwrap:", err != nil)
 
-	// Whoever recovers has the identity.
-	recovery, err := agekms.New([]string{id.Recipient().String()}, id)
+	recovery, err := agekms.New(to, id) // has the identity
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -14,12 +14,16 @@ import (
 	"github.com/colseal/colseal/kms/kmstest"
 )
 
-// A program gets its options from config.LoadDefaultConfig of the SDK.
-func ExampleNew() {
+// connect returns a client of a server for tests.
+func connect() (*kmstest.Server, *sdk.Client) {
 	srv := kmstest.New()
+	return srv, sdk.New(srv.Options(), func(o *sdk.Options) { o.HTTPClient = &http.Client{Transport: srv.Transport()} })
+}
+
+func ExampleNew() {
+	srv, client := connect() // a program calls LoadDefaultConfig and NewFromConfig of the SDK
 	defer srv.Close()
 	srv.CreateKey(kmstest.Alias("alias/app"))
-	client := sdk.New(srv.Options(), func(o *sdk.Options) { o.HTTPClient = &http.Client{Transport: srv.Transport()} })
 
 	w := awskms.New(client, "alias/app",
 		awskms.WithTrustedKeys(kmstest.DefaultAccount)) // only keys of our own account unwrap
@@ -28,10 +32,10 @@ func ExampleNew() {
 }
 
 func ExampleWrapper_Unwrap() {
-	srv := kmstest.New()
+	srv, client := connect()
 	defer srv.Close()
 	id := srv.CreateKey()
-	w := awskms.New(sdk.New(srv.Options(), func(o *sdk.Options) { o.HTTPClient = &http.Client{Transport: srv.Transport()} }), id)
+	w := awskms.New(client, id)
 
 	ctx := context.Background()
 	k, err := w.GenerateDataKey(ctx, nil)

@@ -6,27 +6,33 @@ import (
 	"fmt"
 	"log"
 
+	apiv1 "cloud.google.com/go/kms/apiv1"
+
 	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/kms/gcpkms"
 	"github.com/colseal/colseal/kms/gcpkms/gcptest"
 	"github.com/colseal/colseal/kms/kmstest"
 )
 
-func ExampleNew() {
-	ctx := context.Background()
-	srv, err := gcptest.New() // instead of the service
+// connect returns a client of a server for tests.
+func connect(ctx context.Context) (*gcptest.Server, *apiv1.KeyManagementClient) {
+	srv, err := gcptest.New()
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer srv.Close()
-	client, err := srv.Client(ctx) // a program calls apiv1.NewKeyManagementClient
+	client, err := srv.Client(ctx)
 	if err != nil {
-		log.Panic(err)
+		log.Fatal(err)
 	}
-	defer client.Close()
+	return srv, client
+}
 
-	// Its name is projects/P/locations/L/keyRings/R/cryptoKeys/K.
-	w, err := gcpkms.New(client, gcpkms.Config{Key: gcptest.Key})
+func ExampleNew() {
+	ctx := context.Background()
+	srv, client := connect(ctx) // a program calls apiv1.NewKeyManagementClient
+	defer srv.Close()
+	defer client.Close()
+	w, err := gcpkms.New(client, gcpkms.Config{Key: gcptest.Key}) // projects/P/locations/L/keyRings/R/cryptoKeys/K
 	if err != nil {
 		log.Panic(err)
 	}
@@ -36,15 +42,8 @@ func ExampleNew() {
 
 func ExampleNew_denied() {
 	ctx := context.Background()
-	srv, err := gcptest.New()
-	if err != nil {
-		log.Fatal(err)
-	}
+	srv, client := connect(ctx)
 	defer srv.Close()
-	client, err := srv.Client(ctx)
-	if err != nil {
-		log.Panic(err)
-	}
 	defer client.Close()
 	w, err := gcpkms.New(client, gcpkms.Config{Key: gcptest.Key})
 	if err != nil {

@@ -13,14 +13,17 @@ import (
 	"github.com/colseal/colseal/kms/kmstest"
 )
 
-// A test calls Start and Server.Client instead.
-func ExampleNew() {
-	srv := kmstest.New()
-	defer srv.Close()
-	id := srv.CreateKey()
-	client := sdk.New(srv.Options(), func(o *sdk.Options) { o.HTTPClient = &http.Client{Transport: srv.Transport()} })
+// connect returns a client of the server. A test calls Server.Client instead.
+func connect(srv *kmstest.Server) *sdk.Client {
+	return sdk.New(srv.Options(), func(o *sdk.Options) { o.HTTPClient = &http.Client{Transport: srv.Transport()} })
+}
 
-	_, err := awskms.New(client, id).GenerateDataKey(context.Background(), kms.EncryptionContext{"keyring": "app"})
+func ExampleNew() {
+	srv := kmstest.New() // a test calls kmstest.Start
+	defer srv.Close()
+	w := awskms.New(connect(srv), srv.CreateKey())
+
+	_, err := w.GenerateDataKey(context.Background(), kms.EncryptionContext{"keyring": "app"})
 	fmt.Println(err)
 	for _, e := range srv.Events() {
 		fmt.Println(e.Operation, e.EncryptionContext)
@@ -31,9 +34,9 @@ func ExampleNew() {
 }
 
 func ExampleServer_Break() {
-	srv := kmstest.New()
+	srv := kmstest.New() // a test calls kmstest.Start
 	defer srv.Close()
-	w := awskms.New(sdk.New(srv.Options(), func(o *sdk.Options) { o.HTTPClient = &http.Client{Transport: srv.Transport()} }), srv.CreateKey())
+	w := awskms.New(connect(srv), srv.CreateKey())
 
 	repair := srv.Break(kmstest.OutageRefused)
 	_, err := w.GenerateDataKey(context.Background(), nil)

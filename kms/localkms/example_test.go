@@ -12,15 +12,19 @@ import (
 	"github.com/colseal/colseal/kms/localkms"
 )
 
-func ExampleOpen() {
+func tempDir() string {
 	dir, err := os.MkdirTemp("", "kek")
 	if err != nil {
 		log.Fatal(err)
 	}
+	return dir
+}
+
+func ExampleOpen() {
+	dir := tempDir()
 	defer os.RemoveAll(dir)
 
-	// The first call makes the file.
-	w, err := localkms.Open(filepath.Join(dir, "kek"))
+	w, err := localkms.Open(filepath.Join(dir, "kek")) // the first call makes the file
 	if err != nil {
 		log.Panic(err)
 	}
@@ -35,10 +39,7 @@ func ExampleOpen() {
 }
 
 func ExampleOpen_retired() {
-	dir, err := os.MkdirTemp("", "kek")
-	if err != nil {
-		log.Fatal(err)
-	}
+	dir := tempDir()
 	defer os.RemoveAll(dir)
 
 	ctx := context.Background()

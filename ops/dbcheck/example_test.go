@@ -37,7 +37,7 @@ func open(ctx context.Context) *sql.DB {
 
 func ExampleRun() {
 	ctx := context.Background()
-	db := open(ctx)
+	db := open(ctx) // through Colseal
 	defer db.Close()
 	findings, err := dbcheck.Run(ctx, db)
 	if err != nil {
@@ -50,7 +50,7 @@ func ExampleRun() {
 
 func ExampleSystem() {
 	ctx := context.Background()
-	db := open(ctx)
+	db := open(ctx) // through Colseal
 	defer db.Close()
 	w, err := kms.Open(ctx, os.Getenv("COLSEAL_KMS"))
 	if err != nil {

@@ -39,9 +39,9 @@ func ExampleOffline() {
 	// operation ORDER BY cannot work on a sealed column
 }
 
-func ExampleQuery() {
-	ctx := context.Background()
-	w, err := kms.Open(ctx, os.Getenv("COLSEAL_KMS"))
+// open opens the database as the programs do that use it.
+func open(ctx context.Context) *sql.DB {
+	w, err := kms.Open(ctx, os.Getenv("COLSEAL_KMS")) // such as awskms:///alias/app
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -50,6 +50,12 @@ func ExampleQuery() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	return db
+}
+
+func ExampleQuery() {
+	ctx := context.Background()
+	db := open(ctx) // through Colseal
 	defer db.Close()
 	e, err := explain.Query(ctx, db, "SELECT * FROM users WHERE id = 1")
 	if err != nil {

@@ -42,7 +42,7 @@ func open(ctx context.Context) *sql.DB {
 
 func ExampleColumn() {
 	ctx := context.Background()
-	db := open(ctx)
+	db := open(ctx) // through Colseal
 	defer db.Close()
 	r, err := leak.Column(ctx, db, "users.email", leak.Options{})
 	if err != nil {
@@ -53,7 +53,7 @@ func ExampleColumn() {
 
 func ExampleColumn_randomized() {
 	ctx := context.Background()
-	db := open(ctx)
+	db := open(ctx) // through Colseal
 	defer db.Close()
 	r, err := leak.Column(ctx, db, "users.notes", leak.Options{})
 	if err != nil {

@@ -38,7 +38,7 @@ func open(ctx context.Context) *sql.DB {
 
 func ExampleSeal() {
 	ctx := context.Background()
-	db := open(ctx)
+	db := open(ctx) // through Colseal
 	defer db.Close()
 	if _, err := db.ExecContext(ctx, "INSERT INTO users (id, notes) VALUES ($1, $2)", 1, []byte("likes tea")); err != nil {
 		log.Panic(err)
@@ -53,7 +53,7 @@ func ExampleSeal() {
 
 func ExampleStatus() {
 	ctx := context.Background()
-	db := open(ctx)
+	db := open(ctx) // through Colseal
 	defer db.Close()
 	columns, err := migrate.Status(ctx, db)
 	if err != nil {

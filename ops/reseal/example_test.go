@@ -37,11 +37,8 @@ func open(ctx context.Context) *sql.DB {
 
 func ExampleRun() {
 	ctx := context.Background()
-	db := open(ctx)
+	db := open(ctx) // through Colseal
 	defer db.Close()
-	if _, err := db.ExecContext(ctx, "INSERT INTO users (id, notes) VALUES ($1, $2)", 1, "likes tea"); err != nil {
-		log.Panic(err)
-	}
 	report, err := reseal.Run(ctx, db, reseal.Options{Columns: []string{"users.notes"}, RowsPerSecond: 1000})
 	if err != nil {
 		log.Panic(err)
@@ -51,7 +48,7 @@ func ExampleRun() {
 
 func ExampleUsage() {
 	ctx := context.Background()
-	db := open(ctx)
+	db := open(ctx) // through Colseal
 	defer db.Close()
 	for id := range 3 {
 		if _, err := db.ExecContext(ctx, "INSERT INTO users (id, notes) VALUES ($1, $2)", id, "likes tea"); err != nil {
