@@ -12,7 +12,8 @@ import (
 // ErrRefused is wrapped by each [QueryError]: the statement was not sent.
 var ErrRefused = errors.New("statement refused")
 
-// A Class is the kind of a refusal, as a short stable word. There are few, so a class can be the label of a metric.
+// A Class is the kind of a refusal, as a short stable word. There are few of them: use it as the
+// label of a metric.
 type Class string
 
 // The classes of refusals.
@@ -35,8 +36,8 @@ const (
 	ClassKeyring     Class = "keyring"     // the keyring table would be changed
 )
 
-// QueryError says why a statement was refused before it was sent, where, and what to write instead. It wraps
-// [ErrRefused]. Neither its text nor its Query holds a value.
+// QueryError says why a statement was refused before it was sent, where, and what to write instead.
+// It wraps [ErrRefused]. Neither its text nor its Query holds a value.
 type QueryError struct {
 	Class  Class  // what kind of refusal it is
 	Query  string // the statement with the inside of each literal blanked; "" if it has no tokens
@@ -51,7 +52,8 @@ type QueryError struct {
 	Undecided bool
 }
 
-// Error returns the reason, the column and the place, on one line. It prints neither Query nor Hint.
+// Error returns the reason, the column and the place, on one line. It prints neither Query nor
+// Hint.
 func (e *QueryError) Error() string {
 	var b strings.Builder
 	b.WriteString("colseal: refused before sending: ")
@@ -98,8 +100,8 @@ func (e *QueryError) Position() (line, col int) {
 	return line, col
 }
 
-// CellError says which value could not be sealed or opened. It wraps the cause, which is an error of package codec,
-// keyring or kms, or of the caller's own driver.Valuer. Its text holds no value.
+// CellError says which value could not be sealed or opened. It wraps the cause, which is an error
+// of package codec, keyring or kms, or of the caller's own driver.Valuer. Its text holds no value.
 type CellError struct {
 	Op     string // "seal", "open" or "find the key of"
 	Table  string // the table of the sealed column
@@ -140,6 +142,6 @@ func (e *CellError) Format(s fmt.State, verb rune) { hint.Format(s, verb, e) }
 // LogValue returns the text and the hint.
 func (e *CellError) LogValue() slog.Value { return hint.LogValue(e) }
 
-// Hint returns what to do about err: the hint of the first error in its tree that has one, of whichever package of
-// Colseal it is. It returns "" if none has.
+// Hint returns what to do about err: the hint of the first error in its tree that has one, of
+// whichever package of Colseal it is. It returns "" if none has.
 func Hint(err error) string { return hint.Of(err) }

@@ -42,18 +42,19 @@ type Config struct {
 	// Schema names the sealed columns.
 	Schema *schema.Schema
 
-	// Stages are the stages of columns on their way between plain and sealed, by their names as in
-	// "users.email"; "users" stands for all of its columns that have a stage in the schema. They take
-	// the place of those of the schema, so that a program goes from one stage to the next by its
-	// configuration. Only a column that has a stage in the schema can get another one.
+	// Stages overrides the stages of the schema, so that a program goes from one stage to the next
+	// by its configuration. Its keys are columns, as in "users.email", or tables: "users" stands
+	// for all of its columns that have a stage. A column that has no stage in the schema cannot get
+	// one here.
 	Stages map[string]schema.Stage
 
-	// KMS wraps and unwraps the data keys. It is called from many goroutines. A write-only program needs none.
+	// KMS wraps and unwraps the data keys. It is called from many goroutines. A write-only program
+	// leaves it nil.
 	KMS kms.Wrapper
 
-	// WriteOnly makes the program one that seals and never opens: it needs no KMS, seals the columns
-	// whose tags say inbox, and is refused what would return or compare a sealed value, with ErrWriteOnly.
-	// docs/write-only.md says what that protects. Default: nil, an ordinary program.
+	// WriteOnly makes the program seal and never open. It needs no KMS and seals the columns whose
+	// tags say inbox. A statement that would return or compare a sealed value fails with
+	// ErrWriteOnly. docs/write-only.md says what that protects. Default: nil, an ordinary program.
 	WriteOnly *Inbox
 
 	// Keys tunes the cache of plaintext keys and their rotation. Each database
@@ -93,13 +94,15 @@ type Config struct {
 	// wait for a key. One that is idle for a minute is closed. Default: 2; SQLite has 1.
 	KeyConns int
 
-	// CatalogMaxAge is how old may be what is known of views, partitions, inheritance children and
-	// functions that stand for sealed tables. They are looked for before the first statement, before
-	// the next one after DDL that this process sends, and in the background, over a connection of
-	// its own, when statements come after CatalogMaxAge. Until then one that somebody else made goes
-	// unnoticed. Default: one minute. Negative: what others make is never looked for.
-	// A REPEATABLE READ or SERIALIZABLE transaction that is older needs another connection for it:
-	// where there is none, it may name nothing but registered tables.
+	// CatalogMaxAge bounds the age of what is known of views, partitions, inheritance children and
+	// functions that stand for sealed tables. The catalog is read before the first statement, and
+	// before the next one after DDL that this process sends. When statements come after
+	// CatalogMaxAge it is also read in the background, over another connection. Until then, what
+	// somebody else created goes unnoticed. Default: one minute. Negative: what others create is
+	// never looked for.
+	//
+	// A REPEATABLE READ or SERIALIZABLE transaction that began earlier needs another connection for
+	// it. Without one it may name only registered tables.
 	CatalogMaxAge time.Duration
 
 	// Limits bounds what the SQL analysis may cost.
@@ -166,8 +169,8 @@ const (
 	ScopesNever
 )
 
-// Front returns the part of the configuration that does not depend on how the program reaches its database, completed with the
-// defaults, or what is wrong with it. Its type keeps it from anybody outside this module.
+// Front returns the part of the configuration that both fronts share, with the defaults filled in.
+// It returns an error if the configuration is wrong. Only this module can name its result's type.
 func (c Config) Front() (front.Config, error) {
 	var errs []error
 	if c.Schema == nil {

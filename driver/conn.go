@@ -12,10 +12,10 @@ import (
 
 // conn wraps one connection. Like every driver connection it is used by one goroutine at a time.
 //
-// Which optional interfaces it has: database/sql treats a connection without SessionResetter or Pinger exactly as one whose methods
-// do what the ones here do when the underlying connection lacks them, so these are always there. Validator is there only if the
-// underlying connection has it (see validConn). NamedValueChecker is always there, because sealed arguments must arrive before
-// anything converts them; the underlying checker's work is done once the statement is known.
+// It always has SessionResetter and Pinger. If the underlying connection lacks them, the methods do
+// what database/sql does without them. It always has NamedValueChecker, because sealed arguments
+// must arrive before anything converts them. The underlying checker runs once the statement is
+// known. It has Validator only if the underlying connection has it (see validConn).
 type conn struct {
 	session *front.Session
 	under   underlying
@@ -60,7 +60,8 @@ func (c *conn) exported() sqldriver.Conn {
 	return c
 }
 
-// unwrapConn returns the *conn behind what sql.Conn.Raw hands out, which may be wrapped again, for tracing for example.
+// unwrapConn returns the *conn behind what sql.Conn.Raw hands out. Others may have wrapped it, for
+// tracing for example.
 func unwrapConn(driverConn any) (*conn, bool) {
 	for driverConn != nil {
 		switch c := driverConn.(type) {
@@ -74,12 +75,14 @@ func unwrapConn(driverConn any) (*conn, bool) {
 	return nil, false
 }
 
-// Raw returns the underlying connection behind the one that sql.Conn.Raw hands out; false if that is not one of this package.
+// Raw returns the underlying connection behind the one that sql.Conn.Raw hands out. It returns
+// false if that is no connection of this package.
 //
-// It is a bypass: what is written through the underlying connection is not sealed and what is read is not opened. What this
-// package knows of the session (its search path, the tables that it sees) is read again afterwards, and so are the tables' columns
-// by every connection of the handle, since any of them may have been changed; but only if the underlying connection is not kept
-// beyond the call of sql.Conn.Raw.
+// Raw is a bypass: the underlying connection neither seals what is written nor opens what is read.
+// Afterwards this package reads the session again (its search path, the tables that it sees), and
+// every connection of the *sql.DB reads the tables' columns again, since any of them may have
+// changed. Do not keep the underlying connection beyond the call of sql.Conn.Raw: later changes go
+// unnoticed.
 func Raw(driverConn any) (sqldriver.Conn, bool) {
 	c, ok := unwrapConn(driverConn)
 	if !ok {
@@ -89,8 +92,8 @@ func Raw(driverConn any) (sqldriver.Conn, bool) {
 	return c.under.raw(), true
 }
 
-// CheckNamedValue implements driver.NamedValueChecker. It takes every value as it is: whether one is to be sealed depends on the
-// statement, which is not known here.
+// CheckNamedValue implements driver.NamedValueChecker. It accepts every value as it is: whether one
+// is sealed depends on the statement, which is not known here.
 func (c *conn) CheckNamedValue(*sqldriver.NamedValue) error { return nil }
 
 // Close implements driver.Conn.
@@ -139,8 +142,8 @@ func (c *conn) BeginTx(ctx context.Context, opts sqldriver.TxOptions) (sqldriver
 	return &tx{c: c, inner: inner}, nil
 }
 
-// tx wraps a transaction, to know when it ends: what its statements did to the session or the catalog may then be undone, or
-// become visible to others.
+// tx wraps a transaction to notice its end. What its statements did to the session or the catalog
+// is then undone, or visible to others.
 type tx struct {
 	c     *conn
 	inner sqldriver.Tx

@@ -10,8 +10,8 @@ import (
 	"github.com/colseal/colseal/internal/front"
 )
 
-// Register makes the wrapped driver available to sql.Open under name. As sql.Register does, it panics if the driver is nil or the
-// name is taken. Whatever else is wrong with cfg is reported by sql.Open.
+// Register makes the wrapped driver available to sql.Open under name. Like sql.Register, it panics
+// if the driver is nil or the name is taken. sql.Open reports whatever else is wrong with cfg.
 func Register(name string, cfg Config) {
 	if cfg.Driver == nil {
 		panic("colseal: Register driver is nil")
@@ -19,8 +19,9 @@ func Register(name string, cfg Config) {
 	sql.Register(name, &wrapped{cfg: cfg})
 }
 
-// NewConnector wraps a connector, for sql.OpenDB. It opens no connection: the keyring is first read when a key is first needed.
-// Closing the *sql.DB closes what the connector opened, and the underlying connector if that is an io.Closer.
+// NewConnector wraps a connector, for sql.OpenDB. It opens no connection: the first use of a key
+// reads the keyring. Closing the *sql.DB closes what the connector opened, and the underlying
+// connector if that is an io.Closer.
 func NewConnector(underlying sqldriver.Connector, cfg Config) (sqldriver.Connector, error) {
 	if underlying == nil {
 		return nil, errors.New("colseal: NewConnector: the underlying connector is nil")
@@ -29,8 +30,8 @@ func NewConnector(underlying sqldriver.Connector, cfg Config) (sqldriver.Connect
 	return newConnector(underlying, cfg)
 }
 
-// wrapped is a wrapped driver: the one that sql.Open finds, and the one that the Driver method of a *sql.DB returns, which
-// knows what the handle's connections share.
+// wrapped is a wrapped driver. sql.Open finds one, and the Driver method of a *sql.DB returns one
+// that knows what the connections of the *sql.DB share.
 type wrapped struct {
 	cfg Config
 	db  *front.DB // nil for the registered one
@@ -133,8 +134,8 @@ func (cn *connector) connect(ctx context.Context) (*conn, error) {
 	return newConn(cn, u), nil
 }
 
-// Driver implements driver.Connector. The driver that it returns belongs to this connector, so that Stats finds the way back
-// without a global table.
+// Driver implements driver.Connector. The driver that it returns belongs to this connector, so that
+// Stats finds it without a global table.
 func (cn *connector) Driver() sqldriver.Driver { return &wrapped{cfg: cn.cfg, db: cn.db} }
 
 // Close implements io.Closer, which sql.DB.Close calls.

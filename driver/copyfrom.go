@@ -110,8 +110,9 @@ func (c *plainConn) copyFrom(ctx context.Context, table, columns []string, next 
 		"give Config.Driver pgx (github.com/jackc/pgx/v5/stdlib) or lib/pq")
 }
 
-// copyByPQ runs COPY as lib/pq has it: a prepared statement, executed once for each row and then without arguments. It works in
-// transactions only, and what ends it early stores the rows that were sent. So they are undone.
+// copyByPQ runs COPY as lib/pq does: a prepared statement is executed once for each row, and at
+// last without arguments. It works only in transactions. Closing it early stores the rows that were
+// sent, so a failed copy undoes them.
 func (c *plainConn) copyByPQ(ctx context.Context, pq contextConn, table, columns []string, next func() ([]any, error)) (n int64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err // lib/pq would close the connection

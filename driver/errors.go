@@ -12,8 +12,8 @@ type (
 	CellError  = colseal.CellError
 )
 
-// What a caller may branch on with errors.Is. All but ErrRefused are the errors of the packages that make them, under names that
-// need no further import.
+// Errors to branch on with errors.Is. They are those of the packages that make them, under names
+// that need no further import.
 var (
 	ErrRefused        = colseal.ErrRefused        // the statement was not sent
 	ErrNotSealed      = codec.ErrNotSealed        // a sealed column holds a value that is not a cell

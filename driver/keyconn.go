@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// direct returns a connector that opens connections of its own, as cn's are made: cn itself, unless that takes them from a pool of pgx's
-// (stdlib.GetPoolConnector). All connections of such a pool may be held by those that wait for a key, so none of them may have to
-// wait for the pool.
+// direct returns a connector that opens connections as cn does, but never waits for a pool. That is
+// cn itself, unless cn takes its connections from a pool of pgx (stdlib.GetPoolConnector).
+// Statements that wait for a key may hold all connections of such a pool.
 func direct(cn sqldriver.Connector) sqldriver.Connector {
 	pool := poolOf(cn)
 	if pool == nil {
@@ -28,8 +28,8 @@ func direct(cn sqldriver.Connector) sqldriver.Connector {
 	return stdlib.GetConnector(*cfg.ConnConfig, opts...)
 }
 
-// poolOf returns the pool that a connector of pgx's takes its connections from, or nil. pgx does not tell, so the connector's field is
-// read. A test holds that it is there.
+// poolOf returns the pool from which a connector of pgx takes its connections, or nil. pgx does not
+// tell, so poolOf reads the connector's field. A test holds that it is there.
 func poolOf(cn sqldriver.Connector) *pgxpool.Pool {
 	v := reflect.ValueOf(cn)
 	if v.Type() != reflect.TypeOf(stdlib.GetConnector(pgx.ConnConfig{})) || v.Kind() != reflect.Struct {

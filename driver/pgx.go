@@ -17,8 +17,9 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// pgxConn is a connection of pgx's database/sql driver. What pgx's adds to what any driver gets is: its leading options and query
-// rewriters, Go slices for arrays, the transaction status and the settings that the server reports, and COPY.
+// pgxConn is a connection of pgx's database/sql driver. pgx adds to what every driver has: leading
+// options, query rewriters, Go slices for arrays, the transaction status, the settings that the
+// server reports, and COPY.
 type pgxConn struct {
 	contextConn
 	std    *stdlib.Conn
@@ -28,7 +29,8 @@ type pgxConn struct {
 
 func (c *pgxConn) raw() sqldriver.Conn { return c.std }
 
-// copies is true: pgx encodes arguments before it returns, and makes a copy of each bytea that it reads.
+// copies is true: pgx encodes arguments before it returns, and makes a copy of each bytea that it
+// reads.
 func (c *pgxConn) copies() bool { return true }
 func (c *pgxConn) shows() bool  { return c.traced }
 
@@ -81,7 +83,8 @@ func (c *pgxConn) Exec(ctx context.Context, text string, params ...sqldriver.Val
 	return ownExec(ctx, c, text, ownMode(params))
 }
 
-// ownMode adds the mode for our own statements: one round trip, nothing cached, and independent of the connection's default.
+// ownMode adds the mode for our own statements: one round trip, nothing cached, whatever the
+// connection's default is.
 func ownMode(params []sqldriver.Value) []sqldriver.NamedValue {
 	return prepend([]sqldriver.NamedValue{{Ordinal: 1, Value: pgx.QueryExecModeExec}}, ownArgs(params), nil)
 }
@@ -107,8 +110,9 @@ func resetsSession(cn sqldriver.Connector) bool {
 	return true
 }
 
-// split splits pgx's leading options off, as pgx does (Conn.Query and Conn.Exec). A rewriter is applied here and now, so that what it
-// makes is what is analysed, and what is sent; pgx does not get it.
+// split splits pgx's leading options off, as pgx does (Conn.Query and Conn.Exec). It applies a
+// query rewriter itself, so that the statement which is analysed is the one that is sent. pgx does
+// not get the rewriter.
 func (c *pgxConn) split(ctx context.Context, query string, args []sqldriver.NamedValue, isQuery bool) (
 	text string, opts, rest []sqldriver.NamedValue, err error,
 ) {

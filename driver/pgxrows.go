@@ -18,8 +18,9 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// pgxRows are the rows of a pgx connection, read as pgx's database/sql driver reads them, which makes a copy of each bytea. These
-// leave out cells, which are to be had where the server's bytes stand.
+// pgxRows are the rows of a pgx connection. They read values as pgx's database/sql driver does,
+// which copies each bytea. Cells they can leave out: cell returns them where the server's bytes
+// stand.
 type pgxRows struct {
 	conn    *pgx.Conn
 	rows    pgx.Rows
@@ -194,7 +195,8 @@ func (r *pgxRows) ColumnTypeDatabaseTypeName(i int) string {
 	return strconv.FormatUint(uint64(oid), 10)
 }
 
-// lengthOffset is by how much PostgreSQL's type modifiers are more than the lengths that they stand for.
+// lengthOffset is the difference between a type modifier of PostgreSQL and the length that it
+// stands for.
 const lengthOffset = 4
 
 // ColumnTypeLength implements driver.RowsColumnTypeLength.

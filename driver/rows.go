@@ -14,7 +14,8 @@ import (
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
-// openRows returns rows whose sealed columns are opened: the underlying rows themselves when the plan says that there are none.
+// openRows returns rows whose sealed columns are opened. If the plan says that there are none, it
+// returns the underlying rows.
 func (c *conn) openRows(ctx context.Context, under sqldriver.Rows, p *sqlplan.Plan, query string) (sqldriver.Rows, error) {
 	if !p.Sealed || !p.ResultsSealed() {
 		return under, nil
@@ -53,8 +54,8 @@ type sealedColumn struct {
 // maxLayouts bounds how many layouts a connection keeps.
 const maxLayouts = 512
 
-// newLayout finds out which columns of a result with these labels are sealed. The connection keeps it if it is the one that the plan
-// tells.
+// newLayout finds out which columns of a result with these labels are sealed. The connection keeps
+// the layout if it is the one that the plan expects.
 func (c *conn) newLayout(ctx context.Context, p *sqlplan.Plan, query string, labels []string) (*layout, error) {
 	described := p
 	if !p.Describes(labels, c.db().Config().Dialect) {
@@ -96,10 +97,12 @@ func (l *layout) take(s *front.Session, private bool) []front.Opener {
 type cellRows interface {
 	sqldriver.Rows
 
-	// leave has Next leave out a column, whose bytes cell returns from now on. It is false if the column cannot be left out.
+	// leave makes Next leave out a column. From then on cell returns its bytes. leave returns false
+	// if the column cannot be left out.
 	leave(column int) bool
 
-	// cell returns what a column that is left out holds; nil for NULL. It is valid until the next row, and is not to be changed.
+	// cell returns the bytes of a column that is left out, nil for NULL. They are valid until the
+	// next row. The caller must not change them.
 	cell(column int) ([]byte, error)
 }
 
@@ -179,7 +182,8 @@ func (r *rows) Next(dest []sqldriver.Value) error {
 	return nil
 }
 
-// openApart opens a cell where the underlying rows have it, or from the copy that ReadAhead made of it.
+// openApart opens a cell where the underlying rows have it, or from the copy that ReadAhead made of
+// it.
 func (r *rows) openApart(o *front.Opener) (any, error) {
 	if r.kept != nil {
 		return o.OpenCell(r.ctx, r.kept[o.Index()])
@@ -208,7 +212,7 @@ func (r *rows) next(dest []sqldriver.Value) error {
 
 var errByColumn = errors.New("colseal: rows that are scanned by column cannot be read ahead")
 
-// ReadAhead implements front.Result. The driver gives its memory away: the connections of others are not lent.
+// ReadAhead implements front.Result. It fails if the driver may use the memory of its rows again.
 func (r *rows) ReadAhead() error {
 	if r.byColumn || !r.c.under.copies() {
 		return errByColumn
@@ -256,7 +260,8 @@ func (r *rows) ReadAhead() error {
 	return nil
 }
 
-// copyApart gives copies of the cells of the underlying rows' current row that they leave out, but for NULLs.
+// copyApart gives copies of the current row's cells that the underlying rows leave out, except
+// NULLs.
 func (r *rows) copyApart(give func(column int, cell []byte)) error {
 	for i := range r.openers {
 		if o := &r.openers[i]; o.Apart {

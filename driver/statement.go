@@ -32,8 +32,9 @@ type call struct {
 	made scratch // what of args is to be released
 }
 
-// scratch is memory of a statement's arguments, which is used again when the underlying driver has copied them. Whoever uses it takes
-// it away from the connection, so that a Valuer that comes back to the same connection finds none and makes its own.
+// scratch is memory for a statement's arguments. It is used again once the underlying driver has
+// copied them. A statement takes it away from the connection, so that a Valuer that comes back to
+// the same connection finds none and allocates its own.
 type scratch struct {
 	args  []sqldriver.NamedValue
 	cells pgxvalue.Cells
@@ -116,8 +117,9 @@ func (c *conn) prepareCall(ctx context.Context, query string, args []sqldriver.N
 	}
 }
 
-// seal takes the values of a statement from plan to cells, and returns the text and the arguments to send. It never changes args
-// or what its values point to. The text is empty for a statement whose literals are all parameters.
+// seal seals the values of a statement and returns the text and the arguments to send. It never
+// changes args or what its values point to. The text is empty for a statement whose literals are
+// all parameters.
 func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker, lits front.Literals) (text string, m scratch, err error) {
 	m, c.scratch = c.scratch, scratch{}
 	if !p.SealsValues() {
@@ -147,8 +149,8 @@ func (c *conn) seal(ctx context.Context, p *sqlplan.Plan, args []sqldriver.Named
 	return text, m, nil
 }
 
-// collect hands the arguments for sealed columns to v, which may be nil if there are none, and lists all arguments to send in m, in
-// which theirs are missing yet.
+// collect hands the arguments for sealed columns to v and lists all arguments to send in m, where
+// theirs are still missing. v may be nil if there are none.
 func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.NamedValue, check *argChecker, places []int, m *scratch) error {
 	if len(args) > p.NumInput {
 		args = check.withoutOptions(args)
@@ -285,8 +287,8 @@ func argument(p *sqlplan.Plan, param *sqlplan.Param, args []sqldriver.NamedValue
 	return nil, hint.With(fmt.Errorf("colseal: there is no argument named %s", strconv.Quote(name)), "give it with sql.Named")
 }
 
-// prepend returns opts and rest as one list with the ordinals of its places. When they are what original holds already, it is
-// original itself.
+// prepend returns opts and rest as one list, numbered by its places. If original already holds just
+// that, prepend returns original.
 func prepend(opts, rest, original []sqldriver.NamedValue) []sqldriver.NamedValue {
 	if len(opts) == 0 {
 		return rest
@@ -313,11 +315,12 @@ func severalStatements(what string) error {
 // maxScratchArgs bounds the arguments that a connection keeps room for, to some 20 KB.
 const maxScratchArgs = 512
 
-// reuses reports whether the memory of arguments is used again: the underlying driver has copied them when it returns, and shows them
-// to nobody.
+// reuses reports whether the memory of arguments can be used again: when the underlying driver
+// returns it has copied them, and shows them to nobody.
 func (c *conn) reuses() bool { return c.under.copies() && !c.under.shows() }
 
-// release takes the memory of a statement's arguments back, when the underlying driver has returned, or when nothing is sent.
+// release returns the memory of a statement's arguments to the connection. It is called when the
+// underlying driver has returned, or when nothing is sent.
 func (c *conn) release(m scratch) {
 	if !c.under.copies() {
 		return

@@ -13,8 +13,9 @@ func (c *conn) Prepare(query string) (sqldriver.Stmt, error) {
 	return c.PrepareContext(context.Background(), query)
 }
 
-// PrepareContext implements driver.ConnPrepareContext. Literals for sealed columns become parameters of the prepared statement, so
-// that they are sealed at each execution, under the keys of that moment and in the scope of its context.
+// PrepareContext implements driver.ConnPrepareContext. Literals for sealed columns become
+// parameters of the prepared statement. So each execution seals them under the keys of that moment
+// and in the scope of its context.
 func (c *conn) PrepareContext(ctx context.Context, query string) (sqldriver.Stmt, error) {
 	s := &stmt{c: c, query: query}
 	at := c.session.Moment()
@@ -28,8 +29,8 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (sqldriver.Stmt
 	return s, nil
 }
 
-// stmt wraps a prepared statement. It keeps the plan that it was prepared by, and prepares again when that is no longer the right
-// one: a table or the search path changed, or the number of live search keys.
+// stmt wraps a prepared statement and keeps its plan. It prepares again when the plan is no longer
+// right: a table, the search path, or the number of live search keys changed.
 type stmt struct {
 	c     *conn
 	query string
@@ -105,8 +106,8 @@ func (s *stmt) NumInput() int {
 	return s.plan.NumInput
 }
 
-// CheckNamedValue implements driver.NamedValueChecker: the underlying statement's, else the underlying connection's, else none.
-// For a plan that seals it takes every value as it is.
+// CheckNamedValue implements driver.NamedValueChecker by that of the underlying statement, else of
+// the underlying connection. For a plan that seals it accepts every value as it is.
 func (s *stmt) CheckNamedValue(nv *sqldriver.NamedValue) error {
 	switch {
 	case s.plan.Sealed || s.check.all:

@@ -23,38 +23,42 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// underlying is a connection of the underlying driver, and what that driver does differently from others: pgxConn and plainConn
-// implement it.
+// underlying is a connection of the underlying driver, with what drivers do differently. pgxConn
+// and plainConn implement it.
 type underlying interface {
 	front.Conn
 
 	raw() sqldriver.Conn
 	contextConn
 
-	// querySealed runs a query whose result has sealed columns. stmt is its prepared statement, if it has one.
+	// querySealed runs a query whose result has sealed columns. stmt is its prepared statement, if
+	// it has one.
 	querySealed(ctx context.Context, stmt contextStmt, text string, args []sqldriver.NamedValue) (sqldriver.Rows, error)
 
-	// split takes the driver's own options off the front of a statement's arguments. text is what is to be analysed and sent
-	// in place of query.
+	// split removes the driver's own options from the front of a statement's arguments. text is
+	// analysed and sent in place of query.
 	split(ctx context.Context, query string, args []sqldriver.NamedValue, isQuery bool) (text string, opts, rest []sqldriver.NamedValue, err error)
 
-	// checker does to plain arguments what the driver has database/sql do. stmt is nil for a statement that is not prepared.
+	// checker returns the check of plain arguments that database/sql would run for the driver. stmt
+	// is nil for a statement that is not prepared.
 	checker(stmt sqldriver.Stmt) argChecker
 
-	// value and elements return what the driver would send for an argument to a plain column of kind, as package codec takes
-	// it: nil for NULL; and the elements of an array of such values, nil for NULL ones.
-	// asText is that of sendsText.
+	// value returns what the driver would send for an argument to a plain column of kind, as
+	// package codec expects it: nil for NULL. elements returns the elements of an array of such
+	// values. asText is the result of sendsText.
 	value(kind codec.Kind, arg any, asText bool) (any, error)
 	elements(kind codec.Kind, arg any, asText bool) ([]any, error)
 
-	// sendsText reports whether the driver sends arguments, of a statement that is not prepared and has these options, as the texts
-	// that belong to their Go types, not knowing the types of the parameters.
+	// sendsText reports whether the driver, not knowing the types of the parameters, sends
+	// arguments as the texts of their Go types. It is asked for a statement with these options that
+	// is not prepared.
 	sendsText(opts []sqldriver.NamedValue) bool
 
-	// copies reports whether the driver has copied the arguments when it returns, and gives away each []byte of a result.
+	// copies reports whether the driver has copied the arguments when it returns, and never uses a
+	// []byte of a result again.
 	copies() bool
 
-	// shows reports whether the driver shows arguments to code of the program's, which may keep them.
+	// shows reports whether the driver shows arguments to code of the program, which may keep them.
 	shows() bool
 
 	// array returns the argument for an array of cells; nil cells are NULL.
@@ -62,12 +66,13 @@ type underlying interface {
 
 	copyFrom(ctx context.Context, table, columns []string, next func() ([]any, error)) (int64, error)
 
-	// scan stores the text of a value in a destination that database/sql does not know. ok is false if the driver does not
-	// know it either. array says that the value is an array of the kind.
+	// scan stores the text of a value in a destination that database/sql does not know. ok is false
+	// if the driver does not know it either. array says that the value is an array of the kind.
 	scan(kind codec.Kind, array bool, text string, dest any) (ok bool, err error)
 }
 
-// contextConn are the interfaces that a connection must have. pgx, lib/pq since 1.10 and modernc.org/sqlite have them.
+// contextConn are the interfaces that a connection must have. pgx, lib/pq since 1.10 and
+// modernc.org/sqlite have them.
 type contextConn interface {
 	sqldriver.ConnPrepareContext
 	sqldriver.ConnBeginTx
@@ -152,8 +157,8 @@ func (c *plainConn) checker(stmt sqldriver.Stmt) argChecker {
 	return argChecker{nvc: nvc}
 }
 
-// value has an argument converted as database/sql converts it. It takes Go types that database/sql does not, as pgx does: the driver
-// may be one that wraps pgx's. The driver itself is not asked, for it must not see the value.
+// value converts an argument as database/sql does. It also accepts the Go types that pgx accepts,
+// because the driver may wrap pgx's. It does not ask the driver, which must not see the value.
 func (c *plainConn) value(kind codec.Kind, arg any, _ bool) (any, error) {
 	v, ok, err := convert(kind, arg)
 	switch {
@@ -183,7 +188,8 @@ func (c *plainConn) elements(kind codec.Kind, arg any, _ bool) ([]any, error) {
 	return nil, pgxvalue.ErrNoArray
 }
 
-// convert converts an argument to a driver.Value or an int; nil is NULL. ok is false for a type that database/sql does not convert.
+// convert converts an argument to a driver.Value or an int; nil is NULL. ok is false for a type
+// that database/sql does not convert.
 func convert(kind codec.Kind, arg any) (v any, ok bool, err error) {
 	switch t := arg.(type) {
 	case nil, string, int64, int, float64, bool, time.Time:
@@ -207,7 +213,8 @@ func convert(kind codec.Kind, arg any) (v any, ok bool, err error) {
 	return v, true, nil
 }
 
-// textOf returns the text that a driver which sends all arguments as text, such as lib/pq, sends for a number or bool.
+// textOf returns the text that a driver which sends all arguments as text, such as lib/pq, sends
+// for a number or bool.
 func textOf(v any) any {
 	switch t := v.(type) {
 	case int:
@@ -245,7 +252,8 @@ func (c *plainConn) Exec(ctx context.Context, text string, params ...sqldriver.V
 
 func (c *plainConn) scan(codec.Kind, bool, string, any) (bool, error) { return false, nil }
 
-// ownQuery runs a query of our own and returns all rows, as copies. Its errors are the driver's, as they are.
+// ownQuery runs a query of our own and returns copies of all rows. It returns the driver's errors
+// as they are.
 func ownQuery(ctx context.Context, c contextConn, text string, args []sqldriver.NamedValue) ([]dbcatalog.Row, error) {
 	rows, err := c.QueryContext(ctx, text, args)
 	if err == sqldriver.ErrSkip {
@@ -312,8 +320,8 @@ func readAll(rows sqldriver.Rows) ([]dbcatalog.Row, error) {
 	}
 }
 
-// refuseRewriter refuses pgx's query rewriters where they would reach pgx and make another statement of the one that was
-// analysed. pgx takes them from among the leading options only.
+// refuseRewriter refuses pgx's query rewriters where they would reach pgx, which would send another
+// statement than the one that was analysed. pgx finds them only among the leading options.
 func refuseRewriter(args []sqldriver.NamedValue, where string) error {
 	for i := range args {
 		switch args[i].Value.(type) {

@@ -24,9 +24,9 @@ const (
 // were reserved before it began. And a SQLite file has few processes.
 const sqliteBlock = 1 << 24
 
-// maxCredit is how many seals of a key a process may take that it has not reserved, while the
-// keyring does not answer. They are reserved together with the next block. Should the process die before, nobody knows of them:
-// two thousand such deaths for each key are within what sealLimit leaves free.
+// maxCredit bounds the seals that a process takes of a key without having reserved them, while the
+// keyring does not answer. They are reserved together with the next block. If the process dies
+// before, nobody knows of them: sealLimit leaves room for two thousand such deaths for each key.
 const maxCredit = 1 << 20
 
 // blocks is how many seals to reserve: at first, and at most.
@@ -41,8 +41,8 @@ func blocksFor(k Keyring, cfg Config) blocks {
 	return blocks{first: min(b.first, part), most: min(b.most, part)}
 }
 
-// firstBlock is how many seals to reserve at first. Where the keyring has no connection but those that
-// are lent, a transaction that writes has to do with what was reserved before it began.
+// firstBlock returns how many seals to reserve at first. If the keyring has only connections that
+// are lent, a transaction that writes must make do with what was reserved before it began.
 func (c *Cache) firstBlock() uint64 {
 	if s, ok := c.keyring.(interface{ Scarce() bool }); ok && s.Scarce() {
 		return c.blocks.most

@@ -134,7 +134,8 @@ func (c *Cache) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
-	// The rows of keys may have been lost since they were looked at, and nobody else may hold the keys.
+	// The rows of keys may have been lost since they were looked at, and nobody else may hold the
+	// keys.
 	keys := append(c.custody.held.Values(), c.custody.missing()...)
 	for _, r := range c.rings.Drain() {
 		r.end()

@@ -14,13 +14,11 @@ import (
 //	fetched ─── serves ──▶ soft ─── serves, renewed if in use ──▶ MaxAge ─── serves only while
 //	                                                              renewal fails in passing ──▶ MaxAge+MaxStale: ended
 //
-// A lookup reads one atomic word and no clock, which costs twice the rest of the
-// lookup: the lease's timer takes the fresh mark away when MaxAge is reached. A
-// timer is late by a scheduling delay, milliseconds, never early. Everything off
-// that path compares timestamps.
+// A lookup reads one atomic word and no clock, which costs twice the rest of the lookup: the
+// lease's timer takes the fresh mark away when MaxAge is reached. A timer is late by a scheduling
+// delay, milliseconds, never early. Everything off that path compares timestamps.
 //
-// Ages count from before the request was sent, and only a renewal that succeeded
-// moves them.
+// Ages count from before the request was sent, and only a renewal that succeeded moves them.
 type lease struct {
 	marks atomic.Uint32
 

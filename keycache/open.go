@@ -35,8 +35,8 @@ func (c *Cache) HeldOpener(col Column, keyID uint32) *codec.Key {
 	return held.Key(col)
 }
 
-// Held is a data key that was found in memory, for all columns of a statement or result. It holds none of the keys itself: once they have
-// left memory it has none. The zero Held is none.
+// Held is a data key that was found in memory, for all columns of a statement or result. It does
+// not keep the key: once the key has left memory, Held has none. The zero Held has none.
 type Held struct {
 	c     *Cache
 	entry *entry
@@ -122,8 +122,8 @@ func (c *Cache) tally(how lookup) {
 	}
 }
 
-// place is where keys of a purpose are in memory. Inboxes have a place of their own: however many keys of writers come and
-// go, those that open them stay.
+// place returns the map that holds keys of a purpose. Inboxes have a map of their own: however many
+// writers' keys come and go, the inboxes that open them stay.
 func (c *Cache) place(p keyring.Purpose) *hot.Map[uint32, *entry] {
 	if p == keyring.PurposeInbox {
 		return c.inboxes
@@ -169,9 +169,9 @@ func (c *Cache) entryBy(ctx context.Context, keyID uint32, flight string, how *l
 	return fetched, nil
 }
 
-// shareOrStale is share for what may serve stale if it is not renewed. While something is held that is due, a lookup waits
-// for as long as [Cache.patience] says. stale notes that nothing came, and returns what is held if that may serve now. If it may
-// not, since it left memory meanwhile, the lookup waits on, as one does that finds nothing there.
+// shareOrStale is like share, but falls back on what is held. While that is due for renewal, a
+// lookup waits for [Cache.patience]. Then stale counts the failure and returns what is held, if
+// that may still serve. If it left memory meanwhile, the lookup waits on.
 func shareOrStale[T any](ctx context.Context, c *Cache, due bool, name string, work func(context.Context) (T, error), stale func() (T, bool)) (T, error) {
 	wait := ctx
 	if due {
@@ -198,8 +198,9 @@ func shareOrStale[T any](ctx context.Context, c *Cache, due bool, name string, w
 	return v, err
 }
 
-// patience is how long a lookup waits that has something to serve stale: StaleWait, but next to nothing for a moment after another
-// one waited in vain. So a statement that needs several keys waits once.
+// patience returns how long a lookup waits that has something stale to serve: StaleWait. For a
+// moment after another one waited in vain it is next to nothing, so that a statement that needs
+// several keys waits once.
 func (c *Cache) patience() time.Duration {
 	if time.Now().UnixNano() < c.silent.Load() {
 		return min(c.cfg.StaleWait, time.Millisecond)
@@ -280,7 +281,8 @@ func (c *Cache) fetch(ctx context.Context, keyID uint32, read func(context.Conte
 	return c.install(rec, plain, asked, hard)
 }
 
-// unwrap returns the plaintext of a key, and if it depends on another key, an inbox, until when that may serve.
+// unwrap returns the plaintext of a key. If the key depends on an inbox, hard is when that may
+// serve no longer.
 func (c *Cache) unwrap(ctx context.Context, rec keyring.Key) (plain []byte, hard time.Time, err error) {
 	switch {
 	case c.writes():
@@ -302,8 +304,9 @@ func (c *Cache) unwrap(ctx context.Context, rec keyring.Key) (plain []byte, hard
 	return plain, to.until(), err
 }
 
-// inbox returns the inbox that a writer's key is encrypted to. Its purpose is looked at before it is fetched, and it is asked for by another name
-// than keys that open cells are: whoever may insert rows could have two of them wait for each other.
+// inbox returns the inbox that a writer's key is encrypted to. It checks the purpose before it
+// fetches the inbox, and shares the work under another name than keys that open cells. Otherwise
+// whoever may insert rows could make two of them wait for each other.
 func (c *Cache) inbox(ctx context.Context, rec keyring.Key) (*entry, error) {
 	noInbox := &keyring.Error{Op: "get", Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Class: keyring.ErrKeyInvalid,
 		Hint: "the key that it is encrypted to is no inbox"}

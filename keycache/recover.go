@@ -170,9 +170,9 @@ func (c *Cache) recoverRing(ctx context.Context, r *ring, read keyring.Ring) (bo
 	return recovered, nil
 }
 
-// Knows reports whether the rows of the held keys were looked at since the program was
-// connected to a server for the first time; if no key is held, there was nothing to look at. The name is
-// any that no other server has, nor the same one after it was started again or promoted; "" is never known.
+// Knows reports whether the rows of the held keys were looked at since the program first connected
+// to a server. If no key is held, there was nothing to look at. The name must differ between
+// servers, and change when a server is restarted or promoted. "" is never known.
 func (c *Cache) Knows(server string) bool {
 	h := c.custody
 	h.mu.Lock()
@@ -194,9 +194,9 @@ func (h *custody) learn(server string) {
 	}
 }
 
-// Connected tells the Cache that the program is connected to a server that it does not know.
-// It looks at the row of every key that it holds, and stores those again that are gone, before it returns. If it
-// cannot, it goes on trying in the background, and the server stays unknown until then.
+// Connected tells the Cache that the program is connected to a server that it does not know. Before
+// it returns, the Cache looks at the row of every key that it holds, and stores those again that
+// are gone. If it cannot, it tries on in the background, and the server stays unknown until then.
 func (c *Cache) Connected(ctx context.Context, server string) error {
 	name := "rows " + server
 	look := func(ctx context.Context) (struct{}, error) { return struct{}{}, c.lookAtHeld(ctx, server) }

@@ -168,9 +168,9 @@ func (c *Cache) rereadRing(ctx context.Context, id ringID) error {
 	return err
 }
 
-// readRing reads a ring from the keyring, makes the key that it lacks, has its
-// keys unwrapped, and publishes it. Without a key, and if it makes none, it returns nil, which nobody
-// remembers. It runs in a flight.
+// readRing reads a ring from the keyring, makes the key that it lacks, unwraps its keys, and
+// publishes it. If there is no key and makes is false, it returns nil, which is not remembered. It
+// runs in a flight.
 func (c *Cache) readRing(ctx context.Context, id ringID, makes bool) (*ringState, error) {
 	r := c.ring(id)
 	s, until, err := c.assemble(ctx, r, makes)
@@ -296,8 +296,8 @@ func (c *Cache) assemble(ctx context.Context, r *ring, makes bool) (*ringState, 
 	return nil, terms{}, errNoFreeID
 }
 
-// lastID returns the keyring's id as it was read last, "" if it was not. A keyring that lost all of its rows
-// gets it back, so that the keys which are in memory still belong to it.
+// lastID returns the keyring's id as it was last read, or "". A keyring that lost all of its rows
+// gets this id again, so that the keys in memory still belong to it.
 func (c *Cache) lastID() string {
 	if id := c.identity.Load(); id != nil {
 		return *id

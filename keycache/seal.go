@@ -68,8 +68,9 @@ func (c *Cache) HeldData(ctx context.Context) HeldData {
 	return HeldData{Held{c: c, entry: e}, r, k}
 }
 
-// Take takes n cells, of any columns, from the key's budget, as [Cache.Sealer] does; false if it has to wait for more. What the key
-// seals before is not within the budget.
+// Take takes n cells, of any columns, from the key's budget, as [Cache.Sealer] does. It returns
+// false if the caller has to wait for more. Call it before the key seals: seals that were not taken
+// are not counted.
 func (h *HeldData) Take(n int) bool {
 	seals := uint64(max(n, 0)) //nolint:gosec // not negative
 	if h.key == nil || !h.key.budget.take(seals) {
@@ -255,10 +256,10 @@ func (c *Cache) HeldSearchKeys(ctx context.Context, col Column) []*codec.Key {
 	return nil
 }
 
-// LookupKeys is SearchKeys for a statement that stores nothing. In a scope without search keys
-// it makes none and does not ask KMS: it returns a key that no stored cell is under, so that the statement
-// finds nothing. Such a key seals cells of key id 0 and is known in this process only. Whether
-// the scope has keys by now is looked up each time.
+// LookupKeys is SearchKeys for a statement that stores nothing. In a scope without search keys it
+// makes none and does not ask KMS. It returns a key of which there are no stored cells, so that the
+// statement finds nothing. Such a key has the key id 0 and is known in this process only. Each call
+// looks up whether the scope has keys by now.
 func (c *Cache) LookupKeys(ctx context.Context, col Column) ([]*codec.Key, error) {
 	if keys := c.HeldSearchKeys(ctx, col); keys != nil {
 		return keys, nil

@@ -12,9 +12,10 @@ import (
 	"github.com/colseal/colseal/kms"
 )
 
-// NewWriter returns the cache of a write-only program, which seals and never asks KMS. It makes a data key of its own for each
-// scope and hour, encrypts it to an inbox that has one of the pins ([keyring.Key.Pin]), and forgets it with the hour. It opens
-// what it sealed under a key that it still has, and nothing else.
+// NewWriter returns the cache of a write-only program, which never asks KMS. For each scope and
+// hour it makes a data key of its own, encrypts it to an inbox that has one of the pins
+// ([keyring.Key.Pin]), and forgets it after the hour. It opens only what it sealed under a key that
+// it still has.
 func NewWriter(k Keyring, pins []string, cfg Config, columns ...Column) *Cache {
 	c := New(k, nil, cfg, columns...)
 	c.pins = make([]inbox.Pin, 0, len(pins))
@@ -37,8 +38,8 @@ func writeOnly(op string, rec keyring.Key) error {
 		Hint: "this program seals in columns whose tags say inbox, and opens and searches for nothing: let one that has a KMS do that"}
 }
 
-// assembleWriter is assemble for a write-only program. The ring holds one key, the program's own, for as long as the inbox that
-// it is encrypted to is good.
+// assembleWriter is assemble for a write-only program. The ring holds one key, the program's own,
+// for as long as the inbox that it is encrypted to is good.
 func (c *Cache) assembleWriter(ctx context.Context, r *ring) (*ringState, terms, error) {
 	if r.id.purpose != keyring.PurposeData {
 		return nil, terms{}, writeOnly("search with", keyring.Key{Purpose: r.id.purpose, Scope: r.id.scope})
@@ -80,9 +81,9 @@ func (c *Cache) assembleWriter(ctx context.Context, r *ring) (*ringState, terms,
 	return nil, terms{}, errNoFreeID
 }
 
-// inboxAmong returns the newest inbox of a ring's scope that is good, among rows of the ids that the pins name. What
-// is not as its pin says is passed over: whoever owns the keyring could have put in an inbox of their own. Whoever may only
-// insert does not come in here at all, since the rows are found by their ids.
+// inboxAmong returns the newest good inbox of a ring's scope, among the rows that the pins name by
+// their ids. It passes over a row that differs from its pin: the keyring's owner could have
+// replaced it by an inbox of their own.
 func (c *Cache) inboxAmong(rows []keyring.Key, r *ring) (to keyring.Key, err error) {
 	for _, k := range rows {
 		ours := k.Scope == r.id.scope && slices.ContainsFunc(c.pins, func(p inbox.Pin) bool { return p.KeyID == k.ID })
@@ -107,8 +108,9 @@ func (c *Cache) inboxAmong(rows []keyring.Key, r *ring) (to keyring.Key, err err
 	return to, nil
 }
 
-// mayGoOn reports whether the program's own key seals on: it is encrypted to the inbox, is not spent or of age, and nobody
-// stopped it. Its row is stored again if it was lost, and then another key takes over.
+// mayGoOn reports whether the program's own key goes on sealing: it is encrypted to the inbox, is
+// neither used up nor too old, and nobody stopped it. If its row was lost, mayGoOn stores it again,
+// and another key takes over.
 func (c *Cache) mayGoOn(ctx context.Context, r *ring, k *liveKey, rows []keyring.Key, to keyring.Key) (bool, error) {
 	i := slices.IndexFunc(rows, func(row keyring.Key) bool { return row.ID == k.rec.ID })
 	if i < 0 {
@@ -120,8 +122,8 @@ func (c *Cache) mayGoOn(ctx context.Context, r *ring, k *liveKey, rows []keyring
 		time.Since(k.born) < c.cfg.RotateEvery && r.spent.Load() != k.rec.ID && !k.entry.Load().wiped(), nil
 }
 
-// makeWriter makes a key of the program's own, stores it with all of its seals, and returns it as the one that seals; nil if its
-// id was taken.
+// makeWriter makes a key of the program's own, stores it with all of its seals, and returns it as
+// the one that seals. It returns nil if the id was taken.
 func (c *Cache) makeWriter(ctx context.Context, scope string, to keyring.Key, asked time.Time) (*ringState, error) {
 	rec := keyring.Key{ID: keyring.NewID(), Keyring: to.Keyring, Purpose: keyring.PurposeWriter, Scope: scope, SealsReserved: c.cfg.MaxSeals}
 	rec.Epoch = int64(rec.ID)
@@ -152,8 +154,8 @@ func (c *Cache) makeWriter(ctx context.Context, scope string, to keyring.Key, as
 	return s, nil
 }
 
-// forget drops the keys that a ring of a write-only program had before and has no longer, so that it holds no more than it
-// needs to seal.
+// forget drops the keys that a ring of a write-only program no longer has, so that it holds only
+// what it needs to seal.
 func (c *Cache) forget(before, now *ringState) {
 	for _, k := range before.keys {
 		if now.find(k.rec.ID) == nil {

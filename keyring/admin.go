@@ -229,7 +229,8 @@ func (a *Admin) Rotate(ctx context.Context, purpose Purpose, scope string) (Key,
 	return Key{}, Classify("rotate", about, errNoFreeID)
 }
 
-// rotateTries bounds how often an operator may lose the next epoch to another: each loss is somebody's success.
+// rotateTries bounds how often an operator may lose the next epoch to another. Each loss is the
+// success of another.
 const rotateTries = 4 * IDTries
 
 // follow returns the key to make after those of a ring; with an id, if it was made already.
@@ -256,7 +257,8 @@ func (a *Admin) follow(ring Ring, about Key) (Key, error) {
 	return next, nil
 }
 
-// make has a key made and stored, and returns it; the zero Key when its epoch or id was taken. kem is that of an inbox.
+// make makes and stores a key, and returns it. It returns the zero Key if the epoch or id was
+// taken. kem is for an inbox.
 func (a *Admin) make(ctx context.Context, rec Key, why string, kem KEM) (Key, error) {
 	rec.ID, rec.ChangedBy, rec.ChangedWhy = NewID(), a.cfg.By, why
 	if rec.Keyring == "" {

@@ -37,13 +37,14 @@ type AdoptReport struct {
 	Failed   map[uint32]error // by key id; if there is any, nothing was changed
 }
 
-// Adopt gives the keyring of a copied database an id of its own, and wraps every key with it,
-// under the KEK that the Wrapper is configured with. Cells do not change. From then on the copy
-// opens for whoever KMS lets use that id, and a row of the original does not open in it.
+// Adopt gives the keyring of a copied database an id of its own. It wraps every key with that id,
+// under the KEK that the Wrapper is configured with. Cells do not change. From then on KMS can
+// allow or deny the use of the copy by its id, and a row of the original does not open in it.
 //
-// It costs one call to KMS per key, and none for writers' keys, which are encrypted again to their inbox. Then all of it is one transaction: a keyring is of the old id or of the
-// new one. So after a failure, or a kill, run it again. Running processes go on, unless
-// they are pinned to the old id, or KMS refuses the new one to them.
+// It makes one call to KMS per key, and none for writers' keys, which it encrypts again to their
+// inbox. One transaction stores all of it: the keyring has the old id or the new one. After a
+// failure, or a kill, run it again. Running processes go on, unless they are pinned to the old id,
+// or KMS refuses them the new one.
 func (a *Admin) Adopt(ctx context.Context, why string, opts AdoptOptions) (AdoptReport, error) {
 	report := AdoptReport{New: newKeyringID()}
 	ad := &adopting{next: map[uint32]Adopted{}, rewrapping: &rewrapping{Admin: a, to: report.New,
@@ -78,7 +79,8 @@ type adopting struct {
 	inboxes *inboxes
 }
 
-// round wraps the keys that were not, and has the keyring adopted; false if it changed meanwhile, and in a dry run.
+// round wraps the keys that were not wrapped yet, and stores the new id. It returns false if the
+// keyring changed meanwhile, and in a dry run.
 func (ad *adopting) round(ctx context.Context, why string, opts AdoptOptions, report *AdoptReport) (bool, error) {
 	old, err := ad.keyring.Identify(ctx, "")
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 )
 
-// A CellColumn is a column that may hold cells. Its conditions are SQL that is true for a value that is one, stored as bytes or as
-// text.
+// A CellColumn is a column that may hold cells. Its conditions are SQL that is true for a cell,
+// stored as bytes or as text.
 type CellColumn struct {
 	Schema, Table, Column string // Schema "" is any
 	Bytes, Text           string
@@ -21,10 +21,13 @@ type CellColumn struct {
 // lookTime bounds the search for cells, which may read whole tables.
 const lookTime = 30 * time.Second
 
-// CheckCells returns nil if the keyring holds keys, or the given columns hold no cells. Otherwise the keyring was lost, or not
-// restored with the data: under new keys nothing of it would open, and searches would find nothing and say nothing. So that is
-// [ErrNoKeyTable]; and so is a search for cells that fails, takes too long, or may not look at all rows. A keyring that has its id,
-// as `colseal keys init` gives it, was made on purpose: it is no reason to search.
+// CheckCells returns nil if the keyring holds keys, or the given columns hold no cells. Otherwise
+// it returns [ErrNoKeyTable]: the keyring was lost, or not restored with the data. Under new keys
+// nothing would open, and searches would silently find nothing. It also returns [ErrNoKeyTable] if
+// the search for cells fails, takes too long, or may not see all rows.
+//
+// A keyring that has its id, as `colseal keys init` gives it, was made on purpose. For it
+// CheckCells searches nothing.
 func (s *Store) CheckCells(ctx context.Context, cols []CellColumn) error {
 	if s.invalid != nil {
 		return s.invalid
@@ -81,7 +84,8 @@ func (s *Store) empty(ctx context.Context) (empty bool, err error) {
 	return empty, err
 }
 
-// findCells returns the first of the columns that holds a cell; "" if none does. The error may be that not all could be looked at.
+// findCells returns the first of the columns that holds a cell, or "". It returns an error if it
+// could not look at all of them.
 func (s *Store) findCells(ctx context.Context, conn *sql.Conn, cols []CellColumn) (string, error) {
 	var unread error
 	for _, col := range cols {
@@ -119,8 +123,9 @@ type place struct {
 	unread                bool // it has rows that the program may not read
 }
 
-// places returns the stored columns that a CellColumn names, in every schema that the program may use: which of them
-// its requests will mean is not known. A table that takes no space has no rows: it is left out if it may not be read.
+// places returns the stored columns that a CellColumn names, in every schema that the program may
+// use, because it is not known which of them its requests will mean. It leaves out a table that may
+// not be read if that takes no space: it has no rows.
 func (s *Store) places(ctx context.Context, conn *sql.Conn, col CellColumn) ([]place, error) {
 	query, args := `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, a.attname::pg_catalog.text, (t.typcategory = 'S')::pg_catalog.text, (NOT r.readable)::pg_catalog.text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

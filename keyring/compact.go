@@ -11,11 +11,12 @@ import (
 
 // CompactOptions are how to compact a keyring.
 type CompactOptions struct {
-	// InUse returns the ids of the keys that any cell is under: in every table that may hold cells. It is called once
-	// it is known which keys may go, so that no cell comes under one of them afterwards.
+	// InUse returns the ids of the keys that have cells in any table. It is called when it is known
+	// which keys may go: no cell is sealed under one of them afterwards.
 	InUse func(ctx context.Context) (map[uint32]bool, error)
-	// OlderThan is how old a key must be. No transaction that holds cells and is not committed, and so not counted,
-	// may be as old. Default, and least, is what writers have plus MaxAge and MaxStale.
+	// OlderThan is the least age of a key that is deleted. Cells in a transaction that is still
+	// open are not counted, so no transaction may be as old. The default, and the least, is the age
+	// of a writer's key plus MaxAge and MaxStale.
 	OlderThan time.Duration
 	// Confirm, if set, is told how many keys are to go. Its error ends it.
 	Confirm func(keys int) error
@@ -31,8 +32,9 @@ type CompactReport struct {
 	Deleted int // that are gone; in a dry run: would be
 }
 
-// Compact deletes the rows of writers' keys that stopped sealing and that no cell is under. Write-only programs leave one an hour each,
-// and their cells are deleted, or re-sealed under data keys. Keys of no other purpose are deleted.
+// Compact deletes the rows of writers' keys that stopped sealing and have no cells. Each write-only
+// program leaves one an hour, whose cells are later deleted, or re-sealed under data keys. Compact
+// deletes keys of no other purpose.
 func (a *Admin) Compact(ctx context.Context, opts CompactOptions) (CompactReport, error) {
 	var report CompactReport
 	age := max(opts.OlderThan, WriterAge+a.settle())
@@ -75,7 +77,8 @@ func (a *Admin) Compact(ctx context.Context, opts CompactOptions) (CompactReport
 	return report, nil
 }
 
-// DeleteWriters deletes the rows of writers' keys of the given ids that are of an age, and returns how many it did.
+// DeleteWriters deletes the rows of writers' keys with the given ids that are older than age, and
+// returns how many.
 func (s *Store) DeleteWriters(ctx context.Context, ids []uint32, age time.Duration) (int, error) {
 	among, args := amongIDs(ids)
 	n, err := s.update(ctx, "delete from", "DELETE FROM "+s.table+" WHERE purpose = 'writer' AND "+among+" AND "+passed(s.dialect, "created_at", age), args...)

@@ -10,21 +10,22 @@ import (
 	"github.com/colseal/colseal/internal/hint"
 )
 
-// Revoke stops a key for a cause, which stands in the record: it never seals again,
-// and still opens what it sealed. A key that was revoked before stays as it is.
+// Revoke stops a key for a cause, which it records. The key never seals again, and still opens what
+// it sealed. A key that was revoked before stays as it is.
 //
-// A writer's key has no successor: its program makes another one. An inbox is revoked once another one is there.
+// A writer's key has no successor: its program makes another one. An inbox is revoked once another
+// one is there.
 //
-// A data key's successor is stored before it stops. Running processes stop sealing
-// with it when they next read the keyring: within MaxAge, and MaxStale longer where
-// the keyring cannot be reached.
+// A data key's successor is stored before it stops. Running processes stop sealing with it when
+// they next read the keyring: within MaxAge, and MaxStale longer where the keyring cannot be
+// reached.
 //
-// A search key's successor must first be searched for everywhere, or rows would not
-// be found. So a search key that is revoked goes on sealing until then, if nothing
-// else can ([Key.SettledFrom] of its successor says when that is over everywhere),
-// and goes on being searched for until it is retired. One that has not begun to seal
-// is retired at once. Of two live ones the newer cannot be revoked once it seals, or is about to, or
-// when the older is revoked too: [ErrKeyInUse]; retire the older first.
+// A search key's successor must first be searched for everywhere, or rows would not be found. Until
+// then a revoked search key goes on sealing, if no other key can: [Key.SettledFrom] of the
+// successor says when that is over everywhere. It is searched for until it is retired. A search key
+// that has not begun to seal is retired at once. Of two live search keys, Revoke refuses the newer
+// one with [ErrKeyInUse] if it seals, is about to, or the older one is revoked too. Retire the
+// older one first.
 func (a *Admin) Revoke(ctx context.Context, id uint32, why string) (Key, error) {
 	for range IDTries {
 		k, err := a.key(ctx, id)
@@ -95,8 +96,8 @@ func (a *Admin) succeed(ctx context.Context, k Key) error {
 	return err
 }
 
-// hasOther refuses to stop the only inbox of a scope. What takes its place has to be made before, since programs must be
-// given its pin.
+// hasOther refuses to stop the only inbox of a scope. Its successor must be made first, because
+// programs must get its pin.
 func (a *Admin) hasOther(ctx context.Context, k Key) error {
 	ring, err := a.keyring.Ring(ctx, k.Purpose, k.Scope)
 	if err != nil {
@@ -131,14 +132,14 @@ func (a *Admin) revocation(ctx context.Context, k Key) (EndingKind, error) {
 		"it has to stand in for key %08x: re-seal the rows, retire that one, and revoke this one after it", live[1].ID)
 }
 
-// Retire ends a search key after the rows under it were re-sealed: it is no longer
-// searched for, and still opens what was forgotten. It is refused with [ErrKeyInUse]
-// while a process may still seal under it, which is until [Key.SettledFrom] of the key
-// that follows it. Retire does not look at rows; re-seal them first.
+// Retire ends a search key after its rows were re-sealed. The key is no longer searched for, and
+// still opens rows that were forgotten. Retire returns [ErrKeyInUse] while a process may still seal
+// under the key: until [Key.SettledFrom] of its successor. It does not look at rows; re-seal them
+// first.
 //
-// A data key can be retired once another has followed it; it changes nothing but the
-// record. An inbox can be, too: no writer's key is encrypted to it any more. A writer's key stops by itself.
-// A key that was retired before stays as it is.
+// A data key can be retired once another has followed it; only the record changes. No writer's key
+// is encrypted to an inbox that was retired. A writer's key stops by itself. A key that was retired
+// before stays as it is.
 func (a *Admin) Retire(ctx context.Context, id uint32, why string) (Key, error) {
 	k, err := a.key(ctx, id)
 	switch {

@@ -45,8 +45,9 @@ var (
 	// ErrOtherKeyring: the keyring is not the one whose id is configured, or its id was
 	// lost. It does not pass by itself.
 	ErrOtherKeyring = errors.New("keyring: another keyring")
-	// ErrNoKeyTable: the keyring's table does not exist, or is empty in a database that holds cells. The
-	// error is a [TableError], which has the statement that creates a table that is missing.
+	// ErrNoKeyTable: the keyring's table does not exist, or is empty in a database that holds
+	// cells. The error is a [TableError], which has the statement that creates a table that is
+	// missing.
 	ErrNoKeyTable = errors.New("keyring: no key table")
 )
 
@@ -118,7 +119,7 @@ const (
 	otherTable = "name another table in Config.KeyTable"
 )
 
-// DDL returns the statements that repair the table: they create it, or add what it lacks. They end in semicolons.
+// DDL returns the statements that create the table, or add what it lacks. Each ends in a semicolon.
 // It returns "" if no statement helps.
 func (e *TableError) DDL() string { return e.ddl }
 

@@ -55,9 +55,9 @@ func (s *Store) ID(ctx context.Context) (string, error) {
 	return id.id, err
 }
 
-// Identify returns the keyring's id, and gives the keyring one if it is new: the id as, which it may have had
-// before it was lost, or a random one if that is "". A keyring that holds keys and has no id gets none, since
-// none of them would open under it.
+// Identify returns the keyring's id. It gives a new keyring the id as, which it may have had before
+// it was lost, or a random one if as is "". A keyring that holds keys and has no id gets none,
+// because none of the keys would open under it.
 func (s *Store) Identify(ctx context.Context, as string) (string, error) {
 	id, err := s.ID(ctx)
 	if id != "" || err != nil {
@@ -111,7 +111,8 @@ func (s *Store) lostID() error {
 	return &Error{Op: "read", Class: ErrOtherKeyring, Cause: fmt.Errorf("%s holds keys and has no id", s.table), Hint: lostIDHint}
 }
 
-// identified is what is read of the keyring with its keys: its id, and whether it has keys of scopes.
+// identified holds the keyring's id, and whether it has keys of scopes. It is read together with
+// keys.
 type identified struct {
 	id     string
 	scoped bool

@@ -20,8 +20,9 @@ const (
 	KEMP256   KEM = "mlkem768-p256"   // made of algorithms that FIPS 140 approves
 )
 
-// Pin returns the pin of an inbox, which write-only programs are configured with; "" for other keys. It is made of what
-// the row says: hand on one that [Admin.Inbox] has returned, or [Admin.CheckInbox] has checked.
+// Pin returns the pin of an inbox, for the configuration of write-only programs. It returns "" for
+// other keys. It believes what the row says: use the pin of a key that [Admin.Inbox] has returned,
+// or [Admin.CheckInbox] has checked.
 func (k Key) Pin() string {
 	if k.Purpose != PurposeInbox || k.Public == nil {
 		return ""
@@ -29,10 +30,10 @@ func (k Key) Pin() string {
 	return inbox.PinOf(k.ID, k.Scope, k.Public).String()
 }
 
-// Inbox makes the next inbox of a scope, or the first one. Its private key is made and wrapped by KMS as a data key is,
-// and its public key stands beside it. A write-only program encrypts its keys to the newest inbox
-// that is not revoked or retired, of those whose pins ([Key.Pin]) it is configured with. So another inbox is for nobody
-// until programs are given its pin.
+// Inbox makes the next inbox of a scope, or the first one. KMS makes and wraps its private key like
+// a data key, and the row also holds its public key. A write-only program encrypts its keys to the
+// newest inbox that is neither revoked nor retired, of those whose pins ([Key.Pin]) it is
+// configured with. So nobody uses a new inbox until programs have its pin.
 func (a *Admin) Inbox(ctx context.Context, scope string, kem KEM) (Key, error) {
 	if kem == "" {
 		kem = KEMX25519
@@ -71,8 +72,8 @@ func (a *Admin) Inbox(ctx context.Context, scope string, kem KEM) (Key, error) {
 	return Key{}, Classify("make", about, errNoFreeID)
 }
 
-// CheckInbox returns nil if the public key of an inbox, as it was read, is that of the private key which KMS unwraps. Any other
-// row was put there by whoever wants to read what writers seal. It needs Decrypt at KMS.
+// CheckInbox returns nil if the public key of an inbox belongs to the private key that KMS unwraps.
+// Any other row comes from somebody who wants to read what writers seal. It needs Decrypt at KMS.
 func (a *Admin) CheckInbox(ctx context.Context, k Key) error {
 	if k.Purpose != PurposeInbox || k.Destroyed {
 		return refused("check", k, ErrKeyInvalid, "it is no inbox")
@@ -102,8 +103,8 @@ func publicOf(kem KEM, seed []byte) ([]byte, error) {
 	return private.Public(), nil
 }
 
-// Private returns the private key of an inbox, of which KMS has unwrapped seed. It does not keep seed. Its type keeps it
-// from anybody outside this module.
+// Private returns the private key of an inbox, made of the seed that KMS has unwrapped. It does not
+// keep seed. Only this module can name its result's type.
 func (k Key) Private(seed []byte) (*inbox.Private, error) {
 	kem, err := inbox.KEMOf(k.Public)
 	if err != nil {

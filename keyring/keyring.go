@@ -47,8 +47,8 @@ const (
 // WriterAge is the age at which a writer's key stops sealing.
 const WriterAge = time.Hour
 
-// bySuccession reports whether a newer key of the ring takes over from the ones before it. Of inboxes the
-// programs' pins decide, and writers' keys have nothing to do with each other.
+// bySuccession reports whether a newer key of the ring takes over from the ones before it. Among
+// inboxes the programs' pins decide. Writers' keys are independent of each other.
 func (p Purpose) bySuccession() bool { return p == PurposeData || p == PurposeSearch }
 
 // State is where a key stands in its life.

@@ -120,7 +120,8 @@ func (s *Store) End(ctx context.Context, id uint32, how Ending) (bool, error) {
 		where = "purpose = 'search' AND revoked_at IS NULL AND " + other("o.epoch > k.epoch")
 	case EndRevokeNext:
 		set = "revoked_at = " + now + ", retired_at = " + now
-		// The margin is for the time until this is committed: who reads the ring in between must not begin to seal.
+		// The margin is for the time until this is committed: who reads the ring in between must
+		// not begin to seal.
 		where = "purpose = 'search' AND revoked_at IS NULL AND retired_at IS NULL AND NOT (" + passed(s.dialect, "k.seals_from", -how.Settled) + ") AND " +
 			other("o.epoch < k.epoch AND o.revoked_at IS NULL")
 	case EndRevokeStray:
@@ -258,10 +259,10 @@ func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
 	})
 }
 
-// Destroy wipes every wrapped key of a scope, closes each of its rings with a
-// tombstone, and returns the keys that it wiped. The tombstones come first: each takes the epoch that a
-// process would make next, and waits for one that is making it. Nobody can add a key
-// after that, so that what is wiped then is all there is.
+// Destroy wipes every wrapped key of a scope, closes each of its rings with a tombstone, and
+// returns the keys that it wiped. The tombstones come first: each takes the epoch that a process
+// would make next, and waits for one that is making it. Nobody can add a key after that, so that
+// what is wiped then is all there is.
 func (s *Store) Destroy(ctx context.Context, scope, by, why string) (wiped []uint32, err error) {
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		for _, p := range []Purpose{PurposeData, PurposeSearch, PurposeInbox} {

@@ -14,8 +14,8 @@ import (
 )
 
 // The keyring's own pool may give no connection: a pooler's are all held by transactions that wait
-// for keys, or the server allows no more. Then a step runs over a connection whose owner waits
-// for the keyring, and lends it meanwhile. The owner's goroutine runs it, so that no connection is ever
+// for keys, or the server allows no more. Then a step runs over a connection whose owner waits for
+// the keyring, and lends it meanwhile. The owner's goroutine runs it, so that no connection is ever
 // used by two.
 
 // A Spare is a connection to the keyring's database that can be lent.
@@ -23,15 +23,16 @@ type Spare interface {
 	driver.QueryerContext
 	driver.ExecerContext
 
-	// TxStatus is the transaction status that the server reported last: 'I', 'T' or 'E'. 0 if the driver does not tell.
+	// TxStatus returns the transaction status that the server reported last: 'I', 'T' or 'E', or 0
+	// if the driver does not tell.
 	TxStatus() byte
 	// Parameter is what the server reported last for a setting; "" if it does not report it.
 	Parameter(name string) string
 }
 
-// patience is how long a step waits for the keyring's own pool alone, in its first try, and lentTime how long the
-// server may take for it over a connection that was lent, whose owner may have a use for it. Together they are within
-// answerTimeout.
+// patience is how long the first try of a step waits for the keyring's own pool alone. lentTime is
+// how long the server may take for it over a lent connection, whose owner may need it. Together
+// they are within answerTimeout.
 const (
 	patience = answerTimeout / 2
 	lentTime = answerTimeout / 4
@@ -44,8 +45,8 @@ type Loans struct {
 	lent          atomic.Int64 // when a connection was lent last; Unix time in nanoseconds
 }
 
-// patience is how long a step waits for the keyring's own pool alone: less if a connection had to be lent just now, and
-// half of the time of a later try.
+// patience is how long a step waits for the keyring's own pool alone: less if a connection had to
+// be lent just now, and half of the time of a later try.
 func (l *Loans) patience(ctx context.Context) time.Duration {
 	if time.Now().UnixNano()-l.lent.Load() < lentLately.Nanoseconds() {
 		return lenderGrace
@@ -62,7 +63,7 @@ func NewLoans() *Loans { return &Loans{reads: make(chan *loan), writes: make(cha
 // Borrow has the Store use connections that are lent. It is called before the Store is used.
 func (s *Store) Borrow(l *Loans) { s.loans = l }
 
-// Scarce reports whether the keyring has no connections but those that are lent, as far as is known.
+// Scarce reports whether the keyring, as far as is known, has only connections that are lent.
 func (s *Store) Scarce() bool { return s.loans != nil && s.loans.scarce.Load() }
 
 // loan is a step that looks for a connection.
@@ -75,10 +76,10 @@ type loan struct {
 // errNotLent: the step did not run, because the connection is in no state for it.
 var errNotLent = errors.New("keyring: the connection cannot be lent")
 
-// Lend lends a connection until the channel is closed. Outside a transaction every step may run over it, in a
-// transaction of its own. Within one only those that read may, behind a savepoint: what they do to the
-// session is undone, an error does not end the transaction, and they see nothing that is not committed.
-// ctx bounds their statements.
+// Lend lends a connection until the channel is closed. Outside of a transaction every step may run
+// over it, in a transaction of its own. Inside of one only steps that read may, behind a savepoint.
+// What they do to the session is undone, an error does not end the transaction, and they see only
+// what is committed. ctx bounds their statements.
 func (l *Loans) Lend(ctx context.Context, conn Spare, until <-chan struct{}) {
 	var reads, writes chan *loan
 	// Statements and results are UTF-8.
@@ -148,8 +149,8 @@ func (s *Store) onAny(ctx context.Context, st step) error {
 	}
 }
 
-// race runs the step over the keyring's own pool until a connection is lent, which is asked for when
-// that has taken too long, or has failed to connect.
+// race runs the step over the keyring's own pool until a connection is lent, which is asked for
+// when that has taken too long, or has failed to connect.
 func (s *Store) race(ctx context.Context, st step, offers chan<- *loan) (err error, lent bool) {
 	own, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -192,8 +193,8 @@ func (s *Store) race(ctx context.Context, st step, offers chan<- *loan) (err err
 	}
 }
 
-// lenderGrace is how long a step waits for a lender whose pool does not connect, and lentLately how long it is known that the pool
-// gives nothing in time.
+// lenderGrace is how long a step waits for a lender if the pool does not connect. lentLately is how
+// long a step remembers that the pool gave nothing in time.
 const (
 	lenderGrace = 50 * time.Millisecond
 	lentLately  = 10 * time.Second
@@ -228,7 +229,8 @@ func (s *Store) onSpare(ctx context.Context, conn Spare, st step) (err error) {
 	}
 	end := undo
 	defer func() {
-		// What began over the connection ends over it, whatever has become of the step: its owner goes on with it.
+		// What began over the connection ends over it, whatever has become of the step: its owner
+		// goes on with it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 		defer cancel()
 		for _, text := range end {
@@ -262,8 +264,8 @@ type lentTooShort struct{ error }
 
 func (e lentTooShort) Unwrap() error { return e.error }
 
-// settle makes the session, until the end of the step, one whose settings are known; and looks whether the
-// transaction, if the step is inside one, sees what everybody sees.
+// settle gives the session known settings until the end of the step. If the step is inside a
+// transaction, settle checks that it sees what everybody sees.
 func (s *Store) settle(ctx context.Context, conn *sql.Conn, inside bool) error {
 	path := "'pg_catalog'"
 	if !s.resolved { // the keyring is where a new session finds it

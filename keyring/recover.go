@@ -10,21 +10,20 @@ type Recoverer interface {
 	Identify(ctx context.Context, as string) (string, error)
 }
 
-// Recover stores a key whose row is gone, by its wrapped form, and returns the row. A keyring
-// loses rows when a standby without them takes over, or when the database is restored to an
-// earlier time; what was sealed under their keys is lost with them. stored is false if the row
-// is there.
+// Recover stores a key again whose row is gone, and returns the row. stored is false if the row was
+// there. A keyring loses rows when a standby that lacks them takes over, or when the database is
+// restored to an earlier time. What was sealed under their keys would be lost with them.
 //
 // The key takes the epoch that is next. It opens, and neither seals nor is searched for: nobody
-// knows how much was sealed under it, and by now another key may do both. Only a search key
-// that nobody stopped, in a scope that has none, goes on as it was, since to make another would
-// hide its cells from searches. So does an inbox that nobody stopped: it seals nothing.
+// knows how much was sealed under it, and by now another key may do both. Only a search key that
+// nobody stopped, in a scope that has none, goes on as it was, since to make another would hide its
+// cells from searches. So does an inbox that nobody stopped: it seals nothing.
 //
-// A keyring that lost its id with all of its rows gets that of the key. In a keyring of another id the key
-// would not unwrap: [ErrOtherKeyring].
+// A keyring that lost its id with all of its rows gets that of the key. In a keyring of another id
+// the key would not unwrap: [ErrOtherKeyring].
 //
-// A scope that was destroyed stays so: [ErrKeyDestroyed]. The epoch is one that a tombstone
-// would take, so that of the two only one is stored.
+// A scope that was destroyed stays so: [ErrKeyDestroyed]. The epoch is one that a tombstone would
+// take, so that of the two only one is stored.
 func Recover(ctx context.Context, keyring Recoverer, k Key) (row Key, stored bool, err error) {
 	if id, err := keyring.Identify(ctx, k.Keyring); err != nil {
 		return Key{}, false, err

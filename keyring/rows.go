@@ -138,8 +138,8 @@ func (r *row) key() Key {
 		k.Wrapped.Blob = v.blob("wrapped", r.wrapped, r.size, maxWrapped)
 		v.inbox(&k, r)
 	}
-	// A key that was revoked never seals, whatever else its row says, but for search keys; nor does one that
-	// was recovered: nobody knows what others reserved of it.
+	// A key that was revoked never seals, whatever else its row says, but for search keys; nor does
+	// one that was recovered: nobody knows what others reserved of it.
 	k.Retired = k.Retired || k.Recovered || k.Revoked && k.Purpose != PurposeSearch
 	now, ok := r.clock.(int64)
 	if !ok {
@@ -246,8 +246,8 @@ func (v *validation) inbox(k *Key, r *row) {
 	}
 }
 
-// time returns the time of a column, in milliseconds since 1970, and how long ago that was. A time out of bounds makes the row
-// invalid.
+// time returns the time of a column, stored in milliseconds since 1970, and how long ago it was. A
+// time out of bounds makes the row invalid.
 func (v *validation) time(column string, value any, now int64) (time.Time, time.Duration) {
 	at, ok := value.(int64)
 	if ago := now - at; !ok || ago > maxPast.Milliseconds() || ago < -maxFuture.Milliseconds() {

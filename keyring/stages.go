@@ -12,15 +12,16 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 )
 
-// StageLease is how long what a process told of its stages counts after it told it last. A process that has
-// told nothing for that long tells it again before its next statement.
+// StageLease is how long a report of a process about its stages counts. A process that has reported
+// nothing for that long reports again before its next statement.
 const StageLease = 5 * time.Minute
 
-// StageRetry is how long a process at work goes on without telling its stages where there is no table to tell them in.
+// StageRetry is how long a running process goes on without reporting its stages if there is no
+// table for them.
 const StageRetry = 5 * time.Second
 
-// What the database itself tells in the place of a process, by the commands that make it ready for stages: a stage, and no
-// program may be two away from it; or one of these, beside the stages. It counts until something else is told.
+// What the database itself reports, by the commands that make it ready for stages: a stage, from
+// which no program may be two away, or one of these. It counts until the next report.
 const (
 	StageDatabase = "database"
 	ReadyPlain    = "plain"    // before copy: there are no cells that could be read
@@ -38,7 +39,8 @@ type ProgramStage struct {
 	Writes  bool   // it has seen the companion, and writes it
 }
 
-// stageTable is the name of the table beside the keyring. PostgreSQL would cut a long one, to the keyring's own.
+// stageTable returns the name of the table beside the keyring. PostgreSQL would cut a long name
+// down to that of the keyring itself.
 func (s *Store) stageTable() string {
 	const suffix = "_stages"
 	name := s.name
@@ -49,7 +51,8 @@ func (s *Store) stageTable() string {
 	return strings.TrimSuffix(s.table, dbcatalog.QuoteIdent(s.name)) + dbcatalog.QuoteIdent(name+suffix)
 }
 
-// StageDDL returns the statement that creates the table of stages, which is needed while columns are on their way.
+// StageDDL returns the statement that creates the table of stages, which is needed while columns
+// are on their way.
 func (s *Store) StageDDL() string {
 	if s.invalid != nil {
 		return ""
@@ -73,9 +76,9 @@ func (s *Store) CreateStages(ctx context.Context) error {
 	return err
 }
 
-// TellStages notes the stages of a process, and then returns those of all others that told theirs within
-// [StageLease]: of two processes that tell at the same time, one at least sees the other. The error is
-// ErrNoStageTable if the table is not there.
+// TellStages records the stages of a process, and then returns those of all others that reported
+// within [StageLease]. Of two processes that report at the same time, at least one sees the other.
+// It returns ErrNoStageTable if the table is missing.
 func (s *Store) TellStages(ctx context.Context, process string, stages []ProgramStage) (others []ProgramStage, err error) {
 	err = s.answer(ctx, "tell stages", func(ctx context.Context) error {
 		return s.withConn(ctx, "tell stages", func(ctx context.Context, conn *sql.Conn) error {

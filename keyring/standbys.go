@@ -11,9 +11,10 @@ type Standby struct {
 	Has  bool   // what was committed before the question is on its disk
 }
 
-// Standbys returns the physical standbys of the keyring's server and whether they have what was
-// committed until now, by lsn, or until this call if lsn is "". known is false if the role may not see that: it takes
-// pg_monitor. A slot without a connection counts as a standby that lacks it. SQLite has none.
+// Standbys returns the physical standbys of the keyring's server, and whether they have what was
+// committed up to lsn, or up to this call if lsn is "". known is false if the role may not see
+// that: it needs pg_monitor. A slot without a connection counts as a standby that lacks it. SQLite
+// has no standbys.
 func (s *Store) Standbys(ctx context.Context, lsn string) (standbys []Standby, at string, known bool, err error) {
 	if s.dialect == DialectSQLite {
 		return nil, "", true, nil

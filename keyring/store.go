@@ -46,14 +46,15 @@ const (
 	sqliteBusyTimeout = 5000
 )
 
-// Store is the keyring in a table of a PostgreSQL or SQLite database. Every method
-// is one atomic step, durable when it returns, whatever the role's synchronous_commit says.
-// Those that a program waits for (Ring, Keys, Insert, Reserve) are tried again while the keyring does not
-// answer, until their context ends, and for thirty seconds at most; see [Store.HurryWhen]. On SQLite each
-// try may also wait for another connection's transaction. A Store is safe for concurrent use, from many processes.
+// Store is the keyring in a table of a PostgreSQL or SQLite database. Every method is one atomic
+// step, durable when it returns, whatever the role's synchronous_commit is. Steps that a program
+// waits for (Ring, Keys, Insert, Reserve) are retried while the keyring does not answer, until
+// their context ends, and for at most thirty seconds; see [Store.HurryWhen]. On SQLite each try may
+// also wait for another connection's transaction. A Store is safe for concurrent use, also by many
+// processes.
 //
-// It uses a *sql.DB of its own, on the driver below Colseal's: a pool of a few
-// connections, never one that is in a transaction of the application's.
+// It uses a *sql.DB of its own, on the driver below Colseal's. That is a pool of a few connections,
+// and never one that is in a transaction of the application.
 type Store struct {
 	db      *sql.DB
 	dialect dialect.Dialect
@@ -105,10 +106,10 @@ func (s *Store) DDL() string {
 	return ddl(s.dialect, s.table)
 }
 
-// Grants returns the statements that give four roles of PostgreSQL what they need of
-// the table: a program, which makes keys and reserves seals, but makes neither a time nor
-// a tombstone; a write-only program, which makes keys of its own; an operator, which [Admin] runs as; and an auditor, which reads. The roles
-// are written as they are. It returns "" for SQLite, which has no roles.
+// Grants returns the statements that grant four PostgreSQL roles what they need of the table. A
+// program makes keys and reserves seals, but makes neither a time nor a tombstone. A write-only
+// program makes keys of its own. An operator runs [Admin]. An auditor reads. Grants writes the
+// roles into the statements as they are. It returns "" for SQLite, which has no roles.
 func (s *Store) Grants(program, writer, operator, auditor string) string {
 	if s.invalid != nil || s.dialect == DialectSQLite {
 		return ""
@@ -166,8 +167,8 @@ func (s *Store) look(ctx context.Context, columns string) error {
 	})
 }
 
-// Resolve returns the Store with its table's name fixed to the schema in which a connection of the
-// keyring's finds it now: what later connections have for a search path does not matter. The table must be there.
+// Resolve returns the Store with its table's name fixed to the schema in which a connection finds
+// it now. The search path of later connections does not matter. The table must exist.
 func (s *Store) Resolve(ctx context.Context) (*Store, error) {
 	if s.invalid != nil || s.resolved || s.dialect == DialectSQLite {
 		return s, s.invalid
@@ -219,11 +220,12 @@ func (s *Store) explainMissing(missing []tableColumn, err error) error {
 		ddl: addColumns(s.dialect, s.table, missing)}
 }
 
-// Ring returns the newest keys of a purpose and scope, and of the older ones at least
-// every search key that is still searched for, and every inbox that was not stopped. Writers' keys are in no ring.
+// Ring returns the newest keys of a purpose and scope, and of the older ones at least every search
+// key that is still searched for, and every inbox that was not stopped. Writers' keys are in no
+// ring.
 //
-// Epochs are consecutive from 1. A row beyond a gap is no part of the ring ([Key.Stray]):
-// whoever may insert rows could otherwise take the last epoch there is.
+// Epochs are consecutive from 1. A row beyond a gap is no part of the ring ([Key.Stray]): whoever
+// may insert rows could otherwise take the last epoch there is.
 func (s *Store) Ring(ctx context.Context, purpose Purpose, scope string) (Ring, error) {
 	with := fmt.Sprintf("WITH chain AS (SELECT epoch, row_number() OVER (ORDER BY epoch) AS place FROM %s"+
 		" WHERE purpose = $1 AND scope = $2 AND epoch > 0),"+
@@ -274,7 +276,8 @@ func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Key, error) {
 	return all, nil
 }
 
-// amongIDs returns the condition that a row is one of ids, whose parameters are the first of its statement.
+// amongIDs returns the condition that a row is one of ids. Its parameters are the first of the
+// statement.
 func amongIDs(ids []uint32) (condition string, args []any) {
 	marks, args := make([]string, len(ids)), make([]any, len(ids))
 	for i, id := range ids {
@@ -283,10 +286,11 @@ func amongIDs(ids []uint32) (condition string, args []any) {
 	return "key_id IN (" + strings.Join(marks, ", ") + ")", args
 }
 
-// Insert adds a key and reports whether it did: false when its id or its epoch is
-// taken, or the keyring's id is another than [Key.Keyring], with which it was wrapped.
-// The times are the database's, by the defaults of the table: of k's durations Insert uses SealsFor alone, and only to begin later than now. It names no column that
-// the key does not need, so that a program's role needs INSERT on those only.
+// Insert adds a key and reports whether it did. It returns false if the id or the epoch is taken,
+// or if the keyring's id differs from [Key.Keyring], with which the key was wrapped. The times are
+// the database's, by the defaults of the table: of k's durations Insert uses only SealsFor, and
+// only to begin later than now. It names only the columns that the key needs, so that a program's
+// role needs INSERT on no others.
 func (s *Store) Insert(ctx context.Context, k Key) (bool, error) {
 	keyring, err := hex.DecodeString(k.Keyring)
 	if err != nil || len(keyring) != idSize {
@@ -382,8 +386,9 @@ func (s *Store) Release(ctx context.Context, id uint32, n uint64) error {
 		" WHERE key_id = $2 AND seals_reserved >= $3", int64(n), int64(id), int64(n)) //nolint:gosec // at most maxSeals
 }
 
-// HurryWhen has steps given up that take longer than two seconds while hurry reports true: something waits for them that the
-// keyring may be waiting for, such as a transaction that holds a connection. It is called before the Store is used.
+// HurryWhen makes steps fail that take longer than two seconds while hurry reports true. Use it if
+// something waits for the keyring that the keyring may be waiting for, such as a transaction that
+// holds a connection. Call it before the Store is used.
 func (s *Store) HurryWhen(hurry func() bool) { s.hurry = hurry }
 
 // answer runs a step that a program waits for, and that may be made twice.
@@ -497,8 +502,8 @@ func (s *Store) onConn(ctx context.Context, op string, f func(context.Context, *
 	return s.explain(op, s.onAny(ctx, step{writes: op != opRead && op != opCheck, run: f}))
 }
 
-// onOwn runs a step on a connection of the keyring's pool. SQLite refuses at once when another connection
-// writes, unless told to wait.
+// onOwn runs a step on a connection of the keyring's pool. SQLite refuses at once when another
+// connection writes, unless told to wait.
 func (s *Store) onOwn(ctx context.Context, st step) error {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {

@@ -40,26 +40,25 @@ func checkSize(column, condition string) (postgres, sqlite string) {
 		fmt.Sprintf("CHECK (length(CAST(%s AS BLOB)) %s)", column, condition)
 }
 
-// tableColumns are the keyring's columns. The row of key_id 0 is no key: it holds the
-// keyring's id, in wrapped. Every other row is one data key:
+// tableColumns are the keyring's columns. The row of key_id 0 is no key: it holds the keyring's id,
+// in wrapped. Every other row is one data key:
 //
-//   - public is the public key of an inbox, whose private key is in wrapped, and wrapped_to
-//     the inbox that a writer's key is encrypted to. The epoch of a writer's key is its key_id, so that
+//   - public is the public key of an inbox, whose private key is in wrapped, and wrapped_to the
+//     inbox that a writer's key is encrypted to. The epoch of a writer's key is its key_id, so that
 //     writers never meet;
-//   - seals_from is when a key may begin to seal: a second search key is first
-//     searched for everywhere and only then sealed under;
-//   - retired_at stops sealing permanently; revoked_at says that an operator did so
-//     for a cause. A revoked search key goes on being searched for until it is
-//     retired too, so that the rows under it are found meanwhile;
-//   - destroyed_at comes with wrapped = NULL and leaves the row as a tombstone,
-//     so that a reader can tell a destroyed key from a lost one. A scope with such a
-//     row is destroyed;
-//   - recovered says that the row was gone, and a process that held the key stored it
-//     again: it opens, and neither seals nor is searched for;
+//   - seals_from is when a key may begin to seal: a second search key is first searched for
+//     everywhere and only then sealed under;
+//   - retired_at stops sealing permanently; revoked_at says that an operator did so for a cause. A
+//     revoked search key goes on being searched for until it is retired too, so that the rows under
+//     it are found meanwhile;
+//   - destroyed_at comes with wrapped = NULL and leaves the row as a tombstone, so that a reader
+//     can tell a destroyed key from a lost one. A scope with such a row is destroyed;
+//   - recovered says that the row was gone, and a process that held the key stored it again: it
+//     opens, and neither seals nor is searched for;
 //   - changed_by and changed_why are the operator's words for the last of these.
 //
-// All times are the database's, so that no process's clock counts. What a program's role
-// may insert does not include them: it makes neither a time nor a tombstone.
+// All times are the database's, so that no process's clock counts. What a program's role may insert
+// does not include them: it makes neither a time nor a tombstone.
 var tableColumns = func() []tableColumn {
 	scope, scopeLite := checkSize("scope", fmt.Sprint("<= ", maxScope))
 	kek, kekLite := checkSize("kek_id", fmt.Sprint("<= ", maxKEK))
@@ -153,8 +152,8 @@ func laterColumn(c tableColumn) bool {
 	return false
 }
 
-// textType and bytesType are the types of texts and of bytes. A temporary table or a type named text, which every
-// user may make, does not stand for them.
+// textType and bytesType name the types of texts and of bytes. A temporary table or a type named
+// text, which every user may make, cannot take their place.
 func textType(d dialect.Dialect) string {
 	if d == DialectSQLite {
 		return "TEXT"
@@ -194,9 +193,9 @@ func millis(d dialect.Dialect, expr string) string {
 	return "CASE WHEN isfinite(" + expr + ") THEN CAST(EXTRACT(EPOCH FROM " + expr + ") * 1000 AS bigint) END"
 }
 
-// durable is a condition that is always true. In a statement that writes it sees to it that
-// the server answers the commit only once it is on disk there, and on the synchronous standbys if there
-// are any, whatever the role's synchronous_commit says: a cell must not outlive its key.
+// durable is a condition that is always true. In a statement that writes, it makes the server
+// answer the commit only once that is on disk there, and on the synchronous standbys if there are
+// any, whatever the role's synchronous_commit is. A cell must not outlive its key.
 func durable(d dialect.Dialect) string {
 	if d == DialectSQLite {
 		return "TRUE" // see onConn

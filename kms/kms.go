@@ -1,21 +1,21 @@
-// Package kms says what Colseal asks of a key management service: to make data
-// keys, and to wrap and unwrap them under a key encryption key (KEK) that never
-// leaves the service.
+// Package kms says what Colseal asks of a key management service: to make data keys, and to wrap
+// and unwrap them under a key encryption key (KEK) that never leaves the service.
 //
-// The work is done by an implementation of [Wrapper]:
+// An implementation of [Wrapper] does the work:
 //
-//   - kms/awskms on AWS KMS, for production;
+//   - kms/awskms on AWS KMS;
 //   - kms/localkms on a KEK in a file, for development;
-//   - any other, by implementing the three methods of Wrapper.
+//   - kms/gcpkms, kms/azurekv, kms/transit (Vault, OpenBao), kms/pkcs11 and kms/agekms on other
+//     services;
+//   - any other, by the methods of Wrapper, or of the smaller Service of kms/envelope.
 //
-// Every implementation sorts its failures into three classes, because a cache of
-// data keys does something different in each of them: [ErrUnavailable] (no
-// answer; ask again later), [ErrDenied] (a definite no; stop using what is
-// cached) and [ErrInvalidWrapped] (this wrapped key cannot be opened by this
-// KEK under this encryption context).
+// Every implementation sorts its failures into three classes, because a cache of data keys does
+// something different in each of them: [ErrUnavailable] (no answer; ask again later), [ErrDenied]
+// (a definite no; stop using what is cached) and [ErrInvalidWrapped] (this wrapped key cannot be
+// opened by this KEK under this encryption context).
 //
-// No error, log line or formatted value of this package or of its
-// implementations holds a plaintext key.
+// No error, log line or formatted value of this package or of its implementations holds a plaintext
+// key.
 package kms
 
 import (

@@ -12,13 +12,14 @@ import (
 	"github.com/colseal/colseal/driver"
 )
 
-// SendBatch sends a batch, as pgx.Conn.SendBatch does. All of its statements are analysed and sealed before any is sent: if one is
-// refused, none is sent, and all methods of the results return why.
+// SendBatch sends a batch, as pgx.Conn.SendBatch does. It analyses and seals all statements before
+// it sends any. If one is refused, none is sent, and all methods of the results return the refusal.
 //
-// Names in a batch mean what they mean before it. A statement that names a registered table is refused after one, in the same batch,
-// that may change that: DDL, SET search_path, or the end of a transaction that did such a thing.
+// Names in a batch mean what they mean before it. DDL, SET search_path, or the end of a transaction
+// that did such a thing may change that: a later statement of the same batch that names a
+// registered table is refused.
 //
-// The batch's queries are changed: as pgx says, a batch is sent once.
+// SendBatch changes the queries of the batch. As pgx says, send a batch only once.
 func (c *Conn) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	return c.c.sendBatch(ctx, b, c.c.raw.SendBatch)
 }
@@ -89,8 +90,8 @@ func (c *conn) queuedCall(ctx context.Context, cl *call, q *pgx.QueuedQuery) err
 	return c.callOf(ctx, cl, query, q.Arguments, &opts, args, queued)
 }
 
-// commitQuery is the statement that commits the transaction that a batch begins; "" if it is COMMIT, or there is none. Only pgx
-// knows it.
+// commitQuery returns the statement that commits the transaction which a batch begins. It returns
+// "" if that is COMMIT, or if the batch begins none. Only pgx knows it.
 func commitQuery(b *pgx.Batch) string {
 	o := reflect.ValueOf(b).Elem().FieldByIndex(batchTx)
 	if o.IsNil() {

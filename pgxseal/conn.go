@@ -13,16 +13,16 @@ import (
 	"github.com/colseal/colseal/internal/front"
 )
 
-// Conn is a pgx.Conn with sealed columns: one of its own, or one that was acquired from a [Pool]. As a pgx.Conn it is used by one
-// goroutine at a time.
+// Conn is a pgx.Conn with sealed columns. It comes from [Connect], or is acquired from a [Pool].
+// Like a pgx.Conn it is used by one goroutine at a time.
 type Conn struct {
 	c      *conn
 	pooled *pgxpool.Conn // nil if it is no pool's
 	db     *front.DB     // closed with the connection; nil if it is a pool's
 }
 
-// Connect opens one connection, with keys of its own. A program with several connections uses a [Pool], whose connections share them.
-// cfg.Driver is not used.
+// Connect opens one connection with a key cache of its own. A program with several connections uses
+// a [Pool], whose connections share one. Connect ignores cfg.Driver.
 func Connect(ctx context.Context, connString string, cfg driver.Config) (*Conn, error) {
 	config, err := pgx.ParseConfig(connString)
 	if err != nil {
@@ -55,7 +55,8 @@ func (c *Conn) Close(ctx context.Context) error {
 	return err
 }
 
-// Release gives a connection back to the pool that it was acquired from. No other method may be called afterwards.
+// Release returns a connection to the pool that it was acquired from. Call no other method
+// afterwards.
 func (c *Conn) Release() {
 	if c.pooled != nil {
 		c.pooled.Release()
@@ -73,9 +74,9 @@ func (c *Conn) Hijack() *Conn {
 // Conn returns c, for programs that take a pool's connections for ones that have a pgx.Conn.
 func (c *Conn) Conn() *Conn { return c }
 
-// Raw returns the connection of pgx's. It is a bypass: what is written through it is not sealed and what is read is not opened. What
-// is known of the session (its search path, the tables that it sees) is read again afterwards, but only if the connection is not
-// used beyond the next statement of c.
+// Raw returns pgx's own connection. It is a bypass: it neither seals what is written nor opens what
+// is read. The next statement of c reads the session again (its search path, the tables that it
+// sees). Do not use the raw connection after that: later changes go unnoticed.
 func (c *Conn) Raw() *pgx.Conn {
 	c.c.session.Bypassed()
 	return c.c.raw
@@ -111,7 +112,8 @@ func (c *conn) firstOf(rows pgx.Rows) *row {
 	return r
 }
 
-// Prepare prepares a statement under a name, as pgx.Conn.Prepare does. The description is that of the plain statement.
+// Prepare prepares a statement under a name, as pgx.Conn.Prepare does. It describes the plain
+// statement.
 func (c *Conn) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
 	return c.c.prepare(ctx, name, sql)
 }
@@ -145,7 +147,8 @@ func (c *Conn) WaitForNotification(ctx context.Context) (*pgconn.Notification, e
 // IsClosed reports whether the connection is closed.
 func (c *Conn) IsClosed() bool { return c.c.raw.IsClosed() }
 
-// TypeMap returns the types of the connection. A program registers its own there, for sealed columns too.
+// TypeMap returns the types of the connection. A program registers its own types there, for sealed
+// columns too.
 func (c *Conn) TypeMap() *pgtype.Map { return c.c.raw.TypeMap() }
 
 // LoadType reads the definition of a type, as pgx.Conn.LoadType does.

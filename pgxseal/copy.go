@@ -13,7 +13,8 @@ import (
 	"github.com/colseal/colseal/internal/pgxvalue"
 )
 
-// CopyFrom copies rows into a table, as pgx.Conn.CopyFrom does. Each row is sealed when rowSrc gives it: rows are not gathered.
+// CopyFrom copies rows into a table, as pgx.Conn.CopyFrom does. It seals each row as rowSrc yields
+// it, and holds no others in memory.
 func (c *Conn) CopyFrom(ctx context.Context, tableName pgx.Identifier, columnNames []string, rowSrc pgx.CopyFromSource) (int64, error) {
 	return c.c.copyFrom(ctx, tableName, columnNames, rowSrc)
 }
@@ -50,7 +51,8 @@ func (c *conn) copyFrom(ctx context.Context, table pgx.Identifier, columns []str
 	return n, err
 }
 
-// registered returns the name of a table as the server takes it; ok is false if no table is registered, in any schema, by that name, and none of that name stands for one.
+// registered returns the name of a table as the server reads it. ok is false if no registered table
+// of any schema has that name, and none of that name stands for a registered one.
 func (c *conn) registered(ctx context.Context, table pgx.Identifier) (name dbcatalog.Name, ok bool, err error) {
 	part := func(i int) string { return dbcatalog.ClipName(strings.ReplaceAll(table[i], "\x00", "")) } // as pgx writes it
 	if len(table) == 0 {
@@ -64,8 +66,8 @@ func (c *conn) registered(ctx context.Context, table pgx.Identifier) (name dbcat
 	return name, ok, err
 }
 
-// copySource seals the rows of another source, each in one block. Only one goroutine uses it at a time, which is pgx's. A connection
-// has one for one COPY after another.
+// copySource seals the rows of another source, each in one block of memory. Only pgx's goroutine
+// uses it. A connection uses one copySource for one COPY after another.
 type copySource struct {
 	c     *conn
 	table [2]string

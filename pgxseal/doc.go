@@ -1,14 +1,17 @@
-// Package pgxseal is pgx with sealed columns: [Pool], [Conn] and [Tx] have the methods of pgxpool.Pool, pgx.Conn and pgx.Tx, so that a
-// program, or code that sqlc generated for pgx/v5, uses them in their place. What package driver does for database/sql is done
-// here: the analysis of each statement, the keys, the cells, the refusals ([driver.QueryError]) and the metrics are the same, and so
-// is the configuration.
+// Package pgxseal is pgx with sealed columns. [Pool], [Conn] and [Tx] have the methods of
+// pgxpool.Pool, pgx.Conn and pgx.Tx: a program, or code that sqlc generated for pgx/v5, uses them
+// in their place. The package does for pgx what package driver does for database/sql. The analysis
+// of statements, the keys, the cells, the refusals ([driver.QueryError]), the metrics and the
+// configuration are the same.
 //
-// Arguments for sealed columns may be of every Go type that pgx takes for the plain column, with the types that the program
-// registered on the connection. Results are scanned by pgx as values of the plain column's type: text, bytea, int8, float8, bool,
-// timestamptz, jsonb, uuid, numeric, date, timestamp, text[] and int8[]. Field descriptions say so, and raw values are such values;
-// neither ever shows a cell.
+// An argument for a sealed column may be of every Go type that pgx accepts for the plain column,
+// including the types that the program registered on the connection. pgx scans results as values of
+// the plain column's type: text, bytea, int8, float8, bool, timestamptz, jsonb, uuid, numeric,
+// date, timestamp, text[] or int8[]. Field descriptions name that type, and raw values are of it.
+// Neither ever shows a cell.
 //
-// The promise: plaintext of a sealed column reaches neither the server nor an error text, a tracer or a log record. What the program
-// does with the connection below is outside it: with what the methods Raw, Conn of transactions and rows, and PgConn return, with
-// the pool that was given to [Wrap], and in the hooks of the pool's configuration.
+// The promise: plaintext of a sealed column reaches neither the server nor an error text, a tracer
+// or a log record. What the program does with pgx's own connection is outside of it: with what Raw,
+// PgConn, and Conn of transactions and rows return, with the pool that was given to [Wrap], and in
+// the hooks of the pool's configuration.
 package pgxseal

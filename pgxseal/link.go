@@ -29,7 +29,8 @@ func (l link) TxStatus() byte { return l.raw.PgConn().TxStatus() }
 // Parameter implements front.Conn.
 func (l link) Parameter(name string) string { return l.raw.PgConn().ParameterStatus(name) }
 
-// Query implements dbcatalog.Querier. It takes one round trip, caches nothing, and is independent of the connection's default mode.
+// Query implements dbcatalog.Querier. It takes one round trip and caches nothing, whatever the
+// connection's default mode is.
 func (l link) Query(ctx context.Context, text string, params ...sqldriver.Value) ([]dbcatalog.Row, error) {
 	rows, err := l.raw.Query(ctx, text, ownArgs(params)...)
 	if err != nil {
@@ -181,8 +182,9 @@ func (h hooks) connect(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, err
 	return raw, nil
 }
 
-// The statements that were prepared on a connection, by name. pgx takes a text for the name of one before it takes it for SQL, and
-// those that were prepared past this package, in a hook of the pool for example, were not analysed. Only pgx itself knows them.
+// preparedStatements are the statements that were prepared on a connection, by name. pgx reads a
+// text as the name of one before it reads it as SQL. Statements that were prepared past this
+// package, in a hook of the pool for example, were not analysed. Only pgx knows them.
 type preparedStatements = map[string]*pgconn.StatementDescription
 
 // preparedIndex is where pgx keeps them; nil if that is not known.

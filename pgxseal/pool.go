@@ -20,11 +20,12 @@ type Pool struct {
 	resets atomic.Bool // code of the program's may change a connection's search path between two uses
 }
 
-// New returns a pool for a configuration that pgxpool.ParseConfig made. cfg.Driver is not used.
+// New returns a pool for a configuration of pgxpool.ParseConfig. It ignores cfg.Driver.
 //
-// The hooks of the configuration get pgx's own connections. They may set a session up and register types. A statement that touches
-// a sealed table must not be prepared there: its execution through the pool is refused. A search path that a hook sets each time when a
-// connection is acquired or released is read again with a query per use of a connection, unless the server is PostgreSQL 18.
+// The hooks of the configuration get pgx's own connections. They may set a session up and register
+// types. They must not prepare a statement that touches a sealed table: the pool refuses to execute
+// it. If a hook runs whenever a connection is acquired or released, each use of a connection costs
+// a query that reads the search path again, unless the server is PostgreSQL 18.
 func New(ctx context.Context, config *pgxpool.Config, cfg driver.Config) (*Pool, error) {
 	raw, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -38,8 +39,8 @@ func New(ctx context.Context, config *pgxpool.Config, cfg driver.Config) (*Pool,
 	return p, nil
 }
 
-// Wrap returns a pool of the connections of another one, which is a bypass: see [Pool.Raw]. Closing the new pool closes both.
-// cfg.Driver is not used.
+// Wrap returns a pool that uses the connections of another one. That one is a bypass: see
+// [Pool.Raw]. Closing the new pool closes both. Wrap ignores cfg.Driver.
 func Wrap(pool *pgxpool.Pool, cfg driver.Config) (*Pool, error) {
 	config := pool.Config()
 	db, err := newDB(cfg, config.ConnConfig, hooks{config.BeforeConnect, config.AfterConnect})
@@ -51,8 +52,9 @@ func Wrap(pool *pgxpool.Pool, cfg driver.Config) (*Pool, error) {
 	return p, nil
 }
 
-// Raw returns the pool of pgx's. It is a bypass: what is written through it is not sealed and what is read is not opened. From then on
-// the search path is read again each time when a connection is acquired, unless the server is PostgreSQL 18, which tells of changes.
+// Raw returns pgx's own pool. It is a bypass: it neither seals what is written nor opens what is
+// read. From then on every connection that is acquired reads the search path again, unless the
+// server is PostgreSQL 18, which reports changes.
 func (p *Pool) Raw() *pgxpool.Pool {
 	p.resets.Store(true)
 	return p.raw
@@ -141,7 +143,8 @@ func (p *Pool) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, er
 	return r, nil
 }
 
-// QueryRow sends a query of one row on a connection of the pool, which gets it back when the row is scanned.
+// QueryRow sends a query of one row on a connection of the pool. Scanning the row releases the
+// connection.
 func (p *Pool) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	c, pooled, rows, err := p.query(ctx, sql, args)
 	if err != nil {
@@ -219,8 +222,8 @@ func (r *poolRows) Values() ([]any, error) {
 	return values, err
 }
 
-// SendBatch sends a batch on a connection of the pool, which gets it back when the results are closed, or when the transaction ends
-// that the batch began: see [Conn.SendBatch].
+// SendBatch sends a batch on a connection of the pool, as [Conn.SendBatch] does. Closing the
+// results releases the connection. If the batch began a transaction, its end does.
 func (p *Pool) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	c, pooled, err := p.acquire(ctx)
 	if err != nil {
@@ -260,7 +263,8 @@ func (p *Pool) CopyFrom(ctx context.Context, tableName pgx.Identifier, columnNam
 	return c.copyFrom(ctx, tableName, columnNames, rowSrc)
 }
 
-// Begin starts a transaction, which is a [*Tx], on a connection of the pool. The pool gets it back when the transaction ends.
+// Begin starts a transaction, a [*Tx], on a connection of the pool. The end of the transaction
+// releases the connection.
 func (p *Pool) Begin(ctx context.Context) (pgx.Tx, error) { return p.BeginTx(ctx, pgx.TxOptions{}) }
 
 // BeginTx is Begin with options.

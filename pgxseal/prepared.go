@@ -12,8 +12,9 @@ import (
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
-// prepared is a statement that the program prepared under a name and that touches a sealed table, or whose text depends on what names
-// mean. It keeps the plan that it was prepared by, and is prepared again when that is no longer the right one.
+// prepared is a statement that the program prepared under a name, and that touches a sealed table
+// or whose text depends on what names mean. It keeps its plan. When the plan is no longer right,
+// the statement is prepared again.
 type prepared struct {
 	name, query string
 	text        string // that was prepared
@@ -22,7 +23,8 @@ type prepared struct {
 	description *pgconn.StatementDescription // as the program sees it
 }
 
-// prepare prepares a statement. Literals for sealed columns become parameters, so that they are sealed at each execution.
+// prepare prepares a statement. Literals for sealed columns become parameters, so that they are
+// sealed at each execution.
 func (c *conn) prepare(ctx context.Context, name, query string) (*pgconn.StatementDescription, error) {
 	st := c.prepared[name]
 	if st != nil && st.query == query {
@@ -76,7 +78,8 @@ func (c *conn) prepareBy(ctx context.Context, st *prepared, p *sqlplan.Plan, at 
 	return err
 }
 
-// sentName is the name that pgx gets. For a statement that is named by its own text pgx makes a name up.
+// sentName returns the name that pgx gets. For a statement that is named by its own text pgx makes
+// up a name.
 func (c *conn) sentName(st *prepared, text string) string {
 	if st.name == st.query {
 		return text
@@ -181,8 +184,8 @@ func (c *conn) deallocateAll(ctx context.Context) error {
 	return c.raw.DeallocateAll(ctx)
 }
 
-// checkName refuses a text, of a statement that touches nothing sealed, which is the name of one that does: one that was prepared past
-// this package.
+// checkName refuses a text that is the name of a statement which touches a sealed table and was
+// prepared past this package.
 func (c *conn) checkName(ctx context.Context, text string) error {
 	sd := preparedOn(c.raw)[text]
 	if sd == nil || sd.SQL == text {

@@ -21,8 +21,8 @@ import (
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
-// openRows returns rows whose sealed columns are opened: pgx's own when the statement touches nothing sealed and changes nothing that
-// names mean.
+// openRows returns rows whose sealed columns are opened. It returns pgx's own if the statement
+// touches nothing sealed and does not change what names mean.
 func (c *conn) openRows(ctx context.Context, raw pgx.Rows, cl *call) pgx.Rows {
 	p := cl.plan
 	if !p.Sealed && p.Effects == 0 && len(p.Chunks) == 0 {
@@ -36,7 +36,8 @@ func (c *conn) openRows(ctx context.Context, raw pgx.Rows, cl *call) pgx.Rows {
 	return r
 }
 
-// rows opens sealed columns as they are read, and records what the statement did when they are closed.
+// rows opens sealed columns as they are read, and records what the statement did when they are
+// closed.
 type rows struct {
 	c       *conn
 	ctx     context.Context // of the query: keys of cells are asked for in it
@@ -95,7 +96,8 @@ type column struct {
 // maxShapes bounds how many shapes a connection keeps.
 const maxShapes = 512
 
-// shapeOf returns the shape of a result with these columns, if the connection keeps it. pgx may have learnt types meanwhile.
+// shapeOf returns the shape of a result with these columns, if the connection keeps it. pgx may
+// have learnt types meanwhile.
 func (c *conn) shapeOf(p *sqlplan.Plan, formats *formats, fields []pgconn.FieldDescription) *shape {
 	sh := c.shapes[p]
 	if sh == nil || !formats.usual() || sh.text != formats.text || !slices.Equal(sh.stored, fields) {
@@ -112,7 +114,8 @@ func (c *conn) shapeOf(p *sqlplan.Plan, formats *formats, fields []pgconn.FieldD
 	return sh
 }
 
-// describe finds out which columns are sealed. pgx knows them when the statement was sent, unless that failed.
+// describe finds out which columns are sealed. pgx knows them when the statement was sent, unless
+// that failed.
 func (r *rows) describe() error {
 	fields := r.raw.FieldDescriptions()
 	if r.shape != nil || len(fields) == 0 {
@@ -135,7 +138,8 @@ func (r *rows) describe() error {
 	return nil
 }
 
-// newShape makes the shape of a result with these columns. The connection keeps it if it is the one that the plan tells.
+// newShape returns the shape of a result with these columns. The connection keeps it if it is the
+// one that the plan expects.
 func (r *rows) newShape(fields []pgconn.FieldDescription) (*shape, error) {
 	labels, p := labelsOf(fields), r.plan
 	if !p.Describes(labels, driver.DialectPostgres) {
@@ -449,8 +453,8 @@ func (r *rows) opener(i int) *front.Opener {
 	return nil
 }
 
-// scanError is the error of a conversion of plaintext, which likes to quote it: it is there for errors.Is and errors.As, and not in the
-// text.
+// scanError is the error of a conversion of plaintext. Such errors quote the value. So errors.Is
+// and errors.As find it, and the text does not show it.
 type scanError struct {
 	cause error
 	what  string
@@ -565,7 +569,7 @@ func (r *row) Scan(dest ...any) error {
 	return err
 }
 
-// end closes the rows. Nobody but this row had them, so that the connection may use their memory for the next ones.
+// end closes the rows. Nobody but this row had them, so the connection may use their memory again.
 func (r *row) end() {
 	own, _ := r.rows.(*rows)
 	r.rows.Close()

@@ -16,9 +16,11 @@ import (
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
-// conn is what is known of one connection of pgx's. It is used by one goroutine at a time, as that connection is.
+// conn is the state of one connection of pgx. Like that connection it is used by one goroutine at a
+// time.
 //
-// The way of a statement and its arguments to the server is the one of package driver: plan, collect, keys, seal, send.
+// The way of a statement and its arguments to the server is the one of package driver: plan,
+// collect, keys, seal, send.
 type conn struct {
 	raw     *pgx.Conn
 	session *front.Session
@@ -44,8 +46,9 @@ func newConn(db *front.DB, raw *pgx.Conn) *conn {
 	return &conn{raw: raw, session: db.NewSession(link{raw}), mode: cfg.DefaultQueryExecMode, traced: cfg.Tracer != nil, shapes: map[*sqlplan.Plan]*shape{}}
 }
 
-// scratch is memory of a statement's arguments, which pgx copies. Whoever uses it takes it away, so that a value's method that comes back
-// to the same connection finds none and makes its own.
+// scratch is memory for a statement's arguments, which pgx copies. A statement takes it away from
+// the connection, so that a value's method that comes back to the same connection finds none and
+// allocates its own.
 type scratch struct {
 	args  []any
 	cells pgxvalue.Cells
@@ -172,7 +175,8 @@ func (c *conn) callOf(ctx context.Context, cl *call, query string, given []any, 
 	}
 }
 
-// given returns the list of options and arguments as the program gave them, if no rewriter changed it.
+// given returns the list of options and arguments that the program passed, if no rewriter changed
+// it.
 func (o *options) given(list, rest []any) []any {
 	if o.rewritten {
 		return guarded(slices.Concat(o.list, rest), len(o.list))
@@ -180,8 +184,9 @@ func (o *options) given(list, rest []any) []any {
 	return list
 }
 
-// split splits the options off the front of a statement's arguments, as pgx does (Conn.Query and Conn.Exec). A rewriter is applied here
-// and now, so that what it makes is what is analysed, and what is sent; pgx does not get it.
+// split splits the options off the front of a statement's arguments, as pgx does (Conn.Query and
+// Conn.Exec). It applies a query rewriter itself, so that the statement which is analysed is the
+// one that is sent. pgx does not get the rewriter.
 func (c *conn) split(ctx context.Context, query string, args []any, opts *options, isQuery bool) (string, []any, error) {
 	var rewriter pgx.QueryRewriter
 	n, rewriters := 0, 0
@@ -226,7 +231,8 @@ scan:
 	return query, rest, nil
 }
 
-// isPlain reports whether an argument is of a usual type, and so no option: to ask for an interface takes longer.
+// isPlain reports whether an argument is of a usual type, and so is no option. Asking for an
+// interface takes longer.
 func isPlain(arg any) bool {
 	switch arg.(type) {
 	case int64, string, int, int32, []byte:
@@ -249,7 +255,8 @@ func isOption(v any) bool {
 	return false
 }
 
-// guarded returns a list of n options and arguments with which pgx takes no argument for an option. The list is the caller's.
+// guarded returns a list of n options and arguments in which pgx takes no argument for an option.
+// The caller owns the list.
 func guarded(list []any, n int) []any {
 	if len(list) == n {
 		return list
@@ -268,8 +275,9 @@ func (a asIs) RewriteQuery(_ context.Context, _ *pgx.Conn, query string, _ []any
 	return query, a, nil
 }
 
-// seal takes the values of a statement from its plan to cells, makes the list of the arguments to send, and returns the text. It never
-// changes args or what its values point to. The text is empty for a statement whose literals are all parameters.
+// seal seals the values of a statement, makes the list of the arguments to send, and returns the
+// text. It never changes args or what its values point to. The text is empty for a statement whose
+// literals are all parameters.
 func (c *conn) seal(ctx context.Context, cl *call, opts *options, args []any, lits front.Literals) (string, error) {
 	p := cl.plan
 	places := front.LiteralParams(p, lits)
@@ -329,8 +337,8 @@ func (m *scratch) argument(v *front.Sealing, use *sqlplan.Use) any {
 	return m.cells.Argument(cell)
 }
 
-// collect hands the arguments for sealed columns to v, and returns the options and the list of all arguments to send, in which theirs
-// are missing yet, in the memory of room if it is enough.
+// collect hands the arguments for sealed columns to v. It returns the list of all options and
+// arguments to send, where theirs are still missing. It uses the memory of room if that is enough.
 func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, opts *options, args []any, places []int, room []any) ([]any, error) {
 	if p.NamedInput || len(args) != p.NumInput {
 		return nil, fmt.Errorf("expected %d arguments, got %d", p.NumInput, len(args))
@@ -367,7 +375,8 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, opts *options, args []
 	return out, nil
 }
 
-// collectValue reduces an argument to what the codec seals, and hands it to v. asText: pgx would send it as text.
+// collectValue converts an argument to what the codec seals, and hands it to v. asText says that
+// pgx would send it as text.
 func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
 	return v.Leave(use, c.collectOne(v, use, arg, asText))
 }

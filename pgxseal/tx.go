@@ -12,7 +12,8 @@ import (
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
-// Tx is a transaction with sealed columns, or a part of one that ends with a savepoint. It implements pgx.Tx.
+// Tx is a transaction with sealed columns, or a nested one behind a savepoint. It implements
+// pgx.Tx.
 type Tx struct {
 	c      *conn
 	raw    pgx.Tx
@@ -24,7 +25,8 @@ type Tx struct {
 
 var _ pgx.Tx = (*Tx)(nil)
 
-// begin starts a transaction. Statements of the program's own that begin or end it are analysed as others are.
+// begin starts a transaction. Statements of the program's own that begin or end it are analysed as
+// others are.
 func (c *conn) begin(ctx context.Context, o pgx.TxOptions) (*Tx, error) {
 	begin, err := c.planControl(ctx, o.BeginQuery)
 	if err != nil {

@@ -94,7 +94,8 @@ const (
 
 var errForm = errors.New("not a value of this type")
 
-// wire returns the form that the server would send for the plain value with encoding enc, whose memory it may use.
+// wire returns the form that the server would send for the plain value with encoding enc, whose
+// memory it may use.
 func wire(m *pgtype.Map, kind codec.Kind, format int16, enc []byte) ([]byte, error) {
 	if kind == schema.KindText || format == encodingFormat(kind) {
 		return sinceEpoch(kind, enc)
@@ -126,7 +127,8 @@ func wire(m *pgtype.Map, kind codec.Kind, format int16, enc []byte) ([]byte, err
 	return nil, fmt.Errorf("%w: %s as text", codec.ErrFormat, kind)
 }
 
-// sinceEpoch turns the encoding of a date or time, in place, into PostgreSQL's binary form. Others have that form.
+// sinceEpoch turns the encoding of a date or time, in place, into PostgreSQL's binary form. Others
+// have that form.
 func sinceEpoch(kind codec.Kind, enc []byte) ([]byte, error) {
 	switch kind {
 	case schema.KindTime, schema.KindTimestamp:

@@ -151,8 +151,8 @@ func (b *builder) checkIdentities() {
 	}
 }
 
-// CellColumns returns the columns whose cells the table holds: the sealed ones in the order of their
-// declaration, each followed by its Was. The slice is the caller's.
+// CellColumns returns the columns whose cells the table holds: the sealed ones in the order of
+// their declaration, each followed by its Was. The caller owns the slice.
 func (t *Table) CellColumns() []*Column { return withWas(t.columns) }
 
 func withWas(cols []*Column) []*Column {

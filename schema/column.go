@@ -37,8 +37,8 @@ type Column struct {
 	// change takes and opens other cells.
 	Terms codec.Terms
 
-	// Inbox says that write-only programs may seal the randomized column, and cells under their keys
-	// are opened in it. Whoever may insert rows into the keyring can forge such cells.
+	// Inbox says that write-only programs may seal the randomized column, and that other programs
+	// open such cells in it. Whoever may insert rows into the keyring can forge such cells.
 	Inbox bool
 
 	// Stage is how far the column is on its way between plain and sealed. If StageNone, Name is the
@@ -46,13 +46,13 @@ type Column struct {
 	// With Stored alone it is StageOnly.
 	Stage Stage
 
-	// Stored is the name of the column that holds the cells of one that has a stage. If empty, it is
-	// Name with "_sealed" behind it.
+	// Stored is the name of the column that holds the cells while the column has a stage. If empty,
+	// it is Name with "_sealed" behind it.
 	Stored string
 
-	// Was is how the column was sealed before, if its stage leads from there instead of from a plain
-	// column: the options change. Its Name is the column's, and its cells stand in its own Stored, or in
-	// the column Name if it has none.
+	// Was is how the column was sealed before, if its options change: its stage then leads from
+	// there instead of from a plain column. Its Name is the column's. Its cells stand in its own
+	// Stored, or in the column Name if that is empty.
 	Was *Column
 
 	former   bool // it is another one's Was
@@ -72,13 +72,12 @@ type origin struct {
 	field string // Go path, "" without a struct
 }
 
-// Identity is the text that binds a cell to its column: it is authenticated
-// with every cell and is part of the key derivation. It is ID if that is set,
-// "join:GROUP" in a join group, and otherwise the registered relation name and
-// the column name: "users.email" for a table registered as users,
-// "app.users.email" for one registered as app.users. That of an ordered column
-// ends in its order: "users.age#ord:int:0:150:1", that of one with terms in these: "users.email#fold". It is empty for a Column that
-// is not part of a Schema.
+// Identity returns the text that binds a cell to its column. It is authenticated with every cell
+// and is part of the key derivation. It is ID if that is set, "join:GROUP" in a join group, and
+// otherwise the registered relation name and the column name: "users.email" for a table registered
+// as users, "app.users.email" for one registered as app.users. The identity of an ordered column
+// ends in its order, "users.age#ord:int:0:150:1", and that of a column with terms in these,
+// "users.email#fold". It is empty for a Column that is not part of a Schema.
 func (c *Column) Identity() string { return c.identity }
 
 // Tag is the identity's 16-bit tag, which stands in every cell's header.

@@ -76,17 +76,19 @@ type jsonColumn struct {
 	Was *jsonColumn `json:"was,omitempty"` // without a name
 }
 
-// MarshalJSON writes the schema in a form that is stable: the same schema is
-// always the same bytes, and [ParseJSON] reads it back.
+// MarshalJSON writes the schema in a stable form: the same schema is always the same bytes.
+// [ParseJSON] reads it.
 //
 //	{"version":1,"tables":[
 //	  {"schema":"app","name":"users","columns":[
 //	    {"name":"email","mode":"deterministic","kind":"text","identity":"app.users.email","tag":"48a3"}]},
 //	  {"name":"user_names","view_of":{"schema":"app","name":"users"}}]}
 //
-// Names are those of the catalog, without quotes. schema is absent when the
-// table was registered without one, min, max, step, cursor and terms where the column has none, inbox where it is not true, scopes ("scoped" or "unscoped") for a table without a rule, join_group when there is none, stage and stored for a column without a stage, was (a column without a name) where its options do not change; plain has the
-// tables that [Plain] excludes, functions those that [Functions] lists. identity is always written, so that a reader needs no rule for it; tag is four hex digits.
+// Names are those of the catalog, without quotes. identity is always written, so that a reader
+// needs no rule for it. tag is four hex digits. These are absent if they do not apply: schema, for
+// a table that was registered without one; scopes, "scoped" or "unscoped"; min, max, step, cursor,
+// terms, inbox, join_group, stage and stored of a column; was, the column without a name whose
+// options change; plain, the tables that [Plain] excludes; functions, those that [Functions] lists.
 func (s *Schema) MarshalJSON() ([]byte, error) {
 	out := jsonSchema{Version: jsonVersion, Tables: []jsonTable{}}
 	for _, t := range s.Tables() {

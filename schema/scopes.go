@@ -33,9 +33,9 @@ func (r ScopeRule) String() string {
 //	_ struct{} `seal:"scoped"`
 func Scoped(table Source) Source { return ruledSource{table, ScopesRequired} }
 
-// Unscoped makes the driver refuse to seal or search for a value of a table under a scope: all of its
-// deterministic cells are under the default scope's keys, so that comparing, grouping and UNIQUE
-// work over the whole table. In a model a blank field says the same:
+// Unscoped makes the driver refuse to seal or search for a value of a table under a scope. All of
+// its deterministic cells are then sealed under the default scope's keys, so that comparing,
+// grouping and UNIQUE work over the whole table. In a model a blank field says the same:
 //
 //	_ struct{} `seal:"unscoped"`
 func Unscoped(table Source) Source { return ruledSource{table, ScopesNever} }

@@ -37,7 +37,8 @@ func New(sources ...Source) (*Schema, error) {
 	return s, nil
 }
 
-// Must is [New] for package-level variables: it panics with New's error, whose text has the hints here.
+// Must is [New] for package-level variables. It panics with New's error, and the panic's text
+// includes the hints.
 func Must(sources ...Source) *Schema {
 	s, err := New(sources...)
 	if err != nil {

@@ -8,26 +8,25 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 )
 
-// Stage is how far a column is on its way between a plain column and a sealed one. Its cells stand in a
-// companion column, Column.Stored, beside the plain one, so that a program may go from each stage to the
-// next one, or back, while others are still in the one before. docs/migrating.md tells the way.
+// Stage is how far a column is on its way between a plain column and a sealed one. Its cells stand
+// in a companion column, Column.Stored, beside the plain one. So a program can go to the next
+// stage, or back, while others are still in the one before. docs/migrating.md describes the way.
 //
-// A column whose options change (Column.Was) goes the same way: what is said of the plain column is then
-// true of the one with the cells that it had.
+// A column whose options change (Column.Was) goes the same way. What is said of the plain column
+// then holds for the column with the old cells.
 type Stage uint8
 
 // The stages.
 const (
 	// StageNone is that of a column whose cells stand in the column itself. There is no plain one.
 	StageNone Stage = iota
-	// StageCopy: the plain column is the truth, for reads, searches and constraints. What is written goes
-	// to both, sealed to the companion, which becomes NULL where a value cannot be sealed. No statement is
-	// refused because of the column; those that will be are counted and logged.
+	// StageCopy: reads, searches and constraints use the plain column. Writes go to both, sealed to
+	// the companion, which becomes NULL if a value cannot be sealed. No statement is refused
+	// because of the column. Statements that later stages refuse are counted and logged.
 	StageCopy
 	// StageSealed: the companion is the truth, and what is written goes to both.
 	StageSealed
-	// StageOnly: the companion is the truth, and the plain column is neither read nor written. It need
-	// not be there.
+	// StageOnly: programs use the companion alone. The plain column may be missing.
 	StageOnly
 )
 
@@ -50,7 +49,8 @@ func ParseStage(name string) (Stage, bool) {
 // storedSuffix makes the name of a companion of that of its column.
 const storedSuffix = "_sealed"
 
-// CellColumn is the name of the column that holds the cells: Stored, or Name where no stage is given.
+// CellColumn returns the name of the column that holds the cells: Stored, or Name if the column has
+// no stage.
 func (c *Column) CellColumn() string {
 	if c.Stored != "" {
 		return c.Stored
@@ -58,8 +58,8 @@ func (c *Column) CellColumn() string {
 	return c.Name
 }
 
-// Source is the name of the column that the stages lead away from: Name, of the plain column, or where the
-// cells of Was stand.
+// Source returns the name of the column that the stages lead away from: Name, of the plain column,
+// or the one with the cells of Was.
 func (c *Column) Source() string {
 	if c.Was != nil {
 		return c.Was.CellColumn()
@@ -67,12 +67,12 @@ func (c *Column) Source() string {
 	return c.Name
 }
 
-// StageName is what the column is called where programs tell of their stages: by its companion, since others
-// lead to other ones.
+// StageName returns the name under which programs report the column's stage: that of its companion,
+// since another companion is another way.
 func (c *Column) StageName() string { return c.table + "." + c.Stored }
 
-// Copied reports whether the column is plain as long as nothing is refused because of it: in StageCopy, where
-// it was plain.
+// Copied reports whether the plain column is still in use and no statement is refused because of
+// the column: it is in StageCopy, and was plain before.
 func (c *Column) Copied() bool { return c.Stage == StageCopy && c.Was == nil }
 
 // stageText is what String writes of a column's stage.
@@ -87,7 +87,8 @@ func (c *Column) stageText() string {
 	return s
 }
 
-// stage completes what a column says of its stage: a companion without a stage is all that there is.
+// stage completes what a column says of its stage: a companion without a stage is all that there
+// is.
 func (c *Column) stage() {
 	switch {
 	case c.Stage == StageNone && c.Stored != "":
@@ -163,9 +164,9 @@ func (s *Schema) Staged() bool {
 	return false
 }
 
-// WithStages returns the schema with other stages for some columns, by their names as in users.email; the
-// name of a table stands for all of its columns that have a stage. Only a column that has a stage can get
-// another one: where its cells stand must not change by configuration alone.
+// WithStages returns the schema with other stages for some columns. Its keys are columns, as in
+// "users.email", or tables, for all of their columns that have a stage. Only a column that has a
+// stage can get another one: configuration alone must not change where cells stand.
 func (s *Schema) WithStages(stages map[string]Stage) (*Schema, error) {
 	if len(stages) == 0 {
 		return s, nil

@@ -129,8 +129,8 @@ func (t *sealTag) set(part, key, value string) *tagError {
 	return nil
 }
 
-// leastLength is the least length of prefixes and suffixes that is taken for granted: shorter ones are guessed from how often letters
-// begin and end words.
+// leastLength is the default for the shortest prefixes and suffixes. Shorter ones can be guessed
+// from how often letters begin and end words.
 const leastLength = 3
 
 // lengths reads [MIN-]MAX.

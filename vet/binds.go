@@ -39,8 +39,8 @@ func (b *bound) origin(n int) int {
 	return b.from[min(max(n, 0), len(b.from)-1)]
 }
 
-// bind rewrites a text as the library of a call does; ok is false when that depends on the values of the arguments, or when
-// the library would refuse it.
+// bind rewrites a text as the library of a call does. ok is false if that depends on the values of
+// the arguments, or if the library would refuse it.
 func bind(d dialect.Dialect, s *site, sql string, info *types.Info) (b *bound, ok bool) {
 	switch s.style {
 	case native:
@@ -174,7 +174,7 @@ func hasAt(sql string) bool {
 	return false
 }
 
-// opaque returns the length of a literal, quoted name or comment at the start of a text; 1 if there is none.
+// opaque returns the length of a literal, quoted name or comment at the start of a text, or 1.
 func opaque(s string) int {
 	end := func(skip int, mark string) int {
 		if j := strings.Index(s[skip:], mark); j >= 0 {

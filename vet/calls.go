@@ -56,7 +56,8 @@ func set(names ...string) map[string]bool {
 }
 
 var (
-	// standardNames are the methods of database/sql, which many types have: wrappers, and the interfaces that sqlc writes.
+	// standardNames are the methods of database/sql, which many types have: wrappers, and the
+	// interfaces that sqlc writes.
 	standardNames = set("Exec", "ExecContext", "Query", "QueryContext", "QueryRow", "QueryRowContext", "Prepare", "PrepareContext")
 	standardTypes = set("Result", "Rows", "Row", "Stmt")
 	pgxNames      = set("Exec", "ExecParams", "Query", "QueryRow", "Prepare", "Queue")
@@ -70,7 +71,8 @@ var (
 	}
 	sqlxTexts = set("Named", "BindNamed", "Rebind", "In")
 
-	// gormRuns are the methods of GORM that send what it has put together; bunBuilds are those of bun that begin to.
+	// gormRuns are the methods of GORM that send what it has put together; bunBuilds are those of
+	// bun that begin to.
 	gormRuns = set("Find", "First", "Last", "Take", "Scan", "Pluck", "Count", "Create", "CreateInBatches", "Save", "Update", "Updates",
 		"UpdateColumn", "UpdateColumns", "Delete", "FirstOrCreate", "FirstOrInit", "FindInBatches", "Row", "Rows")
 	bunBuilds = set("NewSelect", "NewInsert", "NewUpdate", "NewDelete", "NewMerge")
@@ -124,7 +126,8 @@ func siteOf(info *types.Info, call *ast.CallExpr) *site {
 	return s
 }
 
-// taker returns what a function does with an SQL text, and which parameter that is; nil if it is not known to take one.
+// taker returns what a function does with an SQL text, and which parameter that is. It returns nil
+// for a function that is not known to take one.
 func taker(f *types.Func) (s *site, at int) {
 	s = &site{}
 	at = firstString(f.Signature())
@@ -150,7 +153,8 @@ func known(styles map[string]style, name string) bool {
 	return ok
 }
 
-// isStandardCall reports whether a method is database/sql's, or has the name and the results of one.
+// isStandardCall reports whether a method is database/sql's, or has the name and the results of
+// one.
 func isStandardCall(f *types.Func) bool {
 	return f.Signature().Recv() != nil && standardNames[f.Name()] && returns(f, is(sqlPkg), standardTypes)
 }
@@ -206,8 +210,8 @@ func isString(t types.Type) bool {
 	return ok && b.Kind() == types.String
 }
 
-// pgxStyle looks for arguments with which pgx rewrites the text: its named arguments, and whatever else has a method
-// RewriteQuery.
+// pgxStyle looks for arguments with which pgx rewrites the text: its named arguments, and whatever
+// else has a method RewriteQuery.
 func pgxStyle(info *types.Info, args []ast.Expr) style {
 	found := native
 	for _, a := range args {

@@ -9,8 +9,9 @@ import (
 	"golang.org/x/tools/go/types/typeutil"
 )
 
-// flow follows the local variables of a function that are put together in several statements, and notes in values.at what
-// each is where it is used. Branches are joined; what a loop appends is not known.
+// flow follows the local variables of a function that are put together in several statements, and
+// records in values.at what each is where it is used. It joins branches. What a loop appends is not
+// known.
 type flow struct {
 	v       *values
 	tracked map[types.Object]bool
@@ -37,8 +38,8 @@ func (v *values) follow(f *types.Signature, body *ast.BlockStmt) {
 	v.now = nil
 }
 
-// track finds the variables: strings that are assigned to after their declaration, and builders of strings, that no function
-// within this one changes, and of which nobody has the address.
+// track finds the variables: strings that are assigned to after their declaration, and builders of
+// strings. It leaves out those that a function within this one changes, or whose address is taken.
 func (w *flow) track(f *types.Signature, body *ast.BlockStmt) {
 	own, spoiled := map[types.Object]bool{}, map[types.Object]bool{}
 	statements := map[ast.Expr]bool{} // calls that are statements, or all of an assignment
@@ -283,8 +284,8 @@ func (w *flow) cases(body *ast.BlockStmt, now state) state {
 	return joined(out, exit)
 }
 
-// loop looks at the body of a loop: what it appends to a variable from outside is not known, and what it assigns may have been
-// assigned before.
+// loop follows the body of a loop. What it appends to a variable from outside is not known, and
+// what it assigns may have been assigned before.
 func (w *flow) loop(s ast.Node, now state, body func(state) state) state {
 	appended, assigned := w.changed(s)
 	in := maps.Clone(now)

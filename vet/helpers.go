@@ -10,8 +10,9 @@ import (
 	"golang.org/x/tools/go/types/typeutil"
 )
 
-// passes says how a function passes its parameters on in SQL texts, so that its calls are looked at like those of
-// a library. It is a fact of the analysis: packages that import the function's read it.
+// passes says how a function passes its parameters on in SQL texts, so that its calls are looked at
+// like those of a library. It is a fact of the analysis: packages that import the function's read
+// it.
 type passes struct{ Texts []template }
 
 // AFact implements [analysis.Fact].
@@ -105,8 +106,8 @@ func (h *helpers) imported() (sites []*site) {
 	return sites
 }
 
-// behind makes a helper of the function whose parameters stand in the text of a site, and returns the sites at its
-// calls in this package.
+// behind makes a helper of the function whose parameters stand in the text of a site, and returns
+// the sites at its calls in this package.
 func (h *helpers) behind(s *site, t text) (sites []*site) {
 	f, made := h.template(s, t)
 	if f == nil {

@@ -17,8 +17,8 @@ type line struct {
 	n    int
 }
 
-// ignoredLines finds the lines that a directive is for: its own, or the next if it stands alone. One without a reason
-// is reported.
+// ignoredLines finds the lines that a directive is for: its own, or the next if it stands alone.
+// One without a reason is reported.
 func ignoredLines(pass *analysis.Pass) map[line]bool {
 	ignored := map[line]bool{}
 	for _, f := range pass.Files {

@@ -10,8 +10,8 @@ import (
 	"github.com/colseal/colseal/ops/explain"
 )
 
-// judge judges a text that is given to a call, and reports what it finds; the note says why it did not. branched is for one of several
-// texts that the call may be given.
+// judge judges a text that is given to a call, and reports what it finds. The note says why it
+// could not judge. branched is set for one of several texts that the call may be given.
 func (c *checker) judge(s *site, t text, branched bool) (Note, error) {
 	switch {
 	case t.isUnknown():
@@ -48,7 +48,8 @@ func (c *checker) judge(s *site, t text, branched bool) (Note, error) {
 
 const unknownArgs = "what its arguments become in the text is not known"
 
-// explain asks what happens to a text, as the library of the call sends it; b is nil if that is not known.
+// explain returns what happens to a text, as the library of the call sends it. b is nil if that is
+// not known.
 func (c *checker) explain(s *site, sql string) (e *explain.Explanation, b *bound, err error) {
 	ask, err := c.open()
 	if err != nil {
@@ -68,7 +69,8 @@ func unreadable(e *explain.Explanation) bool {
 	return len(all) > 0 && all[0].Class == colseal.ClassUnreadable
 }
 
-// faults are all that a statement is refused for, or will be when columns in the stage copy are in sealed.
+// faults returns all reasons to refuse a statement, now or when columns in the stage copy are in
+// sealed.
 func faults(e *explain.Explanation) []*colseal.QueryError {
 	if len(e.Refused) > 0 {
 		return e.Refused
@@ -84,7 +86,8 @@ func refused(e *explain.Explanation) string {
 	return "refused by Colseal in the stage sealed"
 }
 
-// certain returns the refusals that hang on nothing but the text, and what the rest of the statement's fate hangs on: its Why is "" if nothing.
+// certain returns the refusals that depend on the text alone, and what decides the rest. Why of the
+// rest is "" if nothing is left.
 func certain(e *explain.Explanation, b *bound) (sure []*colseal.QueryError, rest Note) {
 	for _, r := range faults(e) {
 		n := doubt(e, r, b)
@@ -199,7 +202,8 @@ func column(r *colseal.QueryError) string {
 	return r.Table + "." + r.Column
 }
 
-// join writes a report: what is wrong, with which column, and what to do. All but the first may be "".
+// join returns a report: what is wrong, with which column, and what to do. column and hint may be
+// "".
 func join(what, column, hint string) string {
 	if column != "" {
 		what += ": " + column

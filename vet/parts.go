@@ -7,8 +7,8 @@ import (
 	"github.com/colseal/colseal/ops/explain"
 )
 
-// What may stand for a piece that is not constant. A text that is refused with whatever can be read among them is refused
-// for its constant parts.
+// What may stand for a piece that is not constant. A text that is refused with each of them that
+// can be read is refused for its constant parts.
 var (
 	fillAnything = []string{"x", "1", "", "x = 1", "AND x = 1", "WHERE x = 1", "LIMIT 1", "x, y", ", x", "(1)", "'a'", "NULL", "ASC", "x AS y"}
 	fillNumber   = []string{"1", "2", "7", "0"}

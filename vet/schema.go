@@ -15,8 +15,8 @@ const (
 	SchemaFile = "colseal.schema.json" // in the module's folder
 )
 
-// FindSchema returns the path of the schema's file of the module around the working folder: the one that [SchemaEnv]
-// names, or else [SchemaFile] beside go.mod; "" if there is none.
+// FindSchema returns the path of the schema's file of the module around the working folder: the one
+// that [SchemaEnv] names, or else [SchemaFile] beside go.mod. It returns "" if there is none.
 func FindSchema() string {
 	root := ModuleRoot()
 	name := os.Getenv(SchemaEnv)
@@ -32,7 +32,7 @@ func FindSchema() string {
 	return name
 }
 
-// ModuleRoot returns the folder of the go.mod that the working folder is under; "" if there is none.
+// ModuleRoot returns the folder of the go.mod above the working folder, or "".
 func ModuleRoot() string {
 	dir, err := os.Getwd()
 	for err == nil {
@@ -48,7 +48,8 @@ func ModuleRoot() string {
 	return ""
 }
 
-// errNoSchema says what is lacking. To find the models, packages are compiled: not for each package again.
+// errNoSchema says how to get a schema. Finding models compiles packages, which is too slow to do
+// again for each package.
 var errNoSchema = fmt.Errorf("no schema: run `colseal schema --models ./... > %s` beside go.mod, or name such a file by the variable %s", SchemaFile, SchemaEnv)
 
 // readSchema reads the schema from a file, or from the one that is found where none is given.

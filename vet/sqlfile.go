@@ -23,12 +23,14 @@ type FileNote struct {
 	Catalog      bool // a database's catalog would decide it
 }
 
-// CheckSQL judges a file of SQL: statements with semicolons between them, or queries that begin at comments such as
+// CheckSQL judges a file of SQL: statements with semicolons between them, or queries that begin at
+// comments such as
 //
 //	-- name: GetUser :one
 //
-// as goyesql, dotsql and sqlc read them. Of sqlc it knows sqlc.arg, sqlc.narg, sqlc.slice, sqlc.embed, and @name. A comment
-// -- colseal:ignore REASON on the line, or on the one above, silences a report.
+// as goyesql, dotsql and sqlc read them. Of sqlc it knows sqlc.arg, sqlc.narg, sqlc.slice,
+// sqlc.embed, and @name. A comment -- colseal:ignore REASON on the line, or on the one above,
+// silences a report.
 func CheckSQL(content, dialectName string, ask Explain) (FileResult, error) {
 	var r FileResult
 	d, err := (&Config{Dialect: dialectName}).dialect()
@@ -91,14 +93,16 @@ func (f *fileChecker) note(at int, what string, catalog bool) FileNote {
 
 var sqlIgnore = regexp.MustCompile(`--\s*colseal:ignore\s+\S`)
 
-// silenced reports whether a comment on the line of a byte, or alone on the one above, silences what is said there.
+// silenced reports whether a comment on the line of a byte, or alone on the one above, silences
+// what is said there.
 func (f *fileChecker) silenced(at int) bool {
 	lines := strings.Split(f.content, "\n")
 	n := strings.Count(f.content[:min(at, len(f.content))], "\n")
 	return sqlIgnore.MatchString(lines[n]) || n > 0 && sqlIgnore.MatchString(lines[n-1]) && strings.HasPrefix(strings.TrimSpace(lines[n-1]), "--")
 }
 
-// bind writes what tools make of their own parameters. If the text cannot be read with them as they are, every ? is one, too.
+// bind rewrites the parameters of tools as the tools do. If the text cannot be read then, it takes
+// every ? for a parameter, too.
 func (f *fileChecker) bind(sql string) (*bound, error) {
 	r := &rebinder{src: sql, dialect: f.dialect, names: map[string]int{}}
 	r.n = greatest(sql)
@@ -188,7 +192,8 @@ var (
 	gooseEnd    = regexp.MustCompile(`^--\s*\+goose\s+StatementEnd`)
 )
 
-// split returns the texts of a file as they are sent: each query that has a name, else each statement.
+// split returns the texts of a file as they are sent: each query that has a name, or else each
+// statement.
 func split(content string) []statementAt {
 	var out []statementAt
 	starts := nameComment.FindAllStringIndex(content, -1)

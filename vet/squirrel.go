@@ -13,7 +13,8 @@ import (
 // squirrelEnds are the methods of squirrel's builders that make or run a text.
 var squirrelEnds = set("ToSql", "MustSql", "Exec", "ExecContext", "Query", "QueryContext", "QueryRow", "QueryRowContext", "Scan", "ScanContext")
 
-// isSquirrel reports whether a call makes or runs a text of a squirrel builder, which is its receiver.
+// isSquirrel reports whether a call makes or runs a text of a squirrel builder, which is its
+// receiver.
 func isSquirrel(info *types.Info, call *ast.CallExpr) bool {
 	f, ok := typeutil.Callee(info, call).(*types.Func)
 	if !ok || f.Signature().Recv() == nil || !squirrelEnds[f.Name()] {
@@ -131,7 +132,8 @@ func (v *values) squirrelCall(call *ast.CallExpr, depth int) (out reflect.Value,
 	return results[0], len(results) == 1
 }
 
-// squirrelArg evaluates an argument: it has to be constant where it is a part of the text. Others stand for themselves.
+// squirrelArg evaluates an argument. An argument that is a part of the text must be constant.
+// Others stand for themselves.
 func (v *values) squirrelArg(e ast.Expr, want reflect.Type, depth int) (out reflect.Value, ok bool) {
 	if t := v.info.TypeOf(e); t != nil {
 		if _, ours := typeIn(t, is(sqPkg)); ours {

@@ -14,7 +14,8 @@ type text struct {
 	pieces []piece
 }
 
-// piece is a part of a text, from a byte of its value on. All but constant ones have no bytes in it.
+// piece is a part of a text, from a byte of its value on. Only constant pieces have bytes in the
+// value.
 type piece struct {
 	kind  pieceKind
 	from  int

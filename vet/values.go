@@ -30,7 +30,8 @@ type values struct {
 	taken map[types.Object]bool // texts of other packages that are evaluated
 }
 
-// holds is what a variable, or the result of a function, of another package is. It is a fact of the analysis.
+// holds is the value of a variable, or of a function's result, of another package. It is a fact of
+// the analysis.
 type holds struct {
 	Value string
 	File  string // of SQL, that the value is read from; "" if it is in Go code
@@ -291,7 +292,8 @@ func isText(t types.Type) bool {
 	return false
 }
 
-// trimmed evaluates what a function takes away from the ends of a text. What it takes from an end that is not known is not known either.
+// trimmed evaluates what a function removes from the ends of a text. What it removes from an
+// unknown end is not known either.
 func (v *values) trimmed(e ast.Expr, trim func(string) string, depth int) texts {
 	var out texts
 	for _, t := range v.eval(e, depth+1) {

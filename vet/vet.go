@@ -1,9 +1,10 @@
-// Package vet finds the SQL texts in Go code and in files of SQL, and reports those that Colseal would refuse, before they run,
-// and those that native pgx calls send past it. [New] makes it an analysis of golang.org/x/tools/go/analysis;
-// `colseal vet` is the command, and package vet/golangci a plugin of golangci-lint.
+// Package vet finds the SQL texts in Go code and in files of SQL. Before they run, it reports those
+// that Colseal would refuse, and those that native pgx calls send past it. [New] makes it an
+// analysis of golang.org/x/tools/go/analysis, `colseal vet` is the command, and package
+// vet/golangci is a plugin of golangci-lint.
 //
-// It reports only what is certain. What it does not judge it counts: texts that are put together at run time, and those
-// whose fate only the catalog of a database can tell.
+// It reports only what is certain, and counts what it cannot judge: texts that are put together at
+// run time, and those that only the catalog of a database decides.
 package vet
 
 import (
@@ -26,22 +27,23 @@ import (
 	"github.com/colseal/colseal/ops/explain"
 )
 
-// Explain says what happens to a statement, as [explain.Query] and [explain.Offline] do. It must be safe for
-// concurrent use.
+// Explain says what happens to a statement, as [explain.Query] and [explain.Offline] do. It must be
+// safe for concurrent use.
 type Explain func(query string) (*explain.Explanation, error)
 
-// Config is what an analysis needs to know. The zero Config is for PostgreSQL, and finds its schema by [FindSchema].
+// Config configures an analysis. The zero Config is for PostgreSQL, and finds its schema by
+// [FindSchema].
 type Config struct {
-	// Schema is the path of a file that `colseal schema` wrote. If empty, [FindSchema] looks for it. The analysis has it as a
-	// flag of this name, too.
+	// Schema is the path of a file that `colseal schema` wrote. If empty, [FindSchema] looks for
+	// it. It is also a flag of the analysis.
 	Schema string
-	// Dialect is "postgres" or "sqlite". If empty, postgres. The analysis has it as a flag of this name, too.
+	// Dialect is "postgres" or "sqlite". If empty, postgres. It is also a flag of the analysis.
 	Dialect string
-	// Open makes what judges the texts. It is called once, at the first text that is found: programs without any need no
-	// schema. If nil, texts are judged by the schema and without a database.
+	// Open returns the function that judges texts. It is called once, at the first text: a program
+	// without SQL needs no schema. If nil, the schema decides, without a database.
 	Open func() (Explain, error)
-	// Native reports whether the program uses package pgxseal, so that interfaces of native pgx are taken for it. If nil, a
-	// package that imports it does.
+	// Native reports whether the program uses package pgxseal, so that interfaces of native pgx
+	// stand for it. If nil, this holds for packages that import it.
 	Native func() bool
 }
 
@@ -61,7 +63,8 @@ type Note struct {
 	Catalog bool
 }
 
-// Offer is a text, or a function that passes a parameter on as one, that is not judged unless somebody uses it.
+// Offer is a text, or a function that passes a parameter on as one, that is judged only if somebody
+// uses it.
 type Offer struct {
 	Name string // as in Result.Takes
 	Note
@@ -160,7 +163,8 @@ type checker struct {
 // sends are the packages that helpers of other modules send SQL by.
 var sends = set(sqlPkg, sqlxPkg, gormPkg, bunPkg, sealPkg, "github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/pgxpool")
 
-// isForeign reports whether a package is Go's own or of a module that is only used: its helpers are of interest, its texts are not.
+// isForeign reports whether a package is Go's own, or of a module that is only used. Its helpers
+// are of interest, its texts are not.
 func isForeign(pass *analysis.Pass) bool {
 	if pass.Module != nil && pass.Module.Version != "" {
 		return true
@@ -240,7 +244,8 @@ func (c *checker) squirrel(call *ast.CallExpr) *site {
 	return s
 }
 
-// site judges one call. If a parameter of the function around it stands in its text, it returns the calls of that.
+// site judges one call. If its text holds a parameter of the function around it, site returns the
+// calls of that function.
 func (c *checker) site(s *site) (more []*site, err error) {
 	of := s.texts
 	if of == nil {
@@ -302,11 +307,12 @@ func (c *checker) count(pos token.Pos) {
 	}
 }
 
-// isPast reports whether a statement goes past Colseal. A value of an interface that both pgx and pgxseal implement is taken for
-// pgxseal's in a program that uses that.
+// isPast reports whether a statement goes past Colseal. In a program that uses pgxseal, an
+// interface that both pgx and pgxseal implement stands for pgxseal.
 func (c *checker) isPast(t through) bool { return t == past || t == either && !c.native }
 
-// judgedInside reports whether an expression is a call like Rebind("…"), or its result, whose text is judged by itself.
+// judgedInside reports whether an expression is a call like Rebind("…"), or its result, whose text
+// is judged by itself.
 func (c *checker) judgedInside(e ast.Expr) bool {
 	e = ast.Unparen(e)
 	if id, ok := e.(*ast.Ident); ok {
@@ -344,7 +350,8 @@ func (c *checker) notJudged(call ast.Node, pos token.Pos, why string, catalog bo
 	c.out.NotJudged = append(c.out.NotJudged, n)
 }
 
-// offers lists the helpers, whose texts are judged where they are called, and what is taken of other packages.
+// offers lists the helpers, whose texts are judged where they are called, and what is taken of
+// other packages.
 func (c *checker) offers() {
 	for f, p := range c.helpers.own {
 		known, _ := taker(f) // its calls are looked at by their form
@@ -470,7 +477,8 @@ func (c *checker) isSealed(sql string) (bool, error) {
 	return e.Sealed || len(faults(e)) > 0, nil
 }
 
-// typeIn reports whether a type, or the one it points to, is declared in a package that ok accepts, and its name.
+// typeIn reports whether a type, or the one it points to, is declared in a package that ok accepts,
+// and its name.
 func typeIn(t types.Type, ok func(path string) bool) (name string, in bool) {
 	if p, isPtr := types.Unalias(t).(*types.Pointer); isPtr {
 		t = p.Elem()

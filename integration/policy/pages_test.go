@@ -5,6 +5,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -95,6 +96,32 @@ var unbroken = regexp.MustCompile("^(- |[0-9]+\\. )?(`[^`]*`|[^\\s`])+$")
 func tooWide(line string) bool {
 	text := strings.TrimSpace(line)
 	return utf8.RuneCountInString(line) > maxColumns && !strings.HasPrefix(text, "|") && !strings.HasPrefix(line, "    ") && !unbroken.MatchString(text)
+}
+
+// TestCommentWidth: documentation of public packages is prose, too. What belongs in code, such as diagrams, may be wide.
+func TestCommentWidth(t *testing.T) {
+	packages := public(t)
+	n := 0
+	for _, file := range goFiles(t) {
+		if !slices.Contains(packages, path.Dir(file)) || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			if comment, ok := strings.CutPrefix(strings.TrimSpace(line), "// "); ok {
+				n++
+				if width := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    ")); width > maxColumns && !unbroken.MatchString(comment) {
+					t.Errorf("%s:%d is a comment of %d columns, more than %d", file, i+1, width, maxColumns)
+				}
+			}
+		}
+	}
+	if n < 1000 {
+		t.Errorf("only %d comments were found: the test looks in the wrong place", n)
+	}
 }
 
 var link = regexp.MustCompile(`\]\(([^)#:\s]*)(#[^)\s]*)?\)`)

@@ -1,14 +1,14 @@
-// Package agekms wraps data keys for recipients of age (https://age-encryption.org/v1), such as a break-glass key whose
-// identity lies in a safe.
+// Package agekms wraps data keys for recipients of age (https://age-encryption.org/v1), such as a
+// break-glass key whose identity lies in a safe.
 //
-// A Wrapper with recipients alone can wrap and not unwrap. Beside another key service in a [kms.Multi], it gives every
-// data key a second way to be opened when the first is lost.
+// A Wrapper with recipients alone can wrap and not unwrap. Beside another key service in a
+// [kms.Multi], it gives every data key a second way to be opened when the first is lost.
 //
-// An identity in a file can be read by whoever reads the file, its use is not recorded, and it cannot be revoked. Give
-// programs recipients, and identities only to the people who recover.
+// An identity in a file can be read by whoever reads the file, its use is not recorded, and it
+// cannot be revoked. Give programs recipients, and identities only to the people who recover.
 //
-// Data keys are bound to their encryption context by a second envelope (docs/formats.md), because age has no associated
-// data.
+// Data keys are bound to their encryption context by a second envelope (docs/formats.md), because
+// age has no associated data.
 package agekms
 
 import (
@@ -37,8 +37,9 @@ const maxFile = 32 << 10
 
 func init() { kms.Register("agekms", openURL) }
 
-// New returns a Wrapper that wraps for all recipients and unwraps with any of the identities. Recipients are lines as
-// in a recipients file of age, such as "age1…". It needs at least one; without identities it cannot unwrap.
+// New returns a Wrapper that wraps for all recipients and unwraps with any of the identities.
+// Recipients are lines as in a recipients file of age, such as "age1…". It needs at least one;
+// without identities it cannot unwrap.
 func New(recipients []string, identities ...age.Identity) (*envelope.Wrapper, error) {
 	parsed, err := age.ParseRecipients(strings.NewReader(strings.Join(recipients, "\n")))
 	if err != nil {

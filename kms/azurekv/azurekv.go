@@ -1,8 +1,9 @@
 // Package azurekv wraps data keys under a key of Azure Key Vault or of a Managed HSM.
 //
-// The key encryption key stays in the vault. The program needs the key permissions wrapKey and unwrapKey, and get for
-// [kms.Checker]: the role "Key Vault Crypto Service Encryption User" has exactly these. Data keys are bound to their
-// encryption context by a second envelope (docs/formats.md), because the service's wrapKey has no associated data.
+// The key encryption key stays in the vault. The program needs the key permissions wrapKey and
+// unwrapKey, and get for [kms.Checker]: the role "Key Vault Crypto Service Encryption User" has
+// exactly these. Data keys are bound to their encryption context by a second envelope
+// (docs/formats.md), because the service's wrapKey has no associated data.
 package azurekv
 
 import (
@@ -32,14 +33,16 @@ const DefaultTimeout = 3 * time.Second
 type Config struct {
 	// VaultURL is the URL of the vault or HSM, such as https://app.vault.azure.net. Required.
 	VaultURL string
-	// Key is the name of the key. Its current version wraps; a key is unwrapped by the version that wrapped it. Required.
+	// Key is the name of the key. Its current version wraps; a key is unwrapped by the version that
+	// wrapped it. Required.
 	Key string
-	// Algorithm wraps: RSA-OAEP-256 or, in a Managed HSM, A256KW. If empty, RSA-OAEP-256. All versions of the key must
-	// have a type that it fits.
+	// Algorithm is the one that wraps: RSA-OAEP-256 or, in a Managed HSM, A256KW. If empty,
+	// RSA-OAEP-256. All versions of the key must have a type that fits.
 	Algorithm azkeys.EncryptionAlgorithm
 	// Credential authenticates the program. Required.
 	Credential azcore.TokenCredential
-	// ClientOptions are those of the service's client. If nil, its defaults, but without retries: callers retry.
+	// ClientOptions are those of the service's client. If nil, its defaults, but without retries:
+	// callers retry.
 	ClientOptions *azkeys.ClientOptions
 	// Timeout bounds each request. If zero, DefaultTimeout.
 	Timeout time.Duration
@@ -176,8 +179,8 @@ func (s *service) Check(ctx context.Context) error {
 	return nil
 }
 
-// refused sorts the errors of the client; bad is the class of a request that the service could not use. What the
-// client prints of an answer may be long, so only its codes are kept.
+// refused sorts the errors of the client; bad is the class of a request that the service could not
+// use. What the client prints of an answer may be long, so only its codes are kept.
 func refused(err, bad error) error {
 	var credential *azidentity.AuthenticationFailedError
 	var answer *azcore.ResponseError

@@ -1,15 +1,19 @@
-// Package envelope makes a [kms.Wrapper] of a key service that encrypts and decrypts short byte strings.
+// Package envelope makes a [kms.Wrapper] of a key service that encrypts and decrypts short byte
+// strings.
 //
-// Data keys are made in this process and encrypted by the service, bound to their encryption context. A service with
-// associated data binds it by that. For one without, [Config.Double] puts a second envelope around the data key:
+// Data keys are made in this process and encrypted by the service, bound to their encryption
+// context. A service with associated data binds it by that. For one without, [Config.Double] puts a
+// second envelope around the data key:
 //
 //	[version 1][length of W, 2 bytes big-endian][W][nonce 12][ciphertext 32][tag 16]
 //
-// W is a random 32-byte key as the service encrypted it. The data key is encrypted with AES-256-GCM under that key.
-// The associated data is the domain string, everything before the nonce, the encryption context as [AppendContext]
-// encodes it, and the id of the key encryption key. Associated data of a service is the domain string and the context.
+// W is a random 32-byte key as the service encrypted it. The data key is encrypted with AES-256-GCM
+// under that key. The associated data is the domain string, everything before the nonce, the
+// encryption context as [AppendContext] encodes it, and the id of the key encryption key.
+// Associated data of a service is the domain string and the context.
 //
-// Errors hold text of a service only by way of [OneLine], and of a failed request only by way of [TransportReason].
+// Errors hold text of a service only through [OneLine], and of a failed request only through
+// [TransportReason].
 package envelope
 
 import (
@@ -31,13 +35,15 @@ import (
 	"github.com/colseal/colseal/kms"
 )
 
-// A Service encrypts with one key encryption key, and decrypts with that and with its earlier versions. Its methods
-// are safe for concurrent use and do not try again what failed: callers do. They return errors of type [*kms.Error] with the class, the reason and the hint set;
-// Wrapper fills in the rest, and deals with contexts that have ended.
+// A Service encrypts with one key encryption key, and decrypts with that and with its earlier
+// versions. Its methods are safe for concurrent use. They do not retry: callers do. They return
+// errors of type [*kms.Error] with the class, the reason and the hint set. Wrapper fills in the
+// rest, and handles contexts that have ended.
 type Service interface {
 	// KeyID names the key encryption key for people.
 	KeyID() string
-	// Encrypt returns the ciphertext of 32 bytes and the key version that made it. aad is nil in an envelope.
+	// Encrypt returns the ciphertext of 32 bytes and the key version that made it. aad is nil in an
+	// envelope.
 	Encrypt(ctx context.Context, plaintext, aad []byte) (kms.Wrapped, error)
 	// Decrypt reverses Encrypt. The caller owns the result.
 	Decrypt(ctx context.Context, w kms.Wrapped, aad []byte) ([]byte, error)
@@ -77,7 +83,8 @@ func (w *Wrapper) KeyID() string { return w.service.KeyID() }
 // Matches implements [kms.Matcher].
 func (w *Wrapper) Matches(wrapped kms.Wrapped) bool { return w.service.Matches(wrapped) }
 
-// Trusts implements [kms.Truster]: the service decrypts with its own key encryption key and no other.
+// Trusts implements [kms.Truster]: the service decrypts with its own key encryption key and no
+// other.
 func (w *Wrapper) Trusts(kek string) bool { return w.Matches(kms.Wrapped{KeyID: kek}) }
 
 // Check implements [kms.Checker].
@@ -209,9 +216,9 @@ func (w *Wrapper) envelopeData(header []byte, keyID string, ec kms.EncryptionCon
 	return append(AppendContext(append([]byte(w.cfg.Domain), header...), ec), keyID...)
 }
 
-// AppendContext appends the encoding of an encryption context: the number of its entries in four bytes, then each
-// name and its value, sorted by name and each preceded by its length in eight bytes, all big-endian. No two contexts
-// have the same encoding.
+// AppendContext appends the encoding of an encryption context: the number of its entries in four
+// bytes, then each name and its value, sorted by name and each preceded by its length in eight
+// bytes, all big-endian. No two contexts have the same encoding.
 func AppendContext(b []byte, ec kms.EncryptionContext) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(len(ec)))
 	for _, name := range slices.Sorted(maps.Keys(ec)) {
@@ -259,7 +266,8 @@ func deadlineOf(ctx context.Context) time.Time {
 	return d
 }
 
-// ContextError returns the error of a Wrapper whose caller's context has ended, and nil if it has not.
+// ContextError returns the error of a Wrapper whose caller's context has ended, and nil if it has
+// not.
 func ContextError(ctx context.Context, op, keyID string) error {
 	err := ctx.Err()
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -290,8 +298,9 @@ func OneLine(s string) string {
 	}, strings.Join(strings.Fields(s), " "))
 }
 
-// TransportReason says why a request got no answer. An error of the network is printed. Of any other only its type
-// is, because errors about an answer may hold a part of it.
+// TransportReason returns why a request got no answer. It returns the text of an error of the
+// network. Of any other error it returns only the type, because errors about an answer may hold a
+// part of it.
 func TransportReason(err error) string {
 	var op *net.OpError
 	if errors.As(err, &op) {

@@ -1,8 +1,9 @@
 // Package gcpkms wraps data keys under a key of Google Cloud KMS, software, HSM or external.
 //
-// The key encryption key stays in the service. The program needs the permissions cloudkms.cryptoKeyVersions.useToEncrypt
-// and useToDecrypt on the key (the role roles/cloudkms.cryptoKeyEncrypterDecrypter), and cloudkms.cryptoKeys.get for
-// [kms.Checker]. Data keys are bound to their encryption context by the service's additional authenticated data. Both
+// The key encryption key stays in the service. The program needs the permissions
+// cloudkms.cryptoKeyVersions.useToEncrypt and useToDecrypt on the key (the role
+// roles/cloudkms.cryptoKeyEncrypterDecrypter), and cloudkms.cryptoKeys.get for [kms.Checker]. Data
+// keys are bound to their encryption context by the service's additional authenticated data. Both
 // directions carry CRC32C checksums, and an answer whose checksum is wrong or missing is not used.
 package gcpkms
 
@@ -34,8 +35,8 @@ const DefaultTimeout = 3 * time.Second
 
 // Config names a key.
 type Config struct {
-	// Key is the resource name of the key, projects/P/locations/L/keyRings/R/cryptoKeys/K, without a version: its
-	// primary version wraps. Required.
+	// Key is the resource name of the key, projects/P/locations/L/keyRings/R/cryptoKeys/K, without
+	// a version: its primary version wraps. Required.
 	Key string
 	// Timeout bounds each request. If zero, DefaultTimeout.
 	Timeout time.Duration
@@ -59,8 +60,8 @@ func New(client *gcp.KeyManagementClient, cfg Config) (*envelope.Wrapper, error)
 	return envelope.New(&service{client, cfg.Key}, envelope.Config{Domain: "colseal gcpkms v1", Timeout: cfg.Timeout, MaxBlob: 4096}), nil
 }
 
-// openURL opens gcpkms:///projects/P/locations/L/keyRings/R/cryptoKeys/K with the application default credentials. The
-// client lives as long as the process.
+// openURL opens gcpkms:///projects/P/locations/L/keyRings/R/cryptoKeys/K with the application
+// default credentials. The client lives as long as the process.
 func openURL(ctx context.Context, u *url.URL) (kms.Wrapper, error) {
 	if u.Opaque != "" || u.Host != "" || u.User != nil || u.Fragment != "" || len(u.Path) < 2 || !keyName.MatchString(u.Path[1:]) {
 		return nil, errors.New("gcpkms: write the URL as gcpkms:///projects/P/locations/L/keyRings/R/cryptoKeys/K")
@@ -171,7 +172,8 @@ var violations = map[string]error{
 	"KEY_DESTROY_SCHEDULED": kms.ErrKeyPendingDeletion,
 }
 
-// refused sorts the errors of the client; bad is the class of a request that the service could not use.
+// refused sorts the errors of the client; bad is the class of a request that the service could not
+// use.
 func refused(err, bad error) error {
 	st, ok := status.FromError(err)
 	if !ok {

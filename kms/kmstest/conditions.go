@@ -42,9 +42,9 @@ var conditions = []struct {
 	{ConditionAnswerOfOtherKey, nil}, {ConditionAnswerTooShort, nil}, {ConditionAnswerHuge, nil}, {ConditionAnswerMalformed, kms.ErrUnavailable}, {ConditionAnswerCorrupt, nil},
 }
 
-// Conditions checks what an implementation makes of each condition of its service. set puts the service into one; it
-// returns false where the service has no such condition, which is then left out. w must answer within a second when
-// its service does not.
+// Conditions checks how an implementation handles each condition of its service. set puts the
+// service into one. It returns false if the service has no such condition, which is then left out.
+// w must answer within a second when its service does not.
 func Conditions(t *testing.T, w kms.Wrapper, set func(Condition) bool) {
 	t.Helper()
 	reset := func() {

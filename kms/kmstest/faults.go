@@ -42,7 +42,8 @@ type Outage uint8
 // The kinds of outage.
 const (
 	OutageNone Outage = iota
-	// OutageUnanswered lets requests hang until the client gives up or the Server is closed, even after the fault is lifted.
+	// OutageUnanswered lets requests hang until the client gives up or the Server is closed, even
+	// after the fault is lifted.
 	OutageUnanswered
 	// OutageRefused closes the connection without an answer, by a TCP reset; through
 	// Transport it is refused.

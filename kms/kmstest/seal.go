@@ -43,7 +43,8 @@ func open(k *key, blob []byte, ec map[string]string) ([]byte, *apiError) {
 	return plaintext, nil
 }
 
-// NewAEAD returns AES-256-GCM with random nonces under a new key: what a test server makes a version of a key of.
+// NewAEAD returns AES-256-GCM with random nonces under a new key: what a test server makes a
+// version of a key of.
 func NewAEAD() cipher.AEAD {
 	k := make([]byte, 32)
 	_, _ = rand.Read(k) // never fails

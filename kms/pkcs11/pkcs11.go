@@ -41,12 +41,13 @@ type Config struct {
 	PIN func() (string, error)
 	// Key is the label of the AES key. Required.
 	Key string
-	// ID is the CKA_ID of the key that wraps. Keys with the same label and other ids still unwrap. If nil, there must
-	// be one key of that label.
+	// ID is the CKA_ID of the key that wraps. Keys with the same label and other ids still unwrap.
+	// If nil, the label must have one key.
 	ID []byte
 	// Sessions is how many operations run at once. If zero, DefaultSessions.
 	Sessions int
-	// Timeout bounds each operation. A module that hangs keeps its session until it answers. If zero, DefaultTimeout.
+	// Timeout bounds each operation. A module that hangs keeps its session until it answers. If
+	// zero, DefaultTimeout.
 	Timeout time.Duration
 }
 
@@ -89,8 +90,9 @@ func Open(cfg Config) (*Wrapper, error) {
 	return &Wrapper{envelope.New(s, envelope.Config{Domain: "colseal pkcs11 v1", Timeout: cfg.Timeout, MaxBlob: nonceSize + kms.DataKeySize + tagBits/8}), s}, nil
 }
 
-// openURL opens a PKCS #11 URI (RFC 7512), pkcs11:token=T;object=K;id=%01?module-path=/PATH&pin-source=/PATH. Without
-// pin-source, the PIN is that of PKCS11_PIN.
+// openURL opens a PKCS #11 URI (RFC 7512),
+// pkcs11:token=T;object=K;id=%01?module-path=/PATH&pin-source=/PATH. Without pin-source, the PIN is
+// that of PKCS11_PIN.
 func openURL(_ context.Context, u *url.URL) (kms.Wrapper, error) {
 	cfg := Config{PIN: func() (string, error) {
 		if pin := os.Getenv("PKCS11_PIN"); pin != "" {
@@ -409,8 +411,8 @@ func (s *service) works(session pkcs11.SessionHandle, key pkcs11.ObjectHandle) b
 	return err == nil && bytes.Equal(opened, text)
 }
 
-// use runs an operation in a session. It does not wait for a module beyond its context: the session comes back when the
-// module answers.
+// use runs an operation in a session. It waits for a module only as long as its context allows. The
+// session comes back when the module answers.
 func (s *service) use(ctx context.Context, id []byte, do func(pkcs11.SessionHandle, pkcs11.ObjectHandle) ([]byte, error), bad error) ([]byte, error) {
 	var session pkcs11.SessionHandle
 	select {
@@ -441,8 +443,8 @@ func (s *service) use(ctx context.Context, id []byte, do func(pkcs11.SessionHand
 	}
 }
 
-// attempt does an operation, and once more after it has logged in and found the key again: a user who is logged out
-// sees no private keys, and a handle may be of no object any more.
+// attempt runs an operation. If it fails, attempt logs in, finds the key again and runs it once
+// more: a user who is logged out sees no private keys, and a handle may be stale.
 func (s *service) attempt(session pkcs11.SessionHandle, id []byte, do func(pkcs11.SessionHandle, pkcs11.ObjectHandle) ([]byte, error)) ([]byte, error) {
 	for last := false; ; last = true {
 		key, err := s.find(session, id)

@@ -1,11 +1,14 @@
-// Package transit wraps data keys under a key of the transit secrets engine of HashiCorp Vault or OpenBao.
+// Package transit wraps data keys under a key of the transit secrets engine of HashiCorp Vault or
+// OpenBao.
 //
-// The key encryption key stays in the engine. Data keys are bound to their encryption context by a second envelope (docs/formats.md), because
-// servers that do not know the parameter associated_data ignore it.
+// The key encryption key stays in the engine. A second envelope binds data keys to their encryption
+// context (docs/formats.md), because servers that do not know the parameter associated_data ignore
+// it.
 //
-// The program needs a token whose policy allows to update MOUNT/encrypt/KEY and MOUNT/decrypt/KEY, and to read
-// MOUNT/keys/KEY for [kms.Checker]. It must not be allowed to create, because the engine makes a key that it does not
-// know for a caller who may: a misspelled name would become a new key.
+// The program needs a token whose policy allows it to update MOUNT/encrypt/KEY and
+// MOUNT/decrypt/KEY, and to read MOUNT/keys/KEY for [kms.Checker]. The policy must not allow
+// create: the engine makes a key that it does not know for a caller who may, so a misspelled name
+// would become a new key.
 package transit
 
 import (
@@ -46,9 +49,11 @@ type Config struct {
 	Key string
 	// Namespace is the namespace of the engine. If empty, none is sent.
 	Namespace string
-	// Token returns the token of each request. It is called often, and safe for concurrent use. Required.
+	// Token returns the token of each request. It is called often, and safe for concurrent use.
+	// Required.
 	Token func(context.Context) (string, error)
-	// Client makes the requests. If nil, one with the default transport. Its CheckRedirect is not used.
+	// Client makes the requests. If nil, one with the default transport. Its CheckRedirect is not
+	// used.
 	Client *http.Client
 	// Timeout bounds each request. If zero, DefaultTimeout.
 	Timeout time.Duration
@@ -139,8 +144,8 @@ func environment(name string) string {
 	return os.Getenv("BAO_" + name)
 }
 
-// environmentToken reads the token each time: from the file that VAULT_TOKEN_FILE or BAO_TOKEN_FILE names, where an
-// agent renews it, or from VAULT_TOKEN or BAO_TOKEN.
+// environmentToken reads the token each time: from the file that VAULT_TOKEN_FILE or BAO_TOKEN_FILE
+// names, where an agent renews it, or from VAULT_TOKEN or BAO_TOKEN.
 func environmentToken(context.Context) (string, error) {
 	if path := environment("TOKEN_FILE"); path != "" {
 		b, err := os.ReadFile(path)
@@ -278,8 +283,8 @@ func (s *service) send(ctx context.Context, method, path string, in any) (status
 	return resp.StatusCode, body, nil
 }
 
-// refused returns the error of an answer that is none. Vault has no codes but those of HTTP, so its words decide
-// between what it answers with 400.
+// refused returns the error of a failed request. Vault has only HTTP's codes, so its words tell
+// apart what it answers with 400.
 func (s *service) refused(ctx context.Context, method string, status int, body []byte) error {
 	var answer struct{ Errors []string }
 	_ = json.Unmarshal(body, &answer)
@@ -306,8 +311,8 @@ func (s *service) refused(ctx context.Context, method string, status int, body [
 	return &kms.Error{Class: kms.ErrUnavailable, Reason: reason, Hint: "check that the server is there and unsealed"}
 }
 
-// tokenIsBad asks whether it is the token that was refused: the engine answers 403 to a token that has expired as to
-// one whose policy does not allow the request.
+// tokenIsBad asks the engine whether it refused the token: it answers 403 both to a token that has
+// expired and to one whose policy does not allow the request.
 func (s *service) tokenIsBad(ctx context.Context) bool {
 	status, body, err := s.send(ctx, http.MethodGet, "auth/token/lookup-self", nil)
 	clear(body)

@@ -224,8 +224,9 @@ func denied(err error) bool {
 	return dbcatalog.SQLState(err) == "42501" // insufficient_privilege
 }
 
-// scopes finds tables for which a scope may have been forgotten: the keyring has data keys of scopes
-// and of the default one, and the schema does not say which of them the table's cells are under.
+// scopes finds tables for which a scope may have been forgotten: the keyring has data keys of
+// scopes and of the default one, and the schema does not say which of them the table's cells are
+// under.
 func (k *checker) scopes(ctx context.Context, keyring dbcatalog.Name) error {
 	rows, err := k.query(ctx, "SELECT (EXISTS (SELECT 1 FROM "+keyring.SQL()+" WHERE scope <> '')"+
 		" AND EXISTS (SELECT 1 FROM "+keyring.SQL()+" WHERE scope = '' AND purpose <> 'keyring'))::pg_catalog.text")
@@ -266,7 +267,8 @@ func (k *checker) plaintext(ctx context.Context) error {
 	return nil
 }
 
-// values is the item of a FROM clause that has a part of a column's values: the pages of a big table are picked at random.
+// values returns a FROM item with a part of a column's values: of a big table it picks pages at
+// random.
 func (c *column) values() string {
 	from := c.rel.sql()
 	if c.rel.rows > sampleSize {

@@ -133,7 +133,8 @@ func (k *checker) named(rel *relation, body string) []string {
 const ruleQuery = `SELECT ev_class::pg_catalog.text, rulename::pg_catalog.text FROM pg_catalog.pg_rewrite
 WHERE rulename <> '_RETURN' AND ev_class = ANY ($1::pg_catalog.oid[]) ORDER BY rulename`
 
-// rules reports the rules on sealed tables: the server executes other statements than were analysed.
+// rules reports the rules on sealed tables: the server executes other statements than were
+// analysed.
 func (k *checker) rules(ctx context.Context) error {
 	rows, err := k.query(ctx, ruleQuery, k.oids())
 	if err != nil {
@@ -210,8 +211,8 @@ func mentions(text, name string) bool {
 	return re.MatchString(text)
 }
 
-// nullsOnly reports whether an expression, as the server prints it, asks of a column only whether it is
-// NULL, which cells answer as values do.
+// nullsOnly reports whether an expression, as the server prints it, asks of a column only whether
+// it is NULL, which cells answer as values do.
 func nullsOnly(expr, column string) bool {
 	for _, name := range []string{column, dbcatalog.QuoteIdent(column)} {
 		expr = regexp.MustCompile(`(?i)`+regexp.QuoteMeta(name)+` IS (NOT )?NULL`).ReplaceAllLiteralString(expr, "")
@@ -220,7 +221,8 @@ func nullsOnly(expr, column string) bool {
 }
 
 // What depends on single columns. Indexes, CHECKs and foreign keys are judged elsewhere, with more
-// facts. pg_rewrite stands for views and rules, whose relation is the view or the table of the rule.
+// facts. pg_rewrite stands for views and rules, whose relation is the view or the table of the
+// rule.
 const dependQuery = `SELECT DISTINCT d.refobjid::pg_catalog.text, d.refobjsubid::pg_catalog.text,
 	CASE WHEN d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'generated' ELSE cl.relname::pg_catalog.text END,
 	COALESCE(r.ev_class::pg_catalog.text, ''), COALESCE(r.rulename::pg_catalog.text, ''),
@@ -298,8 +300,9 @@ func (k *checker) dependents(ctx context.Context) error {
 	return nil
 }
 
-// A view that takes a table's row as one value depends on no column of it. Stars are expanded in the
-// definition that the server prints, so what is left of them is such a value, perhaps of another table.
+// A view that takes a table's row as one value depends on no column of it. Stars are expanded in
+// the definition that the server prints, so what is left of them is such a value, perhaps of
+// another table.
 const rowQuery = `SELECT DISTINCT d.refobjid::pg_catalog.text, r.ev_class::pg_catalog.regclass::pg_catalog.text
 FROM pg_catalog.pg_depend d
 JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND r.oid = d.objid

@@ -162,8 +162,8 @@ func (k *checker) readColumns(ctx context.Context) error {
 	return nil
 }
 
-// cellColumns are the columns of a table that hold cells to be relied on: those whose options change have them in two places, as long
-// as both are written.
+// cellColumns returns the columns of a table whose cells can be relied on. A column whose options
+// change has cells in two places, as long as both are written.
 func cellColumns(t *schema.Table) []*schema.Column {
 	return slices.DeleteFunc(t.CellColumns(), func(c *schema.Column) bool {
 		return slices.ContainsFunc(t.Columns(), func(o *schema.Column) bool { return o.Was == c && o.Stage == schema.StageOnly })

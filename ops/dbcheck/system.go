@@ -27,9 +27,11 @@ type Options struct {
 	KMS kms.Wrapper
 	// SearchKeysFor is how long two search keys of a scope may be live. If zero, a week.
 	SearchKeysFor time.Duration
-	// MaxSkew is how far the clocks of the database and of this machine may be apart. If zero, a minute.
+	// MaxSkew bounds the difference between the clocks of the database and of this machine. If
+	// zero, a minute.
 	MaxSkew time.Duration
-	// BusyRows is how many rows a table has before an index that is missing or not used is a finding. If zero, 10,000.
+	// BusyRows is the number of rows from which an index that is missing or not used is a finding.
+	// If zero, 10,000.
 	BusyRows int
 }
 
@@ -45,14 +47,15 @@ func (o *Options) defaults() {
 	}
 }
 
-// System does what [Run] does, and looks at the running system too: whether the keys serve and the key service opens
-// and makes them, cells whose key is missing, who may change the keyring, the search path, a pooler, what the server logs of
-// statements, clocks, indexes that are missing or not used, and changes of search keys that nobody ended. What it could
-// not look at is a finding of the rule "unreadable". It changes nothing. Of the key service it asks one key, and to
-// unwrap one under each KEK; it wipes them at once.
+// System does what [Run] does, and also checks the running system: whether the keys serve and the
+// key service opens and makes them, cells whose key is missing, who may change the keyring, the
+// search path, a pooler, what the server logs of statements, clocks, indexes that are missing or
+// not used, and changes of search keys that nobody ended. What it may not look at is a finding of
+// the rule "unreadable". It changes nothing. It asks the key service to make one key, and to unwrap
+// one under each KEK, and wipes them at once.
 //
-// Give it the connection settings and the key service of the programs: it sees what their role, their search path and
-// their pooler allow.
+// Use the connection settings and the key service of the programs: System sees what their role,
+// their search path and their pooler allow.
 func System(ctx context.Context, db *sql.DB, o Options) ([]Finding, error) {
 	o.defaults()
 	pooled, err := pooler(ctx, db)
@@ -262,7 +265,8 @@ func (s *system) missing(ctx context.Context, c *column) error {
 	return nil
 }
 
-// What operators have and nobody else needs, on the table or a column of it; and whatever PUBLIC may do.
+// What operators have and nobody else needs, on the table or a column of it; and whatever PUBLIC
+// may do.
 const grantsQuery = `SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(a.grantee)::pg_catalog.text END,
 	pg_catalog.string_agg(DISTINCT a.privilege_type, ', ' ORDER BY a.privilege_type)
 FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
@@ -339,8 +343,8 @@ func (s *system) searchPath(ctx context.Context) error {
 	return nil
 }
 
-// logSettings are those by which the server, or an extension, writes statements or their parameters down, and the values
-// with which it does not.
+// logSettings are the settings by which the server, or an extension, logs statements or their
+// parameters, with the values that turn this off.
 var logSettings = []struct{ name, quiet string }{
 	{"log_statement", "none ddl"}, {"log_min_duration_statement", "-1"}, {"log_min_duration_sample", "-1"},
 	{"log_transaction_sample_rate", "0"}, {"log_parameter_max_length_on_error", "0"}, {"auto_explain.log_min_duration", "-1"},
@@ -404,7 +408,8 @@ JOIN pg_catalog.pg_am am ON am.oid = c.relam
 LEFT JOIN pg_catalog.pg_stat_all_indexes s ON s.indexrelid = i.indexrelid
 WHERE i.indrelid = ANY ($1::pg_catalog.oid[]) ORDER BY c.relname`
 
-// uses finds columns of big tables that can be searched by and have no index, and indexes of theirs that nothing uses.
+// uses finds columns of big tables that can be searched by and have no index, and indexes of such
+// columns that nothing uses.
 func (s *system) uses(ctx context.Context) error {
 	rows, err := s.query(ctx, usesQuery, s.oids())
 	if err != nil {
@@ -435,7 +440,8 @@ func (s *system) uses(ctx context.Context) error {
 	return nil
 }
 
-// servesAll reports whether an index with this condition, as the server prints it, is used for every search by a column.
+// servesAll reports whether an index with this condition, as the server prints it, is used for
+// every search by a column.
 func servesAll(condition, column string) bool {
 	return condition == "" || condition == "("+column+" IS NOT NULL)" || condition == "("+dbcatalog.QuoteIdent(column)+" IS NOT NULL)"
 }
@@ -451,9 +457,9 @@ func leads(c *column, keys []string, exprs string) bool {
 	return len(keys) > 0 && (keys[0] == c.num || keys[0] == "0" && fold)
 }
 
-// pooler finds out whether a pooler lends connections to the server for one transaction each, and statements are prepared
-// all the same. Of two connections that are open at once, such a pooler has both answered by one process of the server, and by
-// another than it told when they began.
+// pooler finds out whether a pooler lends connections to the server for one transaction each while
+// statements are prepared. Behind such a pooler one process of the server answers two connections
+// that are open at once, and it is another one than was named when they began.
 func pooler(ctx context.Context, db *sql.DB) ([]Finding, error) {
 	if db.Stats().MaxOpenConnections == 1 {
 		return nil, nil // it takes two to tell

@@ -12,8 +12,8 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// overTerms takes the calls that searches use out of the expressions of an index, which then are not those calls alone if anything
-// of the column is left. fold and terms say which of them there were.
+// overTerms removes the calls that searches use from the expressions of an index. If rest still
+// names the column, the index has other expressions too. fold and terms say which calls there were.
 func (c *column) overTerms(exprs string) (rest string, fold, terms bool) {
 	take := func(function string) bool {
 		before, short := exprs, strings.TrimPrefix(function, "colseal.") // if the schema is in the search path
@@ -27,7 +27,8 @@ func (c *column) overTerms(exprs string) (rest string, fold, terms bool) {
 	return exprs, fold, terms
 }
 
-// terms checks what searches in the columns with terms need: the functions, the indexes, and a lower() that folds as the cells do.
+// terms checks what searches by terms need: the functions, the indexes, and a lower() that folds as
+// the cells do.
 func (k *checker) terms(ctx context.Context) error {
 	var fold, terms bool
 	for _, rel := range k.rels {
@@ -60,7 +61,8 @@ func (k *checker) terms(ctx context.Context) error {
 	return k.foldLocale(ctx)
 }
 
-// searchFunction checks that a function is there, may be used in an index, and makes of a cell what it should.
+// searchFunction checks that a function exists, may be used in an index, and returns the right
+// value for a cell.
 func (k *checker) searchFunction(ctx context.Context, name, cell, want string) error {
 	const hint = "make it as `colseal ddl` prints it"
 	rows, err := k.query(ctx, `SELECT provolatile::pg_catalog.text FROM pg_catalog.pg_proc WHERE oid = pg_catalog.to_regprocedure($1)`, name+"(pg_catalog.bytea)")

@@ -30,8 +30,8 @@ type Explanation struct {
 	Sealed      bool                  // a sealed column is read or written; false: forwarded exactly as it is
 	Offline     bool                  // made without the server's catalog: see Notes
 
-	// Undecided says why only the server's catalog decides what happens; "" where it is known. What is said of parameters and
-	// results is then what it would be if the statement works.
+	// Undecided says why only the server's catalog decides what happens. It is "" if that is known.
+	// If not, parameters and results are described as if the statement works.
 	Undecided string
 
 	Sent string // what the server gets, literals blanked; "" unless Sealed

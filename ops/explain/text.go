@@ -127,7 +127,8 @@ func (e *Explanation) renderPlan(b *strings.Builder) {
 	e.renderShown(b)
 }
 
-// renderShown says what the statement's columns show to whoever reads the database, and what the statement itself does.
+// renderShown writes what the statement's columns, and the statement itself, show to whoever reads
+// the database.
 func (e *Explanation) renderShown(b *strings.Builder) {
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, c := range e.columns() {

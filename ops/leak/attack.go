@@ -8,9 +8,9 @@ import (
 	"slices"
 )
 
-// population is the different values of a column, in the order of their cells, by their numbers of rows: of all, of those whose values
-// the attacker knows, and of those that are attacked. A value's number tells whether a guess is right; an attack
-// looks at no more of it than the cells show.
+// population holds, for each different value of a column, in the order of the cells, its number of
+// rows: of all, of those that the attacker knows, and of those that are attacked. A value's number
+// tells whether a guess is right. An attack uses only what the cells show.
 type population struct {
 	rows, known, attacked []int
 }
@@ -30,7 +30,8 @@ func (p *population) split(random *rand.Rand) {
 	}
 }
 
-// mostFrequent is the attack that needs no cell: the value that is known most often is guessed for every row.
+// mostFrequent is the attack that needs no cell. It guesses for every row the value that is known
+// most often.
 func (p *population) mostFrequent(*rand.Rand) (right int, far float64) {
 	most := 0
 	for i, k := range p.known {
@@ -41,8 +42,9 @@ func (p *population) mostFrequent(*rand.Rand) (right int, far float64) {
 	return p.attacked[most], 0
 }
 
-// byFrequency is frequency analysis: the cell that occurs most often is taken for the value that is known most often, the next one
-// for the next one, and so on. Which of several that occur equally often comes first is chance.
+// byFrequency is frequency analysis. It guesses that the cell which occurs most often is the value
+// that is known most often, the next one the next, and so on. Among those that occur equally often
+// it chooses at random.
 func (p *population) byFrequency(random *rand.Rand) (right int, far float64) {
 	cells, values := mostFirst(p.attacked, random), mostFirst(p.known, random)
 	for i := range min(len(cells), len(values)) {
@@ -66,9 +68,10 @@ func mostFirst(rows []int, random *rand.Rand) []int {
 	return order
 }
 
-// byRank is the sorting attack of somebody who knows the distribution: a cell that stands between the 60th and the 63rd hundredth of
-// the sorted rows is taken for the value that fills most of this place among the known ones. far is the sum over all rows of how far
-// the guess is from the value, as a share of all rows.
+// byRank is the sorting attack of somebody who knows the distribution. For a cell that stands
+// between the 60th and the 63rd hundredth of the sorted rows, it guesses the value that fills most
+// of this place among the known ones. far is the sum over all rows of the distance between guess
+// and value, as a share of all rows.
 func (p *population) byRank(*rand.Rand) (right int, far float64) {
 	cells, values := float64(sum(p.attacked)), float64(sum(p.known))
 	if values == 0 {

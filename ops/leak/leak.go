@@ -1,6 +1,7 @@
-// Package leak measures what the cells of a column show to whoever reads the database: it attacks them as such a reader would, and
-// counts the rows whose value the attack gets right. It needs no key and opens nothing: equal cells are equal values, so the column
-// itself tells which guesses are right.
+// Package leak measures what the cells of a column show to whoever reads the database. It attacks
+// them as such a reader would, and counts the rows whose value the attack gets right. It needs no
+// key and opens nothing: equal cells are equal values, so the column itself tells which guesses are
+// right.
 package leak
 
 import (
@@ -24,11 +25,13 @@ import (
 
 // Options say how to look at a column.
 type Options struct {
-	// Percent is how much of the rows is looked at, drawn at random. If zero, all are. On SQLite it has to be zero.
+	// Percent is the share of the rows to read, drawn at random. If zero, Column reads all. On
+	// SQLite it must be zero.
 	Percent float64
 }
 
-// Report is what the cells of a column show. It holds counts and shares, never a value or a cell. Its String is for people.
+// Report is what the cells of a column show. It holds counts and shares, never a value or a cell.
+// Its String is for people.
 type Report struct {
 	Column *schema.Column
 
@@ -44,8 +47,8 @@ type Report struct {
 	// Terms are what the tokens of a column with terms show; nil of any other.
 	Terms *Terms
 
-	// Attacks are the one that the column's mode allows, and then those that would be left if it had a mode that shows less. None of
-	// a randomized column without terms.
+	// Attacks are the attack that the column's mode allows, and then those that a mode that shows
+	// less would leave. A randomized column without terms has none.
 	Attacks []Attack
 }
 
@@ -57,22 +60,25 @@ type Terms struct {
 	Apart     int // rows have tokens that, all together, no other row has
 }
 
-// Attack is how many rows an attacker gets right who has the cells and knows how often which value occurs: the share of rows, 0 to 1.
-// Each key's cells are attacked by themselves.
+// Attack is the share of rows, 0 to 1, that an attacker gets right who has the cells and knows how
+// often each value occurs. The cells of each key are attacked by themselves.
 type Attack struct {
 	Mode  schema.Mode // shows what the attack needs
 	Terms bool        // it needs tokens, and gets a row right whose terms it gets right
 	How   string
 
-	// Exact is the share of one who knows how often each value occurs in this very column: nobody gets more from what the mode shows.
+	// Exact is the share of an attacker who knows how often each value occurs in this very column.
+	// Nobody gets more from what the mode shows.
 	Exact float64
-	// Alike is the share of one who knows it of other rows of the same kind: one half of the column's rows, drawn at random, is known,
-	// and the other half is attacked. Away is how far a guess by rank is from the value then, as a share of all rows; else 0.
+	// Alike is the share of an attacker who knows it of similar rows: a random half of the column's
+	// rows is known, and the other half is attacked. Away is then how far a guess by rank is from
+	// the value, as a share of all rows. For other attacks it is 0.
 	Alike, Away float64
 }
 
-// Column looks at the cells of a column, which is named as the schema writes it: "users.email", "app.users.email". db was opened
-// through Colseal's driver; no key is used. It reads every row that it looks at, and holds each different cell in memory.
+// Column attacks the cells of a column, which is named as in the schema: "users.email",
+// "app.users.email". db must be opened through Colseal's driver. Column uses no key. It holds each
+// different cell in memory.
 func Column(ctx context.Context, db *sql.DB, name string, o Options) (*Report, error) {
 	var r *Report
 	err := sealeddb.With(ctx, db, func(d *sealeddb.DB, q dbcatalog.Querier) error {
@@ -184,7 +190,8 @@ func report(c *schema.Column, stored dbcatalog.Storage, values []dbcatalog.Row) 
 	return r
 }
 
-// terms counts what tokens show. It returns the different sets of tokens, with their numbers of rows.
+// terms counts what tokens show, and returns the different sets of tokens with their numbers of
+// rows.
 func (r *Report) terms(byKey map[uint32][]shown) map[uint32][]shown {
 	r.Terms = &Terms{}
 	sets := map[uint32][]shown{}
@@ -255,7 +262,8 @@ func (r *Report) attack(attacks []attack) {
 	}
 }
 
-// mean attacks again and again, until the mean share of the rows that a method gets right is precise enough.
+// mean attacks again and again, until the mean share of the rows that a method gets right is
+// precise enough.
 func mean(all []*population, random *rand.Rand, prepare func(*population, *rand.Rand), method func(*population, *rand.Rand) (int, float64)) (right, away float64) {
 	var sumRight, squares, sumAway float64
 	n := 0.0

@@ -358,7 +358,7 @@ func (m *migration) open(ctx context.Context, p *pair, v driver.Value) (driver.V
 	return string(text), nil
 }
 
-// ofOneValue reports whether an error is about one value, and the others can be worked on all the same.
+// ofOneValue reports whether an error is about one value, so that work on the others can go on.
 func ofOneValue(err error) bool {
 	for _, e := range []error{codec.ErrAuth, codec.ErrFormat, codec.ErrNotSealed, codec.ErrColumnMismatch, codec.ErrKind, codec.ErrValue, keyring.ErrKeyNotFound, keyring.ErrKeyDestroyed} {
 		if errors.Is(err, e) {
@@ -368,7 +368,8 @@ func ofOneValue(err error) bool {
 	return false
 }
 
-// writeFit writes rows, and leaves out the values that the types of the plain columns do not hold: the server's error has them in it.
+// writeFit writes rows, and leaves out values that the types of the plain columns do not hold. The
+// server's error would quote them.
 func (w *work) writeFit(ctx context.Context, params [][]driver.Value) (int64, error) {
 	if w.doing != opening || w.m.onLite() {
 		return w.write(ctx, params)
@@ -402,7 +403,8 @@ func (w *work) writeFit(ctx context.Context, params [][]driver.Value) (int64, er
 	return 0, nil
 }
 
-// misfit reports whether the server took a value for none of its column's type (class 22, data exception).
+// misfit reports whether the server refused a value for its column's type (class 22, data
+// exception).
 func misfit(err error) bool { return strings.HasPrefix(dbcatalog.SQLState(err), "22") }
 
 // writeWhole writes rows so that the transaction goes on if they cannot be written.
@@ -422,8 +424,8 @@ func (w *work) writeWhole(ctx context.Context, params [][]driver.Value) (int64, 
 	return done, errors.Join(err, eerr)
 }
 
-// write changes the rows that nobody else holds and that are as they were read, so that it neither waits for
-// anybody nor takes part in a deadlock.
+// write changes the rows that nobody else holds and that are as they were read. So it neither waits
+// for anybody nor takes part in a deadlock.
 func (w *work) write(ctx context.Context, params [][]driver.Value) (int64, error) {
 	if w.m.onLite() {
 		return w.writeLite(ctx, params)
@@ -536,7 +538,8 @@ type position struct {
 	lsn string
 }
 
-// behind asks the replica for the oldest position that it has not replayed yet, and returns that one's age.
+// behind asks the replica for the oldest position that it has not replayed yet, and returns its
+// age.
 func (w *work) behind(ctx context.Context, lsn string) (time.Duration, error) {
 	w.positions = append(w.positions, position{time.Now(), lsn})
 	for len(w.positions) > 0 {

@@ -37,7 +37,8 @@ func past(to Ready, in bool) []string {
 	return nil
 }
 
-// guard refuses a step while programs tell of a stage that does not go with it, and keeps such programs from starting.
+// guard refuses a step while programs report a stage that does not go with it, and keeps such
+// programs from starting.
 func (m *migration) guard(ctx context.Context, in bool) error {
 	to := m.opts.For
 	if _, err := m.store.Stages(ctx); errors.Is(err, keyring.ErrNoStageTable) {

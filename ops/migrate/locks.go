@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// A lock that others wait behind is asked for during minLockTimeout at first, and longer each time. Both are
-	// far less than the usual deadlock_timeout, so that no server logs the wait.
+	// A lock that others wait behind is asked for during minLockTimeout at first, and then longer
+	// each time. Both are far less than the usual deadlock_timeout, so that no server logs the
+	// wait.
 	minLockTimeout = 60 * time.Millisecond
 	maxLockTimeout = 300 * time.Millisecond
 	// idleTimeout ends a transaction of ours whose process was stopped in it.
@@ -24,7 +25,8 @@ const (
 )
 
 const (
-	// aloneLock is the advisory lock of a run: the server holds it until the connection ends, with what was begun over it.
+	// aloneLock is the advisory lock of a run: the server holds it until the connection ends, with
+	// what was begun over it.
 	aloneLock   = "pg_catalog.hashtextextended('colseal migrate', 0)"
 	alonePause  = 500 * time.Millisecond
 	aloneQuery  = "SELECT pg_catalog.pg_try_advisory_lock(" + aloneLock + ")::pg_catalog.text"
@@ -34,7 +36,8 @@ const (
 	settingsQuery = `SELECT pg_catalog.set_config(s, v, false) FROM (VALUES ('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD'), ('extra_float_digits', '1'), ('bytea_output', 'hex'), ('statement_timeout', '0')) AS x(s, v)`
 )
 
-// alone waits until no other run is at work in the database, and sets up the session. undo ends both.
+// alone waits until no other run is at work in the database, and sets up the session. undo ends
+// both.
 func (m *migration) alone(ctx context.Context) (undo func(), err error) {
 	for told := false; ; told = true {
 		rows, err := m.q.Query(ctx, aloneQuery)
@@ -70,8 +73,8 @@ func (m *migration) alone(ctx context.Context) (undo func(), err error) {
 	return undo, nil
 }
 
-// short executes statements in one short transaction, after a lock on tables. While others hold the tables, it
-// asks again, and says who holds them.
+// short locks tables and executes statements, in one short transaction. While others hold the
+// tables, it asks again, and reports the holders.
 func (m *migration) short(ctx context.Context, mode string, tables []string, statements ...string) error {
 	if m.locked {
 		return m.within(ctx, statements)
@@ -113,7 +116,7 @@ func (m *migration) transact(ctx context.Context, wait time.Duration, mode strin
 	return nil
 }
 
-// withLockTimeout executes a statement, which must be outside of a transaction, that waits for no lock for long.
+// withLockTimeout executes a statement outside of a transaction, and bounds its wait for locks.
 func (m *migration) withLockTimeout(ctx context.Context, wait time.Duration, statement string) error {
 	if _, err := m.q.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", wait.Milliseconds())); err != nil {
 		return err

@@ -35,7 +35,8 @@ const (
 
 var readyNames = []string{"", "plain", "copy", "copy and sealed", "sealed and only", "only"}
 
-// String returns the stages that programs may be in: "plain", "copy", "copy and sealed", "sealed and only", "only".
+// String returns the stages that programs may be in: "plain", "copy", "copy and sealed", "sealed
+// and only", "only".
 func (r Ready) String() string {
 	if int(r) < len(readyNames) {
 		return readyNames[r]
@@ -53,22 +54,25 @@ type Options struct {
 	// ReadyOnly, the first step of each.
 	For Ready
 
-	// MaxBatch bounds how long one statement that writes rows takes: the batches are made smaller, and a
-	// pause as long as each follows it. If zero, batches are large and follow each other.
+	// MaxBatch bounds the time of one statement that writes rows: batches become smaller, and a
+	// pause as long as the batch follows each. If zero, batches are large and follow each other.
 	MaxBatch time.Duration
 
-	// MaxLag has the work wait while a replica that the server knows is further behind. If zero, it does not wait.
+	// MaxLag makes the work wait while a replica that the server knows is further behind. If zero,
+	// it does not wait.
 	MaxLag time.Duration
 
-	// Replica is asked, too, what it has replayed, if not nil: one that the server does not know, behind another or behind an archive.
+	// Replica, if not nil, is a replica that the server does not know, behind another one or behind
+	// an archive. MaxLag holds for it, too.
 	Replica *sql.DB
 
-	// Drop has Seal drop the plain columns at ReadySealedOnly, and Rewrite has it rewrite their tables, so
-	// that nothing of them is left in the tables' files. A table that is rewritten keeps everybody waiting.
+	// Drop makes Seal drop the plain columns at ReadySealedOnly. Rewrite makes it rewrite their
+	// tables, so that nothing of them is left in the tables' files. Everybody waits while a table
+	// is rewritten.
 	Drop, Rewrite bool
 
-	// Lock has all steps up to For taken in one transaction, which keeps everybody away from the tables: for
-	// programs that stand still meanwhile. All is done, or nothing.
+	// Lock takes all steps up to For in one transaction, which locks everybody out of the tables.
+	// Use it while programs stand still. All is done, or nothing.
 	Lock bool
 
 	// ScopeColumn is the column that holds the scope of each row, for Seal. If empty, all rows
@@ -78,8 +82,8 @@ type Options struct {
 	// DryRun reports what would be done, and changes nothing.
 	DryRun bool
 
-	// Progress, if not nil, is called after each batch, and Notice with what keeps the work waiting, by the
-	// goroutine that called Seal or Unseal.
+	// Progress, if not nil, is called after each batch, and Notice with what the work waits for.
+	// Both run in the goroutine that called Seal or Unseal.
 	Progress func(Progress)
 	Notice   func(string)
 }
@@ -104,7 +108,8 @@ type Report struct {
 	Unfit    int64    // values that do not fit the kind, or cells that do not open
 }
 
-// Step is one step of the work. Each can be cut short: after an error, or a kill, run the command again.
+// Step is one step of the work. It can be cut short: after an error, or a kill, run the command
+// again.
 type Step struct {
 	Table string
 	What  string
@@ -123,13 +128,14 @@ var ErrUnfit = errors.New("values are left that do not fit the column's kind, or
 //   - ReadySealed: the companions have the indexes and constraints of the plain columns, and each
 //     write has to have both. Stop or upgrade programs without Colseal before;
 //   - ReadyOnly: the plain columns have none any more. Stop or upgrade programs in copy before;
-//   - ReadySealedOnly: the plain columns are NULL, and held to it by a CHECK: they keep their places for SELECT *
-//     and INSERT without a list. Stop or upgrade programs in sealed before.
+//   - ReadySealedOnly: the plain columns are NULL, and held to it by a CHECK: they keep their
+//     places for SELECT * and INSERT without a list. Stop or upgrade programs in sealed before.
 //
-// Options.Lock has all steps up to one taken at once, while programs stand still. On SQLite this is the only way, to the last step.
+// Options.Lock takes all steps up to For at once, while programs stand still. On SQLite this is the
+// only way, and For is the last step.
 //
-// It works beside the programs. A lock that keeps others waiting is asked for during 60 to 300 ms, again and
-// again. Each step is done or not: a run that was cut short, even killed, is repeated.
+// It works beside the programs. It asks for a lock that keeps others waiting for 60 to 300 ms at a
+// time, again and again. Each step is done or not: repeat a run that was cut short, even by a kill.
 func Seal(ctx context.Context, db *sql.DB, opts Options) (Report, error) {
 	if opts.For == 0 {
 		opts.For = ReadyCopy
@@ -142,8 +148,8 @@ func Seal(ctx context.Context, db *sql.DB, opts Options) (Report, error) {
 //   - ReadyOnly: plain columns beside the companions, which may be filled;
 //   - ReadySealed: the plain columns are filled, with their indexes and constraints, and each write
 //     has to have both. Stop programs in only before;
-//   - ReadyCopy: the companions have no constraints any more, and a write without one makes it NULL.
-//     Stop programs in sealed before;
+//   - ReadyCopy: the companions have no constraints any more, and a write without one makes it
+//     NULL. Stop programs in sealed before;
 //   - ReadyPlain: the companions are gone. Stop programs in copy before.
 //
 // It works as Seal does.

@@ -168,8 +168,8 @@ func has(nums []int64, cols ...*attribute) bool {
 // token is a part of a definition: a string constant, a quoted name, a name, or anything else.
 var token = regexp.MustCompile(`'(?:[^']|'')*'|"(?:[^"]|"")*"|[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*|.`)
 
-// mapNames writes a definition, as the server prints it, with other names for columns. What is said of a
-// renamed key of an index, a collation or an operator class, is left out: it is another type's.
+// mapNames returns a definition, as the server prints it, with other names for columns. It drops
+// the collation and the operator class of a renamed index key, which belong to another type.
 func mapNames(def string, names map[string]string) string {
 	var b strings.Builder
 	after := false

@@ -184,7 +184,8 @@ func checkNames(pairs []*pair) []string {
 	return names
 }
 
-// validate has the server look at the rows that were there before constraints. It keeps nobody waiting.
+// validate makes the server check constraints on the rows that were there before. Nobody waits for
+// it.
 func (p *planner) validate(t *table, what string, names []string) {
 	var statements []string
 	for _, n := range names {
@@ -392,7 +393,8 @@ func (p *planner) drop(moves []move) {
 	}
 }
 
-// rewrite rewrites tables, and the server's statistics, which hold values: nothing of what was there before is left in their files.
+// rewrite rewrites tables, and the server's statistics, which hold values. Nothing of what was
+// there before is left in their files.
 func (p *planner) rewrite(tables []*table) {
 	names := []string{}
 	for _, t := range tables {
@@ -461,7 +463,8 @@ func (p *planner) loosenCompanions(moves []move) {
 	}
 }
 
-// dropKeys returns the statements that drop the foreign keys from plain columns, or from companions.
+// dropKeys returns the statements that drop the foreign keys from plain columns, or from
+// companions.
 func (mv move) dropKeys(cells bool) []string {
 	var out []string
 	for _, fk := range mv.keys {
@@ -621,7 +624,8 @@ func (mv move) others(fk *foreignKey) move {
 	return move{}
 }
 
-// touches reports whether a foreign key is from plain columns of the move, or to them; of the companions if cells is set.
+// touches reports whether a foreign key is from, or to, plain columns of the move. If cells is set,
+// the companions count instead.
 func (k *foreignKey) touches(mv move, cells bool) bool {
 	for _, x := range mv.pairs {
 		name := x.Source()
@@ -635,7 +639,8 @@ func (k *foreignKey) touches(mv move, cells bool) bool {
 	return false
 }
 
-// records are what there is about each plain column of the move. What belongs to several is with the first.
+// records returns what there is about each plain column of the move. What belongs to several stands
+// with the first.
 func (mv move) records() []record {
 	out := make([]record, len(mv.pairs))
 	first := func(touches func(x *pair) bool) *record {

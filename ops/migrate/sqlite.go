@@ -21,9 +21,10 @@ import (
 	"github.com/colseal/colseal/internal/sqlparse/lite"
 )
 
-// On SQLite programs stand still, and one transaction takes columns the whole way: SQLite changes next to nothing of a table, so each is
-// made again, row by row, in the definition that it has to have, and the old one dropped. What was changed of a definition stands in it as a
-// comment, so that the way out finds it, whatever was added to the table meanwhile.
+// On SQLite programs stand still, and one transaction takes columns the whole way. SQLite can
+// change next to nothing of a table: each is made again in its new definition, row by row, and the
+// old one is dropped. What was changed of a definition stands in it as a comment. So the way out
+// finds it, whatever was added to the table meanwhile.
 
 // liteTable is what SQLite keeps of a table.
 type liteTable struct {
@@ -133,7 +134,8 @@ func (p *pair) liteReady() (r Ready, done bool) {
 	return ReadyCopy, false // made by hand
 }
 
-// pieces are the parts of a CREATE TABLE: definitions of columns and constraints, each with what stands before it.
+// pieces are the parts of a CREATE TABLE: the definitions of columns and constraints, each with
+// what stands before it.
 type pieces struct {
 	def   *lite.TableText
 	parts []struct{ gap, text string }
@@ -584,7 +586,8 @@ func litePlain(kind codec.Kind, encoding []byte) (driver.Value, error) {
 // liteTime is how modernc.org/sqlite stores a time.Time, if it is not told otherwise.
 const liteTime = "2006-01-02 15:04:05.999999999 -0700 MST"
 
-// liteValue is a value of a plain column, as it is sealed. Bytes in a column of another kind would come back as text.
+// liteValue converts a value of a plain column to what is sealed. Bytes in a column of another kind
+// would come back as text.
 func liteValue(kind codec.Kind, v driver.Value) (driver.Value, error) {
 	switch v := v.(type) {
 	case []byte:

@@ -189,8 +189,8 @@ func (m *migration) holdOpeners(ctx context.Context, held map[heldKey]*codec.Key
 // errMoved says that a program is at work.
 var errMoved = errors.New("the tables were changed meanwhile: stop the programs that use the file, and run it again")
 
-// pragmas are what a connection needs for tables to be made again. Pages that become free are overwritten, and no journal of the old
-// pages is kept.
+// pragmas are what a connection needs to make tables again. They overwrite pages that become free,
+// and keep no journal of the old pages.
 var pragmas = [][2]string{{"foreign_keys", "OFF"}, {"legacy_alter_table", "ON"}, {"secure_delete", "ON"}, {"journal_size_limit", "0"}}
 
 // transactLite does all in one transaction.
@@ -420,8 +420,8 @@ func (w *work) writeLite(ctx context.Context, params [][]driver.Value) (int64, e
 	return done - altered, err
 }
 
-// altered counts the rows in which the type of a plain column has made another value of what was opened: '007' is 7 in a column that is
-// declared STRING.
+// altered counts the rows where the type of a plain column changed the opened value: '007' is 7 in
+// a column that is declared STRING.
 func (w *work) altered(ctx context.Context, from string, args []driver.Value) (n int64, err error) {
 	var out, others []string
 	for i, p := range w.pairs {
@@ -453,7 +453,8 @@ func (w *work) altered(ctx context.Context, from string, args []driver.Value) (n
 	return n, err
 }
 
-// rewriteLite rewrites the file: nothing of what was deleted before is left in it, nor in the write-ahead log beside it.
+// rewriteLite rewrites the file. Nothing of what was deleted before is left in it, nor in the
+// write-ahead log beside it.
 func (m *migration) rewriteLite(ctx context.Context) error {
 	return m.patientlyLite(ctx, func() error {
 		if _, err := m.q.Exec(ctx, "VACUUM"); err != nil {

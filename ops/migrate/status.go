@@ -17,8 +17,9 @@ type ColumnStatus struct {
 	Unopened      int64 // cells without a value, while there is a plain column
 }
 
-// Status tells where columns are on their way: "users.email", or "users" for all of a table's that have a
-// stage; without names, those of the whole schema. It reads every row of tables that have both columns.
+// Status returns where columns are on their way. It takes names of columns, "users.email", or of
+// tables, "users" for all of its columns that have a stage. Without names it returns those of the
+// whole schema. It reads every row of tables that have both columns.
 func Status(ctx context.Context, db *sql.DB, columns ...string) ([]ColumnStatus, error) {
 	var out []ColumnStatus
 	err := with(ctx, db, Options{Columns: columns}, func(m *migration) error {

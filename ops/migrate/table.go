@@ -51,8 +51,8 @@ type attribute struct {
 	generated bool
 }
 
-// record is what there was about a plain column before it was loosened. It is kept as the comment of the
-// companion; on SQLite, as one in its definition.
+// record is what there was about a plain column before it was loosened. The companion keeps it as
+// its comment; on SQLite, as one in its definition.
 type record struct {
 	Plain   attribute `json:"plain"`
 	Objects []object  `json:"objects,omitempty"`

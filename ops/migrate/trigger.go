@@ -9,19 +9,23 @@ import (
 	"github.com/colseal/colseal/internal/ddl"
 )
 
-// The trigger keeps a column and its companion from differing unseen, without a key. It is the last of the
-// table's triggers. What it does with each pair stands in the first line of its function, so that it is changed
-// in one transaction with the rest:
+// Without a key, the trigger keeps a column and its companion from differing unseen. It is the last
+// of the table's triggers. The first line of its function says what it does with each pair, so that
+// this changes in one transaction with the rest:
 //
-//   - ReadyCopy: a statement that changes the plain column alone makes the companion NULL, to be filled again;
+//   - ReadyCopy: a statement that changes the plain column alone makes the companion NULL, to be
+//     filled again;
 //   - ReadySealed: such a statement is refused, unless it makes the column NULL;
 //   - ReadyOnly: a statement that changes the companion alone makes the plain column NULL;
-//   - ReadySealedOnly: each statement does. When all are NULL, a CHECK holds the column to it, and the trigger goes.
+//   - ReadySealedOnly: each statement does. When all are NULL, a CHECK holds the column to it, and
+//     the trigger goes.
 const triggerName = "zz_colseal_pairs"
 
-// bothName is what the names of triggers before it begin with, one for each companion, for statements that name that: of programs that
-// write both. Equal values may have the same cell in one of the two columns and not in the other, and a value would seem to be written
-// alone. So a companion that is written and stays as it is is empty, which no cell is, for as long as it takes to come to the last trigger.
+// bothName begins the names of triggers that run before it, one for each companion, for statements
+// that name the companion: those of programs that write both columns. Equal values may have equal
+// cells in one of the two columns and different ones in the other: one column would seem to be
+// written alone. So until the last trigger runs, a companion that is written and stays as it is
+// becomes empty, which no cell is.
 const bothName = "zz_colseal_both_"
 
 func (p *pair) bothName() string { return ddl.Shorten(bothName + p.Stored) }
@@ -99,7 +103,8 @@ func (t *table) setTrigger(modes map[string]mode) []string {
 	return append(out, both...)
 }
 
-// guard is what the trigger does with one pair. Rows are compared by their bytes, as equal values may differ.
+// guard returns what the trigger does with one pair. It compares rows by their bytes, because equal
+// values may differ.
 func (p *pair) guard(r Ready) string {
 	changed := func(col string) string {
 		return "pg_catalog.record_image_ne(ROW(NEW." + col + "), ROW(OLD." + col + "))"
@@ -115,8 +120,8 @@ func (p *pair) guard(r Ready) string {
 		return "IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN\n\tIF " + plain + " AND NOT " + cell + " THEN\n\tNEW." + p.cell + " := NULL;\n\tEND IF;\nEND IF;\n"
 	case ReadySealed:
 		return "IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN\n\tIF (NEW." + p.plain + " IS NULL) OPERATOR(pg_catalog.<>) (NEW." + p.cell + " IS NULL) THEN\n" + alone + "\tEND IF;\n" +
-			// To make one NULL needs no key. A foreign key does so to both, one after the other. A program in copy makes the companion alone
-			// NULL where it cannot seal the value.
+			// Making one NULL needs no key. A foreign key does so to both, one after the other. A
+			// program in copy makes only the companion NULL if it cannot seal the value.
 			"ELSIF " + plain + " AND NOT " + cell + " AND NEW." + p.plain + " IS NULL THEN\n\tNEW." + p.cell + " := NULL;\n" +
 			"ELSIF " + cell + " AND NOT " + plain + " AND NEW." + p.cell + " IS NULL AND pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 1 THEN\n\tNEW." + p.plain + " := NULL;\n" +
 			"ELSIF " + plain + " OR " + cell + " THEN\n" +

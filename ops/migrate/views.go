@@ -8,16 +8,16 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 )
 
-// A view that shows a plain column shows the companion behind its other columns from the moment on that programs
-// may be in sealed. Its conditions, which say no more than whether a value is NULL, are
-// about the companion as soon as that is filled: it is never the one that lags behind.
+// A view that shows a plain column also shows the companion, behind its other columns, once
+// programs may be in sealed. Its conditions say only whether a value is NULL. They are about the
+// companion once that is filled, and never about the one that lags behind.
 
-// severalRows are what makes a view that shows one more column have other rows, or have it unknown what one more
-// column would be.
+// severalRows matches what makes a view have other rows if it shows one more column, or leaves open
+// what that column would be.
 var severalRows = regexp.MustCompile(`(?i)\b(DISTINCT|GROUP BY|UNION|INTERSECT|EXCEPT|WITH|HAVING|OVER)\b`)
 
-// carries reports whether a view can be made again over the other columns: of those that it has, it does no more than show
-// them, and say whether they are NULL.
+// carries reports whether a view can be made again over the other columns: it only shows them, or
+// asks whether they are NULL.
 func (mv move) carries(v *view) bool {
 	list, rest, ok := strings.Cut(v.def, fromClause)
 	if v.kind != "v" || v.dependents != 0 || !ok || severalRows.MatchString(v.def) {
@@ -55,7 +55,8 @@ func names(list, column string) int {
 // fromClause ends a view's list, as the server prints it.
 const fromClause = "\n   FROM "
 
-// item finds the column in the view's list, as the server prints it: what qualifies it, and the name that the view has for it.
+// item finds the column in the view's list, as the server prints it. It returns what qualifies the
+// column, and the view's name for it.
 func (v *view) item(column string) (qualifier, as string, ok bool) {
 	list, _, _ := strings.Cut(v.def, fromClause)
 	name := regexp.QuoteMeta(column)
@@ -95,7 +96,8 @@ func (mv move) widenViews() []string {
 	return out
 }
 
-// leadViews returns the statements that have the conditions of views be about the plain columns again, as the companions will lag behind.
+// leadViews returns the statements that turn the conditions of views back to the plain columns,
+// because the companions will lag behind.
 func (mv move) leadViews() []string {
 	var out []string
 	for _, v := range mv.views {
@@ -106,7 +108,8 @@ func (mv move) leadViews() []string {
 	return out
 }
 
-// about returns the statement that gives a view another definition, with conditions about other columns; nothing if it has it.
+// about returns the statement that gives a view another definition, with conditions about other
+// columns. It returns none if the view has it.
 func (v *view) about(def string, names map[string]string) []string {
 	list, rest, _ := strings.Cut(def, fromClause)
 	if def = list + fromClause + mapNames(rest, names); def == v.def {

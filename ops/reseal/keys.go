@@ -187,8 +187,8 @@ func (k *passKeys) sealer(ctx context.Context, col *schema.Column, scope string)
 	return live[0], nil
 }
 
-// skipped reports whether an error is about one cell, or its key, and the others can be sealed all the same. Whoever may insert into
-// the keyring can forge a cell under a row that is no key.
+// skipped reports whether an error is about one cell, or its key, so that the others can still be
+// sealed. Whoever may insert into the keyring can forge a cell under a row that is no key.
 func skipped(err error) bool {
 	return errors.Is(err, codec.ErrAuth) || errors.Is(err, codec.ErrFormat) || errors.Is(err, codec.ErrKind) || errors.Is(err, codec.ErrValue) ||
 		errors.Is(err, keyring.ErrKeyNotFound) || errors.Is(err, keyring.ErrKeyDestroyed) || errors.Is(err, keyring.ErrKeyInvalid)

@@ -217,7 +217,8 @@ func (r *resealer) pace(ctx context.Context) error {
 	return walk.Pause(ctx, owed(r.written, r.opts.RowsPerSecond, time.Since(r.begun)))
 }
 
-// owed is how long to wait so that rows written in the time that went by are perSecond; 0 means no bound.
+// owed is how long to wait so that rows written in the time that went by are perSecond; 0 means no
+// bound.
 func owed(written int64, perSecond int, gone time.Duration) time.Duration {
 	if perSecond <= 0 {
 		return 0

@@ -18,16 +18,18 @@ type statements interface {
 	// read selects limit rows with something to do in cols, after a row if after is set, and
 	// before a page if that is not 0: row keys, the columns.
 	read(cols []*column, after bool, before int64, limit int) string
-	// swap replaces values. Its parameters are the row keys, and for each column the old and the new value, NULL where nothing is to be done. On SQLite it is
-	// for one row. On PostgreSQL each parameter is an array of the rows', and it returns the
-	// numbers, from 1, of the rows that it changed.
+	// swap replaces values. Its parameters are the row keys, and for each column the old and the
+	// new value, NULL where nothing is to be done. On SQLite it is for one row. On PostgreSQL each
+	// parameter is an array of the rows', and it returns the numbers, from 1, of the rows that it
+	// changed.
 	swap(cols []*column) string
 }
 
 // maxHeads bounds the heads in one text. Beyond it, every row is read and judged here.
 const maxHeads = 256
 
-// condition is what a row with something to do in cols meets: that the head of one of them is among those to be re-sealed.
+// condition returns the condition of rows with something to do in cols: the head of one of them is
+// among those to re-seal.
 func condition(cols []*column, head func(*column) string, literal func(*column, string) string) string {
 	var or []string
 	for _, c := range cols {
@@ -86,7 +88,8 @@ func (x postgresStatements) literal(c *column, head string) string {
 func (x postgresStatements) read(cols []*column, after bool, before int64, limit int) string {
 	var out, key, last []string
 	for i, k := range x.t.rows.Keys {
-		// Qualified, because ORDER BY takes a bare name for that of an output column, which is text.
+		// Qualified, because ORDER BY takes a bare name for that of an output column, which is
+		// text.
 		out = append(out, "CAST(t."+k.SQL+" AS pg_catalog.text)")
 		key = append(key, "t."+k.SQL)
 		last = append(last, fmt.Sprintf("CAST(CAST($%d AS pg_catalog.text) AS %s)", i+1, k.Type))
@@ -105,9 +108,9 @@ func (x postgresStatements) read(cols []*column, after bool, before int64, limit
 	return "SELECT " + strings.Join(out, ", ") + " FROM " + x.t.name + " AS t WHERE " + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit)
 }
 
-// swap first locks the rows that nobody else holds and that are as they were read, so that it neither waits for
-// anybody nor takes part in a deadlock. Its parameters are arrays, one for what each row has in one place of its own: the
-// text is the same for every batch.
+// swap first locks the rows that nobody else holds and that are as they were read, so that it
+// neither waits for anybody nor takes part in a deadlock. Its parameters are arrays, one for what
+// each row has in one place of its own: the text is the same for every batch.
 func (x postgresStatements) swap(cols []*column) string {
 	var arrays, names, values, set []string
 	array := func(name, typ, value string) {
@@ -161,8 +164,8 @@ func (x postgresStatements) same(cols []*column, row, was string) string {
 	return strings.Join(and, " AND ")
 }
 
-// sqliteStatements is SQLite's statements. A column holds what was stored in it, whatever its declared type, so each value is
-// looked at by its own.
+// sqliteStatements is SQLite's statements. A column holds what was stored in it, whatever its
+// declared type, so each value is looked at by its own.
 type sqliteStatements struct{ t *table }
 
 func sqliteBytes(b []byte) string { return "x'" + hex.EncodeToString(b) + "'" }

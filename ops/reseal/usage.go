@@ -74,7 +74,8 @@ func Usage(ctx context.Context, db *sql.DB, columns ...string) ([]KeyUse, error)
 	return uses, nil
 }
 
-// snapshot runs f in a transaction that sees one moment: a cell that is moved from one table to another meanwhile is seen.
+// snapshot runs f in a transaction that sees one moment, so that it does not miss a cell that moves
+// from one table to another.
 func (r *resealer) snapshot(ctx context.Context, f func() error) error {
 	begin := "BEGIN"
 	if r.db.Dialect == dialect.Postgres {
@@ -83,8 +84,9 @@ func (r *resealer) snapshot(ctx context.Context, f func() error) error {
 	return r.transaction(ctx, begin, f)
 }
 
-// InUse returns the ids of the keys that cells are under, for [keyring.CompactOptions]. A value that is no cell of its column is an
-// error: it may be a cell of another column, or damaged, and nobody knows under which key.
+// InUse returns the ids of the keys that have cells, for [keyring.CompactOptions]. It returns an
+// error for a value that is no cell of its column: it may be a cell of another column, or damaged,
+// and nobody knows its key.
 func InUse(uses []KeyUse) (map[uint32]bool, error) {
 	used := map[uint32]bool{}
 	for _, u := range uses {
@@ -96,8 +98,9 @@ func InUse(uses []KeyUse) (map[uint32]bool, error) {
 	return used, nil
 }
 
-// Unknown returns the keys that the keyring does not have, in order, and how many cells are under
-// them: nobody opens these until the keys are imported from a backup, or stored again by a program that holds them.
+// Unknown returns the keys that the keyring lacks, in order, and the number of their cells. Nobody
+// can open these until the keys are imported from a backup, or a program that holds them stores
+// them again.
 func Unknown(uses []KeyUse) (keys []uint32, cells int64) {
 	for _, u := range uses {
 		if u.State != StateUnknown {

@@ -1,5 +1,5 @@
-// Package golangci makes the analysis of package vet a linter of golangci-lint, as a plugin of its module system. In
-// .custom-gcl.yml:
+// Package golangci makes the analysis of package vet a linter of golangci-lint, as a plugin of its
+// module system. In .custom-gcl.yml:
 //
 //	version: v2.15.0
 //	plugins:

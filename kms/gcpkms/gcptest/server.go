@@ -95,8 +95,9 @@ func (l *cuttable) set(cut bool) {
 
 func (s *Server) rotate() { s.versions = append(s.versions, kmstest.NewAEAD()) }
 
-// Set puts the server into a condition. It reports whether there is such a one: an answer that is not the service's is
-// gRPC's to refuse, and only Encrypt names its key, for which AnswerOfOtherKey is still set.
+// Set puts the server into a condition, and reports whether it has that condition. It has none for
+// an answer that is not the service's, which gRPC refuses. Only an answer of Encrypt names its key,
+// so AnswerOfOtherKey changes only that.
 func (s *Server) Set(c kmstest.Condition) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,7 +23,8 @@ const (
 // Module is the path of SoftHSM; "" if it is not installed.
 var Module string
 
-// Main makes a token, runs the tests and removes it. Without SoftHSM it says so loudly, and fails if CI is true.
+// Main makes a token, runs the tests and removes it. Without SoftHSM it says so loudly, and fails
+// if CI is true.
 func Main(m *testing.M) int {
 	for _, path := range []string{"/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so",
 		"/usr/local/lib/softhsm/libsofthsm2.so", "/opt/homebrew/lib/softhsm/libsofthsm2.so"} {
