@@ -138,6 +138,18 @@ func (r *rows) describe() error {
 	return nil
 }
 
+// describeEmpty finds out what the columns of a result without rows are, for whoever asks when it
+// is closed: pgx answers then, too.
+func (r *rows) describeEmpty() {
+	fields := r.raw.FieldDescriptions()
+	if r.err != nil || len(fields) == 0 {
+		return
+	}
+	if r.shape = r.c.shapeOf(r.plan, &r.formats, fields); r.shape == nil {
+		r.shape, _ = r.newShape(fields) // without it there is no description; what was asked for was done
+	}
+}
+
 // newShape returns the shape of a result with these columns. The connection keeps it if it is the
 // one that the plan expects.
 func (r *rows) newShape(fields []pgconn.FieldDescription) (*shape, error) {
@@ -189,9 +201,12 @@ func (r *rows) Close() {
 	if r.err == nil {
 		r.err = err
 	}
-	if r.shape != nil {
+	switch {
+	case r.shape != nil:
 		r.c.session.EndOpeners(r.openers, r.read)
 		r.shape.openers = r.openers
+	case r.sealed && err == nil:
+		r.describeEmpty()
 	}
 	if clear(r.values); cap(r.values) > 0 && cap(r.values) <= maxValues {
 		r.c.values = r.values[:0]
@@ -434,7 +449,7 @@ func (r *rows) scan(dest []any) error {
 		}
 		fd := &fields[i]
 		if err := m.Scan(fd.DataTypeOID, fd.Format, r.values[i], d); err != nil {
-			if o := r.opener(i); o != nil {
+			if o := r.opener(i); o != nil && r.values[i] != nil { // that it is NULL is no secret
 				err = scanError{cause: err, what: fmt.Sprintf("a sealed %s does not fit into %T", o.Kind(), d)}
 			}
 			return pgx.ScanArgError{ColumnIndex: i, FieldName: fd.Name, Err: err}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -290,6 +291,53 @@ func TestErrorsHoldNoValue(t *testing.T) {
 		var s pgx.ScanArgError
 		if !errors.As(err, &s) || errors.Unwrap(s.Err) == nil {
 			t.Errorf("into %T: %v, want a ScanArgError with its cause", dest, err)
+		}
+	}
+}
+
+// TestNullDoesNotFit: an error about NULL says that it is one, as pgx's does for a plain column.
+func TestNullDoesNotFit(t *testing.T) {
+	server := sealedTables(t)
+	pool := newPool(t, server, sealConfig(t))
+	exec(t, server.Admin, "INSERT INTO kinds (id) VALUES (1)")
+	// Where the types do not fit either, pgx tries other ones in an order by chance, and its error differs.
+	dests := map[string]any{"text": new(string), "bigint": new(int64), "float8": new(float64), "boolean": new(bool), "date": new(time.Time), "timestamptz": new(time.Time)}
+	for _, k := range kinds {
+		dest := dests[k.typ]
+		if dest == nil {
+			continue
+		}
+		delete(dests, k.typ)
+		plain := pool.Raw().QueryRow(t.Context(), "SELECT NULL::"+k.typ+" AS "+k.name).Scan(dest)
+		err := pool.QueryRow(t.Context(), "SELECT "+k.name+" FROM kinds WHERE id = 1").Scan(dest)
+		if err == nil || plain == nil || err.Error() != plain.Error() {
+			t.Errorf("%s into %T: %v, want %v", k.typ, dest, err, plain)
+		}
+	}
+	if len(dests) > 0 {
+		t.Errorf("no column for %v", dests)
+	}
+}
+
+// TestEmptyResultIsDescribed: the columns of a result without rows are known when it was read, and when it was closed unread.
+func TestEmptyResultIsDescribed(t *testing.T) {
+	server := sealedTables(t)
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+		pool := newPool(t, server, sealConfig(t), func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode })
+		for i := range 2 { // without a shape that the connection keeps, and with it
+			for _, read := range []bool{false, true} {
+				rows, err := pool.Query(t.Context(), "SELECT id, email FROM users WHERE email = $1", "nobody")
+				must(t, err)
+				for read && rows.Next() {
+					t.Error("a row")
+				}
+				rows.Close()
+				must(t, rows.Err())
+				got := rows.FieldDescriptions()
+				if len(got) != 2 || got[0].Name != "id" || got[1].Name != "email" || got[1].DataTypeOID != pgtype.TextOID {
+					t.Errorf("%s, %d, read %v: %+v", mode, i, read, got)
+				}
+			}
 		}
 	}
 }
