@@ -25,8 +25,8 @@ func prefix(c *schema.Column) []byte {
 
 // textPrefix returns what the textual form of a column's cells begins with: the characters that the
 // prefix determines in full, and the first and last of the sixteen that may follow. Five characters
-// of base64 hold 30 of the prefix's 32 bits. The sixth holds the other two, then the four highest bits of the
-// key id, which may be anything.
+// of base64 hold 30 of the prefix's 32 bits. The sixth holds the other two, then the four highest
+// bits of the key id, which may be anything.
 func textPrefix(c *schema.Column) (fixed string, low, high byte) {
 	p := prefix(c)
 	first := base64.RawURLEncoding.EncodeToString(append(p[:prefixSize:prefixSize], 0x00, 0x00))
@@ -35,8 +35,8 @@ func textPrefix(c *schema.Column) (fixed string, low, high byte) {
 	return codec.EncodeText(nil) + first[:determined], first[determined], last[determined]
 }
 
-// textClass writes the sixteen characters from low to high of the base64url alphabet as the inside of a
-// bracket expression. Only the last of the four groups is not one run of ASCII.
+// textClass writes the sixteen characters from low to high of the base64url alphabet as the inside
+// of a bracket expression. Only the last of the four groups is not one run of ASCII.
 func textClass(low, high byte) string {
 	if low == 'w' {
 		return "w-z0-9_-"
@@ -50,9 +50,9 @@ func textClass(low, high byte) string {
 // minText is the length of the textual form of a column's shortest cell, without its prefix "cs1:".
 func minText(c *schema.Column) int { return base64.RawURLEncoding.EncodedLen(c.Layout().Overhead()) }
 
-// Condition returns the SQL condition that holds for NULL and for what may be a cell of column c, stored as bytes or
-// as text, and for nothing else. It proves nothing about the rest of the cell, which only the
-// key can.
+// Condition returns the SQL condition that holds for NULL and for what may be a cell of column c,
+// stored as bytes or as text, and for nothing else. It proves nothing about the rest of the cell,
+// which only the key can.
 func Condition(d dialect.Dialect, c *schema.Column, text bool) string {
 	name := dbcatalog.QuoteIdent(c.CellColumn())
 	var cond string
@@ -68,7 +68,8 @@ func Condition(d dialect.Dialect, c *schema.Column, text bool) string {
 		cond = fmt.Sprintf(`%s COLLATE "C" ~ '^%s[%s][A-Za-z0-9_-]{%d,}$'`, name, fixed, textClass(low, high),
 			minText(c)-(len(fixed)-len(codec.EncodeText(nil)))-1)
 	default:
-		// decode, because '\x…' depends on standard_conforming_strings. The server computes it once.
+		// decode, because '\x…' depends on standard_conforming_strings. The server computes it
+		// once.
 		cond = fmt.Sprintf("octet_length(%[1]s) >= %[2]d AND substr(%[1]s, 1, %[3]d) = decode('%[4]s', 'hex')",
 			name, c.Layout().Overhead(), prefixSize, hex.EncodeToString(prefix(c)))
 	}
@@ -82,8 +83,8 @@ func liteText(name string, c *schema.Column) string {
 		name, len(codec.EncodeText(nil))+minText(c), len(fixed), fixed, len(fixed)+1, textClass(low, high), len(codec.EncodeText(nil))+1)
 }
 
-// InCatalog reports whether the definition of a CHECK constraint, as pg_get_constraintdef prints it, is
-// [Condition] for the column.
+// InCatalog reports whether the definition of a CHECK constraint, as pg_get_constraintdef prints
+// it, is [Condition] for the column.
 func InCatalog(definition string, c *schema.Column, text bool) bool {
 	definition, ok := strings.CutPrefix(definition, "CHECK ")
 	return ok && same(strings.TrimSuffix(definition, " NOT VALID"), dialect.Postgres, c, text)

@@ -148,8 +148,8 @@ type Session struct {
 	NonStdText bool   // PostgreSQL: standard_conforming_strings is off
 	NullWords  bool   // PostgreSQL: array_nulls is off
 
-	// Behind is how far what queries of the connection's transaction see may lie back; 0: they see the present. The server
-	// itself finds what a name means now.
+	// Behind is how far what queries of the connection's transaction see may lie back; 0: they see
+	// the present. The server itself finds what a name means now.
 	Behind time.Duration
 }
 

@@ -169,8 +169,9 @@ func readSQLiteViews(ctx context.Context, q Querier) ([]Dependent, error) {
 	return slices.Clip(out), nil
 }
 
-// Behind reports how far what queries of the connection's transaction see may lie back: 0 if it is the present. On SQLite it
-// is: a transaction of another connection that changes the catalog waits, or is not committed.
+// Behind reports how far what queries of the connection's transaction see may lie back: 0 if it is
+// the present. On SQLite it is: a transaction of another connection that changes the catalog waits,
+// or is not committed.
 func Behind(ctx context.Context, q Querier, d dialect.Dialect) (time.Duration, error) {
 	if d == dialect.SQLite {
 		return 0, nil

@@ -26,7 +26,8 @@ func ClipName(name string) string {
 // QuoteIdent writes a name as a quoted identifier, which both dialects read back.
 func QuoteIdent(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
-// QuoteLiteral writes a string constant of PostgreSQL, which means the same whatever standard_conforming_strings is.
+// QuoteLiteral writes a string constant of PostgreSQL, which means the same whatever
+// standard_conforming_strings is.
 func QuoteLiteral(s string) string {
 	s = "'" + strings.ReplaceAll(s, "'", "''") + "'"
 	if strings.Contains(s, `\`) {

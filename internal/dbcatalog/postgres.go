@@ -25,8 +25,8 @@ const (
 	postgresBehind = `CASE WHEN pg_catalog.current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
 		THEN EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.transaction_timestamp())::pg_catalog.text END`
 
-	// A session keeps its schema for temporary tables when it has none any more. It counts only with something in it: behind a
-	// pooler, connections with and without an empty one take turns.
+	// A session keeps its schema for temporary tables when it has none any more. It counts only
+	// with something in it: behind a pooler, connections with and without an empty one take turns.
 	postgresTemporary = `CASE WHEN pg_catalog.pg_my_temp_schema() = 0 THEN false ELSE EXISTS (SELECT FROM pg_catalog.pg_depend t
 		WHERE t.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND t.refobjid = pg_catalog.pg_my_temp_schema()) END`
 
@@ -40,11 +40,11 @@ const (
 		SELECT t.oid, t.typbasetype, t.typtype FROM base JOIN pg_catalog.pg_type t ON t.oid = base.typbasetype WHERE base.typtype = 'd'
 	) SELECT base.oid::pg_catalog.text FROM base WHERE base.typtype <> 'd' LIMIT 1)`
 
-	// What the name was resolved under is read in the same query, so that an answer is never
-	// taken for that of another search path. A domain's default applies to a column without one.
-	// A view's definition stands with its first column. 28 are INSERT, UPDATE and DELETE; the
-	// server counts a view whose rules do them as updatable, too. 64 is INSTEAD OF. to_regclass finds
-	// what there is now, also what the rows of the catalog do not show to an old snapshot.
+	// What the name was resolved under is read in the same query, so that an answer is never taken
+	// for that of another search path. A domain's default applies to a column without one. A view's
+	// definition stands with its first column. 28 are INSERT, UPDATE and DELETE; the server counts
+	// a view whose rules do them as updatable, too. 64 is INSTEAD OF. to_regclass finds what there
+	// is now, also what the rows of the catalog do not show to an old snapshot.
 	postgresRelationQuery = `SELECT s.setting, s.schemas, s.strings, s.temporary, s.user, s.behind, s.nulls, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
 	c.relpersistence::pg_catalog.text, c.relkind::pg_catalog.text,
 	a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod),

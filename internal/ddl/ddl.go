@@ -104,7 +104,8 @@ func TermsIndex(t *schema.Table, c *schema.Column) string {
 		dbcatalog.QuoteIdent(termsIndex(t, c)), tableName(t), dbcatalog.QuoteIdent(c.CellColumn()))
 }
 
-// FoldIndex returns the statement that makes the index over a column's values in lower case, without a semicolon.
+// FoldIndex returns the statement that makes the index over a column's values in lower case,
+// without a semicolon.
 func FoldIndex(t *schema.Table, c *schema.Column) string {
 	return fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (colseal.fold1(%s))",
 		dbcatalog.QuoteIdent(foldIndex(t, c)), tableName(t), dbcatalog.QuoteIdent(c.CellColumn()))
@@ -139,23 +140,26 @@ func sortedBy(c *schema.Column) string {
 	return c.Mode.String()
 }
 
-// Statistics is the statistics target of an ordered column. PostgreSQL, which interpolates between the cells of its histogram as between
-// numbers, takes a range that lies between two of them for a single row. With the usual 100 that is up to a hundredth of the table, for
-// which a nested loop is the wrong join. More than 200 makes each planning slower: a thousand cells are read for each comparison.
+// Statistics is the statistics target of an ordered column. PostgreSQL interpolates between the
+// cells of its histogram as between numbers, so it takes a range between two of them for a single
+// row. With the usual 100 that is up to a hundredth of the table, for which a nested loop is the
+// wrong join. More than 200 makes planning slower.
 const Statistics = 200
 
-// SetStatistics returns the statement that gives an ordered column its statistics target, without a semicolon.
+// SetStatistics returns the statement that gives an ordered column its statistics target, without a
+// semicolon.
 func SetStatistics(t *schema.Table, c *schema.Column) string {
 	return fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s SET STATISTICS %d", tableName(t), dbcatalog.QuoteIdent(c.CellColumn()), Statistics)
 }
 
-// fold1 takes from a cell its header and the token of its value in lower case. The operators and functions of the body are resolved
-// when it is made, so that no search path changes it. It has no condition, so that it is inlined and an index over it is used.
+// fold1 takes from a cell its header and the token of its value in lower case. The operators and
+// functions of the body are resolved when it is made, so that no search path changes it. It has no
+// condition, so that it is inlined and an index over it is used.
 const fold1 = `CREATE FUNCTION colseal.fold1(cell bytea) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN pg_catalog.substring(cell, 1, 8) OPERATOR(pg_catalog.||) pg_catalog.substring(cell, 11, 11)`
 
-// Functions returns the statements that make the functions that columns need, without semicolons. One that is there is left alone: its
-// version is in its name.
+// Functions returns the statements that make the functions that columns need, without semicolons.
+// One that is there is left alone: its version is in its name.
 func Functions(cols []*schema.Column) (out []string) {
 	add := func(needed func(*schema.Column) bool, what, name, create string) {
 		if slices.ContainsFunc(cols, needed) {
@@ -189,7 +193,8 @@ func Indexed(c *schema.Column) bool {
 	return c.Terms != (codec.Terms{}) && c.Terms != (codec.Terms{Fold: true})
 }
 
-// terms1 takes the tokens from a cell. What is no cell with terms has none, and no cell makes it fail.
+// terms1 takes the tokens from a cell. What is no cell with terms has none, and no cell makes it
+// fail.
 const terms1 = `CREATE FUNCTION colseal.terms1(cell bytea) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE WHEN pg_catalog.length(cell) OPERATOR(pg_catalog.>) 9 AND pg_catalog.substring(cell, 1, 2) IN ('\x0104'::pg_catalog.bytea, '\x0105'::pg_catalog.bytea)
 	THEN pg_catalog.array_to_tsvector(pg_catalog.string_to_array(pg_catalog.encode(pg_catalog.substring(cell, 11,
@@ -211,8 +216,8 @@ func AddCheck(t *schema.Table, c *schema.Column, text, notValid bool) string {
 		fmt.Sprintf("-- ALTER TABLE %s VALIDATE CONSTRAINT %s;\n", tableName(t), name)
 }
 
-// addCompanion returns the statement that adds the column of the cells beside the plain one. It takes the
-// table's lock for the moment in which the catalog changes.
+// addCompanion returns the statement that adds the column of the cells beside the plain one. It
+// takes the table's lock for the moment in which the catalog changes.
 func addCompanion(t *schema.Table, c *schema.Column, d dialect.Dialect, text bool) string {
 	if c.Stage == schema.StageNone {
 		return ""

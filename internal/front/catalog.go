@@ -136,14 +136,15 @@ func refuseBefore(what string) *sqlplan.Refusal {
 		Hint:   "end the transaction, and run it again"}
 }
 
-// lags reports whether a transaction of which it was asked how far behind it may be sees the catalog as it was before everything
-// known of it was forgotten. What it is told is for itself alone then, until it ends.
+// lags reports whether a transaction, which was asked how far it may lie behind, sees the catalog
+// as it was before all that is known of it was forgotten. Until it ends, what it reads then holds
+// for itself alone.
 func (s *Session) lags(asked time.Time, behind time.Duration) bool {
 	return behind > 0 && (s.facts.lags || s.facts.pending&sqlplan.ImportsSnapshot != 0 || asked.Add(-behind).Before(s.db.facts.forgotten()))
 }
 
-// becomes takes the session for what it was found to be when it was asked, and reports whether that is another one than was known:
-// something changed it that no statement showed.
+// becomes records what the session was found to be when it was asked. It reports whether that
+// differs from what was known: something changed the session that no statement showed.
 func (s *Session) becomes(asked time.Time, now dbcatalog.Session) bool {
 	lags := s.lags(asked, now.Behind)
 	if lags == s.facts.lags && now.Same(s.facts.Session) {
@@ -154,8 +155,8 @@ func (s *Session) becomes(asked time.Time, now dbcatalog.Session) bool {
 	return true
 }
 
-// Relation describes what a name means on this connection, and notes that it was asked for: see Outdated. nil: there is no such
-// relation.
+// Relation describes what a name means on this connection, and records that it was asked for: see
+// Outdated. It returns nil if there is no such relation.
 func (s *Session) Relation(ctx context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
 	s.catalog.used = s.catalog.used[:0]
 	if err := s.survey(ctx, "TABLE "+dbcatalog.Name{Schema: schemaName, Table: name}.SQL()); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// Registers reports whether a table or view of that name is registered, in any schema, stands for one that is, or is the keyring
-// table's.
+// Registers reports whether a table or view of that name is registered in any schema, stands for
+// one that is, or is the keyring's table.
 func (s *Session) Registers(ctx context.Context, name string) (bool, error) {
 	if err := s.survey(ctx, "TABLE "+dbcatalog.QuoteIdent(name)); err != nil {
 		return false, err
@@ -35,8 +35,9 @@ func CopyNames(names []string, cols []CopyColumn) []string {
 	return names
 }
 
-// CopyPlan returns the table that a COPY into name, which is as the catalog has it, means here, and the columns that the values of
-// those that it lists go to, in the memory of room if it is enough. A column on its way between plain and sealed may stand for two.
+// CopyPlan returns the table that a COPY into name means here, and the columns that receive the
+// values of the listed ones. A column on its way between plain and sealed may stand for two. name
+// is written as in the catalog. CopyPlan uses the memory of room if that is enough.
 func (s *Session) CopyPlan(ctx context.Context, name dbcatalog.Name, columns []string, room []CopyColumn) (*dbcatalog.Relation, []CopyColumn, error) {
 	s.Sync()
 	if err := s.tellStages(ctx); err != nil {
@@ -76,7 +77,8 @@ func (s *Session) copyPlan(ctx context.Context, name dbcatalog.Name, columns []s
 	return rel, uses, err
 }
 
-// sealedColumns returns the sealed columns of a relation that rows are copied into; none if it is plain.
+// sealedColumns returns the sealed columns of a relation that rows are copied into. A plain
+// relation has none.
 func (s *Session) sealedColumns(rel *dbcatalog.Relation) ([]*schema.Column, error) {
 	return s.db.planner.SealedColumns(s.known(), rel)
 }

@@ -10,12 +10,13 @@ import (
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
-// Nothing is refused because of a column in schema.StageCopy. Where the companion cannot be written, because the value is not one
-// of the column's kind or because there is no key, it becomes NULL, and that is logged and counted, as is a statement that will be
-// refused in schema.StageSealed.
+// Nothing is refused because of a column in schema.StageCopy. Where the companion cannot be
+// written, because the value is not one of the column's kind or because there is no key, it becomes
+// NULL, and that is logged and counted, as is a statement that will be refused in
+// schema.StageSealed.
 
-// Leave has NULL written to the companion of a column in schema.StageCopy whose value could not be collected for err. For any
-// other use it returns err.
+// Leave writes NULL to the companion of a column in schema.StageCopy whose value could not be
+// collected because of err. For any other use it returns err.
 func (v *Sealing) Leave(use *sqlplan.Use, err error) error {
 	if err == nil || !use.Copy || !v.leave(SealError(use.Column, "a value for the companion", err)) {
 		return err
@@ -24,7 +25,8 @@ func (v *Sealing) Leave(use *sqlplan.Use, err error) error {
 	return nil
 }
 
-// leaveOut leaves the cells of a column out, for which there are no keys. The error is err if it may not.
+// leaveOut leaves out the cells of a column for which there are no keys. It returns err if it may
+// not.
 func (v *Sealing) leaveOut(k *columnKeys, err error) error {
 	if !k.copy || !v.leave(err) {
 		return err

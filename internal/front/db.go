@@ -1,6 +1,7 @@
-// Package front is what every front of Colseal shares: the database/sql driver and native pgx. A front plans each
-// statement over its [Session], seals the statement's values with a [Sealing], sends, and opens the cells of the result with
-// [Opener]s. Nothing here sends a statement of the program's or knows how one arrived.
+// Package front is what the fronts of Colseal share: the database/sql driver and native pgx. A
+// front plans each statement over its [Session], seals the statement's values with a [Sealing],
+// sends it, and opens the cells of the result with [Opener]s. The package neither sends a statement
+// of the program nor knows how one arrived.
 package front
 
 import (
@@ -47,11 +48,11 @@ type Config struct {
 	KeyConnector       sqldriver.Connector // opens the keyring's connections. If nil, Connector does
 	KeyConns           int                 // how many the keyring may have at once. If zero, 2
 
-	// Connect opens a connection of the same database beside those of the program, for the facts that a busy one cannot be
-	// asked for.
+	// Connect opens another connection to the program's database, for facts that a busy connection
+	// cannot be asked for.
 	Connect func(ctx context.Context) (conn Conn, closeConn func() error, err error)
 
-	// Planner and Keys are made from the fields above. If set, they stand in for what would be made, in tests.
+	// Planner and Keys replace, in tests, what is made from the fields above.
 	Planner Planner
 	Keys    KeySource
 }
@@ -82,8 +83,8 @@ type DB struct {
 	scopeRules bool            // some column has one
 	registered map[string]bool // the names of tables, as they are written and as PostgreSQL keeps them, and of the keyring table
 
-	// search is any deterministic column, or nil: how many search keys are live is the same for all of them. random is any
-	// randomized one, or nil. They are of those that the program seals.
+	// search is any deterministic column that the program seals, or nil: the number of live search
+	// keys is the same for all of them. random is any randomized column that it seals, or nil.
 	search, random *schema.Column
 
 	sessions    atomic.Uint64 // numbers the sessions
@@ -146,7 +147,8 @@ func (db *DB) Log() *audit.Log { return db.log }
 // Counts returns the counters that the metrics read.
 func (db *DB) Counts() *telemetry.Counts { return &db.tel.Counts }
 
-// CatalogChanged makes every session read the catalog facts again, and look for what depends on sealed tables.
+// CatalogChanged makes every session read the catalog facts again, and look for what depends on
+// sealed tables.
 func (db *DB) CatalogChanged(why string) {
 	db.survey.need(surveyNeeded)
 	db.forgetFacts(why)

@@ -36,16 +36,16 @@ type KeySource interface {
 	Close() error
 }
 
-// The keyring's own pool is small, because it is asked only when a key is not cached, and keeps few idle connections, because
-// the server's are scarce.
+// The keyring's own pool is small, because it is asked only when a key is not cached, and keeps few
+// idle connections, because the server's are scarce.
 const (
 	keyringMaxConns = 2
 	keyringMaxIdle  = 1
 	keyringIdleTime = time.Minute
 )
 
-// lazyKeys opens the keyring and the cache over it when a key is first needed, so that opening a database never blocks, and
-// tries again after a failure.
+// lazyKeys opens the keyring and its cache when a key is first needed, so that opening a database
+// never blocks. It tries again after a failure.
 type lazyKeys struct {
 	db    *DB
 	open  singleflight.Group
@@ -207,7 +207,8 @@ func cellColumns(s *schema.Schema, d dialect.Dialect) []keyring.CellColumn {
 	return cols
 }
 
-// lends reports whether the program's connections can be lent to the keyring: they are to its database.
+// lends reports whether the program's connections can be lent to the keyring, because they are to
+// its database.
 func (k *lazyKeys) lends() bool {
 	return k.db.cfg.Dialect == dialect.Postgres && k.db.cfg.KeyConnector == nil
 }
@@ -218,8 +219,9 @@ type Spare interface {
 	keyring.Spare
 }
 
-// waiting runs a lookup that has to wait for the keyring, and lends it the session's connection meanwhile. The lookup does not use
-// the session. busy, if not nil, is a result that is being read from the connection.
+// waiting runs a lookup that has to wait for the keyring, and lends the keyring the session's
+// connection meanwhile. The lookup does not use the session. busy, if not nil, is a result that is
+// being read from the connection.
 func (s *Session) waiting(ctx context.Context, busy Result, lookup func() error) error {
 	if !s.Idle() {
 		s.db.keys.held.Add(1)
@@ -245,7 +247,8 @@ func (s *Session) waiting(ctx context.Context, busy Result, lookup func() error)
 	}
 	idle := s.Idle()
 	s.db.keys.loans.Lend(ctx, spare, done)
-	// A transaction of the program's may have failed meanwhile: the rest of busy was read. Its own error says so.
+	// Reading the rest of busy may have shown that the program's transaction failed. Its own error
+	// says so.
 	if idle && !s.Idle() { // the statement would be part of the keyring's transaction
 		return errNotReturned
 	}
@@ -256,7 +259,8 @@ var errNotReturned = hint.With(fmt.Errorf("%w: the keyring's use of this connect
 
 // Result is a result that is read from a session's connection.
 type Result interface {
-	// ReadAhead reads the rest of the result into memory, so that the connection is free. It may fail half way; no row is lost then.
+	// ReadAhead reads the rest of the result into memory, so that the connection is free. If it
+	// fails half way, no row is lost.
 	ReadAhead() error
 }
 
@@ -280,7 +284,8 @@ func (b *busySpare) ExecContext(ctx context.Context, query string, args []sqldri
 // Ahead counts what is read ahead of a result to free its connection, and bounds it.
 type Ahead struct{ bytes int }
 
-// maxAhead bounds the memory of a result that is read ahead, and rowAhead is what a row and each of its values take besides.
+// maxAhead bounds the memory of a result that is read ahead. rowAhead is what a row, and each of
+// its values, takes besides its bytes.
 const (
 	maxAhead = 16 << 20
 	rowAhead = 32
@@ -309,7 +314,8 @@ func (s *Session) openedKeys(ctx context.Context) (*openKeys, error) {
 	return o, err
 }
 
-// NewCache makes a cache of plaintext keys that knows nothing yet, as the handle's own is made. The caller closes it.
+// NewCache makes an empty cache of plaintext keys, configured like that of the *sql.DB. The caller
+// closes it.
 func (db *DB) NewCache(store *keyring.Store) *keycache.Cache {
 	if db.cfg.WriteOnly != nil {
 		return keycache.NewWriter(store, db.cfg.WriteOnly, db.cacheConfig(), keyColumns(db.cfg.Schema)...)
@@ -352,7 +358,8 @@ func (k *lazyKeys) close() error {
 	return o.close()
 }
 
-// keyConnector opens the keyring's connections. It is no io.Closer: the keyring's pool must not close what belongs to the program.
+// keyConnector opens the keyring's connections. It is no io.Closer, because the keyring's pool must
+// not close what belongs to the program.
 type keyConnector struct{ underlying sqldriver.Connector }
 
 func (k keyConnector) Connect(ctx context.Context) (sqldriver.Conn, error) {
@@ -380,8 +387,8 @@ type contextConn interface {
 	sqldriver.QueryerContext
 }
 
-// keyConn is a connection of the keyring's. It has no ResetSession: a callback of the program's, which sets a session up for the
-// request that uses it, does not concern the keyring.
+// keyConn is a connection of the keyring. It has no ResetSession: a callback of the program that
+// sets a session up for a request does not concern the keyring.
 type keyConn struct {
 	contextConn
 	raw sqldriver.Conn

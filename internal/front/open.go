@@ -40,8 +40,9 @@ type Opener struct {
 	col *schema.Column
 }
 
-// NewOpener returns the Opener of result column index, which is labelled name and holds what res says. private says that each
-// []byte of the result belongs to whoever reads it, so that a cell may be opened in its own memory.
+// NewOpener returns the Opener of result column index, which is labelled name and holds what res
+// says. private says that each []byte of the result belongs to its reader, so that a cell may be
+// opened in its own memory.
 func (s *Session) NewOpener(index int, name string, res sqlplan.Result, private bool) Opener {
 	return Opener{s: s, index: index, name: name, cols: res.Columns, array: res.Array, private: private}
 }
@@ -53,7 +54,8 @@ func (s *Session) BeginOpeners(openers []Opener, from Result) {
 	}
 }
 
-// EndOpeners counts what was read of a result by its openers, and ends it. They forget the keys, which are not kept beyond it.
+// EndOpeners ends a result. It counts what the openers read, and they forget the keys, which are
+// not kept beyond a result.
 func (s *Session) EndOpeners(openers []Opener, rows uint64) {
 	for at := range openers {
 		o := &openers[at]
@@ -108,8 +110,8 @@ func (o *Opener) fail(ctx context.Context, err error) error {
 	return OpenError(col, o.Where(), err)
 }
 
-// OpenCell is Open for what a column of bytea holds, where it stands: cell is not changed, and the plaintext is in memory of its own.
-// nil is NULL. If a key has to be waited for, the rest of the result may be read meanwhile.
+// OpenCell opens the cell of a bytea, nil for NULL. It does not change cell, and the plaintext has
+// memory of its own. While it waits for a key, the rest of the result may be read.
 func (o *Opener) OpenCell(ctx context.Context, cell []byte) (any, error) {
 	if cell == nil {
 		return nil, nil
@@ -152,8 +154,8 @@ func (o *Opener) openValue(ctx context.Context, v any, private bool) (any, error
 	return out, err
 }
 
-// Encoding returns the canonical encoding of the plaintext of a stored value, which is not NULL, in the memory of stored: the cell as
-// bytes, or its text form.
+// Encoding returns the canonical encoding of the plaintext of a stored value, in the memory of
+// stored. stored is the cell's bytes or its text form, and not NULL.
 func (o *Opener) Encoding(ctx context.Context, stored []byte) ([]byte, error) {
 	enc, err := o.encoding(ctx, stored)
 	if err != nil {
@@ -177,7 +179,8 @@ func (o *Opener) encoding(ctx context.Context, stored []byte) ([]byte, error) {
 	return enc, err
 }
 
-// ArrayText returns the array literal of the plaintexts of stored values, nil for NULL ones, as Encoding takes them.
+// ArrayText returns the array literal of the plaintexts of stored values. They are as Encoding
+// expects them, or nil for NULL.
 func (o *Opener) ArrayText(ctx context.Context, stored [][]byte) (string, error) {
 	text, err := o.arrayText(ctx, stored)
 	if err != nil {
@@ -225,7 +228,8 @@ func (o *Opener) tags(dst []uint16) []uint16 {
 // fewTags is for how many tags there is room that costs nothing.
 const fewTags = 4
 
-// StoredCell returns the bytes of a cell of a column with one of tags, and whether their memory may be written to.
+// StoredCell returns the bytes of a cell of a column with one of tags, and whether their memory may
+// be written to.
 func StoredCell(v any, private bool, tags ...uint16) ([]byte, bool, error) {
 	switch t := v.(type) {
 	case []byte:
@@ -252,7 +256,8 @@ func (o *Opener) columnOf(h codec.Header) *schema.Column {
 	return nil
 }
 
-// OpeningColumn has the cell's suite, not the column's: a column whose mode was changed holds cells of both until it is re-sealed.
+// OpeningColumn returns the column with the cell's suite. A column whose mode was changed holds
+// cells of both suites until it is re-sealed.
 func OpeningColumn(col *schema.Column, h codec.Header) keycache.Column {
 	return keycache.Column{Identity: col.Identity(), Suite: h.Suite, Inbox: col.Inbox}
 }

@@ -88,8 +88,8 @@ func (db *DB) checkScope(col *schema.Column, scope string) error {
 	return r
 }
 
-// noteUnscoped tells that values are sealed without a scope, in a keyring that has scopes: one may have
-// been forgotten.
+// noteUnscoped logs that values are sealed without a scope, in a keyring that has scopes: one may
+// have been forgotten.
 func (v *Sealing) noteUnscoped(source KeySource) {
 	if !source.Scoped() || keyring.ScopeOf(v.ctx) != "" {
 		return

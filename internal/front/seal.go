@@ -24,9 +24,10 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// Sealing takes the values of one statement to their cells. The front collects every value, which encodes it into the room of
-// its cell; asks for the keys, once per column with the number of its cells; and has the cells sealed where they stand. Then the
-// cells are there in the order in which their values were collected.
+// Sealing seals the values of one statement. The front collects every value, which encodes it into
+// the room of its cell. It asks for the keys, once per column with the number of its cells. Then
+// each cell is sealed where it stands. The cells come back in the order in which their values were
+// collected.
 type Sealing struct {
 	ctx context.Context
 	s   *Session
@@ -53,7 +54,8 @@ type cell struct {
 	column     int // index of its columnKeys
 	key        int // index of its search key
 
-	// apart: what the cell is made of stands in the block, and the cell itself, whose length only the key knows, is made elsewhere.
+	// apart: the block holds what the cell is made of. The cell itself is made elsewhere, because
+	// only the key knows its length.
 	apart *apart
 }
 
@@ -64,7 +66,8 @@ type apart struct {
 	cell []byte         // once it is made
 }
 
-// span is where the cells of one value stand among cells: one, or those of an array's elements. null: the value is NULL.
+// span is where the cells of one value stand among cells: one, or those of an array's elements.
+// null: the value is NULL.
 type span struct {
 	first, end int
 	null       bool
@@ -82,8 +85,9 @@ type columnKeys struct {
 // maxMemory bounds how many cells' memory a session keeps.
 const maxMemory = 512
 
-// Seal begins the Sealing of a statement with about n values. Its Close must be called. One statement after another has the same
-// Sealing: it is taken away from the session, so that a value's method that comes back to the same connection gets another one.
+// Seal begins the Sealing of a statement with about n values. The caller calls its Close. The
+// session keeps one Sealing for one statement after another. A statement takes it away, so that a
+// value's method that comes back to the same connection gets another one.
 func (s *Session) Seal(ctx context.Context, n int) *Sealing {
 	v := s.sealing
 	s.sealing = nil
@@ -95,8 +99,8 @@ func (s *Session) Seal(ctx context.Context, n int) *Sealing {
 	return v
 }
 
-// Close gives the keys back, which are not kept beyond a statement, since they may leave the cache, and counts the cells. Cells
-// stay as they are.
+// Close forgets the keys and counts the cells. Keys are not kept beyond a statement, because they
+// may leave the cache. Cells stay as they are.
 func (v *Sealing) Close() {
 	s := v.s
 	s.db.tel.Counts.Sealed(v.counts)
@@ -115,8 +119,8 @@ func (v *Sealing) Close() {
 // Block is the memory of the statement's cells.
 func (v *Sealing) Block() []byte { return v.block }
 
-// Reuse takes the memory of a statement's cells back for the next statement. It is called when the statement was sent, if what sent it
-// made copies of the cells.
+// Reuse keeps the memory of a statement's cells for the next statement. Call it when the statement
+// was sent, if the driver copied the cells.
 func (s *Session) Reuse(block []byte) {
 	if cap(block) <= maxReused {
 		s.block = block
@@ -168,7 +172,8 @@ func (v *Sealing) collectBound(use *sqlplan.Use) {
 	v.spans = append(v.spans, span{first: first, end: len(v.cells)})
 }
 
-// Answer returns what to send for an argument that is compared, of a value that codec seals, or nil for NULL.
+// Answer returns what to send for an argument that is compared, of a value that codec seals, or nil
+// for NULL.
 func (v *Sealing) Answer(use *sqlplan.Use, value any) (any, error) {
 	value, err := v.bytesOf(use.Column.Kind, value)
 	if err != nil {
@@ -177,11 +182,13 @@ func (v *Sealing) Answer(use *sqlplan.Use, value any) (any, error) {
 	return use.Answer(value)
 }
 
-// errNullWord is the error of NULL among the elements of an array where the server takes NULL in a literal for a word.
+// errNullWord is the error of NULL among the elements of an array where the server takes NULL in a
+// literal for a word.
 var errNullWord = hint.With(fmt.Errorf("%w: an array with NULL in it, while array_nulls is off in the session", codec.ErrValue),
 	"SET array_nulls = on, which is PostgreSQL's default")
 
-// CollectArray takes the elements of an array, nil for NULL ones. elems is nil for an array that is NULL.
+// CollectArray takes the elements of an array, nil for NULL ones. elems is nil for an array that is
+// NULL.
 func (v *Sealing) CollectArray(use *sqlplan.Use, elems []any) error {
 	if use.Storage == dbcatalog.StorageOther {
 		return ErrStorage
@@ -358,7 +365,7 @@ func (a *apart) seal(key *codec.Key, live []*codec.Key, encoding []byte) (err er
 // maxBlock bounds how far memory is taken ahead of need.
 const maxBlock = 64 << 10
 
-// count notes that so many cells of a column are to be sealed, and returns the index of its columnKeys.
+// count records that a column has so many cells to seal, and returns the index of its columnKeys.
 func (v *Sealing) count(col *schema.Column, cells int, copies bool) int {
 	for i := range v.keys {
 		if v.keys[i].col == col {
@@ -374,8 +381,8 @@ func (v *Sealing) count(col *schema.Column, cells int, copies bool) int {
 	return len(v.keys) - 1
 }
 
-// Expect announces cells of a use whose values are collected only after FindKeys, maybe while the connection is busy in another
-// goroutine: what is known of the session is asked for now.
+// Expect announces cells of a use whose values are collected only after FindKeys, perhaps while the
+// connection is busy in another goroutine. So it asks now for what is known of the session.
 func (v *Sealing) Expect(use *sqlplan.Use, cells int) {
 	col := use.Column
 	v.count(col, cells, use.Copy)
@@ -385,8 +392,8 @@ func (v *Sealing) Expect(use *sqlplan.Use, cells int) {
 	}
 }
 
-// FindKeys asks for the keys of the cells that were collected or announced. p is the plan that they are for; nil: none that
-// compares, and what is not announced is no cell.
+// FindKeys asks for the keys of the cells that were collected or announced. p is their plan. nil
+// stands for a plan that compares nothing and has only announced cells.
 func (v *Sealing) FindKeys(p *sqlplan.Plan) error {
 	err := v.findKeys(p)
 	if err == nil || p != nil && !p.Spare || slices.ContainsFunc(v.keys, func(k columnKeys) bool { return !k.copy }) {
@@ -423,8 +430,8 @@ func (v *Sealing) findKeys(p *sqlplan.Plan) error {
 			}
 			continue
 		}
-		// The statement compares with the cells of as many search keys as there were when it was planned. A search for fewer
-		// than there are would miss rows, and say nothing.
+		// The statement compares with the cells of as many search keys as there were when it was
+		// planned. A search for fewer than there are would miss rows, and say nothing.
 		if p != nil && p.Search && !k.copy && k.live != nil && len(k.live) != max(p.SearchKeys, 1) {
 			return keyError(k.col, errKeysChanged)
 		}
@@ -432,7 +439,8 @@ func (v *Sealing) findKeys(p *sqlplan.Plan) error {
 	return nil
 }
 
-// held takes the keys of a statement whose columns are all randomized from memory, by one lookup, if all of them are there.
+// held finds the keys of a statement whose columns are all randomized in memory, by one lookup. It
+// returns false if one is missing.
 func (v *Sealing) held(c *keycache.Cache) bool {
 	data, cells := c.HeldData(v.ctx), 0
 	for i := range v.keys {
@@ -452,7 +460,8 @@ func (v *Sealing) held(c *keycache.Cache) bool {
 	return true
 }
 
-// find asks for the keys for a plan, nil for none. While it waits, the session's connection is lent.
+// find asks for the keys for a plan, which may be nil. While it waits, it lends the session's
+// connection.
 func (k *columnKeys) find(ctx context.Context, s *Session, source *openKeys, p *sqlplan.Plan) error {
 	if source.cache == nil {
 		return k.ask(ctx, source, p)
@@ -474,7 +483,8 @@ func (k *columnKeys) held(ctx context.Context, c *keycache.Cache) bool {
 	return k.data != nil
 }
 
-// ask makes keys where there are none, but the first search key of a scope only for what may store cells.
+// ask asks for keys, and makes those that are missing. It makes the first search key of a scope
+// only for a statement that may store cells.
 func (k *columnKeys) ask(ctx context.Context, source KeySource, p *sqlplan.Plan) (err error) {
 	col := KeyColumn(k.col)
 	switch {
@@ -490,8 +500,9 @@ func (k *columnKeys) ask(ctx context.Context, source KeySource, p *sqlplan.Plan)
 
 var errKeysChanged = hint.With(fmt.Errorf("%w: the search keys changed while the statement was made", keyring.ErrKeyUnavailable), "run it again")
 
-// KeysChanged reports whether a statement is to be planned again, because it met other search keys than it was planned for. They
-// change once in months, and the next reading of them holds for minutes. try counts from 1.
+// KeysChanged reports whether to plan a statement again because it met other search keys than it
+// was planned for. They change once in months, and the next reading of them holds for minutes. try
+// counts from 1.
 func KeysChanged(err error, try int) bool {
 	return err != nil && try < 3 && errors.Is(err, errKeysChanged)
 }
@@ -559,8 +570,8 @@ func (v *Sealing) Next() {
 	v.sealed, v.taken = 0, 0
 }
 
-// Take returns the cells of the next value, in the order in which values were collected, for a use that is no array: nil for
-// NULL.
+// Take returns the cells of the next value, in the order in which values were collected, or nil for
+// NULL. It is for a use that is no array.
 func (v *Sealing) Take() []byte {
 	sp := v.take()
 	if sp.null {
@@ -569,7 +580,8 @@ func (v *Sealing) Take() []byte {
 	return v.cell(sp.first)
 }
 
-// TakeArray returns the cells of the next array; nil for NULL ones, and ok is false for an array that is NULL.
+// TakeArray returns the cells of the next array, nil for NULL elements. ok is false for an array
+// that is NULL.
 func (v *Sealing) TakeArray() (cells [][]byte, ok bool) {
 	sp := v.take()
 	if sp.null {
@@ -599,8 +611,8 @@ func (v *Sealing) cell(i int) []byte {
 	return v.block[at.start:at.end:at.end]
 }
 
-// bytesOf returns text that is given for a column of bytes as bytes: on PostgreSQL it is the text of a bytea, as it would be if
-// the column were not sealed, so that '\x0102' is two bytes.
+// bytesOf converts text for a column of bytes. On PostgreSQL it reads the text as that of a bytea,
+// as the server would for a plain column: '\x0102' is two bytes.
 func (v *Sealing) bytesOf(kind codec.Kind, value any) (any, error) {
 	if kind != schema.KindBytes || v.s.db.cfg.Dialect != dialect.Postgres {
 		return value, nil
@@ -623,8 +635,9 @@ func (v *Sealing) bytesOf(kind codec.Kind, value any) (any, error) {
 type Literals uint8
 
 const (
-	// LiteralsMixed: those of randomized columns are sent as parameters beside others, so that the text is the same each time: pgx's
-	// cache of prepared statements, which goes by text, is not filled with texts that never come again.
+	// LiteralsMixed: literals of randomized columns are sent as parameters beside others, so that
+	// the text is the same each time. Otherwise pgx's cache of prepared statements, which goes by
+	// text, would fill with texts that never come again.
 	LiteralsMixed Literals = iota
 	// LiteralsInText: all stay in the text.
 	LiteralsInText
@@ -632,9 +645,10 @@ const (
 	LiteralsAsParams
 )
 
-// LiteralParams says, for each literal of a plan, as which parameter it is sent; 0: in the text. Parameters are numbered after those
-// of the plan. Equal literals of a deterministic column are one parameter, because the server may have to see that two expressions
-// are the same. It is nil if all stay in the text.
+// LiteralParams returns, for each literal of a plan, the parameter that it is sent as, or 0 for the
+// text. It returns nil if all stay in the text. Their numbers follow those of the plan's
+// parameters. Equal literals of a deterministic column are one parameter, because the server may
+// have to see that two expressions are the same.
 func LiteralParams(p *sqlplan.Plan, l Literals) []int {
 	if p.TextOnly || l == LiteralsInText {
 		return nil
@@ -671,7 +685,8 @@ func repeated(places []int, i int) bool {
 	return places != nil && places[i] > 0 && slices.Contains(places[:i], places[i])
 }
 
-// SealStatement seals the arguments of a plan, which were collected, and its literals, which are sent at places.
+// SealStatement seals the collected arguments of a plan, and its literals, which are sent at
+// places.
 func (v *Sealing) SealStatement(p *sqlplan.Plan, places []int) error {
 	if err := v.collectLiterals(p, places); err != nil {
 		return err
@@ -708,8 +723,9 @@ func (v *Sealing) collectLiteral(lit *sqlplan.Literal) error {
 	return v.CollectArray(&lit.Use, elems)
 }
 
-// Statement returns the text to send. Literals are sealed in place, or stand as the parameters that places says; bind is called
-// for each of these, when its cells are the next to take. The literals' values were collected after all others.
+// Statement returns the text to send. Literals are sealed in place, or become the parameters that
+// places names. It calls bind for each of the latter when its cells are the next to take. The
+// literals' values were collected after all others.
 func (v *Sealing) Statement(p *sqlplan.Plan, places []int, bind func(literal int)) string {
 	return v.s.text(p, places, func(b *strings.Builder, i int) {
 		switch {
@@ -721,7 +737,8 @@ func (v *Sealing) Statement(p *sqlplan.Plan, places []int, bind func(literal int
 	})
 }
 
-// BindLiterals calls bind as Statement does, for a text that was prepared with all literals as parameters.
+// BindLiterals calls bind as Statement does, for a text that was prepared with all literals as
+// parameters.
 func (v *Sealing) BindLiterals(places []int, bind func(literal int)) {
 	for i := range places {
 		if !repeated(places, i) {
@@ -744,7 +761,8 @@ func (s *Session) Parametrized(p *sqlplan.Plan) (string, error) {
 	return s.text(p, places, func(*strings.Builder, int) {}), nil
 }
 
-// text puts a statement together. each is called for every literal, in order, and writes those that stay in the text.
+// text assembles a statement. It calls each for every literal, in order, which writes those that
+// stay in the text.
 func (s *Session) text(p *sqlplan.Plan, places []int, each func(b *strings.Builder, literal int)) string {
 	sign := "$"
 	if s.db.cfg.Dialect == dialect.SQLite {
@@ -782,7 +800,8 @@ func cellType(use *sqlplan.Use) string {
 	return t
 }
 
-// literal writes the cells of the next value. Base64url, hex digits and the quotes around them need no escaping in any dialect.
+// literal writes the cells of the next value. Base64url, hex digits and the quotes around them need
+// no escaping.
 func (v *Sealing) literal(b *strings.Builder, use *sqlplan.Use) {
 	if use.Array {
 		cells, ok := v.TakeArray()
@@ -838,7 +857,8 @@ func Stored(use *sqlplan.Use, cell []byte) any {
 	return cell
 }
 
-// writeQuery writes a query as a literal: it has no backslashes, so that only its quotes are doubled.
+// writeQuery writes a query as a literal: it has no backslashes, so that only its quotes are
+// doubled.
 func writeQuery(b *strings.Builder, use *sqlplan.Use, query []byte) {
 	if query == nil {
 		b.WriteString("NULL")
@@ -876,7 +896,8 @@ func QueryArray(queries [][]byte) string {
 
 var errNoArray = fmt.Errorf("%w: the literal is not that of an array", codec.ErrValue)
 
-// ArrayArgument returns the Go slice that pgx sends for an array of cells, in every mode; nil cells are NULL.
+// ArrayArgument returns the Go slice that pgx sends for an array of cells, in every mode; nil cells
+// are NULL.
 func ArrayArgument(storage dbcatalog.Storage, cells [][]byte) any {
 	if storage != dbcatalog.StorageText {
 		return cells

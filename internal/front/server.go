@@ -7,8 +7,8 @@ import (
 	"github.com/colseal/colseal/internal/dialect"
 )
 
-// serverQuery names the server behind a connection: another one, or the same one after it was started again, restored or promoted, has
-// another name.
+// serverQuery names the server behind a connection. The name differs between servers, and changes
+// when a server is restarted, restored or promoted.
 const serverQuery = "SELECT pg_catalog.concat_ws(' ', (SELECT system_identifier FROM pg_catalog.pg_control_system())," +
 	" EXTRACT(epoch FROM pg_catalog.pg_postmaster_start_time()), CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'standby'" +
 	" ELSE pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) END)"
@@ -16,9 +16,10 @@ const serverQuery = "SELECT pg_catalog.concat_ws(' ', (SELECT system_identifier 
 // lookTime bounds the wait for a look at the rows of the keys in memory.
 const lookTime = 2 * time.Second
 
-// lookAtServer is called before the first values that a connection seals. If the server is one that the keys' cache does not know, it may
-// have taken over from another without the last commits, or have been restored: the rows of the keys in memory are looked at
-// before more is sealed under them. A failure is no reason to stop: the cache goes on trying.
+// lookAtServer is called before the first values that a connection seals. A server that the key
+// cache does not know may have taken over from another without the last commits, or have been
+// restored. So the cache looks at the rows of the keys in memory before more is sealed under them.
+// If that fails, the statement goes on and the cache tries on.
 func (s *Session) lookAtServer(ctx context.Context, keys *openKeys) {
 	if keys.cache == nil || s.db.cfg.Dialect != dialect.Postgres {
 		s.serverKnown = true

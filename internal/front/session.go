@@ -22,20 +22,24 @@ import (
 type Conn interface {
 	dbcatalog.Querier
 
-	// TxStatus is the transaction status that the server reported last: 'I', 'T' or 'E'. 0 if the driver does not tell.
+	// TxStatus returns the transaction status that the server reported last: 'I', 'T' or 'E', or 0
+	// if the driver does not tell.
 	TxStatus() byte
 
-	// Parameter is what the server reported last for a setting; "" if it does not report it, or the driver does not tell.
+	// Parameter returns what the server reported last for a setting. It returns "" if the server
+	// does not report it, or the driver does not tell.
 	Parameter(name string) string
 }
 
-// Session plans the statements of one connection. Like its connection it is used by one goroutine at a time.
+// Session plans the statements of one connection. Like its connection it is used by one goroutine
+// at a time.
 type Session struct {
 	db   *DB
 	conn Conn
 	id   uint64 // within db
 
-	// ResetsSession says that code of the program's may change the search path between two uses of the connection.
+	// ResetsSession says that code of the program may change the search path between two uses of
+	// the connection.
 	ResetsSession bool
 
 	env     sqlplan.Env // reused for every Plan call
@@ -65,7 +69,8 @@ type sessionFacts struct {
 	reported bool // PostgreSQL: the server tells of each change of the search path
 	lags     bool // see Session.lags
 
-	// pending are the effects of statements that a rollback may undo, or that others will see only after a commit.
+	// pending are the effects of statements that a rollback may undo, or that others see only after
+	// a commit.
 	pending sqlplan.Effects
 }
 
@@ -88,13 +93,14 @@ func (f *sessionFacts) note(e sqlplan.Effects) {
 	}
 }
 
-// alone reports whether the session sees tables that others do not: temporary ones, or changes of its own that are not committed.
+// alone reports whether the session sees tables that others do not: temporary ones, or its own
+// uncommitted changes.
 func (f *sessionFacts) alone() bool {
 	return f.Temporary || f.pending&(sqlplan.ChangesCatalog|sqlplan.ChangesTemporary) != 0
 }
 
-// key identifies what the session's names mean: equal for sessions that see the same tables, and its own, a new one after each
-// change, for one that does not.
+// key identifies what the session's names mean. Sessions that see the same tables have the same
+// key. A session that sees others has its own, and a new one after each change.
 func (s *Session) key() string {
 	if s.facts.alone() || s.facts.lags {
 		return s.facts.Path + "\x00" + strconv.FormatUint(s.id, 10) + "." + strconv.FormatUint(s.facts.gen, 10)
@@ -102,8 +108,9 @@ func (s *Session) key() string {
 	return s.facts.Path
 }
 
-// report records the search path that the server reports, which it does since PostgreSQL 18; "" may mean that it does not. It
-// notices what no statement of ours shows: a function that sets the path, or a callback of the driver below.
+// report records the search path that the server reports, which it does since PostgreSQL 18; "" may
+// mean that it does not. It notices what no statement of ours shows: a function that sets the path,
+// or a callback of the driver below.
 func (f *sessionFacts) report(path string) {
 	f.reported = f.reported || path != ""
 	if f.reported && f.known && path != f.Setting {
@@ -111,11 +118,13 @@ func (f *sessionFacts) report(path string) {
 	}
 }
 
-// errSession asks for the session's facts: a statement that does not need the catalog is planned without them.
+// errSession asks for the session's facts. A statement that does not need the catalog is planned
+// without them.
 var errSession = hint.With(errors.New("colseal: what names mean on this connection changed while the statement was planned"), "run it again")
 
-// Moment is the generation of the catalog facts, and of the session, for which a plan is right. It is taken before the plan is
-// made: what changes while it is being made, or while the server prepares the statement, makes the plan an old one.
+// Moment is the generation of the catalog facts, and of the session, for which a plan is right. It
+// is taken before the plan is made. So a change while the plan is being made, or while the server
+// prepares the statement, outdates the plan.
 type Moment struct{ facts, session uint64 }
 
 // Moment returns the present one.
@@ -126,7 +135,8 @@ func (s *Session) Moment() Moment {
 	return Moment{s.db.facts.generation(), s.facts.gen}
 }
 
-// Plan returns what to do with a statement on this connection. The error is a refusal, or the connection's.
+// Plan returns what to do with a statement on this connection. Its error is a refusal, or one of
+// the connection.
 func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error) {
 	s.Sync()
 	if err := s.survey(ctx, query); err != nil {
@@ -152,8 +162,8 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 				Hint:   "execute the statement itself, with parameters, or set the search path as it was at the PREPARE"}
 		}
 	}
-	// The analysis resolves all names of a text as they are now. An end of the transaction within it may give them back another
-	// meaning.
+	// The analysis resolves all names of a text as they are now. An end of the transaction within
+	// it may give them back another meaning.
 	if p.Statements > 1 && p.DependsOnNames() && s.undoes(p.Effects) {
 		return nil, &sqlplan.Refusal{Class: colseal.ClassSeveral,
 			Reason: "the end of a transaction among several statements, when earlier ones of it may have changed what names mean",
@@ -178,13 +188,14 @@ func (s *Session) undoes(e sqlplan.Effects) bool {
 	return e&sqlplan.EndsTransaction != 0 && s.facts.pending != 0
 }
 
-// Unsettles reports whether a statement may change what names mean in later ones that are planned before it is executed.
+// Unsettles reports whether a statement may change what names mean in later ones that are planned
+// before it is executed.
 func (s *Session) Unsettles(p *sqlplan.Plan) bool {
 	return p.Effects&(sqlplan.ChangesCatalog|sqlplan.ChangesTemporary|sqlplan.ChangesSession) != 0 || s.undoes(p.Effects)
 }
 
-// inFailedTransaction returns a refusal in place of the server's error that it answers no query in a failed transaction, if the text
-// may end that before it comes to a table.
+// inFailedTransaction replaces the server's error for a query in a failed transaction. It returns a
+// refusal if the text may end that transaction before it comes to a table.
 func (s *Session) inFailedTransaction(query string, err error) error {
 	if dbcatalog.SQLState(err) != "25P02" || !sqlplan.Several(query, s.db.cfg.Dialect) {
 		return err
@@ -223,12 +234,13 @@ func (s *Session) planOnce(ctx context.Context, query string, searchKeys int) (*
 	}
 }
 
-// maxTries is how often something is asked of a session that turns out to be another one than was known: first it may not have been
-// read, then something that no statement showed may have changed it, and then the transaction may have fallen behind the catalog.
+// maxTries bounds how often something is asked of a session that turns out to differ from what was
+// known. It may not have been read yet, then something that no statement showed may have changed
+// it, and then the transaction may have fallen behind the catalog.
 const maxTries = 4
 
-// unreadPath stands for the search path of a session that was not read. No plan that used the catalog is ever kept under it,
-// because the catalog answers errSession.
+// unreadPath stands for the search path of a session that was not read. No plan that used the
+// catalog is ever kept under it, because the catalog answers errSession.
 const unreadPath = "\x00unread"
 
 func (s *Session) liveSearchKeys(ctx context.Context, p *sqlplan.Plan) (int, error) {
@@ -243,9 +255,9 @@ func (s *Session) liveSearchKeys(ctx context.Context, p *sqlplan.Plan) (int, err
 	return len(k.live), nil
 }
 
-// CheckStrings refuses a statement whose string literals the analysis reads differently from the server:
-// standard_conforming_strings is off, and the statement touches a sealed column, or may do so because a backslash made the
-// analysis see other literals than there are.
+// CheckStrings refuses a statement whose string literals the analysis reads differently from the
+// server: standard_conforming_strings is off, and the statement touches a sealed column, or may do
+// so because a backslash made the analysis see other literals than there are.
 func (s *Session) CheckStrings(ctx context.Context, p *sqlplan.Plan, query string) error {
 	if s.db.cfg.Dialect != dialect.Postgres || (!p.Sealed && !strings.Contains(query, `\`)) {
 		return nil
@@ -276,9 +288,9 @@ func (s *Session) CheckStrings(ctx context.Context, p *sqlplan.Plan, query strin
 	}
 }
 
-// foreignEncoding reports whether the server takes statements for ones of an encoding in which a byte that is ASCII in UTF-8 can
-// be a part of another character: it would find other strings and names in them than the analysis. Servers have none of these,
-// so that a client asked for it.
+// foreignEncoding reports whether the server reads statements in an encoding in which a byte that
+// is ASCII in UTF-8 can be a part of another character. It would find other strings and names in
+// them than the analysis. No server uses such an encoding by itself: a client asked for it.
 func foreignEncoding(name string) bool {
 	switch name {
 	case "BIG5", "GB18030", "GBK", "JOHAB", "SHIFT_JIS_2004", "SJIS", "UHC":
@@ -326,8 +338,9 @@ func (s *Session) changed(e sqlplan.Effects, why string) {
 	}
 }
 
-// NoteError forgets the catalog facts if err is the server's way to say that they are out of date. On SQLite any error may have
-// ended a transaction and undone its temporary tables: by OR ROLLBACK, RAISE(ROLLBACK), an interrupted write, a full disk.
+// NoteError forgets the catalog facts if err says that they are out of date. On SQLite any error
+// may have ended a transaction and undone its temporary tables: by OR ROLLBACK, RAISE(ROLLBACK), an
+// interrupted write, a full disk.
 func (s *Session) NoteError(err error) {
 	switch {
 	case err == nil:
@@ -338,8 +351,8 @@ func (s *Session) NoteError(err error) {
 	}
 }
 
-// Sync records what happened to the session besides the statements that went through here: that a transaction ended, and that
-// the search path is another one.
+// Sync records what happened to the session besides the statements that went through here: that a
+// transaction ended, and that the search path is another one.
 func (s *Session) Sync() {
 	s.facts.report(s.conn.Parameter("search_path"))
 	if (s.facts.pending != 0 || s.facts.lags) && s.conn.TxStatus() == 'I' {
@@ -347,17 +360,20 @@ func (s *Session) Sync() {
 	}
 }
 
-// Busy says whether the connection is in use, as by a COPY, so that it cannot be lent to the keyring.
+// Busy says whether the connection is in use, as by a COPY, so that it cannot be lent to the
+// keyring.
 func (s *Session) Busy(busy bool) { s.busy = busy }
 
 // Idle reports whether the server says that no transaction is open.
 func (s *Session) Idle() bool { return s.conn.TxStatus() == 'I' }
 
-// WarmTx fetches the keys that a transaction may need, of ctx's scope and for what the schema has. Within it none may be to be had: on
-// SQLite one that writes locks the whole database, and the keyring lives in it; on PostgreSQL transactions may hold all the connections
-// that there are, as behind a pooler. A failure shows up when a key is needed, if one is.
+// WarmTx fetches the keys that a transaction may need, of ctx's scope and for the schema's columns.
+// Within the transaction they may be out of reach: on SQLite a transaction that writes locks the
+// whole database with the keyring, and on PostgreSQL transactions may hold all connections, as
+// behind a pooler. A failure shows up when a key is needed, if one is.
 //
-// The survey, too, is made before: a transaction that sees the catalog as it was may need another connection for it.
+// WarmTx also makes the survey: a transaction that sees the catalog as it was may need another
+// connection for it.
 func (s *Session) WarmTx(ctx context.Context, readOnly bool) {
 	db := s.db
 	if db.cfg.Dialect == dialect.Postgres && db.survey.awaited() && s.Idle() {
@@ -425,8 +441,9 @@ func (s *Session) EndTx() {
 	s.facts.pending = 0
 }
 
-// ended records that a transaction, or a part of it, has ended. The effects of its statements stay pending until the server, or the
-// front, says that none is open: after COMMIT AND CHAIN, or ROLLBACK TO, another one or the rest of it is.
+// ended records that a transaction, or a part of it, has ended. The effects of its statements stay
+// pending until the server, or the front, says that no transaction is open. After COMMIT AND CHAIN,
+// or ROLLBACK TO, one still is.
 func (s *Session) ended() {
 	pending := s.facts.pending
 	if s.facts.lags {
@@ -447,17 +464,18 @@ func (s *Session) Reset() {
 	}
 }
 
-// Bypassed is called when the program gets the connection below: whatever it does there, nothing that is known of the session,
-// or of the catalog, holds afterwards.
+// Bypassed is called when the program gets the connection below. Whatever it does there, nothing
+// that is known of the session or of the catalog holds afterwards.
 func (s *Session) Bypassed() {
 	s.facts.note(sqlplan.ChangesSession)
 	s.facts.pending |= sqlplan.ChangesCatalog | sqlplan.ChangesSession | sqlplan.ChangesDependents
 	s.changes++
 }
 
-// PlanResult plans a statement that was executed and whose result p does not describe, over a new connection with this one's
-// search path: this one is busy with the result. What that one does not see (temporary tables, changes of this session that are
-// not committed) is known here already, having been sent.
+// PlanResult plans a statement again that was executed and whose result p does not describe. This
+// connection is busy with the result, so it asks over a new one with the same search path. What
+// that one does not see (temporary tables, uncommitted changes of this session) is already known
+// here, because it was sent.
 func (s *Session) PlanResult(ctx context.Context, query string, p *sqlplan.Plan, labels []string) (*sqlplan.Plan, error) {
 	s.db.forgetFacts("a result has other columns than expected")
 	// A connector over a pool that is used up would wait for the connection that waits here.

@@ -19,12 +19,14 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// Programs in neighbouring stages of a column may run side by side, others not: one in schema.StageOnly does not write the plain
-// column, which is the truth for one in schema.StageCopy. So each process tells its stages in a table beside the keyring, and sends no
-// statement while another one is two stages away. On SQLite programs stand still when a stage changes: none tells its own, and each
-// looks at what the database is ready for.
+// Only programs in neighbouring stages of a column may run side by side. One in schema.StageOnly
+// does not write the plain column, which one in schema.StageCopy reads. So each process reports its
+// stages in a table beside the keyring, and sends no statement while another one is two stages
+// away. On SQLite programs stand still when a stage changes: they report nothing, and each looks at
+// what the database is ready for.
 
-// How often a process tells its stages while it sends statements, and when one that was refused looks again.
+// How often a process reports its stages while it sends statements, and when one that was refused
+// looks again.
 const (
 	tellEvery = keyring.StageLease / 5
 	lookAgain = keyring.StageRetry
@@ -63,7 +65,8 @@ func (st *stages) begin(cfg *Config) {
 	}
 }
 
-// tellStages tells the stages if it is time to. The error is that another process is two stages away.
+// tellStages reports the stages if it is time to. It returns an error if another process is two
+// stages away.
 func (s *Session) tellStages(ctx context.Context) error {
 	st := &s.db.stages
 	if len(st.columns) == 0 {
@@ -83,8 +86,8 @@ func (s *Session) tellStages(ctx context.Context) error {
 	return nil
 }
 
-// stagesIfOld tells the stages in the background if it is time to, for statements that were planned. One that is prepared is planned
-// again if they were not told for too long.
+// stagesIfOld reports the stages in the background if it is time to, for statements that have a
+// plan. A prepared statement is planned again if the last report is too old.
 func (db *DB) stagesIfOld() {
 	st := &db.stages
 	if len(st.columns) == 0 {
@@ -116,14 +119,15 @@ func (db *DB) exchangeLater() {
 	})
 }
 
-// stagesChanged has the stages told before the next statement: what this process writes may be different.
+// stagesChanged makes the next statement report the stages first: what this process writes may be
+// different.
 func (db *DB) stagesChanged() {
 	db.stages.changes.Add(1)
 	db.stages.told.Store(0)
 }
 
-// exchangeStages tells the stages, and looks at those of the others. If that is not possible, nothing is refused: the next
-// statement but some tries again.
+// exchangeStages reports the stages, and looks at those of the others. If it cannot, nothing is
+// refused, and a later statement tries again.
 func (db *DB) exchangeStages(ctx context.Context) error {
 	st := &db.stages
 	done := st.once.DoChan("", func() (any, error) {

@@ -16,10 +16,11 @@ import (
 // DefaultCatalogMaxAge is the CatalogMaxAge of a Config that has none.
 const DefaultCatalogMaxAge = time.Minute
 
-// A survey says how old the planner's knowledge of views, children and routines is. It is made once for all sessions of a DB: before
-// the first statement, before the next one after DDL of this process, and in the background when it is older than CatalogMaxAge. A
-// session whose own DDL is not committed has one of its own; on SQLite every session does, as it has temporary views and attached
-// databases of its own.
+// A survey says how old the planner's knowledge of views, children and routines is. All sessions of
+// a DB share one. It is made before the first statement, before the next one after DDL of this
+// process, and in the background when it is older than CatalogMaxAge. A session with uncommitted
+// DDL has a survey of its own. So has every session on SQLite, because of its temporary views and
+// attached databases.
 type survey struct {
 	state atomic.Uint32 // surveyFresh or what is due
 	epoch atomic.Uint64 // counts what makes a session's own old
@@ -70,8 +71,8 @@ func (v *survey) close() {
 	v.work.Wait()
 }
 
-// survey makes sure that the planner's knowledge is good enough for a statement of this session. Where that cannot be had, the error
-// is a refusal, but for statements to which it makes no difference.
+// survey makes sure that the planner's knowledge is good enough for a statement of this session. If
+// it cannot, it returns a refusal, unless the knowledge makes no difference to the statement.
 func (s *Session) survey(ctx context.Context, query string) error {
 	if s.db.cfg.Dialect == dialect.SQLite {
 		return s.surveyOwn(ctx, s.facts.gen, query)
@@ -87,15 +88,16 @@ func (s *Session) survey(ctx context.Context, query string) error {
 	return s.certainly(ctx, query, s.surveyShared(ctx))
 }
 
-// namesNothing reports whether a statement reaches nothing that is in the catalog: no look at it is made for the end of a
-// transaction, which may have failed, nor for a setting that a transaction must begin with.
+// namesNothing reports whether a statement reaches nothing that is in the catalog. The catalog is
+// not read for the end of a transaction, which may have failed, nor for a setting that a
+// transaction must begin with.
 func (s *Session) namesNothing(query string) bool {
 	names, ok := s.db.planner.Named(query)
 	return ok && len(names) == 0
 }
 
-// certainly returns nil in place of errBehind for a statement that names nothing but registered tables and functions that are known to
-// be harmless: it reaches them alone, whatever else is in the catalog.
+// certainly returns nil in place of errBehind for a statement that names only registered tables and
+// functions that are known to be harmless. It reaches only these, whatever else is in the catalog.
 func (s *Session) certainly(ctx context.Context, query string, err error) error {
 	var behind *behindError
 	if !errors.As(err, &behind) {
@@ -118,7 +120,8 @@ func (s *Session) certainly(ctx context.Context, query string, err error) error 
 	return nil
 }
 
-// resolve returns the name with the schema that it means on this connection; without one if there is no such relation.
+// resolve returns the name with the schema that it means on this connection, or without a schema if
+// there is no such relation.
 func (s *Session) resolve(ctx context.Context, n dbcatalog.Name) (dbcatalog.Name, error) {
 	for range maxTries {
 		if err := s.Read(ctx); err != nil {
@@ -136,7 +139,8 @@ func (s *Session) resolve(ctx context.Context, n dbcatalog.Name) (dbcatalog.Name
 	return n, errSession
 }
 
-// A behindError is that a transaction sees the catalog as it was, and that no other connection is to be had.
+// A behindError says that a transaction sees the catalog as it was, and that there is no other
+// connection.
 type behindError struct{ cause error }
 
 func (e *behindError) Error() string { return e.cause.Error() }
@@ -157,7 +161,8 @@ type ownSurvey struct {
 	same      bool
 }
 
-// surveyOwn looks over the session's own connection, unless it has done so since at and since the last news.
+// surveyOwn reads the catalog over the session's own connection, unless it has done so since at and
+// since the last news.
 func (s *Session) surveyOwn(ctx context.Context, at uint64, query string) error {
 	v := &s.db.survey
 	// On SQLite the first session to look does so for all: most know no more.
@@ -202,7 +207,8 @@ func (s *Session) ownIsOld() bool {
 	return s.db.cfg.Dialect == dialect.Postgres && maxAge > 0 && time.Since(s.own.made) > maxAge
 }
 
-// withOthers adds to what a session sees itself what the others see, if it sees the catalog as it was.
+// withOthers adds what other sessions see to what a session sees itself, if that sees the catalog
+// as it was.
 func (s *Session) withOthers(ctx context.Context, known *sqlplan.Known) (*sqlplan.Known, error) {
 	behind, err := dbcatalog.Behind(ctx, s.conn, s.db.cfg.Dialect)
 	if err != nil || behind == 0 {
@@ -216,7 +222,8 @@ func (s *Session) withOthers(ctx context.Context, known *sqlplan.Known) (*sqlpla
 	return s.db.planner.Both(known, s.db.planner.Known()), nil
 }
 
-// surveyShared makes the survey over the session's own connection, or waits for another session that does.
+// surveyShared makes the survey over the session's own connection, or waits for another session
+// that does.
 func (s *Session) surveyShared(ctx context.Context) error {
 	v := &s.db.survey
 	for {
@@ -262,8 +269,9 @@ func (s *Session) lookFor(ctx context.Context, wanted uint64) error {
 // surveyPatience is how long a session in a transaction waits for the survey of another one.
 const surveyPatience = 100 * time.Millisecond
 
-// await waits for the survey of another session. It is false for a session in a transaction that has waited long enough: behind a
-// pooler the other one may be waiting for the server's connection that this one holds.
+// await waits for the survey of another session. It returns false for a session in a transaction
+// that has waited long enough: behind a pooler the other one may be waiting for the server's
+// connection that this one holds.
 func (s *Session) await(ctx context.Context, running <-chan struct{}) (made bool, err error) {
 	var enough <-chan time.Time
 	if !s.Idle() {
@@ -281,8 +289,9 @@ func (s *Session) await(ctx context.Context, running <-chan struct{}) (made bool
 	}
 }
 
-// look asks the catalog over the session's connection, or over a new one if this one sees the catalog as it was, and that is not good
-// enough: seen is the moment as of which it was seen. It is good enough if no more is wanted than what is younger than CatalogMaxAge.
+// look reads the catalog over the session's connection. If that sees the catalog as it was, and
+// longer ago than CatalogMaxAge allows, look uses a new connection. seen is the moment as of which
+// the catalog was seen.
 func (s *Session) look(ctx context.Context) (known *sqlplan.Known, seen time.Time, err error) {
 	seen = time.Now()
 	if s.db.seals() && s.conn.TxStatus() != 'I' {
@@ -300,14 +309,15 @@ func (s *Session) look(ctx context.Context) (known *sqlplan.Known, seen time.Tim
 	return known, seen, err
 }
 
-// How long a transaction that sees the catalog as it was waits for another connection, and after a failure none does.
+// How long a transaction that sees the catalog as it was waits for another connection, and after a
+// failure none does.
 const (
 	insteadTime  = 2 * time.Second
 	insteadPause = 10 * time.Second
 )
 
-// lookInstead asks the catalog over a new connection for a transaction that may hold the only one. If that fails, the error is a
-// *behindError.
+// lookInstead reads the catalog over a new connection for a transaction that may hold the only one.
+// If it fails, it returns a *behindError.
 func (db *DB) lookInstead(ctx context.Context) (*sqlplan.Known, time.Time, error) {
 	v := &db.survey
 	seen := time.Now()
@@ -346,8 +356,8 @@ func (db *DB) lookAfresh(ctx context.Context) (known *sqlplan.Known, err error) 
 	return db.planner.Survey(ctx, conn)
 }
 
-// adopt puts to use a survey of what was to be seen at a moment, begun when wanted was the last that made one necessary. One that saw
-// less than another that is in use already is not.
+// adopt puts a survey to use that saw the catalog as of seen, and began when wanted was the last
+// need for one. It drops a survey that saw less than the one in use.
 func (db *DB) adopt(known *sqlplan.Known, wanted uint64, seen time.Time) {
 	v := &db.survey
 	v.adopting.Lock()
@@ -376,8 +386,8 @@ func (db *DB) adopt(known *sqlplan.Known, wanted uint64, seen time.Time) {
 	v.timer = time.AfterFunc(db.cfg.CatalogMaxAge-time.Since(seen), func() { v.state.CompareAndSwap(surveyFresh, surveyOld) })
 }
 
-// surveyIfOld begins a survey in the background, over a connection of its own, if one is due. If it fails, the next statement makes
-// one.
+// surveyIfOld begins a survey in the background, over a connection of its own, if one is due. If
+// that fails, the next statement makes one.
 func (db *DB) surveyIfOld() {
 	v := &db.survey
 	if db.cfg.Dialect == dialect.SQLite || v.state.Load() != surveyOld {

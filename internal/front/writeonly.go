@@ -7,8 +7,8 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// refuseWriteOnly returns why a write-only program is refused a statement: it would return sealed values, compare them, or seal one
-// in a column that such programs may not write.
+// refuseWriteOnly returns why a write-only program may not run a statement: it would return sealed
+// values, compare them, or seal one in a column that such programs may not write.
 func refuseWriteOnly(p *sqlplan.Plan) *sqlplan.Refusal {
 	for _, results := range [2][]sqlplan.Result{p.Head, p.Tail} {
 		for i := range results {
@@ -34,8 +34,8 @@ func refuseWriteOnly(p *sqlplan.Plan) *sqlplan.Refusal {
 	return nil
 }
 
-// writable reports whether a write-only program may seal for a use, or need not: the companion of a column in schema.StageCopy becomes NULL
-// for want of a key.
+// writable reports whether a write-only program may run a use. It may for a column with inbox, and
+// for the companion of a column in schema.StageCopy, which becomes NULL without a key.
 func writable(use *sqlplan.Use) bool { return use.Column.Inbox || use.Copy }
 
 func notInbox(col *schema.Column) *sqlplan.Refusal {

@@ -1,4 +1,4 @@
-// Package hint is what the error types of all packages have in common: an error is one line, and what to do about it
+// Package hint is what the error types of all packages share: an error is one line, and its hint
 // stands beside it.
 package hint
 
@@ -71,8 +71,8 @@ func (e *hinted) Advice() string                { return e.hint }
 func (e *hinted) Format(s fmt.State, verb rune) { Format(s, verb, e) }
 func (e *hinted) LogValue() slog.Value          { return LogValue(e) }
 
-// Text returns err's text with its hint on a line of its own: for people, at a terminal or in a panic. Of errors that
-// are joined each has its own.
+// Text returns err's text with its hint on a line of its own: for people, at a terminal or in a
+// panic. Of errors that are joined each has its own.
 func Text(err error) string {
 	if several, ok := err.(joinedError); ok {
 		plain, full := []string{}, []string{}

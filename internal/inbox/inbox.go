@@ -1,5 +1,6 @@
-// Package inbox is the cryptography of keys that a program can make and seal under, and that only others can read: a
-// data key is encrypted to an inbox's public key by HPKE. docs/formats.md is the authority.
+// Package inbox is the cryptography of keys that a program can make and seal under, and that only
+// others can read: a data key is encrypted to an inbox's public key by HPKE. docs/formats.md is the
+// authority.
 package inbox
 
 import (
@@ -15,8 +16,8 @@ import (
 // SeedSize is the length of an inbox's private key, which is wrapped by KMS as data keys are.
 const SeedSize = 32
 
-// A KEM is the public-key algorithm of an inbox: ML-KEM-768 together with an elliptic curve, so that both have to be broken.
-// Its number is HPKE's.
+// A KEM is the public-key algorithm of an inbox: ML-KEM-768 together with an elliptic curve, so
+// that both have to be broken. Its number is HPKE's.
 type KEM uint16
 
 // The KEMs. P256 is made of algorithms that FIPS 140 approves.
@@ -139,9 +140,10 @@ func Info(keyID uint32, keyring, scope string) ([]byte, error) {
 	return appendScope(append(info, id...), scope), nil
 }
 
-// A Pin names an inbox: the row of the keyring that it is, and what stands there. A program that has it takes no other for
-// it. The row counts as much as the public key does: whoever may insert into the keyring could put the same
-// public key into another one, beside what is not its private key, and nobody would open what is encrypted to that.
+// A Pin names an inbox: its row in the keyring, and the row's content. A program that has the pin
+// accepts no other. The row counts as much as the public key does: whoever may insert into the
+// keyring could put the same public key into another row, beside a wrong private key, and nobody
+// could open what is encrypted to that.
 type Pin struct {
 	KeyID uint32
 	Hash  [sha256.Size]byte

@@ -21,8 +21,8 @@ const maxDims = 6
 
 var errArray = errors.New("not the literal of an array")
 
-// ParseArray returns the array of a literal. It takes no empty array within another, of which releases of PostgreSQL think differently.
-// The error holds nothing of the literal.
+// ParseArray returns the array of a literal. It takes no empty array within another, of which
+// releases of PostgreSQL think differently. The error holds nothing of the literal.
 func ParseArray(s string) (Array, error) {
 	given, body, ok := cutBounds(Trim(s))
 	if !ok || !strings.HasPrefix(body, "{") {
@@ -52,7 +52,8 @@ type parser struct {
 	leaf  bool // all dimensions are known
 }
 
-// array reads the braces at a depth and what is in them, and reports whether it is as deep and as long as what stands beside it.
+// array reads the braces at a depth and what is in them, and reports whether it is as deep and as
+// long as what stands beside it.
 func (p *parser) array(depth int) bool {
 	if depth == maxDims || p.leaf && depth == len(p.dims) {
 		return false
@@ -147,8 +148,8 @@ func (a Array) bounded() bool {
 	return false
 }
 
-// cutBounds cuts the bounds off the front of a literal: "[2:3]=", or "[2]=" for [1:2], for each dimension. dims is nil if there are
-// none.
+// cutBounds cuts the bounds off the front of a literal: "[2:3]=", or "[2]=" for [1:2], for each
+// dimension. dims is nil if there are none.
 func cutBounds(s string) (dims []Dim, body string, ok bool) {
 	if !strings.HasPrefix(s, "[") {
 		return nil, s, true

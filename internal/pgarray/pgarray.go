@@ -1,4 +1,5 @@
-// Package pgarray reads and writes PostgreSQL's array literals, by the rules of the server's array_in and array_out.
+// Package pgarray reads and writes PostgreSQL's array literals, by the rules of the server's
+// array_in and array_out.
 package pgarray
 
 import (
@@ -8,8 +9,8 @@ import (
 	"strings"
 )
 
-// Element is one element of an array. Null says that it is the word NULL without quotes, as Text spells it: NULL, unless the
-// server's setting array_nulls is off.
+// Element is one element of an array. Null says that it is the word NULL without quotes, as Text
+// spells it: NULL, unless the server's setting array_nulls is off.
 type Element struct {
 	Text string
 	Null bool
@@ -21,8 +22,8 @@ const space = " \t\n\r\v\f"
 
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
-// Trim removes what PostgreSQL's input functions skip around a value. Unlike strings.Trim it makes no set of that first, which would take
-// longer than all else.
+// Trim removes what PostgreSQL's input functions skip around a value. It is faster than
+// strings.Trim, which first makes a set of the characters.
 func Trim(s string) string { return trimLeft(trimRight(s)) }
 
 func trimLeft(s string) string {
@@ -39,8 +40,8 @@ func trimRight(s string) string {
 	return s
 }
 
-// Parse returns the elements of a literal of one dimension; of an empty array, an empty slice. The error holds
-// nothing of the literal.
+// Parse returns the elements of a literal of one dimension; of an empty array, an empty slice. The
+// error holds nothing of the literal.
 func Parse(s string) ([]Element, error) {
 	elems := []Element{}
 	for e, err := range Elements(s) {
@@ -112,7 +113,8 @@ func next(s string) (e Element, rest string, ok bool) {
 	return Element{Text: text}, s[end:], text != ""
 }
 
-// ends returns where an element without quotes ends, or what it cannot hold or a backslash stands; -1 for none.
+// ends returns where an element without quotes ends, or what it cannot hold or a backslash stands;
+// -1 for none.
 func ends(s string) int {
 	for i := range len(s) {
 		switch s[i] {

@@ -20,8 +20,9 @@ type array struct {
 
 type dimension struct{ length, low int32 }
 
-// decodeArray decodes the binary form of an array of values of kind: how many dimensions, whether any element is NULL, the type, the
-// length and lower bound of each dimension, and the elements with their lengths.
+// decodeArray decodes the binary form of an array of values of kind: how many dimensions, whether
+// any element is NULL, the type, the length and lower bound of each dimension, and the elements
+// with their lengths.
 func decodeArray(kind codec.Kind, wire []byte) (array, error) {
 	r := reader{rest: wire}
 	dims := r.int32()
@@ -93,10 +94,12 @@ func (a array) value() (any, error) {
 	return string(b), err
 }
 
-// ErrNoArray is the error of an argument of which a statement takes the elements one by one, and which is not an array for that.
+// ErrNoArray is the error of an argument of which a statement takes the elements one by one, and
+// which is not an array for that.
 var ErrNoArray = hint.With(fmt.Errorf("%w: the statement takes an array of one dimension here, whose first index is 1", codec.ErrValue), "give a slice, or a literal without bounds")
 
-// ParseArray returns the elements of an array literal of one dimension that begins at 1, nil for NULL ones. The error is codec.ErrValue.
+// ParseArray returns the elements of an array literal of one dimension that begins at 1, nil for
+// NULL ones. The error is codec.ErrValue.
 func ParseArray(literal string) ([]any, error) {
 	parsed, err := pgarray.Parse(literal)
 	if err != nil || pgarray.First(literal) != 1 {

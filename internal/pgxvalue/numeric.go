@@ -5,8 +5,9 @@ import (
 	"strconv"
 )
 
-// decodeNumeric returns the text of the binary form of a numeric, as PostgreSQL writes it, with as many digits behind the point as
-// the value has. The form is: how many digits of base 10000, the weight of the first, the sign, the digits behind the point.
+// decodeNumeric returns the text of the binary form of a numeric, as PostgreSQL writes it, with as
+// many digits behind the point as the value has. The form is: how many digits of base 10000, the
+// weight of the first, the sign, the digits behind the point.
 func decodeNumeric(wire []byte) (string, error) {
 	if len(wire) < 8 {
 		return "", errWire
@@ -58,7 +59,8 @@ func decodeNumeric(wire []byte) (string, error) {
 	return string(out[:point+scale]), nil
 }
 
-// The greatest weight of a numeric with 131072 digits before the point, and the greatest scale that the form has room for.
+// The greatest weight of a numeric with 131072 digits before the point, and the greatest scale that
+// the form has room for.
 const (
 	maxWeight = 131072/4 - 1
 	maxScale  = 0x3FFF

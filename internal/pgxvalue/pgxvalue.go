@@ -34,7 +34,8 @@ var pgTypes = [...]struct{ value, array uint32 }{
 	codec.KindTimestamp: {pgtype.TimestampOID, pgtype.TimestampArrayOID},
 }
 
-// Type returns the OID of the type of a column of a kind, or of an array of its values; 0 where pgx has none.
+// Type returns the OID of the type of a column of a kind, or of an array of its values; 0 where pgx
+// has none.
 func Type(kind codec.Kind, array bool) uint32 {
 	switch {
 	case int(kind) >= len(pgTypes):
@@ -48,14 +49,15 @@ func Type(kind codec.Kind, array bool) uint32 {
 // elementKinds are the kinds of the elements of the kinds of arrays.
 var elementKinds = map[codec.Kind]codec.Kind{codec.KindTextArray: codec.KindText, codec.KindIntArray: codec.KindInt}
 
-// Value returns what pgx sends for arg to a plain column of kind, as a value that package codec takes: nil for NULL, a text that the
-// server would read as the column's type, or the value itself in one of codec's own Go types. It may be arg, or share its memory.
+// Value returns what pgx sends for arg to a plain column of kind, as a value that package codec
+// takes: nil for NULL, a text that the server would read as the column's type, or the value itself
+// in one of codec's own Go types. It may be arg, or share its memory.
 //
-// m is the type map of the connection, which may hold types of the program's; only one goroutine may use it at a time. Value calls
-// methods of arg, such as Value of a driver.Valuer.
+// m is the type map of the connection, which may hold types of the program's; only one goroutine
+// may use it at a time. Value calls methods of arg, such as Value of a driver.Valuer.
 //
-// The error is codec.ErrValue where pgx cannot encode arg. The error of arg's own method is there for errors.Is and errors.As. Its
-// text holds nothing of arg.
+// The error is codec.ErrValue where pgx cannot encode arg. The error of arg's own method is there
+// for errors.Is and errors.As. Its text holds nothing of arg.
 func Value(m *pgtype.Map, kind codec.Kind, arg any) (any, error) {
 	if own(kind, arg) {
 		return arg, nil
@@ -74,9 +76,9 @@ func Value(m *pgtype.Map, kind codec.Kind, arg any) (any, error) {
 	return v, nil
 }
 
-// Elements is Value for an argument that is an array of values of kind, or of elements of a kind of arrays. It returns the elements,
-// nil for NULL ones, or nil if the array is NULL. Arrays of more dimensions than one, or that begin elsewhere than at 1, are refused:
-// what becomes of them is for the statement to say.
+// Elements is Value for an argument that is an array of values of kind, or of elements of a kind of
+// arrays. It returns the elements, nil for NULL ones, or nil if the array is NULL. It refuses
+// arrays of several dimensions, or that do not begin at 1.
 func Elements(m *pgtype.Map, kind codec.Kind, arg any) ([]any, error) {
 	if of, ok := elementKinds[kind]; ok {
 		kind = of
@@ -157,11 +159,12 @@ func isNil(v any) bool {
 	return ok && b == nil
 }
 
-// encode does what pgx does with an argument (ExtendedQueryBuilder.appendParam): the format that the type prefers, and the other
-// one if that fails.
+// encode does what pgx does with an argument (ExtendedQueryBuilder.appendParam): the format that
+// the type prefers, and the other one if that fails.
 //
-// It returns the panic of a method of arg as an error. pgx panics at a pointer to a nil pointer whose type has a Value method, while the
-// connection is locked, which is then lost to database/sql.
+// It returns the panic of a method of arg as an error. pgx panics at a pointer to a nil pointer
+// whose type has a Value method, while the connection is locked, which is then lost to
+// database/sql.
 func encode(m *pgtype.Map, oid uint32, arg any) (wire []byte, format int16, err error) {
 	defer caught(&err)
 	format = m.FormatCodeForOID(oid)
@@ -265,8 +268,9 @@ func decodeMicros(micros int64) (any, error) {
 	return time.UnixMicro(sum).UTC(), nil
 }
 
-// encodeError says that a driver cannot encode an argument. The texts of pgx's errors, and of those of a program's own methods, quote the
-// value: the cause is there for errors.Is and errors.As, and nothing prints it.
+// encodeError says that a driver cannot encode an argument. The texts of pgx's errors, and of
+// errors of a program's own methods, quote the value. So errors.Is and errors.As find the cause,
+// and nothing prints it.
 type encodeError struct {
 	text  string
 	cause error

@@ -8,9 +8,9 @@ import (
 	"github.com/colseal/colseal/codec"
 )
 
-// TextValue is [Value] for a statement in one of the modes in which pgx does not know the types of the parameters
-// (pgx.QueryExecModeExec and pgx.QueryExecModeSimpleProtocol): it sends the text that belongs to arg's own Go type, and the server reads
-// that as the column's type.
+// TextValue is [Value] for a statement in one of the modes in which pgx does not know the types of
+// the parameters (pgx.QueryExecModeExec and pgx.QueryExecModeSimpleProtocol): it sends the text
+// that belongs to arg's own Go type, and the server reads that as the column's type.
 func TextValue(m *pgtype.Map, kind codec.Kind, arg any) (any, error) {
 	if ownText(kind, arg) {
 		return arg, nil
@@ -46,7 +46,8 @@ func encodeText(m *pgtype.Map, arg any) (wire []byte, err error) {
 	return m.Encode(0, pgtype.TextFormatCode, arg, make([]byte, 0, 64))
 }
 
-// ownText reports whether the server would read, of what pgx sends as text, just what codec makes of arg.
+// ownText reports whether the server would read, of what pgx sends as text, just what codec makes
+// of arg.
 func ownText(kind codec.Kind, arg any) bool {
 	switch t := arg.(type) {
 	case nil, string:

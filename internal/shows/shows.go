@@ -1,5 +1,5 @@
-// Package shows says what the cells of a column show to whoever reads the database, by the tag of the column. The threat model, the
-// pages about tags and colseal explain have it from here.
+// Package shows says what the cells of a column show to whoever reads the database, by the column's
+// tag. The threat model, the pages about tags and colseal explain take it from here.
 package shows
 
 import (

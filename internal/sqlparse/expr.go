@@ -216,8 +216,9 @@ type Call struct {
 	Over         *Window
 }
 
-// Match is a test of a text's parts or an array's members: LIKE, and its like. Op is the operator, in PostgreSQL's spelling and
-// without its negation: ~~, ~~*, ^@, @>, <@ or &&, or GLOB. What describes it to a person.
+// Match is a test of a text's parts or an array's members: LIKE, and its like. Op is the operator,
+// in PostgreSQL's spelling and without its negation: ~~, ~~*, ^@, @>, <@ or &&, or GLOB. What
+// describes it to a person.
 type Match struct {
 	At
 	What        string

@@ -265,7 +265,8 @@ type Utility struct {
 	// Catalog, Session: what it may change for later statements. Ends: it may end a transaction,
 	// or go back in it.
 	Catalog, Session, Ends bool
-	// Temporary: what it may change of the catalog is a temporary table, which no other session sees.
+	// Temporary: what it may change of the catalog is a temporary table, which no other session
+	// sees.
 	Temporary bool
 	// Imports: the transaction sees what another one sees from here on (SET TRANSACTION SNAPSHOT).
 	Imports bool

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Golden holds a text to that of a file, or with update writes the file. Look at each difference before that.
+// Golden holds a text to that of a file, or with update writes the file. Look at each difference
+// before that.
 func Golden(t *testing.T, file, got string, update bool) {
 	t.Helper()
 	if update {
@@ -24,8 +25,8 @@ func Golden(t *testing.T, file, got string, update bool) {
 	}
 }
 
-// Lines returns the lines in which got differs from want: those of want alone after "-", those of got alone after "+",
-// and after " " each common line beside them. It returns "" for equal texts.
+// Lines returns the lines in which got differs from want: those of want alone after "-", those of
+// got alone after "+", and after " " each common line beside them. It returns "" for equal texts.
 func Lines(want, got string) string {
 	if want == got {
 		return ""

@@ -35,7 +35,8 @@ type Key struct {
 const windowPages = 128
 
 // Each goes through the table once. read returns up to limit rows after a row, and before a page if
-// that is not 0; a row begins with its key. each works on them, and says whether to stop. limit is asked for each batch.
+// that is not 0; a row begins with its key. each works on them, and says whether to stop. limit is
+// asked for each batch.
 func (rows *Rows) Each(limit func() int, read func(after []driver.Value, before int64, limit int) ([]dbcatalog.Row, error), each func([]dbcatalog.Row) (stop bool, err error)) error {
 	var after []driver.Value
 	end := min(windowPages, rows.Pages)

@@ -54,8 +54,9 @@ type Clause struct {
 
 	Computes bool // it is of more than columns: of a collation
 
-	// Of a foreign key: the table that it refers to and where its name stands, the columns and where they stand, and whether it changes
-	// the column by itself to anything but NULL, or when the other is changed.
+	// Of a foreign key: the table that it refers to and where its name stands, the columns and
+	// where they stand, and whether it changes the column by itself to anything but NULL, or when
+	// the other is changed.
 	To      string
 	Refers  int
 	ToNames []string
@@ -215,7 +216,8 @@ func namesIn(n ast.Node) []string {
 	return out
 }
 
-// Words returns the names and keywords of a text, folded, and without quotes. Strings are among them: SQLite takes some for names.
+// Words returns the names and keywords of a text, folded, and without quotes. Strings are among
+// them: SQLite takes some for names.
 func Words(text string) []string {
 	var out []string
 	for _, t := range lexer.Lex(text) {

@@ -279,7 +279,8 @@ func columnsOf(list []*ast.OrderingTerm) []string {
 // binary reports whether a collation compares bytes.
 func binary(collation *ast.Ident) bool { return ident(collation) == "binary" }
 
-// onlyColumn returns the column that an element of an index is; nil for an expression. A string is a name there.
+// onlyColumn returns the column that an element of an index is; nil for an expression. A string is
+// a name there.
 func onlyColumn(e ast.Expr) *ast.Ident {
 	e = unparen(e)
 	for {

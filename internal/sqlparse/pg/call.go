@@ -82,7 +82,8 @@ func (l *lowering) window(w *ast.WindowDef) *sqlparse.Window {
 	}
 }
 
-// frameRange is the bit of a frame's options that says RANGE, as the server has it (FRAMEOPTION_RANGE).
+// frameRange is the bit of a frame's options that says RANGE, as the server has it
+// (FRAMEOPTION_RANGE).
 const frameRange = 0x2
 
 func (l *lowering) frame(start, end *ast.Node) []sqlparse.Expr {

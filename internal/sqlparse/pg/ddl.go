@@ -233,7 +233,8 @@ func (l *lowering) element(u *sqlparse.Utility, d sqlparse.Definition, n *ast.No
 	}
 }
 
-// columnDefault lowers a default, unless it is NULL. A column that holds cells does not take one of another type.
+// columnDefault lowers a default, unless it is NULL. A column that holds cells does not take one of
+// another type.
 func (l *lowering) columnDefault(u *sqlparse.Utility, table *sqlparse.TableName, column string, e *ast.Node) {
 	bare := e
 	for bare.GetTypeCast() != nil && l.typeName(bare.GetTypeCast().TypeName).Name == "bytea" {

@@ -6,9 +6,9 @@ import (
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
-// Span returns the bytes that an expression spans, without parentheses around it. It
-// knows columns, parameters, constants, casts, rows, arrays, subqueries, comparisons,
-// BETWEEN, LIKE and its like, IN, CASE, COALESCE, NULLIF, || and some functions, and these inside each other; false for every
+// Span returns the bytes that an expression spans, without parentheses around it. It knows columns,
+// parameters, constants, casts, rows, arrays, subqueries, comparisons, BETWEEN, LIKE and its like,
+// IN, CASE, COALESCE, NULLIF, || and some functions, and these inside each other; false for every
 // other expression. All the parentheses around a subquery are its own.
 func Span(tokens []sqlparse.Token, text string, e sqlparse.Expr) (start, end int, ok bool) {
 	r := reader{tokens, text}
