@@ -212,8 +212,9 @@ func (s *Store) tryOwn(ctx context.Context, st step) (err error) {
 
 // onSpare runs a step over a connection that is lent.
 func (s *Store) onSpare(ctx context.Context, conn Spare, st step) (err error) {
-	// The server ends the statements long before. Then the connection is dead, and its owner's too.
-	ctx, cancel := context.WithTimeout(ctx, 2*answerTimeout)
+	// The server ends the statements long before, also a busy one. Where it does not answer at all,
+	// the connection is dead, and its owner's transaction too.
+	ctx, cancel := context.WithTimeout(ctx, 5*answerTimeout)
 	defer cancel()
 	begin, commit, undo := "BEGIN ISOLATION LEVEL READ COMMITTED", []string{"COMMIT"}, []string{"ROLLBACK"}
 	inside := conn.TxStatus() == 'T'
