@@ -111,7 +111,8 @@ func (k *keysFlags) confirmFlag(cmd *cobra.Command, what string) {
 	cmd.Flags().StringVar(&k.yes, "yes", "", "confirm without a terminal, by repeating "+what)
 }
 
-// open returns the keyring, and what works on it. wrapper may be nil where no key is made or rewrapped.
+// open returns the keyring, and what works on it. wrapper may be nil where no key is made or
+// rewrapped.
 func (k *keysFlags) open(ctx context.Context, create bool, asks kmsUse) (*opened, error) {
 	d, err := dialect.Parse(k.dialect)
 	if err != nil {
@@ -217,8 +218,8 @@ func (k *keysFlags) with(cmd *cobra.Command, needKMS bool, f func(context.Contex
 // waitFlag is a flag of the commands that change keys.
 const waitFlag = "wait-for-standbys"
 
-// standbys says on standard error whether the standbys have what a command changed, and waits for them if that was asked for. A
-// standby that lacks it and takes over undoes it.
+// standbys says on standard error whether the standbys have what a command changed, and waits for
+// them if that was asked for. A standby that lacks it and takes over undoes it.
 func (k *keysFlags) standbys(cmd *cobra.Command, o *opened) error {
 	until, lsn := time.Now().Add(k.wait), ""
 	for {

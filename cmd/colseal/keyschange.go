@@ -118,8 +118,8 @@ func newKeysRotate(k *keysFlags) *cobra.Command {
 	return cmd
 }
 
-// noteKEK tells, on standard error, of a key that is the only one under its key encryption key: that may be meant, or be
-// a mistyped --kms, which the programs cannot use.
+// noteKEK tells, on standard error, of a key that is the only one under its key encryption key:
+// that may be meant, or be a mistyped --kms, which the programs cannot use.
 func (o *opened) noteKEK(cmd *cobra.Command, key keyring.Key) error {
 	keys, err := o.admin.Keys(cmd.Context(), keyring.Filter{})
 	if err != nil {
@@ -188,8 +188,8 @@ func (o *opened) one(ctx context.Context, id uint32) (keyring.Key, error) {
 	return keys[0], nil
 }
 
-// settled refuses a search key that a program may still seal under: a count of its cells would say nothing of those to come,
-// while the operator is asked for one.
+// settled refuses a search key that a program may still seal under: a count of its cells would say
+// nothing of those to come, while the operator is asked for one.
 func (o *opened) settled(ctx context.Context, key keyring.Key) error {
 	ring, err := o.admin.Keys(ctx, keyring.Filter{Purpose: key.Purpose, Scope: &key.Scope})
 	if err != nil {

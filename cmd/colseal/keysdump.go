@@ -22,8 +22,9 @@ const (
 	sqliteUnique     = 2067
 )
 
-// loadDump reads the keyring of a dump into a keyring in memory, which the caller closes with db. So its rows are
-// validated as those of any other keyring. dropped is the number of rows that no keyring's table would hold.
+// loadDump reads the keyring of a dump into a keyring in memory, which the caller closes with db.
+// So its rows are validated as those of any other keyring. dropped is the number of rows that no
+// keyring's table would hold.
 func loadDump(ctx context.Context, r io.Reader, table string) (store *keyring.Store, db *sql.DB, dropped int, err error) {
 	name, err := dbcatalog.ParseName(table)
 	if err != nil {
@@ -73,8 +74,8 @@ func insertInto(columns []string) string {
 	return "INSERT INTO " + keyring.DefaultTable + " (" + strings.Join(quoted, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(columns)-1) + ")"
 }
 
-// dumpValue returns what SQLite's keyring holds for a column's value in PostgreSQL's text. A text that is none of
-// the column's type stays as it is: then the row is invalid.
+// dumpValue returns what SQLite's keyring holds for a column's value in PostgreSQL's text. A text
+// that is none of the column's type stays as it is: then the row is invalid.
 func dumpValue(column, text string) any {
 	switch column {
 	case "key_id", "epoch", "seals_reserved", "wrapped_to":

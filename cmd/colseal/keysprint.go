@@ -81,8 +81,8 @@ func printTable(w io.Writer, rows [][]string) error {
 	return t.Flush()
 }
 
-// harmless quotes a text that a terminal may take for a command: whoever may add rows to the keyring chooses scopes and the
-// names of key encryption keys.
+// harmless quotes a text that a terminal may take for a command: whoever may add rows to the
+// keyring chooses scopes and the names of key encryption keys.
 func harmless(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }) {
 		return strconv.Quote(s)
@@ -163,8 +163,8 @@ func count[T int | int64](n T, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// changed is the JSON output of the commands that change keys: the keys as they are then. Its fields stay as they are;
-// others may come.
+// changed is the JSON output of the commands that change keys: the keys as they are then. Its
+// fields stay as they are; others may come.
 type changed struct {
 	Action string    `json:"action"`
 	DryRun bool      `json:"dry_run"`

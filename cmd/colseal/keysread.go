@@ -181,7 +181,8 @@ func askKMS(ctx context.Context, w kms.Wrapper) jsonKMS {
 	return jsonKMS{Asked: true, Answers: true}
 }
 
-// foreign names the key encryption keys that w is known not to reach: the keys under them would not open.
+// foreign names the key encryption keys that w is known not to reach: the keys under them would not
+// open.
 func foreign(keks []jsonKEK, w kms.Wrapper) []string {
 	m, ok := w.(kms.Matcher)
 	if !ok {

@@ -133,7 +133,8 @@ func (k *keysFlags) importDump(cmd *cobra.Command, o *opened, file, table string
 	return k.importKeys(cmd, o, from, "--dump", dropped)
 }
 
-// importKeys imports from the keyring that a flag named. invalid is the number of its rows that were left out already.
+// importKeys imports from the keyring that a flag named. invalid is the number of its rows that
+// were left out already.
 func (k *keysFlags) importKeys(cmd *cobra.Command, o *opened, from *keyring.Store, flag string, invalid int) error {
 	ctx := cmd.Context()
 	id, err := o.store.ID(ctx)

@@ -1,8 +1,9 @@
-// Command colseal prepares and checks databases with sealed columns, and manages their keys. Only doctor and the keys
-// commands use keys, and only those see a plaintext: the others work on the schema, SQL texts and the database's catalog.
+// Command colseal prepares and checks databases with sealed columns, and manages their keys. Only
+// doctor and the keys commands use keys, and only those see a plaintext: the others work on the
+// schema, SQL texts and the database's catalog.
 //
-// The exit status is 0 when all is well, 1 when a statement is refused or will be, or audit, doctor, observe or vet found something, and 2
-// when the command itself failed.
+// The exit status is 0 when all is well, 1 when a statement is refused or will be, or audit,
+// doctor, observe or vet found something, and 2 when the command itself failed.
 package main
 
 import (

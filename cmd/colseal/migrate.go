@@ -225,7 +225,8 @@ func (f *migrateFlags) print(w io.Writer, r migrate.Report) error {
 	return nil
 }
 
-// jsonColumnStatus is one element of the JSON output of status. Its fields stay as they are; others may come.
+// jsonColumnStatus is one element of the JSON output of status. Its fields stay as they are; others
+// may come.
 type jsonColumnStatus struct {
 	Table     string `json:"table"`
 	Column    string `json:"column"`

@@ -164,7 +164,8 @@ func (o *observations) printJSON(w io.Writer) error {
 	return printJSON(w, all)
 }
 
-// observed returns the attributes of a line's record, without the names of the groups that they stand in; ok is false if the line is another.
+// observed returns the attributes of a line's record, without the names of the groups that they
+// stand in; ok is false if the line is another.
 func observed(line string) (attrs map[string]string, ok bool) {
 	before, after, ok := strings.Cut(line, audit.Observed.Name)
 	if !ok {
@@ -181,7 +182,8 @@ func observed(line string) (attrs map[string]string, ok bool) {
 	return attrs, attrs[audit.Class] != "" && attrs[audit.Reason] != ""
 }
 
-// observedJSON is observed for a JSON object. It may have the line in one of its members, as container runtimes write it.
+// observedJSON is observed for a JSON object. It may have the line in one of its members, as
+// container runtimes write it.
 func observedJSON(text string) (attrs map[string]string, ok bool) {
 	var record map[string]any
 	if err := json.NewDecoder(strings.NewReader(text)).Decode(&record); err != nil {
@@ -208,7 +210,8 @@ func observedJSON(text string) (attrs map[string]string, ok bool) {
 	return attrs, true
 }
 
-// withClass returns the group of a record in which the attributes of an event stand; nil if there is none.
+// withClass returns the group of a record in which the attributes of an event stand; nil if there
+// is none.
 func withClass(group map[string]any) map[string]any {
 	if _, ok := group[audit.Class].(string); ok && group[audit.Reason] != nil {
 		return group

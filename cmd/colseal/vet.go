@@ -108,8 +108,8 @@ var knownLibraries = []string{
 // sqlPackages are those that helpers of other modules send SQL by.
 var sqlPackages = []string{"database/sql", "github.com/jmoiron/sqlx", "github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/pgxpool", "github.com/colseal/colseal/pgxseal"}
 
-// loadPackages loads packages with their tests, as go vet does, and those that they import and that may have helpers for SQL.
-// asked are the packages that the patterns name.
+// loadPackages loads packages with their tests, as go vet does, and those that they import and that
+// may have helpers for SQL. asked are the packages that the patterns name.
 func loadPackages(ctx context.Context, tags, patterns []string) (pkgs []*packages.Package, asked map[string]bool, err error) {
 	cfg := &packages.Config{Context: ctx, Mode: packages.NeedName | packages.NeedImports | packages.NeedDeps | packages.NeedModule, Tests: true}
 	for _, t := range tags {
@@ -167,7 +167,8 @@ func loadErrors(pkgs []*packages.Package) error {
 	return errors.Join(broken...)
 }
 
-// usesPgxseal reports whether any of the packages imports pgxseal. Then generated code of pgx's interfaces is taken to run on it.
+// usesPgxseal reports whether any of the packages imports pgxseal. Then generated code of pgx's
+// interfaces is taken to run on it.
 func usesPgxseal(pkgs []*packages.Package) bool {
 	return slices.ContainsFunc(pkgs, func(p *packages.Package) bool {
 		return slices.ContainsFunc(p.Types.Imports(), func(i *types.Package) bool { return i.Path() == "github.com/colseal/colseal/pgxseal" })

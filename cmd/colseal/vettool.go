@@ -14,8 +14,8 @@ import (
 	"github.com/colseal/colseal/vet"
 )
 
-// isVetTool reports whether go vet runs this program as its tool: it asks for the program's identity, for its
-// flags, and then gives it one package at a time.
+// isVetTool reports whether go vet runs this program as its tool: it asks for the program's
+// identity, for its flags, and then gives it one package at a time.
 func isVetTool(args []string) bool {
 	if len(args) == 0 {
 		return false
@@ -30,7 +30,8 @@ func runVetTool() {
 	a := vet.New(vet.Config{Open: func() (vet.Explain, error) {
 		ask, err := cfg.Offline()
 		if err != nil {
-			// One that the analysis returned would be told once: go vet then takes the package for one without findings.
+			// One that the analysis returned would be told once: go vet then takes the package for
+			// one without findings.
 			fmt.Fprintln(os.Stderr, "colseal:", err)
 			os.Exit(statusFailed)
 		}
@@ -46,8 +47,8 @@ func runVetTool() {
 	unitchecker.Main(a)
 }
 
-// identity is the flag -V=full. go vet keeps what a tool found for as long as the tool's identity stays, so the
-// schema is a part of it.
+// identity is the flag -V=full. go vet keeps what a tool found for as long as the tool's identity
+// stays, so the schema is a part of it.
 type identity struct{}
 
 func (identity) IsBoolFlag() bool { return true }

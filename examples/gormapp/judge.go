@@ -10,7 +10,8 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// Judge is a GORM plugin for tests. It calls Found for each statement that GORM makes and Colseal will refuse.
+// Judge is a GORM plugin for tests. It calls Found for each statement that GORM makes and Colseal
+// will refuse.
 type Judge struct {
 	Schema *schema.Schema
 	Found  func(*explain.Explanation)

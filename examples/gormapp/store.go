@@ -1,4 +1,5 @@
-// Command gormapp is a sample application on GORM, for docs/adopt-gorm.md: it keeps customers, and notes about them.
+// Command gormapp is a sample application on GORM, for docs/adopt-gorm.md: it keeps customers, and
+// notes about them.
 package main
 
 import (
@@ -75,7 +76,8 @@ func (s Store) Remove(ctx context.Context, email string) error {
 	return s.db.WithContext(ctx).Where("email = ?", email).Delete(&Customer{}).Error
 }
 
-// Find lists the customers of a city whose name contains a text. The names are compared here, where they are in plaintext.
+// Find lists the customers of a city whose name contains a text. The names are compared here, where
+// they are in plaintext.
 func (s Store) Find(ctx context.Context, city, part string) (found []Customer, err error) {
 	all, err := s.InCity(ctx, city)
 	for _, c := range all {

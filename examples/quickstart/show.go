@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// sideBySide prints the rows of the two customers with one name as the program reads them and as the database holds them.
+// sideBySide prints the rows of the two customers with one name as the program reads them and as
+// the database holds them.
 func sideBySide(ctx context.Context, out io.Writer, db *sql.DB, p *place) error {
 	plain, err := sql.Open(p.plain, p.dsn) // a second connection, which knows nothing of Colseal
 	if err != nil {

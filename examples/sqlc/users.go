@@ -1,5 +1,5 @@
-// Package sqlc runs code that sqlc generated for pgx/v5 on sealed columns. The code in db is as sqlc wrote it (sqlc generate in this folder);
-// it does not know that columns are sealed.
+// Package sqlc runs code that sqlc generated for pgx/v5 on sealed columns. The code in db is as
+// sqlc wrote it (sqlc generate in this folder); it does not know that columns are sealed.
 package sqlc
 
 import (

@@ -21,7 +21,8 @@ import (
 
 func openPlain(dsn string) (*sqlx.DB, error) { return sqlx.Open("pgx", dsn) }
 
-// openSealed opens the database with tracing above and below Colseal. What is above sees the program's statements; what is below sees what is sent.
+// openSealed opens the database with tracing above and below Colseal. What is above sees the
+// program's statements; what is below sees what is sent.
 func openSealed(dsn string, cfg driver.Config, above, below []otelsql.Option) (*sqlx.DB, error) {
 	inner, err := otelsql.WrapDriver(stdlib.GetDefaultDriver(), below...).(sqldriver.DriverContext).OpenConnector(dsn)
 	if err != nil {

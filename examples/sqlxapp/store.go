@@ -51,7 +51,8 @@ func (s Store) Rename(ctx context.Context, email, name string) error {
 	return err
 }
 
-// Find lists the patients of a ward whose name contains a text. The names are compared here, where they are in plaintext.
+// Find lists the patients of a ward whose name contains a text. The names are compared here, where
+// they are in plaintext.
 func (s Store) Find(ctx context.Context, ward, part string) (found []Patient, err error) {
 	all, err := s.OfWard(ctx, ward)
 	for _, p := range all {

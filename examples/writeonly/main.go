@@ -1,15 +1,16 @@
-// Command writeonly shows a program that seals and cannot open: a web form that takes tax numbers, and
-// the back office that reads them.
+// Command writeonly shows a program that seals and cannot open: a web form that takes tax numbers,
+// and the back office that reads them.
 //
 //	go run ./examples/writeonly
 //
-// uses an embedded SQLite file and a key encryption key in a file, both in a temporary folder that is
-// removed at the end. On PostgreSQL and another key service:
+// uses an embedded SQLite file and a key encryption key in a file, both in a temporary folder that
+// is removed at the end. On PostgreSQL and another key service:
 //
 //	go run ./examples/writeonly -dsn postgres://… -kms awskms:///alias/app
 //
-// All three roles are in one process here, to be seen side by side. In earnest each is a program of its own:
-// the form has a role at the database that docs/write-only.md describes, and no identity at the key service.
+// All three roles are in one process here, to be seen side by side. In earnest each is a program of
+// its own: the form has a role at the database that docs/write-only.md describes, and no identity
+// at the key service.
 package main
 
 import (

@@ -19,7 +19,8 @@ import (
 
 const bouncerPID = "pgbouncer.pid"
 
-// startBouncer starts a PgBouncer in front of a server, and returns its address: a DSN without a database.
+// startBouncer starts a PgBouncer in front of a server, and returns its address: a DSN without a
+// database.
 func startBouncer(ctx context.Context, s *server, pool int) (string, error) {
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {

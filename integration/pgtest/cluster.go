@@ -166,8 +166,8 @@ func initialise(ctx context.Context, p programs, dir, password string, attr *sys
 	return nil
 }
 
-// unprivileged gives dir to a user whom PostgreSQL runs for: it refuses root. The server runs in a process
-// group of its own, so that an interrupt from the keyboard leaves its end to the janitor.
+// unprivileged gives dir to a user whom PostgreSQL runs for: it refuses root. The server runs in a
+// process group of its own, so that an interrupt from the keyboard leaves its end to the janitor.
 func unprivileged(dir string) (*syscall.SysProcAttr, error) {
 	attr := &syscall.SysProcAttr{Setpgid: true}
 	if os.Getuid() != 0 {

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// removeCluster stops the server of a cluster, or the PgBouncer, whose directory this is, if it runs, and deletes the directory.
+// removeCluster stops the server of a cluster, or the PgBouncer, whose directory this is, if it
+// runs, and deletes the directory.
 func removeCluster(dir string) error {
 	for _, name := range []string{filepath.Join("data", "postmaster.pid"), bouncerPID} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
@@ -30,7 +31,8 @@ func removeCluster(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// stopServer ends a postmaster or a PgBouncer: at once and without a checkpoint, and by force if it does not listen.
+// stopServer ends a postmaster or a PgBouncer: at once and without a checkpoint, and by force if it
+// does not listen.
 func stopServer(pid int) {
 	signals := []syscall.Signal{syscall.SIGQUIT, syscall.SIGKILL}
 	tick := time.NewTicker(20 * time.Millisecond)

@@ -19,8 +19,8 @@ import (
 // dataDir is where the server in a container keeps its data, on a tmpfs.
 const dataDir = "/var/lib/postgresql/data"
 
-// serverSettings are those of every server that is started here. Nothing needs to survive a crash; the log goes
-// to one file that a superuser can read through SQL.
+// serverSettings are those of every server that is started here. Nothing needs to survive a crash;
+// the log goes to one file that a superuser can read through SQL.
 var serverSettings = []string{
 	"fsync=off",
 	"synchronous_commit=off",
@@ -103,8 +103,8 @@ func findImage(ctx context.Context, docker *testcontainers.DockerClient, version
 }
 
 // reach waits until the container's server answers. Where the tests run in a container themselves,
-// testcontainers takes the bridge's gateway for the host, which is right only if the engine is outside: so both it and
-// localhost are tried, and whoever answers with our password is the one.
+// testcontainers takes the bridge's gateway for the host, which is right only if the engine is
+// outside: so both it and localhost are tried, and whoever answers with our password is the one.
 func reach(ctx context.Context, c *postgres.PostgresContainer, image, password string) (*server, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

@@ -18,9 +18,10 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 )
 
-// The janitor is a second process of the test binary. It reads from a pipe what there is to remove, and
-// removes it when the pipe ends: because the tests are over, or because their process panicked, ran out of time
-// or was killed. So there is one way to clean up, and nothing that a test does can keep it from happening.
+// The janitor is a second process of the test binary. It reads from a pipe what there is to remove,
+// and removes it when the pipe ends: because the tests are over, or because their process panicked,
+// ran out of time or was killed. So there is one way to clean up, and nothing that a test does can
+// keep it from happening.
 
 // janitorEnv makes Main run as the janitor.
 const janitorEnv = "COLSEAL_PGTEST_JANITOR"

@@ -117,7 +117,8 @@ func startAll(ctx context.Context, containersOnly bool) ([]*server, map[int]erro
 	return found, reasons
 }
 
-// otherCluster makes a cluster of the newest version on this machine, when it has none of those wanted.
+// otherCluster makes a cluster of the newest version on this machine, when it has none of those
+// wanted.
 func otherCluster(ctx context.Context) (*server, bool) {
 	for _, p := range installedPrograms() {
 		if s, err := startClusterOf(ctx, p); err == nil {

@@ -10,8 +10,8 @@ import (
 	tclog "github.com/testcontainers/testcontainers-go/log"
 )
 
-// Main runs the package's tests, removes what they started and exits. It is to be TestMain's whole body,
-// or its end.
+// Main runs the package's tests, removes what they started and exits. It is to be TestMain's whole
+// body, or its end.
 func Main(m *testing.M) {
 	if os.Getenv(janitorEnv) != "" {
 		os.Exit(beJanitor(os.Stdin))
@@ -46,9 +46,10 @@ func closingLine(missing []string, servers int) string {
 	return fmt.Sprintf("\n*** %s, package %s: %s ***\n", head, filepath.Base(os.Args[0]), strings.Join(missing, "; "))
 }
 
-// sayLoudly prints the line where it will be seen. `go test` of several packages throws away what a package that passed has
-// printed, so the line also goes to the go command's own stderr, where that is a terminal or a pipe. (Not
-// where it is a file: go keeps its own place in it, and would write over the line.)
+// sayLoudly prints the line where it will be seen. `go test` of several packages throws away what a
+// package that passed has printed, so the line also goes to the go command's own stderr, where that
+// is a terminal or a pipe. (Not where it is a file: go keeps its own place in it, and would write
+// over the line.)
 func sayLoudly(line string) {
 	fmt.Fprint(os.Stderr, line)
 	if testing.Verbose() {

@@ -1,5 +1,5 @@
-// Package pgtest gives tests a real PostgreSQL: one server per test package and version, one database per
-// test, and nothing left behind, however the tests end.
+// Package pgtest gives tests a real PostgreSQL: one server per test package and version, one
+// database per test, and nothing left behind, however the tests end.
 //
 // A package that uses it says so once,
 //
@@ -12,12 +12,13 @@
 // Servers are found by a ladder, each rung tried when the one before cannot serve:
 //
 //  1. the server that COLSEAL_TEST_DSN names; its user must be allowed to create databases;
-//  2. a container of the image that COLSEAL_TEST_PG15_IMAGE or COLSEAL_TEST_PG17_IMAGE names, by default
-//     `postgres:15` and `postgres:17`, or what .ci/images has made;
+//  2. a container of the image that COLSEAL_TEST_PG15_IMAGE or COLSEAL_TEST_PG17_IMAGE names, by
+//     default `postgres:15` and `postgres:17`, or what .ci/images has made;
 //  3. a throw-away cluster made with the PostgreSQL programs of this machine;
 //  4. none: the tests skip, and a closing line says loudly what did not run.
 //
-// With CI=true anything but containers of both versions fails. With -short no server is ever started.
+// With CI=true anything but containers of both versions fails. With -short no server is ever
+// started.
 package pgtest
 
 import (
@@ -54,8 +55,9 @@ func Twin(tb testing.TB, d *DB, opts ...Option) *DB {
 	return d.server.newDB(tb, opts)
 }
 
-// Pooled returns an address of the database behind a PgBouncer that pools transactions: pool connections to the server serve all
-// clients. Without a program pgbouncer on the machine the test is skipped, or fails in CI.
+// Pooled returns an address of the database behind a PgBouncer that pools transactions: pool
+// connections to the server serve all clients. Without a program pgbouncer on the machine the test
+// is skipped, or fails in CI.
 func (d *DB) Pooled(tb testing.TB, pool int) string {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -80,7 +82,8 @@ type Option func(*options)
 
 type options struct{ logged bool }
 
-// Logged has the server write every statement on the database to its log, with every parameter in full.
+// Logged has the server write every statement on the database to its log, with every parameter in
+// full.
 func Logged() Option { return func(o *options) { o.logged = true } }
 
 // Each runs f as a subtest once per server version, each time with a new database. The database is
@@ -94,15 +97,16 @@ func Each(t *testing.T, f func(t *testing.T, db *DB), opts ...Option) {
 	}
 }
 
-// New makes a database on the newest server there is, for benchmarks and for tests that do not hang on
-// the version.
+// New makes a database on the newest server there is, for benchmarks and for tests that do not hang
+// on the version.
 func New(tb testing.TB, opts ...Option) *DB {
 	tb.Helper()
 	all := servers(tb)
 	return all[len(all)-1].newDB(tb, opts)
 }
 
-// servers returns the running servers, oldest first, and skips or fails the test when there are none.
+// servers returns the running servers, oldest first, and skips or fails the test when there are
+// none.
 func servers(tb testing.TB) []*server {
 	tb.Helper()
 	if testing.Short() {
@@ -143,8 +147,8 @@ func openServer(ctx context.Context, dsn, how string) (*server, error) {
 	return s, nil
 }
 
-// probe is openServer for a server that may not be up yet. The limit is not the DSN's, where it would hold for
-// the tests too.
+// probe is openServer for a server that may not be up yet. The limit is not the DSN's, where it
+// would hold for the tests too.
 func probe(ctx context.Context, dsn, how string) (*server, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -8,8 +8,9 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// Named returns the relations that a text names. It is false if the text may reach others: by a function that is not known to be
-// harmless, by what was prepared before, or by a statement that may change what names mean.
+// Named returns the relations that a text names. It returns false if the text may reach others: by
+// a function that is not known to be harmless, by what was prepared before, or by a statement that
+// may change what names mean.
 func (p *Planner) Named(sql string) ([]dbcatalog.Name, bool) {
 	file, err := p.parse(sql)
 	if err != nil {
@@ -38,8 +39,8 @@ func (p *Planner) Named(sql string) ([]dbcatalog.Name, bool) {
 	return names, true
 }
 
-// Registers reports whether a relation, whose schema is known, is registered itself, so that what the catalog says of others does not
-// matter for it. It does for the companion of a column on its way between plain and sealed.
+// Registers reports whether a relation, whose schema is known, is registered itself. Then only what
+// the catalog says of companions, of columns on their way between plain and sealed, matters for it.
 func (p *Planner) Registers(n dbcatalog.Name) bool {
 	t := pick(p.tables[p.fold(n.Table)], n.Schema)
 	return t != nil && !slices.ContainsFunc(t.Columns(), func(c *schema.Column) bool { return c.Stage != schema.StageNone })

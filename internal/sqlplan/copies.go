@@ -339,8 +339,8 @@ func (w *cutter) edit(d *edit) {
 	}
 }
 
-// joinsBefore reports whether what an edit puts in would be read as one word with what stands before it: a
-// quotation mark ends a word, and so SELECT'x' needs no space, but SELECTX'78' does.
+// joinsBefore reports whether what an edit puts in would be read as one word with what stands
+// before it: a quotation mark ends a word, and so SELECT'x' needs no space, but SELECTX'78' does.
 func (w *cutter) joinsBefore(d *edit, text string) bool {
 	before, _ := utf8.DecodeLastRuneInString(w.file.Text[:d.start])
 	first, _ := utf8.DecodeRuneInString(text)

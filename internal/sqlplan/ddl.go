@@ -321,8 +321,9 @@ type changes struct {
 	columns []string // columns, none of them sealed, that it gained, lost or changed
 }
 
-// passed notes what the statement that was just analysed changes for the later ones. A function that is not known may change what
-// names mean, and nothing can be asked between two statements of a text.
+// passed records what the statement that was just analysed changes for later ones of the text. An
+// unknown function may change what names mean, and nothing can be asked between two statements of a
+// text.
 func (a *analysis) passed(s sqlparse.Stmt) {
 	effects := a.effects
 	if u, ok := s.(*sqlparse.Utility); ok && u.Bounded {

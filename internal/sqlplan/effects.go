@@ -9,10 +9,13 @@ import (
 	"github.com/colseal/colseal/internal/sqlparse"
 )
 
-// What is known of a session is believed only after statements that are proven to leave it alone: they were parsed, they are of a
-// kind that changes nothing, and every function in them is known to be harmless. Whatever else a statement is, the session's facts
-// are read again before the next one that names a registered table. Functions that triggers, views, operators and defaults call are
-// beyond a text: what they do to a session makes a fact stale, and names are sent with their schema (see qualify) for that.
+// The facts of a session stay valid only after statements that are proven to leave the session
+// alone: they were parsed, their kind changes nothing, and every function in them is known to be
+// harmless. After any other statement the facts are read again before the next one that names a
+// registered table.
+//
+// A text does not show the functions that triggers, views, operators and defaults call. What they
+// do to a session makes a fact stale. For that, names are sent with their schema (see qualify).
 
 // settled are the effects that leave names as they are for the later statements of a text.
 const settled = EndsTransaction | Prepares | Executes
@@ -95,8 +98,8 @@ var harmlessFunctions = sync.OnceValue(func() map[string]bool {
 	return m
 })
 
-// harmless reports whether a function is known to leave the session alone. A function of the program's that has the name of one of
-// the server's is taken for that one.
+// harmless reports whether a function is known to leave the session alone. It takes a function of
+// the program that has the name of one of the server for the server's.
 func (p *Planner) harmless(c *sqlparse.Call) bool {
 	if p.dialect == dialect.SQLite {
 		return !strings.EqualFold(c.Name, "load_extension")

@@ -12,9 +12,9 @@ import (
 // literal is hidden, so that it can be shown; "" if the text cannot be cut into tokens.
 func (p *Planner) Blank(sql string) string { return p.blank(sql) }
 
-// Refusals returns all that a text is refused for, in the order in which it is found: the first is what Plan returns. What
-// cannot be told before something else is repaired is not among them: nothing is said of the columns of a relation that is refused
-// itself, nor of a text that cannot be read. The error is the catalog's.
+// Refusals returns all reasons to refuse a text, in the order in which they are found. Plan returns
+// the first. They leave out what can only be told once something else is repaired: the columns of a
+// relation that is refused itself, or a text that cannot be read. The error is the catalog's.
 func (p *Planner) Refusals(ctx context.Context, sql string, env *Env) ([]*Refusal, error) {
 	a, err := p.begin(ctx, sql, env, p.knownOf(env))
 	var noted []*Refusal
@@ -44,8 +44,9 @@ func (p *Planner) Refusals(ctx context.Context, sql string, env *Env) ([]*Refusa
 	return noted, nil
 }
 
-// Undecided says what only a server's catalog can tell of a text, and what Plan guessed without one; "" if there is nothing. It goes by
-// the form of the text alone: a name that no registered table has may be a view, a partition, a column, or a row.
+// Undecided returns what only a server's catalog can tell of a text, and what Plan guessed without
+// one, or "". It uses only the form of the text: a name that no registered table has may be a view,
+// a partition, a column, or a row.
 func (p *Planner) Undecided(sql string) string {
 	file, err := p.parse(sql)
 	if err != nil {

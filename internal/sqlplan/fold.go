@@ -9,9 +9,9 @@ import (
 	"github.com/colseal/colseal/internal/sqlparse/pg"
 )
 
-// In the cells of a deterministic column with fold stands a token of the value in lower case, which the function colseal.fold1
-// takes out, with the header. So lower(email) becomes colseal.fold1(email), and what that is compared with, compared as lower()
-// would compare it:
+// The cells of a deterministic column with fold hold a token of the value in lower case. The
+// function colseal.fold1 extracts it, with the header. So lower(email) becomes
+// colseal.fold1(email), and what it is compared with is sealed as lower() would compare it:
 //
 //	lower(email) = lower($1)  becomes  colseal.fold1(email) = ($1), $1 sealed as the token of its lower case
 //	lower(email) = $1         the same, but a value that is not in lower case is sent as what no cell yields
@@ -77,7 +77,8 @@ func (a *analysis) checkFold(c *sqlparse.Call, t *term) error {
 	return nil
 }
 
-// settleFolds gives the operand of lower() a plain role where the result is not one of cells: the server needs its plaintext.
+// settleFolds gives the operand of lower() a plain role where the result is not one of cells,
+// because the server needs its plaintext.
 func (a *analysis) settleFolds() {
 	for _, f := range a.folds {
 		r := f.t.root()

@@ -165,8 +165,9 @@ func findOutput(cols []output, name string) *output {
 	return nil
 }
 
-// sidesOf returns the items whose rows the condition of a join leaves out, or fills with NULL: a side that is preserved keeps the
-// others. In SQLite's joins the condition may be that of another one: see sqlparse.Select.
+// sidesOf returns the items whose rows the condition of a join leaves out, or fills with NULL: a
+// side that is preserved keeps the others. In SQLite's joins the condition may be that of another
+// one: see sqlparse.Select.
 func (a *analysis) sidesOf(j *sqlparse.Join, left, right []*item) []*item {
 	var sides []*item
 	if a.p.dialect == dialect.SQLite && isOuter(j) {

@@ -66,8 +66,8 @@ func (a *analysis) checkUnopened(outs []output, u *sqlparse.Utility, why, hint s
 	return nil
 }
 
-// checkNothingSealed refuses what is sealed or compared in what a statement keeps, since the given numbers of slots and
-// checks were noted.
+// checkNothingSealed refuses what a statement keeps if a value in it is sealed or compared: it
+// looks at the slots and checks beyond the given numbers.
 func (a *analysis) checkNothingSealed(what, hint string, slots, checks int) error {
 	for _, s := range a.slots[slots:] {
 		if use := s.use(); use != nil {

@@ -117,7 +117,8 @@ func (p *Planner) Survey(ctx context.Context, q dbcatalog.Querier) (*Known, erro
 	return p.knowing(deps, companions), nil
 }
 
-// Both returns what either of two looks at a database found. A view that they found in two versions is refused.
+// Both merges what two looks at a database found. A view of which they found two versions is
+// refused.
 func (p *Planner) Both(a, b *Known) *Known {
 	return p.knowing(slices.Concat(a.found, b.found), slices.Concat(a.companions, b.companions))
 }
@@ -144,8 +145,9 @@ const companionsQuery = `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalo
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = ANY ($1::pg_catalog.text[]) AND a.attname = ANY ($2::pg_catalog.text[]) AND NOT a.attisdropped`
 
-// companions lists the plain columns and the companions of columns with a stage that are there: others add and drop them while this
-// process runs, and its plans go by that. Programs on SQLite are stopped for it.
+// companions lists the plain columns and companions, of columns with a stage, that exist. Others
+// add and drop them while this process runs, and plans depend on them. On SQLite programs are
+// stopped for that.
 func (p *Planner) companions(ctx context.Context, q dbcatalog.Querier) ([][3]string, error) {
 	var tables, columns []string
 	for _, t := range p.registered {
@@ -264,8 +266,8 @@ func (p *Planner) namesAny(program string, names map[string]bool) bool {
 	some := func(text string) bool {
 		return wordsOf(text, func(w string) bool { return names[p.fold(dbcatalog.FoldASCII(w))] || names[p.fold(w)] })
 	}
-	// Most name none, in whatever way, and need no closer look: nothing but a name of several words,
-	// or one that is spelled with escapes, is not among the words.
+	// Most name none, in whatever way, and need no closer look: nothing but a name of several
+	// words, or one that is spelled with escapes, is not among the words.
 	if !names[severalWords] && !strings.Contains(program, "&") && !some(program) {
 		return false
 	}

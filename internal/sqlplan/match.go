@@ -14,16 +14,18 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// In the cells of a column with terms stand tokens of the beginnings, ends or members of its values, which the function colseal.terms1
-// takes out as a tsvector. A search for them becomes one for tokens:
+// In the cells of a column with terms stand tokens of the beginnings, ends or members of its
+// values, which the function colseal.terms1 takes out as a tsvector. A search for them becomes one
+// for tokens:
 //
 //	name LIKE $1                becomes  (colseal.terms1(name) @@ $1::text::tsquery)
 //	name NOT IN ($1, $2)        becomes  (NOT colseal.terms1(name) @@ ANY (ARRAY[$1::text::tsquery, $2::text::tsquery]))
 //	$1 = ANY (tags)             becomes  ($1::text::tsquery @@ colseal.terms1(tags))
 //	tags @> ARRAY[$1, $2]       becomes  (colseal.terms1(tags) @@ ($1::text::tsquery && $2::text::tsquery))
 //
-// What a pattern asks for is read from its value: 'ab%' is one token, and 'a_c' is refused before anything is sent. A query has the
-// tokens under all live search keys, so that no copies are needed.
+// What a pattern asks for is read from its value: 'ab%' is one token, and 'a_c' is refused before
+// anything is sent. A query has the tokens under all live search keys, so that no copies are
+// needed.
 //
 // SQLite has neither. There a token is looked for among the bytes of the cell, once per search key:
 //
@@ -53,7 +55,8 @@ const (
 	MatchGlob               // column GLOB value
 )
 
-// Match is what the value of a parameter or literal asks of a column's terms. The zero value is none.
+// Match says what the value of a parameter or literal asks of a column's terms. The zero Match asks
+// nothing.
 type Match struct {
 	Form          MatchForm
 	Fold          bool   // the column is compared in lower case
@@ -92,7 +95,8 @@ type Terms struct {
 	All   bool // all terms; with none of them, every cell
 }
 
-// MaxTerms is how many terms a predicate can ask for. The database looks at all of them for each row that it finds.
+// MaxTerms is how many terms a predicate can ask for. The database looks at all of them for each
+// row that it finds.
 const MaxTerms = 256
 
 // NULL = ANY (c) is NULL, but false of an array without members, which under NOT is another thing.
@@ -277,7 +281,8 @@ func (u *Use) glob(pattern string) (Terms, error) {
 	return u.ends(first, last, rest, "*")
 }
 
-// ends asks for texts that end in one, if any stands first, begin with it, if any stands last, or are it.
+// ends asks for texts that end in text if first is set, that begin with it if last is set, or else
+// that equal it.
 func (u *Use) ends(first, last bool, text, wildcard string) (Terms, error) {
 	switch t := u.Column.Terms; {
 	case text == "" && (first || last):
@@ -326,7 +331,8 @@ type searched struct {
 	n      int64
 }
 
-// searched returns the column with terms that an expression is, or is made of by lower, left and right; nil if there is none.
+// searched returns the column with terms that an expression is, or is made of by lower, left and
+// right. It returns nil if there is none.
 func (a *analysis) searched(e sqlparse.Expr, sc *scope) (*searched, error) {
 	if !a.p.terms || a.depth > 0 || a.rows != nil {
 		return nil, nil
@@ -428,7 +434,8 @@ func (a *analysis) searchTerms(e sqlparse.Expr, sc *scope, in place) (done bool,
 	return false, nil
 }
 
-// compares reports whether = of the column, or of a part of it, is a search for terms: else it is one of cells.
+// compares reports whether = of the column, or of a part of it, searches for terms. Otherwise it
+// searches for cells.
 func (s *searched) compares() bool {
 	return s.part != "" || !s.fold && s.col.Mode == schema.ModeRandomized && s.col.Terms.Equal
 }
@@ -493,7 +500,8 @@ func (a *analysis) searchCompare(c *sqlparse.Compare, sc *scope, in place) (bool
 	if array, ok := c.Right.(*sqlparse.Array); ok && len(array.Elements) > 0 && c.Quant == sqlparse.Any && !negated || ok && len(array.Elements) > 0 && c.Quant == sqlparse.All && negated {
 		return true, a.searchFor(c, s, s.equality(), what, negated, array.Elements...)
 	}
-	// = ANY and <> ALL are a search for one of the values and its negation; = ALL and <> ANY likewise for all.
+	// = ANY and <> ALL are a search for one of the values and its negation; = ALL and <> ANY
+	// likewise for all.
 	quant := "ANY"
 	if negated != (c.Quant == sqlparse.All) {
 		quant = "ALL"
@@ -645,8 +653,8 @@ func isSearchValue(e sqlparse.Expr) bool {
 	}
 }
 
-// searchValue notes the value of a search: a parameter or literal, with casts, lower() around it, and constants at its ends if it is a
-// pattern.
+// searchValue records the value of a search: a parameter or literal, with casts, lower() around it,
+// and constants at its ends if it is a pattern.
 func (a *analysis) searchValue(s *searched, m Match, what string, value sqlparse.Expr, array bool) error {
 	v := &slot{t: newSealed(s.t.cols[0]), array: array, from: value}
 	e := value
@@ -787,8 +795,8 @@ func (e *emission) matchEdits() error {
 	return nil
 }
 
-// instr writes a search for SQLite: (instr(column, token) > 0 OR …). Where the value stands first, each copy begins with what is put
-// in before it.
+// instr writes a search for SQLite: (instr(column, token) > 0 OR …). Where the value stands first,
+// each copy begins with what is put in before it.
 func (e *emission) instr(m *matching, whole, column span, values []span) bool {
 	open, end := "(", ")"
 	if m.not {

@@ -138,7 +138,8 @@ func roleOf(s *slot, key int) role {
 	return r
 }
 
-// numbering holds the numbers of roles. A role with a place is there without it, too, for what may stand for it anywhere.
+// numbering holds the numbers of roles. A role with a place has an entry without the place, too,
+// for what may stand for it anywhere.
 type numbering map[role]int
 
 func (n numbering) find(r role, s *slot) (int, bool) {

@@ -8,18 +8,21 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// The cells of an ordered column sort as the values do, but only those under one key: behind the header of eight bytes, in which
-// the key stands, comes the order term. H is the header under a search key, and H' is H + 1, so that all cells under the key are
-// between the two. What a comparison by order would say of a cell under another key means nothing, so it is made false, and so is
-// its negation:
+// The cells of an ordered column sort as the values do, but only those under one key: behind the
+// header of eight bytes, in which the key stands, comes the order term. H is the header under a
+// search key, and H' is H + 1, so that all cells under the key are between the two. What a
+// comparison by order would say of a cell under another key means nothing, so it is made false, and
+// so is its negation:
 //
 //	age < $1         becomes  (age < $1 AND age >= H)
 //	NOT (age < $1)   becomes  NOT (age < $1 OR age >= H')
 //
-// Which of the two is meant is told by the number of NOTs above, through AND, OR and NOT only. While two search keys are live,
-// there is a copy for each, joined by OR, or by AND under an odd number.
+// Which of the two is meant is told by the number of NOTs above, through AND, OR and NOT only.
+// While two search keys are live, there is a copy for each, joined by OR, or by AND under an odd
+// number.
 //
-// Cells of deterministic columns that are declared cursor are compared in the same way, by an order that means nothing.
+// Cells of deterministic columns that are declared cursor are compared in the same way, by an order
+// that means nothing.
 
 // A leaf is a comparison by order of stored cells with values.
 type leaf struct {
@@ -30,16 +33,19 @@ type leaf struct {
 	least, greatest bool // which ends of the key's cells have to be written
 	enclosed        bool // no end has to be while one search key is live: see enclose
 
-	// Of a row whose members before the column are plain: these, on both sides, and whether the operator is > or >=.
+	// Of a row whose members before the column are plain: these, on both sides, and whether the
+	// operator is > or >=.
 	before, beforeValues []sqlparse.Expr
 	greater              bool
 
-	// Of a comparison with the members of an array, if it matters that there are none: it, and whether that is with ALL.
+	// Of a comparison with the members of an array, if it matters that there are none: it, and
+	// whether that is with ALL.
 	array sqlparse.Expr
 	all   bool
 }
 
-// A part is a part of what stands behind a copy of a leaf: a bound, a text, or a part of the comparison itself.
+// A part is a part of what stands behind a copy of a leaf: a bound, a text, or a part of the
+// comparison itself.
 type part struct {
 	span
 	text  string
@@ -60,7 +66,8 @@ func isColumnName(e sqlparse.Expr) (*sqlparse.Column, bool) {
 	return c, ok && !c.Star
 }
 
-// noteCompared notes that the parameters and literals that an expression is are compared with what is stored.
+// noteCompared records that the parameters and literals of an expression are compared with what is
+// stored.
 func (a *analysis) noteCompared(e sqlparse.Expr) {
 	switch e := e.(type) {
 	case *sqlparse.Param, *sqlparse.Const:
@@ -111,7 +118,8 @@ func (a *analysis) order(o *sqlparse.Order, sc *scope, odd bool) error {
 	return a.leaf(o, what, l, column, []sqlparse.Expr{value}, []*term{x, y})
 }
 
-// orderArray analyses a comparison by order with the members of an array. With none it is false, or true with ALL, of every cell.
+// orderArray analyses a comparison by order with the members of an array. With an empty array it is
+// false for every cell, or with ALL true.
 func (a *analysis) orderArray(o *sqlparse.Order, sc *scope, odd bool) error {
 	what := "the operator " + o.Op + [...]string{"", " ANY", " ALL"}[o.Quant]
 	x, err := a.infer(o.Left, sc)
@@ -232,8 +240,9 @@ func (a *analysis) leaf(e sqlparse.Expr, what string, l *leaf, column sqlparse.E
 	return nil
 }
 
-// enclose finds among the conjuncts of a condition those that keep a column between two values under one key. What meets both is
-// between the ends of the key's cells, too, as with BETWEEN, and so none is written: age >= $1 AND age < $2 stays as it is.
+// enclose finds among the conjuncts of a condition those that keep a column between two values
+// under one key. A cell that meets both is between the ends of the key's cells, as with BETWEEN. So
+// no ends are written: age >= $1 AND age < $2 stays as it is.
 func (a *analysis) enclose(conjuncts []sqlparse.Expr) {
 	if len(a.leaves) == 0 {
 		return
@@ -306,7 +315,8 @@ func (a *analysis) orderRows(o *sqlparse.Order, left, right []sqlparse.Expr, sc 
 	return a.leaf(o, what, l, left[at], []sqlparse.Expr{right[at]}, terms)
 }
 
-// verifyOrder sees to it that a comparison by order, or a sorting, says of cells what it would say of the values.
+// verifyOrder refuses a comparison by order, or a sorting, that would say something else of cells
+// than of the values.
 func (a *analysis) verifyOrder(c *check, t *term) error {
 	col := t.first()
 	switch {
@@ -410,7 +420,8 @@ func (e *emission) behind(l *leaf) ([]part, bool) {
 	}
 	joiner := " OR "
 	if l.odd {
-		// The other end: a cell beyond it makes the row's comparison false, and must not make it so.
+		// The other end: a cell beyond it makes the row's comparison false, and must not make it
+		// so.
 		op, joiner = " = ", " AND "
 		if l.greater {
 			end, outside = Least, " < "

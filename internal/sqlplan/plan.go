@@ -65,7 +65,8 @@ type Plan struct {
 	// catalog was at hand: which value goes to which column is a guess.
 	UnlistedInsert bool
 
-	// TextOnly says that the statement takes no parameters but its own, so that its literals must stay in the text.
+	// TextOnly says that the statement takes no parameters but its own, so that its literals must
+	// stay in the text.
 	TextOnly bool
 
 	// Returns says that the statement produces rows.
@@ -74,12 +75,12 @@ type Plan struct {
 	// StoresNothing says that no value of the statement is stored: it selects or deletes.
 	StoresNothing bool
 
-	// Spare says that all that is sealed is for columns in schema.StageCopy, so that the statement is
-	// right without it.
+	// Spare says that only columns in schema.StageCopy have something to seal, so that the
+	// statement is right without it.
 	Spare bool
 
-	// Observed is why the statement will be refused when its columns are in schema.StageSealed. Nil: it
-	// will not be, or has no column in schema.StageCopy.
+	// Observed is why the statement will be refused when its columns are in schema.StageSealed. It
+	// is nil if it will not be, or has no column in schema.StageCopy.
 	Observed *Refusal
 
 	Effects Effects
@@ -183,7 +184,8 @@ const (
 	// ChangesDependents: views, children, rules or routines of registered tables may come, go or
 	// change. It comes with ChangesCatalog.
 	ChangesDependents
-	// ImportsSnapshot: the transaction sees what another one sees, which may have begun long before.
+	// ImportsSnapshot: the transaction sees what another one sees, which may have begun long
+	// before.
 	ImportsSnapshot
 	// ChangesTemporary: the session may have another temporary table. What others know of the
 	// catalog still holds.

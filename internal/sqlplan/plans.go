@@ -82,9 +82,10 @@ func (v *variantPlan) right(env *Env, generation uint64) *Plan {
 	return v.plan
 }
 
-// Recent is what a connection found lately. A program has most of its texts as constants, so that the place of one in memory says where
-// it stands here. What the text is, is read all the same: a program may have written another one into that memory. What stands here is
-// judged as what is in the maps. One goroutine uses it at a time; the zero value is ready.
+// Recent holds the plans that a connection found lately. Most texts of a program are constants, so
+// a text's place in memory says where it stands here. The text is compared all the same: a program
+// may have written another one into that memory. A plan that is found here is checked like one in
+// the maps. One goroutine uses a Recent at a time. The zero value is ready.
 type Recent [16]recent
 
 type recent struct {

@@ -10,16 +10,18 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// Cells sort as the values do only under one search key. A table has cells under as many keys as there are scopes, and the program
-// cannot know how many there are when the statement runs. So what compares cells with each other by order (ORDER BY, windows, min
-// and max) is allowed in two cases, while one search key of the scope is live: the table is declared unscoped, or the column is
+// Cells sort as the values do only under one search key. A table has cells under as many keys as
+// there are scopes, and the program cannot know how many there are when the statement runs. So what
+// compares cells with each other by order (ORDER BY, windows, min and max) is allowed in two cases,
+// while one search key of the scope is live: the table is declared unscoped, or the column is
 // confined at that place.
 //
-// A column is confined in a query if a condition that all of its rows meet says so: a comparison with a value of the scope, for
-// equality or by order, or that or NULL. What is confined in a query is so in what the query yields.
+// A column is confined in a query if a condition that all of its rows meet says so: a comparison
+// with a value of the scope, for equality or by order, or that or NULL. What is confined in a query
+// is so in what the query yields.
 
-// A confinement says whether all cells that an occurrence of a column yields are under one key. Those of one occurrence are shared,
-// since a condition is met after the columns were listed.
+// A confinement says whether all cells that an occurrence of a column yields are under one key. The
+// uses of one occurrence share it, because conditions are analysed after the columns were listed.
 type confinement struct {
 	here   bool
 	source *confinement // of the query that it comes from; nil: none
@@ -48,7 +50,8 @@ func combined(op sqlparse.SetOp, left, right *confinement) *confinement {
 	return left
 }
 
-// occurrence gives the sealed columns of a FROM item, which are named there, confinements of their own.
+// occurrence gives the sealed columns of a FROM item, which are named there, confinements of their
+// own.
 func (a *analysis) occurrence(it *item) {
 	for i := range it.cols {
 		c := &it.cols[i]
@@ -69,7 +72,8 @@ func (a *analysis) noteConfined(e sqlparse.Expr, c *confinement) {
 	a.confined[e] = c
 }
 
-// confine notes what a condition, which was analysed, says of columns of items. Columns of other queries are not confined by it.
+// confine records what an analysed condition says of columns of items. It confines no columns of
+// other queries.
 func (a *analysis) confine(cond sqlparse.Expr, items []*item) {
 	if len(a.confined) == 0 || cond == nil {
 		return
@@ -118,8 +122,8 @@ func (a *analysis) confine(cond sqlparse.Expr, items []*item) {
 	}
 }
 
-// confinedBy returns the confinement of the column that a conjunct compares with values; nil if it does not, or not so that only cells
-// under the key of the values, or NULL, are left.
+// confinedBy returns the confinement of the column that a conjunct compares with values. It returns
+// nil if the conjunct leaves other rows than NULLs and cells under the key of the values.
 func (a *analysis) confinedBy(e sqlparse.Expr) *confinement {
 	switch e := e.(type) {
 	case *sqlparse.Logic:
@@ -214,8 +218,8 @@ func areValues(e sqlparse.Expr) bool {
 	return false
 }
 
-// sorts analyses an item of an ORDER BY, of which the term and confinement are known. meaning: what is made of the order is more than
-// the order of rows.
+// sorts analyses an item of an ORDER BY, of which the term and confinement are known. meaning: what
+// is made of the order is more than the order of rows.
 func (a *analysis) sorts(s sqlparse.Sort, t *term, c *confinement, meaning bool) error {
 	const what = "ORDER BY"
 	if r := t.root(); r.state != sealed || !r.first().Sorted() || s.Using {
@@ -273,7 +277,8 @@ func (a *analysis) within(c *sqlparse.Call, by *term, sc *scope) (*term, error) 
 	return a.use(by), nil
 }
 
-// greatest analyses GREATEST and LEAST, and what SQLite has in their place, which yield one of their operands by its order.
+// greatest analyses GREATEST and LEAST, and what SQLite has in their place, which yield one of
+// their operands by its order.
 func (a *analysis) greatest(e sqlparse.Expr, args []sqlparse.Expr, what string, sc *scope) (*term, error) {
 	terms, err := a.terms(args, sc)
 	if err != nil {
@@ -343,7 +348,8 @@ func (a *analysis) keepExtreme(e sqlparse.Expr) {
 	}
 }
 
-// extremeAlone notes that a query yields nothing but the least or greatest cell of its one table, which an index finds.
+// extremeAlone records that a query yields only the least or greatest cell of its one table, which
+// an index finds.
 func (a *analysis) extremeAlone(s *sqlparse.Select, sc *scope) {
 	n := len(a.extremes)
 	if n == 0 || len(s.Targets) != 1 || s.Targets[0].Expr != sqlparse.Expr(a.extremes[n-1].call) || len(s.From) != 1 || len(sc.items) != 1 || s.Into != nil {
@@ -359,8 +365,9 @@ func (a *analysis) extremeAlone(s *sqlparse.Select, sc *scope) {
 	x.alone = confined != nil && slices.ContainsFunc(sc.items[0].cols, func(o output) bool { return o.confined == confined })
 }
 
-// rewriteAlone writes SELECT min(c) FROM t WHERE … as SELECT (SELECT c FROM t WHERE (…) AND c IS NOT NULL ORDER BY c LIMIT 1) AS min. at is
-// the first token of the call, open its parenthesis and end what follows it; false if the text is another one.
+// rewriteAlone writes SELECT min(c) FROM t WHERE … as SELECT (SELECT c FROM t WHERE (…) AND c IS
+// NOT NULL ORDER BY c LIMIT 1) AS min. at is the first token of the call, open is its parenthesis,
+// and end is what follows it. It returns false for other texts.
 func (e *emission) rewriteAlone(x extreme, at, open, end int) bool {
 	is := func(i int, words ...string) bool {
 		return i >= 0 && i < len(e.tokens) && slices.Contains(words, strings.ToLower(e.tokenText(e.tokens[i])))
@@ -415,8 +422,8 @@ func (e *emission) rewriteAlone(x extreme, at, open, end int) bool {
 	return true
 }
 
-// rewriteExtremes writes min(c) as percentile_disc(0) WITHIN GROUP (ORDER BY c), and max(c) with 1, which yield the same, where there is
-// no shorter way.
+// rewriteExtremes writes min(c) as percentile_disc(0) WITHIN GROUP (ORDER BY c), and max(c) with 1,
+// which yield the same, where there is no shorter way.
 func (e *emission) rewriteExtremes() error {
 	for _, x := range e.extremes {
 		tokens, err := e.scan()

@@ -25,8 +25,8 @@ type cellWay struct {
 
 const column = "users.email" // what a value is bound to
 
-// Cells times encrypting and decrypting one value of each size: bare AES-256-GCM, package codec, and Tink with its keys in memory.
-// progress gets the share that is done.
+// Cells times encrypting and decrypting one value of each size: bare AES-256-GCM, package codec,
+// and Tink with its keys in memory. progress gets the share that is done.
 func Cells(sizes []int, rounds int, block time.Duration, progress func(float64)) ([]table.Table, error) {
 	ballast := make([]byte, 64<<20) // as in Run
 	defer runtime.KeepAlive(ballast)

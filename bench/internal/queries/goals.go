@@ -43,7 +43,8 @@ var goals = []goal{
 	{of: driverFront + selectMany, conns: 1, replayed: true, ratio: 2.4},
 }
 
-// quiet is by how much the interval of plain pgx against itself may leave 1 in a run on a server that counts.
+// quiet is by how much the interval of plain pgx against itself may leave 1 in a run on a server
+// that counts.
 const quiet = 0.03
 
 // Goals measures the cases that have a goal, on a server and replayed, and compares.

@@ -31,15 +31,15 @@ const (
 	fewestRounds = 10 // that even the slowest subject takes part in, if there are as many
 )
 
-// interleave times subjects against each other and returns nanoseconds per run, by subject
-// and round. In every round each subject runs once, for about block, in a new random order.
-// What disturbs the machine for longer than a block meets all subjects alike, and round i of
-// one is a fair pair to round i of another. Each block begins with some runs that are not
-// timed, because what ran before left the caches, and a server's process, cold.
+// interleave times subjects against each other and returns nanoseconds per run, by subject and
+// round. In every round each subject runs once, for about block, in a new random order. What
+// disturbs the machine for longer than a block meets all subjects alike, and round i of one is a
+// fair pair to round i of another. Each block begins with some runs that are not timed, because
+// what ran before left the caches, and a server's process, cold.
 //
-// A subject that takes much longer than block for a single run takes part in every second,
-// third, … round only. It holds NaN for the others. So do all subjects for rounds that were
-// not made because limit was over. now times the blocks. progress is called after each block, made or not.
+// A subject that takes much longer than block for a single run takes part in every second, third, …
+// round only. It holds NaN for the others. So do all subjects for rounds that were not made because
+// limit was over. now times the blocks. progress is called after each block, made or not.
 func interleave(subjects []subject, rounds int, block, limit time.Duration, now clock, progress func()) [][]float64 {
 	begin := time.Now()
 	counts, every := make([]int, len(subjects)), make([]int, len(subjects))
@@ -93,7 +93,8 @@ func timed(s subject, n int, now clock) float64 {
 	return float64(now()-start) / float64(n)
 }
 
-// allocations returns how many objects a run allocates: the least of some blocks, since what runs in the background allocates too.
+// allocations returns how many objects a run allocates: the least of some blocks, since what runs
+// in the background allocates too.
 func allocations(s subject) float64 {
 	least := math.Inf(1)
 	for range 3 {
@@ -178,7 +179,8 @@ func paired(values, base []float64) Ratio {
 	return Ratio(spread(values, base, func(v, b float64) float64 { return v / b }))
 }
 
-// A Difference is by how much one thing is more than another that was measured beside it, as [Ratio] is how many times as much.
+// A Difference is by how much one thing is more than another that was measured beside it, as
+// [Ratio] is how many times as much.
 type Difference struct{ Median, Low, High float64 }
 
 // String is "+1.14 (+1.10 to +1.19)".
@@ -191,8 +193,8 @@ func above(values, base []float64) Difference {
 	return Difference(spread(values, base, func(v, b float64) float64 { return (v - b) / 1e3 }))
 }
 
-// spread is the median of the pairs' comparisons and its interval. The resampling is seeded, so that the same measurements give the
-// same report.
+// spread is the median of the pairs' comparisons and its interval. The resampling is seeded, so
+// that the same measurements give the same report.
 func spread(values, base []float64, compare func(v, b float64) float64) (s struct{ Median, Low, High float64 }) {
 	var pairs []float64
 	for i := range values {

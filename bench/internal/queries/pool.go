@@ -17,10 +17,12 @@ import (
 type pool interface {
 	// one reads the three values of a row.
 	one(ctx context.Context, text string, id int64) error
-	// many reads the three values of the rows from first to before, and returns how many there were.
+	// many reads the three values of the rows from first to before, and returns how many there
+	// were.
 	many(ctx context.Context, text string, first, before int64) (int, error)
 	exec(ctx context.Context, text string, args ...any) error
-	// renew closes all connections; new ones are opened when they are used. It is called when none is in use.
+	// renew closes all connections; new ones are opened when they are used. It is called when none
+	// is in use.
 	renew(conns int)
 	close() error
 }

@@ -49,7 +49,8 @@ func replaying(dial pgconn.DialFunc) pgconn.DialFunc {
 	}
 }
 
-// Write takes one request. pgx sends each in one piece, but for the rows of a COPY, which have no answer of their own.
+// Write takes one request. pgx sends each in one piece, but for the rows of a COPY, which have no
+// answer of their own.
 func (c *replayedConn) Write(b []byte) (int, error) {
 	if c.arrive(b) {
 		return c.Conn.Write(b)

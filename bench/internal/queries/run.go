@@ -107,7 +107,8 @@ func Run(ctx context.Context, o Options, progress func(float64)) (out *Outcome, 
 	return out, nil
 }
 
-// pgcrypto says whether it is measured. What it costs is the server's work, which a replayed answer does not show.
+// pgcrypto says whether it is measured. What it costs is the server's work, which a replayed answer
+// does not show.
 func (o Options) pgcrypto() bool { return !o.Replayed && !o.goals }
 
 func (o Options) cases() []testCase {
@@ -188,8 +189,9 @@ func runCase(ctx context.Context, dsn, dir, pin string, c testCase, conns int, o
 	return results, nil
 }
 
-// secondBase is the way that the second ratio of a case compares with: the ciphertext as it
-// is; where numbers of rows are compared, the fewer rows; of write-only programs, the ordinary one once more.
+// secondBase is the way that the second ratio of a case compares with: the ciphertext as it is;
+// where numbers of rows are compared, the fewer rows; of write-only programs, the ordinary one once
+// more.
 func (c testCase) secondBase() string {
 	switch {
 	case c.tenfold:

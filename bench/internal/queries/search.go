@@ -35,8 +35,9 @@ type SearchOptions struct {
 	Only   string        // measure only cases whose name holds this
 }
 
-// A SearchResult is one way to run the statements of one case. Times are of processors, the program's and its backend's: where the
-// statement waits for nothing else, and the machine does nothing else, that is the time that it takes.
+// A SearchResult is one way to run the statements of one case. Times are of processors, the
+// program's and its backend's: where the statement waits for nothing else, and the machine does
+// nothing else, that is the time that it takes.
 type SearchResult struct {
 	Case, Goal, Name string
 	Rounds           int
@@ -51,7 +52,8 @@ type SearchOutcome struct {
 	Results []SearchResult
 }
 
-// Search measures searches by order beside those of a plain twin that has the index a user would have.
+// Search measures searches by order beside those of a plain twin that has the index a user would
+// have.
 func Search(ctx context.Context, o SearchOptions, progress func(float64)) (out *SearchOutcome, err error) {
 	ballast := make([]byte, 64<<20) // as in Run
 	defer runtime.KeepAlive(ballast)
@@ -277,13 +279,15 @@ var (
 	nameColumns   = []string{"id", "name"}
 )
 
-// The indexes over beginnings. What an INSERT leaves in their pending lists is part of what it costs.
+// The indexes over beginnings. What an INSERT leaves in their pending lists is part of what it
+// costs.
 const (
 	trigramIndex = "names_trigrams_idx"
 	termsIndex   = "colseal_names_sealed_name_terms"
 )
 
-// cellLike draws as many bytes as an ordered cell of 64 bits has, the first eight of which are those of all.
+// cellLike draws as many bytes as an ordered cell of 64 bits has, the first eight of which are
+// those of all.
 func cellLike(random *rand.Rand) []byte {
 	b := make([]byte, 97)
 	for i := range b[8:] {
@@ -331,7 +335,8 @@ func insertion(table string, columns []string, rows int) string {
 	return b.String()
 }
 
-// A searchCase is one kind of statement; the first of its ways is what the others are compared with.
+// A searchCase is one kind of statement; the first of its ways is what the others are compared
+// with.
 type searchCase struct {
 	name, goal string
 	ways       []searchWay

@@ -23,8 +23,8 @@ const imageEnv = "COLSEAL_TEST_PG17_IMAGE"
 // images are tried in turn when it names none.
 var images = []string{"postgres:17", "colseal-test/postgres:17"}
 
-// openServer returns the address of the server that was named. Without one it starts PostgreSQL in a container, with fsync on a real
-// file system, which stop removes.
+// openServer returns the address of the server that was named. Without one it starts PostgreSQL in
+// a container, with fsync on a real file system, which stop removes.
 func openServer(ctx context.Context, named string) (dsn string, stop func(), err error) {
 	if named != "" {
 		return named, func() {}, nil

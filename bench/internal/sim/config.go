@@ -46,8 +46,8 @@ type Config struct {
 	Price          float64       // of 10,000 KMS requests
 	Seed           uint64
 
-	// Budget is how many events the simulation handles. Where the whole time would take more,
-	// only a part of it is simulated and stands for the whole. If zero, 8 million: some ten seconds.
+	// Budget is how many events the simulation handles. Where the whole time would take more, only
+	// a part of it is simulated and stands for the whole. If zero, 8 million: some ten seconds.
 	Budget uint64
 }
 

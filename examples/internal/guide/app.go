@@ -23,8 +23,8 @@ type App[P any] struct {
 	runs    bool
 }
 
-// Deploy is a step that starts a program in a stage beside the one that runs, which ends then. The new one adds a row, and both do all that
-// they can, before and after.
+// Deploy is a step that starts a program in a stage beside the one that runs, which ends then. The
+// new one adds a row, and both do all that they can, before and after.
 func (a *App[P]) Deploy(stage schema.Stage) func(*testing.T, string) {
 	return func(t *testing.T, _ string) {
 		next := a.Open(t, stage)
@@ -51,7 +51,8 @@ func (a *App[P]) Deploy(stage schema.Stage) func(*testing.T, string) {
 	}
 }
 
-// AwaitCompanions waits until all programs write the companions of their columns, and has use called again and again meanwhile.
+// AwaitCompanions waits until all programs write the companions of their columns, and has use
+// called again and again meanwhile.
 func AwaitCompanions(t *testing.T, admin *sql.DB, use func()) {
 	t.Helper()
 	store := keyring.OpenStore(admin, keyring.DialectPostgres, "")

@@ -1,5 +1,5 @@
-// Package guide has a test follow a page of docs: it runs the page's commands and SQL, and between them the steps that
-// the page gives to the program.
+// Package guide has a test follow a page of docs: it runs the page's commands and SQL, and between
+// them the steps that the page gives to the program.
 package guide
 
 import (
@@ -70,8 +70,8 @@ func (w Walk) Follow(t *testing.T) {
 	}
 }
 
-// command runs a command of the page, through a shell, returns what it printed, and looks for the lines after it in what it prints. They may name its exit
-// status, which is 0 otherwise.
+// command runs a command of the page, through a shell, returns what it printed, and looks for the
+// lines after it in what it prints. They may name its exit status, which is 0 otherwise.
 func (w Walk) command(t *testing.T, colseal, text string) string {
 	t.Helper()
 	line, want, _ := strings.Cut(text, "\n")

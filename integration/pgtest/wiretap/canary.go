@@ -29,12 +29,12 @@ type form struct {
 // minLength keeps canaries from being found by chance, in bytes.
 const minLength = 8
 
-// window is how much of a long canary one form holds, in bytes: its beginning, its middle and its end are
-// looked for instead of the whole, of which a page of a data file may hold but a part.
+// window is how much of a long canary one form holds, in bytes: its beginning, its middle and its
+// end are looked for instead of the whole, of which a page of a data file may hold but a part.
 const window = 64
 
-// Text is a canary of text, at least 8 bytes of UTF-8. It must not hold quotes, backslashes or control
-// characters, which the log and a dump write differently.
+// Text is a canary of text, at least 8 bytes of UTF-8. It must not hold quotes, backslashes or
+// control characters, which the log and a dump write differently.
 func Text(name, value string) Canary {
 	c := Canary{name: name}
 	switch {
@@ -77,8 +77,9 @@ func Int(name string, value int64) Canary {
 	return c
 }
 
-// Time is a canary of an instant whose microseconds are not whole seconds: as PostgreSQL and as Go write it
-// in UTC, and as microseconds since 2000 (PostgreSQL) and since 1970 in 8 bytes in either order.
+// Time is a canary of an instant whose microseconds are not whole seconds: as PostgreSQL and as Go
+// write it in UTC, and as microseconds since 2000 (PostgreSQL) and since 1970 in 8 bytes in either
+// order.
 func Time(name string, value time.Time) Canary {
 	c := Canary{name: name}
 	value = value.UTC().Truncate(time.Microsecond)
@@ -116,8 +117,8 @@ func (c *Canary) addInt64(what string, value int64) {
 	c.addBytes(what+", little endian", binary.LittleEndian.AppendUint64(nil, uint64(value)))
 }
 
-// addText adds text raw, in UTF-16, and where it is not ASCII with JSON's escapes; each of them in hex and base64
-// too.
+// addText adds text raw, in UTF-16, and where it is not ASCII with JSON's escapes; each of them in
+// hex and base64 too.
 func (c *Canary) addText(what, s string) {
 	c.addBytes(what, []byte(s))
 	units := utf16.Encode([]rune(s))
@@ -145,8 +146,8 @@ func (c *Canary) addText(what, s string) {
 	}
 }
 
-// addBytes adds b raw, in hex in both cases, and in both alphabets of base64 at each of the three places it can
-// have in a group.
+// addBytes adds b raw, in hex in both cases, and in both alphabets of base64 at each of the three
+// places it can have in a group.
 func (c *Canary) addBytes(what string, b []byte) {
 	c.add(what+", raw", b)
 	h := hex.EncodeToString(b)
@@ -158,8 +159,8 @@ func (c *Canary) addBytes(what string, b []byte) {
 	}
 }
 
-// shifted returns the characters of a base64 text that b alone determines, when b begins at the shift-th byte
-// of a group of three.
+// shifted returns the characters of a base64 text that b alone determines, when b begins at the
+// shift-th byte of a group of three.
 func shifted(e *base64.Encoding, b []byte, shift int) []byte {
 	text := e.AppendEncode(nil, append(make([]byte, shift), b...))
 	first := (shift*8 + 5) / 6       // a character that also holds bits of what stands before is not b's alone

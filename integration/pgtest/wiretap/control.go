@@ -51,8 +51,8 @@ const logs = `
 	   OR name = 'log_statement' AND setting <> 'all'
 	   OR name IN ('log_parameter_max_length', 'log_parameter_max_length_on_error') AND setting <> '-1'`
 
-// plant puts the controls where they belong, the log's last of all, and silences this session in the log.
-// remove takes the table away again.
+// plant puts the controls where they belong, the log's last of all, and silences this session in
+// the log. remove takes the table away again.
 func plant(ctx context.Context, conn *sql.Conn) (c controls, remove func(), err error) {
 	var wrong string
 	if err := conn.QueryRowContext(ctx, logs).Scan(&wrong); err != nil {

@@ -16,7 +16,8 @@ import (
 // chunk is how much of a file is read at a time, in bytes.
 const chunk = 8 << 20
 
-// searchLog reads the files of the logging collector, until the control planted last has come through.
+// searchLog reads the files of the logging collector, until the control planted last has come
+// through.
 func searchLog(ctx context.Context, conn *sql.Conn, s *search, c controls) error {
 	var dir string
 	if err := conn.QueryRowContext(ctx, "SELECT current_setting('log_directory')").Scan(&dir); err != nil {
@@ -54,8 +55,8 @@ func searchLog(ctx context.Context, conn *sql.Conn, s *search, c controls) error
 	}
 }
 
-// tables are those of every schema that this session can read. What the catalog keeps of their contents
-// (statistics, defaults, the text of running statements) is of interest too.
+// tables are those of every schema that this session can read. What the catalog keeps of their
+// contents (statistics, defaults, the text of running statements) is of interest too.
 const tables = `
 	SELECT format('%I.%I', n.nspname, c.relname), n.nspname = 'pg_catalog' OR n.nspname = 'information_schema'
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -63,8 +64,8 @@ const tables = `
 	UNION ALL VALUES ('pg_catalog.pg_stat_activity', true)
 	ORDER BY 1`
 
-// searchTables dumps every table as text, and those that are not the catalog's in binary as well (some types
-// of the catalog have no binary form).
+// searchTables dumps every table as text, and those that are not the catalog's in binary as well
+// (some types of the catalog have no binary form).
 func searchTables(ctx context.Context, conn *sql.Conn, s *search, _ controls) error {
 	rows, err := conn.QueryContext(ctx, tables)
 	if err != nil {
@@ -137,8 +138,8 @@ func searchData(ctx context.Context, conn *sql.Conn, s *search, _ controls) erro
 	return nil
 }
 
-// readFile copies a file of the server from offset to its end into w, and returns how much that was. A file that
-// is gone meanwhile is empty.
+// readFile copies a file of the server from offset to its end into w, and returns how much that
+// was. A file that is gone meanwhile is empty.
 func readFile(ctx context.Context, conn *sql.Conn, name string, offset int64, w io.Writer) (int64, error) {
 	var total int64
 	for {

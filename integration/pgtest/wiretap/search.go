@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// search looks for every form of every canary at once. A bit table over a hash of four bytes passes over
-// what begins no form, at about a nanosecond a byte however many forms there are.
+// search looks for every form of every canary at once. A bit table over a hash of four bytes passes
+// over what begins no form, at about a nanosecond a byte however many forms there are.
 type search struct {
 	forms   []target
 	byHead  map[uint32][]int // indexes into forms, by their first four bytes

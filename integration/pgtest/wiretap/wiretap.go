@@ -1,13 +1,15 @@
-// Package wiretap looks where an eavesdropper on the database's side would look: in the server's log, in a
-// dump of every table, and in its raw data files, write-ahead log included. It looks for canaries, values
-// that only ever went into sealed columns, in every encoding they might have taken. Nothing may be found.
+// Package wiretap looks where an eavesdropper on the database's side would look: in the server's
+// log, in a dump of every table, and in its raw data files, write-ahead log included. It looks for
+// canaries, values that only ever went into sealed columns, in every encoding they might have
+// taken. Nothing may be found.
 //
-// A search that finds nothing proves something only if it would have found it. So every Search first plants
-// controls of its own, one per place, and fails if it does not find them there.
+// A search that finds nothing proves something only if it would have found it. So every Search
+// first plants controls of its own, one per place, and fails if it does not find them there.
 //
-// What it cannot see: PostgreSQL compresses long values (over 2 kB) in its data files, so such a value is found there
-// only if it does not compress; the dump and the log show it in any case. Temporary tables of other sessions, and
-// the contents of other databases than the one at hand, are seen in the data files only.
+// What it cannot see: PostgreSQL compresses long values (over 2 kB) in its data files, so such a
+// value is found there only if it does not compress; the dump and the log show it in any case.
+// Temporary tables of other sessions, and the contents of other databases than the one at hand, are
+// seen in the data files only.
 package wiretap
 
 import (
@@ -30,7 +32,8 @@ const (
 	Data  Place = "data"  // the bytes of the files under the data directory, without the log
 )
 
-// Finding is one canary found in one encoding in one file or table. It never holds the canary's value.
+// Finding is one canary found in one encoding in one file or table. It never holds the canary's
+// value.
 type Finding struct {
 	Canary   string // its name
 	Encoding string // e.g. "base64, shifted by 1"
@@ -61,12 +64,13 @@ func (r *Report) In(p Place) []Finding {
 	return slices.DeleteFunc(slices.Clone(r.Findings), func(f Finding) bool { return f.Place != p })
 }
 
-// ErrDeaf means that a Search did not find what it had planted itself, so that its silence would mean nothing.
+// ErrDeaf means that a Search did not find what it had planted itself, so that its silence would
+// mean nothing.
 var ErrDeaf = errors.New("the wiretap is deaf")
 
-// Search looks for the canaries. db is a superuser's pool on the database that was written to, over plain pgx. The
-// server must have its logging collector on, and log every statement on this database with its
-// parameters (pgtest.Logged sees to both).
+// Search looks for the canaries. db is a superuser's pool on the database that was written to, over
+// plain pgx. The server must have its logging collector on, and log every statement on this
+// database with its parameters (pgtest.Logged sees to both).
 func Search(ctx context.Context, db *sql.DB, canaries ...Canary) (*Report, error) {
 	if len(canaries) == 0 {
 		return nil, errors.New("wiretap: no canary to look for")

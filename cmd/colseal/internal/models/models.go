@@ -1,10 +1,10 @@
-// Package models reads a schema out of Go packages: from their variables of type *schema.Schema, or else from
-// the seal tags of their structs.
+// Package models reads a schema out of Go packages: from their variables of type *schema.Schema, or
+// else from the seal tags of their structs.
 //
-// There is one interpreter of struct tags, package schema, and it works by reflection. So the packages
-// are not interpreted here, but compiled, each with one more test file, which go test runs in the place of
-// the package's own tests: it reads unexported types, and works in package main. Nothing is
-// written to the packages' folders. What runs is the initialisation of the packages'
+// There is one interpreter of struct tags, package schema, and it works by reflection. So the
+// packages are not interpreted here, but compiled, each with one more test file, which go test runs
+// in the place of the package's own tests: it reads unexported types, and works in package main.
+// Nothing is written to the packages' folders. What runs is the initialisation of the packages'
 // variables and their init functions; never main.
 package models
 
@@ -25,11 +25,11 @@ import (
 // schemaPath is the package that declares schemas.
 const schemaPath = "github.com/colseal/colseal/schema"
 
-// Load reads the schema of the packages that the patterns name, as `go list` reads them from folder dir; "" is
-// the working folder. It needs the go command, and a module that requires Colseal. A package with variables
-// of type *schema.Schema has exactly those tables. In one without, each struct with seal tags is
-// a model: of the tables for which schema.Model is called with it somewhere in the package, else
-// of the one that its TableName method names.
+// Load reads the schema of the packages that the patterns name, as `go list` reads them from folder
+// dir; "" is the working folder. It needs the go command, and a module that requires Colseal. A
+// package with variables of type *schema.Schema has exactly those tables. In one without, each
+// struct with seal tags is a model: of the tables for which schema.Model is called with it
+// somewhere in the package, else of the one that its TableName method names.
 func Load(ctx context.Context, dir string, patterns ...string) (*schema.Schema, error) {
 	listed, err := list(ctx, dir, patterns)
 	if err != nil {

@@ -33,7 +33,8 @@ type scanner struct {
 	order   []string            // the structs as they are declared
 }
 
-// scan parses the package's files. They need not be type-checked here: what they say is compiled later.
+// scan parses the package's files. They need not be type-checked here: what they say is compiled
+// later.
 func (p *pkg) scan() error {
 	s := &scanner{p: p, structs: map[string]*ast.StructType{}, named: map[string]bool{}, calls: map[string][]string{}}
 	for _, name := range append(p.GoFiles, p.CgoFiles...) {

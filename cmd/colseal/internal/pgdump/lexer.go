@@ -10,8 +10,8 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 )
 
-// maxToken bounds what is kept of one token, or of one field of a row. What belongs to other tables may
-// be longer, and is skipped.
+// maxToken bounds what is kept of one token, or of one field of a row. What belongs to other tables
+// may be longer, and is skipped.
 const maxToken = 1 << 20
 
 // kind is what a token is.

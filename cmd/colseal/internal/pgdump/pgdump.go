@@ -1,5 +1,5 @@
-// Package pgdump reads the rows of one table from a dump of a PostgreSQL database in pg_dump's plain
-// format: from COPY or from INSERT commands. Nothing is executed.
+// Package pgdump reads the rows of one table from a dump of a PostgreSQL database in pg_dump's
+// plain format: from COPY or from INSERT commands. Nothing is executed.
 package pgdump
 
 import (
@@ -24,8 +24,8 @@ type Field struct {
 // ErrFormat is the error of a dump that is in none of the forms that are read.
 var ErrFormat = errors.New("this is no dump in plain format")
 
-// Read calls row for each row of a table. A table without a schema is looked for in every schema of the
-// dump; if several have it, Read fails. Of the rest of a dump, which may be large, little is
+// Read calls row for each row of a table. A table without a schema is looked for in every schema of
+// the dump; if several have it, Read fails. Of the rest of a dump, which may be large, little is
 // kept in memory at a time.
 //
 // No error holds anything of the dump but the names of tables and columns.
@@ -128,8 +128,8 @@ func (d *dump) set() error {
 	return d.skip(value)
 }
 
-// create reads a CREATE command: of a table that may be meant it keeps the columns, and of a function it
-// finds the end, since its body may hold statements.
+// create reads a CREATE command: of a table that may be meant it keeps the columns, and of a
+// function it finds the end, since its body may hold statements.
 func (d *dump) create() error {
 	t, err := d.next()
 	for err == nil && t.kind == word && slices.Contains([]string{"or", "replace", "unlogged"}, t.text) {
@@ -169,7 +169,8 @@ func (d *dump) create() error {
 	return d.skip(t)
 }
 
-// skipRoutine reads to the end of CREATE FUNCTION: statements between BEGIN ATOMIC and END belong to it.
+// skipRoutine reads to the end of CREATE FUNCTION: statements between BEGIN ATOMIC and END belong
+// to it.
 func (d *dump) skipRoutine() error {
 	var last token
 	for depth := 0; ; {
