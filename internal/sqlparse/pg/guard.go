@@ -65,6 +65,7 @@ func invalidUTF8(s string) int {
 type scanner struct {
 	text   string
 	pos    int
+	signs  int    // before this point, each sign is an operator
 	blank  []byte // the text without comments, once there was one
 	nest   nesting
 	err    *sqlparse.Error
@@ -104,9 +105,7 @@ func (g *scanner) token() {
 		g.nest.separate()
 		g.pos++
 	case isOpChar(c):
-		for g.pos < len(g.text) && isOpChar(g.text[g.pos]) && !g.commentStarts(g.pos) {
-			g.pos++
-		}
+		g.operator()
 		g.err = g.nest.operator(g.pos)
 	case c == '.':
 		g.pos++
@@ -114,6 +113,26 @@ func (g *scanner) token() {
 	default: // : and what the lexer refuses
 		g.pos++
 		g.nest.other()
+	}
+}
+
+// operator passes over one operator. The lexer takes the signs from the end of one, unless a
+// character is in it that no operator of the standard has: "*+-" is three operators, "@+-" is one.
+func (g *scanner) operator() {
+	if g.pos < g.signs {
+		g.pos++
+		return
+	}
+	end, own := g.pos+1, false
+	for g.pos < len(g.text) && isOpChar(g.text[g.pos]) && !g.commentStarts(g.pos) {
+		c := g.text[g.pos]
+		g.pos++
+		if c != '+' && c != '-' {
+			end, own = g.pos, own || strings.IndexByte("~!@#^&|`?%", c) >= 0
+		}
+	}
+	if !own {
+		g.pos, g.signs = end, g.pos
 	}
 }
 

@@ -26,6 +26,9 @@ var deep = map[string]func(n int) string{
 	"NOT with CASE":     func(n int) string { return wrap(n, "NOT CASE WHEN a THEN b END = ", "a", "") },
 	"NOT with a name":   func(n int) string { return wrap(n, "NOT a.and = ", "a", "") },
 	"minus":             func(n int) string { return wrap(n, "- ", "a", "") },
+	"pluses, glued":     func(n int) string { return wrap(n, "+", "a", "") },
+	"signs, glued":      func(n int) string { return wrap(n, "+-", "a", "") },
+	"signs after *":     func(n int) string { return "SELECT a *" + wrap(n, "+-", "a", "")[7:] },
 	"prefix operators":  func(n int) string { return wrap(n, "@ ", "a", "") },
 	"prefix, comments":  func(n int) string { return wrap(n, "@/**/", "a", "") },
 	"prefix after +":    func(n int) string { return wrap(n, "a + @ ", "a", "") },
@@ -185,6 +188,31 @@ func TestCommentsInterruptNothing(t *testing.T) {
 		}
 		if dumpFile(fa) != dumpFile(fb) {
 			t.Errorf("%q is %s, %q is %s", a, dumpFile(fa), b, dumpFile(fb))
+		}
+	}
+}
+
+// TestOperatorsAreSplit: the guard tells operators that stand side by side apart as the lexer does.
+func TestOperatorsAreSplit(t *testing.T) {
+	const chars = "+-*@<=/"
+	for n := range 7 * 7 * 7 * 7 * 7 {
+		run := ""
+		for i := n; i > 0; i /= len(chars) {
+			run += chars[i%len(chars) : i%len(chars)+1]
+		}
+		if run == "" || strings.Contains(run, "--") || strings.Contains(run, "/*") {
+			continue
+		}
+		tokens, err := scan(run)
+		if err != nil {
+			t.Fatal(run, err)
+		}
+		g := scanner{text: run, nest: nesting{limit: maxNesting}}
+		g.nest.frames = append(g.frames[:0], frame{retries: 1})
+		for _, tok := range tokens {
+			if g.token(); g.err != nil || g.pos != tok.End {
+				t.Fatalf("%q: %v, an operator ends at %d, want %d", run, g.err, g.pos, tok.End)
+			}
 		}
 	}
 }
