@@ -152,6 +152,7 @@ func (s *side) exec(t *testing.T, q string) {
 type pair struct {
 	*canaries
 	sealed, twin side
+	sides        []side // one of which takes the place of sealed for each statement
 }
 
 // newPair makes both. The twin is another connection, to which temporary tables hide the sealed ones: they are in no

@@ -88,6 +88,9 @@ func (p *pair) random(t *testing.T, seed uint64, drawn *rapid.Generator[statemen
 	t.Logf("COLSEAL_SHAPES_SEED=%d repeats this", seed)
 	failed := false
 	rapid.Check(t, func(rt *rapid.T) {
+		if len(p.sides) > 0 {
+			p.sealed = p.sides[rapid.IntRange(0, len(p.sides)-1).Draw(rt, "side")]
+		}
 		st := drawn.Draw(rt, "statement")
 		v, detail := p.judge(st)
 		if !failed { // what follows is the same made smaller

@@ -23,6 +23,7 @@ type kind struct {
 	// empties: in copy it makes the companion NULL, so that it must not be sent any more when another program is in sealed.
 	empties bool
 	ordered bool
+	rows    bool   // it uses whole rows
 	only    string // the dialect in which it can be written; "": both
 }
 
@@ -96,6 +97,11 @@ var kinds = []kind{
 	{sql: "SELECT max(email) FROM users", refused: true},
 	{sql: "SELECT * FROM users JOIN orders USING (email)", refused: true},
 	on(dialect.Postgres, kind{sql: "TABLE users"}),
+	on(dialect.Postgres, kind{sql: "SELECT u.id, row_to_json(u)::text, to_jsonb(u.*)::text AS j, u FROM users u", refused: true, rows: true}),
+	on(dialect.Postgres, kind{sql: "SELECT o.id, u::text, count(u) FROM orders o LEFT JOIN users u ON u.id = o.id GROUP BY o.id, u.id, u", refused: true, rows: true}),
+	on(dialect.Postgres, kind{sql: "SELECT id FROM users WHERE users IS NOT NULL OR ROW(users.*) IS NULL", refused: true, rows: true}),
+	on(dialect.Postgres, kind{sql: "SELECT json_agg(u ORDER BY u.id)::text FROM (SELECT * FROM users) u", refused: true, rows: true}),
+	on(dialect.Postgres, kind{sql: "UPDATE users SET note = row_to_json(users)::text WHERE id = $1 RETURNING (users).email, users", args: []any{7}, refused: true, rows: true}),
 	{sql: "DELETE FROM users WHERE email = $1 RETURNING *", args: []any{"d2@x"}},
 	{sql: "DELETE FROM users WHERE id = $1 RETURNING email AS gone", args: []any{9}},
 	{sql: "DELETE FROM orders WHERE email IN (SELECT email FROM users WHERE id = $1)", args: []any{1}},
@@ -174,7 +180,7 @@ func (w *world) compare(t *testing.T, f front, p [2]stage) {
 			if k.empties && sealed && prog.stage == schema.StageCopy {
 				continue
 			}
-			if prog.stage == schema.StageNone && (query == "TABLE users" || strings.Contains(query, "*") && !strings.Contains(query, "count(*)")) {
+			if prog.stage == schema.StageNone && (k.rows || query == "TABLE users" || strings.Contains(query, "*") && !strings.Contains(query, "count(*)")) {
 				continue // it shows the companions
 			}
 			w.log.take()

@@ -31,6 +31,7 @@ type analysis struct {
 	relabels   []relabel
 	pasts      []past
 	stars      []star
+	rowUses    map[*sqlparse.Column]rowUse
 	retargets  map[int]string            // names of columns that are written, by where they stand
 	doubles    map[sqlparse.Expr]*double // outputs of a query that go to a column and its companion
 	seconds    []placedSecond

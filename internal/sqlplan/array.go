@@ -8,6 +8,7 @@ import (
 // cast analyses a cast. The type of a parameter or literal that turns out sealed
 // follows; a cast of a cell is refused, because it would show or change ciphertext.
 func (a *analysis) cast(e *sqlparse.Cast, sc *scope) (*term, error) {
+	a.castsRow(e)
 	if e.Type.Array && !wholeValue(e.Arg) {
 		t, err := a.element(e, sc, "a cast")
 		if err != nil {

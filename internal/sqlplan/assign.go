@@ -75,6 +75,9 @@ func (a *analysis) targetTerm(w *writeTarget, n sqlparse.Name) (*term, error) {
 		return a.use(p.plain), nil
 	}
 	t := a.use(col.t)
+	if err := a.standsIn(col, t, n.Pos()); err != nil {
+		return nil, err
+	}
 	a.retarget(n, col.stored())
 	if n.Indirect && t.state == sealed {
 		return nil, a.refuseOperation(n.Pos(), t.first(), "a part of a sealed value cannot be written", "write the whole value")

@@ -75,6 +75,7 @@ func (a *analysis) call(c *sqlparse.Call, sc *scope) (*term, error) {
 			}
 		}
 	}
+	a.argumentsOf(c)
 	kind := functions[c.Name]
 	if !builtin(c) || c.ArgNames || c.Variadic || c.Within || len(c.Args) == 0 && !c.Star {
 		kind = notUnderstood

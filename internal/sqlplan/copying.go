@@ -117,6 +117,24 @@ func (a *analysis) strict(cols []*schema.Column) []*schema.Column {
 	return cols
 }
 
+// changing returns the column whose options change that has a companion of this name, where it is taken as it was: the companion holds
+// cells all the same.
+func (a *analysis) changing(t *schema.Table, name string) *schema.Column {
+	if a.mode != copyPlain {
+		return nil
+	}
+	cols := t.Columns()
+	if d := a.known.dependents[t]; d != nil {
+		cols = d.columns
+	}
+	for _, c := range cols {
+		if c.Stage == schema.StageCopy && c.Was != nil && a.p.fold(c.Stored) == a.p.fold(name) {
+			return c
+		}
+	}
+	return nil
+}
+
 // columnsOf returns the sealed columns of a registered table.
 func (a *analysis) columnsOf(t *schema.Table) []*schema.Column { return a.strict(t.Columns()) }
 

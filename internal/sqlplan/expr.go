@@ -65,6 +65,7 @@ func (a *analysis) expression(e sqlparse.Expr, sc *scope) (*term, error) {
 		}
 		return a.element(e.Array, sc, "a subscript")
 	case *sqlparse.Row:
+		a.usesRows(rowFields, e.Args...)
 		return newResult("a row constructor"), a.plainExprs(e.Args, sc, "a row constructor")
 	case *sqlparse.Match:
 		return newResult(e.What), a.plainExprs(operandsOf(e), sc, e.What)
@@ -75,6 +76,11 @@ func (a *analysis) expression(e sqlparse.Expr, sc *scope) (*term, error) {
 		case sqlparse.Greatest, sqlparse.Least:
 			return a.greatest(e, e.Args, e.What, sc)
 		}
+		use := rowTyped
+		if e.What == sqlparse.AllFields {
+			use = rowSpread
+		}
+		a.usesRows(use, e.Args...)
 		return newResult(e.What), a.plainExprs(e.Args, sc, e.What)
 	case *sqlparse.Default:
 		return nil, a.refuseUnsupported(e.Pos(), nil, "DEFAULT is not expected here", "")
@@ -252,10 +258,10 @@ func (a *analysis) nullIf(n *sqlparse.NullIf, sc *scope) (*term, error) {
 	return a.equate(l, r, n.Pos(), "NULLIF", between(n.Left, n.Right, &search{form: aroundItself, expr: n}))
 }
 
-// questionOfNullIf notes a NULLIF of a parameter. For the companion of a column in StageCopy nothing is asked:
+// questionOfNullIf notes a NULLIF of a parameter. For the companion of a plain column in StageCopy nothing is asked:
 // what the server is asked of the plain value is asked of the cell.
 func (a *analysis) questionOfNullIf(n *sqlparse.NullIf) *question {
-	if a.second.fromCopy() {
+	if a.second.besidePlain() {
 		return nil
 	}
 	return a.question("=", n.Left, n.Right)
@@ -275,6 +281,7 @@ func (a *analysis) isNull(e sqlparse.Expr, sc *scope) error {
 			return nil
 		}
 	case *sqlparse.Row:
+		a.usesRows(rowFields, e.Args...)
 		for _, x := range e.Args {
 			if err := a.isNull(x, sc); err != nil {
 				return err

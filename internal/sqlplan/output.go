@@ -72,6 +72,9 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 			outs = append(outs, cols...)
 			continue
 		}
+		if sc.parent == nil && a.inner == 0 {
+			a.usesRows(rowShown, t.Expr)
+		}
 		x, err := a.targetValue(t.Expr, sc)
 		if err != nil {
 			return nil, err
@@ -107,7 +110,7 @@ func (a *analysis) star(c *sqlparse.Column, all []output, sc *scope) ([]output, 
 		if err != nil {
 			return nil, err
 		}
-		return a.writeOut(c, cols)
+		return a.yielded(c, cols)
 	}
 	it, err := a.item(c, c.Parts, sc)
 	if err != nil {
@@ -125,6 +128,18 @@ func (a *analysis) star(c *sqlparse.Column, all []output, sc *scope) ([]output, 
 	cols := a.uses(it.cols)
 	for i := range cols {
 		cols[i].from = it
+	}
+	return a.yielded(c, cols)
+}
+
+// yielded returns the columns that a star yields, where all of them may be shown.
+func (a *analysis) yielded(c *sqlparse.Column, cols []output) ([]output, error) {
+	for i := range cols {
+		if o := &cols[i]; !o.gap {
+			if err := a.byItself(o, c.Pos()); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return a.writeOut(c, cols)
 }

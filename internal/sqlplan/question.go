@@ -170,7 +170,7 @@ func (a *analysis) asks(op string, left, right sqlparse.Expr) bool {
 func (a *analysis) answer(roles map[argument]*slot) error {
 	kinds := map[argument]schema.Kind{}
 	for _, s := range a.slots {
-		if u := s.use(); u != nil && s.param != nil && !s.second.fromCopy() && len(a.questions) > 0 {
+		if u := s.use(); u != nil && s.param != nil && !s.second.besidePlain() && len(a.questions) > 0 {
 			if k, ok := kinds[argumentOf(s.param)]; ok && k != u.Column.Kind {
 				kinds[argumentOf(s.param)] = 0
 			} else {
@@ -180,7 +180,7 @@ func (a *analysis) answer(roles map[argument]*slot) error {
 	}
 	for _, q := range a.questions {
 		role := roles[argumentOf(q.param.param)]
-		if role == nil || q.cells || q.second.fromCopy() || q.nullIf && q.param.t.root().state != sealed {
+		if role == nil || q.cells || q.second.besidePlain() || q.nullIf && q.param.t.root().state != sealed {
 			continue
 		}
 		kind := kinds[argumentOf(q.param.param)]

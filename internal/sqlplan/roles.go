@@ -29,7 +29,7 @@ func (a *analysis) settleRoles() error {
 	of := map[argument][]*slot{}
 	together := map[*term][]argument{} // the arguments that are sealed as soon as a term is
 	for _, s := range a.slots {
-		if s.param == nil || s.second.fromCopy() {
+		if s.param == nil || s.second.besidePlain() {
 			continue
 		}
 		arg := argumentOf(s.param)
@@ -81,7 +81,7 @@ func (a *analysis) refuseOperand(s, role *slot, what string) error {
 func (a *analysis) sealedRoles() (roles map[argument]*slot, args []argument) {
 	roles = map[argument]*slot{}
 	for _, s := range a.slots {
-		if s.param == nil || s.t.root().state != sealed || s.second.fromCopy() {
+		if s.param == nil || s.t.root().state != sealed || s.second.besidePlain() {
 			continue
 		}
 		if arg := argumentOf(s.param); roles[arg] == nil {

@@ -201,7 +201,11 @@ func (a *analysis) column(c *sqlparse.Column, sc *scope) (*term, error) {
 	}
 	if col := a.find(it, name); col != nil {
 		a.noteConfined(c, col.confined)
-		return a.refer(c, col), a.checkUnambiguous(c, it, name)
+		t, err := a.refer(c, col)
+		if err != nil {
+			return nil, err
+		}
+		return t, a.checkUnambiguous(c, it, name)
 	}
 	if it.kept && it.table != nil && !systemColumns[a.p.dialect][name] {
 		return nil, a.refuseUnknown(c.Pos(), nil, "it is not known whether this is a column, or a function of the whole row", "write the column without the table's name")
@@ -346,7 +350,9 @@ func (a *analysis) search(c *sqlparse.Column, name string, s *scope) (found *ter
 		if err := a.checkUnambiguous(c, it, name); err != nil {
 			return nil, open, err
 		}
-		found = a.refer(c, col)
+		if found, err = a.refer(c, col); err != nil {
+			return nil, open, err
+		}
 		a.noteConfined(c, col.confined)
 	}
 	return found, open, nil
@@ -371,6 +377,9 @@ func (a *analysis) wholeRow(c *sqlparse.Column, it *item) (*term, error) {
 	a.step(len(it.cols))
 	if col := it.carriesCells(); col != nil {
 		return nil, a.refuseOperation(c.Pos(), col, "a whole row of a sealed table cannot be used as a value", "name the columns that are needed")
+	}
+	if err := a.writeRowOut(c, it); err != nil {
+		return nil, err
 	}
 	return newPlain(), a.plainOutputs(it.cols, c.Pos(), "a whole row")
 }

@@ -154,16 +154,40 @@ func (a *analysis) seen(o *output) (t *term, stored string) {
 }
 
 // refer returns the term of a column that a reference means, and notes what it is called in the text sent.
-func (a *analysis) refer(c *sqlparse.Column, o *output) *term {
+func (a *analysis) refer(c *sqlparse.Column, o *output) (*term, error) {
 	a.referred, a.referredBy = o, c
 	if s := o.more.source(); s != nil && s.part != partCells && a.past(s.col) {
 		a.pasts = append(a.pasts, past{c, s.col})
 	}
 	t, stored := a.seen(o)
+	if err := a.standsIn(o, t, c.Pos()); err != nil {
+		return nil, err
+	}
 	if stored != "" && !slices.ContainsFunc(a.renames, func(r rename) bool { return r.ref == c && r.second == a.second }) {
 		a.renames = append(a.renames, rename{c, stored, a.second})
 	}
-	return t
+	return t, nil
+}
+
+// standsIn refuses a column whose cells stand in a column that the relation lacks, as a view may: the server would speak of a name that
+// the statement has not.
+func (a *analysis) standsIn(o *output, t *term, pos int) error {
+	if r := t.root(); o.pair != nil && r.state == sealed && r.missing() != nil {
+		return a.refuseMissing(pos, r.missing())
+	}
+	return a.byItself(o, pos)
+}
+
+// byItself refuses the companion of a column in StageCopy under a name of its own, as a view may have for it: what is written to it alone is
+// not what the column holds, and what is read from it may lag behind.
+func (a *analysis) byItself(o *output, pos int) error {
+	s := o.more.source()
+	if s == nil || o.pair != nil || s.part != partCells || s.col.Stage != schema.StageCopy || a.mode == copyAhead || a.depth > 0 {
+		return nil
+	}
+	a.forbidden = true
+	return a.refuseOperation(pos, s.col, "the companion of a column is named by itself, which lags behind in this stage",
+		"name the column; a view needs it before its companion")
 }
 
 // refersElsewhere reports whether a reference is another column's in the text sent.
@@ -210,6 +234,9 @@ func labelling(e sqlparse.Expr) *sqlparse.Column {
 func (a *analysis) assignBoth(w *writeTarget, n sqlparse.Name, o *output, e sqlparse.Expr, sc *scope, listed bool) error {
 	if n.Indirect {
 		return a.refuseOperation(n.Pos(), o.pair.col, "a part of a sealed value cannot be written", "write the whole value")
+	}
+	if err := a.standsIn(o, o.pair.cells, n.Pos()); err != nil {
+		return err
 	}
 	if a.world != inTruth {
 		return a.refuseUnsupported(n.Pos(), o.pair.col, "a write within the value of another one is not analysed while a column is on its way", "write them one by one")
@@ -309,9 +336,13 @@ type placedSecond struct {
 	second *second // nil: before alone
 }
 
-// fromCopy reports whether a slot or the like is for the companion of a column in StageCopy, which decides
-// nothing about what else the statement does.
+// fromCopy reports whether a slot or the like is for the companion of a column in StageCopy, which becomes NULL
+// where it cannot be sealed.
 func (s *second) fromCopy() bool { return s != nil && s.pair.stage == schema.StageCopy }
+
+// besidePlain reports whether it stands beside a plain column in StageCopy, and decides nothing about what else
+// the statement does: the server is given the values in the clear. Beside cells it is given none.
+func (s *second) besidePlain() bool { return s.fromCopy() && s.pair.col.Was == nil }
 
 // placeSeconds makes the edits of what stands in the text twice, of references, and of labels.
 func (e *emission) placeSeconds() error {
@@ -365,6 +396,9 @@ func (e *emission) placeSeconds() error {
 	}
 	for _, s := range e.stars {
 		at, ok := e.starSpan(s.ref)
+		if !s.ref.Star {
+			at, ok = e.lastPart(s.ref)
+		}
 		if !ok && s.of != nil {
 			at, ok = e.tableCommand(s.of)
 			s.text = "SELECT " + s.text + " FROM"
@@ -480,7 +514,7 @@ func (e *emission) starSpan(c *sqlparse.Column) (span, bool) {
 	return span{e.tokens[from].Start, e.tokens[to].End}, true
 }
 
-// A star is one that is written out.
+// A star is one that is written out, or a whole row.
 type star struct {
 	ref    *sqlparse.Column
 	text   string
@@ -527,7 +561,10 @@ func (a *analysis) writeOut(c *sqlparse.Column, cols []output) ([]output, error)
 		name := o.name
 		stored := o.stored()
 		if o.pair != nil {
-			_, stored = a.seen(&o)
+			var t *term
+			if t, stored = a.seen(&o); a.standsIn(&o, t, c.Pos()) != nil {
+				return nil, a.standsIn(&o, t, c.Pos())
+			}
 		}
 		text := dbcatalog.QuoteIdent(name)
 		if stored != "" {

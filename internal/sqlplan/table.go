@@ -91,6 +91,10 @@ func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel
 					"change its type to bytea (or text), for example with ALTER TABLE ... ALTER COLUMN ... TYPE bytea")
 			}
 			o.t = newSealed(source{c, rc.Storage})
+		} else if to := a.changing(table, rc.Name); to != nil {
+			if o.more = (&details{origin: &origin{to, partCells}}); rc.Storage != dbcatalog.StorageOther {
+				o.t = newSealed(source{to, rc.Storage})
+			}
 		}
 		if rc.Hidden {
 			unlisted = append(unlisted, o)

@@ -56,3 +56,10 @@ SELECT to_jsonb(u.*) FROM users AS u
 UPDATE users SET email = (SELECT u.email FROM users u ORDER BY u.id LIMIT 1)
 SELECT email FROM users ORDER BY lower(email), id LIMIT 5
 UPDATE users SET email = CASE WHEN '' = $1::text OR $1 IS NULL THEN email ELSE $1 END WHERE id = $2
+SELECT o.id, row_to_json(u) AS r, count(u.*) FROM orgs o LEFT JOIN users u ON u.id = o.id GROUP BY u.id, u.*, o.id
+SELECT id FROM users WHERE users IS NOT NULL AND users::text <> $1
+SELECT ROW(u.*), ROW(u.*) IS NULL FROM users u
+UPDATE users u SET email = $1 WHERE id = $2 RETURNING to_jsonb(u)
+INSERT INTO users (id, email) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET note = row_to_json(excluded)::text RETURNING users
+SELECT mine(u), (u).email, u::users FROM users u
+SELECT (u).* FROM users u
