@@ -388,25 +388,57 @@ func (o *Order) check(kind Kind, encoding []byte) error {
 	return refuse(kind, "it is outside of the column's bounds")
 }
 
+// A block of the pseudo-random function serves orderBits bits: it has a number for the first of
+// them, two for the second, and four for the third, one for each value of those before.
+const (
+	orderBits = 3
+	bitSize   = 2 // bytes of a number
+)
+
 // appendTerm appends the order term of a value's number: a byte for each bit, the first one first.
 // It is a pseudo-random number from 0 to 254 that depends on the bits before, plus the bit: of two
 // terms the first byte that differs is that of the first bit that differs, and differs by that.
 func (k *Key) appendTerm(dst []byte, x uint64) []byte {
-	var in, out [aes.BlockSize]byte
+	s := k.macStates.Get().(*macState)
 	w := k.layout.Order.width
-	for i := range w {
-		in[0] = byte(i)
-		binary.BigEndian.PutUint64(in[8:], x>>(w-i))
-		if approved {
-			out = [aes.BlockSize]byte{}
-			// Its first block, by an approved mode.
-			cipher.NewCTR(k.orderBlock, in[:]).XORKeyStream(out[:], out[:])
-		} else {
-			k.orderBlock.Encrypt(out[:], in[:])
+	for at := 0; at < w; {
+		n := min((w-at+orderBits-1)/orderBits, len(s.stream)/aes.BlockSize)
+		stream := s.stream[:n*aes.BlockSize]
+		clear(stream)
+		for i, b := 0, stream; i < n; i, b = i+1, b[aes.BlockSize:] {
+			b[0] = byte(at + orderBits*i)
+			binary.BigEndian.PutUint64(b[8:], x>>(w-at-orderBits*i))
 		}
-		dst = append(dst, byte(binary.BigEndian.Uint64(out[:])%255)+byte(x>>(w-1-i)&1))
+		// All of them first, so that the processor can overlap the encryptions that follow.
+		for b := stream; len(b) > 0; b = b[aes.BlockSize:] {
+			k.encryptBlock(b[:aes.BlockSize])
+		}
+		for b := stream; len(b) > 0; b = b[aes.BlockSize:] {
+			before := uint64(1) // a one and the bits of the block that precede
+			for range min(orderBits, w-at) {
+				bit := x >> (w - 1 - at) & 1
+				dst = append(dst, byte(binary.BigEndian.Uint16(b[bitSize*(before-1):])%255)+byte(bit))
+				before = before<<1 | bit
+				at++
+			}
+		}
+		clear(stream)
 	}
+	k.macStates.Put(s)
 	return dst
+}
+
+// encryptBlock encrypts a block in place under K_order.
+func (k *Key) encryptBlock(b []byte) {
+	if !approved {
+		k.orderBlock.Encrypt(b, b)
+		return
+	}
+	// The first block of an approved mode's key stream.
+	var in [aes.BlockSize]byte
+	copy(in[:], b)
+	clear(b)
+	cipher.NewCTR(k.orderBlock, in[:]).XORKeyStream(b, b)
 }
 
 // A cell is compared with what no column holds, too. These have no body:

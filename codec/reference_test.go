@@ -115,12 +115,15 @@ func (r *refCell) orderTerm(t testing.TB) {
 	digits := fmt.Sprintf("%0*b", r.Width, r.Number)
 	r.Term = nil
 	for i := range digits {
-		prefix, _ := new(big.Int).SetString("0"+digits[:i], 2)
-		in := append([]byte{byte(i)}, make([]byte, 15)...)
+		group := i - i%3
+		prefix, _ := new(big.Int).SetString("0"+digits[:group], 2)
+		in := append([]byte{byte(group)}, make([]byte, 15)...)
 		prefix.FillBytes(in[1:])
 		out := make([]byte, 16)
 		block.Encrypt(out, in)
-		f := new(big.Int).Mod(new(big.Int).SetBytes(out[:8]), big.NewInt(255))
+		n, _ := new(big.Int).SetString("1"+digits[group:i], 2)
+		at := 2 * (n.Int64() - 1)
+		f := new(big.Int).Mod(new(big.Int).SetBytes(out[at:at+2]), big.NewInt(255))
 		r.Term = append(r.Term, byte(f.Int64())+digits[i]-'0')
 	}
 }

@@ -121,8 +121,10 @@ def order_term(data_key, identity, x):
     aes = Cipher(algorithms.AES(derive(data_key, 3, 4, identity)), modes.ECB()).encryptor()
     n, term = order_bits(identity), b""
     for i in range(n):
-        block = aes.update(bytes([i]) + bytes(7) + struct.pack(">Q", x >> (n - i)))
-        term += bytes([int.from_bytes(block[:8], "big") % 255 + (x >> (n - 1 - i) & 1)])
+        j, r = i // 3, i % 3
+        block = aes.update(bytes([3 * j]) + bytes(7) + struct.pack(">Q", x >> (n - 3 * j)))
+        m = 2**r - 1 + (x >> (n - i) & (2**r - 1))
+        term += bytes([int.from_bytes(block[2 * m:2 * m + 2], "big") % 255 + (x >> (n - 1 - i) & 1)])
     return term
 
 
