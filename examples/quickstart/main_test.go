@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/internal/ddl"
 	"github.com/colseal/colseal/kms/kmstest"
 )
 
@@ -139,7 +140,7 @@ func TestKeepOnPostgres(t *testing.T) {
 	db := pgtest.New(t)
 	args := []string{"-keep", "-dsn", db.DSN(), "-kms", "localkms://" + filepath.ToSlash(filepath.Join(t.TempDir(), "kek"))}
 	const kept = "quickstart_customers, quickstart_keys"
-	if out := runProgram(t, nil, args...); !strings.HasSuffix(out, "\nKept: tables "+strings.Replace(kept, ", ", " and ", 1)+"\n") {
+	if out := runProgram(t, nil, args...); !strings.HasSuffix(out, "\nKept: tables "+strings.Replace(kept, ", ", " and ", 1)+", schema colseal\n") {
 		t.Errorf("the first run: %s", out)
 	}
 	_, errs, err := runAnyhow(nil, args...)
@@ -150,6 +151,27 @@ func TestKeepOnPostgres(t *testing.T) {
 		t.Error(err)
 	}
 	checkOutput(t, runProgram(t, nil, args...))
+	// The schema is there, and so is not the program's to drop.
+	if _, err := db.Admin.Exec("DROP TABLE " + kept); err != nil {
+		t.Error(err)
+	}
+	checkOutput(t, runProgram(t, nil, args[1:]...))
+	if _, err := db.Admin.Exec("DROP FUNCTION colseal.terms1(bytea); DROP SCHEMA colseal"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSearchSQL holds search.sql to what colseal ddl prints.
+func TestSearchSQL(t *testing.T) {
+	printed, err := ddl.Write(tables, ddl.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for part := range strings.SplitSeq(searchSQL, "\n\n") {
+		if !strings.Contains(printed, strings.TrimSpace(part)) {
+			t.Errorf("colseal ddl does not print\n%s\nbut\n%s", part, printed)
+		}
+	}
 }
 
 func TestPostgresAndAWS(t *testing.T) {
@@ -159,6 +181,9 @@ func TestPostgresAndAWS(t *testing.T) {
 	out := runProgram(t, []string{"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test"},
 		"-dsn", db.DSN(), "-kms", "awskms:///alias/app?region="+kmstest.DefaultRegion+"&endpoint="+srv.URL())
 	checkOutput(t, out)
+	if want := "WHERE email LIKE $1  [bjo%]\n  found: 2, Björn Ek\n"; !strings.Contains(out, want) {
+		t.Errorf("the output lacks %q:\n%s", want, out)
+	}
 	if n := srv.Calls(); n != 2 {
 		t.Errorf("%d requests to KMS, want 2", n)
 	}
@@ -169,7 +194,7 @@ func TestPostgresAndAWS(t *testing.T) {
 		}
 	}
 	var left int
-	err := db.Admin.QueryRowContext(t.Context(), "SELECT count(*) FROM pg_class WHERE relname LIKE 'quickstart%'").Scan(&left)
+	err := db.Admin.QueryRowContext(t.Context(), "SELECT (SELECT count(*) FROM pg_class WHERE relname LIKE 'quickstart%') + (SELECT count(*) FROM pg_namespace WHERE nspname = 'colseal')").Scan(&left)
 	if err != nil || left > 0 {
 		t.Errorf("%d relations left behind, %v", left, err)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -32,7 +33,9 @@ type place struct {
 	folder string // holds the SQLite file and the local key; "" if neither is used
 	keep   bool
 	made   bool // the table is ours to drop
-	config driver.Config
+	// The schema colseal, with the function for searches, is ours to drop.
+	madeSchema bool
+	config     driver.Config
 }
 
 func prepare(ctx context.Context, out io.Writer, o options) (_ *place, err error) {
@@ -69,6 +72,12 @@ func prepare(ctx context.Context, out io.Writer, o options) (_ *place, err error
 	return p, nil
 }
 
+// searchSQL makes what a search for beginnings needs on PostgreSQL: a function, and an index over it. It is a part of what colseal ddl
+// prints, and is run over a connection without Colseal.
+//
+//go:embed search.sql
+var searchSQL string
+
 func (p *place) createTable(ctx context.Context, db *sql.DB) error {
 	_, err := db.ExecContext(ctx, fmt.Sprintf("CREATE TABLE %s (id bigint PRIMARY KEY, name %[2]s, email %[2]s, born %[2]s, city text)",
 		table, p.bytes))
@@ -77,13 +86,35 @@ func (p *place) createTable(ctx context.Context, db *sql.DB) error {
 	if errors.As(err, &refused) && refused.Code == "42P07" { // duplicate_table
 		return fmt.Errorf("there is a table %[1]s already; if an earlier run kept it, drop it with its keyring, and run this again: DROP TABLE %[1]s, %[2]s", table, keyTable)
 	}
-	return err
+	if err != nil || p.plain != "pgx" {
+		return err
+	}
+	return p.below(func(db *sql.DB) error {
+		const missing = "SELECT to_regnamespace('colseal') IS NULL"
+		if err := db.QueryRowContext(ctx, missing).Scan(&p.madeSchema); err != nil {
+			return err
+		}
+		_, err := db.ExecContext(ctx, searchSQL)
+		return err
+	})
+}
+
+// below uses the database without Colseal.
+func (p *place) below(use func(*sql.DB) error) error {
+	db, err := sql.Open(p.plain, p.dsn)
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(db), db.Close())
 }
 
 // cleanUp removes what the program made, unless it was told to keep it.
 func (p *place) cleanUp(ctx context.Context, out io.Writer) error {
 	if p.keep && p.made {
 		fmt.Fprintf(out, "\nKept: tables %s and %s", table, keyTable)
+		if p.plain == "pgx" {
+			fmt.Fprint(out, ", schema colseal")
+		}
 		if p.folder != "" {
 			fmt.Fprintf(out, ", folder %q", p.folder)
 		}
@@ -92,11 +123,13 @@ func (p *place) cleanUp(ctx context.Context, out io.Writer) error {
 	}
 	var err error
 	if p.made && p.plain == "pgx" {
-		var db *sql.DB
-		if db, err = sql.Open(p.plain, p.dsn); err == nil {
-			_, err = db.ExecContext(ctx, "DROP TABLE IF EXISTS "+table+", "+keyTable)
-			err = errors.Join(err, db.Close())
-		}
+		err = p.below(func(db *sql.DB) error {
+			_, err := db.ExecContext(ctx, "DROP TABLE IF EXISTS "+table+", "+keyTable)
+			if err == nil && p.madeSchema {
+				_, err = db.ExecContext(ctx, "DROP FUNCTION IF EXISTS colseal.terms1(bytea); DROP SCHEMA colseal")
+			}
+			return err
+		})
 	}
 	return errors.Join(err, os.RemoveAll(p.folder)) // RemoveAll("") removes nothing
 }
