@@ -1,17 +1,27 @@
 package cli_test
 
 import (
+	"cmp"
+	"database/sql"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/kms"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -121,4 +131,170 @@ func TestLeak(t *testing.T) {
 			t.Error(out)
 		}
 	})
+}
+
+// TestLeakOfTerms: what colseal leak prints of columns with terms that a program wrote, in two scopes, is what counting the values gives
+// and what the same attack has on them.
+func TestLeakOfTerms(t *testing.T) {
+	colseal := build(t)
+	terms := codec.Terms{Fold: true, Prefix: codec.Lengths{Min: 2, Max: 4}, Suffix: codec.Lengths{Min: 3, Max: 3}}
+	people := schema.Must(schema.Columns("people",
+		schema.Column{Name: "name", Terms: terms},
+		schema.Column{Name: "mail", Mode: schema.ModeDeterministic, Terms: terms}))
+	text, err := people.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "schema.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	key, err := kms.Open(t.Context(), "localkms://"+filepath.Join(t.TempDir(), "kek"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The i-th name is about 1/i as frequent as the first.
+	random := rand.New(rand.NewPCG(5, 9))
+	lists := map[string][]string{"north": nil, "south": nil}
+	for scope, n := range map[string]int{"north": 1500, "south": 700} {
+		for range n {
+			i := int(math.Pow(400, random.Float64()))
+			lists[scope] = append(lists[scope], fmt.Sprintf("%c%c%02d%s%c%02d", 'A'+i%7, 'a'+i%4, i%40, strings.Repeat("x", i%3), 'a'+i%5, i%90))
+		}
+	}
+	type attack struct {
+		Terms        bool
+		Exact, Alike float64
+	}
+	type report struct {
+		Rows, Null, Keys int
+		Terms            struct{ Tokens, Commonest, Shared, Apart int }
+		Attacks          []attack
+	}
+	want := report{Rows: 2201, Null: 1, Keys: len(lists)}
+	var sets [][]string // the parts of each row, by scope
+	for _, list := range lists {
+		var rows []string
+		tokens := map[string]int{}
+		for _, name := range list {
+			of := parts(name)
+			rows = append(rows, strings.Join(of, " "))
+			for _, p := range of {
+				tokens[p]++
+			}
+		}
+		sets = append(sets, rows)
+		want.Terms.Tokens += len(tokens)
+		want.Terms.Commonest = max(want.Terms.Commonest, slices.Max(slices.Collect(maps.Values(tokens))))
+		count := counted(rows)
+		for _, set := range rows {
+			if count[set] == 1 {
+				want.Terms.Apart++
+			}
+			if slices.ContainsFunc(strings.Fields(set), func(p string) bool { return tokens[p] > 1 }) {
+				want.Terms.Shared++
+			}
+		}
+	}
+	exact := frequencyAnalysis(sets, random, func(rows []string) (known, attacked []string) { return rows, rows })
+	alike := frequencyAnalysis(sets, random, func(rows []string) (known, attacked []string) {
+		rows = slices.Clone(rows)
+		random.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+		return rows[:len(rows)/2], rows[len(rows)/2:]
+	})
+	near := func(a, b float64) bool { return math.Abs(a-b) <= 0.01 }
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		if _, err := pg.Admin.Exec("CREATE TABLE people (id bigint PRIMARY KEY, name bytea, mail bytea)"); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := pgx.ParseConfig(pg.DSN())
+		if err != nil {
+			t.Fatal(err)
+		}
+		connector, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{Schema: people, KMS: key, AutoCreateKeyTable: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		db := sql.OpenDB(connector)
+		defer db.Close()
+		id := 0
+		for scope, list := range lists {
+			for names := range slices.Chunk(list, 250) {
+				var values []string
+				var args []any
+				for _, name := range names {
+					id++
+					values = append(values, fmt.Sprintf("($%d, $%d, $%d)", len(args)+1, len(args)+2, len(args)+3))
+					args = append(args, id, name, name)
+				}
+				if _, err := db.ExecContext(keyring.WithScope(t.Context(), scope), "INSERT INTO people VALUES "+strings.Join(values, ", "), args...); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if _, err := db.Exec("INSERT INTO people (id) VALUES (0)"); err != nil {
+			t.Fatal(err)
+		}
+		for _, column := range []string{"people.name", "people.mail"} {
+			status, out, errs := colseal.run(t, "leak", "--schema", file, "--dsn", pg.DSN(), column, "--json")
+			var got report
+			if err := json.Unmarshal([]byte(out), &got); status != statusOK || err != nil {
+				t.Fatalf("%s: status %d, %v: %s%s", column, status, err, out, errs)
+			}
+			attacks := got.Attacks
+			i := slices.IndexFunc(attacks, func(a attack) bool { return a.Terms })
+			got.Attacks = nil
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%s: %+v, directly computed %+v", column, got, want)
+			}
+			if i < 0 || !near(attacks[i].Exact, exact) || !near(attacks[i].Alike, alike) {
+				t.Errorf("%s: %+v, directly computed %.4f and %.4f", column, attacks, exact, alike)
+			}
+		}
+	})
+}
+
+// parts are what a name has tokens of, if it has at least four characters and its capital is the only one.
+func parts(name string) []string {
+	folded := strings.ToLower(name)
+	out := []string{"=" + folded}
+	for _, s := range []string{name, folded} {
+		kind := []string{"", "~"}[min(len(out)-1, 1)] // those of the folded text are others, even where it is the same
+		out = append(out, kind+s[:2]+"…", kind+s[:3]+"…", kind+s[:4]+"…", kind+"…"+s[len(s)-3:])
+	}
+	return out
+}
+
+func counted(rows []string) map[string]int {
+	count := map[string]int{}
+	for _, r := range rows {
+		count[r]++
+	}
+	return count
+}
+
+// frequencyAnalysis takes, in each list, the value that is the n-th most frequent among the attacked ones for the one that is so among
+// the known ones, and returns the share of the rows for which that is right.
+func frequencyAnalysis(lists [][]string, random *rand.Rand, cut func([]string) (known, attacked []string)) float64 {
+	right, of := 0, 0
+	for range 400 {
+		for _, rows := range lists {
+			known, attacked := cut(rows)
+			ranked := func(count map[string]int) []string {
+				values := slices.Sorted(maps.Keys(count))
+				random.Shuffle(len(values), func(i, j int) { values[i], values[j] = values[j], values[i] })
+				slices.SortStableFunc(values, func(a, b string) int { return cmp.Compare(count[b], count[a]) })
+				return values
+			}
+			count := counted(attacked)
+			k, a := ranked(counted(known)), ranked(count)
+			for i := range min(len(k), len(a)) {
+				if k[i] == a[i] {
+					right += count[a[i]]
+				}
+			}
+			of += len(attacked)
+		}
+	}
+	return float64(right) / float64(of)
 }
