@@ -21,6 +21,11 @@ const canonicalNaN = 0x7ff8000000000000
 // written beyond len(dst) is wiped. It allocates only if dst lacks capacity for [CellSize] bytes,
 // or that was a guess too low.
 func (s Session) AppendUnsealed(dst []byte, layout Layout, kind Kind, v any) ([]byte, error) {
+	if kind == KindText && layout.Suite == SuiteRandomized {
+		if text, ok := v.(string); ok {
+			return AppendUnsealedText(dst, text)
+		}
+	}
 	n, off, size := len(dst), len(dst)+layout.bodyOffset(), CellSize(layout, kind, v)
 	buf := grow(dst, size)[:off+kindSize]
 	buf[off] = byte(kind)
@@ -35,6 +40,22 @@ func (s Session) AppendUnsealed(dst []byte, layout Layout, kind Kind, v any) ([]
 	}
 	tail := layout.Overhead() - layout.bodyOffset() - kindSize // what stands behind the text
 	return grow(out, tail)[:len(out)+tail], nil
+}
+
+// AppendUnsealedText is [Session.AppendUnsealed] of a text for a randomized column: most values are
+// that. The text means the same in every session.
+func AppendUnsealedText(dst []byte, text string) ([]byte, error) {
+	if !validTextString(text) {
+		return nil, errBadText(KindText)
+	}
+	if err := checkLength(KindText, len(text)); err != nil {
+		return nil, err
+	}
+	off, size := len(dst)+Layout{Suite: SuiteRandomized}.bodyOffset(), overheadRandomized+len(text)
+	dst = grow(dst, size)[:len(dst)+size]
+	dst[off] = byte(KindText)
+	copy(dst[off+kindSize:], text)
+	return dst, nil
 }
 
 // SealInPlace makes a cell of what [Session.AppendUnsealed] appended for the layout of k, and what

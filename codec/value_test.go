@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"database/sql"
 	"database/sql/driver"
 	"encoding/hex"
@@ -9,6 +10,8 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -376,6 +379,27 @@ func TestMadeOfBeforePrintsAs(t *testing.T) {
 		got, err := AppendValue(nil, tt.kind, SuiteRandomized, tt.in)
 		if string(got) != tt.want || (err == nil) != (tt.want != "") || err != nil && !errors.Is(err, ErrValue) {
 			t.Errorf("AppendValue(%s, %T) = %q, %v, want %q", tt.kind, tt.in, got, err, tt.want)
+		}
+	}
+}
+
+// A text takes a way of its own to where other values are sealed.
+func TestAppendUnsealedText(t *testing.T) {
+	layout := Layout{Suite: SuiteRandomized}
+	for _, text := range []string{"", "a", "someone@example.com", "höchstens", strings.Repeat("x", 5000), "a\x00b", "\xff", "12345678\x00", "1234567\xff"} {
+		for _, dst := range [][]byte{nil, []byte("before"), append(make([]byte, 0, 8000), "before"...)} {
+			want, wantErr := Session{}.AppendUnsealed(slices.Clone(dst), layout, KindText, []byte(text)) // bytes go the general way
+			got, err := AppendUnsealedText(dst, text)
+			if !reflect.DeepEqual(err, wantErr) || len(got) != len(want) {
+				t.Fatalf("%q: %d bytes, %v, want %d, %v", text, len(got), err, len(want), wantErr)
+			}
+			if err != nil {
+				continue
+			}
+			at := len(dst) + layout.bodyOffset()
+			if !bytes.Equal(got[:len(dst)], dst) || !bytes.Equal(got[at:at+kindSize+len(text)], want[at:at+kindSize+len(text)]) {
+				t.Errorf("%q: another text stands there", text)
+			}
 		}
 	}
 }

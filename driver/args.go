@@ -4,6 +4,7 @@ import (
 	sqldriver "database/sql/driver"
 	"fmt"
 	"reflect"
+	"time"
 )
 
 // argChecker does to plain arguments what database/sql would have done with the underlying
@@ -57,14 +58,23 @@ func (a *argChecker) each(args []sqldriver.NamedValue) ([]sqldriver.NamedValue, 
 // areValues reports whether the default conversion would change nothing.
 func areValues(args []sqldriver.NamedValue) bool {
 	for i := range args {
-		if !sqldriver.IsValue(args[i].Value) {
-			return false
-		}
-		if _, ok := args[i].Value.(sqldriver.Valuer); ok {
-			return false
+		if v := args[i].Value; !isPlain(v) {
+			if _, ok := v.(sqldriver.Valuer); ok || !sqldriver.IsValue(v) {
+				return false
+			}
 		}
 	}
 	return true
+}
+
+// isPlain reports whether an argument is of a usual type, and so no option and no Valuer. Asking
+// for an interface takes longer.
+func isPlain(arg any) bool {
+	switch arg.(type) {
+	case nil, int64, string, float64, bool, []byte, time.Time:
+		return true
+	}
+	return false
 }
 
 // withoutOptions removes the arguments that the underlying driver takes for options

@@ -24,7 +24,7 @@ func BenchmarkPlain(b *testing.B) {
 	args := []sqldriver.NamedValue{{Ordinal: 1, Value: int64(1)}, {Ordinal: 2, Value: "x"}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := c.prepareCall(ctx, "SELECT id, note, created FROM orders WHERE id = $1 AND note = $2", args, true); err != nil {
+		if err := c.prepareCall(ctx, new(call), "SELECT id, note, created FROM orders WHERE id = $1 AND note = $2", args, true); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -47,7 +47,7 @@ func BenchmarkSealFive(b *testing.B) {
 	c := w.conn(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := c.prepareCall(ctx, "s", args, false); err != nil {
+		if err := c.prepareCall(ctx, new(call), "s", args, false); err != nil {
 			b.Fatal(err)
 		}
 	}

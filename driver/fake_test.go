@@ -301,7 +301,7 @@ func (p *handPlanner) Plan(ctx context.Context, sql string, env *sqlplan.Env) (*
 	if pl, ok := p.plans[sql]; ok {
 		return pl, nil
 	}
-	return &sqlplan.Plan{}, nil
+	return &sqlplan.Plan{Backslash: strings.Contains(sql, `\`)}, nil
 }
 
 func (p *handPlanner) Stats() sqlplan.Stats { return sqlplan.Stats{} }

@@ -222,7 +222,7 @@ func TestPlainArgumentsPassAsTheyAre(t *testing.T) {
 	plan := &sqlplan.Plan{}
 	b.plans.onPlan = func(context.Context, string, *sqlplan.Env) (*sqlplan.Plan, error) { return plan, nil }
 	if n := testing.AllocsPerRun(100, func() {
-		if _, err := own.prepareCall(ctx, "x", args, false); err != nil {
+		if err := own.prepareCall(ctx, new(call), "x", args, false); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {

@@ -43,8 +43,8 @@ type scratch struct {
 
 // ExecContext implements driver.ExecerContext.
 func (c *conn) ExecContext(ctx context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Result, error) {
-	cl, err := c.prepareCall(ctx, query, args, false)
-	if err != nil {
+	var cl call
+	if err := c.prepareCall(ctx, &cl, query, args, false); err != nil {
 		return nil, c.db().Refused(ctx, err)
 	}
 	res, err := c.under.ExecContext(ctx, cl.text, cl.args)
@@ -57,8 +57,8 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []sqldriver.N
 
 // QueryContext implements driver.QueryerContext.
 func (c *conn) QueryContext(ctx context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
-	cl, err := c.prepareCall(ctx, query, args, true)
-	if err != nil {
+	var cl call
+	if err := c.prepareCall(ctx, &cl, query, args, true); err != nil {
 		return nil, c.db().Refused(ctx, err)
 	}
 	rows, err := c.query(ctx, nil, cl.plan, cl.text, cl.args)
@@ -81,38 +81,40 @@ func (c *conn) query(ctx context.Context, stmt contextStmt, p *sqlplan.Plan, tex
 }
 
 // prepareCall makes a call of a statement. isQuery says that rows are asked for.
-func (c *conn) prepareCall(ctx context.Context, query string, args []sqldriver.NamedValue, isQuery bool) (call, error) {
+func (c *conn) prepareCall(ctx context.Context, cl *call, query string, args []sqldriver.NamedValue, isQuery bool) error {
 	var opts []sqldriver.NamedValue
 	rest := args
-	if len(args) > 0 {
+	if len(args) > 0 && !isPlain(args[0].Value) {
 		var err error
 		if query, opts, rest, err = c.under.split(ctx, query, args, isQuery); err != nil {
-			return call{}, err
+			return err
 		}
 	}
 	for try := 1; ; try++ {
 		p, err := c.session.Plan(ctx, query)
 		if err != nil {
-			return call{}, err
+			return err
 		}
-		c.check.asText = c.under.sendsText(opts)
+		cl.plan = p
 		if !p.Sealed {
 			rest, err = c.check.each(rest)
-			return call{plan: p, text: p.Text(query), args: prepend(opts, rest, args)}, err
+			cl.text, cl.args = p.Text(query), prepend(opts, rest, args)
+			return err
 		}
 		if isQuery && p.Statements > 1 {
-			return call{}, severalStatements("queried")
+			return severalStatements("queried")
 		}
+		c.check.asText = c.under.sendsText(opts)
 		lits := front.LiteralsMixed
 		if len(rest) == 0 {
 			lits = front.LiteralsInText
 		}
-		text, made, err := c.seal(ctx, p, rest, &c.check, lits)
-		if err == nil {
-			return call{plan: p, text: text, args: prepend(opts, made.args, nil), made: made}, nil
+		if cl.text, cl.made, err = c.seal(ctx, p, rest, &c.check, lits); err == nil {
+			cl.args = prepend(opts, cl.made.args, nil)
+			return nil
 		}
 		if !front.KeysChanged(err, try) {
-			return call{}, err
+			return err
 		}
 	}
 }
@@ -201,6 +203,9 @@ func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any, asText 
 }
 
 func (c *conn) collectOne(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
+	if _, ok := arg.(string); ok && !use.Array {
+		return v.Collect(use, arg) // every driver sends it as it is
+	}
 	if use.Array {
 		elems, err := c.under.elements(use.Kind(), arg, asText)
 		if err != nil {

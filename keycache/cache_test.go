@@ -397,3 +397,34 @@ func TestZeroIDSaysSo(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A key that is held is that of the column which is asked for, in whatever order.
+func TestHeldKeys(t *testing.T) {
+	in(t, Config{}, func(t *testing.T, c *Cache, _ *keytest.KMS, _ *keytest.Keyring) {
+		id := keyID(t, sealOne(t, c, t.Context(), random))
+		sealOne(t, c, t.Context(), random2)
+		var h Held
+		if !c.Hold(&h, id) {
+			t.Fatal("not held")
+		}
+		inbox := random
+		inbox.Inbox = !inbox.Inbox
+		suite := random
+		suite.Suite = deterministic.Suite
+		copied := random
+		copied.Identity = strings.Clone(copied.Identity)
+		for _, first := range []Column{random, random2} {
+			for range 3 {
+				for _, col := range []Column{first, random, random2, copied, random2, random2} {
+					want, err := c.Opener(t.Context(), col, id)
+					if got := h.Key(col); err != nil || got == nil || got != want {
+						t.Fatalf("%+v: another key, %v", col, err)
+					}
+				}
+				if h.Key(inbox) != nil || h.Key(suite) != nil {
+					t.Fatal("a key for a column that nobody named")
+				}
+			}
+		}
+	})
+}

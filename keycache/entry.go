@@ -72,24 +72,38 @@ func printOf(plain []byte) (sum fingerprint) {
 // finds almost every key without reading them, faster than a map would. The
 // second pass is for an equal string from elsewhere.
 func (e *entry) key(col Column) *codec.Key {
+	k, _ := e.keyFrom(0, col)
+	return k
+}
+
+// keyFrom is key, which looks at place from first, where the key of the next column of a statement
+// often stands. It returns the key's place, too.
+func (e *entry) keyFrom(from int, col Column) (*codec.Key, int) {
 	p := e.columns.Load()
 	if p == nil {
-		return nil
+		return nil, 0
 	}
 	columns := *p
-	at := unsafe.StringData(col.Identity)
+	if from < len(columns) && columns[from].same(&col) {
+		return columns[from].key, from
+	}
 	for i := range columns {
-		if x := &columns[i]; unsafe.StringData(x.col.Identity) == at &&
-			len(x.col.Identity) == len(col.Identity) && x.col.Suite == col.Suite && x.col.Inbox == col.Inbox {
-			return x.key
+		if columns[i].same(&col) {
+			return columns[i].key, i
 		}
 	}
 	for i := range columns {
 		if x := &columns[i]; x.col == col {
-			return x.key
+			return x.key, i
 		}
 	}
-	return nil
+	return nil, 0
+}
+
+// same reports whether x is for a column whose identity is the same string in memory.
+func (x *expanded) same(col *Column) bool {
+	return unsafe.StringData(x.col.Identity) == unsafe.StringData(col.Identity) &&
+		len(x.col.Identity) == len(col.Identity) && x.col.Suite == col.Suite && x.col.Inbox == col.Inbox
 }
 
 // expand appends to have the keys for those of cols that it lacks. What the

@@ -40,6 +40,7 @@ func (c *Cache) HeldOpener(col Column, keyID uint32) *codec.Key {
 type Held struct {
 	c     *Cache
 	entry *entry
+	next  int    // where the next column's key is looked for first
 	hits  uint64 // not counted yet
 }
 
@@ -60,8 +61,9 @@ func (h *Held) Key(col Column) *codec.Key {
 	if h.entry == nil {
 		return nil
 	}
-	key := h.entry.key(col)
+	key, at := h.entry.keyFrom(h.next, col)
 	if key != nil {
+		h.next = at + 1
 		h.hits++
 	}
 	return key

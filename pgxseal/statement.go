@@ -382,6 +382,9 @@ func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any, asText 
 }
 
 func (c *conn) collectOne(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
+	if _, ok := arg.(string); ok && !use.Array {
+		return v.Collect(use, arg) // pgx sends it as it is, whatever the type
+	}
 	if use.Array {
 		elements := pgxvalue.Elements
 		if asText {

@@ -135,6 +135,9 @@ var ErrStorage = hint.With(errors.New("the column's type cannot hold a cell"), "
 
 // Collect takes a value that codec seals, or nil for NULL.
 func (v *Sealing) Collect(use *sqlplan.Use, value any) error {
+	if text, ok := value.(string); ok && use.TakesText() {
+		return v.collectText(use, text)
+	}
 	if use.Storage == dbcatalog.StorageOther {
 		return ErrStorage
 	}
@@ -162,6 +165,28 @@ func (v *Sealing) Collect(use *sqlplan.Use, value any) error {
 	}
 	v.spans = append(v.spans, span{first: first, end: len(v.cells), null: null})
 	return nil
+}
+
+// collectText is Collect for what most values are.
+func (v *Sealing) collectText(use *sqlplan.Use, text string) error {
+	start := len(v.block)
+	v.grow(codec.SuiteRandomized.Overhead() + len(text))
+	block, err := codec.AppendUnsealedText(v.block, text)
+	if err != nil {
+		return err
+	}
+	v.block = block
+	v.spans = append(v.spans, span{first: len(v.cells), end: len(v.cells) + 1})
+	v.cells = append(v.cells, cell{start: start, end: len(block), column: v.count(use.Column, 1, use.Copy), key: use.Key})
+	return nil
+}
+
+// grow makes sure that there is room for a cell, and for about as many more as are expected.
+func (v *Sealing) grow(size int) {
+	if start := len(v.block); cap(v.block)-start < size {
+		more := max(v.expected-len(v.cells), 1)
+		v.block = slices.Grow(v.block, min(max(more*(size+16), start), max(size, maxBlock)))
+	}
 }
 
 // collectBound takes an end of the cells under a key.
@@ -233,10 +258,7 @@ func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 		return v.collectApart(use, value)
 	}
 	start := len(v.block)
-	if size := codec.CellSize(layout, col.Kind, value); cap(v.block)-start < size {
-		more := max(v.expected-len(v.cells), 1)
-		v.block = slices.Grow(v.block, min(max(more*(size+16), start), max(size, maxBlock)))
-	}
+	v.grow(codec.CellSize(layout, col.Kind, value))
 	var block []byte
 	var err error
 	if texts := v.textsFor(col.Kind); use.Compared {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/colseal/colseal"
@@ -103,9 +102,14 @@ func (f *sessionFacts) alone() bool {
 // key. A session that sees others has its own, and a new one after each change.
 func (s *Session) key() string {
 	if s.facts.alone() || s.facts.lags {
-		return s.facts.Path + "\x00" + strconv.FormatUint(s.id, 10) + "." + strconv.FormatUint(s.facts.gen, 10)
+		return s.ownKey()
 	}
 	return s.facts.Path
+}
+
+func (s *Session) ownKey() string {
+	return s.facts.Path + "\x00" + strconv.FormatUint(s.id, 10) + "." +
+		strconv.FormatUint(s.facts.gen, 10)
 }
 
 // report records the search path that the server reports, which it does since PostgreSQL 18; "" may
@@ -149,7 +153,7 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 	if err != nil {
 		return nil, s.inFailedTransaction(query, err)
 	}
-	if err := s.CheckStrings(ctx, p, query); err != nil {
+	if err := s.CheckStrings(ctx, p); err != nil {
 		return nil, err
 	}
 	if p.Effects&sqlplan.Executes != 0 && s.prepared != "" {
@@ -207,31 +211,38 @@ func (s *Session) inFailedTransaction(query string, err error) error {
 
 // planFor asks the planner, once more if it refused because of facts that are no longer true.
 func (s *Session) planFor(ctx context.Context, query string, searchKeys int) (*sqlplan.Plan, error) {
-	p, err := s.planOnce(ctx, query, searchKeys)
-	if err != nil && errors.Is(err, colseal.ErrRefused) && s.Outdated(ctx) {
-		return s.planOnce(ctx, query, searchKeys)
+	p, err := s.db.planner.Plan(ctx, query, s.environment(searchKeys))
+	if err == nil {
+		return p, nil
+	}
+	if p, err = s.planRead(ctx, query, err); err != nil && errors.Is(err, colseal.ErrRefused) && s.Outdated(ctx) {
+		if p, err = s.db.planner.Plan(ctx, query, s.environment(searchKeys)); err != nil {
+			return s.planRead(ctx, query, err)
+		}
 	}
 	return p, err
 }
 
-// planOnce reads the session's facts if the planner needs the catalog.
-func (s *Session) planOnce(ctx context.Context, query string, searchKeys int) (*sqlplan.Plan, error) {
+// environment returns what is known of the session, for the planner.
+func (s *Session) environment(searchKeys int) *sqlplan.Env {
 	s.catalog.used = s.catalog.used[:0]
-	s.env.SearchKeys = searchKeys
-	s.env.SearchPath = unreadPath
+	s.env.SearchKeys, s.env.SearchPath = searchKeys, unreadPath
 	if s.facts.known {
 		s.env.SearchPath, s.env.NullWords = s.key(), s.facts.NullWords
 	}
-	for tries := 1; ; tries++ {
-		p, err := s.db.planner.Plan(ctx, query, &s.env)
-		if err == nil || tries == maxTries || !errors.Is(err, errSession) {
-			return p, err
-		}
+	return &s.env
+}
+
+// planRead asks the planner again, which returned err, as long as the session must be read for it.
+func (s *Session) planRead(ctx context.Context, query string, err error) (p *sqlplan.Plan, _ error) {
+	for try := 1; try < maxTries && errors.Is(err, errSession); try++ {
 		if err := s.Read(ctx); err != nil {
 			return nil, err
 		}
 		s.env.SearchPath, s.env.NullWords = s.key(), s.facts.NullWords
+		p, err = s.db.planner.Plan(ctx, query, &s.env)
 	}
+	return p, err
 }
 
 // maxTries bounds how often something is asked of a session that turns out to differ from what was
@@ -258,10 +269,14 @@ func (s *Session) liveSearchKeys(ctx context.Context, p *sqlplan.Plan) (int, err
 // CheckStrings refuses a statement whose string literals the analysis reads differently from the
 // server: standard_conforming_strings is off, and the statement touches a sealed column, or may do
 // so because a backslash made the analysis see other literals than there are.
-func (s *Session) CheckStrings(ctx context.Context, p *sqlplan.Plan, query string) error {
-	if s.db.cfg.Dialect != dialect.Postgres || (!p.Sealed && !strings.Contains(query, `\`)) {
+func (s *Session) CheckStrings(ctx context.Context, p *sqlplan.Plan) error {
+	if !p.Sealed && !p.Backslash || s.db.cfg.Dialect != dialect.Postgres {
 		return nil
 	}
+	return s.checkStrings(ctx, p)
+}
+
+func (s *Session) checkStrings(ctx context.Context, p *sqlplan.Plan) error {
 	if p.Sealed && foreignEncoding(s.conn.Parameter("client_encoding")) {
 		return &sqlplan.Refusal{
 			Class:  colseal.ClassSession,

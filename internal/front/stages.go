@@ -65,13 +65,17 @@ func (st *stages) begin(cfg *Config) {
 	}
 }
 
-// tellStages reports the stages if it is time to. It returns an error if another process is two
-// stages away.
+// tellStages reports the stages, if there are any and it is time to. It returns an error if another
+// process is two stages away.
 func (s *Session) tellStages(ctx context.Context) error {
-	st := &s.db.stages
-	if len(st.columns) == 0 {
+	if len(s.db.stages.columns) == 0 {
 		return nil
 	}
+	return s.tellStagesInTime(ctx)
+}
+
+func (s *Session) tellStagesInTime(ctx context.Context) error {
+	st := &s.db.stages
 	switch age := time.Duration(time.Now().UnixNano() - st.told.Load()); {
 	case age >= keyring.StageLease:
 		if err := s.db.exchangeStages(ctx); err != nil {

@@ -74,6 +74,14 @@ func (v *survey) close() {
 // survey makes sure that the planner's knowledge is good enough for a statement of this session. If
 // it cannot, it returns a refusal, unless the knowledge makes no difference to the statement.
 func (s *Session) survey(ctx context.Context, query string) error {
+	if s.db.cfg.Dialect != dialect.SQLite && s.db.survey.state.Load() == surveyFresh && s.facts.pending == 0 {
+		s.env.Known = nil
+		return nil // the usual case
+	}
+	return s.surveyIfNeeded(ctx, query)
+}
+
+func (s *Session) surveyIfNeeded(ctx context.Context, query string) error {
 	if s.db.cfg.Dialect == dialect.SQLite {
 		return s.surveyOwn(ctx, s.facts.gen, query)
 	}

@@ -44,7 +44,7 @@ type DB struct {
 	// Plans are the limits of the SQL analysis. Check returns why the driver refuses, on this
 	// connection, what the plan of a statement lets through.
 	Plans sqlplan.Options
-	Check func(ctx context.Context, p *sqlplan.Plan, query string) error
+	Check func(ctx context.Context, p *sqlplan.Plan) error
 }
 
 // Opener is implemented by the driver's connections. Its types keep it from anybody outside

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/pgvalue"
@@ -24,8 +25,11 @@ import (
 type Plan struct {
 	// Sealed says that the text touches a sealed column. When false, its arguments
 	// are forwarded exactly as they are, so is the text unless there is a chunk, which
-	// then is sent in its place, and every other field but Effects and Statements is zero.
+	// then is sent in its place, and every other field but Backslash, Effects and Statements is zero.
 	Sealed bool
+
+	// Backslash says that the text has a backslash: its string literals may depend on the session.
+	Backslash bool
 
 	// Statements is the number of statements in the text; 0 if it cannot be parsed. More
 	// than one can only be executed, not queried or prepared, when Sealed.
@@ -127,6 +131,14 @@ const (
 
 // Answered reports whether the answer to a question is sent instead of a cell.
 func (u *Use) Answered() bool { return u.Ask != nil && !u.Ask.NullIf }
+
+// TakesText reports whether a text is sealed as it is given, in a randomized cell, and nothing is
+// asked of it before.
+func (u *Use) TakesText() bool {
+	c := u.Column
+	return c.Kind == schema.KindText && c.Suite() == codec.SuiteRandomized && u.Storage != dbcatalog.StorageOther &&
+		u.Ask == nil && u.Match.Form == NoMatch && u.Bound == NoBound && u.Limit == pgvalue.NoLimit && !u.Compared
+}
 
 // Param is one parameter to send. A batch insert has thousands, in a plan that is kept.
 type Param struct {

@@ -40,7 +40,8 @@ type Env struct {
 	Recent *Recent // what the connection found lately, to find it faster; may be nil
 }
 
-// Stats counts what a Planner did since it was made.
+// Stats counts what a Planner did since it was made. A few of each connection's last hits may be
+// missing.
 type Stats struct {
 	Hits, Misses, Refused uint64
 	Plans                 int // texts whose plans are kept now
@@ -137,7 +138,7 @@ func (p *Planner) fold(name string) string {
 func (p *Planner) Plan(ctx context.Context, sql string, env *Env) (*Plan, error) {
 	generation, known := p.generation.Load(), p.knownOf(env)
 	if plan := known.plans.get(sql, env, generation); plan != nil {
-		p.hits.Add(1)
+		p.hit(env)
 		return plan, nil
 	}
 	p.misses.Add(1)
@@ -147,6 +148,7 @@ func (p *Planner) Plan(ctx context.Context, sql string, env *Env) (*Plan, error)
 		p.refused.Add(1)
 		return nil, err
 	}
+	plan.Backslash = strings.Contains(sql, `\`)
 	known.plans.keep(sql, env, plan, generation, usedCatalog)
 	return plan, nil
 }

@@ -7,7 +7,11 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/pgvalue"
+	"github.com/colseal/colseal/schema"
 )
 
 // A program may write another text into the memory of one that it had planned.
@@ -206,5 +210,64 @@ func TestCachedPlanAllocatesNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(100, plan); n != 0 {
 			t.Errorf("%s: %v allocations", text, n)
 		}
+	}
+}
+
+// What a backslash means depends on the session, whatever else is in the text.
+func TestPlanTellsOfBackslash(t *testing.T) {
+	copying := schema.Must(schema.Columns("users", schema.Column{Name: "email", Stage: schema.StageCopy}))
+	for _, s := range []*schema.Schema{nil, testSchema, copying} {
+		p := New(s, dialect.Postgres, Options{})
+		for _, text := range []string{`SELECT '\'`, `SELECT note FROM users WHERE note = '\'`, `SELECT '\' FROM plain --`, `\`, `UPDATE users SET note = '\'`} {
+			for range 3 { // made, and found
+				plan, err := p.Plan(t.Context(), text, &Env{Catalog: testCatalog, Recent: &Recent{}})
+				if err == nil && !plan.Backslash {
+					t.Errorf("%s: not told", text)
+				}
+			}
+		}
+		if plan, err := p.Plan(t.Context(), "SELECT '/'", nil); err != nil || plan.Backslash {
+			t.Errorf("no backslash: told, or %v", err)
+		}
+	}
+}
+
+// A text is sealed as it is given only where nothing else is to be done with it.
+func TestTakesText(t *testing.T) {
+	of := func(c schema.Column) *schema.Column {
+		return schema.Must(schema.Columns("users", c)).Tables()[0].Columns()[0]
+	}
+	text := of(schema.Column{Name: "email"})
+	if u := (Use{Column: text}); !u.TakesText() {
+		t.Error("a text for a randomized column is not taken")
+	}
+	for name, u := range map[string]Use{
+		"another kind":        {Column: of(schema.Column{Name: "email", Kind: schema.KindInt})},
+		"equal cells":         {Column: of(schema.Column{Name: "email", Mode: schema.ModeDeterministic})},
+		"an order":            {Column: of(schema.Column{Name: "email", Mode: schema.ModeOrdered, Kind: schema.KindInt, Min: "0", Max: "9"})},
+		"terms":               {Column: of(schema.Column{Name: "email", Terms: codec.Terms{Fold: true}})},
+		"no place for a cell": {Column: text, Storage: dbcatalog.StorageOther},
+		"a question":          {Column: text, Ask: &Ask{NullIf: true}},
+		"a search for terms":  {Column: text, Match: Match{Form: MatchMember}},
+		"a bound":             {Column: text, Bound: Least},
+		"a limit":             {Column: text, Limit: pgvalue.FitsInt2},
+		"a comparison":        {Column: text, Compared: true},
+	} {
+		if u.TakesText() {
+			t.Errorf("taken in spite of %s", name)
+		}
+	}
+}
+
+// What a connection found is counted, but for the last few.
+func TestHitsAreCounted(t *testing.T) {
+	p, env := New(nil, dialect.Postgres, Options{}), &Env{Recent: &Recent{}}
+	for range 10*countedTogether + 1 {
+		if _, err := p.Plan(t.Context(), "SELECT 1", env); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := p.Stats(); s.Hits != 10*countedTogether || s.Misses != 1 {
+		t.Errorf("%+v", s)
 	}
 }

@@ -111,7 +111,7 @@ type explainer struct {
 	dialect dialect.Dialect
 	env     sqlplan.Env
 	offline bool
-	check   func(context.Context, *sqlplan.Plan, string) error // refuses what the driver refuses besides; nil: nothing
+	check   func(context.Context, *sqlplan.Plan) error // refuses what the driver refuses besides; nil: nothing
 }
 
 func newExplainer(s *schema.Schema, d dialect.Dialect, o sqlplan.Options, query string) *explainer {
@@ -156,7 +156,7 @@ func (x *explainer) plan(ctx context.Context, searchKeys int) (*sqlplan.Plan, []
 		return nil, all, err
 	}
 	if err == nil && x.check != nil {
-		err = x.check(ctx, p, x.query)
+		err = x.check(ctx, p)
 	}
 	switch {
 	case errors.As(err, &refused):
