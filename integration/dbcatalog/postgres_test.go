@@ -159,3 +159,22 @@ func testPostgres(t *testing.T, server *pgtest.DB, mode pgx.QueryExecMode) {
 		t.Errorf("We.ird is %s", got)
 	}
 }
+
+// No server before 18 reports the search path, which sessions do not look at there.
+func TestSearchPathIsReportedFrom18(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, server *pgtest.DB) {
+		conn, err := pgx.Connect(t.Context(), server.DSN())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close(context.Background()) }()
+		reported := func() bool { return conn.PgConn().ParameterStatus("search_path") != "" }
+		begun := reported()
+		if _, err := conn.Exec(t.Context(), "SET search_path = pg_catalog"); err != nil {
+			t.Fatal(err)
+		}
+		if since18 := server.Version >= 18; begun != since18 || reported() != since18 {
+			t.Errorf("PostgreSQL %d: reported %t at first, then %t", server.Version, begun, reported())
+		}
+	})
+}

@@ -94,8 +94,10 @@ type lentConn struct {
 	lent chan struct{}
 }
 
-func (c *lentConn) Parameter(string) string { // of the encoding, in which nothing is lent
-	close(c.lent)
+func (c *lentConn) Parameter(name string) string {
+	if name == "client_encoding" { // in a foreign one nothing is lent
+		close(c.lent)
+	}
 	return ""
 }
 

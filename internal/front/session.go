@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/colseal/colseal"
@@ -65,7 +66,9 @@ type sessionFacts struct {
 	gen   uint64 // counts how often they were forgotten
 
 	dbcatalog.Session
-	reported bool // PostgreSQL: the server tells of each change of the search path
+	silent   bool // PostgreSQL: the server is one that does not report the search path
+	begun    bool // that was found out
+	reported bool // the server reports it, and so tells of each change
 	lags     bool // see Session.lags
 
 	// pending are the effects of statements that a rollback may undo, or that others see only after
@@ -79,6 +82,14 @@ func (db *DB) NewSession(conn Conn) *Session {
 	s.catalog.s = s
 	s.env.Catalog, s.env.Recent = &s.catalog, &s.recent
 	return s
+}
+
+// reportsPath reports whether a server of a version may report the search path: PostgreSQL does so
+// from 18 on. It is true for what is no version of an earlier one.
+func reportsPath(version string) bool {
+	major, _, _ := strings.Cut(version, ".")
+	n, err := strconv.Atoi(major)
+	return err != nil || n >= 18
 }
 
 // DB returns what the session's connections share.
@@ -369,7 +380,14 @@ func (s *Session) NoteError(err error) {
 // Sync records what happened to the session besides the statements that went through here: that a
 // transaction ended, and that the search path is another one.
 func (s *Session) Sync() {
-	s.facts.report(s.conn.Parameter("search_path"))
+	if !s.facts.begun {
+		s.facts.begun = true
+		s.facts.silent = s.conn.Parameter("search_path") == "" &&
+			!reportsPath(s.conn.Parameter("server_version"))
+	}
+	if !s.facts.silent {
+		s.facts.report(s.conn.Parameter("search_path"))
+	}
 	if (s.facts.pending != 0 || s.facts.lags) && s.conn.TxStatus() == 'I' {
 		s.EndTx()
 	}
