@@ -124,9 +124,7 @@ func (b *builder) checkWas(c *Column) {
 		b.failColumn(c, "it says how it was sealed before, and has no stage", "begin with stage=copy and stored= in the seal tag, or remove the was tag")
 	case was.Stage != StageNone && was.Stage != StageOnly:
 		b.failColumn(c, "it was in the stage "+was.Stage.String(), "take it to only first, and remove stage= from the was tag")
-	case was.Kind != c.Kind:
-		b.failColumn(c, fmt.Sprintf("it was of kind %s, and is to be of kind %s", was.Kind, c.Kind), "take the column out with colseal unseal, and in again: docs/migrating.md")
-	case was.Suite() == c.Suite() && was.identity == c.identity:
+	case was.Suite() == c.Suite() && was.identity == c.identity && was.Kind == c.Kind:
 		b.failColumn(c, "its cells would be those that it has", "remove the stage and was: nothing in the database changes")
 	default:
 		b.checkColumn(was)

@@ -339,7 +339,8 @@ func lines(rows *sql.Rows, err error) func(int) ([]string, error) {
 			if err := rows.Scan(into...); err != nil {
 				return nil, err
 			}
-			out = append(out, fmt.Sprint(values[:columns]...))
+			line := fmt.Sprintln(values[:columns]...) // the same of a number and of its text
+			out = append(out, strings.TrimSuffix(line, "\n"))
 		}
 		return out, rows.Err()
 	}
@@ -398,8 +399,9 @@ func (l *load) hold(ended <-chan struct{}) {
 	}
 }
 
-// Programs read and write while columns go in and out again, deployed one by one, some of them without Colseal until sealed, the commands killed.
-// What they find is what a twin of plain values has, nobody waits for a command, and in the end all is as it was.
+// Programs read and write while columns go in and out again, deployed one by one, some of them
+// without Colseal until sealed, the commands killed. What they find is what a twin of plain values
+// has, nobody waits for a command, and in the end all is as it was.
 func TestUnderLoad(t *testing.T) {
 	switch {
 	case *loadFull:
@@ -461,8 +463,8 @@ func underLoad(t *testing.T, pg *pgtest.DB) {
 
 var waiting = regexp.MustCompile(`(\S*) LOG:  process (\d+) still waiting for (.*)\n.*DETAIL:  Process(?:es)? holding the locks?: ([\d, ]*)\.`)
 
-// watchLocks has the server log whoever waits for a lock for 500 ms. The function that it returns fails the test for programs that waited,
-// but for one another.
+// watchLocks has the server log whoever waits for a lock for 500 ms. The function that it returns
+// fails the test for programs that waited, but for one another.
 func watchLocks(t *testing.T, pg *pgtest.DB) func(programs map[string]bool) {
 	mustExec(t, pg.Admin, "ALTER SYSTEM SET log_line_prefix = '%m [%p] %a '")
 	mustExec(t, pg.Admin, "ALTER SYSTEM SET log_lock_waits = on")

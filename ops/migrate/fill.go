@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -50,6 +51,8 @@ type work struct {
 	lag        time.Duration
 	positions  []position // that the replica had not replayed when it was asked last
 
+	trying bool // nothing is written: which values does another kind not hold?
+
 	// On SQLite, the table that rows are copied from, and the columns that are copied as they are.
 	old    string
 	others []string
@@ -64,6 +67,12 @@ const (
 
 // due is what a row meets for which there is something to do with a pair.
 func (w *work) due(p *pair) string {
+	switch {
+	case w.trying && w.doing == sealing && p.cellCol == nil:
+		return "t." + p.plain + " IS NOT NULL"
+	case w.trying && w.doing == opening && p.plainCol == nil:
+		return "t." + p.cell + " IS NOT NULL"
+	}
 	switch w.doing {
 	case sealing:
 		return "t." + p.plain + " IS NOT NULL AND t." + p.cell + " IS NULL"
@@ -77,7 +86,7 @@ func (w *work) due(p *pair) string {
 // work does something with the rows of a table, in passes, until nothing is left. passes bounds
 // them; 0 for no bound.
 func (m *migration) work(ctx context.Context, t *table, pairs []*pair, doing string, passes int) error {
-	w := &work{m: m, t: t, pairs: pairs, doing: doing, batch: firstBatch}
+	w := &work{m: m, t: t, pairs: pairs, doing: doing, batch: firstBatch, trying: m.opts.DryRun}
 	for pass := 1; ; pass++ {
 		rows, err := m.q.Query(ctx, "SELECT pg_catalog.count(*)::pg_catalog.text FROM "+t.name+" AS t WHERE "+w.anyDue())
 		if err != nil {
@@ -99,7 +108,7 @@ func (m *migration) work(ctx context.Context, t *table, pairs []*pair, doing str
 		}
 	}
 	m.report.Unfit += w.unfit
-	if err := w.clean(ctx, 1); err != nil || w.unfit == 0 || m.opts.For == ReadyCopy {
+	if err := w.clean(ctx, 1); err != nil || w.unfit == 0 || m.opts.For == ReadyCopy || w.trying {
 		return err
 	}
 	return ErrUnfit // the steps that follow would take the column away that has the value
@@ -148,6 +157,9 @@ func (w *work) read(after bool, before int64, limit int) string {
 // each works on some rows.
 func (w *work) each(ctx context.Context, rows []dbcatalog.Row) error {
 	n := len(w.t.rows.Keys)
+	if w.trying {
+		return w.try(ctx, rows, n+2)
+	}
 	var params [][]driver.Value
 	var sealed telemetry.Cells
 	values := int64(0)
@@ -206,6 +218,37 @@ func (w *work) each(ctx context.Context, rows []dbcatalog.Row) error {
 	if w.sinceClean >= max(vacuumRows, w.total/vacuumParts) {
 		return w.clean(ctx, 0)
 	}
+	return nil
+}
+
+// try counts the rows with values that another kind does not hold.
+func (w *work) try(ctx context.Context, rows []dbcatalog.Row, first int) error {
+	for _, r := range rows {
+		w.seen++
+		bad := false
+		for i, p := range w.pairs {
+			from, to := p.Was, p.Column
+			if w.doing == opening {
+				from, to = to, from
+			}
+			if r[first+i] == nil {
+				continue
+			}
+			_, converted, err := w.m.converted(ctx, from, to, r[first+i])
+			clear(converted)
+			if err != nil && !ofOneValue(err) {
+				return err
+			}
+			if err != nil {
+				bad = true
+				w.m.db.Rejected(ctx, p.Column, err)
+			}
+		}
+		if bad {
+			w.unfit++
+		}
+	}
+	w.batch = maxBatch
 	return nil
 }
 
@@ -289,11 +332,11 @@ func (m *migration) opener(ctx context.Context, col *schema.Column, h codec.Head
 
 // again returns the cell of another column for the value of a cell, in its scope.
 func (m *migration) again(ctx context.Context, from, to *schema.Column, v driver.Value, text bool) (driver.Value, error) {
-	id, encoding, err := m.encoding(ctx, from, v)
+	id, converted, err := m.converted(ctx, from, to, v)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(encoding)
+	defer clear(converted)
 	scope, ok := m.scopes[id]
 	if !ok {
 		keys, err := m.store.Keys(ctx, []uint32{id})
@@ -306,11 +349,6 @@ func (m *migration) again(ctx context.Context, from, to *schema.Column, v driver
 		scope = keys[0].Scope
 		m.scopes[id] = scope
 	}
-	converted, err := codec.Session{}.AppendConverted(nil, to.Kind, to.Suite(), from.Kind, encoding)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(converted)
 	cell, err := m.cell(keyring.WithScope(ctx, scope), to, converted)
 	switch {
 	case err != nil:
@@ -319,6 +357,29 @@ func (m *migration) again(ctx context.Context, from, to *schema.Column, v driver
 		return codec.EncodeText(cell), nil
 	}
 	return cell, nil
+}
+
+// converted returns the encoding for another column of the value in a cell, and the id of its key. A value that another kind would make another
+// one of, as it makes 7 of the text 007, is none of that kind: it could not be had back.
+func (m *migration) converted(ctx context.Context, from, to *schema.Column, v driver.Value) (id uint32, out []byte, err error) {
+	id, encoding, err := m.encoding(ctx, from, v)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer clear(encoding)
+	if out, err = (codec.Session{}).AppendConverted(nil, to.Kind, to.Suite(), from.Kind, encoding); err != nil || to.Kind == from.Kind {
+		return id, out, err
+	}
+	back, err := codec.Session{}.AppendConverted(nil, from.Kind, from.Suite(), to.Kind, out)
+	defer clear(back)
+	if err == nil && !bytes.Equal(back, encoding) {
+		err = codec.ErrValue
+	}
+	if err != nil {
+		clear(out)
+		return 0, nil, err
+	}
+	return id, out, nil
 }
 
 // encoding returns the encoding of the value in a cell, and the id of its key.

@@ -295,6 +295,11 @@ func (m *migration) run(ctx context.Context, in bool) error {
 			m.notice("%s", n)
 		}
 	}
+	if m.opts.DryRun {
+		if err := m.try(ctx, in); err != nil { // before the steps are listed: listing them counts as having taken them
+			return err
+		}
+	}
 	if err := m.take(ctx, in); err != nil {
 		return err
 	}
@@ -318,6 +323,28 @@ func (m *migration) take(ctx context.Context, in bool) error {
 			}
 		}
 		m.report.Steps = append(m.report.Steps, s.Step)
+	}
+	return nil
+}
+
+// try reads the values that are to be of another kind, and counts those that it does not hold.
+// Nothing is changed.
+func (m *migration) try(ctx context.Context, in bool) error {
+	doing := opening
+	switch {
+	case in && m.opts.For > ReadySealed, !in && m.opts.For < ReadySealed:
+		return nil
+	case in:
+		doing = sealing
+	}
+	for _, mv := range m.moving(m.opts.For, in) {
+		pairs := slices.DeleteFunc(slices.Clone(mv.pairs), func(p *pair) bool { return p.Was == nil || p.Was.Kind == p.Kind })
+		if len(pairs) == 0 {
+			continue
+		}
+		if err := m.work(ctx, mv.table, pairs, doing, 1); err != nil {
+			return fmt.Errorf("table %s: %w", mv.label, err)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,121 @@
+package inout
+
+import (
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/ops/migrate"
+	"github.com/colseal/colseal/schema"
+)
+
+// Kinds change: born was text and gets to be a date, code was a number and gets to be text. What
+// does not fit, or would be another value when it is had back, is counted by a dry run in either
+// direction, before anything is changed.
+func TestKindsChange(t *testing.T) {
+	pg := pgtest.New(t)
+	w := newWorld(t, pg, `CREATE TABLE people (id bigint PRIMARY KEY, born bytea, code bytea)`)
+	was := func() (*schema.Schema, error) {
+		return schema.New(schema.Columns("people", schema.Column{Name: "born"}, schema.Column{Name: "code", Kind: schema.KindInt}))
+	}
+	tables := func() (*schema.Schema, error) {
+		return schema.New(schema.Columns("people",
+			schema.Column{Name: "born", Kind: schema.KindDate, Mode: schema.ModeDeterministic, Stage: schema.StageCopy, Stored: "born_on", Was: &schema.Column{}},
+			schema.Column{Name: "code", Stage: schema.StageCopy, Stored: "code_text", Was: &schema.Column{Kind: schema.KindInt}}))
+	}
+	program := func(stage schema.Stage) *sql.DB {
+		t.Helper()
+		s, err := tables()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := pgx.ParseConfig(pg.DSN())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{Schema: s, KMS: w.kms, Stages: map[string]schema.Stage{"people": stage}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		db := sql.OpenDB(cn)
+		t.Cleanup(func() { _ = db.Close() })
+		return db
+	}
+	before := w.open(t, was)
+	mustExec(t, before, `INSERT INTO people VALUES (1, '2024-01-02', 1), (2, '02/01/2024', 2), (3, 'canary', 3), (4, '2024-1-2', 4), (5, NULL, NULL), (6, '1963-11-22', 6)`)
+	db, dump := w.open(t, tables), w.dumpOf(t, "people", "people")
+	for _, to := range []migrate.Ready{migrate.ReadyCopy, migrate.ReadySealed} {
+		r, err := migrate.Seal(t.Context(), db, migrate.Options{For: to, DryRun: true})
+		if !errors.Is(err, migrate.ErrUnfit) || r.Unfit != 3 || strings.Contains(err.Error(), "canary") {
+			t.Errorf("dry run for %s: %d unfit, %v", to, r.Unfit, err)
+		}
+	}
+	if got := w.dumpOf(t, "people", "people"); got != dump {
+		t.Errorf("a dry run has changed:\n%s", diff(dump, got))
+	}
+	mustExec(t, before, `UPDATE people SET born = '2024-01-02' WHERE id IN (2, 4)`)
+	step := func(i int) {
+		t.Helper()
+		if r, err := way[i].run(t.Context(), db, migrate.Options{}); err != nil || r.Unfit > 0 {
+			t.Fatalf("%s: %+v, %v", way[i], r, err)
+		}
+	}
+	if r, err := migrate.Seal(t.Context(), db, migrate.Options{For: migrate.ReadyCopy}); !errors.Is(err, migrate.ErrUnfit) || r.Unfit != 1 {
+		t.Errorf("%d unfit, %v, %v", r.Unfit, err, r.Problems) // it is left to be corrected, and the others are sealed
+	}
+	copies := program(schema.StageCopy)
+	mustExec(t, copies, `UPDATE people SET born = '1901-02-03' WHERE id = 3`)
+	var text string
+	if err := copies.QueryRow(`SELECT born FROM people WHERE id = 3`).Scan(&text); err != nil || text != "1901-02-03" {
+		t.Errorf("in copy: %q, %v", text, err)
+	}
+	mustExec(t, copies, `INSERT INTO people VALUES (7, 'no date', 7)`) // its companion is NULL
+	if _, err := migrate.Seal(t.Context(), db, migrate.Options{For: migrate.ReadySealed}); !errors.Is(err, migrate.ErrUnfit) {
+		t.Errorf("a value that does not fit is left: %v", err)
+	}
+	mustExec(t, copies, `DELETE FROM people WHERE id = 7`)
+	step(1)
+	sealed := program(schema.StageSealed)
+	var id int
+	day := time.Date(1901, 2, 3, 0, 0, 0, 0, time.UTC)
+	if err := sealed.QueryRow(`SELECT id FROM people WHERE born = $1`, day).Scan(&id); err != nil || id != 3 {
+		t.Errorf("in sealed: row %d, %v", id, err)
+	}
+	mustExec(t, sealed, `UPDATE people SET born = '1902-03-04', code = '66' WHERE id = 6`)
+	if err := copies.QueryRow(`SELECT born FROM people WHERE id = 6 AND born IS NOT NULL`).Scan(&text); err != nil || text != "1902-03-04" {
+		t.Errorf("in copy beside sealed: %q, %v", text, err)
+	}
+	if _, err := sealed.Exec(`UPDATE people SET code = 'sixty' WHERE id = 6`); err == nil {
+		t.Error("in sealed a value is written that the former kind does not hold")
+	}
+	_, _ = copies.Close(), before.Close()
+	step(2)
+	_ = sealed.Close()
+	only := program(schema.StageOnly)
+	step(3)
+	mustExec(t, only, `INSERT INTO people (id, born, code) VALUES (8, $1, 'eight'), (9, $1, '09')`, day)
+	r, err := migrate.Unseal(t.Context(), db, migrate.Options{DryRun: true})
+	if !errors.Is(err, migrate.ErrUnfit) || r.Unfit != 2 {
+		t.Errorf("dry run of the way out: %d unfit, %v, %v", r.Unfit, err, r.Problems)
+	}
+	mustExec(t, only, `UPDATE people SET code = '8' WHERE id IN (8, 9)`)
+	_ = only.Close()
+	for i := 4; i < 8; i++ {
+		step(i)
+	}
+	rows, err := lines(w.open(t, was).Query(`SELECT id, born, code FROM people ORDER BY id`))(3)
+	if want := []string{"1 2024-01-02 1", "2 2024-01-02 2", "3 1901-02-03 3", "4 2024-01-02 4", "5 <nil> <nil>", "6 1902-03-04 66", "8 1901-02-03 8", "9 1901-02-03 8"}; err != nil || !slices.Equal(rows, want) {
+		t.Errorf("rows %q, %v", rows, err)
+	}
+	if got := w.dumpOf(t, "people", "people"); got != dump {
+		t.Errorf("the schema differs in the end:\n%s", diff(dump, got))
+	}
+}
