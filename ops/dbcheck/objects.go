@@ -2,13 +2,17 @@ package dbcheck
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/pairtrigger"
 	"github.com/colseal/colseal/internal/sqlplan"
+	"github.com/colseal/colseal/schema"
 )
 
 const indexQuery = `SELECT i.indrelid::pg_catalog.text, c.relname::pg_catalog.text, am.amname::pg_catalog.text,
@@ -98,25 +102,92 @@ func (k *checker) foreignKey(name string, from, to *column, fromTable, toTable s
 	}
 }
 
-const triggerQuery = `SELECT t.tgrelid::pg_catalog.text, t.tgname::pg_catalog.text, p.proname::pg_catalog.text, p.prosrc
-FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+const triggerQuery = `SELECT t.tgrelid::pg_catalog.text, t.tgname::pg_catalog.text, p.proname::pg_catalog.text, p.prosrc,
+	pg_catalog.concat_ws(' ', t.tgtype, t.tgenabled, t.tgqual IS NULL, l.lanname, p.prosecdef, p.proconfig IS NULL),
+	COALESCE((SELECT pg_catalog.string_agg(a.attname::pg_catalog.text, ',') FROM pg_catalog.pg_attribute a
+		WHERE a.attrelid OPERATOR(pg_catalog.=) t.tgrelid AND a.attnum OPERATOR(pg_catalog.=) ANY (t.tgattr)), ''), pg_catalog.encode(t.tgargs, 'hex')
+FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgrelid = ANY ($1::pg_catalog.oid[]) ORDER BY t.tgname`
 
-// triggers reports every trigger of a sealed table: what it does can only be read by a person.
+// What triggerQuery says of triggers that colseal seal makes: for each row, BEFORE INSERT OR UPDATE
+// or BEFORE UPDATE; enabled; without a condition; of a function that is nobody else's and sets
+// nothing.
+const (
+	pairsTrigger = "23 O t plpgsql f t"
+	bothTrigger  = "19 O t plpgsql f t"
+)
+
+// triggers reports every trigger of a sealed table: what it does can only be read by a person. Of
+// those of colseal seal it is known.
 func (k *checker) triggers(ctx context.Context) error {
 	rows, err := k.query(ctx, triggerQuery, k.oids())
 	if err != nil {
 		return err
 	}
+	own := map[*relation][][]string{}
 	for _, r := range rows {
 		rel := k.byOID[r[0]]
+		if r[1] == pairtrigger.Name || strings.HasPrefix(r[1], pairtrigger.BothName) {
+			own[rel] = append(own[rel], r)
+			continue
+		}
 		sev, what := SeverityWarning, "its function "+r[2]+" gets rows with cells in them"
 		if names := k.named(rel, r[3]); len(names) > 0 {
 			sev, what = SeverityDanger, "its function "+r[2]+" names "+strings.Join(names, ", ")+": it sees cells, and what it writes is not sealed"
 		}
 		k.on(sev, "trigger", rel, nil, r[1], what, "see that it neither computes with the sealed columns nor writes them nor copies them elsewhere; do that in the program")
 	}
+	for _, rel := range k.rels {
+		if rows := own[rel]; len(rows) > 0 {
+			k.ownTriggers(rel, rows)
+		}
+	}
 	return nil
+}
+
+// ownTriggers compares the triggers of colseal seal with what it makes.
+func (k *checker) ownTriggers(rel *relation, rows [][]string) {
+	tampered := func(name, what string) {
+		k.on(SeverityDanger, "trigger", rel, nil, name, what+": a column and its companion can come to differ",
+			"see what was changed, and by whom; each step of colseal seal and unseal makes the triggers again")
+	}
+	byName := map[string][]string{}
+	for _, r := range rows {
+		byName[r[1]] = r
+	}
+	last := byName[pairtrigger.Name]
+	if last == nil {
+		tampered(pairtrigger.Name, "the trigger that colseal seal made is gone")
+		return
+	}
+	modes, err := pairtrigger.Modes(last[3])
+	var columns []*schema.Column
+	for _, c := range rel.table.Columns() {
+		if _, ok := modes[c.Stored]; ok && c.Stage != schema.StageNone {
+			columns = append(columns, c)
+		}
+	}
+	body := ""
+	if err == nil && len(columns) == len(modes) {
+		body = pairtrigger.Body(columns, modes)
+	}
+	as := func(name, shape, columns, args string) {
+		r := byName[name]
+		delete(byName, name)
+		switch {
+		case r == nil:
+			tampered(name, "the trigger that colseal seal made is gone")
+		case r[2] != pairtrigger.FunctionOf(rel.name) || r[3] != body || r[4] != shape || r[5] != columns || r[6] != args:
+			tampered(name, "it is not the trigger that colseal seal makes for the columns with a stage in this schema")
+		}
+	}
+	as(pairtrigger.Name, pairsTrigger, "", "")
+	for _, c := range columns {
+		as(pairtrigger.BothNameOf(c), bothTrigger, c.Stored, hex.EncodeToString([]byte(c.Stored+"\x00")))
+	}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		tampered(name, "it has the name of a trigger that colseal seal makes, and is none")
+	}
 }
 
 // named lists the sealed columns of a relation that a function's body names.

@@ -11,6 +11,7 @@ import (
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/ddl"
+	"github.com/colseal/colseal/internal/pairtrigger"
 	"github.com/colseal/colseal/internal/walk"
 	"github.com/colseal/colseal/schema"
 )
@@ -138,7 +139,7 @@ func (m *migration) readTable(ctx context.Context, t *table) error {
 	for _, r := range rows {
 		cols[r.Text(0)] = &attribute{num: r.Int(1), Type: r.Text(2), NotNull: r.Bool(3), Default: r.Text(4), Collation: r.Text(5), Comment: r.Text(6), generated: r.Bool(7)}
 	}
-	source, err := m.q.Query(ctx, triggerQuery, t.name, triggerName)
+	source, err := m.q.Query(ctx, triggerQuery, t.name, pairtrigger.Name)
 	if err != nil {
 		return err
 	}
@@ -175,7 +176,7 @@ func (m *migration) readTable(ctx context.Context, t *table) error {
 	}
 	for _, p := range t.all {
 		if _, ok := t.modes[p.Stored]; !ok && p.kept != nil && p.plainCol != nil && t.empty(p) == nil {
-			return fmt.Errorf("the trigger %s is gone while programs write %s alone: what %s holds is not known", triggerName, p.Stored, p.Source())
+			return fmt.Errorf("the trigger %s is gone while programs write %s alone: what %s holds is not known", pairtrigger.Name, p.Stored, p.Source())
 		}
 	}
 	return nil
