@@ -3,6 +3,7 @@ package inout
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -15,13 +16,16 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// A value that the type of the plain column does not hold is counted on the way out, and is in no error. The others are opened.
+// A value that the type of the plain column does not hold is counted on the way out, and is in no
+// error. The others are opened.
 func TestOpenedDoesNotFit(t *testing.T) {
 	for _, lock := range []bool{false, true} {
 		pg := pgtest.New(t)
-		w := newWorld(t, pg, `CREATE TABLE people (id bigint PRIMARY KEY, age integer, name varchar(5)); INSERT INTO people VALUES (1, 1, 'a')`)
+		w := newWorld(t, pg, `CREATE TABLE people (id bigint PRIMARY KEY, age integer, name varchar(5), price numeric(6,2), seen timestamp(0), notes varchar(3)[]); INSERT INTO people VALUES (1, 1, 'a', 1.5, '2026-01-02 03:04:05', '{abc}')`)
 		tables := func() (*schema.Schema, error) {
-			return schema.New(schema.Columns("people", schema.Column{Name: "age", Kind: schema.KindInt, Stage: schema.StageCopy}, schema.Column{Name: "name", Stage: schema.StageCopy}))
+			return schema.New(schema.Columns("people", schema.Column{Name: "age", Kind: schema.KindInt, Stage: schema.StageCopy}, schema.Column{Name: "name", Stage: schema.StageCopy},
+				schema.Column{Name: "price", Kind: schema.KindNumeric, Stage: schema.StageCopy}, schema.Column{Name: "seen", Kind: schema.KindTimestamp, Stage: schema.StageCopy},
+				schema.Column{Name: "notes", Kind: schema.KindTextArray, Stage: schema.StageCopy}))
 		}
 		db := w.open(t, tables)
 		for _, l := range way[:4] {
@@ -43,6 +47,9 @@ func TestOpenedDoesNotFit(t *testing.T) {
 		}
 		only := sql.OpenDB(cn)
 		mustExec(t, only, "INSERT INTO people (id, age, name) VALUES (2, 9876543210, 'b'), (3, 3, 'canary'), (4, 4, 'd'), (5, 9876543210, 'canary')")
+		// What the server would round, or cut, in silence.
+		mustExec(t, only, "INSERT INTO people (id, price, seen) VALUES (6, 1.234, '2026-01-02 03:04:05.5'), (7, 1.20, '2026-01-02 03:04:05')")
+		mustExec(t, only, "INSERT INTO people (id, name, notes) VALUES (8, 'abcde   ', $1), (9, 'abc  ', $2), (10, 'abcde', $3)", `{"ab  ",c}`, `{"ab "}`, "{}")
 		_ = only.Close()
 		if !lock {
 			if _, err := migrate.Unseal(t.Context(), db, migrate.Options{For: migrate.ReadyOnly}); err != nil {
@@ -50,17 +57,20 @@ func TestOpenedDoesNotFit(t *testing.T) {
 			}
 		}
 		r, err := migrate.Unseal(t.Context(), db, migrate.Options{For: migrate.ReadySealed, Lock: lock})
-		if !errors.Is(err, migrate.ErrUnfit) || r.Unfit != 3 {
+		if !errors.Is(err, migrate.ErrUnfit) || r.Unfit != 5 {
 			t.Errorf("%d unfit, %v", r.Unfit, err)
 		}
 		if err != nil && (strings.Contains(err.Error(), "9876543210") || strings.Contains(err.Error(), "canary")) {
 			t.Errorf("the error has a value: %v", err)
 		}
-		want := []string{"1|1|a", "2|-|b", "3|3|-", "4|4|d", "5|-|-"}
+		want := []string{"1|1|a|1.50|2026-01-02 03:04:05|{abc}", "2|-|b|-|-|-", "3|3|-|-|-|-", "4|4|d|-|-|-", "5|-|-|-|-|-",
+			"6|-|-|-|-|-", "7|-|-|1.20|2026-01-02 03:04:05|-", "8|-|-|-|-|-", `9|-|abc  |-|-|{"ab "}`, "10|-|abcde|-|-|{}"}
 		if lock { // nothing is done
-			want = []string{"1|-|-", "2|-|-", "3|-|-", "4|-|-", "5|-|-"}
+			for i := range want {
+				want[i] = fmt.Sprint(i+1, "|-|-|-|-|-")
+			}
 		}
-		if got := all(t, pg.Admin, "SELECT concat_ws('|', id, coalesce(age::text, '-'), coalesce(name, '-')) FROM people ORDER BY id"); !slices.Equal(got, want) {
+		if got := all(t, pg.Admin, "SELECT concat_ws('|', id, coalesce(age::text, '-'), coalesce(name, '-'), coalesce(price::text, '-'), coalesce(seen::text, '-'), coalesce(notes::text, '-')) FROM people ORDER BY id"); !slices.Equal(got, want) {
 			t.Errorf("rows %q", got)
 		}
 	}

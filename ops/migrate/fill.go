@@ -359,8 +359,9 @@ func (m *migration) again(ctx context.Context, from, to *schema.Column, v driver
 	return cell, nil
 }
 
-// converted returns the encoding for another column of the value in a cell, and the id of its key. A value that another kind would make another
-// one of, as it makes 7 of the text 007, is none of that kind: it could not be had back.
+// converted returns the encoding for another column of the value in a cell, and the id of its key.
+// A value that another kind would make another one of, as it makes 7 of the text 007, is none of
+// that kind: it could not be had back.
 func (m *migration) converted(ctx context.Context, from, to *schema.Column, v driver.Value) (id uint32, out []byte, err error) {
 	id, encoding, err := m.encoding(ctx, from, v)
 	if err != nil {
@@ -517,7 +518,7 @@ func (w *work) write(ctx context.Context, params [][]driver.Value) (int64, error
 				typ = "pg_catalog.bytea"
 			}
 			array(name, typ, "u."+name)
-			set = append(set, fmt.Sprintf("%[1]s = COALESCE(CAST(v.%[2]s AS %[3]s), t.%[1]s), %[4]s = t.%[4]s", p.plain, name, withoutModifiers(p.plainCol.Type), p.cell)) // a write of both; a cast to varchar(5) would cut
+			set = append(set, fmt.Sprintf("%[1]s = COALESCE(%[2]s, t.%[1]s), %[3]s = t.%[3]s", p.plain, asItIs("v."+name, p.plainCol.Type), p.cell)) // a write of both
 		default:
 			set = append(set, p.plain+" = NULL")
 		}
@@ -530,6 +531,18 @@ func (w *work) write(ctx context.Context, params [][]driver.Value) (int64, error
 		" FROM (SELECT w.* FROM (SELECT " + strings.Join(values, ", ") + " FROM ROWS FROM (" + strings.Join(arrays, ", ") + ") AS u(" + strings.Join(names, ", ") + ")) AS w" +
 		" JOIN " + w.t.name + " AS s ON " + fmt.Sprintf(on, "s", "w") + " FOR " + lock + " OF s SKIP LOCKED) AS v WHERE " + fmt.Sprintf(on, "t", "v")
 	return w.m.q.Exec(ctx, text, walk.Arrays(params)...)
+}
+
+// asItIs is an expression for the value of a text in a column's type. What numeric(10,2) would
+// round and varchar(5) cut in silence is an error, as of a text that is none of the type.
+func asItIs(text, typ string) string {
+	base := withoutModifiers(typ)
+	value := "CAST(" + text + " AS " + base + ")"
+	if base == typ {
+		return value
+	}
+	misfit := "CAST(CAST(CAST(pg_catalog.concat(" + text + ", ' is changed') AS pg_catalog.int4) AS pg_catalog.text) AS " + base + ")" // always
+	return "CASE WHEN CAST(" + value + " AS " + typ + ") OPERATOR(pg_catalog.<>) " + value + " THEN " + misfit + " ELSE " + value + " END"
 }
 
 // pace makes batches last as long as they may, and gives the programs as much time as a batch took.
