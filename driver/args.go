@@ -70,8 +70,14 @@ func areValues(args []sqldriver.NamedValue) bool {
 // isPlain reports whether an argument is of a usual type, and so no option and no Valuer. Asking
 // for an interface takes longer.
 func isPlain(arg any) bool {
+	if _, ok := arg.(string); ok {
+		return true
+	}
+	if _, ok := arg.(int64); ok {
+		return true
+	}
 	switch arg.(type) {
-	case nil, int64, string, float64, bool, []byte, time.Time:
+	case nil, float64, bool, []byte, time.Time:
 		return true
 	}
 	return false

@@ -84,14 +84,6 @@ func (db *DB) NewSession(conn Conn) *Session {
 	return s
 }
 
-// reportsPath reports whether a server of a version may report the search path: PostgreSQL does so
-// from 18 on. It is true for what is no version of an earlier one.
-func reportsPath(version string) bool {
-	major, _, _ := strings.Cut(version, ".")
-	n, err := strconv.Atoi(major)
-	return err != nil || n >= 18
-}
-
 // DB returns what the session's connections share.
 func (s *Session) DB() *DB { return s.db }
 
@@ -112,7 +104,7 @@ func (f *sessionFacts) alone() bool {
 // key identifies what the session's names mean. Sessions that see the same tables have the same
 // key. A session that sees others has its own, and a new one after each change.
 func (s *Session) key() string {
-	if s.facts.alone() || s.facts.lags {
+	if f := &s.facts; f.lags || f.alone() {
 		return s.ownKey()
 	}
 	return s.facts.Path
@@ -160,9 +152,11 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 	if err := s.tellStages(ctx); err != nil {
 		return nil, err
 	}
-	p, err := s.planFor(ctx, query, 1)
+	p, err := s.db.planner.Plan(ctx, query, s.environment(1))
 	if err != nil {
-		return nil, s.inFailedTransaction(query, err)
+		if p, err = s.planAgain(ctx, query, 1, err); err != nil {
+			return nil, s.inFailedTransaction(query, err)
+		}
 	}
 	if err := s.CheckStrings(ctx, p); err != nil {
 		return nil, err
@@ -220,12 +214,19 @@ func (s *Session) inFailedTransaction(query string, err error) error {
 		Hint:   "end the transaction first, and send the statements one by one"}
 }
 
-// planFor asks the planner, once more if it refused because of facts that are no longer true.
+// planFor asks the planner.
 func (s *Session) planFor(ctx context.Context, query string, searchKeys int) (*sqlplan.Plan, error) {
 	p, err := s.db.planner.Plan(ctx, query, s.environment(searchKeys))
-	if err == nil {
-		return p, nil
+	if err != nil {
+		return s.planAgain(ctx, query, searchKeys, err)
 	}
+	return p, nil
+}
+
+// planAgain asks the planner again, which returned err: if the session must be read for it, and once
+// more if it refused because of facts that are no longer true.
+func (s *Session) planAgain(ctx context.Context, query string, searchKeys int, err error) (*sqlplan.Plan, error) {
+	var p *sqlplan.Plan
 	if p, err = s.planRead(ctx, query, err); err != nil && errors.Is(err, colseal.ErrRefused) && s.Outdated(ctx) {
 		if p, err = s.db.planner.Plan(ctx, query, s.environment(searchKeys)); err != nil {
 			return s.planRead(ctx, query, err)
@@ -380,10 +381,15 @@ func (s *Session) NoteError(err error) {
 // Sync records what happened to the session besides the statements that went through here: that a
 // transaction ended, and that the search path is another one.
 func (s *Session) Sync() {
+	if f := &s.facts; !f.silent || f.lags || f.pending != 0 {
+		s.sync()
+	}
+}
+
+func (s *Session) sync() {
 	if !s.facts.begun {
 		s.facts.begun = true
-		s.facts.silent = s.conn.Parameter("search_path") == "" &&
-			!reportsPath(s.conn.Parameter("server_version"))
+		s.facts.silent = silent(s.conn)
 	}
 	if !s.facts.silent {
 		s.facts.report(s.conn.Parameter("search_path"))
@@ -391,6 +397,15 @@ func (s *Session) Sync() {
 	if (s.facts.pending != 0 || s.facts.lags) && s.conn.TxStatus() == 'I' {
 		s.EndTx()
 	}
+}
+
+// silent reports whether a server will not report the search path: that of a driver which tells
+// nothing, or one before PostgreSQL 18. What calls itself otherwise may report it.
+func silent(conn Conn) bool {
+	major, _, _ := strings.Cut(conn.Parameter("server_version"), ".")
+	version, err := strconv.Atoi(major)
+	return conn.Parameter("search_path") == "" &&
+		(err == nil && version < 18 || major == "" && conn.TxStatus() == 0)
 }
 
 // Busy says whether the connection is in use, as by a COPY, so that it cannot be lent to the

@@ -71,3 +71,13 @@ func TestReportedSearchPath(t *testing.T) {
 		t.Error("an empty path was not noticed")
 	}
 }
+
+// A driver that tells nothing is not asked for the path again and again.
+func TestDriversThatTellNothing(t *testing.T) {
+	for status, silent := range map[statusConn]bool{0: true, 'I': false} {
+		s := New(Config{Dialect: dialect.Postgres}).NewSession(status)
+		if s.Sync(); s.facts.silent != silent {
+			t.Errorf("status %q: silent is %t", byte(status), s.facts.silent)
+		}
+	}
+}
