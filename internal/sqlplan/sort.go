@@ -89,6 +89,11 @@ func (a *analysis) confine(cond sqlparse.Expr, items []*item) {
 	if len(own) == 0 {
 		return
 	}
+	for _, c := range a.confinedBy(cond) {
+		if own[c] {
+			c.here = true
+		}
+	}
 	var equal [][2]*confinement
 	var conjuncts func(e sqlparse.Expr)
 	conjuncts = func(e sqlparse.Expr) {
@@ -98,9 +103,6 @@ func (a *analysis) confine(cond sqlparse.Expr, items []*item) {
 				conjuncts(x)
 			}
 			return
-		}
-		if c := a.confinedBy(e); c != nil && own[c] {
-			c.here = true
 		}
 		if c, ok := e.(*sqlparse.Compare); ok && c.Op == sqlparse.Equal && c.Quant == sqlparse.NoQuant {
 			x, y := a.confined[c.Left], a.confined[c.Right]
@@ -122,24 +124,48 @@ func (a *analysis) confine(cond sqlparse.Expr, items []*item) {
 	}
 }
 
-// confinedBy returns the confinement of the column that a conjunct compares with values. It returns
-// nil if the conjunct leaves other rows than NULLs and cells under the key of the values.
-func (a *analysis) confinedBy(e sqlparse.Expr) *confinement {
-	switch e := e.(type) {
-	case *sqlparse.Logic:
-		if e.Op != sqlparse.Or || len(e.Args) != 2 {
-			return nil
-		}
-		for i, x := range e.Args {
-			null, ok := e.Args[1-i].(*sqlparse.IsNull)
-			if _, or := x.(*sqlparse.Logic); or || !ok || null.Not || !isColumn(null.Arg) {
-				continue
-			}
-			if c := a.confinedBy(x); c != nil && c == a.confined[null.Arg] {
-				return c
-			}
+// confinedBy returns the confinements of the columns of which a condition leaves no other rows than
+// NULLs and cells under the key of values: a row that meets an AND meets all of its parts, and one
+// that meets an OR one of them.
+func (a *analysis) confinedBy(e sqlparse.Expr) []*confinement {
+	a.step(1)
+	l, ok := e.(*sqlparse.Logic)
+	if !ok {
+		if c := a.confinedByLeaf(e); c != nil {
+			return []*confinement{c}
 		}
 		return nil
+	}
+	if l.Op != sqlparse.And && l.Op != sqlparse.Or {
+		return nil
+	}
+	var all []*confinement
+	for i, x := range l.Args {
+		cs := a.confinedBy(x)
+		if l.Op == sqlparse.And || i == 0 {
+			for _, c := range cs {
+				if !slices.Contains(all, c) {
+					all = append(all, c)
+				}
+			}
+			continue
+		}
+		if all = slices.DeleteFunc(all, func(c *confinement) bool { return !slices.Contains(cs, c) }); len(all) == 0 {
+			return nil
+		}
+	}
+	return all
+}
+
+// confinedByLeaf returns the confinement of the column that a condition without AND and OR compares
+// with values.
+func (a *analysis) confinedByLeaf(e sqlparse.Expr) *confinement {
+	switch e := e.(type) {
+	case *sqlparse.IsNull:
+		if e.Not {
+			return nil
+		}
+		return a.confinedColumn(e.Arg)
 	case *sqlparse.Compare:
 		switch {
 		case e.Op != sqlparse.Equal && (e.Op != sqlparse.NotDistinct || e.Quant != sqlparse.NoQuant), e.Quant == sqlparse.All:
