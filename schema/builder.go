@@ -149,8 +149,6 @@ func (b *builder) checkTerms(c *Column) {
 		b.failColumn(c, t.String()+" on a column that is ordered", "make it random or deterministic, or remove the option")
 	case c.Inbox:
 		b.failColumn(c, "inbox and "+t.String()+" together: a program that only writes has no key for what is searched for", "remove one of them")
-	case c.Was == nil && (c.Stage == StageCopy || c.Stage == StageSealed):
-		b.failColumn(c, "a stage and "+t.String()+" together, which is for columns that are sealed already", "seal the column without it, and add it when the column is in only: docs/migrating.md")
 	case c.Cursor:
 		b.failColumn(c, "cursor and "+t.String()+" together", "remove one of them")
 	case (t.Fold || t.Prefix.Max > 0 || t.Suffix.Max > 0) && c.Kind != KindText:

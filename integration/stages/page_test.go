@@ -18,6 +18,8 @@ func TestPage(t *testing.T) {
 		switch {
 		case k.empties:
 			copies, later = "sent, observed; the companion becomes NULL", "**refused**"
+		case k.terms:
+			copies, later = "as without Colseal with the terms; otherwise sent, observed", "yes with the terms; otherwise **refused**"
 		case k.refused:
 			copies, later = "sent, observed", "**refused**"
 		}

@@ -20,6 +20,8 @@ type kind struct {
 	args []any
 	// refused: it cannot work on sealed columns, so that it is refused in sealed and only, and observed in copy.
 	refused bool
+	// terms: it is not, if the columns have terms for it.
+	terms bool
 	// empties: in copy it makes the companion NULL, so that it must not be sent any more when another program is in sealed.
 	empties bool
 	ordered bool
@@ -92,8 +94,17 @@ var kinds = []kind{
 	{sql: "SELECT id, email FROM users ORDER BY id LIMIT 3", ordered: true},
 	{sql: "SELECT email FROM users ORDER BY email", refused: true, ordered: true},
 	{sql: "SELECT lower(email) FROM users", refused: true},
-	{sql: "SELECT id FROM users WHERE email LIKE $1", args: []any{"%x"}, refused: true},
-	{sql: "SELECT id FROM users WHERE ssn = $1", args: []any{"444"}, refused: true},
+	{sql: "SELECT id FROM users WHERE email LIKE $1", args: []any{"%x"}, refused: true, terms: true},
+	{sql: "SELECT id FROM users WHERE ssn = $1", args: []any{"444"}, refused: true, terms: true},
+	{sql: "SELECT id, ssn FROM users WHERE NOT ssn IN ($1, '999') OR id = 1", args: []any{"444"}, refused: true, terms: true},
+	on(dialect.Postgres, kind{sql: "SELECT id FROM users WHERE lower(email) = lower($1) AND ssn = $2 OR email ILIKE $3", args: []any{"A2@x", "121", "E%"}, refused: true, terms: true}),
+	on(dialect.Postgres, kind{sql: "SELECT o.id FROM orders o JOIN users u ON lower(u.email) = lower(o.email) AND NOT starts_with(u.ssn, $1)", args: []any{"4"}, refused: true, terms: true}),
+	on(dialect.Postgres, kind{sql: "SELECT count(*) FROM orders GROUP BY lower(email)", refused: true, terms: true}),
+	on(dialect.SQLite, kind{sql: "SELECT id FROM users WHERE email GLOB $1 AND ssn GLOB '1*'", args: []any{"a*"}, refused: true, terms: true}),
+	on(dialect.Postgres, kind{sql: "INSERT INTO orders (id, email) SELECT id + 200, email FROM users WHERE email LIKE $1 || '%'", args: []any{"e"}, refused: true, terms: true}),
+	on(dialect.Postgres, kind{sql: "UPDATE users SET email = CASE WHEN email LIKE $1 THEN $2 ELSE email END, ssn = $3 WHERE ssn LIKE '12%' RETURNING id, email", args: []any{"a%", "A3@x", "129"}, refused: true, terms: true}),
+	on(dialect.Postgres, kind{sql: "UPDATE users SET email = $1 WHERE lower(email) = $2", args: []any{"a2@x", "a3@x"}, refused: true, terms: true}),
+	on(dialect.Postgres, kind{sql: "DELETE FROM users WHERE ssn LIKE $1 RETURNING *", args: []any{"33%"}, refused: true, terms: true}),
 	{sql: "SELECT max(email) FROM users", refused: true},
 	{sql: "SELECT * FROM users JOIN orders USING (email)", refused: true},
 	on(dialect.Postgres, kind{sql: "TABLE users"}),

@@ -337,7 +337,7 @@ func (w *world) refused(t *testing.T) {
 		{"lower(code) = $1", "ab", "tag the column fold"},
 		{"code = $1", "ab", `seal:"random,equal"`},
 		{"starts_with(name, $1)", "A", "a beginning of 1"},
-		{"left(code, 3) = $1", "ab", "a search for the whole value"},
+		{"left(code, 3) = $1", "ab", "the whole value is asked for"},
 		{"left(name, $1) = 'ab'", 2, "a length that is not a number"},
 		{"left(name, -1) = $1", "ab", "negative"},
 		{"name LIKE $1 ESCAPE 'ab'", "x", "not one character"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/pgvalue"
@@ -114,6 +115,7 @@ type slot struct {
 	question *question // that is asked of a parameter
 	ask      *Ask      // the same, when the program answers
 	second   *second   // that it stands in
+	first    bool      // it stands in a value for the plain column of a pair, which stands once more for its cells
 	stands   string    // what stands for a literal of a question
 }
 
@@ -319,7 +321,7 @@ func (a *analysis) demand(t *term, need demand, pos int, what string) {
 func (a *analysis) plainOnly(t *term, pos int, what string) error {
 	r := t.root()
 	if r.state == sealed {
-		return a.goOn(a.refuseOperation(pos, r.first(), what+" cannot work on a sealed column", a.hintFor(what)))
+		return a.goOn(a.refuseOperation(pos, r.first(), what+" cannot work on a sealed column", a.hintFor(what, r.first())))
 	}
 	if r.state == free {
 		r.state, r.forced = plain, what
@@ -327,7 +329,8 @@ func (a *analysis) plainOnly(t *term, pos int, what string) error {
 	return nil
 }
 
-func (a *analysis) hintFor(what string) string {
+// hintFor says what to do instead of what cannot work on a column.
+func (a *analysis) hintFor(what string, c *schema.Column) string {
 	const noOrder = "the database holds only ciphertext, which has no order and no parts; fetch the rows by a plain or deterministic column and do this in the program"
 	switch what {
 	case sqlparse.OperatorClass:
@@ -340,7 +343,32 @@ func (a *analysis) hintFor(what string) string {
 	case "ORDER BY", "SIMILAR TO", "BETWEEN":
 		return noOrder
 	}
+	if hint := hintForTerms(what, c.Terms); hint != "" && a.p.dialect == dialect.Postgres {
+		return hint
+	}
 	return "the database sees only ciphertext; compute it in the program, or keep what it needs in a plain column"
+}
+
+// hintForTerms says how else to ask a column with terms for what they answer.
+func hintForTerms(what string, t codec.Terms) string {
+	switch what {
+	case "the operator ~~", "the operator ~~*":
+		if t.Prefix.Max+t.Suffix.Max > 0 {
+			return "write one comparison for each pattern: column LIKE $1 OR column LIKE $2"
+		}
+	case "the operator ~", "the operator ~*", "the function substring", "the function substr", "the function position", "the function strpos":
+		switch {
+		case t.Prefix.Max > 0:
+			return "the column is searched by its beginning: write left(column, 3) = $1, or column LIKE 'abc%'; for anything else, filter in the program"
+		case t.Suffix.Max > 0:
+			return "the column is searched by its end: write right(column, 3) = $1, or column LIKE '%abc'; for anything else, filter in the program"
+		}
+	case "the function upper":
+		if t.Fold {
+			return "the column is searched in lower case: write lower(column) = lower($1)"
+		}
+	}
+	return ""
 }
 
 // verify checks every demand.
@@ -391,6 +419,9 @@ func (a *analysis) verifyCheck(c *check) error {
 		hint := `cells of a randomized column are all different; tag the column seal:"deterministic", or search by another column`
 		if c.need == equal && c.sides.right.expr != nil && isSearchValue(c.sides.right.expr) {
 			hint = `cells of a randomized column are all different; tag the column seal:"deterministic", or seal:"random,equal", or search by another column`
+			if t.first().Terms.Equal {
+				hint = "the column is searched by =, <>, IN, = ANY and <> ALL: write column <> $1 OR column IS NULL for IS DISTINCT FROM, and one condition for each column of a row"
+			}
 		}
 		return a.goOn(a.refuseMode(c.pos, t.first(), c.what+" needs a deterministic column", hint))
 	case a.env.SearchKeys > 1 && !c.conflict:

@@ -99,6 +99,7 @@ func operandsOf(m *sqlparse.Match) []sqlparse.Expr {
 
 // slot notes a parameter or literal and returns its term.
 func (a *analysis) slot(s *slot) *term {
+	s.first = a.world == inValues
 	a.slots = append(a.slots, s)
 	return s.t
 }

@@ -194,7 +194,7 @@ func (u *Use) equal(text string) (Terms, error) {
 	case m.Fold:
 		return Terms{Terms: []Term{{codec.TokenFold, 0, text}}}, nil
 	case !u.Column.Terms.Equal:
-		return Terms{}, u.refuse("a search for the whole value", "tag the column equal, or ask for its beginning or end")
+		return Terms{}, u.refuse("the whole value is asked for", "tag the column equal, or ask for its beginning or end")
 	}
 	return Terms{Terms: []Term{{codec.TokenEqual, 0, text}}}, nil
 }
@@ -218,7 +218,11 @@ func (u *Use) part(typ codec.TokenType, l codec.Lengths, text string) (Terms, er
 			has = option + "=" + l.String()
 			wanted = codec.Lengths{Min: min(n, l.Min), Max: max(n, l.Max)}
 		}
-		return Terms{}, u.refuse("a search for "+what+" of "+strconv.Itoa(n)+" characters, and the column has "+has,
+		characters := " characters"
+		if n == 1 {
+			characters = " character"
+		}
+		return Terms{}, u.refuse(what+" of "+strconv.Itoa(n)+characters+" is asked for, and the column has "+has,
 			"tag the column "+option+"="+wanted.String()+", or ask for "+what+" of another length")
 	}
 	if u.Match.Fold {
@@ -299,7 +303,7 @@ func (u *Use) ends(first, last bool, text, wildcard string) (Terms, error) {
 
 // refuse refuses a value, of which it says nothing.
 func (u *Use) refuse(reason, hint string) error {
-	return &Refusal{Class: colseal.ClassValue, Table: u.Column.TableName(), Column: u.Column.Name, Reason: reason + ", is not answered", Hint: hint}
+	return &Refusal{Class: colseal.ClassValue, Table: u.Column.TableName(), Column: u.Column.Name, Reason: "this search cannot be answered: " + reason, Hint: hint}
 }
 
 // A matching is a search for terms in the text.
@@ -802,7 +806,7 @@ func (e *emission) instr(m *matching, whole, column span, values []span) bool {
 	if m.not {
 		open, end = "(NOT (", "))"
 	}
-	call := "instr(" + e.file.Text[column.start:column.end] + ", "
+	call := "instr(" + e.taken(column, m.second) + ", "
 	put := func(start, end int, text string) bool {
 		e.edits = append(e.edits, edit{start: start, end: end, text: text, second: m.second})
 		return start <= end
@@ -822,6 +826,26 @@ func (e *emission) instr(m *matching, whole, column span, values []span) bool {
 		from, open = v.end, ") > 0 OR "+call
 	}
 	return put(from, whole.end, ") > 0"+end)
+}
+
+// taken returns what a part of the text becomes by its edits, which are no longer made there: the part is written elsewhere.
+func (e *emission) taken(part span, in *second) string {
+	inside := func(d edit) bool { return d.second == in && d.start >= part.start && d.end <= part.end }
+	var edits []edit
+	for _, d := range e.edits {
+		if inside(d) {
+			edits = append(edits, d)
+		}
+	}
+	e.edits = slices.DeleteFunc(e.edits, inside)
+	slices.SortFunc(edits, func(a, b edit) int { return a.start - b.start })
+	var b strings.Builder
+	at := part.start
+	for _, d := range edits {
+		b.WriteString(e.file.Text[at:d.start] + d.text)
+		at = d.end
+	}
+	return b.String() + e.file.Text[at:part.end]
 }
 
 // queryType is the type of what is asked for.

@@ -344,7 +344,7 @@ func (a *analysis) hintForOrder(col *schema.Column, what string) string {
 	if col.Cursor {
 		return "the order of a cursor column means nothing; it is for paging by ORDER BY, < and >"
 	}
-	return a.hintFor(what)
+	return a.hintFor(what, col)
 }
 
 // behind returns what stands behind each copy of a leaf.

@@ -60,6 +60,8 @@ func (a *analysis) settleRoles() error {
 						todo = append(todo, arg)
 					}
 				}
+			case r.state == plain && r.forced != "" && s.first && !a.sealedOutside(todo[0]):
+				// It is compared with a plain column by what cells are compared by in the second.
 			case r.state == plain && r.forced != "":
 				if err := a.goOn(a.refuseOperand(s, role, r.forced)); err != nil {
 					return err
@@ -90,6 +92,14 @@ func (a *analysis) sealedRoles() (roles map[argument]*slot, args []argument) {
 		}
 	}
 	return roles, args
+}
+
+// sealedOutside reports whether an argument is sealed elsewhere than in values that go to a plain
+// column as well.
+func (a *analysis) sealedOutside(arg argument) bool {
+	return slices.ContainsFunc(a.slots, func(s *slot) bool {
+		return s.param != nil && argumentOf(s.param) == arg && s.t.root().state == sealed && (s.second == nil || s.second.pair.col.Was != nil)
+	})
 }
 
 // occurrence returns the one of several slots whose term is t.
