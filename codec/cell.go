@@ -156,7 +156,7 @@ func (k *Key) Owns(cell []byte) bool {
 	return ok
 }
 
-// overheadOf is how many bytes a cell that k owns is longer than its value's encoding.
+// overheadOf returns how many bytes a cell that k owns is longer than its value's encoding.
 func (k *Key) overheadOf(cell []byte) int {
 	if k.terms == nil {
 		return k.layout.Overhead()

@@ -56,9 +56,9 @@ func (s Suite) Searchable() bool { return s >= SuiteDeterministic && s <= SuiteR
 // HasTerms reports whether tokens stand in the cells of s.
 func (s Suite) HasTerms() bool { return s == SuiteTerms || s == SuiteRandomTerms }
 
-// Overhead is how many bytes a cell of s is longer than its value's encoding, at least, and so the
-// length of the shortest cell. See [Layout.Overhead] for the cells of one column. It is 0 for an
-// unknown suite.
+// Overhead returns how many bytes a cell of s is longer than its value's encoding, at least, and so
+// the length of the shortest cell. See [Layout.Overhead] for the cells of one column. It is 0 for
+// an unknown suite.
 func (s Suite) Overhead() int {
 	switch s {
 	case SuiteRandomized:
@@ -99,7 +99,8 @@ type Layout struct {
 	Order *Order // of SuiteOrdered
 }
 
-// Overhead is how many bytes a cell is longer than its value's encoding, not counting its tokens.
+// Overhead returns how many bytes a cell is longer than its value's encoding, not counting its
+// tokens.
 func (l Layout) Overhead() int {
 	if l.Order != nil {
 		return overheadDeterministic + l.Order.Size()

@@ -164,7 +164,7 @@ func (k *Key) initOrder(dataKey []byte, identity string) error {
 	return err
 }
 
-// termSize is the length in bytes of what stands between the header and the synthetic IV.
+// termSize returns the length in bytes of what stands between the header and the synthetic IV.
 func (k *Key) termSize() int {
 	if k.layout.Order == nil {
 		return 0

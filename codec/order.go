@@ -223,8 +223,8 @@ func (o *Order) numeral(n uint64) string {
 	return strconv.FormatInt(int64(n^1<<63), 10) //nolint:gosec // two's complement
 }
 
-// number is the order number of a canonical encoding of any kind but numeric: numbers compare as
-// the values do.
+// number returns the order number of a canonical encoding of any kind but numeric: numbers compare
+// as the values do.
 func number(kind Kind, encoding []byte) uint64 {
 	if kind == KindDate {
 		return uint64(binary.BigEndian.Uint32(encoding) ^ 1<<31)
@@ -249,7 +249,7 @@ func finite(kind Kind, encoding []byte) bool {
 	return true
 }
 
-// Suffix is what stands at the end of the identity of an ordered column: "#ord:int",
+// Suffix returns what stands at the end of the identity of an ordered column: "#ord:int",
 // "#ord:date:0:36524:1".
 func (o *Order) Suffix() string { return o.suffix }
 
@@ -262,8 +262,8 @@ func CutOrder(identity string) (before string, ok bool) {
 	return identity[:i], true
 }
 
-// Size is the length in bytes of the order term of a cell, and the number of bits of a value that
-// its cell shows to be the first that differs from another's.
+// Size returns the length in bytes of the order term of a cell, and the number of bits of a value
+// that its cell shows to be the first that differs from another's.
 func (o *Order) Size() int { return o.width }
 
 // orderOf reads the Order out of an identity.
@@ -319,8 +319,8 @@ func parseNumeral(kind Kind, s string) (uint64, error) {
 	return uint64(n) ^ 1<<63, err //nolint:gosec // two's complement
 }
 
-// Greatest is how many steps the greatest value is above the least one; ok is false for a column
-// without bounds.
+// Greatest returns how many steps the greatest value is above the least one; ok is false for a
+// column without bounds.
 func (o *Order) Greatest() (steps uint64, ok bool) { return o.greatest, o.bounded || o.decimals != nil }
 
 // place returns where a canonical encoding stands, and the number of its value: that of the next

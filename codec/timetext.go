@@ -243,7 +243,7 @@ func (in *input) parseMoment(kind Kind) (moment, error) {
 	return m, nil
 }
 
-// daysOf is how many days a month has.
+// daysOf returns how many days a month has.
 func daysOf(year, month int) int {
 	switch {
 	case month == 2 && year%4 == 0 && (year%100 != 0 || year%400 == 0):

@@ -72,11 +72,11 @@ func (k *Key) SealInPlace(cell []byte, nonces *Nonces) {
 	}
 }
 
-// CellSize is the length in bytes of the cell of v as kind: exact where the encoding's length does
-// not depend on a conversion, a guess elsewhere.
+// CellSize returns the length in bytes of the cell of v as kind: exact where the encoding's length
+// does not depend on a conversion, a guess elsewhere.
 func CellSize(layout Layout, kind Kind, v any) int { return layout.Overhead() + sizeHint(kind, v) }
 
-// sizeHint is the length of v's encoding, exact for the usual types. A wrong one costs an
+// sizeHint returns the length of v's encoding, exact for the usual types. A wrong one costs an
 // allocation.
 func sizeHint(kind Kind, v any) int {
 	switch kind {

@@ -247,7 +247,7 @@ func (c *conn) bind(v *front.Sealing, p *sqlplan.Plan, places []int, m *scratch,
 	return v.Statement(p, places, bind)
 }
 
-// cellArgument is the argument for the next value of v.
+// cellArgument returns the argument for the next value of v.
 func (c *conn) cellArgument(v *front.Sealing, use *sqlplan.Use, m *scratch) any {
 	if use.Array {
 		cells, ok := v.TakeArray()

@@ -246,7 +246,7 @@ func (c *Cache) expanded(ctx context.Context, e *entry, col Column, how *lookup)
 	return nil, errWiped // the flight was under way before col was known: the next one is not
 }
 
-// purposeOf is the purpose of the keys for a suite.
+// purposeOf returns the purpose of the keys for a suite.
 func purposeOf(s codec.Suite) keyring.Purpose {
 	if s.Searchable() {
 		return keyring.PurposeSearch

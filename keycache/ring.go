@@ -393,7 +393,7 @@ func (c *Cache) judge(purpose keyring.Purpose, read keyring.Ring, spent uint32, 
 	return v
 }
 
-// rotateAt is the age at which this process makes the next data key, ahead of
+// rotateAt returns the age at which this process makes the next data key, ahead of
 // RotateEvery by the lead time and up to as much again: long enough that every
 // process has read the ring again, in the background, before the present key is
 // due; and not the same in every process.

@@ -32,7 +32,7 @@ func NewWriter(k Keyring, pins []string, cfg Config, columns ...Column) *Cache {
 // writes reports whether the program is write-only.
 func (c *Cache) writes() bool { return c.pins != nil }
 
-// writeOnly is the error of what a write-only program does not do.
+// writeOnly returns the error of what a write-only program does not do.
 func writeOnly(op string, rec keyring.Key) error {
 	return &keyring.Error{Op: op, Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Class: keyring.ErrWriteOnly,
 		Hint: "this program seals in columns whose tags say inbox, and opens and searches for nothing: let one that has a KMS do that"}

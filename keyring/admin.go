@@ -78,7 +78,7 @@ func NewAdmin(keyring Ledger, w kms.Wrapper, cfg AdminConfig) *Admin {
 // are still on their way.
 const settleMargin = time.Minute
 
-// settle is how long it takes until every process has read a change of the keyring,
+// settle returns how long it takes until every process has read a change of the keyring,
 // or has stopped for want of it.
 func (a *Admin) settle() time.Duration { return a.cfg.MaxAge + a.cfg.MaxStale + settleMargin }
 
@@ -179,7 +179,7 @@ func (a *Admin) said(why string, attrs ...slog.Attr) []slog.Attr {
 	return attrs
 }
 
-// refused is an error about a key that must not be changed in the way it was asked for.
+// refused returns an error about a key that must not be changed in the way it was asked for.
 func refused(op string, rec Key, class error, hint string, args ...any) error {
 	return &Error{Op: op, Purpose: rec.Purpose, KeyID: rec.ID, Scope: rec.Scope, Class: class, Hint: fmt.Sprintf(hint, args...)}
 }

@@ -173,7 +173,7 @@ func Classify(op string, k Key, err error) error {
 	return e
 }
 
-// ScopeDestroyed is the error about a scope whose newest key is the tombstone k.
+// ScopeDestroyed returns the error about a scope whose newest key is the tombstone k.
 func ScopeDestroyed(k Key) error {
 	return &Error{Op: "seal with", Purpose: k.Purpose, KeyID: k.ID, Scope: k.Scope, Class: ErrKeyDestroyed,
 		Hint: "nothing can be sealed or searched for in this scope again"}

@@ -98,7 +98,7 @@ func (s *Store) identity(wrapped, purpose any) (string, error) {
 	return id, nil
 }
 
-// newKeyring is the error of a new keyring where another one is pinned.
+// newKeyring returns the error of a new keyring where another one is pinned.
 func (s *Store) newKeyring(why string) error {
 	return &Error{Op: "read", Class: ErrOtherKeyring, Cause: fmt.Errorf("%s, and %s is configured", why, s.pinned),
 		Hint: "restore the keyring; or, if a new one is meant, make it with `colseal keys init`, which prints its id, and configure that"}
@@ -106,7 +106,7 @@ func (s *Store) newKeyring(why string) error {
 
 const lostIDHint = "restore the row with key_id 0 of the key table from a backup: no key opens without it"
 
-// lostID is the error of a keyring with keys and without an id.
+// lostID returns the error of a keyring with keys and without an id.
 func (s *Store) lostID() error {
 	return &Error{Op: "read", Class: ErrOtherKeyring, Cause: fmt.Errorf("%s holds keys and has no id", s.table), Hint: lostIDHint}
 }

@@ -119,7 +119,7 @@ func (k Key) Live() bool { return !k.Retired && !k.Destroyed && k.Stray == nil }
 // Searched reports whether an equality search looks for the cells of the key.
 func (k Key) Searched() bool { return k.Purpose == PurposeSearch && k.Live() }
 
-// Call is a call to KMS about the key.
+// Call returns a call to KMS about the key.
 func (k Key) Call() kms.Call {
 	return kms.Call{
 		Keyring: k.Keyring, KeyID: k.ID, Purpose: string(k.Purpose), Scope: k.Scope, Epoch: k.Epoch, KEK: k.Wrapped.KeyID,

@@ -45,8 +45,8 @@ type Loans struct {
 	lent          atomic.Int64 // when a connection was lent last; Unix time in nanoseconds
 }
 
-// patience is how long a step waits for the keyring's own pool alone: less if a connection had to
-// be lent just now, and half of the time of a later try.
+// patience returns how long a step waits for the keyring's own pool alone: less if a connection had
+// to be lent just now, and half of the time of a later try.
 func (l *Loans) patience(ctx context.Context) time.Duration {
 	if time.Now().UnixNano()-l.lent.Load() < lentLately.Nanoseconds() {
 		return lenderGrace

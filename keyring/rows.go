@@ -66,7 +66,7 @@ const (
 	hasty     = 2 // a search key that seals at once, while an older one is searched for
 )
 
-// strayColumn is the expression for a row's placement. placeColumn is the row's number in
+// strayColumn returns the expression for a row's placement. placeColumn is the row's number in
 // its ring, by epoch.
 func (s *Store) strayColumn(placeColumn string) string {
 	return fmt.Sprintf("CASE WHEN k.purpose <> 'writer' AND k.epoch <> %s THEN %d WHEN k.purpose = 'search' AND NOT k.recovered AND k.seals_from <= k.created_at AND EXISTS"+
@@ -75,7 +75,7 @@ func (s *Store) strayColumn(placeColumn string) string {
 		placeColumn, beyondGap, s.table, hasty, placed)
 }
 
-// destroyedScopes is the subquery for the scopes that were destroyed, among those of a
+// destroyedScopes returns the subquery for the scopes that were destroyed, among those of a
 // condition on the table: a scope was if any of its rows was. Whoever may only insert makes
 // no such row, and does not undo one by further rows. That a key
 // has one of two purposes is said to let the database find a scope by the index.
@@ -180,7 +180,7 @@ func (r *row) key() Key {
 	return k
 }
 
-// invalid is the error of a row that cannot be a key's.
+// invalid returns the error of a row that cannot be a key's.
 func (k Key) invalid(why string) error {
 	return &Error{Op: "read", Purpose: k.Purpose, KeyID: k.ID, Scope: k.Scope, Class: ErrKeyInvalid, Cause: errors.New(why),
 		Hint: "find out who wrote this row of the keyring; restore it from a backup, or have the table's owner delete it if it never was a key's"}

@@ -34,7 +34,7 @@ const (
 	checkRevoked = "CHECK (revoked_at IS NULL OR retired_at IS NOT NULL OR purpose = 'search')"
 )
 
-// checkSize is a CHECK for the bytes of a column.
+// checkSize returns a CHECK for the bytes of a column.
 func checkSize(column, condition string) (postgres, sqlite string) {
 	return fmt.Sprintf("CHECK (octet_length(%s) %s)", column, condition),
 		fmt.Sprintf("CHECK (length(CAST(%s AS BLOB)) %s)", column, condition)
@@ -106,7 +106,7 @@ func (c tableColumn) def(d dialect.Dialect) string {
 	return c.postgres
 }
 
-// ddl is the statement that creates the keyring's table.
+// ddl returns the statement that creates the keyring's table.
 func ddl(d dialect.Dialect, quotedTable string) string {
 	var lines []string
 	for _, c := range tableColumns {
@@ -118,7 +118,7 @@ func ddl(d dialect.Dialect, quotedTable string) string {
 	return "CREATE TABLE IF NOT EXISTS " + quotedTable + " (\n" + strings.Join(lines, ",\n") + "\n)"
 }
 
-// grants are the statements that give the roles of docs/keyring.md what they need of the
+// grants returns the statements that give the roles of docs/keyring.md what they need of the
 // table and no more.
 func grants(quotedTable, program, writer, operator, auditor string) string {
 	var columns []string
@@ -133,7 +133,7 @@ func grants(quotedTable, program, writer, operator, auditor string) string {
 		quotedTable, strings.Join(columns, ", "), program, writer, operator, auditor)
 }
 
-// addColumns are the statements that add columns to a table which lacks them.
+// addColumns returns the statements that add columns to a table which lacks them.
 func addColumns(d dialect.Dialect, quotedTable string, missing []tableColumn) string {
 	var b strings.Builder
 	for _, c := range missing {
@@ -168,7 +168,7 @@ func bytesType(d dialect.Dialect) string {
 	return "pg_catalog.bytea"
 }
 
-// now is an expression for the database's time, as the columns hold it.
+// now returns an expression for the database's time, as the columns hold it.
 func now(d dialect.Dialect) string {
 	if d == DialectSQLite {
 		return sqliteNow
@@ -176,7 +176,7 @@ func now(d dialect.Dialect) string {
 	return "now()"
 }
 
-// clock is an expression for the database's time in milliseconds since 1970.
+// clock returns an expression for the database's time in milliseconds since 1970.
 func clock(d dialect.Dialect) string {
 	if d == DialectSQLite {
 		return millis(d, "'now'")
@@ -184,7 +184,7 @@ func clock(d dialect.Dialect) string {
 	return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS bigint)"
 }
 
-// millis is an expression for a time in milliseconds since 1970; NULL for one that is
+// millis returns an expression for a time in milliseconds since 1970; NULL for one that is
 // infinite, or no time at all.
 func millis(d dialect.Dialect, expr string) string {
 	if d == DialectSQLite {
@@ -204,7 +204,7 @@ func durable(d dialect.Dialect) string {
 		" WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true) IS NOT NULL"
 }
 
-// passed is a condition: the time in column was at least d ago; in negative d: it is no
+// passed returns a condition: the time in column was at least d ago; in negative d: it is no
 // further than that ahead. It compares, since times that are infinite have no difference.
 func passed(di dialect.Dialect, column string, d time.Duration) string {
 	if di == DialectSQLite {
@@ -213,7 +213,7 @@ func passed(di dialect.Dialect, column string, d time.Duration) string {
 	return fmt.Sprintf("%s <= clock_timestamp() - interval '%d milliseconds'", column, d.Milliseconds())
 }
 
-// later is an expression for the time from now by d; now when d is not negative,
+// later returns an expression for the time from now by d; now when d is not negative,
 // which in a Key means that sealing has begun.
 func later(d dialect.Dialect, sealsFor time.Duration) string {
 	ms := -min(sealsFor, 0).Milliseconds()

@@ -120,7 +120,7 @@ func (c *conn) describe(ctx context.Context, st *prepared, raw *pgconn.Statement
 	return sd, nil
 }
 
-// parameterOID is the type of a parameter of the plain statement.
+// parameterOID returns the type of a parameter of the plain statement.
 func parameterOID(param *sqlplan.Param, sent uint32) uint32 {
 	if param.Use == nil {
 		return sent

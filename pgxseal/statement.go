@@ -318,7 +318,7 @@ func (c *conn) seal(ctx context.Context, cl *call, opts *options, args []any, li
 	return text, nil
 }
 
-// argument is the argument for the next value of v.
+// argument returns the argument for the next value of v.
 func (m *scratch) argument(v *front.Sealing, use *sqlplan.Use) any {
 	if use.Array {
 		cells, ok := v.TakeArray()

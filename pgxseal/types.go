@@ -77,7 +77,8 @@ func (f *formats) of(m *pgtype.Map, i int, oid uint32) int16 {
 	return m.FormatCodeForOID(oid)
 }
 
-// encodingFormat is the format that the canonical encoding of a kind has, or has but for an epoch.
+// encodingFormat returns the format that the canonical encoding of a kind has, or has but for an
+// epoch.
 func encodingFormat(kind codec.Kind) int16 {
 	switch kind {
 	case schema.KindJSON, schema.KindNumeric, schema.KindTextArray, schema.KindIntArray:

@@ -80,10 +80,10 @@ type origin struct {
 // "users.email#fold". It is empty for a Column that is not part of a Schema.
 func (c *Column) Identity() string { return c.identity }
 
-// Tag is the identity's 16-bit tag, which stands in every cell's header.
+// Tag returns the identity's 16-bit tag, which stands in every cell's header.
 func (c *Column) Tag() uint16 { return c.tag }
 
-// Suite is the cell format of the column's mode.
+// Suite returns the cell format of the column's mode.
 func (c *Column) Suite() codec.Suite {
 	if c.layout.Suite != 0 {
 		return c.layout.Suite
@@ -106,7 +106,7 @@ func (c *Column) suite() codec.Suite {
 	return codec.SuiteRandomized
 }
 
-// Layout is what the column's cells look like.
+// Layout returns what the column's cells look like.
 func (c *Column) Layout() codec.Layout { return codec.Layout{Suite: c.Suite(), Order: c.layout.Order} }
 
 // EqualCells reports whether equal values have equal cells, so that they can be
@@ -117,14 +117,14 @@ func (c *Column) EqualCells() bool { return c.Suite().EqualCells() }
 // ordered columns, and of deterministic ones for paging.
 func (c *Column) Sorted() bool { return c.Mode == ModeOrdered || c.Cursor }
 
-// Scopes is the rule of the column's table.
+// Scopes returns the rule of the column's table.
 func (c *Column) Scopes() ScopeRule { return c.scopes }
 
-// TableName is the table that holds the column, as [Table.String] writes it.
+// TableName returns the table that holds the column, as [Table.String] writes it.
 // A view's columns name the table beneath the view.
 func (c *Column) TableName() string { return c.table }
 
-// Field is the Go path of the struct field that declares the column, such as
+// Field returns the Go path of the struct field that declares the column, such as
 // "User.Address.Email"; empty when no struct does.
 func (c *Column) Field() string { return c.origin.field }
 

@@ -93,7 +93,7 @@ func nearest(got string, candidates []string) (string, bool) {
 	return best, best != ""
 }
 
-// editDistance is the Levenshtein distance in bytes; both are short words.
+// editDistance returns the Levenshtein distance in bytes; both are short words.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -125,7 +125,7 @@ func (s *Schema) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// json is the JSON form of a column, but for its name.
+// json returns the JSON form of a column, but for its name.
 func (c *Column) json() *jsonColumn {
 	if c == nil {
 		return nil
@@ -200,7 +200,7 @@ func (t jsonTable) addTo(b *builder) {
 	b.setScopes(table, rule)
 }
 
-// column is the Column that a declaration of the same meaning would have had.
+// column returns the Column that a declaration of the same meaning would have had.
 func (jc jsonColumn) column(b *builder, t *Table) (Column, bool) {
 	c := Column{Name: jc.Name, JoinGroup: jc.JoinGroup, Inbox: jc.Inbox, Min: jc.Min, Max: jc.Max, Step: jc.Step, Cursor: jc.Cursor, Stored: jc.Stored, table: t.String()}
 	before := len(b.errs)

@@ -52,7 +52,7 @@ var sqlNames = map[string]Kind{
 	"interval": KindText, "jsonb": KindJSON, "guid": KindUUID, "decimal": KindNumeric, "money": KindNumeric, "[]string": KindTextArray, "[]int64": KindIntArray, "[]int": KindIntArray,
 }
 
-// meantKind is the hint of an unknown kind.
+// meantKind returns the hint of an unknown kind.
 func meantKind(name string) string {
 	if k, ok := sqlNames[strings.ToLower(name)]; ok {
 		return "did you mean " + k.String() + "?"
@@ -92,7 +92,7 @@ func (m Mode) String() string {
 	return "Mode(" + strconv.Itoa(int(m)) + ")"
 }
 
-// parseMode is the inverse of [Mode.String].
+// parseMode returns the inverse of [Mode.String].
 func parseMode(name string) (Mode, bool) {
 	for _, m := range []Mode{ModeRandomized, ModeDeterministic, ModeOrdered} {
 		if m.String() == name {

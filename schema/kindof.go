@@ -42,7 +42,7 @@ func convertedBy(f reflect.StructField) string {
 	return ""
 }
 
-// inferKind is the kind that a Go type implies.
+// inferKind returns the kind that a Go type implies.
 func inferKind(t reflect.Type) (Kind, *tagError) {
 	switch classOf(t) {
 	case classString, classNamedString:

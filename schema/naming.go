@@ -115,7 +115,7 @@ func (n naming) column(f reflect.StructField, t sealTag) (string, *tagError) {
 	return n.prefix + name, nil
 }
 
-// fallback is the column of a field that no tag names.
+// fallback returns the column of a field that no tag names.
 func (n naming) fallback(field string) (string, *tagError) {
 	const hint = "name the column with name= in the seal tag"
 	snake := SnakeCase(field)
@@ -134,7 +134,7 @@ func (n naming) fallback(field string) (string, *tagError) {
 	return snake, nil
 }
 
-// within is the naming of the fields of struct t, which stands in one with
+// within returns the naming of the fields of struct t, which stands in one with
 // naming n.
 func (n naming) within(t reflect.Type) naming {
 	for i := range t.NumField() {
@@ -147,7 +147,7 @@ func (n naming) within(t reflect.Type) naming {
 	return n
 }
 
-// taggedName is the column that the tags of sqlx, GORM and bun name, in this
+// taggedName returns the column that the tags of sqlx, GORM and bun name, in this
 // order; "" when none does.
 func taggedName(tag reflect.StructTag) (string, *tagError) {
 	if key := excludedBy(tag); key != "" {
@@ -212,7 +212,7 @@ func gormSettings(tag reflect.StructTag) map[string]string {
 	return settings
 }
 
-// bunName is the column of a bun tag: that of column:, else its first part,
+// bunName returns the column of a bun tag: that of column:, else its first part,
 // unless that is an option with a value, such as type:jsonb.
 func bunName(tag string) string {
 	if name, ok := bunOption(tag, "column"); ok {

@@ -145,7 +145,7 @@ func (t *Table) Column(name string) *Column {
 // users, app.users, "Users".
 func (t *Table) String() string { return relationText(t.Schema, t.Name) }
 
-// identity is the table's part of its columns' default identities: names
+// identity returns the table's part of its columns' default identities: names
 // without quotes, so that quoting more than needed changes no identity.
 func (t *Table) identity() string {
 	if t.Schema == "" {

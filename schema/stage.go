@@ -75,7 +75,7 @@ func (c *Column) StageName() string { return c.table + "." + c.Stored }
 // the column: it is in StageCopy, and was plain before.
 func (c *Column) Copied() bool { return c.Stage == StageCopy && c.Was == nil }
 
-// stageText is what String writes of a column's stage.
+// stageText returns what String writes of a column's stage.
 func (c *Column) stageText() string {
 	if c.Stage == StageNone {
 		return ""

@@ -79,7 +79,7 @@ func (w *walker) sealed(f reflect.StructField, path string, tag sealTag, n namin
 	return nil
 }
 
-// column is the column that a tag declares.
+// column returns the column that a tag declares.
 func (t *sealTag) column(name string, kind Kind) Column {
 	return Column{Name: name, Mode: t.mode, Kind: kind, ID: t.id, JoinGroup: t.join, Min: t.min, Max: t.max, Step: t.step, Cursor: t.cursor, Terms: t.terms, Inbox: t.inbox, Stage: t.stage, Stored: t.stored}
 }
@@ -183,7 +183,7 @@ func deref(t reflect.Type) reflect.Type {
 	return t
 }
 
-// element is the type that a field's values are made of.
+// element returns the type that a field's values are made of.
 func element(t reflect.Type) reflect.Type {
 	for {
 		switch t.Kind() {

@@ -35,7 +35,7 @@ type sqlFile struct {
 	used  bool      // its text is known to be read
 }
 
-// text is the whole file.
+// text returns the whole file.
 func (f *sqlFile) text() text {
 	f.used = true
 	return text{f.value, []piece{{pos: f.pos}}}

@@ -258,7 +258,7 @@ func (w *flow) stmt(s ast.Stmt, now state) state {
 	return now
 }
 
-// cases are the branches of a switch.
+// cases returns the branches of a switch.
 func (w *flow) cases(body *ast.BlockStmt, now state) state {
 	var exit, out state
 	w.exits = append(w.exits, &exit)

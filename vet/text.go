@@ -33,7 +33,7 @@ const (
 	anything
 )
 
-// unknown is a text of which nothing is known.
+// unknown returns a text of which nothing is known.
 func unknown(e ast.Expr) text { return text{pieces: []piece{{kind: anything, expr: e}}} }
 
 // isConstant reports whether all of the text is known.
@@ -68,7 +68,7 @@ func (t text) plus(u text) text {
 	return sum
 }
 
-// key is the same for equal texts.
+// key returns the same for equal texts.
 func (t text) key() string {
 	var b strings.Builder
 	for i, p := range t.pieces {

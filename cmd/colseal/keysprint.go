@@ -102,7 +102,7 @@ func printKeys(w io.Writer, keys []keyring.Key) error {
 	return printTable(w, rows)
 }
 
-// stateOf is a key's state, with the time that matters in it.
+// stateOf returns a key's state, with the time that matters in it.
 func stateOf(k keyring.Key) string {
 	switch k.State {
 	case keyring.StateNext:
@@ -115,7 +115,7 @@ func stateOf(k keyring.Key) string {
 	return string(k.State)
 }
 
-// scopeName is a scope as tables show it.
+// scopeName returns a scope as tables show it.
 func scopeName(scope string) string {
 	if scope == "" {
 		return "(default)"
@@ -123,7 +123,7 @@ func scopeName(scope string) string {
 	return scope
 }
 
-// scopeText is a scope in a sentence.
+// scopeText returns a scope in a sentence.
 func scopeText(scope string) string {
 	if scope == "" {
 		return "the default scope"
@@ -140,7 +140,7 @@ func day(t time.Time) string {
 
 func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04Z") }
 
-// span is a duration for people, in its largest unit.
+// span returns a duration for people, in its largest unit.
 func span(d time.Duration) string {
 	switch {
 	case d < 0:
@@ -155,7 +155,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%dd", (d+12*time.Hour)/(24*time.Hour))
 }
 
-// count is a number of things: "1 key", "3 keys".
+// count returns a number of things: "1 key", "3 keys".
 func count[T int | int64](n T, thing string) string {
 	if n == 1 {
 		return "1 " + thing

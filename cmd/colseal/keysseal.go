@@ -368,7 +368,7 @@ func (k *keysFlags) reseal(cmd *cobra.Command, o *opened, f *resealFlags) error 
 	return nil
 }
 
-// left is the number of cells that were asked for and are not under the keys that seal now.
+// left returns the number of cells that were asked for and are not under the keys that seal now.
 func (f *resealFlags) left(r reseal.Report) (n int64) {
 	for _, u := range r.Uses {
 		if u.State == reseal.StateOld && (len(f.opts.Keys) == 0 || slices.Contains(f.opts.Keys, u.KeyID)) {

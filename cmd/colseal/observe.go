@@ -126,7 +126,7 @@ func (o *observations) add(attrs map[string]string) {
 	}
 }
 
-// inOrder are the observations, the most frequent first.
+// inOrder returns the observations, the most frequent first.
 func (o *observations) inOrder() []observation {
 	return slices.SortedFunc(maps.Keys(o.by), func(a, b observation) int {
 		return cmp.Or(o.by[b].Times-o.by[a].Times, cmp.Compare(a.Class, b.Class), cmp.Compare(a.Table, b.Table), cmp.Compare(a.Column, b.Column),

@@ -137,7 +137,7 @@ func Key(id uint32, purpose, scope string, epoch int64, kek string) []slog.Attr 
 	return attrs
 }
 
-// KeyMade is the event of a key that was just made.
+// KeyMade returns the event of a key that was just made.
 func KeyMade(epoch int64) Event {
 	if epoch > 1 {
 		return KeyRotated

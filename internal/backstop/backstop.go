@@ -47,7 +47,8 @@ func textClass(low, high byte) string {
 	return string(low) + "-" + string(high)
 }
 
-// minText is the length of the textual form of a column's shortest cell, without its prefix "cs1:".
+// minText returns the length of the textual form of a column's shortest cell, without its prefix
+// "cs1:".
 func minText(c *schema.Column) int { return base64.RawURLEncoding.EncodedLen(c.Layout().Overhead()) }
 
 // Condition returns the SQL condition that holds for NULL and for what may be a cell of column c,

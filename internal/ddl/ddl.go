@@ -292,7 +292,7 @@ func triggers(t *schema.Table, c *schema.Column, text bool) string {
 	return b.String()
 }
 
-// ConstraintName is the name of a column's CHECK in its table: the same for the same column,
+// ConstraintName returns the name of a column's CHECK in its table: the same for the same column,
 // and at most 63 bytes, which is all that PostgreSQL keeps of a name.
 func ConstraintName(c *schema.Column) string { return Shorten("colseal_" + c.CellColumn() + "_check") }
 

@@ -83,7 +83,7 @@ func (s *Session) sealedColumns(rel *dbcatalog.Relation) ([]*schema.Column, erro
 	return s.db.planner.SealedColumns(s.known(), rel)
 }
 
-// known is what the planner goes by for this session.
+// known returns what the planner goes by for this session.
 func (s *Session) known() *sqlplan.Known {
 	if s.env.Known != nil {
 		return s.env.Known

@@ -161,7 +161,7 @@ func (db *DB) forgetFacts(why string) {
 	db.log.Emit(context.Background(), audit.CatalogReread, slog.String(audit.Because, why))
 }
 
-// keyColumns is the keycache's view of a schema: what each data key is expanded for.
+// keyColumns returns the keycache's view of a schema: what each data key is expanded for.
 func keyColumns(s *schema.Schema) []keycache.Column {
 	var cols []keycache.Column
 	for _, t := range s.Tables() {
@@ -172,7 +172,7 @@ func keyColumns(s *schema.Schema) []keycache.Column {
 	return cols
 }
 
-// KeyColumn is the keycache's view of a column.
+// KeyColumn returns the keycache's view of a column.
 func KeyColumn(col *schema.Column) keycache.Column {
 	return keycache.Column{Identity: col.Identity(), Suite: col.Suite(), Inbox: col.Inbox}
 }

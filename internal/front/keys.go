@@ -192,7 +192,7 @@ func (k *lazyKeys) openStore(ctx context.Context, pool *sql.DB) (*keyring.Store,
 	return store.Resolve(ctx)
 }
 
-// cellColumns are the columns of a schema's tables, and how cells are told in them.
+// cellColumns returns the columns of a schema's tables, and how cells are told in them.
 func cellColumns(s *schema.Schema, d dialect.Dialect) []keyring.CellColumn {
 	var cols []keyring.CellColumn
 	for _, t := range s.Tables() {

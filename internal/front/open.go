@@ -66,7 +66,7 @@ func (s *Session) EndOpeners(openers []Opener, rows uint64) {
 	s.opened = telemetry.Cells{}
 }
 
-// Kind is what all columns here hold.
+// Kind returns what all columns here hold.
 func (o *Opener) Kind() codec.Kind { return o.cols[0].Kind }
 
 // Index returns the index of the result column.

@@ -11,7 +11,7 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// ruleOf is the rule for a column: its table's, or the configuration's.
+// ruleOf returns the rule for a column: its table's, or the configuration's.
 func (db *DB) ruleOf(col *schema.Column) schema.ScopeRule {
 	if rule := col.Scopes(); rule != schema.ScopesConfigured {
 		return rule

@@ -116,7 +116,7 @@ func (v *Sealing) Close() {
 	s.sealing = v
 }
 
-// Block is the memory of the statement's cells.
+// Block returns the memory of the statement's cells.
 func (v *Sealing) Block() []byte { return v.block }
 
 // Reuse keeps the memory of a statement's cells for the next statement. Call it when the statement
@@ -274,7 +274,7 @@ func (v *Sealing) collect(use *sqlplan.Use, value any) error {
 	return nil
 }
 
-// textsFor is what the texts of values of a kind mean.
+// textsFor returns what the texts of values of a kind mean.
 func (v *Sealing) textsFor(kind schema.Kind) codec.Session {
 	if v.textsKnown || !dependsOnSession(kind) {
 		return v.texts
@@ -355,7 +355,7 @@ func query(asks *sqlplan.Terms, live []*codec.Key) []byte {
 	return out
 }
 
-// token is what SQLite looks for in a cell. A value asks for one term there.
+// token returns what SQLite looks for in a cell. A value asks for one term there.
 func token(asks *sqlplan.Terms, key *codec.Key) []byte {
 	switch {
 	case len(asks.Terms) > 0:
@@ -572,7 +572,7 @@ func (v *Sealing) Seal() error {
 	return nil
 }
 
-// randomized is how many cells that Seal is to seal need a nonce.
+// randomized returns how many cells that Seal is to seal need a nonce.
 func (v *Sealing) randomized() (n int) {
 	for i := v.sealed; i < len(v.cells); i++ {
 		if at := &v.cells[i]; at.start != at.end && v.keys[at.column].data != nil {
@@ -807,7 +807,7 @@ func (s *Session) text(p *sqlplan.Plan, places []int, each func(b *strings.Build
 	return b.String()
 }
 
-// cellType is the cast that gives a parameter the type of the cells.
+// cellType returns the cast that gives a parameter the type of the cells.
 func cellType(use *sqlplan.Use) string {
 	if use.Query() {
 		return use.QueryCast()

@@ -29,7 +29,7 @@ func (db *DB) startTelemetry() *telemetry.Handle {
 	})
 }
 
-// cacheConfig is the configuration with which keys are fetched: requests to KMS are traced.
+// cacheConfig returns the configuration with which keys are fetched: requests to KMS are traced.
 func (db *DB) cacheConfig() keycache.Config {
 	cfg := db.cfg.Cache
 	cfg.ObserveKMS = both(cfg.ObserveKMS, db.tel.ObserveKMS)

@@ -130,7 +130,7 @@ func (p *Private) Open(info, wrapped []byte) ([]byte, error) {
 	return dataKey, nil
 }
 
-// Info is what a writer's data key is bound to: its id, its scope, and the id of its keyring.
+// Info returns what a writer's data key is bound to: its id, its scope, and the id of its keyring.
 func Info(keyID uint32, keyring, scope string) ([]byte, error) {
 	id, err := hex.DecodeString(keyring)
 	if err != nil || len(id) != 16 {

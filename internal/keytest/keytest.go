@@ -442,7 +442,7 @@ func (f *Keyring) Rings(_ context.Context, filter keyring.Filter) ([]keyring.Key
 	return keys, nil
 }
 
-// others are the other keys of r's ring. The caller holds mu.
+// others returns the other keys of r's ring. The caller holds mu.
 func (f *Keyring) others(r *keyring.Key) (others []*keyring.Key) {
 	for _, o := range f.rows {
 		if o != r && o.Purpose == r.Purpose && o.Scope == r.Scope {

@@ -11,7 +11,7 @@ import (
 // SQLite has no types to convert to, but the affinities of columns and of casts. A plaintext
 // column is taken to have the affinity that keeps the kind: INTEGER, REAL, TEXT and so on.
 
-// sqliteAffinity is the affinity of a type's name.
+// sqliteAffinity returns the affinity of a type's name.
 func sqliteAffinity(name string) string {
 	has := func(parts ...string) bool {
 		return slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(name, p) })

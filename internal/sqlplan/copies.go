@@ -92,7 +92,7 @@ func (e *emission) regionOf(s *search) (r *region, ok bool) {
 	return r, ok
 }
 
-// branchSpan is the span of WHEN … THEN ….
+// branchSpan returns the span of WHEN … THEN ….
 func (e *emission) branchSpan(s *search) (span, bool) {
 	cond, ok := e.operandSpan(s.expr)
 	then, tok := e.operandSpan(s.then)
@@ -204,7 +204,7 @@ func (e *emission) pieces() []*piece {
 	return nest(all, len(e.file.Text))
 }
 
-// piecesOf are the pieces of what stands in the text once more.
+// piecesOf returns the pieces of what stands in the text once more.
 func (e *emission) piecesOf(s *second) []*piece {
 	var all []*piece
 	for i := range e.edits {

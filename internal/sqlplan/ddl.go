@@ -187,7 +187,7 @@ func (a *analysis) foreignKey(d *sqlparse.Definition, i int, c *schema.Column) e
 	return nil
 }
 
-// termOf is the term of a sealed column; nil is a plain one.
+// termOf returns the term of a sealed column; nil is a plain one.
 func termOf(c *schema.Column) *term {
 	if c == nil {
 		return newPlain()

@@ -76,7 +76,7 @@ func (e *emission) keepTexts() error {
 	return nil
 }
 
-// textLabel is the label that SQLite makes of an output's text: all up to the next token,
+// textLabel returns the label that SQLite makes of an output's text: all up to the next token,
 // without the white space at its end.
 func (e *emission) textLabel(s span) string {
 	end := len(e.file.Text)
@@ -86,7 +86,7 @@ func (e *emission) textLabel(s span) string {
 	return strings.TrimRight(e.file.Text[s.start:end], " \t\n\v\f\r")
 }
 
-// operandSpan is the span of an expression with the parentheses around it.
+// operandSpan returns the span of an expression with the parentheses around it.
 func (e *emission) operandSpan(x sqlparse.Expr) (span, bool) {
 	s, ok := e.spanOf(x)
 	if !ok {

@@ -70,7 +70,7 @@ type Match struct {
 // Query reports whether what is sent is a tsquery.
 func (u *Use) Query() bool { return u.Match.Form != NoMatch && !u.Match.PerKey }
 
-// Kind is what a value is given as.
+// Kind returns what a value is given as.
 func (u *Use) Kind() codec.Kind {
 	switch kind := u.Column.Kind; {
 	case u.Match.Form != MatchMember && u.Match.Form != MatchNoMember && u.Match.Form != MatchOneOf:
@@ -105,7 +105,8 @@ const (
 	nullMemberHint = "leave the condition out when the value is NULL"
 )
 
-// Null is what is asked for where the value is NULL; ok is false if that makes the comparison NULL.
+// Null returns what is asked for where the value is NULL; ok is false if that makes the comparison
+// NULL.
 func (u *Use) Null() (q Terms, ok bool, err error) {
 	switch u.Match.Form {
 	case MatchOneOf: // NULL among the members of an array is equal to none
@@ -181,7 +182,7 @@ func (u *Use) members(encoding []byte) (Terms, error) {
 	return q, nil
 }
 
-// TooMany is the refusal of a search for too many values.
+// TooMany returns the refusal of a search for too many values.
 func (u *Use) TooMany() error {
 	return u.refuse("more than "+strconv.Itoa(MaxTerms)+" values are looked for in one condition", "ask for fewer at a time")
 }
@@ -444,7 +445,7 @@ func (s *searched) compares() bool {
 	return s.part != "" || !s.fold && s.col.Mode == schema.ModeRandomized && s.col.Terms.Equal
 }
 
-// equality is the search that = is.
+// equality returns the search that = is.
 func (s *searched) equality() Match {
 	switch s.part {
 	case "left":
@@ -851,7 +852,7 @@ func (e *emission) taken(part span, in *second) string {
 // queryType is the type of what is asked for.
 const queryType = "pg_catalog.tsquery"
 
-// QueryCast is what stands behind a parameter or literal of a search, which is given as text.
+// QueryCast returns what stands behind a parameter or literal of a search, which is given as text.
 func (u *Use) QueryCast() string {
 	if u.Array {
 		return "::pg_catalog.text[]::" + queryType + "[]"

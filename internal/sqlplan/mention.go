@@ -82,7 +82,7 @@ func (w *words) in(lower string) bool {
 	return false
 }
 
-// quotes are the quotation marks of names, which are doubled inside a name.
+// quotes returns the quotation marks of names, which are doubled inside a name.
 func (w *words) quotes() []string {
 	if w.dialect == dialect.SQLite {
 		return []string{`"`, "`", "'"}

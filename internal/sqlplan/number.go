@@ -72,7 +72,7 @@ func (s *slot) turn() int {
 	return 0
 }
 
-// useOf is the slot's use, under one of the search keys.
+// useOf returns the slot's use, under one of the search keys.
 func (e *emission) useOf(s *slot, key int) *Use {
 	u := s.use()
 	switch {
@@ -181,7 +181,7 @@ func (e *emission) renumber(s *slot, numbers []int) {
 	}
 }
 
-// slotSpan is what the cell of a parameter, or what stands for it, takes the place of.
+// slotSpan returns what the cell of a parameter, or what stands for it, takes the place of.
 func (e *emission) slotSpan(s *slot) span {
 	if s.from != nil {
 		if at, ok := e.spanOf(s.from); ok { // matchEdits found it

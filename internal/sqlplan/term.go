@@ -53,7 +53,7 @@ type source struct {
 func newFree() *term  { return &term{} }
 func newPlain() *term { return &term{state: plain} }
 
-// newResult is a plain term that something computed.
+// newResult returns a plain term that something computed.
 func newResult(what string) *term { return &term{state: plain, why: what} }
 
 func newSealed(src source) *term { return &term{state: sealed, cols: []source{src}} }

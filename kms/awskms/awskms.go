@@ -194,7 +194,7 @@ func (w *Wrapper) Wrap(ctx context.Context, plaintext []byte, ec kms.EncryptionC
 	return w.wrapped(op, out.KeyId, out.CiphertextBlob)
 }
 
-// wrapped is a wrapped key as KMS answered it.
+// wrapped returns a wrapped key as KMS answered it.
 func (w *Wrapper) wrapped(op operation, keyID *string, blob []byte) (kms.Wrapped, error) {
 	if aws.ToString(keyID) == "" || len(blob) == 0 {
 		return kms.Wrapped{}, op.notKMS(fmt.Sprintf("the answer holds a wrapped key of %d bytes and key id %q", len(blob), aws.ToString(keyID)))

@@ -219,7 +219,7 @@ func (k *checker) columnDefault(c *column, expr, identity, generated string) {
 	}
 }
 
-// sql is the relation's name in a statement.
+// sql returns the relation's name in a statement.
 func (r *relation) sql() string {
 	return dbcatalog.Name{Schema: r.schema, Table: r.name}.SQL()
 }

@@ -173,7 +173,7 @@ func (x *explainer) environment(searchKeys int) *sqlplan.Env {
 	return &env
 }
 
-// sent is the text that the server gets, with a mark in the place of each sealed literal.
+// sent returns the text that the server gets, with a mark in the place of each sealed literal.
 func (x *explainer) sent(p *sqlplan.Plan) string {
 	const mark = "'s'" // a literal, so that the text can be cut into tokens
 	ends := make([]int, len(p.Literals))

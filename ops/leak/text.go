@@ -49,7 +49,7 @@ func (r *Report) String() string {
 	return strings.ReplaceAll(b.String(), "in others like it  \n", "in others like it\n")
 }
 
-// sealed is how many rows have a cell.
+// sealed returns how many rows have a cell.
 func (r *Report) sealed() int { return r.Rows - r.Null - r.NotCells }
 
 // possible says how many of the values that the bounds allow occur.

@@ -39,7 +39,7 @@ var before = map[bool]map[Ready][]Ready{
 	},
 }
 
-// readyText is what a state is called for a pair.
+// readyText returns what a state is called for a pair.
 func (p *pair) readyText(r Ready) string {
 	if r == ReadyPlain && p.Was != nil {
 		return "the options that it had"
@@ -116,7 +116,7 @@ var plainHolds = map[codec.Kind][]string{
 	codec.KindTextArray: {"text[]", "character varying[]"}, codec.KindIntArray: {"bigint[]", "integer[]", "smallint[]"}, codec.KindDate: {"date"}, codec.KindTimestamp: {"timestamp without time zone"},
 }
 
-// withoutModifiers is a type as numeric(10,2) without what stands in parentheses.
+// withoutModifiers returns a type as numeric(10,2) without what stands in parentheses.
 func withoutModifiers(typ string) string {
 	from, to := strings.Index(typ, "("), strings.Index(typ, ")")
 	if from < 0 || to < from {

@@ -65,7 +65,7 @@ const (
 	clearing = "clearing"
 )
 
-// due is what a row meets for which there is something to do with a pair.
+// due returns what a row meets for which there is something to do with a pair.
 func (w *work) due(p *pair) string {
 	switch {
 	case w.trying && w.doing == sealing && p.cellCol == nil:

@@ -16,7 +16,7 @@ import (
 var told = map[Ready]string{ReadyPlain: keyring.ReadyPlain, ReadyCopy: keyring.ReadyPlain, ReadySealed: schema.StageCopy.String(),
 	ReadyOnly: schema.StageOnly.String(), ReadySealedOnly: keyring.ReadyFinished}
 
-// past are the stages that no program may be in when a step is taken.
+// past returns the stages that no program may be in when a step is taken.
 func past(to Ready, in bool) []string {
 	switch {
 	case in && to <= ReadyCopy:

@@ -325,7 +325,7 @@ func (p *planner) toOnly(moves []move) {
 	p.addOver(tables, "take from the "+sources(moves)+" what would refuse rows without them", exclusive, append(keys, statements...)...)
 }
 
-// sources is what the columns are called that moves lead away from.
+// sources returns what the columns are called that moves lead away from.
 func sources(moves []move) string {
 	var plain, former bool
 	for _, mv := range moves {
@@ -503,7 +503,7 @@ func (p *planner) dropCompanions(moves []move) {
 	}
 }
 
-// schemaTable is the table for the statements that colseal ddl prints.
+// schemaTable returns the table for the statements that colseal ddl prints.
 func (t *table) schemaTable() *schema.Table {
 	return &schema.Table{Schema: t.rel.Schema, Name: t.rel.Name}
 }
@@ -524,7 +524,7 @@ func (mv move) cellCols() []*attribute {
 	return out
 }
 
-// toCompanion are the names of companions by those of plain columns, toPlain the other way.
+// toCompanion returns the names of companions by those of plain columns, toPlain the other way.
 func (mv move) toCompanion() map[string]string {
 	out := map[string]string{}
 	for _, x := range mv.pairs {
@@ -541,10 +541,10 @@ func (mv move) toPlain() map[string]string {
 	return out
 }
 
-// companionName is the name of what a companion has of what a plain column has.
+// companionName returns the name of what a companion has of what a plain column has.
 func companionName(name string) string { return ddl.Shorten(name + "_sealed") }
 
-// plainName is the other way.
+// plainName is the inverse of companionName.
 func plainName(name string) string {
 	if n, ok := strings.CutSuffix(name, "_sealed"); ok {
 		return n
@@ -554,7 +554,7 @@ func plainName(name string) string {
 
 var createIndex = regexp.MustCompile(`(?s)^CREATE (UNIQUE )?INDEX (?:"(?:[^"]|"")*"|\S+) ON (.*?)( USING .*)$`)
 
-// renamed is the definition of an index under another name, over other columns.
+// renamed returns the definition of an index under another name, over other columns.
 func renamed(def, name string, names map[string]string) string {
 	m := createIndex.FindStringSubmatch(def)
 	if m == nil {
@@ -579,7 +579,7 @@ func (mv move) carried(ix *index) bool {
 	return true
 }
 
-// object is the index, or its UNIQUE, under a name and by a definition.
+// object returns the index, or its UNIQUE, under a name and by a definition.
 func (ix *index) object(name, def string) object {
 	if ix.constraint != "" {
 		return object{Kind: "unique", Name: name, Def: def, Defer: ix.deferred}
@@ -587,7 +587,7 @@ func (ix *index) object(name, def string) object {
 	return object{Kind: "index", Name: name, Def: def}
 }
 
-// companionObjects are what companions get of what the plain columns have.
+// companionObjects returns what companions get of what the plain columns have.
 func (mv move) companionObjects() []object {
 	var out []object
 	names := mv.toCompanion()
@@ -611,7 +611,7 @@ func (mv move) companionObjects() []object {
 	return out
 }
 
-// others is the move of the table that a foreign key refers to.
+// others returns the move of the table that a foreign key refers to.
 func (mv move) others(fk *foreignKey) move {
 	if fk.toHere {
 		return mv
@@ -672,7 +672,7 @@ func (mv move) records() []record {
 	return out
 }
 
-// plainObjects are what plain columns get: what they had.
+// plainObjects returns what plain columns get: what they had.
 func (mv move) plainObjects() []object {
 	var out []object
 	for _, x := range mv.pairs {
@@ -683,7 +683,7 @@ func (mv move) plainObjects() []object {
 	return out
 }
 
-// opposite is what a plain column gets of what its companion has, where nothing was noted.
+// opposite returns what a plain column gets of what its companion has, where nothing was noted.
 func (mv move) opposite(x *pair) []object {
 	var out []object
 	names := map[string]string{x.Stored: x.Source()}

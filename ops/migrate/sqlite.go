@@ -48,7 +48,7 @@ const (
 	liteRecordTail = " */"
 )
 
-// comment is the record as it stands in the companion's definition.
+// comment returns the record as it stands in the companion's definition.
 func (r *record) comment() string {
 	text, err := json.Marshal(r.Edits)
 	if err != nil {
@@ -185,7 +185,7 @@ type remade struct {
 	indexes map[string]string // by their names: the definitions of those that are others then; "": it is left out
 }
 
-// emptyCheck is the constraint that holds a plain column to NULL.
+// emptyCheck returns the constraint that holds a plain column to NULL.
 func (p *pair) emptyCheck() string {
 	return "CONSTRAINT " + dbcatalog.QuoteIdent(p.emptyName()) + " CHECK (" + p.plain + " IS NULL)"
 }
@@ -268,7 +268,7 @@ func (m *migration) sealLite(r *remade, p *pair) error {
 	return nil
 }
 
-// toCompanion is the companion's name by the column's, folded.
+// toCompanion returns the companion's name by the column's, folded.
 func (p *pair) toCompanion() map[string]string {
 	return map[string]string{dbcatalog.FoldASCII(p.Name): p.Stored}
 }
@@ -295,7 +295,7 @@ func collated(col lite.ColumnText) bool {
 	return slices.ContainsFunc(col.Clauses, func(c lite.Clause) bool { return c.Kind == lite.ClauseCollate })
 }
 
-// mapKey is a foreign key over companions, on both of its sides.
+// mapKey returns a foreign key over companions, on both of its sides.
 func (m *migration) mapKey(sql string, c lite.Clause, p *pair, ofColumn bool) string {
 	from := c.Names
 	if ofColumn {
@@ -548,7 +548,7 @@ func (m *migration) liteKey(all []*remade, table string, columns []string, k lit
 	}
 }
 
-// litePlain is the value of a plain column, as SQLite stores it.
+// litePlain returns the value of a plain column, as SQLite stores it.
 func litePlain(kind codec.Kind, encoding []byte) (driver.Value, error) {
 	v, err := codec.DecodeValue(kind, encoding)
 	if err != nil {

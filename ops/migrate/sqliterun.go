@@ -81,7 +81,7 @@ func (m *migration) planLite(ctx context.Context, in bool) ([]Step, []*remade, e
 	return steps, all, nil
 }
 
-// belongings are the statements that make what belongs to a table.
+// belongings returns the statements that make what belongs to a table.
 func (r *remade) belongings() []string {
 	var out []string
 	left := maps.Clone(r.indexes)
@@ -112,12 +112,12 @@ type heldKey struct {
 	id       uint32 // of one that opens
 }
 
-// counted are the values of a column, by scope.
+// counted returns the values of a column, by scope.
 func (m *migration) counted(ctx context.Context, t *table, p *pair) ([]dbcatalog.Row, error) {
 	return m.q.Query(ctx, "SELECT "+m.scopeOf()+", count(*) FROM "+t.name+" AS t WHERE t."+p.plain+" IS NOT NULL GROUP BY 1 ORDER BY 1")
 }
 
-// scopeOf is a row's scope in a statement.
+// scopeOf returns a row's scope in a statement.
 func (m *migration) scopeOf() string {
 	switch {
 	case m.opts.ScopeColumn == "":
@@ -128,7 +128,7 @@ func (m *migration) scopeOf() string {
 	return "CAST(t." + dbcatalog.QuoteIdent(m.opts.ScopeColumn) + " AS pg_catalog.text)"
 }
 
-// scoped is the context for a row.
+// scoped returns the context for a row.
 func (m *migration) scoped(ctx context.Context, scope string) context.Context {
 	if m.opts.ScopeColumn != "" {
 		ctx = keyring.WithScope(ctx, scope)

@@ -82,7 +82,7 @@ FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)`
 
 var errNoTable = errors.New("there is no such table on this connection: create it, or take it out of the schema")
 
-// neither is the error for a column that the table has not got in any form.
+// neither returns the error for a column that the table has not got in any form.
 func (p *pair) neither() error {
 	return fmt.Errorf("it has neither a column %s nor %s: add the first", p.Source(), p.Stored)
 }
@@ -202,7 +202,7 @@ func (t *table) ready(p *pair) (r Ready, done bool) {
 	return ReadyCopy, false
 }
 
-// emptyName is the name of the CHECK that holds a plain column to NULL.
+// emptyName returns the name of the CHECK that holds a plain column to NULL.
 func (p *pair) emptyName() string { return ddl.Shorten("colseal_" + p.Source() + "_empty") }
 
 // empty returns the CHECK that holds a plain column to NULL; nil for none.
@@ -221,7 +221,7 @@ var plainTypes = map[codec.Kind]string{
 	codec.KindTextArray: "text[]", codec.KindIntArray: "bigint[]", codec.KindDate: "date", codec.KindTimestamp: "timestamp without time zone",
 }
 
-// origin is the plain column as it was, or as it is.
+// origin returns the plain column as it was, or as it is.
 func (p *pair) origin() attribute {
 	switch {
 	case p.kept != nil:

@@ -22,7 +22,7 @@ func modesOf(source string) (map[string]mode, error) {
 	return modes, err
 }
 
-// triggerFunction is the name of the function of a table's trigger.
+// triggerFunction returns the name of the function of a table's trigger.
 func (t *table) triggerFunction() string {
 	return dbcatalog.Name{Schema: t.rel.Schema, Table: pairtrigger.FunctionOf(t.rel.Name)}.SQL()
 }

@@ -118,7 +118,7 @@ func (v *view) about(def string, names map[string]string) []string {
 	return []string{"CREATE OR REPLACE VIEW " + v.name + v.with() + " AS " + trimDef(def)}
 }
 
-// companionOf is the name that a view has for the companion of a column that it calls as.
+// companionOf returns the name that a view has for the companion of a column that it calls as.
 func companionOf(as string, x *pair) string {
 	if as == x.Source() {
 		return x.Stored

@@ -73,7 +73,7 @@ type Report struct {
 	Uses       []KeyUse      // the cells of each column by their keys, counted after the last pass
 }
 
-// Left is the number of cells that are not under the key that seals now, and could be.
+// Left returns the number of cells that are not under the key that seals now, and could be.
 func (r Report) Left() int64 {
 	var n int64
 	for _, u := range r.Uses {
@@ -217,8 +217,8 @@ func (r *resealer) pace(ctx context.Context) error {
 	return walk.Pause(ctx, owed(r.written, r.opts.RowsPerSecond, time.Since(r.begun)))
 }
 
-// owed is how long to wait so that rows written in the time that went by are perSecond; 0 means no
-// bound.
+// owed returns how long to wait so that rows written in the time that went by are perSecond; 0
+// means no bound.
 func owed(written int64, perSecond int, gone time.Duration) time.Duration {
 	if perSecond <= 0 {
 		return 0

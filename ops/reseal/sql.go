@@ -51,7 +51,7 @@ type postgresStatements struct{ t *table }
 
 func postgresBytes(b []byte) string { return `'\x` + hex.EncodeToString(b) + `'::pg_catalog.bytea` }
 
-// starts are the first bytes of the column's cells, as a list.
+// starts returns the first bytes of the column's cells, as a list.
 func (x postgresStatements) starts(c *column) string {
 	var list []string
 	for _, s := range c.starts() {

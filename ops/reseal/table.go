@@ -101,7 +101,7 @@ const (
 	tagEnd       = 4                          // of a header: version, suite and tag come first
 )
 
-// starts are the first bytes of the column's cells in every suite, since the column may have
+// starts returns the first bytes of the column's cells in every suite, since the column may have
 // had another mode.
 func (c *column) starts() [][]byte {
 	var out [][]byte

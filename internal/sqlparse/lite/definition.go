@@ -246,7 +246,7 @@ func isWord(t token.Token) bool {
 	return t.Kind == token.ID || t.Kind == token.STRING || t.Kind >= token.ABORT
 }
 
-// wordOf is a token without quotes, folded.
+// wordOf returns a token without quotes, folded.
 func wordOf(t token.Token, text string) string {
 	s := t.Text(text)
 	if n := len(s); n >= 2 && strings.IndexByte("\"'`[", s[0]) >= 0 {

@@ -143,7 +143,7 @@ func (l *lowerer) literal(n *ast.Literal) sqlparse.Expr {
 	return nil
 }
 
-// number is the value of a numeric literal after a sign, which is "-" or "".
+// number returns the value of a numeric literal after a sign, which is "-" or "".
 func number(n *ast.Literal, sign string) any {
 	if n.Kind == ast.LitFloat {
 		return sqlparse.Number(sign + n.Value)

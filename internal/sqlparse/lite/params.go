@@ -59,7 +59,7 @@ func numberParams(text string, toks []token.Token) (map[int]binding, error) {
 	return params, nil
 }
 
-// named is the binding of :a, @a, #a, $a and $1.
+// named returns the binding of :a, @a, #a, $a and $1.
 func named(raw string) binding {
 	if raw[0] == '$' {
 		if n, ok := ordinal(raw[1:]); ok {

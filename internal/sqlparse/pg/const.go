@@ -44,7 +44,7 @@ func isNumber(v any) bool {
 	return false
 }
 
-// number is the value of a numeric constant that the parser keeps as text: a
+// number returns the value of a numeric constant that the parser keeps as text: a
 // fraction, or an integer beyond int32, which may be hexadecimal, octal or binary
 // and may hold underscores.
 func number(s string) any {

@@ -197,7 +197,7 @@ func (l *lowering) keys(u *sqlparse.Utility, d sqlparse.Definition, column strin
 	}
 }
 
-// checkText is the text of the CHECK at or behind a position, with its parentheses; "" if it
+// checkText returns the text of the CHECK at or behind a position, with its parentheses; "" if it
 // cannot be found.
 func (l *lowering) checkText(pos int) string {
 	tokens, err := scan(l.text)

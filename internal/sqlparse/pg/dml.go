@@ -167,7 +167,7 @@ func (l *lowering) indexElem(at sqlparse.At, n *ast.Node) sqlparse.Expr {
 	return ofType(at, x, e)
 }
 
-// ofType is an element of an index that has a collation or an operator class, which is one of
+// ofType returns an element of an index that has a collation or an operator class, which is one of
 // the type of the plaintext.
 func ofType(at sqlparse.At, x sqlparse.Expr, e *ast.IndexElem) sqlparse.Expr {
 	if len(e.Opclass) == 0 && len(e.Collation) == 0 {

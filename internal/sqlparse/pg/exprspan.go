@@ -115,7 +115,7 @@ func (r reader) caseEnd(i int) (int, bool) {
 	return 0, false
 }
 
-// operand is the span of an operand together with the parentheses around it that end
+// operand returns the span of an operand together with the parentheses around it that end
 // directly before the token before, or start directly behind the token after; the
 // other of the two is negative.
 func (r reader) operand(e sqlparse.Expr, before, after int) (from, to int, ok bool) {
@@ -132,7 +132,7 @@ func (r reader) operand(e sqlparse.Expr, before, after int) (from, to int, ok bo
 	return 0, 0, false
 }
 
-// castSpan is the span of a cast in any of its spellings.
+// castSpan returns the span of a cast in any of its spellings.
 func (r reader) castSpan(c *sqlparse.Cast) (from, to int, ok bool) {
 	if c.Type.Pos() < 0 {
 		return 0, 0, false // implied by the grammar
@@ -259,7 +259,7 @@ func (r reader) matchSpan(m *sqlparse.Match) (from, to int, ok bool) {
 	return from, to, ok
 }
 
-// concatSpan is the span of a || b || c without parentheses inside.
+// concatSpan returns the span of a || b || c without parentheses inside.
 func (r reader) concatSpan(x *sqlparse.Opaque) (from, to int, ok bool) {
 	if x.What != "the operator ||" || len(x.Args) < 2 {
 		return 0, 0, false

@@ -72,13 +72,13 @@ func (l *lowering) json(loc int32, what string, args ...*ast.Node) sqlparse.Expr
 	return l.opaque(l.at(loc), what, args...)
 }
 
-// jsonValue is the expression inside a value with its format.
+// jsonValue returns the expression inside a value with its format.
 func (l *lowering) jsonValue(v *ast.JsonValueExpr) *ast.Node {
 	jsonValueFields.check(l, v)
 	return v.GetRawExpr()
 }
 
-// jsonValues are the expressions in the arguments of a constructor or in PASSING.
+// jsonValues returns the expressions in the arguments of a constructor or in PASSING.
 func (l *lowering) jsonValues(list []*ast.Node) []*ast.Node {
 	var out []*ast.Node
 	for _, n := range list {
@@ -124,7 +124,7 @@ func (l *lowering) jsonFunc(f *ast.JsonFuncExpr) sqlparse.Expr {
 	return l.json(f.Location, strings.TrimSuffix(f.Op.String(), "_OP"), args...)
 }
 
-// jsonBehavior is the expression of DEFAULT … ON EMPTY or ON ERROR, if there is one.
+// jsonBehavior returns the expression of DEFAULT … ON EMPTY or ON ERROR, if there is one.
 func (l *lowering) jsonBehavior(b *ast.JsonBehavior) *ast.Node {
 	if b == nil {
 		return nil

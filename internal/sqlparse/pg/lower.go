@@ -18,7 +18,7 @@ type lowering struct {
 	near int
 }
 
-// at is the position of a node; loc is negative or 0 in nodes that have none.
+// at returns the position of a node; loc is negative or 0 in nodes that have none.
 func (l *lowering) at(loc int32) sqlparse.At {
 	if loc > 0 {
 		l.near = int(loc)

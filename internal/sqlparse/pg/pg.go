@@ -79,7 +79,7 @@ func Tokens(text string) ([]sqlparse.Token, error) {
 	return scan(clean)
 }
 
-// parseError is the parser's error without its text, which quotes the statement.
+// parseError returns the parser's error without its text, which quotes the statement.
 func parseError(text string, err error) error {
 	e := &sqlparse.Error{Reason: "not valid as PostgreSQL"}
 	var pe *parser.Error

@@ -56,7 +56,7 @@ func alterSet(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
 	}
 }
 
-// forbidden is the reason why a setting may not be made; "" for nearly all. A reset
+// forbidden returns the reason why a setting may not be made; "" for nearly all. A reset
 // goes back to what the connection started with, which is not judged here.
 func forbidden(s *ast.VariableSetStmt) string {
 	if s.GetKind() != ast.VariableSetKind_VAR_SET_VALUE {
@@ -83,7 +83,7 @@ func isOn(s string) bool {
 	return s == "on" || s == "1" || s != "" && (strings.HasPrefix("true", s) || strings.HasPrefix("yes", s))
 }
 
-// settingText is the one value of SET; "" when it has another form.
+// settingText returns the one value of SET; "" when it has another form.
 func settingText(s *ast.VariableSetStmt) string {
 	if len(s.Args) != 1 {
 		return ""

@@ -168,7 +168,7 @@ func (l *lowering) words(u *sqlparse.Utility, text string) {
 	}
 }
 
-// foldASCII is the folding of unquoted names, which leaves other letters alone.
+// foldASCII returns the folding of unquoted names, which leaves other letters alone.
 func foldASCII(s string) string {
 	b := []byte(s)
 	for i, c := range b {

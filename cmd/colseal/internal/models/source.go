@@ -10,8 +10,8 @@ const (
 	outEnv   = "COLSEAL_SCHEMA_OUT"
 )
 
-// source is the file that is added to package number i. Its imports have names that a package is
-// not likely to declare itself.
+// source returns the file that is added to package number i. Its imports have names that a package
+// is not likely to declare itself.
 func (p *pkg) source(i int) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `package %s

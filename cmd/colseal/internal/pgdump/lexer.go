@@ -157,7 +157,7 @@ func (l *lexer) skipComment() error {
 	}
 }
 
-// unexpected is the error of a dump that ends within something.
+// unexpected returns the error of a dump that ends within something.
 func unexpected(err error) error {
 	if err == io.EOF {
 		return fmt.Errorf("the dump is cut short: %w", io.ErrUnexpectedEOF)
