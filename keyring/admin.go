@@ -74,13 +74,13 @@ func NewAdmin(keyring Ledger, w kms.Wrapper, cfg AdminConfig) *Admin {
 		gate: gate.New(w, gate.Config{Timeout: cfg.KMSTimeout, Observe: cfg.ObserveKMS, Log: log})}
 }
 
-// settleMargin covers statements that were made with the keys of just before, and
+// propagationMargin covers statements that were made with the keys of just before, and
 // are still on their way.
-const settleMargin = time.Minute
+const propagationMargin = time.Minute
 
-// settle returns how long it takes until every process has read a change of the keyring,
+// propagation returns how long it takes until every process has read a change of the keyring,
 // or has stopped for want of it.
-func (a *Admin) settle() time.Duration { return a.cfg.MaxAge + a.cfg.MaxStale + settleMargin }
+func (a *Admin) propagation() time.Duration { return a.cfg.MaxAge + a.cfg.MaxStale + propagationMargin }
 
 // Keys returns the keys that the filter picks, by scope, purpose and epoch.
 func (a *Admin) Keys(ctx context.Context, f Filter) ([]Key, error) {
@@ -140,7 +140,7 @@ func (a *Admin) live(ring []Key) {
 		if k.Purpose == PurposeSearch {
 			k.SettledFrom = k.SealsFrom
 			if k.Epoch > 1 {
-				k.SettledFrom = k.SealsFrom.Add(a.settle())
+				k.SettledFrom = k.SealsFrom.Add(a.propagation())
 			}
 		}
 		if k.Purpose.bySuccession() && k.Stray == nil && k.Invalid == nil && !k.Recovered && (k.Purpose == PurposeData || k.Live()) {
@@ -252,7 +252,7 @@ func (a *Admin) follow(ring Ring, about Key) (Key, error) {
 		return Key{}, refused("rotate", live[0], ErrKeyInUse,
 			"a change of search keys is under way: re-seal the rows, and retire key %08x", live[1].ID)
 	case len(live) == 1:
-		next.SealsFor = -a.settle()
+		next.SealsFor = -a.propagation()
 	}
 	return next, nil
 }
@@ -278,7 +278,7 @@ func (a *Admin) make(ctx context.Context, rec Key, why string, kem KEM) (Key, er
 	rec.Wrapped = dk.Wrapped
 	// When a search key begins to seal counts from here, and others see it once this is
 	// committed: that must not be so late that they have not the time to.
-	ctx, cancel := context.WithTimeout(ctx, settleMargin/2)
+	ctx, cancel := context.WithTimeout(ctx, propagationMargin/2)
 	defer cancel()
 	won, err := a.keyring.Insert(ctx, rec)
 	if err != nil || !won {

@@ -37,7 +37,7 @@ type CompactReport struct {
 // deletes keys of no other purpose.
 func (a *Admin) Compact(ctx context.Context, opts CompactOptions) (CompactReport, error) {
 	var report CompactReport
-	age := max(opts.OlderThan, WriterAge+a.settle())
+	age := max(opts.OlderThan, WriterAge+a.propagation())
 	keys, err := a.Keys(ctx, Filter{Purpose: PurposeWriter})
 	if err != nil {
 		return report, err

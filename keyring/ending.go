@@ -38,7 +38,7 @@ func (a *Admin) Revoke(ctx context.Context, id uint32, why string) (Key, error) 
 		if k.Revoked && !a.lonely(ctx, k) {
 			return k, nil
 		}
-		how := Ending{Kind: EndRevokeData, Settled: settleMargin, By: a.cfg.By, Why: why}
+		how := Ending{Kind: EndRevokeData, Settled: propagationMargin, By: a.cfg.By, Why: why}
 		switch {
 		case k.Stray != nil, k.Recovered, k.Purpose == PurposeWriter:
 			how.Kind = EndRevokeStray
@@ -125,7 +125,7 @@ func (a *Admin) revocation(ctx context.Context, k Key) (EndingKind, error) {
 	case len(live) < 2:
 		_, err = a.Rotate(ctx, k.Purpose, k.Scope)
 		return EndRevokeSearch, err
-	case k.SealsFor < -settleMargin && !live[1].Revoked:
+	case k.SealsFor < -propagationMargin && !live[1].Revoked:
 		return EndRevokeNext, nil
 	}
 	return 0, refused("revoke", k, ErrKeyInUse,
@@ -154,7 +154,7 @@ func (a *Admin) Retire(ctx context.Context, id uint32, why string) (Key, error) 
 	}
 	how := Ending{Kind: EndRetire, By: a.cfg.By, Why: why}
 	if k.Purpose == PurposeSearch {
-		how.Settled = a.settle()
+		how.Settled = a.propagation()
 	}
 	ok, err := a.keyring.End(ctx, id, how)
 	if err != nil {

@@ -247,14 +247,14 @@ func (s *Store) onSpare(ctx context.Context, conn Spare, st step) (err error) {
 		return err
 	}
 	defer func() { _ = over.Close() }()
-	if err := s.settle(ctx, over, inside); err != nil {
+	if err := s.prepareSession(ctx, over, inside); err != nil {
 		return fmt.Errorf("%w: %w", errNotLent, err)
 	}
 	if err = st.run(ctx, over); err == nil {
 		end = commit
 	}
 	switch dbcatalog.SQLState(err) {
-	case "57014", "55P03": // by what settle set
+	case "57014", "55P03": // by what prepareSession set
 		return lentTooShort{err}
 	}
 	return err
@@ -265,9 +265,9 @@ type lentTooShort struct{ error }
 
 func (e lentTooShort) Unwrap() error { return e.error }
 
-// settle gives the session known settings until the end of the step. If the step is inside a
-// transaction, settle checks that it sees what everybody sees.
-func (s *Store) settle(ctx context.Context, conn *sql.Conn, inside bool) error {
+// prepareSession gives the session known settings until the end of the step. If the step is inside
+// a transaction, prepareSession checks that it sees what everybody sees.
+func (s *Store) prepareSession(ctx context.Context, conn *sql.Conn, inside bool) error {
 	path := "'pg_catalog'"
 	if !s.resolved { // the keyring is where a new session finds it
 		path = "(SELECT s.reset_val FROM pg_catalog.pg_settings s WHERE s.name OPERATOR(pg_catalog.=) 'search_path')"

@@ -193,15 +193,15 @@ func (a *analysis) run() (*Plan, error) {
 	if !a.touched {
 		return a.forwarded()
 	}
-	a.settleFolds()
-	if err := a.goOn(a.settleRoles()); err != nil {
+	a.resolveFolds()
+	if err := a.goOn(a.resolveRoles()); err != nil {
 		return nil, err
 	}
 	if err := a.verify(); err != nil {
 		return nil, err
 	}
 	if len(a.noted) > 0 { // the values are what is left to look at
-		return nil, (&emission{analysis: a}).settleValues()
+		return nil, (&emission{analysis: a}).resolveValues()
 	}
 	return a.emit()
 }

@@ -8,7 +8,7 @@ import (
 // refusal makes a refusal. The constructors below call it, one for each class.
 func (a *analysis) refusal(class colseal.Class, pos int, col *schema.Column, reason, hint string) *Refusal {
 	if a.blanked == "" {
-		a.blanked = a.p.blank(a.file.Text)
+		a.blanked = a.p.Redact(a.file.Text)
 	}
 	r := &Refusal{Class: class, Query: a.blanked, Pos: pos, Reason: reason, Hint: hint, Undecided: a.unlistedInsert}
 	if col != nil {

@@ -77,7 +77,7 @@ func (p *Planner) ahead(begun *analysis) *Refusal {
 	_, err := p.run(begun.as(copyAhead))
 	var r *Refusal
 	if errors.As(err, &r) && r.Query == "" { // of Options.Refuse: a log names the statement
-		r.Query = p.blank(begun.file.Text)
+		r.Query = p.Redact(begun.file.Text)
 	}
 	return r
 }

@@ -31,7 +31,7 @@ func (a *analysis) emit() (*Plan, error) {
 	if err := e.placeSeconds(); err != nil {
 		return nil, err
 	}
-	e.settleNulls()
+	e.resolveNulls()
 	e.typeNulls()
 	if err := e.results(); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (a *analysis) emit() (*Plan, error) {
 		return ok
 	})
 	e.plan.Search, e.plan.StoresNothing = e.searches(), a.storesNothing()
-	if err := e.settleValues(); err != nil || len(e.noted) > 0 {
+	if err := e.resolveValues(); err != nil || len(e.noted) > 0 {
 		return nil, err
 	}
 	if err := e.findRegions(); err != nil {
@@ -159,11 +159,11 @@ func (e *emission) searches() bool {
 	return false
 }
 
-// settleNulls gives a role to the parameters of which only NULL-ness is asked: the
+// resolveNulls gives a role to the parameters of which only NULL-ness is asked: the
 // plain role when the parameter has one, else that of a sealed occurrence, so that the
 // server can infer one type for it. A comparison that the program answers may have been
 // what gave the plain role its type: then a sealed occurrence, which has one.
-func (e *emission) settleNulls() {
+func (e *emission) resolveNulls() {
 	if len(e.nulls) == 0 {
 		return
 	}

@@ -4,13 +4,62 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/internal/sqlparse/lite"
+	"github.com/colseal/colseal/internal/sqlparse/pg"
 )
 
-// Blank returns a text of the same length in which comments are blank and the inside of every
-// literal is hidden, so that it can be shown; "" if the text cannot be cut into tokens.
-func (p *Planner) Blank(sql string) string { return p.blank(sql) }
+// Redact returns a text of the same length in which comments are blank and the inside of every
+// literal is hidden, so that it can be shown. It returns "" if the text cannot be cut into tokens.
+func (p *Planner) Redact(sql string) string {
+	var tokens []sqlparse.Token
+	var err error
+	if p.dialect == dialect.SQLite {
+		tokens, err = lite.Tokens(sql, p.limits)
+	} else {
+		tokens, err = pg.Tokens(sql)
+	}
+	if err != nil {
+		return ""
+	}
+	// Only the tokens are copied: a comment may hold anything.
+	b := []byte(sql)
+	last := 0
+	for _, t := range tokens {
+		for i := last; i < t.Start; i++ {
+			if b[i] != '\n' && b[i] != '\t' && b[i] != '\r' {
+				b[i] = ' '
+			}
+		}
+		if t.Kind == sqlparse.TokenString || t.Kind == sqlparse.TokenNumber {
+			for i := t.Start; i < t.End; i++ {
+				b[i] = '*'
+			}
+		}
+		if p.maybeString(sql[t.Start:t.End]) {
+			for i := t.Start + 1; i < t.End-1; i++ {
+				b[i] = '*'
+			}
+		}
+		last = t.End
+	}
+	for i := last; i < len(b); i++ {
+		b[i] = ' '
+	}
+	return string(b)
+}
+
+// maybeString reports whether a word in double quotes may be a string, for which SQLite takes
+// one that is no name. Only the names that are registered are surely none.
+func (p *Planner) maybeString(word string) bool {
+	if p.dialect != dialect.SQLite || len(word) < 2 || word[0] != '"' {
+		return false
+	}
+	return !p.names[p.fold(strings.ReplaceAll(word[1:len(word)-1], `""`, `"`))]
+}
 
 // Refusals returns all reasons to refuse a text, in the order in which they are found. Plan returns
 // the first. They leave out what can only be told once something else is repaired: the columns of a

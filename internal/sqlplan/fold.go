@@ -77,9 +77,9 @@ func (a *analysis) checkFold(c *sqlparse.Call, t *term) error {
 	return nil
 }
 
-// settleFolds gives the operand of lower() a plain role where the result is not one of cells,
+// resolveFolds gives the operand of lower() a plain role where the result is not one of cells,
 // because the server needs its plaintext.
-func (a *analysis) settleFolds() {
+func (a *analysis) resolveFolds() {
 	for _, f := range a.folds {
 		r := f.t.root()
 		if f.slot == nil || r.state == sealed {

@@ -612,7 +612,7 @@ func (a *analysis) searchFor(e sqlparse.Expr, s *searched, m Match, what string,
 	x := &matching{expr: e, column: s.column, col: s.col, values: values, not: not, second: a.second}
 	if m.PerKey = a.p.dialect == dialect.SQLite; m.PerKey && a.env.SearchKeys > 1 {
 		x.copies = &search{expr: e, negated: not}
-		x.copies.vary(sides{left: side{expr: s.column}})
+		x.copies.addPair(sides{left: side{expr: s.column}})
 		a.copied = append(a.copied, x.copies)
 	}
 	if len(values) > 1 {

@@ -66,10 +66,10 @@ func TestPlansWithoutCatalog(t *testing.T) {
 func TestBlankHidesWhatMayBeAString(t *testing.T) {
 	s := schema.Must(schema.Columns("users", schema.Column{Name: "email"}))
 	const text = `SELECT "Email", "id" FROM "users" WHERE "email" = "alice" OR [id] = 'bob' -- carol`
-	if got, want := New(s, dialect.SQLite, Options{}).Blank(text), `SELECT "Email", "**" FROM "users" WHERE "email" = "*****" OR [id] = *****         `; got != want {
+	if got, want := New(s, dialect.SQLite, Options{}).Redact(text), `SELECT "Email", "**" FROM "users" WHERE "email" = "*****" OR [id] = *****         `; got != want {
 		t.Errorf("SQLite:\n%s\n%s", got, want)
 	}
-	if got, want := New(s, dialect.Postgres, Options{}).Blank(`SELECT "id" = 'bob'`), `SELECT "id" = *****`; got != want {
+	if got, want := New(s, dialect.Postgres, Options{}).Redact(`SELECT "id" = 'bob'`), `SELECT "id" = *****`; got != want {
 		t.Errorf("PostgreSQL:\n%s\n%s", got, want)
 	}
 }

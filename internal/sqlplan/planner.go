@@ -260,7 +260,7 @@ func (p *Planner) parse(sql string) (*sqlparse.File, error) {
 func (p *Planner) unreadable(sql string, err error) *Refusal {
 	r := &Refusal{
 		Class:  colseal.ClassUnreadable,
-		Query:  p.blank(sql),
+		Query:  p.Redact(sql),
 		Reason: "the statement names a sealed table and cannot be analysed",
 		Hint:   "write it in SQL that the server's grammar accepts, or split it",
 	}

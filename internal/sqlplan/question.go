@@ -212,8 +212,9 @@ func (a *analysis) compareCells(q *question) error {
 	return nil
 }
 
-// settleQuestions computes what is asked, and what stands for the constants.
-func (e *emission) settleQuestions() error {
+// resolveQuestions computes what each question asks of its parameter, and what stands for the
+// constants in the text.
+func (e *emission) resolveQuestions() error {
 	for _, q := range e.questions {
 		if q.of == nil {
 			continue

@@ -6,7 +6,6 @@ import (
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlparse"
-	"github.com/colseal/colseal/internal/sqlparse/lite"
 	"github.com/colseal/colseal/internal/sqlparse/pg"
 	"github.com/colseal/colseal/schema"
 )
@@ -159,53 +158,4 @@ func (a *analysis) addColumnList(s *sqlparse.Insert, w *writeTarget, names []sql
 	b.WriteString(") ")
 	a.columns = append(a.columns, edit{start: at, end: at, text: b.String()})
 	return nil
-}
-
-// blank returns a text with the inside of its literals blanked, for messages; "" when
-// it cannot be cut into tokens.
-func (p *Planner) blank(sql string) string {
-	var tokens []sqlparse.Token
-	var err error
-	if p.dialect == dialect.SQLite {
-		tokens, err = lite.Tokens(sql, p.limits)
-	} else {
-		tokens, err = pg.Tokens(sql)
-	}
-	if err != nil {
-		return ""
-	}
-	// Only the tokens are copied: a comment may hold anything.
-	b := []byte(sql)
-	last := 0
-	for _, t := range tokens {
-		for i := last; i < t.Start; i++ {
-			if b[i] != '\n' && b[i] != '\t' && b[i] != '\r' {
-				b[i] = ' '
-			}
-		}
-		if t.Kind == sqlparse.TokenString || t.Kind == sqlparse.TokenNumber {
-			for i := t.Start; i < t.End; i++ {
-				b[i] = '*'
-			}
-		}
-		if p.maybeString(sql[t.Start:t.End]) {
-			for i := t.Start + 1; i < t.End-1; i++ {
-				b[i] = '*'
-			}
-		}
-		last = t.End
-	}
-	for i := last; i < len(b); i++ {
-		b[i] = ' '
-	}
-	return string(b)
-}
-
-// maybeString reports whether a word in double quotes may be a string, for which SQLite takes
-// one that is no name. Only the names that are registered are surely none.
-func (p *Planner) maybeString(word string) bool {
-	if p.dialect != dialect.SQLite || len(word) < 2 || word[0] != '"' {
-		return false
-	}
-	return !p.names[p.fold(strings.ReplaceAll(word[1:len(word)-1], `""`, `"`))]
 }

@@ -14,12 +14,12 @@ type argument struct {
 
 func argumentOf(p *sqlparse.Param) argument { return argument{p.Number, p.Name} }
 
-// settleRoles sees to it that an argument which is sealed in one place does not leave the
-// program in the clear by another. Where nothing else is known of it ($1 = ” OR
-// email = $1), it is sealed as well. Where it meets a plain column, it is meant to be
-// plain there; where an operator or function needs its plaintext, the statement is
-// refused, since that would show the server what it must not see.
-func (a *analysis) settleRoles() error {
+// resolveRoles keeps an argument that is sealed in one place from leaving the program in the clear
+// by another. Where nothing else is known of the argument ($1 = 'x' OR email = $1), it is sealed
+// as well. Where it meets a plain column, it is meant to be plain there. Where an operator or
+// function needs its plaintext, the statement is refused: it would show the server what it must not
+// see.
+func (a *analysis) resolveRoles() error {
 	roles, todo := a.sealedRoles()
 	if !slices.ContainsFunc(a.slots, func(s *slot) bool {
 		return s.param != nil && s.t.root().state != sealed && roles[argumentOf(s.param)] != nil

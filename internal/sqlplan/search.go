@@ -231,7 +231,7 @@ func (a *analysis) copyPerKey(c *check, col *schema.Column) error {
 		a.copied = append(a.copied, s)
 	}
 	a.step(len(s.dims))
-	s.vary(c.sides)
+	s.addPair(c.sides)
 	return nil
 }
 
@@ -257,8 +257,8 @@ func (a *analysis) leftStored(of sides) stored {
 	return l
 }
 
-// vary notes that a pair of expressions of the search has to be tried with every key.
-func (s *search) vary(p sides) {
+// addPair records a pair of expressions of the search that has to be tried with every key.
+func (s *search) addPair(p sides) {
 	i := slices.IndexFunc(s.dims, func(d *dimension) bool { return d.left == p.left.expr })
 	if i < 0 {
 		s.dims = append(s.dims, &dimension{left: p.left.expr, parts: []sqlparse.Expr{p.left.expr}})

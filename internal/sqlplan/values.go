@@ -11,11 +11,11 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// settleValues computes what the server would have made of each literal that is sealed, and
+// resolveValues computes what the server would have made of each literal that is sealed, and
 // what the casts of a parameter ask of its value. A cast of something made of several slots
 // counts for each of them.
-func (e *emission) settleValues() error {
-	if err := e.goOn(e.settleQuestions()); err != nil {
+func (e *emission) resolveValues() error {
+	if err := e.goOn(e.resolveQuestions()); err != nil {
 		return err
 	}
 	around := map[*term][]pgvalue.Cast{}

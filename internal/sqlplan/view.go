@@ -125,7 +125,7 @@ func definitionOf(file *sqlparse.File) (query *sqlparse.Select, columns []string
 
 // asItStands refuses a definition that would have to be sent otherwise than it stands.
 func (a *analysis) asItStands() error {
-	if err := a.settleRoles(); err != nil {
+	if err := a.resolveRoles(); err != nil {
 		return err
 	}
 	if err := a.verify(); err != nil {

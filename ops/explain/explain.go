@@ -119,7 +119,7 @@ func newExplainer(s *schema.Schema, d dialect.Dialect, o sqlplan.Options, query 
 }
 
 func (x *explainer) explain(ctx context.Context) (*Explanation, error) {
-	blank := x.planner.Blank(x.query)
+	blank := x.planner.Redact(x.query)
 	e := &Explanation{Query: blank, Fingerprint: audit.Fingerprint(blank), Offline: x.offline}
 	if x.offline {
 		e.Undecided = x.planner.Undecided(x.query)
@@ -185,7 +185,7 @@ func (x *explainer) sent(p *sqlplan.Plan) string {
 			ends[i] = text.Len()
 		}
 	}
-	blank, last := x.planner.Blank(text.String()), 0
+	blank, last := x.planner.Redact(text.String()), 0
 	if blank == "" {
 		return ""
 	}
