@@ -15,12 +15,17 @@
 //	    custom:
 //	      colseal:
 //	        type: module
+//	        description: SQL that Colseal refuses
 //	        settings: {schema: colseal.schema.json, dialect: postgres}
 //
-// `golangci-lint custom` then builds a golangci-lint that has it.
+// `golangci-lint custom` then builds custom-gcl, a golangci-lint that has it.
 package golangci
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+
 	"github.com/golangci/plugin-module-register/register"
 	"golang.org/x/tools/go/analysis"
 
@@ -49,9 +54,32 @@ func New(settings any) (register.LinterPlugin, error) {
 
 type plugin struct{ settings Settings }
 
-// BuildAnalyzers implements [register.LinterPlugin].
+// BuildAnalyzers implements [register.LinterPlugin]. golangci-lint keeps what it found in a package
+// under the names of the analyzers. So there is a second analyzer, which finds nothing: its name
+// changes with the schema.
 func (p plugin) BuildAnalyzers() ([]*analysis.Analyzer, error) {
-	return []*analysis.Analyzer{vet.New(vet.Config{Schema: p.settings.Schema, Dialect: p.settings.Dialect})}, nil
+	return []*analysis.Analyzer{
+		vet.New(vet.Config{Schema: p.settings.Schema, Dialect: p.settings.Dialect}),
+		{
+			Name: Name + "_" + digest(p.settings.Schema),
+			Doc:  "makes golangci-lint look again when the schema of colseal has changed",
+			Run:  func(*analysis.Pass) (any, error) { return nil, nil },
+		},
+	}, nil
+}
+
+// digest returns a name for the content of a schema's file, as [vet.Config] names it. A file that
+// cannot be read is the analysis' to report.
+func digest(file string) string {
+	if file == "" {
+		file = vet.FindSchema()
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "none"
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // GetLoadMode implements [register.LinterPlugin].
