@@ -141,9 +141,6 @@ func (db *DB) Close() error {
 // Config returns the configuration that the DB was made with.
 func (db *DB) Config() Config { return db.cfg }
 
-// Log returns the log of audit events.
-func (db *DB) Log() *audit.Log { return db.log }
-
 // Counts returns the counters that the metrics read.
 func (db *DB) Counts() *telemetry.Counts { return &db.tel.Counts }
 

@@ -89,12 +89,6 @@ func New(w kms.Wrapper, cfg Config) *Gate {
 	}
 }
 
-// Timeout bounds one try.
-func (g *Gate) Timeout() time.Duration { return g.timeout }
-
-// Parallel bounds the tries that are made at once.
-func (g *Gate) Parallel() int { return cap(g.slots) }
-
 // Generate makes a data key for the key that call names.
 func (g *Gate) Generate(ctx context.Context, call kms.Call) (kms.DataKey, error) {
 	call.Op = kms.OpGenerate
