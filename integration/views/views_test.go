@@ -200,6 +200,7 @@ const (
 	all     = "SELECT id, email, ssn, note FROM users ORDER BY id"
 	calls   = "whose body names a sealed table"
 	through = "cannot be read through"
+	parent  = "it is the parent of a sealed table"
 )
 
 // Somebody else makes something, and the program uses it in its first statement.
@@ -241,6 +242,18 @@ var examples = []struct {
 		works("INSERT INTO grandkid(id, email, extra) VALUES (9, 'canary-9', 'e')"), works("SELECT email, extra FROM kid WHERE email = $1", "canary-9"), works(all)}},
 	{"a view of a child", "CREATE TABLE kid (extra text) INHERITS (users); CREATE VIEW v AS SELECT email AS e, id FROM kid", []step{
 		works("INSERT INTO v VALUES ($1, 9)", "canary-9"), works("SELECT * FROM v WHERE e = 'canary-9'"), works(all)}},
+	{"parents that are not registered", `CREATE TABLE base AS SELECT id, email FROM users WHERE false; ALTER TABLE users INHERIT base; CREATE TABLE top AS SELECT email FROM base WHERE false; ALTER TABLE base INHERIT top;
+		CREATE VIEW v AS SELECT id, email FROM base; CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM top'`, []step{
+		refused(parent, "SELECT id, email FROM base"), refused(parent, "SELECT id FROM base WHERE email = $1", "canary-1"), refused(parent, "UPDATE base SET email = 'canary-9' WHERE id = 1"),
+		refused(parent, "UPDATE top SET email = 'canary-9'"), refused(parent, "DELETE FROM top WHERE email = 'canary-1'"), refused(through, "SELECT id FROM v WHERE email = 'canary-1'"),
+		refused(through, "UPDATE v SET email = 'canary-9'"), refused(calls, "SELECT f()"), works("UPDATE users SET email = 'canary-9' WHERE id = 1 RETURNING email"), works(all)}},
+	{"a partitioned table that is not registered", "CREATE TABLE whole (LIKE users) PARTITION BY RANGE (id); ALTER TABLE whole ATTACH PARTITION users DEFAULT; CREATE TABLE part PARTITION OF whole FOR VALUES FROM (100) TO (200)", []step{
+		refused(parent, "INSERT INTO whole(id, email) VALUES (9, 'canary-9')"), refused(parent, "SELECT email FROM whole"), refused(parent, "SELECT id FROM whole WHERE email = $1", "canary-1"),
+		works("INSERT INTO users(id, email) VALUES (9, 'canary-9') RETURNING email"), works("INSERT INTO part(id, email) VALUES (100, 'p') RETURNING id"), works(all)}},
+	{"a parent without the sealed columns", `CREATE TABLE plain AS SELECT id, note FROM users WHERE false; ALTER TABLE users INHERIT plain; CREATE VIEW v AS SELECT id, note FROM plain; CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM plain'`, []step{
+		works("SELECT id, note FROM plain WHERE note = $1 ORDER BY id", "n"), works("UPDATE plain SET note = 'x' WHERE id = 1"), works("INSERT INTO v VALUES (9, 'q')"), works("SELECT count(*), f() FROM v"), works(all)}},
+	{"a child and its own child", "CREATE TABLE kid (extra text) INHERITS (users); CREATE TABLE grandkid () INHERITS (kid); CREATE TABLE aunt () INHERITS (users)", []step{
+		works("UPDATE kid SET email = 'canary-8' WHERE email = 'canary-1' RETURNING id"), works("INSERT INTO kid(id, email) VALUES (9, 'canary-9') RETURNING email"), works("SELECT email FROM aunt"), works(all)}},
 	{"a foreign table that stands for it", "CREATE FOREIGN DATA WRAPPER fdw; CREATE SERVER here FOREIGN DATA WRAPPER fdw; CREATE FOREIGN TABLE far (id bigint, email text) SERVER here OPTIONS (table_name 'users')", []step{
 		refused("foreign table", "SELECT * FROM far WHERE email = 'canary-1'"), refused("foreign table", "INSERT INTO far VALUES (9, 'canary-9')")}},
 	{"functions", `CREATE FUNCTION f(e text) RETURNS bigint LANGUAGE sql AS 'SELECT id FROM users WHERE email::text = e';

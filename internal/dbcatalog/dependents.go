@@ -14,12 +14,14 @@ import (
 type Dependent struct {
 	Name
 	Kind DependentKind
-	// Parent is the table of which a child has the columns; of children alone.
+	// Parent is the table of which a child has the columns; of children alone. Of a parent it is the child.
 	Parent Name
 	// Version changes when a view is defined again, gets another rule, or its columns are renamed.
 	Version string
 	// Source is the definition of a view of SQLite.
 	Source string
+	// Columns are the names of a parent's columns.
+	Columns []string
 }
 
 // DependentKind is a kind of Dependent.
@@ -32,6 +34,7 @@ const (
 	DependentTable                            // a table with a rule that names a table
 	DependentForeign                          // a foreign table
 	DependentRoutine                          // a function, procedure or aggregate
+	DependentParent                           // a partitioned table or another one of which a table is a child
 )
 
 // Routine is a function or procedure whose body is a text.
@@ -54,38 +57,42 @@ const postgresDependentQuery = `WITH RECURSIVE listed AS (
 	SELECT pg_catalog.split_part(e, pg_catalog.chr(1), 1) AS mark, pg_catalog.split_part(e, pg_catalog.chr(1), 2) AS nsp,
 		pg_catalog.split_part(e, pg_catalog.chr(1), 3) AS rel
 	FROM pg_catalog.unnest(pg_catalog.string_to_array($1::pg_catalog.text, pg_catalog.chr(10))) AS e
-), reach(class, oid, head) AS (
-	SELECT 'r', c.oid, c.oid FROM listed
+), reach(class, oid, head, up) AS (
+	SELECT 'r', c.oid, c.oid, false FROM listed
 	JOIN pg_catalog.pg_class c ON c.relname = listed.rel AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 	JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 	WHERE listed.mark = '+' AND (listed.nsp = '' OR n.nspname = listed.nsp)
 		AND NOT EXISTS (SELECT FROM listed x WHERE x.mark = '-' AND x.nsp = n.nspname AND x.rel = c.relname)
-	UNION SELECT 'r', f.ftrelid, 0::pg_catalog.oid FROM listed
+	UNION SELECT 'r', f.ftrelid, 0::pg_catalog.oid, false FROM listed
 	JOIN pg_catalog.pg_foreign_table f ON listed.mark = '+' AND ('table_name=' || listed.rel) = ANY (f.ftoptions)
-	UNION SELECT 'f', f::pg_catalog.oid, 0::pg_catalog.oid
+	UNION SELECT 'f', f::pg_catalog.oid, 0::pg_catalog.oid, false
 	FROM pg_catalog.unnest(pg_catalog.string_to_array($2::pg_catalog.text, ',')) AS f
-	UNION SELECT e.class, e.oid, CASE WHEN e.child THEN reach.head ELSE 0 END
+	UNION SELECT e.class, e.oid, CASE WHEN e.child OR e.up THEN reach.head ELSE 0 END, e.up
 	FROM reach JOIN (
-		SELECT 'r', i.inhparent, 'r', i.inhrelid, true FROM pg_catalog.pg_inherits i
-		UNION ALL SELECT CASE d.refclassid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'r' ELSE 'f' END, d.refobjid, 'r', r.ev_class, false
+		SELECT 'r', i.inhparent, 'r', i.inhrelid, true, false FROM pg_catalog.pg_inherits i
+		UNION ALL SELECT 'r', i.inhrelid, 'r', i.inhparent, false, true FROM pg_catalog.pg_inherits i
+		UNION ALL SELECT CASE d.refclassid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'r' ELSE 'f' END, d.refobjid, 'r', r.ev_class, false, false
 		FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
 		WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND r.ev_class <> d.refobjid
 			AND d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
-		UNION ALL SELECT CASE d.refclassid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'r' ELSE 'f' END, d.refobjid, 'f', d.objid, false
+		UNION ALL SELECT CASE d.refclassid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'r' ELSE 'f' END, d.refobjid, 'f', d.objid, false, false
 		FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
 			AND d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
-	) AS e(of_class, of_oid, class, oid, child) ON e.of_oid = reach.oid AND e.of_class = reach.class AND (reach.head <> 0 OR NOT e.child)
+	) AS e(of_class, of_oid, class, oid, child, up) ON e.of_oid = reach.oid AND e.of_class = reach.class
+		AND (NOT e.child OR reach.head <> 0 AND NOT reach.up) AND (NOT e.up OR reach.head <> 0)
 )
 SELECT n.nspname::pg_catalog.text, COALESCE(c.relname, p.proname)::pg_catalog.text, COALESCE(c.relkind::pg_catalog.text, ''),
 	hn.nspname::pg_catalog.text, h.relname::pg_catalog.text,
-	` + postgresVersion + `
+	CASE WHEN reach.up THEN (SELECT pg_catalog.string_agg(u.attname::pg_catalog.text, pg_catalog.chr(1) ORDER BY u.attnum)
+		FROM pg_catalog.pg_attribute u WHERE u.attrelid = c.oid AND u.attnum > 0 AND NOT u.attisdropped) ELSE ` + postgresVersion + ` END,
+	reach.up::pg_catalog.text
 FROM reach
 LEFT JOIN pg_catalog.pg_class c ON reach.class = 'r' AND c.oid = reach.oid
 LEFT JOIN pg_catalog.pg_proc p ON reach.class = 'f' AND p.oid = reach.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = COALESCE(c.relnamespace, p.pronamespace)
 LEFT JOIN pg_catalog.pg_class h ON h.oid = reach.head
 LEFT JOIN pg_catalog.pg_namespace hn ON hn.oid = h.relnamespace
-WHERE reach.head <> reach.oid ORDER BY 1, 2, 3, 4, 5`
+WHERE reach.head <> reach.oid ORDER BY 1, 2, 3, 7, 4, 5`
 
 // Of the server's own languages; a body that the server keeps parsed is no text, and its
 // dependencies are in the catalog.
@@ -111,7 +118,7 @@ func ReadDependents(ctx context.Context, q Querier, d dialect.Dialect, tables, l
 	for _, n := range leftOut {
 		listed = append(listed, "-\x01"+n.Schema+"\x01"+ClipName(n.Table))
 	}
-	rows, err := read(ctx, q, 6, postgresDependentQuery, strings.Join(listed, "\n"), strings.Join(routines, ","))
+	rows, err := read(ctx, q, 7, postgresDependentQuery, strings.Join(listed, "\n"), strings.Join(routines, ","))
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +130,11 @@ func ReadDependents(ctx context.Context, q Querier, d dialect.Dialect, tables, l
 			dep.Kind = DependentRoutine
 		case kind == "v", kind == "m":
 			dep.Kind = DependentView
+		case row.Bool(6):
+			dep.Kind, dep.Parent, dep.Columns = DependentParent, Name{row.Text(3), row.Text(4)}, strings.Split(row.Text(5), "\x01")
+			if slices.ContainsFunc(out, func(o Dependent) bool { return o.Name == dep.Name && o.Kind == DependentChild }) {
+				continue // of two tables of one tree it is the child that counts
+			}
 		case kind == "f":
 			dep.Kind = DependentForeign
 		case !row.Null(4):

@@ -101,7 +101,7 @@ func (p *Planner) Survey(ctx context.Context, q dbcatalog.Querier) (*Known, erro
 	for _, t := range p.excluded {
 		leftOut = append(leftOut, dbcatalog.Name{Schema: t.Schema, Table: t.Name})
 	}
-	deps, err := dbcatalog.ReadDependents(ctx, q, p.dialect, tables, leftOut, nil)
+	deps, err := p.readDependents(ctx, q, tables, leftOut, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +115,17 @@ func (p *Planner) Survey(ctx context.Context, q dbcatalog.Querier) (*Known, erro
 		return nil, err
 	}
 	return p.knowing(deps, companions), nil
+}
+
+// readDependents lists what depends on tables and routines. A parent that has none of its
+// child's sealed columns is left out.
+func (p *Planner) readDependents(ctx context.Context, q dbcatalog.Querier, tables, leftOut []dbcatalog.Name, routines []string) ([]dbcatalog.Dependent, error) {
+	deps, err := dbcatalog.ReadDependents(ctx, q, p.dialect, tables, leftOut, routines)
+	return slices.DeleteFunc(deps, func(d dbcatalog.Dependent) bool {
+		return d.Kind == dbcatalog.DependentParent && !slices.ContainsFunc(p.columnsOf(d.Parent), func(c *schema.Column) bool {
+			return slices.Contains(d.Columns, c.Name) || c.Stage != schema.StageNone && (slices.Contains(d.Columns, c.Stored) || slices.Contains(d.Columns, c.Source()))
+		})
+	}), err
 }
 
 // Both merges what two looks at a database found. A view of which they found two versions is
@@ -202,7 +213,7 @@ func (p *Planner) routinesByText(ctx context.Context, q dbcatalog.Querier, table
 		if len(found) == before {
 			return append(deps, byText...), nil
 		}
-		if deps, err = dbcatalog.ReadDependents(ctx, q, p.dialect, tables, leftOut, found); err != nil {
+		if deps, err = p.readDependents(ctx, q, tables, leftOut, found); err != nil {
 			return nil, err
 		}
 	}
@@ -341,6 +352,8 @@ func (p *Planner) add(k *Known, d dbcatalog.Dependent) {
 		dep.refused = "it was defined again, and the transaction sees the catalog as it was before"
 	}
 	switch d.Kind {
+	case dbcatalog.DependentParent:
+		dep.kind, dep.refused = d.Kind, "it is the parent of a sealed table, whose rows it shows and takes"
 	case dbcatalog.DependentForeign:
 		dep.kind, dep.refused = d.Kind, "it is a foreign table that stands for a sealed one"
 	case dbcatalog.DependentChild:
