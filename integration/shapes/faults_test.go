@@ -52,6 +52,14 @@ var faults = []shape{
 	{name: "int8 in range", sql: `UPDATE users SET score = $1::int8, f = '0.1'::float8 WHERE score = 70::int2 OR score = 7000000000::int8 RETURNING f`, args: args(1)},
 	{name: "numeric parameter", sql: `UPDATE users SET score = $1::numeric WHERE id = 1 RETURNING score`, args: args(12)},
 	{name: "float4 literal", sql: `UPDATE users SET f = 0.1::float4, score = 3.0::float8 WHERE id = 1 RETURNING f, score`},
+	// A cast of one of several values, of which the server makes one type.
+	{name: "real among others", sql: `UPDATE users SET f = CASE WHEN id = 1 THEN 0.5::real ELSE 0.1 END`, want: refused},
+	{name: "real among others, a parameter", sql: `UPDATE users SET f = COALESCE($1::real, $2)`, args: args(nil, 0.1), want: refused},
+	{name: "real among others, a union", sql: `INSERT INTO users(id, f) SELECT 100, 0.5::float4 UNION ALL SELECT 101, 0.1`, want: refused},
+	{name: "real among others, values", sql: `UPDATE users SET f = v.x FROM (VALUES (1, NULL::real), (2, 0.1)) v(i, x) WHERE id = v.i`, want: refused},
+	{name: "all of them real", sql: `UPDATE users SET f = CASE WHEN id = 1 THEN 0.5::real ELSE 0.1::real END RETURNING f`},
+	{name: "each a value by itself", sql: `INSERT INTO users(id, f) VALUES (100, 0.5::real), (101, 0.1) RETURNING f`},
+	{name: "a real or the column", sql: `UPDATE users SET f = COALESCE($1::real, f) RETURNING f`, args: args(0.5)},
 	// Literals that the server converts.
 	{name: "decimal", sql: `SELECT id FROM users WHERE score = 70.0`},
 	{name: "exponent", sql: `SELECT id FROM users WHERE score = 7e1`},

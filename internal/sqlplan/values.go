@@ -24,6 +24,9 @@ func (e *emission) resolveValues() error {
 			around[t] = append(around[t], castOf(&c.cast.Type))
 		}
 	}
+	if err := e.checkReals(around); err != nil {
+		return err
+	}
 	cast := map[*term]bool{} // terms with slots, whose casts are looked at here
 	for _, s := range e.slots {
 		u := s.use()
@@ -54,6 +57,35 @@ func (e *emission) resolveValues() error {
 		}
 		if _, err := e.limitOf(&Use{Column: t.cols[0].col}, []pgvalue.Cast{castOf(&c.cast.Type)}); err != nil {
 			if err := e.goOn(e.refuseValue(c.cast.Pos(), t.first(), err.Reason, err.Hint)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkReals refuses a cast to real of some of several values of which one is the result: the server may compute the others as real,
+// too, and then store or compare other values than they are.
+func (e *emission) checkReals(around map[*term][]pgvalue.Cast) error {
+	toReal := func(c pgvalue.Cast) bool {
+		return c.Name == "float4" && (c.Schema == "" || c.Schema == "pg_catalog")
+	}
+	reals, others := map[*term]bool{}, map[*term]*slot{}
+	for _, s := range e.slots {
+		t := s.t.root()
+		if u := s.use(); u == nil || u.Kind() != schema.KindFloat || e.p.dialect == dialect.SQLite {
+			continue
+		}
+		if slices.ContainsFunc(s.casts, toReal) {
+			reals[t] = true
+			continue
+		}
+		others[t] = s
+		reals[t] = reals[t] || slices.ContainsFunc(around[t], toReal)
+	}
+	for _, s := range e.slots {
+		if t := s.t.root(); reals[t] && others[t] == s {
+			if err := e.goOn(e.refuseValue(s.pos(), t.first(), "a cast to real of one of several values makes the others real, too", "cast to double precision")); err != nil {
 				return err
 			}
 		}
