@@ -1,6 +1,7 @@
 package sqlplan
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -21,7 +22,7 @@ func (p *Planner) mentions(sql string, known *Known) bool {
 	if p.dialect == dialect.SQLite && containsName(lower, "pragma") {
 		return true
 	}
-	if !p.words.empty() && strings.Contains(lower, "u&") {
+	if !p.words.empty() && (strings.Contains(lower, "u&") || p.dialect == dialect.Postgres && hidesWords(lower)) {
 		return true // an identifier may be spelled with escapes
 	}
 	if !p.words.empty() && containsName(lower, "schema") && (containsName(lower, "drop") || containsName(lower, "alter")) {
@@ -32,6 +33,25 @@ func (p *Planner) mentions(sql string, known *Known) bool {
 	}
 	return p.words.in(lower) || known.words.in(lower)
 }
+
+// hidesWords reports whether a text in lower case may have a program, of DO or CREATE FUNCTION, in a string that does not show its
+// words: with escapes, or in pieces that stand on several lines.
+func hidesWords(lower string) bool {
+	if !strings.Contains(lower, `\`) && !strings.Contains(lower, "\n") && !strings.Contains(lower, "\r") {
+		return false
+	}
+	program := containsName(lower, "create") && (containsName(lower, "function") || containsName(lower, "procedure"))
+	if !program && !doBlock.MatchString(lower) {
+		return false
+	}
+	return escapes.MatchString(lower) || pieces.MatchString(lower)
+}
+
+var (
+	doBlock = regexp.MustCompile(`(^|[^\w$])do\s*('|e'|\$|--|/\*|language)`)
+	escapes = regexp.MustCompile(`(^|[^\w$])e'(?s:.*)\\`)
+	pieces  = regexp.MustCompile(`'\s*(--[^\r\n]*)?[\r\n](\s|--[^\r\n]*[\r\n])*'`)
+)
 
 // words are names that are looked for in texts, in lower case.
 type words struct {
