@@ -180,11 +180,19 @@ func (g *gen) setOperation(width int) string {
 			op = "UNION ALL"
 		}
 	}
-	q := g.arm(cs)
-	for range 1 + g.n(2) {
-		q += " " + op + " " + g.arm(cs)
+	arms := make([]string, 2+g.n(2))
+	nulls := -1 // one of them at most, or nothing would be compared with a column
+	if g.now(5) {
+		nulls = g.n(len(arms))
 	}
-	return q
+	for i := range arms {
+		if i == nulls {
+			arms[i] = g.nulls(cs)
+			continue
+		}
+		arms[i] = g.arm(cs)
+	}
+	return strings.Join(arms, " "+op+" ")
 }
 
 func (g *gen) arm(cs []class) string {
@@ -194,6 +202,19 @@ func (g *gen) arm(cs []class) string {
 	return "(" + q + ")"
 }
 
+// nulls writes rows of NULLs, without names. The server takes a NULL for text as soon as two of
+// them meet.
+func (g *gen) nulls(cs []class) string {
+	row := func() string {
+		list := make([]string, len(cs))
+		for i, c := range cs {
+			list[i] = g.null(c)
+		}
+		return g.pick("SELECT ", "SELECT DISTINCT ") + strings.Join(list, ", ")
+	}
+	return "(" + g.either(row, func() string { return row() + " UNION ALL " + row() }) + ")"
+}
+
 func (g *gen) grouped() string {
 	text, items := g.from(nil, 1)
 	c := g.comparable(items)
@@ -201,13 +222,17 @@ func (g *gen) grouped() string {
 	agg := g.either(is("count(*)"), is("count("+g.column(items, g.class(items))+")"), is("count(DISTINCT "+key+")"),
 		func() string { return "count(*) FILTER (WHERE " + g.cond(items, 0) + ")" })
 	q := fmt.Sprintf("SELECT %s AS k, %s FROM %s WHERE %s GROUP BY ", key, agg, text, g.cond(items, 1))
-	switch g.n(6) {
+	switch g.n(9) {
 	case 3:
 		q += "1"
 	case 4:
 		q += g.pick("ROLLUP", "CUBE") + " (" + key + ")"
 	case 5:
 		q += "GROUPING SETS ((" + key + "), ())"
+	case 6:
+		q += "GROUPING SETS ((" + key + ", " + key + "), ROLLUP ((" + key + ", " + key + ")), ())"
+	case 7:
+		q += "(" + key + ", " + key + ")"
 	default:
 		q += key
 	}

@@ -19,6 +19,8 @@ var inserts = []shape{
 	{name: "insert DEFAULT", sql: `INSERT INTO users(id,email) VALUES (100,DEFAULT) RETURNING *`},
 	{name: "insert DEFAULT VALUES", sql: `INSERT INTO users DEFAULT VALUES`},
 	{name: "insert a select of parameters", sql: `INSERT INTO users(id,email) SELECT $1::bigint,$2`, args: args(100, x)},
+	{name: "insert NULLs of a union", sql: `INSERT INTO users(id,email,ssn) SELECT 100, NULL, NULL UNION ALL SELECT 101, NULL, 'zqcanary-u'`},
+	{name: "insert a distinct NULL", sql: `INSERT INTO users(id,email) SELECT DISTINCT 100, NULL RETURNING *`},
 	{name: "insert from values", sql: `INSERT INTO users(id,email) SELECT v.a,v.b FROM (VALUES ($1::bigint,$2::text),(101,'zqcanary-v')) v(a,b)`, args: args(100, x)},
 	{name: "insert values in order", sql: `INSERT INTO users(email,id) VALUES ($1,100),($2,101) ORDER BY 1 LIMIT 1`, args: args(x, "zqcanary-0"), want: refused},
 	{name: "insert values limited", sql: `INSERT INTO users(email,id) VALUES ($1,100),($2,101) ORDER BY 2 LIMIT 1`, args: args(x, "zqcanary-0")},

@@ -14,7 +14,8 @@ import (
 type Dependent struct {
 	Name
 	Kind DependentKind
-	// Parent is the table of which a child has the columns; of children alone. Of a parent it is the child.
+	// Parent is the table of which a child has the columns. Of a parent it is the child. Others
+	// have none.
 	Parent Name
 	// Version changes when a view is defined again, gets another rule, or its columns are renamed.
 	Version string
@@ -34,7 +35,7 @@ const (
 	DependentTable                            // a table with a rule that names a table
 	DependentForeign                          // a foreign table
 	DependentRoutine                          // a function, procedure or aggregate
-	DependentParent                           // a partitioned table or another one of which a table is a child
+	DependentParent                           // a table of which another one is a child or a partition
 )
 
 // Routine is a function or procedure whose body is a text.

@@ -53,8 +53,8 @@ func (a *analysis) compare(c *sqlparse.Compare, sc *scope) error {
 	}
 	// IS DISTINCT FROM NULL is a test for NULL, and no comparison.
 	if _, k := bare(c.Right); k != nil && k.Value == nil && (c.Op == sqlparse.Distinct || c.Op == sqlparse.NotDistinct) {
-		if p, _ := c.Left.(*sqlparse.Param); p != nil && c.Right == sqlparse.Expr(k) {
-			return a.isNull(p, sc)
+		if c.Right == sqlparse.Expr(k) {
+			return a.isNull(c.Left, sc)
 		}
 	} else if a.asks(op, c.Left, c.Right) {
 		return nil

@@ -34,8 +34,8 @@ func (p *Planner) mentions(sql string, known *Known) bool {
 	return p.words.in(lower) || known.words.in(lower)
 }
 
-// hidesWords reports whether a text in lower case may have a program, of DO or CREATE FUNCTION, in a string that does not show its
-// words: with escapes, or in pieces that stand on several lines.
+// hidesWords reports whether a text in lower case may have a program, of DO or CREATE FUNCTION, in
+// a string that does not show its words: with escapes, or in pieces that stand on several lines.
 func hidesWords(lower string) bool {
 	if !strings.Contains(lower, `\`) && !strings.Contains(lower, "\n") && !strings.Contains(lower, "\r") {
 		return false

@@ -79,9 +79,6 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 		if err != nil {
 			return nil, err
 		}
-		if c, ok := t.Expr.(*sqlparse.Const); ok && t.Name == "" && sc.parent == nil && a.inner == 0 {
-			a.typedHere(c) // a cast would change the column's label
-		}
 		if expands(t.Expr) { // (row).*: columns of unknown number
 			outs = append(outs, output{gap: true})
 			continue

@@ -64,8 +64,8 @@ func (e *emission) resolveValues() error {
 	return nil
 }
 
-// checkReals refuses a cast to real of some of several values of which one is the result: the server may compute the others as real,
-// too, and then store or compare other values than they are.
+// checkReals refuses a cast to real of some of several values of which one is the result: the
+// server may compute the others as real, too, and then store or compare other values than they are.
 func (e *emission) checkReals(around map[*term][]pgvalue.Cast) error {
 	toReal := func(c pgvalue.Cast) bool {
 		return c.Name == "float4" && (c.Schema == "" || c.Schema == "pg_catalog")

@@ -122,9 +122,18 @@ func (l *lowering) into(c *ast.IntoClause) *sqlparse.TableName {
 
 var groupingSetFields = handles[ast.GroupingSet]("Kind", "Content", "Location")
 
-// groups appends the expressions of GROUP BY to out, those of grouping sets too.
+// groups appends the expressions of GROUP BY to out, those of grouping sets too. There (a, b) is a
+// list, and ROW(a, b) a row.
 func (l *lowering) groups(out []sqlparse.Expr, list []*ast.Node) []sqlparse.Expr {
 	for _, n := range list {
+		if r := n.GetRowExpr(); r != nil && r.RowFormat == ast.CoercionForm_COERCE_IMPLICIT_CAST {
+			rowFields.check(l, r)
+			l.at(r.Location)
+			l.enter()
+			out = l.groups(out, r.Args)
+			l.depth--
+			continue
+		}
 		set := n.GetGroupingSet()
 		if set == nil {
 			out = append(out, l.expr(n))
