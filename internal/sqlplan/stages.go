@@ -178,15 +178,24 @@ func (a *analysis) standsIn(o *output, t *term, pos int) error {
 	return a.byItself(o, pos)
 }
 
-// byItself refuses the companion of a column in StageCopy under a name of its own, as a view may have for it: what is written to it alone is
-// not what the column holds, and what is read from it may lag behind.
+// byItself refuses one of the columns of a pair under a name of its own, as a view may have for it, in
+// a stage in which it may lag behind: the companion in StageCopy, and in StageOnly the one with the
+// cells that it had. What is written to it alone is not what the column holds.
 func (a *analysis) byItself(o *output, pos int) error {
 	s := o.more.source()
-	if s == nil || o.pair != nil || s.part != partCells || s.col.Stage != schema.StageCopy || a.mode == copyAhead || a.depth > 0 {
+	if s == nil || o.pair != nil || a.depth > 0 {
+		return nil
+	}
+	what := "the companion of a column"
+	switch {
+	case s.part == partCells && s.col.Stage == schema.StageCopy && a.mode != copyAhead:
+	case s.part == partSource && s.col.Stage == schema.StageOnly:
+		what = "the former companion of a column"
+	default:
 		return nil
 	}
 	a.forbidden = true
-	return a.refuseOperation(pos, s.col, "the companion of a column is named by itself, which lags behind in this stage",
+	return a.refuseOperation(pos, s.col, what+" is named by itself, which lags behind in this stage",
 		"name the column; a view needs it before its companion")
 }
 

@@ -216,3 +216,22 @@ func TestQuestionsWhileOptionsChange(t *testing.T) {
 		}
 	}
 }
+
+// A view that shows the former companion alone has what is written while programs write both. In only nobody keeps it up.
+func TestFormerCompanionInViews(t *testing.T) {
+	catalog := fakeCatalog{"public.users": relation("users", "id bigint", "ssn text", "ssn_sealed bytea", "ssn_new bytea"),
+		"public.v": viewOf(relation("v", "id bigint", "old bytea"), "SELECT users.id, users.ssn_sealed AS old FROM users")}
+	for stage, works := range map[schema.Stage]bool{schema.StageCopy: true, schema.StageSealed: true, schema.StageOnly: false} {
+		p := New(schema.Must(schema.Columns("users", schema.Column{Name: "ssn", Mode: schema.ModeDeterministic, Stage: stage, Stored: "ssn_new",
+			Was: &schema.Column{Name: "ssn", Stored: "ssn_sealed"}})), dialect.Postgres, Options{})
+		known := p.knowing([]dbcatalog.Dependent{{Name: dbcatalog.Name{Schema: "public", Table: "v"}, Kind: dbcatalog.DependentView}}, nil)
+		for _, sql := range []string{"SELECT old FROM v", "SELECT * FROM v", "SELECT id FROM v WHERE old IS NULL", "UPDATE v SET old = $1"} {
+			if plan, err := p.Plan(t.Context(), sql, &Env{Catalog: catalog, Known: known}); (err == nil) != works {
+				t.Errorf("%s: %s: %v %v", stage, sql, plan, err)
+			}
+		}
+		if _, err := p.Plan(t.Context(), "SELECT id FROM v", &Env{Catalog: catalog, Known: known}); err != nil {
+			t.Error(err)
+		}
+	}
+}
