@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/colseal/colseal"
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/hint"
@@ -203,6 +204,11 @@ func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any, asText 
 }
 
 func (c *conn) collectOne(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
+	if use.Beside != nil {
+		if err := c.beside(v, use, arg, asText); err != nil {
+			return err
+		}
+	}
 	if _, ok := arg.(string); ok && !use.Array {
 		return v.Collect(use, arg) // every driver sends it as it is
 	}
@@ -218,6 +224,26 @@ func (c *conn) collectOne(v *front.Sealing, use *sqlplan.Use, arg any, asText bo
 		return err
 	}
 	return v.Collect(use, value)
+}
+
+// beside returns an error unless an argument is the same value for the kind that a column had.
+func (c *conn) beside(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
+	read := func(kind codec.Kind) ([]any, error) {
+		if use.Array {
+			return c.under.elements(kind, arg, asText)
+		}
+		value, err := c.under.value(kind, arg, asText)
+		return []any{value}, err
+	}
+	values, err := read(use.Column.Kind)
+	if err != nil {
+		return err
+	}
+	others, err := read(use.Beside.Kind)
+	if err != nil {
+		return err
+	}
+	return v.Beside(use, values, others)
 }
 
 // answer returns the answer to what is asked of an argument.

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/colseal/colseal"
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/front"
@@ -382,41 +383,69 @@ func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any, asText 
 }
 
 func (c *conn) collectOne(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
+	if use.Beside != nil {
+		if err := c.beside(v, use, arg, asText); err != nil {
+			return err
+		}
+	}
 	if _, ok := arg.(string); ok && !use.Array {
 		return v.Collect(use, arg) // pgx sends it as it is, whatever the type
 	}
 	if use.Array {
-		elements := pgxvalue.Elements
-		if asText {
-			elements = pgxvalue.TextElements
-		}
-		elems, err := elements(c.raw.TypeMap(), use.Kind(), arg)
+		elems, err := c.elements(use.Kind(), arg, asText)
 		if err != nil {
 			return err
 		}
 		return v.CollectArray(use, elems)
 	}
-	value, err := c.value(use, arg, asText)
+	value, err := c.value(use.Kind(), arg, asText)
 	if err != nil {
 		return err
 	}
 	return v.Collect(use, value)
 }
 
+// beside returns an error unless an argument is the same value for the kind that a column had.
+func (c *conn) beside(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
+	read := func(kind codec.Kind) ([]any, error) {
+		if use.Array {
+			return c.elements(kind, arg, asText)
+		}
+		value, err := c.value(kind, arg, asText)
+		return []any{value}, err
+	}
+	values, err := read(use.Column.Kind)
+	if err != nil {
+		return err
+	}
+	others, err := read(use.Beside.Kind)
+	if err != nil {
+		return err
+	}
+	return v.Beside(use, values, others)
+}
+
 // answer returns the answer to what is asked of an argument.
 func (c *conn) answer(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) (any, error) {
-	value, err := c.value(use, arg, asText)
+	value, err := c.value(use.Kind(), arg, asText)
 	if err != nil {
 		return nil, err
 	}
 	return v.Answer(use, value)
 }
 
-func (c *conn) value(use *sqlplan.Use, arg any, asText bool) (any, error) {
+func (c *conn) value(kind codec.Kind, arg any, asText bool) (any, error) {
 	if asText {
-		return pgxvalue.TextValue(c.raw.TypeMap(), use.Kind(), arg)
+		return pgxvalue.TextValue(c.raw.TypeMap(), kind, arg)
 	}
-	return pgxvalue.Value(c.raw.TypeMap(), use.Kind(), arg)
+	return pgxvalue.Value(c.raw.TypeMap(), kind, arg)
+}
+
+func (c *conn) elements(kind codec.Kind, arg any, asText bool) ([]any, error) {
+	if asText {
+		return pgxvalue.TextElements(c.raw.TypeMap(), kind, arg)
+	}
+	return pgxvalue.Elements(c.raw.TypeMap(), kind, arg)
 }
 
 func severalStatements(what string) error {

@@ -155,5 +155,5 @@ func copyCells(uses []CopyColumn, col *schema.Column, rel *dbcatalog.Relation, f
 		}
 		return nil, &sqlplan.Refusal{Table: dbcatalog.Name{Schema: rel.Schema, Table: rel.Name}.SQL(), Column: col.CellColumn(), Class: colseal.ClassStorage, Reason: reason, Hint: "make it bytea"}
 	}
-	return append(uses, CopyColumn{Name: at.Name, From: from, Sealed: true, Use: sqlplan.Use{Column: col, Storage: at.Storage, Copy: spare}}), nil
+	return append(uses, CopyColumn{Name: at.Name, From: from, Sealed: true, Use: sqlplan.Use{Column: col, Storage: at.Storage, Copy: spare, Beside: sqlplan.Beside(col)}}), nil
 }

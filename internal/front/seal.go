@@ -212,6 +212,30 @@ func (v *Sealing) Answer(use *sqlplan.Use, value any) (any, error) {
 var errNullWord = hint.With(fmt.Errorf("%w: an array with NULL in it, while array_nulls is off in the session", codec.ErrValue),
 	"SET array_nulls = on, which is PostgreSQL's default")
 
+// Beside returns an error unless the values of an argument for a column, and for what it was, are
+// the same: else one of the two columns would have another value.
+func (v *Sealing) Beside(use *sqlplan.Use, values, others []any) error {
+	same := len(values) == len(others)
+	for i := 0; same && i < len(values); i++ {
+		read := [2]pgvalue.Reading{{Value: values[i]}, {Value: others[i]}}
+		for j, col := range []*schema.Column{use.Column, use.Beside} {
+			r := &read[j]
+			var err error
+			if r.Value, err = v.bytesOf(col.Kind, r.Value); err != nil {
+				return err
+			}
+			r.Kind, r.Suite, r.Texts = col.Kind, col.Suite(), v.textsFor(col.Kind)
+		}
+		same = pgvalue.Same(read[0], read[1])
+	}
+	if same {
+		return nil
+	}
+	return errBeside
+}
+
+var errBeside = hint.With(fmt.Errorf("%w: it is another value for the kind that the column had", codec.ErrValue), sqlplan.HintBeside)
+
 // CollectArray takes the elements of an array, nil for NULL ones. elems is nil for an array that is
 // NULL.
 func (v *Sealing) CollectArray(use *sqlplan.Use, elems []any) error {

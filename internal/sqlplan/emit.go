@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/schema"
 )
 
 // emission writes the plan once every term is settled.
@@ -132,8 +133,26 @@ func (s *slot) use() *Use {
 	if t.state != sealed {
 		return nil
 	}
-	return &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: s.array || t.array, Limit: s.limit,
+	return &Use{Column: t.cols[0].col, Storage: t.cols[0].storage, Array: s.array || t.array, Limit: s.limit, Beside: s.beside(t.cols[0].col),
 		Compared: s.compared && t.cols[0].col.Layout().Order != nil, Folded: t.folded, Lowered: t.folded && s.lowered, Copy: s.second.fromCopy(), Match: s.match}
+}
+
+// beside returns what a column was, if that was of another kind, and a slot is a value that goes to
+// both.
+func (s *slot) beside(col *schema.Column) *schema.Column {
+	if s.second == nil || s.second.pair.col != col || s.compared || s.match.Form != NoMatch {
+		return nil
+	}
+	return Beside(col)
+}
+
+// Beside returns what a column is of another kind beside, for values that go to both; nil for
+// nothing.
+func Beside(col *schema.Column) *schema.Column {
+	if both := col.Stage == schema.StageCopy || col.Stage == schema.StageSealed; !both || col.Was == nil || col.Was.Kind == col.Kind {
+		return nil
+	}
+	return col.Was
 }
 
 // answered reports whether a slot is the parameter of a comparison that the program answers.

@@ -117,6 +117,7 @@ type role struct {
 	folded   bool
 	lowered  bool
 	copy     bool
+	beside   bool
 	match    Match
 	place    int // in the text, from 1, of a value that is sealed by itself there; 0: anywhere
 }
@@ -124,7 +125,7 @@ type role struct {
 func roleOf(s *slot, key int) role {
 	r := role{number: s.param.Number, name: s.param.Name, ask: s.ask}
 	if u := s.use(); u != nil {
-		r.key, r.copy = key, u.Copy
+		r.key, r.copy, r.beside = key, u.Copy, u.Beside != nil
 		r.folded, r.lowered, r.match = u.Folded, u.Lowered, u.Match
 		if u.Query() {
 			r.key = 0

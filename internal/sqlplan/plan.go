@@ -114,6 +114,9 @@ type Use struct {
 	Folded, Lowered bool
 	// Match: it is searched for among the terms of the column.
 	Match Match
+	// Beside is what the column was, if it was of another kind and the value goes to both: it has
+	// to be the same value for the two.
+	Beside *schema.Column
 	// Ask is what the program asks of a parameter instead of sealing it, or before; nil:
 	// nothing.
 	Ask *Ask
@@ -137,7 +140,7 @@ func (u *Use) Answered() bool { return u.Ask != nil && !u.Ask.NullIf }
 func (u *Use) TakesText() bool {
 	c := u.Column
 	return c.Kind == schema.KindText && c.Suite() == codec.SuiteRandomized && u.Storage != dbcatalog.StorageOther &&
-		u.Ask == nil && u.Match.Form == NoMatch && u.Bound == NoBound && u.Limit == pgvalue.NoLimit && !u.Compared
+		u.Ask == nil && u.Match.Form == NoMatch && u.Bound == NoBound && u.Limit == pgvalue.NoLimit && !u.Compared && u.Beside == nil
 }
 
 // Param is one parameter to send. A batch insert has thousands, in a plan that is kept.

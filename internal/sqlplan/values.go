@@ -43,6 +43,9 @@ func (e *emission) resolveValues() error {
 			if err == nil && u.Match.Form != NoMatch && !u.Array {
 				err = searchError(u, s.value)
 			}
+			if err == nil && u.Beside != nil {
+				err = e.besideError(s, u, around[t])
+			}
 		}
 		if err != nil {
 			if err := e.goOn(e.refuseValue(s.pos(), u.Column, err.Reason, err.Hint)); err != nil {
@@ -108,6 +111,31 @@ func searchError(u *Use, value any) *pgvalue.Error {
 	}
 	return nil
 }
+
+// besideError returns why a literal does not go to a column of another kind as well.
+func (e *emission) besideError(s *slot, u *Use, around []pgvalue.Cast) *pgvalue.Error {
+	had, err := e.valueOf(s, &Use{Column: u.Beside, Array: u.Array}, around)
+	if err != nil {
+		return err
+	}
+	values, array := s.value.([]any)
+	others, _ := had.([]any)
+	if !array {
+		values, others = []any{s.value}, []any{had}
+	}
+	same := len(values) == len(others)
+	for i := 0; same && i < len(values); i++ {
+		same = pgvalue.Same(pgvalue.Reading{Kind: u.Column.Kind, Suite: u.Column.Suite(), Value: values[i]},
+			pgvalue.Reading{Kind: u.Beside.Kind, Suite: u.Beside.Suite(), Value: others[i]})
+	}
+	if same {
+		return nil
+	}
+	return &pgvalue.Error{Reason: "the literal is another value for the kind that the column had, " + u.Beside.Kind.String(), Hint: HintBeside}
+}
+
+// HintBeside is the hint of a value that is another one for each of two kinds.
+const HintBeside = "while the kind changes, write the value as PostgreSQL writes it: 7 instead of 007"
 
 // limitOf returns what casts ask of a parameter.
 func (e *emission) limitOf(u *Use, casts []pgvalue.Cast) (pgvalue.Limit, *pgvalue.Error) {
