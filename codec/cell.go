@@ -45,7 +45,22 @@ func checkSeal(layout Layout, kind Kind, encoding []byte) error {
 
 func checkLength(kind Kind, n int) error {
 	if n > maxPlaintext {
-		return refuse(kind, fmt.Sprintf("its encoding has %d bytes, at most %d can be sealed", n, maxPlaintext))
+		return &valueError{kind: kind, reason: fmt.Sprintf("its encoding has %d bytes, at most %d can be sealed", n, maxPlaintext), cause: ErrTooLong}
+	}
+	return nil
+}
+
+// checkGiven refuses what is given as it will be encoded, before it is copied.
+func checkGiven(kind Kind, v any) error {
+	switch v := v.(type) {
+	case string:
+		if kind == KindText { // of other kinds, text may be longer than what it stands for
+			return checkLength(kind, len(v))
+		}
+	case []byte:
+		if kind == KindText || kind == KindBytes {
+			return checkLength(kind, len(v))
+		}
 	}
 	return nil
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 )
 
 var suites = []Suite{SuiteRandomized, SuiteDeterministic}
@@ -166,9 +168,33 @@ func TestSealRefuses(t *testing.T) {
 			t.Errorf("%v: %v", kind, err)
 		}
 	}
-	// By length only: a value of 1 GiB has no place in a test.
-	if checkLength(KindText, maxPlaintext) != nil || !errors.Is(checkLength(KindText, maxPlaintext+1), ErrValue) {
+	if checkLength(KindText, maxPlaintext) != nil || !errors.Is(checkLength(KindText, maxPlaintext+1), ErrTooLong) {
 		t.Error("maxPlaintext is not the limit")
+	}
+}
+
+// TestTooLongIsNotCopied: what no cell can hold is refused before memory is asked for.
+func TestTooLongIsNotCopied(t *testing.T) {
+	long := make([]byte, maxPlaintext+1) // nobody touches it, so that it costs no memory
+	text := unsafe.String(&long[0], len(long))
+	k := benchKey(t, SuiteRandomized)
+	var before, after runtime.MemStats
+	for _, given := range []struct {
+		kind Kind
+		v    any
+	}{{KindBytes, long}, {KindText, long}, {KindText, text}} {
+		for what, f := range map[string]func() ([]byte, error){
+			"AppendValue":    func() ([]byte, error) { return AppendValue(nil, given.kind, SuiteRandomized, given.v) },
+			"AppendUnsealed": func() ([]byte, error) { return Session{}.AppendUnsealed(nil, k.layout, given.kind, given.v) },
+			"AppendCompared": func() ([]byte, error) { return Session{}.AppendCompared(nil, k.layout, given.kind, given.v) },
+		} {
+			runtime.ReadMemStats(&before)
+			_, err := f()
+			runtime.ReadMemStats(&after)
+			if got := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, ErrTooLong) || got > 1<<20 {
+				t.Errorf("%s of a %T as %v: %v, and %d bytes of memory", what, given.v, given.kind, err, got)
+			}
+		}
 	}
 }
 

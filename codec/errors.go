@@ -13,6 +13,7 @@ import "errors"
 //	└ ErrColumnMismatch  …because it belongs to another column
 //	ErrKind              an authentic cell, but of another kind than declared (see KindError)
 //	ErrValue             a value that does not fit the declared kind
+//	├ ErrTooLong         …because its cell would be longer than PostgreSQL stores
 //	└ ErrNull            …because it is NULL, which is stored as NULL and never sealed
 //
 // They are compared with [errors.Is]; the text of what is returned adds where and what, never a
@@ -29,8 +30,9 @@ var (
 
 	ErrKind = errors.New("codec: cell of another kind")
 
-	ErrValue       = errors.New("codec: value does not fit the kind")
-	ErrNull  error = &class{"codec: NULL is not sealed", ErrValue}
+	ErrValue         = errors.New("codec: value does not fit the kind")
+	ErrTooLong error = &class{"codec: value too long", ErrValue}
+	ErrNull    error = &class{"codec: NULL is not sealed", ErrValue}
 )
 
 // class is a sentinel that belongs to a wider one.

@@ -119,8 +119,8 @@ func TestTextForm(t *testing.T) {
 
 // TestErrorClasses holds the tree that errors.go draws.
 func TestErrorClasses(t *testing.T) {
-	all := []error{ErrFormat, ErrVersion, ErrSuite, ErrNotSealed, ErrHexText, ErrKind, ErrAuth, ErrColumnMismatch, ErrValue, ErrNull}
-	parents := map[error]error{ErrVersion: ErrFormat, ErrSuite: ErrFormat, ErrNotSealed: ErrFormat, ErrHexText: ErrFormat, ErrColumnMismatch: ErrAuth, ErrNull: ErrValue}
+	all := []error{ErrFormat, ErrVersion, ErrSuite, ErrNotSealed, ErrHexText, ErrKind, ErrAuth, ErrColumnMismatch, ErrValue, ErrTooLong, ErrNull}
+	parents := map[error]error{ErrVersion: ErrFormat, ErrSuite: ErrFormat, ErrNotSealed: ErrFormat, ErrHexText: ErrFormat, ErrColumnMismatch: ErrAuth, ErrTooLong: ErrValue, ErrNull: ErrValue}
 	for _, err := range all {
 		for _, target := range all {
 			want := err == target || parents[err] == target

@@ -27,6 +27,11 @@ func (s Session) AppendUnsealed(dst []byte, layout Layout, kind Kind, v any) ([]
 		}
 	}
 	n, off, size := len(dst), len(dst)+layout.bodyOffset(), CellSize(layout, kind, v)
+	if size > maxPlaintext {
+		if err := checkGiven(kind, v); err != nil {
+			return nil, err
+		}
+	}
 	buf := grow(dst, size)[:off+kindSize]
 	buf[off] = byte(kind)
 	out, err := s.AppendValue(buf, kind, layout.Suite, v)
@@ -45,11 +50,11 @@ func (s Session) AppendUnsealed(dst []byte, layout Layout, kind Kind, v any) ([]
 // AppendUnsealedText is [Session.AppendUnsealed] of a text for a randomized column: most values are
 // that. The text means the same in every session.
 func AppendUnsealedText(dst []byte, text string) ([]byte, error) {
-	if !validTextString(text) {
-		return nil, errBadText(KindText)
-	}
 	if err := checkLength(KindText, len(text)); err != nil {
 		return nil, err
+	}
+	if !validTextString(text) {
+		return nil, errBadText(KindText)
 	}
 	off, size := len(dst)+Layout{Suite: SuiteRandomized}.bodyOffset(), overheadRandomized+len(text)
 	dst = grow(dst, size)[:len(dst)+size]
@@ -178,6 +183,9 @@ func (s Session) AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte,
 	switch kind {
 	case KindText: // the usual argument, without the detour
 		if text, ok := v.(string); ok {
+			if err := checkLength(kind, len(text)); err != nil {
+				return nil, err
+			}
 			if !validTextString(text) {
 				return nil, errBadText(kind)
 			}
@@ -190,6 +198,9 @@ func (s Session) AppendValue(dst []byte, kind Kind, suite Suite, v any) ([]byte,
 	}
 	if !kind.Valid() {
 		return nil, refuse(kind, "no such kind")
+	}
+	if err := checkGiven(kind, v); err != nil {
+		return nil, err
 	}
 	in, err := read(kind, v)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -18,9 +19,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"modernc.org/sqlite"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
@@ -132,6 +135,25 @@ func mustExec(t *testing.T, db interface {
 	t.Helper()
 	if _, err := db.Exec(query, args...); err != nil {
 		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// TestTooLongToSeal: a value that no cell can hold is refused before it is copied, with what to do.
+func TestTooLongToSeal(t *testing.T) {
+	db, _, _ := openLite(t)
+	mustExec(t, db, liteTable)
+	mustExec(t, db, "INSERT INTO users (id, email, ssn) VALUES (1, 'a', 'b')")
+	long := make([]byte, 1<<30) // nobody touches it, so that it costs no memory
+	for _, v := range []any{long, unsafe.String(&long[0], len(long))} {
+		for _, column := range []string{"email", "ssn"} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := db.Exec("UPDATE users SET "+column+" = ?", v)
+			runtime.ReadMemStats(&after)
+			if got := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, driver.ErrValue) || got > 16<<20 || !strings.Contains(colseal.Hint(err), "1 GiB") {
+				t.Errorf("%s, %T: %+v, and %d bytes of memory", column, v, err, got)
+			}
+		}
 	}
 }
 

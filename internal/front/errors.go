@@ -33,6 +33,8 @@ func hintFor(err error) string {
 		return "the cell was altered or does not belong here: restore it from a backup"
 	case errors.Is(err, codec.ErrKind):
 		return "the column's kind was changed after the cell was sealed: declare the old kind again, or convert its cells with colseal keys reseal --from-kind"
+	case errors.Is(err, codec.ErrTooLong):
+		return "PostgreSQL stores at most 1 GiB in a field: cut the value into several rows, or keep it elsewhere"
 	case errors.Is(err, codec.ErrValue):
 		return "give a value of the declared kind, or declare another one with kind= in the tag"
 	case errors.Is(err, codec.ErrFormat):

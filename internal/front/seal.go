@@ -127,6 +127,9 @@ func (s *Session) Reuse(block []byte) {
 	}
 }
 
+// maxCell is the longest field that PostgreSQL stores.
+const maxCell = 1 << 30
+
 // maxReused bounds the memory of cells that a session keeps.
 const maxReused = 16 << 10
 
@@ -181,9 +184,10 @@ func (v *Sealing) collectText(use *sqlplan.Use, text string) error {
 	return nil
 }
 
-// grow makes sure that there is room for a cell, and for about as many more as are expected.
+// grow makes sure that there is room for a cell, and for about as many more as are expected. It
+// makes none for what is too long to be sealed.
 func (v *Sealing) grow(size int) {
-	if start := len(v.block); cap(v.block)-start < size {
+	if start := len(v.block); cap(v.block)-start < size && size <= maxCell {
 		more := max(v.expected-len(v.cells), 1)
 		v.block = slices.Grow(v.block, min(max(more*(size+16), start), max(size, maxBlock)))
 	}
