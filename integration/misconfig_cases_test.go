@@ -145,7 +145,7 @@ var startTroubles = []trouble{
 	{"There is no key table", func(d *desk) error {
 		return insertUser(d.open(func(c *driver.Config) { c.AutoCreateKeyTable = false }))
 	}, driver.ErrNoKeyTable, "driver.ErrNoKeyTable", "The wrapped data keys stand in a table beside your data, so that they are backed up with it. Colseal makes it only when it is told to.",
-		"Put the statement that `(*keyring.TableError).DDL` returns, or `colseal ddl` prints, into your migrations, or set `Config.AutoCreateKeyTable`, or run [`colseal keys init`](cli-keys.md). If the table exists, check that " +
+		"If the data was restored from a backup, restore the key table from the same one. For new data, put the statement that `(*keyring.TableError).DDL` returns, or `colseal ddl` prints, into your migrations, or set `Config.AutoCreateKeyTable`, or run [`colseal keys init`](cli-keys.md). If the table exists, check that " +
 			"the connection's database and `search_path` are those that you think of, and that `Config.KeyTable` names it."},
 	{"The key table is missing, and the data is there", func(d *desk) error {
 		d.write(d.open())

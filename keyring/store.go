@@ -541,5 +541,6 @@ func (s *Store) explain(op string, err error) error {
 
 func (s *Store) noTable() error {
 	return &TableError{Table: s.table, Class: ErrNoKeyTable, Reason: "does not exist", ddl: s.DDL() + ";",
-		Hint: "set AutoCreateKeyTable, run `colseal keys init`, or run the statement that " + ddlMethod + " returns"}
+		Hint: "if the data is from a backup, restore the key table with it: new keys open none of its cells. For new data, " +
+			"set AutoCreateKeyTable, run `colseal keys init`, or run the statement that " + ddlMethod + " returns"}
 }

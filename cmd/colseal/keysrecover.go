@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/ops/reseal"
 )
@@ -149,7 +150,8 @@ func (k *keysFlags) importKeys(cmd *cobra.Command, o *opened, from *keyring.Stor
 	case other == "":
 		return fmt.Errorf("%s is a keyring without an id, which holds no keys", flag)
 	case id != "" && id != other: // without one it is new, or lost with all of its rows
-		return fmt.Errorf("%s is another keyring, %s, and not a copy of %s: its keys would not open here", flag, other, id)
+		return hint.With(fmt.Errorf("%s is another keyring, %s, and not a copy of %s: its keys would not open here", flag, other, id),
+			"name a copy of the keyring that is here; or, if this one was only made after the data had been restored, drop its table and restore the other one")
 	}
 	keys, err := from.Rings(ctx, keyring.Filter{})
 	if err != nil {

@@ -63,3 +63,27 @@ func TestKeysMissing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestKeyringMadeAnew: data that was restored without its keyring. The commands say to restore it, and how to go back
+// where somebody made a new one.
+func TestKeyringMadeAnew(t *testing.T) {
+	w := newKeysWorld(t)
+	w.must(t, "init", "--warm")
+	w.fill(t, 8)
+	copied := filepath.Join(t.TempDir(), "copy.db")
+	for _, q := range []string{"VACUUM INTO '" + copied + "'", "DROP TABLE colseal_keys"} {
+		if _, err := w.plain.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range []string{"status", "list", "check --schema " + w.schema, "import --from " + copied} {
+		if status, _, errs := w.keys(t, strings.Fields(args)...); status != statusFailed || !strings.Contains(errs, "restore the key table with it") {
+			t.Errorf("%s: status %d:\n%s", args, status, errs)
+		}
+	}
+	w.must(t, "init")
+	status, _, errs := w.keys(t, "import", "--from", copied)
+	if status != statusFailed || !strings.Contains(errs, "is another keyring") || !strings.Contains(errs, "drop its table and restore the other one") {
+		t.Errorf("status %d:\n%s", status, errs)
+	}
+}
