@@ -324,9 +324,9 @@ func (w *world) refused(t *testing.T) {
 		arg  any
 		want string
 	}{
-		{"name LIKE $1", "A%", "a beginning of 1 characters, and the column has prefix=2-6"},
+		{"name LIKE $1", "A%", "a beginning of 1 character is asked for, and the column has prefix=2-6"},
 		{"name LIKE $1", "Alice B%", "tag the column prefix=2-7"},
-		{"name LIKE $1", "%d", "an end of 1 characters"},
+		{"name LIKE $1", "%d", "an end of 1 character is asked for"},
 		{"name LIKE $1", "a_c%", "with _"},
 		{"name LIKE $1", "a%c", "% inside"},
 		{"name LIKE $1", "%ab%", "% on both sides"},
