@@ -8,6 +8,7 @@ import (
 
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sqlplan"
 )
 
 // settings is a connection whose server reports these.
@@ -78,6 +79,24 @@ func TestDriversThatTellNothing(t *testing.T) {
 		s := New(Config{Dialect: dialect.Postgres}).NewSession(status)
 		if s.Sync(); s.facts.silent != silent {
 			t.Errorf("status %q: silent is %t", byte(status), s.facts.silent)
+		}
+	}
+}
+
+// The end of a transaction that changed what names mean is noticed on every server.
+func TestEndOfTransactionIsNoticed(t *testing.T) {
+	for _, version := range []string{"17.5", "18.1", ""} {
+		for _, lags := range []bool{false, true} {
+			conn := settings{"server_version": version}
+			s := New(Config{Dialect: dialect.Postgres}).NewSession(conn)
+			s.Sync()
+			s.facts.known, s.facts.lags = true, lags
+			if !lags {
+				s.facts.pending = sqlplan.ChangesSession
+			}
+			if s.Sync(); s.facts.known || s.facts.lags || s.facts.pending != 0 {
+				t.Errorf("%q, lags %t: not noticed", version, lags)
+			}
 		}
 	}
 }
