@@ -197,7 +197,7 @@ func (s *Store) Adopt(ctx context.Context, a Adoption) (done bool, err error) {
 			}
 			left[int64(k.ID)] = true
 		}
-		all, err := s.wrappedIDs(ctx, tx)
+		all, err := queryIDs(ctx, tx, "SELECT key_id FROM "+s.table+" WHERE wrapped IS NOT NULL AND key_id <> 0")
 		if err != nil {
 			return err
 		}
@@ -212,9 +212,9 @@ func (s *Store) Adopt(ctx context.Context, a Adoption) (done bool, err error) {
 	return done && err == nil, err
 }
 
-// wrappedIDs returns the ids of the keys that have a wrapped form.
-func (s *Store) wrappedIDs(ctx context.Context, tx *sql.Tx) (ids []int64, err error) {
-	rows, err := tx.QueryContext(ctx, "SELECT key_id FROM "+s.table+" WHERE wrapped IS NOT NULL AND key_id <> 0")
+// queryIDs returns the ids of keys that a statement yields.
+func queryIDs(ctx context.Context, tx *sql.Tx, query string, args ...any) (ids []int64, err error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -313,18 +313,10 @@ func (s *Store) bury(ctx context.Context, tx *sql.Tx, p Purpose, scope, by, why 
 const tombstoneTries = 64
 
 func (s *Store) wipe(ctx context.Context, tx *sql.Tx, scope, by, why string) (wiped []uint32, err error) {
-	rows, err := tx.QueryContext(ctx, "UPDATE "+s.table+" SET wrapped = NULL, destroyed_at = "+now(s.dialect)+
+	ids, err := queryIDs(ctx, tx, "UPDATE "+s.table+" SET wrapped = NULL, destroyed_at = "+now(s.dialect)+
 		", changed_by = $1, changed_why = $2 WHERE scope = $3 AND destroyed_at IS NULL AND key_id <> 0 RETURNING key_id", by, why, scope)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }() // its error is rows.Err's
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
+	for _, id := range ids {
 		wiped = append(wiped, uint32(id)) //nolint:gosec // the table's CHECK bounds it
 	}
-	return wiped, rows.Err()
+	return wiped, err
 }
