@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/driver"
@@ -707,4 +708,36 @@ func TestCursorPages(t *testing.T) {
 	}
 	t.Run("PostgreSQL", func(t *testing.T) { walk(t, newScopesPG(t, ordered, pgtest.New(t), 1)) })
 	t.Run("SQLite", func(t *testing.T) { walk(t, newScopesLite(t, ordered, 1)) })
+}
+
+// Where pgx writes arguments into the text, nothing else says what type an array has.
+func TestOrderedArraysInTheText(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
+		exec(t, db.Admin, "CREATE TABLE jobs (id bigint, prio bytea)")
+		w, err := localkms.Open(filepath.Join(t.TempDir(), "kek"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, _ := connConfig(t, db.DSN(), db.Name, nil)
+		cfg.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+		connector, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{Schema: orderTables, KMS: w, AutoCreateKeyTable: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed := sql.OpenDB(connector)
+		defer func() { _ = sealed.Close() }()
+		exec(t, sealed, "INSERT INTO jobs VALUES (1, 1), (2, 2), (3, 3), (4, NULL)")
+		for where, want := range map[string]string{
+			"prio >= ALL ($1)": "[id=2| id=3|]", "NOT prio < ANY ($1)": "[id=2| id=3|]", "prio < ANY ($1)": "[id=1|]", "NOT prio > ALL ($1)": "[id=1| id=2|]",
+			"prio <= ALL ($1::bigint[])": "[id=1|]", "prio >= ALL ('{1,2}')": "[id=2| id=3|]", "NOT prio > ANY ('{1,2}')": "[id=1|]",
+		} {
+			args := []any{[]int64{1, 2}}
+			if !strings.Contains(where, "$1") {
+				args = nil
+			}
+			if got, err := read(sealed, "SELECT id FROM jobs WHERE "+where+" ORDER BY id", args...); err != nil || fmt.Sprint(got) != want {
+				t.Errorf("%s: %v, %v, want %s", where, got, err, want)
+			}
+		}
+	})
 }

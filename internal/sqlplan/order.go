@@ -392,9 +392,10 @@ func (e *emission) behind(l *leaf) ([]part, bool) {
 			return parts, true
 		}
 		array, ok := e.spanOf(l.array)
-		joiner, count := " AND pg_catalog.cardinality(", ") > 0"
+		// Where pgx writes an argument into the text, nothing but the cast tells the array's type.
+		joiner, count := " AND pg_catalog.cardinality((", ")::pg_catalog.bytea[]) > 0"
 		if l.all {
-			joiner, count = " OR pg_catalog.cardinality(", ") = 0)"
+			joiner, count = " OR pg_catalog.cardinality((", ")::pg_catalog.bytea[]) = 0)"
 		}
 		return append(parts, part{text: joiner}, part{span: array}, part{text: count}), ok
 	}
