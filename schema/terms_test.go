@@ -64,8 +64,6 @@ func TestTermsRefused(t *testing.T) {
 		{"", `seal:"deterministic,cursor,fold"`, "cursor and fold together"},
 		{map[string]int{}, `seal:"random,kind=json,equal"`, "equal on a column of json"},
 		{"", `seal:"random,equal,inbox"`, "inbox and equal together"},
-		{"", `seal:"deterministic,fold,stage=copy"`, "a stage and fold together"},
-		{"", `seal:"random,prefix=3,stage=sealed"`, "a stage and prefix=3-3 together"},
 		{"", `seal:"random,fold,join=a"`, "join= on a random column"},
 	} {
 		if _, err := New(tagged(tt.typ, reflect.StructTag(tt.tag))); err == nil || !strings.Contains(err.Error(), tt.want) {
