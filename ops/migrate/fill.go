@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
@@ -410,14 +412,47 @@ func (m *migration) open(ctx context.Context, p *pair, v driver.Value) (driver.V
 	if m.onLite() {
 		return litePlain(p.Kind, encoding)
 	}
-	if p.Kind == codec.KindBytes {
+	switch {
+	case p.Kind == codec.KindBytes:
 		return encoding, nil
+	case p.Kind == codec.KindJSON && p.plainCol.Type == "jsonb" && !jsonbHolds(encoding):
+		return nil, codec.ErrValue // the server would log a part of the document
 	}
 	text, err := codec.Session{}.AppendConverted(nil, codec.KindText, codec.SuiteRandomized, p.Kind, encoding)
 	if err != nil {
 		return nil, err
 	}
 	return string(text), nil
+}
+
+// jsonbHolds reports whether the server's jsonb holds all characters that a JSON document escapes:
+// not U+0000, nor half of a surrogate pair.
+func jsonbHolds(doc []byte) bool {
+	escaped := func(doc []byte) (rune, bool) {
+		if len(doc) < 6 || doc[0] != '\\' || doc[1] != 'u' {
+			return 0, false
+		}
+		n, err := strconv.ParseUint(string(doc[2:6]), 16, 16)
+		return rune(n), err == nil
+	}
+	for i := bytes.IndexByte(doc, '\\'); i >= 0; i = bytes.IndexByte(doc, '\\') {
+		doc = doc[i:]
+		r, ok := escaped(doc)
+		switch {
+		case !ok:
+			doc = doc[min(2, len(doc)):]
+			continue
+		case r == 0:
+			return false
+		case utf16.IsSurrogate(r):
+			if low, _ := escaped(doc[6:]); utf16.DecodeRune(r, low) == utf8.RuneError {
+				return false
+			}
+			doc = doc[6:]
+		}
+		doc = doc[6:]
+	}
+	return true
 }
 
 // ofOneValue reports whether an error is about one value, so that work on the others can go on.
@@ -534,14 +569,21 @@ func (w *work) write(ctx context.Context, params [][]driver.Value) (int64, error
 }
 
 // asItIs is an expression for the value of a text in a column's type. What numeric(10,2) would
-// round and varchar(5) cut in silence is an error, as of a text that is none of the type.
+// round and varchar(5) cut in silence is an error, as of a text that is none of the type. The
+// server logs its errors, so none of them shows the value.
 func asItIs(text, typ string) string {
 	base := withoutModifiers(typ)
 	value := "CAST(" + text + " AS " + base + ")"
+	switch base {
+	case "integer", "smallint":
+		value = "CAST(CAST(" + text + " AS pg_catalog.int8) AS " + base + ")"
+	case "integer[]", "smallint[]":
+		value = "CAST(CAST(" + text + " AS pg_catalog.int8[]) AS " + base + ")"
+	}
 	if base == typ {
 		return value
 	}
-	misfit := "CAST(CAST(CAST(pg_catalog.concat(" + text + ", ' is changed') AS pg_catalog.int4) AS pg_catalog.text) AS " + base + ")" // always
+	misfit := "CAST(CAST(CAST(pg_catalog.concat(pg_catalog.substr(" + text + ", 1, 0), 'a value that does not fit') AS pg_catalog.int4) AS pg_catalog.text) AS " + base + ")" // always
 	return "CASE WHEN CAST(" + value + " AS " + typ + ") OPERATOR(pg_catalog.<>) " + value + " THEN " + misfit + " ELSE " + value + " END"
 }
 
