@@ -20,9 +20,18 @@ func TestAuditKnowsTheTriggers(t *testing.T) {
 		return schema.New(schema.Columns("people", schema.Column{Name: "mail", Stage: schema.StageCopy}, schema.Column{Name: "Age", Kind: schema.KindInt, Stage: schema.StageCopy, Stored: "Age sealed"}))
 	}
 	db := w.open(t, tables)
+	turned := w.open(t, func() (*schema.Schema, error) { // the fields of a struct in another order
+		s, err := tables()
+		if err != nil {
+			return nil, err
+		}
+		c := s.Tables()[0].Columns()
+		return schema.New(schema.Columns("people", schema.Column{Name: c[1].Name, Kind: c[1].Kind, Stage: c[1].Stage, Stored: c[1].Stored}, schema.Column{Name: c[0].Name, Stage: c[0].Stage}))
+	})
+	by := db
 	triggers := func() (found []string) {
 		t.Helper()
-		all, err := dbcheck.Run(t.Context(), db)
+		all, err := dbcheck.Run(t.Context(), by)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,6 +53,11 @@ func TestAuditKnowsTheTriggers(t *testing.T) {
 	if _, err := way[0].run(t.Context(), db, migrate.Options{}); err != nil {
 		t.Fatal(err)
 	}
+	by = turned
+	if got := triggers(); len(got) > 0 {
+		t.Errorf("with the columns in another order the audit reports %q", got)
+	}
+	by = db
 	const last, mail, age = "zz_colseal_pairs", "zz_colseal_both_mail_sealed", "zz_colseal_both_Age sealed"
 	body := all(t, pg.Admin, "SELECT prosrc FROM pg_proc WHERE proname = 'colseal_pairs_people'")[0]
 	make := func(body, more string) string {
@@ -66,6 +80,7 @@ func TestAuditKnowsTheTriggers(t *testing.T) {
 		{"CREATE TRIGGER zz_colseal_both_other BEFORE UPDATE ON people FOR EACH ROW EXECUTE FUNCTION colseal_pairs_people()", "DROP TRIGGER zz_colseal_both_other ON people", []string{"zz_colseal_both_other"}},
 		{`DROP TRIGGER "` + age + `" ON people`, "", []string{age}},
 		{"DROP TRIGGER " + last + " ON people", "", []string{last}},
+		{"DROP TRIGGER " + mail + " ON people", "", []string{last}}, // the last of the three
 	} {
 		mustExec(t, pg.Admin, tt.change)
 		want := []string{}

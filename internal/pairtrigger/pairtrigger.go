@@ -3,8 +3,10 @@
 package pairtrigger
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
@@ -71,7 +73,8 @@ type pair struct {
 	plain, cell string
 }
 
-// Body returns the body of the function for those of columns that have a mode.
+// Body returns the body of the function for those of columns that have a mode. It is the same in
+// whatever order a schema declares them.
 func Body(columns []*schema.Column, modes map[string]Mode) string {
 	var pairs []pair
 	for _, c := range columns {
@@ -79,6 +82,7 @@ func Body(columns []*schema.Column, modes map[string]Mode) string {
 			pairs = append(pairs, pair{c, dbcatalog.QuoteIdent(c.Source()), dbcatalog.QuoteIdent(c.Stored)})
 		}
 	}
+	slices.SortFunc(pairs, func(a, b pair) int { return cmp.Compare(a.Stored, b.Stored) })
 	first, err := json.Marshal(modes)
 	if err != nil {
 		panic(err) // a map of strings

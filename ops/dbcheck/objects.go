@@ -138,11 +138,32 @@ func (k *checker) triggers(ctx context.Context) error {
 		k.on(sev, "trigger", rel, nil, r[1], what, "see that it neither computes with the sealed columns nor writes them nor copies them elsewhere; do that in the program")
 	}
 	for _, rel := range k.rels {
-		if rows := own[rel]; len(rows) > 0 {
-			k.ownTriggers(rel, rows)
+		rows := own[rel]
+		if len(rows) == 0 {
+			left, err := k.leftFunction(ctx, rel)
+			if err != nil {
+				return err
+			}
+			if !left {
+				continue
+			}
 		}
+		k.ownTriggers(rel, rows)
 	}
 	return nil
+}
+
+const leftQuery = `SELECT p.oid::pg_catalog.text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = $1 AND p.proname = $2 AND p.pronargs = 0`
+
+// leftFunction reports whether the function of the triggers of colseal seal is there, for a table
+// that has columns with a stage. The triggers go with it.
+func (k *checker) leftFunction(ctx context.Context, rel *relation) (bool, error) {
+	if !slices.ContainsFunc(rel.table.Columns(), func(c *schema.Column) bool { return c.Stage != schema.StageNone }) {
+		return false, nil
+	}
+	rows, err := k.query(ctx, leftQuery, rel.schema, pairtrigger.FunctionOf(rel.name))
+	return len(rows) > 0, err
 }
 
 // ownTriggers compares the triggers of colseal seal with what it makes.
