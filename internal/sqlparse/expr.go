@@ -249,6 +249,12 @@ const (
 // OperatorClass is the What of an operator class or a collation of an index.
 const OperatorClass = "an operator class or collation"
 
+// Field is the What of (row).name.
+const Field = "a field of a row"
+
+// Subscript is the What of a selection with a subscript in it: a[1:2], (a[1]).name.
+const Subscript = "a subscript"
+
 // AllFields is the What of (row).*, which stands for several values in a list.
 const AllFields = "all fields of a row"
 

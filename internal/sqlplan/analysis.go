@@ -33,6 +33,7 @@ type analysis struct {
 	pasts      []past
 	stars      []star
 	rowUses    map[*sqlparse.Column]rowUse
+	rowsLeft   int                       // how many rows stayed as they are because of rowYielded
 	retargets  map[int]string            // names of columns that are written, by where they stand
 	doubles    map[sqlparse.Expr]*double // outputs of a query that go to a column and its companion
 	seconds    []placedSecond

@@ -2,6 +2,7 @@ package sqlplan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/pgvalue"
@@ -76,11 +77,7 @@ func (a *analysis) expression(e sqlparse.Expr, sc *scope) (*term, error) {
 		case sqlparse.Greatest, sqlparse.Least:
 			return a.greatest(e, e.Args, e.What, sc)
 		}
-		use := rowTyped
-		if e.What == sqlparse.AllFields {
-			use = rowSpread
-		}
-		a.usesRows(use, e.Args...)
+		a.operandsRead(e)
 		return newResult(e.What), a.plainExprs(e.Args, sc, e.What)
 	case *sqlparse.Default:
 		return nil, a.refuseUnsupported(e.Pos(), nil, "DEFAULT is not expected here", "")
@@ -290,13 +287,20 @@ func (a *analysis) isNull(e sqlparse.Expr, sc *scope) error {
 		}
 		return nil
 	}
+	if c, ok := e.(*sqlparse.Column); ok && !c.Star {
+		a.usesRows(rowRead, c)
+	}
 	_, err := a.infer(e, sc)
 	return err
 }
 
 // subquery analyses a query as an expression.
 func (a *analysis) subquery(e *sqlparse.Subquery, sc *scope) (*term, error) {
+	left := a.rowsLeft
 	outs, err := a.selectStmt(e.Query, sc, sc.with)
+	if e.Kind == sqlparse.ExistsQuery || !slices.ContainsFunc(outs, func(o output) bool { return o.row }) {
+		a.rowsLeft = left
+	}
 	if err != nil || e.Kind == sqlparse.ExistsQuery {
 		return newPlain(), err
 	}

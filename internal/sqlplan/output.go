@@ -74,7 +74,10 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 		}
 		if sc.parent == nil && a.inner == 0 {
 			a.usesRows(rowShown, t.Expr)
+		} else {
+			a.yieldsRows(t.Expr)
 		}
+		left := a.rowsLeft
 		x, err := a.targetValue(t.Expr, sc)
 		if err != nil {
 			return nil, err
@@ -83,7 +86,7 @@ func (a *analysis) targets(ts []sqlparse.Target, star []output, sc *scope) ([]ou
 			outs = append(outs, output{gap: true})
 			continue
 		}
-		o := output{name: t.Name, t: x, sure: t.Name != "", confined: a.confined[t.Expr], more: a.originOf(t.Expr)}
+		o := output{name: t.Name, t: x, sure: t.Name != "", confined: a.confined[t.Expr], more: a.originOf(t.Expr), row: a.rowsLeft > left}
 		if o.name == "" {
 			o.name, o.sure = a.label(t.Expr)
 			a.keepName(t.Expr, o.name)
@@ -134,6 +137,9 @@ func (a *analysis) yielded(c *sqlparse.Column, cols []output) ([]output, error) 
 	for i := range cols {
 		if o := &cols[i]; !o.gap {
 			if err := a.byItself(o, c.Pos()); err != nil {
+				return nil, err
+			}
+			if err := a.leftAsItIs(c, o); err != nil {
 				return nil, err
 			}
 		}

@@ -14,6 +14,7 @@ type output struct {
 	// sure: the server will report exactly this name.
 	sure bool
 	gap  bool
+	row  bool // it is a row of a table, or made of one, with a companion in it
 	// lazy: it is a gap that stands for the columns of from, if the catalog can tell.
 	lazy bool
 	// confined says whether its cells are all under one key; nil: no.
@@ -71,6 +72,8 @@ type item struct {
 	open bool
 	// companions: it has columns that no statement sees. merged: it has those that USING merges.
 	companions, merged bool
+	// called are the names in the catalog of columns that an alias renames, which a row keeps.
+	called []string
 	// at is where the name of a table stands.
 	at int
 	// query: it is a query of the text, and has the columns that the text says.

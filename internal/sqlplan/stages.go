@@ -163,6 +163,9 @@ func (a *analysis) refer(c *sqlparse.Column, o *output) (*term, error) {
 	if err := a.standsIn(o, t, c.Pos()); err != nil {
 		return nil, err
 	}
+	if err := a.leftAsItIs(c, o); err != nil {
+		return nil, err
+	}
 	if stored != "" && !slices.ContainsFunc(a.renames, func(r rename) bool { return r.ref == c && r.second == a.second }) {
 		a.renames = append(a.renames, rename{c, stored, a.second})
 	}

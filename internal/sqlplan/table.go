@@ -1,6 +1,8 @@
 package sqlplan
 
 import (
+	"slices"
+
 	"strings"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
@@ -28,6 +30,7 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 	defer it.own()
 	if d := a.known.dependents[table]; d != nil && d.kind == dbcatalog.DependentView {
 		if err = a.viewItem(it, rel, tn.Pos()); err == nil && tn.Alias != nil {
+			it.keepNames(a, tn.Alias)
 			it.cols, err = a.renamed(it.cols, tn.Alias.Columns, tn.Pos())
 		}
 		return it, err
@@ -52,9 +55,20 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 		it.cols = withChanges(it.cols, it.unlisted, c)
 	}
 	if err == nil && tn.Alias != nil {
+		it.keepNames(a, tn.Alias)
 		it.cols, err = a.renamed(it.cols, tn.Alias.Columns, tn.Pos())
 	}
 	return it, err
+}
+
+// keepNames notes what the columns are called before an alias renames them.
+func (it *item) keepNames(a *analysis, alias *sqlparse.Alias) {
+	if len(alias.Columns) == 0 || !slices.ContainsFunc(it.cols, func(o output) bool { return o.pair != nil }) {
+		return
+	}
+	for _, o := range it.cols {
+		it.called = append(it.called, o.labelOf(a))
+	}
 }
 
 // tableColumns lists the columns of a registered table, and apart from them those that can

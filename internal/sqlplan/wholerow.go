@@ -22,11 +22,13 @@ import (
 type rowUse uint8
 
 const (
-	rowValue  rowUse = iota // as a row of some columns
-	rowShown                // as a result, which is text to a driver that does not know the table's type
-	rowFields               // as a list of its columns
-	rowTyped                // as a row of the table's type
-	rowSpread               // as a list of its columns that is written (u).*
+	rowValue   rowUse = iota // as a row of some columns, which may be had back from what is made of it
+	rowRead                  // as a row of some columns, of which no row is made
+	rowShown                 // as a result, which is text to a driver that does not know the table's type
+	rowFields                // as a list of its columns
+	rowTyped                 // as a row of the table's type
+	rowYielded               // likewise: it is yielded to where fields are selected
+	rowSpread                // as a list of its columns that is written (u).*
 )
 
 // usesRows notes what the references to whole rows among operands are used for.
@@ -48,9 +50,77 @@ func (a *analysis) usesRows(use rowUse, operands ...sqlparse.Expr) {
 
 // argumentsOf notes it of the arguments of a function: one that somebody else made may be for the table's type.
 func (a *analysis) argumentsOf(c *sqlparse.Call) {
-	if !builtin(c) || !harmlessFunctions()[c.Name] || strings.Contains(c.Name, "populate_record") {
+	switch {
+	case !builtin(c) || !harmlessFunctions()[c.Name] || strings.Contains(c.Name, "populate_record"):
 		a.usesRows(rowTyped, c.Args...)
+	case c.Name == "count" || strings.HasPrefix(c.Name, "concat") || strings.Contains(c.Name, "json"):
+		a.usesRows(rowRead, c.Args...)
 	}
+}
+
+// operandsRead notes it of the operands of an operator, or of a selection of fields. Only a row of
+// the table's type has fields that the server knows by name, and somebody may have made an operator
+// for that type, unless it joins texts.
+func (a *analysis) operandsRead(e *sqlparse.Opaque) {
+	switch {
+	case e.What == "the operator ||" && slices.ContainsFunc(e.Args, isText):
+		a.usesRows(rowRead, e.Args...)
+	case e.What == sqlparse.AllFields:
+		a.usesRows(rowSpread, columnsIn(e.Args)...)
+	case e.What == sqlparse.Field, e.What == sqlparse.Subscript:
+		a.usesRows(rowTyped, columnsIn(e.Args)...)
+	default:
+		a.usesRows(rowTyped, e.Args...)
+	}
+}
+
+// columnsIn returns the references to columns and rows in expressions.
+func columnsIn(tree any) (refs []sqlparse.Expr) {
+	sqlparse.Inspect(tree, func(node any) bool {
+		if c, ok := node.(*sqlparse.Column); ok {
+			refs = append(refs, c)
+		}
+		return true
+	})
+	return refs
+}
+
+// yieldsRows notes that an expression is what an inner query yields, of which fields may be selected
+// outside.
+func (a *analysis) yieldsRows(e sqlparse.Expr) {
+	if !a.copying {
+		return
+	}
+	if one, all := a.fieldsOfRows(); all {
+		a.usesRows(rowSpread, columnsIn(e)...)
+	} else if one {
+		a.usesRows(rowYielded, columnsIn(e)...)
+	}
+}
+
+// isText reports whether an expression is a string or a cast to text.
+func isText(e sqlparse.Expr) bool {
+	switch e := e.(type) {
+	case *sqlparse.Const:
+		_, ok := e.Value.(string)
+		return ok
+	case *sqlparse.Cast:
+		return !e.Type.Array && e.Type.Name == "text"
+	}
+	return false
+}
+
+// fieldsOfRows reports whether fields of rows are selected in the text: some by name, or all of them.
+func (a *analysis) fieldsOfRows() (one, all bool) {
+	for _, s := range a.file.Statements {
+		sqlparse.Inspect(s.Stmt, func(node any) bool {
+			if e, ok := node.(*sqlparse.Opaque); ok {
+				one, all = one || e.What == sqlparse.Field || e.What == sqlparse.Subscript, all || e.What == sqlparse.AllFields
+			}
+			return true
+		})
+	}
+	return one, all
 }
 
 // castsRow notes it of the operand of a cast.
@@ -70,16 +140,29 @@ func (a *analysis) writeRowOut(c *sqlparse.Column, it *item) error {
 		a.forbidden = true
 		return a.refuseUnsupported(c.Pos(), nil, "the companion of a column that is on its way would be one of the fields of the row", "write "+it.name+".* without parentheses")
 	}
+	if use == rowYielded {
+		a.rowsLeft++
+		return nil
+	}
 	name := qualified(it)
-	list := make([]string, len(it.cols))
+	list, labels := make([]string, len(it.cols)), map[string]bool{}
 	for i, o := range it.cols {
 		if o.gap {
 			return a.refuseUnknown(c.Pos(), nil, "the columns of a whole row are not known, and the companion of a sealed column may be one of them", "write the columns out")
 		}
-		list[i] = name + "." + dbcatalog.QuoteIdent(o.labelOf(a))
+		label := o.labelOf(a)
+		if labels[label] {
+			a.forbidden = true
+			return a.refuseUnsupported(c.Pos(), nil, "the companion of a column that is on its way would be one of the columns of the row, of which two have one name", "name the columns that are needed")
+		}
+		labels[label] = true
+		list[i] = name + "." + dbcatalog.QuoteIdent(label)
+		if it.called != nil && use != rowFields {
+			list[i] += " AS " + dbcatalog.QuoteIdent(it.called[i])
+		}
 	}
 	text := strings.Join(list, ", ")
-	if use == rowValue || use == rowShown {
+	if use != rowFields {
 		own := dbcatalog.QuoteIdent(it.name)
 		text = "CASE WHEN " + name + " IS NOT DISTINCT FROM NULL THEN NULL ELSE (SELECT " + own + " FROM (SELECT " + text + ") AS " + own + ") END"
 		if use == rowShown {
@@ -88,6 +171,15 @@ func (a *analysis) writeRowOut(c *sqlparse.Column, it *item) error {
 	}
 	a.stars = append(a.stars, star{ref: c, text: text, second: a.second})
 	return nil
+}
+
+// leftAsItIs refuses an output that is a row with a companion in it, but where a field is selected.
+func (a *analysis) leftAsItIs(c *sqlparse.Column, o *output) error {
+	if !o.row || a.rowUses[c] == rowTyped {
+		return nil
+	}
+	a.forbidden = true
+	return a.refuseUnsupported(c.Pos(), nil, "the companion of a column that is on its way would be one of the columns of the row", "yield the columns that are needed instead of the row")
 }
 
 // lags reports whether a pair has a companion that is not the truth.

@@ -266,7 +266,7 @@ func (l *lowering) indirection(x *ast.A_Indirection) sqlparse.Expr {
 			return &sqlparse.Element{At: l.here(), Array: l.expr(x.Arg), Index: l.expr(i.Uidx)}
 		}
 	}
-	out := &sqlparse.Opaque{At: l.here(), What: "a field of a row"}
+	out := &sqlparse.Opaque{At: l.here(), What: sqlparse.Field}
 	out.Args = l.some(x.Arg)
 	for _, n := range x.Indirection {
 		switch el := n.GetNode().(type) {
@@ -275,7 +275,7 @@ func (l *lowering) indirection(x *ast.A_Indirection) sqlparse.Expr {
 			out.What = sqlparse.AllFields
 		case *ast.Node_AIndices:
 			indicesFields.check(l, el.AIndices)
-			out.What = "a subscript"
+			out.What = sqlparse.Subscript
 			out.Args = append(out.Args, l.some(el.AIndices.Lidx, el.AIndices.Uidx)...)
 		default:
 			l.unsupported("a selection by %s", kindOf(n))
