@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/ops/migrate"
@@ -188,6 +190,31 @@ func TestKindsChangeWritten(t *testing.T) {
 		want := []string{"1 7 7 <nil>", "2 7 7 <nil>", "3 7 7 <nil>", "4 7 7 <nil>", "5 7 7 <nil>", "6 7 7 <nil>", "7 <nil> <nil> 2024-05-06 00:00:00 +0000 UTC", "8 7 7 <nil>", "9 7 7 <nil>"}
 		if err != nil || !slices.Equal(rows, want) {
 			t.Errorf("%s: rows %q, %v", stage, rows, err)
+		}
+	}
+}
+
+// A dry run counts, too, what the new kind holds and the column does not: values beyond its bounds,
+// or with more terms than a cell has room for.
+func TestDryRunKnowsTheColumn(t *testing.T) {
+	pg := pgtest.New(t)
+	w := newWorld(t, pg, `CREATE TABLE people (id bigint PRIMARY KEY, age bytea, tags bytea)`)
+	was := func() (*schema.Schema, error) {
+		return schema.New(schema.Columns("people", schema.Column{Name: "age"}, schema.Column{Name: "tags"}))
+	}
+	db := w.open(t, func() (*schema.Schema, error) {
+		return schema.New(schema.Columns("people",
+			schema.Column{Name: "age", Kind: schema.KindInt, Mode: schema.ModeOrdered, Min: "0", Max: "150", Stage: schema.StageCopy, Stored: "age_int", Was: &schema.Column{}},
+			schema.Column{Name: "tags", Kind: schema.KindIntArray, Terms: codec.Terms{Elements: true}, Stage: schema.StageCopy, Stored: "tags_int", Was: &schema.Column{}}))
+	})
+	many := make([]string, 5462)
+	for i := range many {
+		many[i] = fmt.Sprint(i)
+	}
+	mustExec(t, w.open(t, was), "INSERT INTO people VALUES (1, '150', '{1,2}'), (2, '151', NULL), (3, '-1', NULL), (4, NULL, $1)", "{"+strings.Join(many, ",")+"}")
+	for _, dry := range []bool{true, false} {
+		if r, _ := migrate.Seal(t.Context(), db, migrate.Options{DryRun: dry}); r.Unfit != 3 {
+			t.Errorf("dry run %t: %d unfit, want 3", dry, r.Unfit)
 		}
 	}
 }

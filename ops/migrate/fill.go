@@ -223,7 +223,18 @@ func (w *work) each(ctx context.Context, rows []dbcatalog.Row) error {
 	return nil
 }
 
-// try counts the rows with values that another kind does not hold.
+// holds returns an error if the cells of a column do not hold a value: it is beyond the bounds, or
+// has too many terms. No key that seals a cell is needed to tell.
+func holds(col *schema.Column, encoding []byte) error {
+	var dataKey [32]byte // of no column
+	key, err := codec.NewKey(dataKey[:], 0, col.Suite(), col.Identity())
+	if err == nil {
+		_, err = key.Seal(nil, col.Kind, encoding)
+	}
+	return err
+}
+
+// try counts the rows with values that a column of another kind does not hold.
 func (w *work) try(ctx context.Context, rows []dbcatalog.Row, first int) error {
 	for _, r := range rows {
 		w.seen++
@@ -237,6 +248,9 @@ func (w *work) try(ctx context.Context, rows []dbcatalog.Row, first int) error {
 				continue
 			}
 			_, converted, err := w.m.converted(ctx, from, to, r[first+i])
+			if err == nil {
+				err = holds(to, converted)
+			}
 			clear(converted)
 			if err != nil && !ofOneValue(err) {
 				return err
