@@ -81,6 +81,8 @@ func TestAuditKnowsTheTriggers(t *testing.T) {
 		{`DROP TRIGGER "` + age + `" ON people`, "", []string{age}},
 		{"DROP TRIGGER " + last + " ON people", "", []string{last}},
 		{"DROP TRIGGER " + mail + " ON people", "", []string{last}}, // the last of the three
+		{make("\n-- colseal: {}\nDECLARE\n\tpaired pg_catalog.bool;\nBEGIN\nRETURN NEW;\nEND\n", "") +
+			"; CREATE TRIGGER " + last + " BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION colseal_pairs_people()", "", []string{last}}, // for no column
 	} {
 		mustExec(t, pg.Admin, tt.change)
 		want := []string{}

@@ -189,7 +189,7 @@ func (k *checker) ownTriggers(rel *relation, rows [][]string) {
 		}
 	}
 	body := ""
-	if err == nil && len(columns) == len(modes) {
+	if err == nil && len(modes) > 0 && len(columns) == len(modes) {
 		body = pairtrigger.Body(columns, modes)
 	}
 	as := func(name, shape, columns, args string) {
