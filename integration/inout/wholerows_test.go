@@ -148,6 +148,13 @@ func TestWholeRows(t *testing.T) {
 		"SELECT (x.u).* FROM (SELECT u FROM %s u) x ORDER BY 1",
 		"SELECT (u).* FROM %s u ORDER BY 1",
 		"SELECT to_json(j) FROM (%[1]s u JOIN %[1]s v USING (id)) AS j ORDER BY j.id",
+		// The companion would be the cell of another value.
+		`INSERT INTO %[1]s SELECT r.* FROM %[1]s u, jsonb_populate_record(u, '{"id": 31, "mail": "z"}') r WHERE u.id = 1`,
+		`INSERT INTO %[1]s SELECT (r).* FROM (SELECT jsonb_populate_record(u, '{"id": 32, "mail": "z"}') AS r FROM %[1]s u WHERE u.id = 1) x`,
+		`INSERT INTO %[1]s SELECT (jsonb_populate_record(u, '{"id": 33, "mail": "z"}')).* FROM %[1]s u WHERE u.id = 1`,
+		`INSERT INTO %[1]s SELECT * FROM jsonb_populate_record((SELECT u FROM %[1]s u WHERE id = 1), '{"id": 34, "mail": "z"}')`,
+		`INSERT INTO %[1]s SELECT r.* FROM %[1]s u, jsonb_populate_record(NULL::%[1]s, to_jsonb(u) || '{"id": 35, "mail": "z"}') r WHERE u.id = 1`,
+		`WITH s AS (SELECT * FROM %[1]s WHERE id = 1) INSERT INTO %[1]s SELECT r.* FROM s, jsonb_populate_record(NULL::%[1]s, to_jsonb(s) || '{"id": 38, "mail": "z"}') r`,
 	} {
 		rows, err := db.Query(fmt.Sprintf(q, "people"))
 		if err == nil {
@@ -156,5 +163,17 @@ func TestWholeRows(t *testing.T) {
 		if !errors.Is(err, driver.ErrRefused) {
 			t.Errorf("%s: %v", q, err)
 		}
+	}
+	mustExec(t, db, `INSERT INTO people SELECT * FROM jsonb_populate_record(NULL::people, '{"id": 36, "mail": "z"}')`)
+	mustExec(t, db, `INSERT INTO people (id, mail, note) SELECT r.id, r.mail, r.note FROM people u, jsonb_populate_record(u, '{"id": 37, "mail": "z"}') r WHERE u.id = 1`)
+	if _, err := migrate.Seal(t.Context(), db, migrate.Options{For: migrate.ReadySealed}); err != nil {
+		t.Fatal(err)
+	}
+	sealed := w.open(t, func() (*schema.Schema, error) {
+		return schema.New(schema.Columns("people", schema.Column{Name: "mail", Stage: schema.StageSealed, Stored: "mail_sealed"}))
+	})
+	got, err := lines(sealed.Query("SELECT id, mail FROM people WHERE id > 30 ORDER BY id"))(2)
+	if want := []string{"36 z", "37 z"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("in sealed: %q, %v", got, err)
 	}
 }

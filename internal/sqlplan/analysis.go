@@ -34,6 +34,7 @@ type analysis struct {
 	stars      []star
 	rowUses    map[*sqlparse.Column]rowUse
 	rowsLeft   int                       // how many rows stayed as they are because of rowYielded
+	lagging    int                       // how often tables are named that have companions which are not the truth
 	retargets  map[int]string            // names of columns that are written, by where they stand
 	doubles    map[sqlparse.Expr]*double // outputs of a query that go to a column and its companion
 	seconds    []placedSecond

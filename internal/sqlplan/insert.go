@@ -70,6 +70,12 @@ func (a *analysis) insertSource(s *sqlparse.Insert, w *writeTarget, sc *scope) e
 			}
 			continue
 		}
+		if o.gap && s.Columns == nil && a.lagging > 1 && slices.ContainsFunc(w.item.cols, func(o output) bool { return o.pair.lags() }) {
+			// What is made of a row, with another value, has the companion of that row.
+			a.forbidden = true
+			return a.refuseUnsupported(s.Pos(), nil, "the companion of a column that is on its way may be one of the columns that this INSERT copies, with the cell of another value",
+				"name the columns of the INSERT, and write them out instead of *")
+		}
 		if o.gap {
 			return a.insertGap(w, names[min(i, len(names)):], outs[i:], s)
 		}

@@ -54,6 +54,9 @@ func (a *analysis) tableItem(tn *sqlparse.TableName) (*item, error) {
 	if c := a.changed(tn); c != nil && err == nil {
 		it.cols = withChanges(it.cols, it.unlisted, c)
 	}
+	if slices.ContainsFunc(it.cols, func(o output) bool { return o.pair.lags() }) {
+		a.lagging++
+	}
 	if err == nil && tn.Alias != nil {
 		it.keepNames(a, tn.Alias)
 		it.cols, err = a.renamed(it.cols, tn.Alias.Columns, tn.Pos())
