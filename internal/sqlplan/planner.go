@@ -40,8 +40,7 @@ type Env struct {
 	Recent *Recent // what the connection found lately, to find it faster; may be nil
 }
 
-// Stats counts what a Planner did since it was made. A few of each connection's last hits may be
-// missing.
+// Stats counts what a Planner did since it was made.
 type Stats struct {
 	Hits, Misses, Refused uint64
 	Plans                 int // texts whose plans are kept now
@@ -138,7 +137,7 @@ func (p *Planner) fold(name string) string {
 func (p *Planner) Plan(ctx context.Context, sql string, env *Env) (*Plan, error) {
 	generation, known := p.generation.Load(), p.knownOf(env)
 	if plan := known.plans.get(sql, env, generation); plan != nil {
-		p.hit(env)
+		p.hits.Add(1)
 		return plan, nil
 	}
 	p.misses.Add(1)

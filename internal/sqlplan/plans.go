@@ -88,7 +88,6 @@ func (v *variantPlan) right(env *Env, generation uint64) *Plan {
 // the maps. One goroutine uses a Recent at a time. The zero value is ready.
 type Recent struct {
 	texts [16]recent
-	hits  uint64 // not counted yet
 }
 
 type recent struct {
@@ -101,22 +100,6 @@ const maxRecent = 16 << 10
 
 func (r *Recent) place(sql string) *recent {
 	return &r.texts[uintptr(unsafe.Pointer(unsafe.StringData(sql)))>>4%uintptr(len(r.texts))] //nolint:gosec // never a pointer again
-}
-
-// countedTogether is how many plans a connection finds before they are counted: counting takes
-// longer than finding.
-const countedTogether = 16
-
-// hit counts a plan that was found.
-func (p *Planner) hit(env *Env) {
-	if env == nil || env.Recent == nil {
-		p.hits.Add(1)
-		return
-	}
-	if env.Recent.hits++; env.Recent.hits == countedTogether {
-		env.Recent.hits = 0
-		p.hits.Add(countedTogether)
-	}
 }
 
 // get returns the plan of a text, or nil.
