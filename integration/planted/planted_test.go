@@ -78,7 +78,7 @@ var bugs = []bug{
 		change: []string{"	if !listed {\n		a.seconds", "	if !listed {\n		return\n		a.seconds"},
 		suite:  "shapes",
 		tests:  "TestStagedRandom",
-		caught: `((changes without|and) its companion: |expected \d+ arguments, got \d+)(?s:.*)draw statement: .*UPDATE.*`,
+		caught: `((changes without|and|has another value than) its companion: |expected \d+ arguments, got \d+)(?s:.*)draw statement: .*UPDATE.*`,
 	},
 	{
 		name:   "what is written to the companion beside cells is asked of the server in the clear",
