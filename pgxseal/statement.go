@@ -407,22 +407,13 @@ func (c *conn) collectOne(v *front.Sealing, use *sqlplan.Use, arg any, asText bo
 
 // beside returns an error unless an argument is the same value for the kind that a column had.
 func (c *conn) beside(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
-	read := func(kind codec.Kind) ([]any, error) {
+	return v.Beside(use, func(kind codec.Kind) ([]any, error) {
 		if use.Array {
 			return c.elements(kind, arg, asText)
 		}
 		value, err := c.value(kind, arg, asText)
 		return []any{value}, err
-	}
-	values, err := read(use.Column.Kind)
-	if err != nil {
-		return err
-	}
-	others, err := read(use.Beside.Kind)
-	if err != nil {
-		return err
-	}
-	return v.Beside(use, values, others)
+	})
 }
 
 // answer returns the answer to what is asked of an argument.

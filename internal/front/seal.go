@@ -217,8 +217,17 @@ var errNullWord = hint.With(fmt.Errorf("%w: an array with NULL in it, while arra
 	"SET array_nulls = on, which is PostgreSQL's default")
 
 // Beside returns an error unless the values of an argument for a column, and for what it was, are
-// the same: else one of the two columns would have another value.
-func (v *Sealing) Beside(use *sqlplan.Use, values, others []any) error {
+// the same: else one of the two columns would have another value. read returns the argument's
+// values for a kind: one, or the elements of an array.
+func (v *Sealing) Beside(use *sqlplan.Use, read func(codec.Kind) ([]any, error)) error {
+	values, err := read(use.Column.Kind)
+	if err != nil {
+		return err
+	}
+	others, err := read(use.Beside.Kind)
+	if err != nil {
+		return err
+	}
 	same := len(values) == len(others)
 	for i := 0; same && i < len(values); i++ {
 		read := [2]pgvalue.Reading{{Value: values[i]}, {Value: others[i]}}
