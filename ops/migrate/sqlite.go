@@ -220,7 +220,7 @@ func (m *migration) sealLite(r *remade, p *pair) error {
 		case lite.ClauseNotNull:
 			carry(text)
 		case lite.ClauseForeignKey:
-			carry(m.mapKey(sql, c, p, true))
+			carry(m.mapKey(r, sql, c, p, true))
 		case lite.ClauseDeferrable:
 			if j > 0 && col.Clauses[j-1].Kind == lite.ClauseForeignKey {
 				carry(text)
@@ -254,7 +254,7 @@ func (m *migration) sealLite(r *remade, p *pair) error {
 				change(at, lite.Rename(text, p.toCompanion(), lite.Span{End: len(text)}))
 			}
 		case lite.ClauseForeignKey:
-			change(at, m.mapKey(sql, c, p, false))
+			change(at, m.mapKey(r, sql, c, p, false))
 		default:
 			m.note(r.table, "the constraint %s cannot look into cells: it ends with the plain column", text)
 			change(at, "CONSTRAINT "+dbcatalog.QuoteIdent(p.emptyName())+" CHECK (1)") // it keeps the place
@@ -296,14 +296,14 @@ func collated(col lite.ColumnText) bool {
 }
 
 // mapKey returns a foreign key over companions, on both of its sides.
-func (m *migration) mapKey(sql string, c lite.Clause, p *pair, ofColumn bool) string {
+func (m *migration) mapKey(r *remade, sql string, c lite.Clause, p *pair, ofColumn bool) string {
 	from := c.Names
 	if ofColumn {
 		from = []string{dbcatalog.FoldASCII(p.Name)}
 	}
 	to := map[string]string{}
 	for i, name := range from {
-		if other := m.liteP(c.To, at(c.ToNames, i)); other != nil && name == dbcatalog.FoldASCII(p.Name) {
+		if other := m.liteP(r.rel.Schema, c.To, at(c.ToNames, i)); other != nil && name == dbcatalog.FoldASCII(p.Name) {
 			to[at(c.ToNames, i)] = other.Stored
 		}
 	}
@@ -322,10 +322,10 @@ func at(names []string, i int) string {
 }
 
 // liteP finds a column that is worked on.
-func (m *migration) liteP(table, column string) *pair {
+func (m *migration) liteP(file, table, column string) *pair {
 	for _, t := range m.tables {
 		for _, p := range t.pairs {
-			if strings.EqualFold(t.rel.Name, table) && strings.EqualFold(p.Name, column) {
+			if t.rel.Schema == file && strings.EqualFold(t.rel.Name, table) && strings.EqualFold(p.Name, column) {
 				return p
 			}
 		}
@@ -497,33 +497,35 @@ func (m *migration) liteKeys(ctx context.Context, all []*remade, in bool) error 
 	if !in || len(all) == 0 {
 		return nil
 	}
-	rows, err := m.q.Query(ctx, fmt.Sprintf(liteObjectsQuery, dbcatalog.QuoteIdent(all[0].rel.Schema)))
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		def, err := lite.Table(row.Text(3))
-		if row.Text(0) != "table" || err != nil {
-			continue // a virtual table has no foreign keys
+	for _, file := range m.files() {
+		rows, err := m.q.Query(ctx, fmt.Sprintf(liteObjectsQuery, dbcatalog.QuoteIdent(file)))
+		if err != nil {
+			return err
 		}
-		for _, c := range def.Columns {
-			for _, k := range c.Clauses {
-				m.liteKey(all, row.Text(1), []string{c.Name}, k)
+		for _, row := range rows {
+			def, err := lite.Table(row.Text(3))
+			if row.Text(0) != "table" || err != nil {
+				continue // a virtual table has no foreign keys
 			}
-		}
-		for _, k := range def.Constraints {
-			m.liteKey(all, row.Text(1), k.Names, k)
+			for _, c := range def.Columns {
+				for _, k := range c.Clauses {
+					m.liteKey(all, file, row.Text(1), []string{c.Name}, k)
+				}
+			}
+			for _, k := range def.Constraints {
+				m.liteKey(all, file, row.Text(1), k.Names, k)
+			}
 		}
 	}
 	return nil
 }
 
-func (m *migration) liteKey(all []*remade, table string, columns []string, k lite.Clause) {
+func (m *migration) liteKey(all []*remade, file, table string, columns []string, k lite.Clause) {
 	if k.Kind != lite.ClauseForeignKey {
 		return
 	}
 	for i, name := range columns {
-		from, to := m.liteP(table, name), m.liteP(k.To, at(k.ToNames, i))
+		from, to := m.liteP(file, table, name), m.liteP(file, k.To, at(k.ToNames, i))
 		p := from
 		if p == nil {
 			p = to

@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/front"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/walk"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
@@ -36,23 +39,84 @@ func (m *migration) runLite(ctx context.Context, in bool) error {
 	case len(m.report.Problems) > 0:
 		return ErrProblems
 	}
-	if err := m.guard(ctx, in); err != nil {
+	undo, err := m.prepareLite(ctx)
+	if err != nil {
 		return err
 	}
-	if err := m.hold(ctx, all, in); err != nil {
-		return errors.Join(err, m.tellAll(ctx))
+	defer undo()
+	if err := m.patientlyLite(ctx, errInUse, func() error { return m.free(ctx) }); err != nil {
+		return err
+	}
+	if err := m.patientlyLite(ctx, errInUse, func() error { return m.guard(ctx, in) }); err != nil {
+		return hint.Join(err, m.tellAll(ctx))
+	}
+	if err := m.patientlyLite(ctx, errInUse, func() error { return m.hold(ctx, all, in) }); err != nil {
+		return hint.Join(err, m.tellAll(ctx))
 	}
 	if err := m.transactLite(ctx, in); err != nil {
 		m.report.Sealed, m.report.Opened = 0, 0
-		return errors.Join(err, m.tellAll(ctx))
+		return hint.Join(err, m.tellAll(ctx))
 	}
-	if in {
-		if err := m.rewriteLite(ctx); err != nil {
+	m.report.Steps = steps
+	if err := m.tellAll(ctx); err != nil || !in {
+		return err
+	}
+	return m.patientlyLite(ctx, errNotRewritten, func() error { return m.rewriteLite(ctx) })
+}
+
+// errInUse says that nothing was done, and errNotRewritten that all was but for the file.
+var (
+	errInUse = hint.With(errors.New("the file is in use: nothing was changed"),
+		"stop every program that uses it, close transactions that were left open, and run it again")
+	errNotRewritten = hint.With(errors.New("all is sealed, but the file is in use and could not be rewritten: old values may still stand in it"),
+		"stop every program that uses it, close transactions that were left open, and run it again: it rewrites the file")
+)
+
+// files returns the names that the connection has for the files of the tables.
+func (m *migration) files() []string {
+	var out []string
+	for _, t := range m.tables {
+		if !slices.Contains(out, t.rel.Schema) {
+			out = append(out, t.rel.Schema)
+		}
+	}
+	return out
+}
+
+// prepareLite sets up the connection. undo takes it back.
+func (m *migration) prepareLite(ctx context.Context) (undo func(), err error) {
+	var back []string
+	undo = func() {
+		for _, s := range back {
+			_, _ = m.q.Query(context.WithoutCancel(ctx), s) // of this connection alone
+		}
+	}
+	all := slices.Clone(pragmas)
+	for _, f := range m.files() {
+		all = append(all, [2]string{dbcatalog.QuoteIdent(f) + ".journal_size_limit", "0"})
+	}
+	for _, p := range all {
+		was, err := m.q.Query(ctx, "PRAGMA "+p[0])
+		if err == nil {
+			_, err = m.q.Query(ctx, "PRAGMA "+p[0]+" = "+p[1])
+		}
+		if err != nil {
+			undo()
+			return nil, err
+		}
+		back = append(back, "PRAGMA "+p[0]+" = "+strconv.FormatInt(was[0].Int(0), 10))
+	}
+	return undo, nil
+}
+
+// free reports somebody who uses the files.
+func (m *migration) free(ctx context.Context) error {
+	for _, s := range []string{"BEGIN EXCLUSIVE", "ROLLBACK"} {
+		if _, err := m.q.Exec(ctx, s); err != nil {
 			return err
 		}
 	}
-	m.report.Steps = steps
-	return m.tellAll(ctx)
+	return m.emptyLog(ctx)
 }
 
 // planLite finds what has to be done.
@@ -68,7 +132,7 @@ func (m *migration) planLite(ctx context.Context, in bool) ([]Step, []*remade, e
 		what = "make it again, with its values sealed"
 	}
 	for _, r := range all {
-		steps = append(steps, Step{Table: r.label, What: what, SQL: append([]string{r.sql}, r.belongings()...)})
+		steps = append(steps, Step{Table: r.label, What: what, SQL: append([]string{r.make(r.sql)}, r.belongings()...)})
 	}
 	for _, mv := range m.dropping() {
 		for _, p := range mv.pairs {
@@ -76,10 +140,26 @@ func (m *migration) planLite(ctx context.Context, in bool) ([]Step, []*remade, e
 		}
 	}
 	if in {
-		steps = append(steps, Step{Table: "main", What: "rewrite the file", SQL: []string{"VACUUM"}})
+		for _, f := range m.files() {
+			steps = append(steps, Step{Table: f, What: "rewrite the file", SQL: []string{"VACUUM " + dbcatalog.QuoteIdent(f)}})
+		}
 	}
 	return steps, all, nil
 }
+
+// createHead is what comes before the name in a definition, as SQLite keeps it: without the file's.
+var createHead = regexp.MustCompile(`^CREATE (UNIQUE )?(TABLE|INDEX|TRIGGER) `)
+
+// make returns the statement that makes something by its definition, in the table's file.
+func (r *remade) make(definition string) string {
+	if r.rel.Schema == "main" {
+		return definition
+	}
+	return createHead.ReplaceAllStringFunc(definition, func(head string) string { return head + dbcatalog.QuoteIdent(r.rel.Schema) + "." })
+}
+
+// in returns the name of one of SQLite's own tables in a table's file.
+func (t *table) in(name string) string { return dbcatalog.QuoteIdent(t.rel.Schema) + "." + name }
 
 // belongings returns the statements that make what belongs to a table.
 func (r *remade) belongings() []string {
@@ -94,12 +174,12 @@ func (r *remade) belongings() []string {
 			text = o.sql
 		}
 		if text != "" {
-			out = append(out, text)
+			out = append(out, r.make(text))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(left)) {
 		if left[name] != "" {
-			out = append(out, left[name])
+			out = append(out, r.make(left[name]))
 		}
 	}
 	return out
@@ -187,52 +267,49 @@ func (m *migration) holdOpeners(ctx context.Context, held map[heldKey]*codec.Key
 }
 
 // errMoved says that a program is at work.
-var errMoved = errors.New("the tables were changed meanwhile: stop the programs that use the file, and run it again")
+var errMoved = hint.With(errors.New("the file is in use: its tables were changed meanwhile, and nothing was changed by this"),
+	"stop every program that uses it, and run it again")
 
 // pragmas are what a connection needs to make tables again. They overwrite pages that become free,
-// and keep no journal of the old pages.
-var pragmas = [][2]string{{"foreign_keys", "OFF"}, {"legacy_alter_table", "ON"}, {"secure_delete", "ON"}, {"journal_size_limit", "0"}}
+// and wait for others for a second at a time.
+var pragmas = [][2]string{{"foreign_keys", "OFF"}, {"legacy_alter_table", "ON"}, {"secure_delete", "ON"}, {"busy_timeout", "1000"}}
 
 // transactLite does all in one transaction.
 func (m *migration) transactLite(ctx context.Context, in bool) (err error) {
-	end := context.WithoutCancel(ctx)
-	for _, p := range pragmas {
-		was, err := m.q.Query(ctx, "PRAGMA "+p[0])
-		if err != nil {
-			return err
-		}
-		if _, err := m.q.Query(ctx, "PRAGMA "+p[0]+" = "+p[1]); err != nil {
-			return err
-		}
-		defer func() { _, _ = m.q.Query(end, "PRAGMA "+p[0]+" = "+strconv.FormatInt(was[0].Int(0), 10)) }() // of this connection alone
-	}
-	if err := m.patientlyLite(ctx, func() error { _, err := m.q.Exec(ctx, "BEGIN EXCLUSIVE"); return err }); err != nil {
+	if err := m.patientlyLite(ctx, errInUse, func() error { _, err := m.q.Exec(ctx, "BEGIN EXCLUSIVE"); return err }); err != nil {
 		return err
 	}
 	m.locked = true
 	err = m.makeAll(ctx, in)
 	m.locked = false
 	if err == nil {
-		if err = m.patientlyLite(ctx, func() error { _, err := m.q.Exec(ctx, "COMMIT"); return err }); err == nil {
+		if err = m.patientlyLite(ctx, errInUse, func() error { _, err := m.q.Exec(ctx, "COMMIT"); return err }); err == nil {
 			return nil
 		}
 	}
-	_, rerr := m.q.Exec(end, "ROLLBACK")
-	return errors.Join(err, rerr)
+	_, rerr := m.q.Exec(context.WithoutCancel(ctx), "ROLLBACK")
+	return hint.Join(err, rerr)
 }
 
-// patientlyLite calls f until nobody is in its way.
-func (m *migration) patientlyLite(ctx context.Context, f func() error) error {
-	for told := false; ; told = true {
+// liteWait is how long others are waited for. Programs are to be stopped: who comes later is not
+// one that only ends its work.
+const liteWait = 10 * time.Second
+
+// patientlyLite calls f until nobody is in its way, for a while. Then it returns inUse.
+func (m *migration) patientlyLite(ctx context.Context, inUse error, f func() error) error {
+	for began, told := time.Now(), false; ; told = true {
 		err := f()
 		if walk.ObstacleOf(err) != walk.Contention {
 			return err
 		}
 		if !told {
-			m.notice("waiting for the file, which somebody uses: stop the programs")
+			m.notice("the file is in use: stop the programs; waiting for %s", liteWait)
+		}
+		if ctx.Err() != nil || time.Since(began) > liteWait {
+			return inUse
 		}
 		if err := walk.Pause(ctx, minPause); err != nil {
-			return err
+			return hint.Join(inUse, err)
 		}
 	}
 }
@@ -287,7 +364,7 @@ func (m *migration) makeAgain(ctx context.Context, r *remade, in bool) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range []string{"ALTER TABLE " + r.name + " RENAME TO " + dbcatalog.QuoteIdent(oldName), r.sql} {
+	for _, s := range []string{"ALTER TABLE " + r.name + " RENAME TO " + dbcatalog.QuoteIdent(oldName), r.make(r.sql)} {
 		if _, err := m.q.Exec(ctx, s); err != nil {
 			return err
 		}
@@ -295,14 +372,14 @@ func (m *migration) makeAgain(ctx context.Context, r *remade, in bool) error {
 	if err := m.copyRows(ctx, r, old, in); err != nil {
 		return err
 	}
-	counters, err := m.q.Query(ctx, "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")
+	counters, err := m.q.Query(ctx, "SELECT 1 FROM "+r.in("sqlite_master")+" WHERE name = 'sqlite_sequence'")
 	if err != nil {
 		return err
 	}
 	var then []string
 	if len(counters) > 0 { // of AUTOINCREMENT
-		then = append(then, "DELETE FROM sqlite_sequence WHERE name = "+dbcatalog.QuoteLiteral(r.rel.Name),
-			"INSERT INTO sqlite_sequence (name, seq) SELECT "+dbcatalog.QuoteLiteral(r.rel.Name)+", seq FROM sqlite_sequence WHERE name = "+dbcatalog.QuoteLiteral(oldName))
+		then = append(then, "DELETE FROM "+r.in("sqlite_sequence")+" WHERE name = "+dbcatalog.QuoteLiteral(r.rel.Name),
+			"INSERT INTO "+r.in("sqlite_sequence")+" (name, seq) SELECT "+dbcatalog.QuoteLiteral(r.rel.Name)+", seq FROM "+r.in("sqlite_sequence")+" WHERE name = "+dbcatalog.QuoteLiteral(oldName))
 	}
 	then = append(append(then, "DROP TABLE "+old), r.belongings()...)
 	if analyzed {
@@ -318,11 +395,11 @@ func (m *migration) makeAgain(ctx context.Context, r *remade, in bool) error {
 
 // analyzed reports whether there are statistics of a table.
 func (m *migration) analyzed(ctx context.Context, t *table) (bool, error) {
-	rows, err := m.q.Query(ctx, "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'")
+	rows, err := m.q.Query(ctx, "SELECT 1 FROM "+t.in("sqlite_master")+" WHERE name = 'sqlite_stat1'")
 	if err != nil || len(rows) == 0 {
 		return false, err
 	}
-	rows, err = m.q.Query(ctx, "SELECT 1 FROM sqlite_stat1 WHERE lower(tbl) = lower(?1)", t.rel.Name)
+	rows, err = m.q.Query(ctx, "SELECT 1 FROM "+t.in("sqlite_stat1")+" WHERE lower(tbl) = lower(?1)", t.rel.Name)
 	return len(rows) > 0, err
 }
 
@@ -453,19 +530,29 @@ func (w *work) altered(ctx context.Context, from string, args []driver.Value) (n
 	return n, err
 }
 
-// rewriteLite rewrites the file. Nothing of what was deleted before is left in it, nor in the
-// write-ahead log beside it.
+// rewriteLite rewrites the files. Nothing of what was deleted before is left in them, nor in the
+// write-ahead logs beside them.
 func (m *migration) rewriteLite(ctx context.Context) error {
-	return m.patientlyLite(ctx, func() error {
-		if _, err := m.q.Exec(ctx, "VACUUM"); err != nil {
+	for _, f := range m.files() {
+		if _, err := m.q.Exec(ctx, "VACUUM "+dbcatalog.QuoteIdent(f)); err != nil {
 			return err
 		}
-		rows, err := m.q.Query(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
-		if err == nil && len(rows) > 0 && rows[0].Int(0) != 0 {
+	}
+	return m.emptyLog(ctx)
+}
+
+// emptyLog empties the write-ahead logs, which nobody may read meanwhile.
+func (m *migration) emptyLog(ctx context.Context) error {
+	for _, f := range m.files() {
+		rows, err := m.q.Query(ctx, "PRAGMA "+dbcatalog.QuoteIdent(f)+".wal_checkpoint(TRUNCATE)")
+		if err != nil {
+			return err
+		}
+		if len(rows) > 0 && rows[0].Int(0) != 0 {
 			return errLiteBusy
 		}
-		return err
-	})
+	}
+	return nil
 }
 
 // errLiteBusy is what walk takes for somebody else's being in the way.
