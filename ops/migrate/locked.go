@@ -3,7 +3,6 @@ package migrate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 )
@@ -45,8 +44,7 @@ func (m *migration) begin(ctx context.Context) error {
 		names = append(names, t.name)
 	}
 	return m.patiently(ctx, names, func(wait time.Duration) error {
-		for _, s := range []string{"BEGIN", fmt.Sprintf("SET LOCAL lock_timeout = %d", wait.Milliseconds()),
-			"LOCK TABLE " + strings.Join(names, ", ") + " IN " + exclusive + " MODE", "SET CONSTRAINTS ALL IMMEDIATE"} {
+		for _, s := range append(locking(wait, exclusive, names), "SET CONSTRAINTS ALL IMMEDIATE") {
 			if _, err := m.q.Exec(ctx, s); err != nil {
 				_, rerr := m.q.Exec(context.WithoutCancel(ctx), "ROLLBACK")
 				return errors.Join(err, rerr)

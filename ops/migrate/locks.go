@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// A lock that others wait behind is asked for during minLockTimeout at first, and then longer
-	// each time. Both are far less than the usual deadlock_timeout, so that no server logs the
-	// wait.
+	// The locks of a transaction that others wait behind are asked for during minLockTimeout in all at
+	// first, and then longer each time. Both are far less than the usual deadlock_timeout. So no server
+	// logs the wait, or ends a reader that waits for one table and holds another.
 	minLockTimeout = 60 * time.Millisecond
 	maxLockTimeout = 300 * time.Millisecond
 	// idleTimeout ends a transaction of ours whose process was stopped in it.
@@ -82,7 +82,7 @@ func (m *migration) short(ctx context.Context, mode string, tables []string, sta
 	return m.patiently(ctx, tables, func(wait time.Duration) error { return m.transact(ctx, wait, mode, tables, statements) })
 }
 
-// patiently calls f, which waits so long for a lock on tables, until nobody is in its way.
+// patiently calls f, which waits so long for locks on tables, until nobody is in its way.
 func (m *migration) patiently(ctx context.Context, tables []string, f func(wait time.Duration) error) error {
 	told := ""
 	wait := minLockTimeout
@@ -101,14 +101,31 @@ func (m *migration) patiently(ctx context.Context, tables []string, f func(wait 
 	}
 }
 
+// restOf is the statement before each that may wait for a lock: together they wait so long since the
+// transaction began.
+func restOf(wait time.Duration) string {
+	return fmt.Sprintf("SELECT pg_catalog.set_config('lock_timeout', GREATEST(1, %d - 1000 * pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - pg_catalog.transaction_timestamp()))::pg_catalog.int4::pg_catalog.text, true)", wait.Milliseconds())
+}
+
+// locking returns the statements that begin a transaction and lock tables.
+func locking(wait time.Duration, mode string, tables []string) []string {
+	all := []string{"BEGIN"}
+	for _, t := range tables {
+		all = append(all, restOf(wait), "LOCK TABLE "+t+" IN "+mode+" MODE")
+	}
+	return all
+}
+
 // transact executes statements in one transaction that waits for no lock for long.
 func (m *migration) transact(ctx context.Context, wait time.Duration, mode string, tables, statements []string) error {
-	all := []string{"BEGIN", fmt.Sprintf("SET LOCAL lock_timeout = %d", wait.Milliseconds()),
-		fmt.Sprintf("SET LOCAL idle_in_transaction_session_timeout = %d", idleTimeout.Milliseconds())}
-	if mode != "" {
-		all = append(all, "LOCK TABLE "+strings.Join(tables, ", ")+" IN "+mode+" MODE")
+	if mode == "" {
+		tables = nil
 	}
-	all = append(append(all, statements...), "COMMIT")
+	all := append(locking(wait, mode, tables), fmt.Sprintf("SET LOCAL idle_in_transaction_session_timeout = %d", idleTimeout.Milliseconds()))
+	for _, s := range statements {
+		all = append(all, restOf(wait), s)
+	}
+	all = append(all, "COMMIT")
 	if _, err := m.q.Exec(ctx, strings.Join(all, ";\n")); err != nil { // in one message: the lock lasts no longer than the work
 		_, rerr := m.q.Exec(context.WithoutCancel(ctx), "ROLLBACK")
 		return errors.Join(err, rerr)
