@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// The locks of a transaction that others wait behind are asked for during minLockTimeout in all at
-	// first, and then longer each time. Both are far less than the usual deadlock_timeout. So no server
-	// logs the wait, or ends a reader that waits for one table and holds another.
+	// The locks of a transaction that others wait behind are asked for during minLockTimeout in
+	// all at first, and then longer each time. Both are far less than the usual deadlock_timeout.
+	// So no server logs the wait, or ends a reader that waits for one table and holds another.
 	minLockTimeout = 60 * time.Millisecond
 	maxLockTimeout = 300 * time.Millisecond
 	// idleTimeout ends a transaction of ours whose process was stopped in it.
@@ -101,8 +101,8 @@ func (m *migration) patiently(ctx context.Context, tables []string, f func(wait 
 	}
 }
 
-// restOf is the statement before each that may wait for a lock: together they wait so long since the
-// transaction began.
+// restOf is the statement before each that may wait for a lock: together they wait so long since
+// the transaction began.
 func restOf(wait time.Duration) string {
 	return fmt.Sprintf("SELECT pg_catalog.set_config('lock_timeout', GREATEST(1, %d - 1000 * pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - pg_catalog.transaction_timestamp()))::pg_catalog.int4::pg_catalog.text, true)", wait.Milliseconds())
 }
