@@ -316,7 +316,7 @@ func (m *migration) cell(ctx context.Context, col *schema.Column, encoding []byt
 // sealer returns the key that seals values of a column now, n of them.
 func (m *migration) sealer(ctx context.Context, col *schema.Column, n int) (*codec.Key, error) {
 	if m.held != nil {
-		if key := m.held[heldKey{identity: col.Identity(), scope: keyring.ScopeOf(ctx)}]; key != nil {
+		if key := m.held[heldKey{identity: col.Identity(), suite: col.Suite(), scope: keyring.ScopeOf(ctx)}]; key != nil {
 			return key, nil
 		}
 		return nil, errMoved
@@ -334,7 +334,7 @@ func (m *migration) sealer(ctx context.Context, col *schema.Column, n int) (*cod
 // opener returns the key that opens a cell.
 func (m *migration) opener(ctx context.Context, col *schema.Column, h codec.Header) (*codec.Key, error) {
 	if m.held != nil {
-		key, known := m.held[heldKey{identity: col.Identity(), id: h.KeyID}]
+		key, known := m.held[heldKey{identity: col.Identity(), suite: h.Suite, id: h.KeyID}]
 		switch {
 		case !known:
 			return nil, errMoved
@@ -353,17 +353,9 @@ func (m *migration) again(ctx context.Context, from, to *schema.Column, v driver
 		return nil, err
 	}
 	defer clear(converted)
-	scope, ok := m.scopes[id]
-	if !ok {
-		keys, err := m.store.Keys(ctx, []uint32{id})
-		switch {
-		case err != nil:
-			return nil, err
-		case len(keys) == 0:
-			return nil, keyring.ErrKeyNotFound
-		}
-		scope = keys[0].Scope
-		m.scopes[id] = scope
+	scope, err := m.scopeOfKey(ctx, id)
+	if err != nil {
+		return nil, err
 	}
 	cell, err := m.cell(keyring.WithScope(ctx, scope), to, converted)
 	switch {
@@ -373,6 +365,23 @@ func (m *migration) again(ctx context.Context, from, to *schema.Column, v driver
 		return codec.EncodeText(cell), nil
 	}
 	return cell, nil
+}
+
+// scopeOfKey returns the scope of a key.
+func (m *migration) scopeOfKey(ctx context.Context, id uint32) (string, error) {
+	scope, ok := m.scopes[id]
+	if ok {
+		return scope, nil
+	}
+	keys, err := m.store.Keys(ctx, []uint32{id})
+	switch {
+	case err != nil:
+		return "", err
+	case len(keys) == 0:
+		return "", keyring.ErrKeyNotFound
+	}
+	m.scopes[id] = keys[0].Scope
+	return keys[0].Scope, nil
 }
 
 // converted returns the encoding for another column of the value in a cell, and the id of its key.

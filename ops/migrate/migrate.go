@@ -228,9 +228,6 @@ func (m *migration) findTables(ctx context.Context) ([]*table, error) {
 		if len(cols) == 0 {
 			continue
 		}
-		if m.onLite() && slices.ContainsFunc(cols, func(c *schema.Column) bool { return c.Was != nil }) {
-			return nil, fmt.Errorf("table %s: the options of a sealed column change on PostgreSQL alone: on SQLite take it out, and in again", t)
-		}
 		found, err := m.findTable(ctx, t, cols)
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", t, err)

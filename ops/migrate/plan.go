@@ -365,13 +365,18 @@ func (p *planner) empty(moves []move) {
 	}
 }
 
+// drops reports whether the column that was sealed is dropped in the end.
+func (m *migration) drops(p *pair) bool {
+	return m.opts.Drop || m.opts.For == ReadySealedOnly && p.Source() != p.Name // else no one would know that it is none of the table's columns
+}
+
 // dropping returns the plain columns that are to be dropped.
 func (m *migration) dropping() []move {
 	var out []move
 	for _, t := range m.tables {
 		mv := move{table: t, m: m}
 		for _, x := range t.pairs {
-			if x.plainCol != nil && (m.opts.Drop || m.opts.For == ReadySealedOnly && x.Source() != x.Name) { // else no one would know that it is none of the table's columns
+			if x.plainCol != nil && m.drops(x) {
 				mv.pairs = append(mv.pairs, x)
 			}
 		}

@@ -107,7 +107,7 @@ func (m *migration) readLiteTable(ctx context.Context, t *table) error {
 		p.plainCol, p.cellCol, p.kept = nil, nil, nil
 		for _, c := range def.Columns {
 			switch c.Name {
-			case dbcatalog.FoldASCII(p.Name):
+			case dbcatalog.FoldASCII(p.Source()):
 				p.plainCol = &attribute{}
 			case dbcatalog.FoldASCII(p.Stored):
 				p.cellCol = &attribute{}
@@ -197,7 +197,7 @@ func (m *migration) sealLite(r *remade, p *pair) error {
 	if err != nil {
 		return err
 	}
-	i := ps.column(p.Name)
+	i := ps.column(p.Source())
 	col := ps.def.Columns[i]
 	rec := &record{}
 	change := func(i int, text string) {
@@ -230,6 +230,9 @@ func (m *migration) sealLite(r *remade, p *pair) error {
 		case lite.ClauseCollate:
 			m.note(r.table, "%s compares with %s: cells are equal where values are, byte by byte", p.Name, text)
 		case lite.ClauseCheck:
+			if p.Was != nil && strings.Contains(text, ddl.ConstraintName(p.Was)) {
+				break // the companion has its own
+			}
 			m.note(r.table, "the constraint %s cannot look into cells: it ends with the plain column", text)
 		}
 	}
@@ -256,7 +259,9 @@ func (m *migration) sealLite(r *remade, p *pair) error {
 		case lite.ClauseForeignKey:
 			change(at, m.mapKey(r, sql, c, p, false))
 		default:
-			m.note(r.table, "the constraint %s cannot look into cells: it ends with the plain column", text)
+			if p.Was == nil || !strings.Contains(text, ddl.ConstraintName(p.Was)) {
+				m.note(r.table, "the constraint %s cannot look into cells: it ends with the plain column", text)
+			}
 			change(at, "CONSTRAINT "+dbcatalog.QuoteIdent(p.emptyName())+" CHECK (1)") // it keeps the place
 		}
 	}
@@ -270,11 +275,11 @@ func (m *migration) sealLite(r *remade, p *pair) error {
 
 // toCompanion returns the companion's name by the column's, folded.
 func (p *pair) toCompanion() map[string]string {
-	return map[string]string{dbcatalog.FoldASCII(p.Name): p.Stored}
+	return map[string]string{dbcatalog.FoldASCII(p.Source()): p.Stored}
 }
 
 func (p *pair) toPlain() map[string]string {
-	return map[string]string{dbcatalog.FoldASCII(p.Stored): p.Name}
+	return map[string]string{dbcatalog.FoldASCII(p.Stored): p.Source()}
 }
 
 // carriesUnique reports whether cells are as unique as values.
@@ -299,11 +304,11 @@ func collated(col lite.ColumnText) bool {
 func (m *migration) mapKey(r *remade, sql string, c lite.Clause, p *pair, ofColumn bool) string {
 	from := c.Names
 	if ofColumn {
-		from = []string{dbcatalog.FoldASCII(p.Name)}
+		from = []string{dbcatalog.FoldASCII(p.Source())}
 	}
 	to := map[string]string{}
 	for i, name := range from {
-		if other := m.liteP(r.rel.Schema, c.To, at(c.ToNames, i)); other != nil && name == dbcatalog.FoldASCII(p.Name) {
+		if other := m.liteP(r.rel.Schema, c.To, at(c.ToNames, i)); other != nil && name == dbcatalog.FoldASCII(p.Source()) {
 			to[at(c.ToNames, i)] = other.Stored
 		}
 	}
@@ -325,7 +330,7 @@ func at(names []string, i int) string {
 func (m *migration) liteP(file, table, column string) *pair {
 	for _, t := range m.tables {
 		for _, p := range t.pairs {
-			if t.rel.Schema == file && strings.EqualFold(t.rel.Name, table) && strings.EqualFold(p.Name, column) {
+			if t.rel.Schema == file && strings.EqualFold(t.rel.Name, table) && strings.EqualFold(p.Source(), column) {
 				return p
 			}
 		}
@@ -348,7 +353,7 @@ func (m *migration) sealIndexes(r *remade, p *pair, col lite.ColumnText, rec *re
 			m.problem(r.table, p, "the index %s cannot be read: drop it first", o.name)
 			continue
 		}
-		if !slices.Contains(ix.Names, dbcatalog.FoldASCII(p.Name)) {
+		if !slices.Contains(ix.Names, dbcatalog.FoldASCII(p.Source())) {
 			continue
 		}
 		is := ""
@@ -385,7 +390,7 @@ func (m *migration) openLite(r *remade, p *pair) error {
 		m.problem(r.table, p, "its companion was not made by seal: what the plain column was is not known")
 		return nil
 	}
-	gone := ps.column(p.Name) < 0
+	gone := ps.column(p.Source()) < 0
 	for n, e := range rec.Edits {
 		if e.Index != "" {
 			if !m.openIndex(r, p, e) {
@@ -461,7 +466,7 @@ func (m *migration) liteSurroundings(r *remade, in bool) {
 	for _, o := range r.lite.objects {
 		words := lite.Words(o.sql)
 		for _, p := range r.pairs {
-			name := p.Name
+			name := p.Source()
 			if !in {
 				name = p.Stored
 			}
@@ -473,7 +478,7 @@ func (m *migration) liteSurroundings(r *remade, in bool) {
 			case o.kind == "table":
 			case o.kind == "trigger":
 				m.problem(r.table, p, "the trigger %s names it: drop it first", o.name)
-			case o.kind == "view" && in && m.opts.Drop:
+			case o.kind == "view" && in && m.drops(p):
 				m.problem(r.table, p, "the view %s depends on the column: drop it first", o.name)
 			case o.kind == "view" && in:
 				m.note(r.table, "the view %s has no place for the companion: statements that name the column there are refused", o.name)

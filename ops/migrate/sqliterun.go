@@ -15,11 +15,13 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/walk"
 	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
+	"github.com/colseal/colseal/schema"
 )
 
 // runLite takes columns of SQLite the whole way.
@@ -188,6 +190,7 @@ func (r *remade) belongings() []string {
 // heldKey names a key that was fetched before the file was locked: the keyring may be in it.
 type heldKey struct {
 	identity string
+	suite    codec.Suite
 	scope    string // of a key that seals
 	id       uint32 // of one that opens
 }
@@ -221,10 +224,19 @@ func (m *migration) hold(ctx context.Context, all []*remade, in bool) error {
 	held := map[heldKey]*codec.Key{}
 	for _, r := range all {
 		for _, p := range r.pairs {
-			if !in {
-				if err := m.holdOpeners(ctx, held, r.table, p); err != nil {
-					return err
-				}
+			var err error
+			switch {
+			case in && p.Was != nil:
+				err = m.holdOpeners(ctx, held, r.table, p.plain, p.Was, p.Column)
+			case !in && p.Was != nil:
+				err = m.holdOpeners(ctx, held, r.table, p.cell, p.Column, p.Was)
+			case !in:
+				err = m.holdOpeners(ctx, held, r.table, p.cell, p.Column, nil)
+			}
+			if err != nil {
+				return err
+			}
+			if !in || p.Was != nil {
 				continue
 			}
 			rows, err := m.counted(ctx, r.table, p)
@@ -233,7 +245,7 @@ func (m *migration) hold(ctx context.Context, all []*remade, in bool) error {
 			}
 			for _, row := range rows {
 				ctx := m.scoped(ctx, row.Text(0))
-				if held[heldKey{identity: p.Identity(), scope: keyring.ScopeOf(ctx)}], err = m.sealer(ctx, p.Column, int(row.Int(1))); err != nil {
+				if held[heldKey{identity: p.Identity(), suite: p.Suite(), scope: keyring.ScopeOf(ctx)}], err = m.sealer(ctx, p.Column, int(row.Int(1))); err != nil {
 					return err
 				}
 			}
@@ -243,25 +255,39 @@ func (m *migration) hold(ctx context.Context, all []*remade, in bool) error {
 	return nil
 }
 
-func (m *migration) holdOpeners(ctx context.Context, held map[heldKey]*codec.Key, t *table, p *pair) error {
-	rows, err := m.q.Query(ctx, fmt.Sprintf("SELECT min(%[1]s) FROM %[2]s WHERE %[1]s IS NOT NULL GROUP BY substr(%[1]s, 1, %[3]d)", p.cell, t.name, codec.HeaderSize))
+// holdOpeners fetches the keys that open the cells of a column, and those that seal their values in
+// another one, if to is not nil. A cell may be text, which the name of its key is longer in.
+func (m *migration) holdOpeners(ctx context.Context, held map[heldKey]*codec.Key, t *table, name string, from, to *schema.Column) error {
+	rows, err := m.q.Query(ctx, fmt.Sprintf("SELECT min(%[1]s), count(*) FROM %[2]s WHERE %[1]s IS NOT NULL GROUP BY substr(%[1]s, 1, CASE typeof(%[1]s) WHEN 'text' THEN %[3]d ELSE %[4]d END)",
+		name, t.name, len(codec.TextPrefix)+(codec.HeaderSize*8+5)/6, codec.HeaderSize))
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
-		cell, _, err := front.StoredCell(row[0], false, p.Tag())
+		cell, _, err := front.StoredCell(row[0], false, from.Tag())
 		if err != nil {
 			continue // it is met again
 		}
-		h, err := codec.Recognize(cell, p.Tag())
+		h, err := codec.Recognize(cell, from.Tag())
 		if err != nil {
 			continue
 		}
-		key, err := m.cache.Opener(ctx, keycache.Column{Identity: p.Identity(), Suite: h.Suite}, h.KeyID)
+		key, err := m.cache.Opener(ctx, keycache.Column{Identity: from.Identity(), Suite: h.Suite}, h.KeyID)
 		if err != nil && !ofOneValue(err) {
 			return err
 		}
-		held[heldKey{identity: p.Identity(), id: h.KeyID}] = key
+		held[heldKey{identity: from.Identity(), suite: h.Suite, id: h.KeyID}] = key
+		if key == nil || to == nil {
+			continue
+		}
+		scope, err := m.scopeOfKey(ctx, h.KeyID)
+		if err != nil {
+			return err
+		}
+		ctx := keyring.WithScope(ctx, scope)
+		if held[heldKey{identity: to.Identity(), suite: to.Suite(), scope: keyring.ScopeOf(ctx)}], err = m.sealer(ctx, to, int(row.Int(1))); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -369,6 +395,15 @@ func (m *migration) makeAgain(ctx context.Context, r *remade, in bool) error {
 			return err
 		}
 	}
+	made, _, err := dbcatalog.ReadRelation(ctx, m.q, dialect.SQLite, r.rel.Schema, r.rel.Name)
+	if err != nil {
+		return err
+	}
+	for _, p := range r.pairs {
+		if p.plainCol = (&attribute{}); made.Column(p.Source()).Storage == dbcatalog.StorageBytes {
+			p.plainCol.Type = "bytea" // of cells that had other options
+		}
+	}
 	if err := m.copyRows(ctx, r, old, in); err != nil {
 		return err
 	}
@@ -410,7 +445,7 @@ func (m *migration) copyRows(ctx context.Context, r *remade, old string, in bool
 		w.doing = sealing
 	}
 	for _, c := range r.lite.columns {
-		if !slices.ContainsFunc(r.pairs, func(p *pair) bool { return strings.EqualFold(c, p.Name) || strings.EqualFold(c, p.Stored) }) {
+		if !slices.ContainsFunc(r.pairs, func(p *pair) bool { return strings.EqualFold(c, p.Source()) || strings.EqualFold(c, p.Stored) }) {
 			w.others = append(w.others, dbcatalog.QuoteIdent(c))
 		}
 	}
@@ -501,7 +536,14 @@ func (w *work) writeLite(ctx context.Context, params [][]driver.Value) (int64, e
 // a column that is declared STRING.
 func (w *work) altered(ctx context.Context, from string, args []driver.Value) (n int64, err error) {
 	var out, others []string
+	plain := slices.DeleteFunc(slices.Clone(w.pairs), func(p *pair) bool { return p.Was != nil })
+	if len(plain) == 0 {
+		return 0, nil
+	}
 	for i, p := range w.pairs {
+		if p.Was != nil {
+			continue
+		}
 		value := fmt.Sprintf("v.column%d", len(w.t.rows.Keys)+i+1)
 		out = append(out, value, "+o."+p.plain)
 		others = append(others, fmt.Sprintf("typeof(o.%s) <> typeof(%s)", p.plain, value))
@@ -509,7 +551,7 @@ func (w *work) altered(ctx context.Context, from string, args []driver.Value) (n
 	rows, err := w.m.q.Query(ctx, "SELECT "+strings.Join(out, ", ")+from+" WHERE "+strings.Join(others, " OR "), args...)
 	for _, r := range rows {
 		bad := false
-		for i, p := range w.pairs {
+		for i, p := range plain {
 			opened, stored := r[2*i], r[2*i+1]
 			if opened == nil {
 				continue
