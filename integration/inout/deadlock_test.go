@@ -43,7 +43,9 @@ func TestNoReaderInADeadlock(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", l, err)
 		}
-		t.Logf("%s: readers waited behind it %d times", l, met)
+		if met < 5 && (i == 2 || i == 6) { // at the fifth time it waits for 300 ms
+			t.Errorf("%s: readers waited behind it %d times", l, met)
+		}
 	}
 }
 
