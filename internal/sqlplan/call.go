@@ -45,18 +45,21 @@ func (a *analysis) call(c *sqlparse.Call, sc *scope) (*term, error) {
 	if err := a.window(c.Over, sc); err != nil {
 		return nil, err
 	}
-	var by *term // of the last one
+	var sorted *term // a sealed one that is sorted by
 	for _, s := range c.OrderBy {
-		var err error
-		if by, err = a.infer(s.Expr, sc); err != nil {
+		by, err := a.infer(s.Expr, sc)
+		if err != nil {
 			return nil, err
 		}
 		if err := a.sorts(s, by, a.confined[s.Expr], c.Within); err != nil {
 			return nil, err
 		}
+		if sorted == nil && by.root().state == sealed {
+			sorted = by
+		}
 	}
-	if c.Within && len(c.OrderBy) == 1 && by.root().state == sealed {
-		return a.within(c, by, sc)
+	if c.Within && sorted != nil {
+		return a.within(c, sorted, sc)
 	}
 	if (c.Name == "min" || c.Name == "max") && builtin(c) && len(c.Args) == 1 && !c.ArgNames && !c.Variadic && len(c.OrderBy) == 0 {
 		return a.extreme(c, sc)

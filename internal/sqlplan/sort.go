@@ -290,9 +290,10 @@ func confineHint(col *schema.Column) string {
 	return idiom + ", directly in the query that sorts; or declare the table unscoped"
 }
 
-// within analyses an ordered-set aggregate over a sealed column.
+// within analyses an ordered-set aggregate over a sealed column. Those of the hypothetical kind, as
+// rank(…) WITHIN GROUP, compare their arguments with what is sorted.
 func (a *analysis) within(c *sqlparse.Call, by *term, sc *scope) (*term, error) {
-	if c.Name != "percentile_disc" || !builtin(c) || len(c.Args) != 1 || !isValue(c.Args[0]) {
+	if c.Name != "percentile_disc" || !builtin(c) || len(c.OrderBy) != 1 || len(c.Args) != 1 || !isValue(c.Args[0]) {
 		what := "the function " + c.Name
 		return newResult(what), a.plainOnly(by, c.Pos(), what)
 	}

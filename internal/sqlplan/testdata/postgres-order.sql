@@ -47,6 +47,9 @@ SELECT min(age) FROM people
 SELECT min(age) OVER () FROM people WHERE age >= 0
 SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY age) FROM people WHERE age >= 0
 SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY age) FROM people WHERE age >= 0
+SELECT rank(30) WITHIN GROUP (ORDER BY age) FROM people WHERE age >= 0
+SELECT rank(30, 1) WITHIN GROUP (ORDER BY age, id) FROM people WHERE age >= 0
+SELECT cume_dist(1, $1) WITHIN GROUP (ORDER BY id, born) FROM people WHERE born >= '-infinity'
 SELECT id, rank() OVER (ORDER BY age), first_value(age) OVER (PARTITION BY org ORDER BY age DESC) FROM people WHERE age >= 0
 SELECT id, sum(id) OVER (ORDER BY age RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) FROM people WHERE age >= 0
 SELECT id, sum(id) OVER (ORDER BY age ROWS 1 PRECEDING) FROM people WHERE age >= 0
