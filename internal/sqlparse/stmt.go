@@ -351,4 +351,6 @@ type SchemaChange struct{ Name, To string }
 type Change struct {
 	Table   *TableName
 	Columns []string
+	// Parents are relations whose columns it has from then on: it stands for their rows, or for some.
+	Parents []*TableName
 }

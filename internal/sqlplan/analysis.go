@@ -60,6 +60,7 @@ type analysis struct {
 	rows []*item
 	// changes are what earlier statements of the text change, by relation name.
 	changes     map[string]*changes
+	adopted     map[string][]*schema.Table // the tables whose columns it gave relations, by their names
 	usedCatalog bool
 	effects     Effects
 	// unlistedInsert: see Plan.

@@ -19,14 +19,14 @@ import (
 
 // meant returns the registered tables that a name may mean, whatever the search path.
 func (a *analysis) meant(tn *sqlparse.TableName) []*schema.Table {
-	candidates := a.candidates(tn.Name)
+	adopted := a.adopted[a.p.fold(tn.Name)]
 	if tn.Schema == "" {
-		return candidates
+		return slices.Concat(a.candidates(tn.Name), adopted)
 	}
-	if t := pick(candidates, tn.Schema); t != nil {
-		return []*schema.Table{t}
+	if t := pick(a.candidates(tn.Name), tn.Schema); t != nil {
+		return slices.Concat([]*schema.Table{t}, adopted)
 	}
-	return nil
+	return adopted
 }
 
 // namesSealed returns the first of the names that may mean a registered table, or nil.
@@ -344,6 +344,13 @@ func (a *analysis) passed(s sqlparse.Stmt) {
 
 func (a *analysis) change(c sqlparse.Change) {
 	name := a.p.fold(c.Table.Name)
+	for _, parent := range c.Parents {
+		above, below := a.meant(parent), a.meant(c.Table)
+		a.adopt(c.Table, above)
+		if len(above) == 0 { // it shows the rows of its child, and passes rows on to a partition
+			a.adopt(parent, below)
+		}
+	}
 	known := a.changes[name]
 	if known == nil {
 		known = &changes{}
@@ -367,6 +374,19 @@ func (a *analysis) change(c sqlparse.Change) {
 		}
 		known.columns = append(known.columns, a.p.fold(column))
 	}
+}
+
+// adopt notes that a relation stands for rows of sealed tables from here on. What is known of
+// dependents is older than the text.
+func (a *analysis) adopt(tn *sqlparse.TableName, tables []*schema.Table) {
+	if len(tables) == 0 {
+		return
+	}
+	if a.adopted == nil {
+		a.adopted = map[string][]*schema.Table{}
+	}
+	name := a.p.fold(tn.Name)
+	a.adopted[name] = append(a.adopted[name], tables...)
 }
 
 // changed returns what the text may have done to a relation before; nil for nothing.

@@ -188,6 +188,11 @@ func (a *analysis) relColumn(rel *dbcatalog.Relation, name string) *dbcatalog.Co
 // is nil when there is no catalog.
 func (a *analysis) registered(tn *sqlparse.TableName) (*schema.Table, *dbcatalog.Relation, error) {
 	candidates := a.candidates(tn.Name)
+	if adopted := a.adopted[a.p.fold(tn.Name)]; adopted != nil {
+		r := a.refuseSession(tn.Pos(), nil, "an earlier statement of this text has this table stand for a sealed one", "send the statements one by one")
+		r.Table, a.forbidden = tn.Name, true
+		return nil, nil, r
+	}
 	if len(candidates) == 0 {
 		return nil, nil, nil
 	}

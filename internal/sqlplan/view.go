@@ -60,7 +60,7 @@ func (a *analysis) untraceable(rel *dbcatalog.Relation, r *Refusal) error {
 
 func (a *analysis) traced(rel *dbcatalog.Relation, t *trace) error {
 	in := &analysis{p: a.p, mode: a.mode, ctx: a.ctx, env: a.env, known: a.known, depth: a.depth + 1, steps: a.steps, views: a.views,
-		changes: a.changes, unsettled: a.unsettled, file: &sqlparse.File{Text: a.file.Text}}
+		changes: a.changes, adopted: a.adopted, unsettled: a.unsettled, file: &sqlparse.File{Text: a.file.Text}}
 	if in.depth > maxViews {
 		return in.refuseUnsupported(0, nil, "too many views stand one in another", "")
 	}

@@ -1,6 +1,8 @@
 package pg
 
 import (
+	"slices"
+
 	"github.com/sqlc-dev/oliphant/ast"
 
 	"github.com/colseal/colseal/internal/sqlparse"
@@ -79,18 +81,36 @@ func createTable(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	u.Reads = len(c.InhRelations) == 0
 	u.Temporary = u.Reads && temporary(c.Relation) // a child can stand for a sealed table
 	l.changes(u, c.Relation)
+	u.Changes[len(u.Changes)-1].Parents = l.parents(c)
 	l.define(u, func() { l.defineTable(c, u) })
 }
 
+// parents returns the relations that a table is a child or a partition of.
+func (l *lowering) parents(c *ast.CreateStmt) []*sqlparse.TableName {
+	var out []*sqlparse.TableName
+	for _, parent := range c.InhRelations {
+		out = append(out, l.tableName(parent.GetRangeVar()))
+	}
+	return out
+}
+
 func createForeignTable(l *lowering, n *ast.Node, u *sqlparse.Utility) {
-	c := n.GetCreateForeignTableStmt().GetBaseStmt()
-	l.changes(u, c.Relation)
-	l.define(u, func() { l.defineTable(c, u) })
+	f := n.GetCreateForeignTableStmt()
+	l.changes(u, f.BaseStmt.Relation)
+	parents := l.parents(f.BaseStmt)
+	for _, o := range f.Options {
+		if d := o.GetDefElem(); d.GetDefname() == "table_name" { // it stands for this one, elsewhere
+			parents = append(parents, &sqlparse.TableName{At: l.here(), Name: d.Arg.GetString_().GetSval()})
+		}
+	}
+	u.Changes[len(u.Changes)-1].Parents = parents
+	l.define(u, func() { l.defineTable(f.BaseStmt, u) })
 }
 
 func (l *lowering) defineTable(c *ast.CreateStmt, u *sqlparse.Utility) {
 	createFields.check(l, c)
 	table := l.tableName(c.Relation)
+	parents := l.parents(c)
 	for _, e := range c.TableElts {
 		switch x := e.GetNode().(type) {
 		case *ast.Node_ColumnDef:
@@ -103,9 +123,15 @@ func (l *lowering) defineTable(c *ast.CreateStmt, u *sqlparse.Utility) {
 		}
 	}
 	l.partSpec(u, table, c.Partspec)
+	for _, d := range slices.Clone(u.Definitions) { // the columns that it names may be a parent's
+		for _, parent := range parents {
+			d.Table, d.Rows = parent, []string{table.Name}
+			u.Definitions = append(u.Definitions, d)
+		}
+	}
 	if c.Partbound != nil {
-		for _, parent := range c.InhRelations {
-			l.partBound(u, l.tableName(parent.GetRangeVar()), c.Partbound)
+		for _, parent := range parents {
+			l.partBound(u, parent, c.Partbound)
 		}
 	}
 }
@@ -321,9 +347,11 @@ func (l *lowering) alterCmd(u *sqlparse.Utility, table *sqlparse.TableName, c *a
 		l.constraint(u, table, "", k)
 	case ast.AlterTableType_AT_AttachPartition:
 		changes()
+		u.Changes = append(u.Changes, sqlparse.Change{Table: l.tableName(c.Def.GetPartitionCmd().GetName()), Parents: []*sqlparse.TableName{table}})
 		l.partBound(u, table, c.Def.GetPartitionCmd().GetBound())
-	case ast.AlterTableType_AT_DetachPartition, ast.AlterTableType_AT_DetachPartitionFinalize,
-		ast.AlterTableType_AT_AddInherit, ast.AlterTableType_AT_DropInherit,
+	case ast.AlterTableType_AT_AddInherit:
+		u.Changes = append(u.Changes, sqlparse.Change{Table: table, Parents: []*sqlparse.TableName{l.tableName(c.Def.GetRangeVar())}})
+	case ast.AlterTableType_AT_DetachPartition, ast.AlterTableType_AT_DetachPartitionFinalize, ast.AlterTableType_AT_DropInherit,
 		ast.AlterTableType_AT_AddOf, ast.AlterTableType_AT_DropOf:
 		changes()
 	case ast.AlterTableType_AT_SetNotNull, ast.AlterTableType_AT_DropNotNull, ast.AlterTableType_AT_DropConstraint,

@@ -92,6 +92,20 @@ CREATE TABLE users (id bigint, email bytea) PARTITION BY LIST (lower(email))
 CREATE TABLE users_1 PARTITION OF users FOR VALUES IN ('secret')
 CREATE TABLE users_1 PARTITION OF users FOR VALUES WITH (MODULUS 4, REMAINDER 0)
 CREATE TABLE users_1 PARTITION OF users DEFAULT
+CREATE TABLE events_2 PARTITION OF events (CHECK (mail <> 'secret')) DEFAULT
+CREATE TABLE events_2 PARTITION OF events (mail DEFAULT 'secret') DEFAULT
+CREATE TABLE events_2 PARTITION OF events (at DEFAULT now(), CHECK (events_2.at IS NOT NULL), UNIQUE (at)) DEFAULT
+CREATE TABLE kin (x bytea GENERATED ALWAYS AS (email) STORED) INHERITS (users)
+CREATE TABLE kin (UNIQUE (ssn)) INHERITS (users)
+CREATE TABLE kin (note text CHECK (kin.note <> 'n')) INHERITS (users); CREATE INDEX ON kin (note); CREATE INDEX ON kin (lower(email))
+CREATE TABLE kin () INHERITS (users); INSERT INTO kin(id, email) VALUES (1, 'secret')
+CREATE TABLE kin () INHERITS (users); CREATE TABLE kin_2 () INHERITS (kin); UPDATE kin_2 SET email = 'secret'
+CREATE TABLE kin () INHERITS (users); INSERT INTO users(id, email) VALUES (1, 'secret')
+ALTER TABLE kin INHERIT users; SELECT id FROM kin WHERE email = 'secret'
+ALTER TABLE kin ADD COLUMN x int; ALTER TABLE events ATTACH PARTITION kin DEFAULT; INSERT INTO kin(mail) VALUES ('secret')
+ALTER TABLE users INHERIT above; UPDATE above SET email = 'secret'
+ALTER TABLE above ATTACH PARTITION users DEFAULT; INSERT INTO above(email) VALUES ('secret')
+CREATE FOREIGN TABLE far (id bigint, email bytea) SERVER s OPTIONS (table_name 'users'); INSERT INTO far VALUES (1, 'secret')
 CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (1) TO (2)
 ALTER TABLE users ATTACH PARTITION users_1 FOR VALUES FROM ('a') TO ('b')
 CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('2025-02-01')
