@@ -61,6 +61,17 @@ type Type struct {
 	Array        bool
 }
 
+// TypeOfServer reports whether the name of a type, without a schema, means one of PostgreSQL's own and
+// not the row type of a table that has this name. Of those that a table may well have.
+func TypeOfServer(name string) bool { return serverTypes[name] }
+
+var serverTypes = map[string]bool{
+	"bool": true, "box": true, "bpchar": true, "bytea": true, "char": true, "cidr": true, "circle": true, "date": true, "float4": true, "float8": true,
+	"inet": true, "int2": true, "int4": true, "int8": true, "json": true, "jsonb": true, "line": true, "money": true, "name": true, "numeric": true,
+	"oid": true, "path": true, "point": true, "polygon": true, "record": true, "text": true, "timestamptz": true, "trigger": true, "uuid": true,
+	"varchar": true, "void": true, "xml": true,
+}
+
 // Compare is a comparison by equality, or its negation. With a quantifier, Right
 // is an array or a Subquery.
 type Compare struct {

@@ -8,7 +8,9 @@ import (
 // cast analyses a cast. The type of a parameter or literal that turns out sealed
 // follows; a cast of a cell is refused, because it would show or change ciphertext.
 func (a *analysis) cast(e *sqlparse.Cast, sc *scope) (*term, error) {
-	a.castsRow(e)
+	if err := a.castsRow(e); err != nil {
+		return nil, err
+	}
 	if e.Type.Array && !wholeValue(e.Arg) {
 		t, err := a.element(e, sc, "a cast")
 		if err != nil {
@@ -119,6 +121,9 @@ func (a *analysis) element(e sqlparse.Expr, sc *scope, what string) (*term, erro
 	case *sqlparse.Cast:
 		if !e.Type.Array {
 			break
+		}
+		if err := a.castsRow(e); err != nil {
+			return nil, err
 		}
 		t, err := a.element(e.Arg, sc, what)
 		if err != nil {

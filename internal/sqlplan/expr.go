@@ -272,7 +272,7 @@ func (a *analysis) isNull(e sqlparse.Expr, sc *scope) error {
 		a.nulls = append(a.nulls, &slot{param: e, t: newFree()})
 		return nil
 	case *sqlparse.Cast:
-		if p, ok := e.Arg.(*sqlparse.Param); ok {
+		if p, ok := e.Arg.(*sqlparse.Param); ok && !a.hasRowType(e) {
 			s := &slot{param: p, t: newFree(), casts: []pgvalue.Cast{castOf(&e.Type)}}
 			a.nulls = append(a.nulls, s)
 			a.casts = append(a.casts, &recast{cast: e, t: s.t, slot: s, array: e.Type.Array, of: s})

@@ -268,6 +268,7 @@ func note(names map[string]bool, name string) {
 var runsText = map[string]bool{
 	"execute": true, "dblink": true, "dblink_exec": true, "dblink_open": true, "dblink_send_query": true, "crosstab": true, "connectby": true,
 	"query_to_xml": true, "query_to_xmlschema": true, "query_to_xml_and_xmlschema": true, "ts_stat": true, "xpath_table": true,
+	"table_to_xml": true, "table_to_xmlschema": true, "table_to_xml_and_xmlschema": true,
 }
 
 // namesAny reports whether a program names one of names. What stands in comments does not count;
@@ -469,6 +470,27 @@ func (a *analysis) checkCall(pos int, schemaName, name string) error {
 	a.forbidden = true
 	return a.refuseOperation(pos, nil, "the statement calls "+n.SQL()+", whose body names a sealed table: what it does with values is not analysed",
 		"do in the program what it does; if it leaves the sealed columns alone, list it with schema.Functions; if another function is meant, write its schema before its name")
+}
+
+// checkProgram refuses a call that runs a text which names a sealed table.
+func (a *analysis) checkProgram(c *sqlparse.Call) error {
+	if !runsText[c.Name] {
+		return nil
+	}
+	sealed := func(word string) bool {
+		return len(a.meant(&sqlparse.TableName{Name: word})) > 0 || len(a.meant(&sqlparse.TableName{Name: dbcatalog.FoldASCII(word)})) > 0
+	}
+	var err error
+	sqlparse.Inspect(c.Args, func(node any) bool {
+		if k, ok := node.(*sqlparse.Const); ok && err == nil {
+			if text, ok := k.Value.(string); ok && wordsOf(text, sealed) {
+				a.touched = true
+				err = a.refuseUnsupported(k.Pos(), nil, "the function "+c.Name+" runs a text that names a sealed table, and what it does with values is not analysed", "run the statement itself")
+			}
+		}
+		return err == nil
+	})
+	return err
 }
 
 // SealedColumns returns the sealed columns of a relation that rows are copied into; none if it is

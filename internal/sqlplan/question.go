@@ -126,6 +126,9 @@ func (a *analysis) question(op string, param sqlparse.Expr, consts ...sqlparse.E
 			return nil
 		}
 	}
+	if a.hasRowType(param) || slices.ContainsFunc(consts, a.hasRowType) {
+		return nil
+	}
 	q := &question{op: op}
 	q.param = a.noteOperand(q, param)
 	for _, e := range consts {

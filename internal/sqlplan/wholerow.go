@@ -123,11 +123,45 @@ func (a *analysis) fieldsOfRows() (one, all bool) {
 	return one, all
 }
 
-// castsRow notes it of the operand of a cast.
-func (a *analysis) castsRow(c *sqlparse.Cast) {
+// castsRow notes it of the operand of a cast. It refuses a cast to the row type of a sealed table:
+// fields of such a row hold cells, and nothing seals what is written into them or compared with them.
+func (a *analysis) castsRow(c *sqlparse.Cast) error {
+	col, err := a.rowType(&c.Type)
+	if err != nil {
+		return err
+	}
+	if col != nil {
+		a.touched = true
+		return a.refuseOperation(c.Pos(), col, "a cast to the row type of a sealed table", "name the columns, or use a type of your own that has them as text")
+	}
 	if c.Type.Array || !slices.Contains([]string{"text", "varchar", "bpchar", "name"}, c.Type.Name) {
 		a.usesRows(rowTyped, c.Arg)
 	}
+	return nil
+}
+
+// rowType returns a column that a type has as a field, and that holds cells; nil for none.
+func (a *analysis) rowType(t *sqlparse.Type) (*schema.Column, error) {
+	if a.p.dialect != dialect.Postgres || t.Schema == "pg_catalog" || t.Schema == "" && sqlparse.TypeOfServer(t.Name) {
+		return nil, nil
+	}
+	cols, err := a.sealedOf(a.meant(&sqlparse.TableName{Schema: t.Schema, Name: t.Name}))
+	for _, c := range cols {
+		if !c.Copied() || a.mode == copyAhead {
+			return c, err
+		}
+	}
+	return nil, err
+}
+
+// hasRowType reports whether an expression is a cast that castsRow refuses.
+func (a *analysis) hasRowType(e sqlparse.Expr) bool {
+	c, ok := e.(*sqlparse.Cast)
+	if !ok {
+		return false
+	}
+	col, err := a.rowType(&c.Type)
+	return col != nil || err != nil
 }
 
 // writeRowOut writes a reference to the whole row of an item out, if it has companions that are not the truth.

@@ -42,6 +42,9 @@ func (l *lowering) utility(n *ast.Node) sqlparse.Stmt {
 	if !r.nameless {
 		l.relations(n.ProtoReflect(), u)
 	}
+	if r.carries {
+		l.rowTypes(n.ProtoReflect(), u)
+	}
 	if r.more != nil {
 		r.more(l, n, u)
 	}
@@ -56,22 +59,55 @@ func (l *lowering) utility(n *ast.Node) sqlparse.Stmt {
 // relations adds every relation below m to the names of u: those of subqueries and
 // of function bodies too. Names of CTEs are among them.
 func (l *lowering) relations(m protoreflect.Message, u *sqlparse.Utility) {
-	if r, ok := m.Interface().(*ast.RangeVar); ok {
-		u.Names = append(u.Names, &sqlparse.TableName{
-			At: sqlparse.At(max(r.Location, 0)), Schema: r.Schemaname, Name: r.Relname,
-		})
+	l.below(m, func(m protoreflect.Message) bool {
+		r, ok := m.Interface().(*ast.RangeVar)
+		if ok {
+			u.Names = append(u.Names, &sqlparse.TableName{
+				At: sqlparse.At(max(r.Location, 0)), Schema: r.Schemaname, Name: r.Relname,
+			})
+		}
+		return !ok
+	})
+}
+
+// rowTypes adds to the names of u those that types below m have: a type may be the row type of a
+// table, or the type of one of its columns.
+func (l *lowering) rowTypes(m protoreflect.Message, u *sqlparse.Utility) {
+	l.below(m, func(m protoreflect.Message) bool {
+		t, ok := m.Interface().(*ast.TypeName)
+		if !ok {
+			return true
+		}
+		parts := l.names(t.Names)
+		if t.PctType && len(parts) > 1 {
+			parts = parts[:len(parts)-1]
+		}
+		schema, name := "", parts[len(parts)-1]
+		if len(parts) > 1 {
+			schema = parts[len(parts)-2]
+		}
+		if schema != "pg_catalog" && (schema != "" || !sqlparse.TypeOfServer(name)) {
+			u.Names = append(u.Names, &sqlparse.TableName{At: sqlparse.At(max(t.Location, 0)), Schema: schema, Name: name})
+		}
+		return false
+	})
+}
+
+// below calls f for m and, where it returns true, for the messages within.
+func (l *lowering) below(m protoreflect.Message, f func(protoreflect.Message) bool) {
+	if !f(m) {
 		return
 	}
 	l.enter()
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
-		case f.Kind() != protoreflect.MessageKind:
-		case f.IsList():
+		case fd.Kind() != protoreflect.MessageKind:
+		case fd.IsList():
 			for i := range v.List().Len() {
-				l.relations(v.List().Get(i).Message(), u)
+				l.below(v.List().Get(i).Message(), f)
 			}
 		default:
-			l.relations(v.Message(), u)
+			l.below(v.Message(), f)
 		}
 		return true
 	})

@@ -206,3 +206,10 @@ ALTER TABLE users ADD FOREIGN KEY (email) REFERENCES orders
 ALTER TABLE users ADD FOREIGN KEY (note) REFERENCES leads (email)
 ALTER TABLE orders ADD FOREIGN KEY (user_id) REFERENCES users
 CREATE TABLE y (id bigint, mail bytea REFERENCES users (email))
+CREATE FUNCTION f(u users) RETURNS bool LANGUAGE sql AS $$ SELECT u.email = 'secret' $$
+CREATE FUNCTION f(u users[]) RETURNS bool LANGUAGE sql RETURN u[1].email = 'secret'
+CREATE FUNCTION f(e users.email%TYPE) RETURNS bool LANGUAGE sql RETURN e = 'secret'
+CREATE FUNCTION f() RETURNS public.users LANGUAGE sql AS $$ SELECT 1, 'secret' $$
+CREATE FUNCTION f() RETURNS bool LANGUAGE sql RETURN (NULL::users).email = 'secret'
+CREATE FUNCTION f(o orders, d date) RETURNS users_type LANGUAGE sql RETURN NULL
+CREATE TABLE y AS SELECT (NULL::users).email = 'secret' AS hit

@@ -368,3 +368,17 @@ INSERT INTO users(id,ssn) VALUES ($1,$2) ON CONFLICT (id) DO UPDATE SET ssn=$2
 INSERT INTO users(id,email,ssn,note) VALUES (1,$1,$1,$1),(2,$1,$1,$1)
 UPDATE users SET ssn=COALESCE($1,ssn) WHERE $1 IS NOT NULL OR $1 IS NULL
 UPDATE users SET ssn=CASE WHEN id=1 THEN $1 ELSE COALESCE(NULLIF($1,''),NULLIF($1,'')) END
+SELECT ($1::users).email
+SELECT (NULL::users).email = 'secret'
+SELECT ROW(1, 'secret')::public.users
+SELECT x.email FROM unnest($1::users[]) x WHERE x.email = 'secret'
+SELECT * FROM jsonb_populate_recordset(NULL::users, $1) x WHERE x.email = 'secret'
+SELECT $1::users IS NULL
+SELECT $1::users = '(1,secret)'
+SELECT NULL::orders, '2025-01-01'::date FROM users
+INSERT INTO orders SELECT (jsonb_populate_record(NULL::orders, $1)).* FROM users WHERE email = 'secret'
+SELECT query_to_xml('SELECT id FROM users WHERE email = ''secret''', true, true, '')
+SELECT * FROM public.dblink('dbname=x', E'DELETE FROM Users WHERE email = \'secret\'') AS d(x text)
+SELECT query_to_xml('SELECT id FROM orders', true, true, ''), email FROM users
+SELECT table_to_xml('users', true, true, '')
+SELECT count('the users'), note FROM users
