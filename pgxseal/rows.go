@@ -405,8 +405,12 @@ func storedArray(m *pgtype.Map, fd *pgconn.FieldDescription, stored []byte) ([][
 	}
 	cells := make([][]byte, len(a.Elements))
 	for i, e := range a.Elements {
-		if e != nil {
-			cells[i] = []byte(*e)
+		if e == nil {
+			continue
+		}
+		var err error
+		if cells[i], err = front.StoredText(*e); err != nil { // those of a domain over bytea, too
+			return nil, err
 		}
 	}
 	return cells, nil

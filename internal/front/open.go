@@ -13,6 +13,7 @@ import (
 	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/pgarray"
+	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/internal/telemetry"
 	"github.com/colseal/colseal/keycache"
@@ -325,11 +326,8 @@ func (o *Opener) openArray(ctx context.Context, v any) (any, error) {
 		if e.Null {
 			continue
 		}
-		stored[i] = []byte(e.Text)
-		if digits, ok := strings.CutPrefix(e.Text, `\x`); ok {
-			if stored[i], err = hex.DecodeString(digits); err != nil {
-				return nil, fmt.Errorf("%w: not hexadecimal", codec.ErrFormat)
-			}
+		if stored[i], err = StoredText(e.Text); err != nil {
+			return nil, err
 		}
 	}
 	text, err := o.arrayText(ctx, stored)
@@ -337,6 +335,19 @@ func (o *Opener) openArray(ctx context.Context, v any) (any, error) {
 		return nil, err
 	}
 	return text, nil
+}
+
+// StoredText returns what a column stores, of the text of an array's element: the text itself, or the
+// bytes of a bytea, which are those of a cell where bytea_output is escape.
+func StoredText(text string) ([]byte, error) {
+	if !strings.HasPrefix(text, `\x`) && !strings.HasPrefix(text, `\001`) {
+		return []byte(text), nil
+	}
+	b, refused := pgvalue.Bytes(text)
+	if refused != nil {
+		return nil, fmt.Errorf("%w: not the text of a bytea", codec.ErrFormat)
+	}
+	return b, nil
 }
 
 func (o *Opener) arrayText(ctx context.Context, stored [][]byte) (string, error) {
