@@ -60,7 +60,7 @@ func (v value) asInt(assigned bool) (any, *Error) {
 		return nil, err
 	}
 	if !exact && !assigned {
-		return nil, &Error{"the literal is no whole number, and is rounded nowhere but in an assignment", "write a whole number"}
+		return nil, &Error{"the literal is no whole number, and is rounded nowhere but in an assignment", "write a whole number: column < 31 or column <= 30 for column < 30.5"}
 	}
 	return w.i, nil
 }

@@ -343,7 +343,16 @@ func (a *analysis) hintFor(what string, c *schema.Column) string {
 			return "the database holds only ciphertext, which has no parts; tag the column prefix= or suffix= and write column GLOB 'abc*' to find it by its beginning or end, or do this in the program"
 		}
 		return "the database holds only ciphertext, which has no parts; tag the column prefix= or suffix= to find it by its beginning or end, or do this in the program"
-	case "ORDER BY", "SIMILAR TO", "BETWEEN":
+	case "ORDER BY", "BETWEEN", "the operator <", "the operator <=", "the operator >", "the operator >=",
+		"the function min", "the function max", "the function greatest", "the function least", "the function percentile_disc":
+		_, ok := codec.Orderable(c.Kind)
+		switch {
+		case ok && !c.Sorted():
+			return `cells of the column have no order; tag it seal:"ordered,min=...,max=...", which compares and sorts in the database, and shows the order of the values; or do this in the program`
+		case !c.Sorted() || what == "ORDER BY" || what == "BETWEEN":
+			return noOrder
+		}
+	case "SIMILAR TO":
 		return noOrder
 	}
 	if hint := hintForTerms(what, c.Terms); hint != "" && a.p.dialect == dialect.Postgres {
@@ -419,11 +428,11 @@ func (a *analysis) verifyCheck(c *check) error {
 	case c.need == ordered || c.need == sorted:
 		return a.goOn(a.verifyOrder(c, t))
 	case !t.first().EqualCells() && !t.folded:
-		hint := `cells of a randomized column are all different; tag the column seal:"deterministic", or search by another column`
+		hint := hintForEqual(c.what, t.first())
 		if c.need == equal && c.sides.right.expr != nil && isSearchValue(c.sides.right.expr) {
 			hint = `cells of a randomized column are all different; tag the column seal:"deterministic", or seal:"random,equal", or search by another column`
 			if t.first().Terms.Equal {
-				hint = "the column is searched by =, <>, IN, = ANY and <> ALL: write column <> $1 OR column IS NULL for IS DISTINCT FROM, and one condition for each column of a row"
+				hint = hintForTokens(c.what)
 			}
 		}
 		return a.goOn(a.refuseMode(c.pos, t.first(), c.what+" needs a deterministic column", hint))
@@ -431,6 +440,29 @@ func (a *analysis) verifyCheck(c *check) error {
 		return a.goOn(a.copyPerKey(c, t.first()))
 	}
 	return nil
+}
+
+// hintForEqual says what to do where cells of equal values would have to be equal.
+func hintForEqual(what string, c *schema.Column) string {
+	const all = `cells of a randomized column are all different; `
+	switch what {
+	case "DISTINCT":
+		return all + `leave DISTINCT out if no row can come twice, or find the rows' keys first: SELECT ` + c.Name + ` FROM ... WHERE id IN (SELECT ...); or tag the column seal:"deterministic"`
+	case "GROUP BY":
+		return all + `group by the table's primary key, or tag the column seal:"deterministic"`
+	}
+	return all + `tag the column seal:"deterministic", or search by another column`
+}
+
+// hintForTokens says how a column with the term equal is searched.
+func hintForTokens(what string) string {
+	switch what {
+	case "IS DISTINCT FROM":
+		return "the column is searched by =, <>, IN, = ANY and <> ALL: write column <> $1 OR column IS NULL, for a value that is not NULL"
+	case "IS NOT DISTINCT FROM":
+		return "the column is searched by =, <>, IN, = ANY and <> ALL: write column = $1, or column IS NULL for NULL"
+	}
+	return "the column is searched by =, <>, IN, = ANY and <> ALL: write one condition for each column of a row, as a = $1 AND b = $2"
 }
 
 func (a *analysis) verifySlot(s *slot) error {

@@ -287,7 +287,7 @@ func confineHint(col *schema.Column) string {
 	default:
 		idiom = "write WHERE " + col.Name + " >= $1 OR " + col.Name + " IS NULL, with the least value as $1"
 	}
-	return idiom + ", directly in the query that sorts; or declare the table unscoped"
+	return idiom + ", directly in the query that sorts; or declare the table with schema.Unscoped if none of its rows has a scope"
 }
 
 // within analyses an ordered-set aggregate over a sealed column. Those of the hypothetical kind, as

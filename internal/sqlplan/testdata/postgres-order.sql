@@ -120,3 +120,4 @@ SELECT min(age) FROM people WHERE age >= 0 GROUP BY ()
 SELECT min(age) FROM people WHERE age >= 0 WINDOW w AS (ORDER BY id)
 SELECT min(age) FROM people WHERE age >= 0 ORDER BY 1
 SELECT DISTINCT min(age) FROM people WHERE age >= 0
+SELECT id FROM people WHERE age < 30.5

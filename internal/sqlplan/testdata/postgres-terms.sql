@@ -32,3 +32,4 @@ SELECT id FROM found WHERE $1 <> ANY (tags) OR $1 = ALL (tags) OR tags <@ $1 OR 
 SELECT name, count(*) FROM found GROUP BY name ORDER BY name
 CREATE VIEW v AS SELECT id FROM found WHERE name LIKE 'abc%'
 CREATE INDEX ON found (lower(name))
+SELECT id FROM found WHERE (name, id) = ($1, 7) OR name IS NOT DISTINCT FROM $2 OR name IS DISTINCT FROM $3

@@ -382,3 +382,8 @@ SELECT * FROM public.dblink('dbname=x', E'DELETE FROM Users WHERE email = \'secr
 SELECT query_to_xml('SELECT id FROM orders', true, true, ''), email FROM users
 SELECT table_to_xml('users', true, true, '')
 SELECT count('the users'), note FROM users
+SELECT DISTINCT users.id, users.ssn FROM users JOIN (SELECT o.user_id FROM orders o WHERE o.id = $1) AS t1 ON users.id = t1.user_id
+SELECT users.id, users.ssn FROM users JOIN (SELECT o.user_id FROM orders o WHERE o.id = $1) AS t1 ON users.id = t1.user_id
+SELECT id, ssn FROM users WHERE id IN (SELECT DISTINCT o.user_id FROM orders o WHERE o.id = $1)
+SELECT id, ssn FROM users GROUP BY id
+SELECT schema_to_xml('public', true, true, ''), database_to_xml(true, true, '')

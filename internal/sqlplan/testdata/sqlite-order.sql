@@ -13,3 +13,4 @@ SELECT id FROM people WHERE id > 0 AND age >= ? AND ? > age
 SELECT max(age, ?), min(id, 3) FROM people WHERE age >= 0
 SELECT max(age, ?) FROM people
 SELECT min(age, id) FROM people WHERE age >= 0
+SELECT id FROM people WHERE age < 30.5
