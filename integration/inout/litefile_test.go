@@ -227,3 +227,43 @@ func TestSQLiteHeld(t *testing.T) {
 		})
 	}
 }
+
+// A view that would break without the plain column is named before anything is changed, by whatever way it names the column.
+func TestSQLiteDropViews(t *testing.T) {
+	for ddl, breaks := range map[string]bool{
+		"CREATE VIEW b AS SELECT v FROM p":                                                       true,
+		"CREATE VIEW a AS SELECT * FROM p;\nCREATE VIEW b AS SELECT id, [V] FROM a":              true,
+		"CREATE VIEW a AS SELECT * FROM p;\nCREATE VIEW b AS SELECT id FROM a WHERE \"v\" = 'x'": true,
+		"CREATE VIEW b AS SELECT * FROM p NATURAL JOIN (SELECT id, 1 AS v FROM p)":               true,
+		"CREATE VIEW b(i, v, n) AS SELECT * FROM p":                                              true, // it has no place for the companion, with the plain column
+		"CREATE VIEW b AS SELECT * FROM p":                                                       false,
+		"CREATE VIEW b AS SELECT id, n FROM p":                                                   false,
+		"CREATE VIEW b AS SELECT v FROM gone":                                                    true, // SQLite drops no column then
+		"CREATE TABLE other (v text);\nCREATE VIEW b AS SELECT v FROM other":                     false,
+		"CREATE VIEW a AS SELECT id AS w FROM p;\nCREATE VIEW b AS SELECT w FROM a WHERE w > 0":  false,
+	} {
+		admin, inCopy, _ := liteOf(t, "CREATE TABLE p (id INTEGER PRIMARY KEY, v text, n text);\nINSERT INTO p VALUES (1, 'x', 'y');\n"+ddl, schema.Column{Name: "v"})
+		definitions := func() string {
+			return strings.Join(all(t, admin, "SELECT concat_ws(' ', name, sql) FROM sqlite_master WHERE tbl_name NOT LIKE 'colseal%' ORDER BY name"), "\n")
+		}
+		before := definitions()
+		drop := liteSeal
+		drop.Drop = true
+		r, err := migrate.Seal(t.Context(), inCopy, drop)
+		if !breaks {
+			if err != nil {
+				t.Errorf("%s: %q, %v", ddl, r.Problems, err)
+			}
+			continue
+		}
+		if !errors.Is(err, migrate.ErrProblems) || len(r.Problems) != 1 || !strings.Contains(strings.ReplaceAll(r.Problems[0], `"main"."b"`, "b"), "view b") || !strings.Contains(r.Problems[0], "drop it first") {
+			t.Errorf("%s: %q, %v", ddl, r.Problems, err)
+		}
+		if got := definitions(); got != before || all(t, admin, "SELECT v FROM p")[0] != "x" {
+			t.Errorf("%s: something was changed:\n%s", ddl, diff(before, got))
+		}
+		if r, err := migrate.Seal(t.Context(), inCopy, liteSeal); (err != nil) != strings.Contains(ddl, "b(i, v, n)") {
+			t.Errorf("%s: without dropping the column: %q, %v", ddl, r.Problems, err)
+		}
+	}
+}

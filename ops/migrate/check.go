@@ -94,12 +94,23 @@ func (m *migration) check(ctx context.Context, in bool) error {
 			m.note(mv.table, "without the plain columns, SELECT * by position shows the companions where they stand in the table, behind the other columns, and INSERT needs a column list")
 		}
 		for _, v := range mv.views {
-			if has(v.cols, mv.plainCols()...) {
-				m.problem(mv.table, mv.pairs[0], "the %s %s depends on the column: drop it first", v.what(), v.name)
+			for _, x := range mv.pairs {
+				if has(v.cols, x.plainCol) {
+					m.problem(mv.table, x, "the %s %s depends on the column: %s", v.what(), v.name, x.viewAdvice())
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// viewAdvice says what to do with a view that keeps a column from being dropped.
+func (p *pair) viewAdvice() string {
+	advice := "drop it first, and make it again afterwards with " + p.Stored + " in its place"
+	if p.Source() == p.Name {
+		advice += "; or leave the column where it is, NULL, without --drop"
+	}
+	return advice
 }
 
 func (v *view) what() string {

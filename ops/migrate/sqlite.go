@@ -460,9 +460,24 @@ func (m *migration) remake(ctx context.Context, in bool) ([]*remade, error) {
 	return out, m.liteKeys(ctx, out, in)
 }
 
+// over returns the names of a table and of the views over it, folded.
+func (t *liteTable) over(table string) map[string]bool {
+	out := map[string]bool{dbcatalog.FoldASCII(table): true}
+	for n := 0; n < len(out); {
+		n = len(out)
+		for _, o := range t.objects {
+			if o.kind == "view" && slices.ContainsFunc(lite.Words(o.sql), func(w string) bool { return out[w] }) {
+				out[dbcatalog.FoldASCII(o.name)] = true
+			}
+		}
+	}
+	return out
+}
+
 // liteSurroundings finds what else names the columns.
 func (m *migration) liteSurroundings(r *remade, in bool) {
 	known := maps.Clone(r.indexes)
+	over := r.lite.over(r.rel.Name)
 	for _, o := range r.lite.objects {
 		words := lite.Words(o.sql)
 		for _, p := range r.pairs {
@@ -470,7 +485,7 @@ func (m *migration) liteSurroundings(r *remade, in bool) {
 			if !in {
 				name = p.Stored
 			}
-			here := slices.Contains(words, dbcatalog.FoldASCII(r.rel.Name)) && slices.Contains(words, dbcatalog.FoldASCII(name))
+			here := slices.ContainsFunc(words, func(w string) bool { return over[w] }) && slices.Contains(words, dbcatalog.FoldASCII(name))
 			switch {
 			case !here || o.kind == "table" && !lite.Virtual(o.sql):
 			case o.kind == "table" && in:
@@ -479,7 +494,7 @@ func (m *migration) liteSurroundings(r *remade, in bool) {
 			case o.kind == "trigger":
 				m.problem(r.table, p, "the trigger %s names it: drop it first", o.name)
 			case o.kind == "view" && in && m.drops(p):
-				m.problem(r.table, p, "the view %s depends on the column: drop it first", o.name)
+				m.problem(r.table, p, "the view %s depends on the column: %s", o.name, p.viewAdvice())
 			case o.kind == "view" && in:
 				m.note(r.table, "the view %s has no place for the companion: statements that name the column there are refused", o.name)
 			case o.kind == "view":

@@ -141,6 +141,18 @@ func (m *migration) planLite(ctx context.Context, in bool) ([]Step, []*remade, e
 			steps = append(steps, Step{Table: mv.label, What: "drop the plain columns", SQL: []string{"ALTER TABLE " + mv.name + " DROP COLUMN " + p.plain}})
 		}
 	}
+	if len(m.dropping()) > 0 {
+		views, err := m.views(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		for v, works := range views {
+			if !works {
+				m.report.Problems = append(m.report.Problems, "the view "+v+" does not work, and SQLite drops no column while that is so: correct it, or drop it first")
+			}
+		}
+		slices.Sort(m.report.Problems)
+	}
 	if in {
 		for _, f := range m.files() {
 			steps = append(steps, Step{Table: f, What: "rewrite the file", SQL: []string{"VACUUM " + dbcatalog.QuoteIdent(f)}})
@@ -162,6 +174,23 @@ func (r *remade) make(definition string) string {
 
 // in returns the name of one of SQLite's own tables in a table's file.
 func (t *table) in(name string) string { return dbcatalog.QuoteIdent(t.rel.Schema) + "." + name }
+
+// views returns whether each view in the files of the tables works.
+func (m *migration) views(ctx context.Context) (map[string]bool, error) {
+	out := map[string]bool{}
+	for _, f := range m.files() {
+		rows, err := m.q.Query(ctx, "SELECT name FROM "+dbcatalog.QuoteIdent(f)+".sqlite_master WHERE type = 'view'")
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			name := dbcatalog.Name{Schema: f, Table: r.Text(0)}.SQL()
+			_, err := m.q.Query(ctx, "SELECT * FROM "+name+" LIMIT 0")
+			out[name] = err == nil
+		}
+	}
+	return out, ctx.Err()
+}
 
 // belongings returns the statements that make what belongs to a table.
 func (r *remade) belongings() []string {
@@ -354,6 +383,10 @@ func (m *migration) makeAll(ctx context.Context, in bool) error {
 	case len(m.report.Problems) > 0:
 		return ErrProblems
 	}
+	worked, err := m.views(ctx)
+	if err != nil {
+		return err
+	}
 	before, err := m.q.Query(ctx, "PRAGMA foreign_key_check")
 	if err != nil {
 		return err
@@ -378,6 +411,18 @@ func (m *migration) makeAll(ctx context.Context, in bool) error {
 				return err
 			}
 		}
+	}
+	views, err := m.views(ctx)
+	if err != nil {
+		return err
+	}
+	for _, v := range slices.Sorted(maps.Keys(views)) {
+		if worked[v] && !views[v] {
+			m.report.Problems = append(m.report.Problems, "the view "+v+" would not work any more: drop it first, and make it again afterwards")
+		}
+	}
+	if len(m.report.Problems) > 0 {
+		return ErrProblems
 	}
 	return nil
 }
