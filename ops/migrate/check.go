@@ -94,10 +94,8 @@ func (m *migration) check(ctx context.Context, in bool) error {
 			m.note(mv.table, "without the plain columns, SELECT * by position shows the companions where they stand in the table, behind the other columns, and INSERT needs a column list")
 		}
 		for _, v := range mv.views {
-			for _, x := range mv.pairs {
-				if has(v.cols, x.plainCol) {
-					m.problem(mv.table, x, "the %s %s depends on the column: %s", v.what(), v.name, x.viewAdvice())
-				}
+			if i := slices.IndexFunc(mv.pairs, func(x *pair) bool { return has(v.cols, x.plainCol) }); i >= 0 {
+				m.problem(mv.table, mv.pairs[i], "the %s %s depends on the column: %s", v.what(), v.name, mv.pairs[i].viewAdvice())
 			}
 		}
 	}

@@ -387,3 +387,4 @@ SELECT users.id, users.ssn FROM users JOIN (SELECT o.user_id FROM orders o WHERE
 SELECT id, ssn FROM users WHERE id IN (SELECT DISTINCT o.user_id FROM orders o WHERE o.id = $1)
 SELECT id, ssn FROM users GROUP BY id
 SELECT schema_to_xml('public', true, true, ''), database_to_xml(true, true, '')
+SELECT table_to_xml($1, true, true, '')
