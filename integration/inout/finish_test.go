@@ -391,16 +391,17 @@ func TestProblems(t *testing.T) {
 	w := newWorld(t, pg, tablesDDL)
 	w.fill(t, 5)
 	for ddl, undo := range map[string][2]string{
-		"CREATE UNIQUE INDEX x ON people (ssn)":                                                                                          {"DROP INDEX x", "unique index x"},
-		"CREATE UNIQUE INDEX x ON people (lower(mail))":                                                                                  {"DROP INDEX x", "unique index x"},
-		"ALTER TABLE people ADD CONSTRAINT x EXCLUDE (mail WITH =)":                                                                      {"ALTER TABLE people DROP CONSTRAINT x", "exclusion constraint x"},
-		"ALTER TABLE people DROP CONSTRAINT people_pkey, ADD CONSTRAINT x PRIMARY KEY (mail)":                                            {"ALTER TABLE people DROP CONSTRAINT x, ADD CONSTRAINT people_pkey PRIMARY KEY (id)", "primary key"},
-		"ALTER TABLE people ADD l text GENERATED ALWAYS AS (lower(mail)) STORED":                                                         {"ALTER TABLE people DROP COLUMN l", "depends on it"},
-		"CREATE POLICY x ON people USING (mail <> 'x')":                                                                                  {"DROP POLICY x ON people", "policy x"},
-		"CREATE TRIGGER x BEFORE UPDATE OF ssn ON people FOR EACH ROW EXECUTE FUNCTION touch()":                                          {"DROP TRIGGER x ON people", "trigger x"},
-		"CREATE TABLE others (mail varchar(200) CONSTRAINT x REFERENCES people (mail))":                                                  {"DROP TABLE others", "foreign key x"},
-		"ALTER TABLE letters DROP CONSTRAINT letters_to, ADD CONSTRAINT x FOREIGN KEY (mail) REFERENCES people (mail) ON UPDATE CASCADE": {"ALTER TABLE letters DROP CONSTRAINT x, ADD CONSTRAINT letters_to FOREIGN KEY (mail) REFERENCES people (mail) ON DELETE SET NULL", "foreign key x"},
-		"ALTER TABLE people ALTER ssn TYPE char(20)":                                                                                     {"ALTER TABLE people ALTER ssn TYPE text", "people.ssn: its type character(20)"},
+		"CREATE UNIQUE INDEX x ON people (ssn)":                                                                                                            {"DROP INDEX x", "unique index x"},
+		"CREATE UNIQUE INDEX x ON people (lower(mail))":                                                                                                    {"DROP INDEX x", "unique index x"},
+		"ALTER TABLE people ADD CONSTRAINT x EXCLUDE (mail WITH =)":                                                                                        {"ALTER TABLE people DROP CONSTRAINT x", "exclusion constraint x"},
+		"ALTER TABLE people DROP CONSTRAINT people_pkey, ADD CONSTRAINT x PRIMARY KEY (mail)":                                                              {"ALTER TABLE people DROP CONSTRAINT x, ADD CONSTRAINT people_pkey PRIMARY KEY (id)", "primary key"},
+		"ALTER TABLE people ADD l text GENERATED ALWAYS AS (lower(mail)) STORED":                                                                           {"ALTER TABLE people DROP COLUMN l", "depends on it"},
+		"CREATE POLICY x ON people USING (mail <> 'x')":                                                                                                    {"DROP POLICY x ON people", "policy x"},
+		"CREATE TRIGGER x BEFORE UPDATE OF ssn ON people FOR EACH ROW EXECUTE FUNCTION touch()":                                                            {"DROP TRIGGER x ON people", "trigger x"},
+		"CREATE TABLE others (mail varchar(200) CONSTRAINT x REFERENCES people (mail))":                                                                    {"DROP TABLE others", "foreign key x"},
+		"ALTER TABLE letters DROP CONSTRAINT letters_to, ADD CONSTRAINT x FOREIGN KEY (mail) REFERENCES people (mail) ON UPDATE CASCADE":                   {"ALTER TABLE letters DROP CONSTRAINT x, ADD CONSTRAINT letters_to FOREIGN KEY (mail) REFERENCES people (mail) ON DELETE SET NULL", "foreign key x"},
+		"ALTER TABLE people ALTER ssn TYPE char(20)":                                                                                                       {"ALTER TABLE people ALTER ssn TYPE text", "people.ssn: its type character(20)"},
+		"CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false); CREATE UNIQUE INDEX x ON people (mail COLLATE loose)": {"DROP INDEX x; DROP COLLATION loose", "unique index x compares"},
 	} {
 		mustExec(t, pg.Admin, ddl)
 		dump := w.dump(t)
@@ -413,6 +414,12 @@ func TestProblems(t *testing.T) {
 		}
 		mustExec(t, pg.Admin, undo[0])
 	}
+	mustExec(t, pg.Admin, "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false); ALTER TABLE people ALTER ssn TYPE text COLLATE loose")
+	r, err := migrate.Seal(t.Context(), w.db, migrate.Options{For: migrate.ReadyCopy, DryRun: true})
+	if err != nil || !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "ssn compares with the collation") }) {
+		t.Errorf("a column of a collation that takes values for equal: %q, %v", r.Notes, err)
+	}
+	mustExec(t, pg.Admin, "ALTER TABLE people ALTER ssn TYPE text; DROP COLLATION loose")
 	w.goTo(t, way[0])
 }
 

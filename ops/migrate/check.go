@@ -153,6 +153,9 @@ func (m *migration) checkIn(mv move) {
 		if c.generated {
 			m.problem(mv.table, p, "the server computes its values: write them in the program first")
 		}
+		if c.loose {
+			m.note(mv.table, "%s compares with the collation %s: cells are equal where values are, byte by byte", p.Name, c.Collation)
+		}
 		if c.Default != "" {
 			m.note(mv.table, "%s has the default %s, which the server cannot seal: name the column in each INSERT before sealed", p.Name, c.Default)
 		}
@@ -190,6 +193,8 @@ func (m *migration) checkIndex(mv move, p *pair, ix *index) {
 		m.problem(mv.table, p, "the exclusion constraint %s cannot look into cells: drop it first", ix.constraint)
 	case ix.replica:
 		m.problem(mv.table, p, "the index %s is the table's replica identity: choose another one", ix.name)
+	case ix.unique && has(ix.loose, p.plainCol):
+		m.problem(mv.table, p, "the unique index %s compares with a collation, which cannot be had for cells: drop it, or the collation", ix.name)
 	case mv.carried(ix):
 	case ix.unique:
 		m.problem(mv.table, p, "the unique index %s cannot be had for cells (%s): drop it, or make the column deterministic and the index one of columns", ix.name, ix.def)
@@ -207,6 +212,9 @@ func (m *migration) checkForeignKey(mv move, fk *foreignKey) {
 	}
 	if slices.Contains([]string{"c", "n", "d"}, fk.onUpdate) || fk.onDelete == "d" {
 		m.problem(mv.table, p, "the foreign key %s writes the column alone (%s): make it NO ACTION first", fk.name, fk.def)
+	}
+	if p.plainCol.loose {
+		m.problem(mv.table, p, "the foreign key %s compares with a collation, which cannot be had for cells: drop one of them", fk.name)
 	}
 	find := func(name, column string) *pair {
 		for _, t := range m.tables {

@@ -32,6 +32,7 @@ type index struct {
 	kind            string  // p, u, x
 	deferred        string
 	replica         bool
+	loose           []int64 // the keys that it compares by a collation which takes values for equal that differ
 }
 
 // constraint is a CHECK.
@@ -71,7 +72,9 @@ const (
 	(SELECT COALESCE(pg_catalog.string_agg(d.refobjsubid::pg_catalog.text, ' '), '') FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = x.indrelid AND d.refobjsubid > 0
 		AND (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = x.indexrelid OR d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid)),
 	COALESCE(c.conname::pg_catalog.text, ''), COALESCE(c.contype::pg_catalog.text, ''),
-	CASE WHEN c.condeferred THEN ' DEFERRABLE INITIALLY DEFERRED' WHEN c.condeferrable THEN ' DEFERRABLE' ELSE '' END, x.indisreplident::pg_catalog.text
+	CASE WHEN c.condeferred THEN ' DEFERRABLE INITIALLY DEFERRED' WHEN c.condeferrable THEN ' DEFERRABLE' ELSE '' END, x.indisreplident::pg_catalog.text,
+	(SELECT COALESCE(pg_catalog.string_agg(q.n::pg_catalog.text, ' '), '') FROM ROWS FROM (pg_catalog.unnest(x.indkey::pg_catalog.int2[]), pg_catalog.unnest(x.indcollation::pg_catalog.oid[])) AS q(n, o)
+		JOIN pg_catalog.pg_collation k ON k.oid = q.o WHERE NOT k.collisdeterministic)
 FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_am m ON m.oid = i.relam
 LEFT JOIN pg_catalog.pg_constraint c ON c.conindid = x.indexrelid AND c.contype IN ('p', 'u', 'x')
 WHERE x.indrelid = pg_catalog.to_regclass($1) ORDER BY x.indexrelid`
@@ -125,7 +128,7 @@ func (m *migration) readObjects(ctx context.Context, t *table) error {
 	}
 	for _, r := range rows {
 		t.indexes = append(t.indexes, &index{name: r.Text(0), def: r.Text(1), pred: r.Text(2), unique: r.Bool(3), valid: r.Bool(4), exprs: r.Bool(5), method: r.Text(6),
-			cols: intsOf(r.Text(7)), refers: intsOf(r.Text(8)), constraint: r.Text(9), kind: r.Text(10), deferred: r.Text(11), replica: r.Bool(12)})
+			cols: intsOf(r.Text(7)), refers: intsOf(r.Text(8)), constraint: r.Text(9), kind: r.Text(10), deferred: r.Text(11), replica: r.Bool(12), loose: intsOf(r.Text(13))})
 	}
 	if rows, err = m.q.Query(ctx, checkQuery, t.name); err != nil {
 		return err

@@ -50,6 +50,7 @@ type attribute struct {
 	Collation string `json:"collation,omitempty"`
 	Comment   string `json:"comment,omitempty"`
 	generated bool
+	loose     bool // its collation takes values for equal that differ
 }
 
 // record is what there was about a plain column before it was loosened. The companion keeps it as
@@ -69,7 +70,8 @@ const (
 	COALESCE((SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(k.collname) FROM pg_catalog.pg_collation k
 		JOIN pg_catalog.pg_namespace n ON n.oid = k.collnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 		WHERE k.oid = a.attcollation AND a.attcollation <> t.typcollation), ''),
-	COALESCE(pg_catalog.col_description(a.attrelid, a.attnum), ''), (a.attidentity <> '' OR a.attgenerated <> '')::pg_catalog.text
+	COALESCE(pg_catalog.col_description(a.attrelid, a.attnum), ''), (a.attidentity <> '' OR a.attgenerated <> '')::pg_catalog.text,
+	EXISTS (SELECT FROM pg_catalog.pg_collation k WHERE k.oid = a.attcollation AND NOT k.collisdeterministic)::pg_catalog.text
 FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`
 
@@ -137,7 +139,7 @@ func (m *migration) readTable(ctx context.Context, t *table) error {
 	}
 	cols := map[string]*attribute{}
 	for _, r := range rows {
-		cols[r.Text(0)] = &attribute{num: r.Int(1), Type: r.Text(2), NotNull: r.Bool(3), Default: r.Text(4), Collation: r.Text(5), Comment: r.Text(6), generated: r.Bool(7)}
+		cols[r.Text(0)] = &attribute{num: r.Int(1), Type: r.Text(2), NotNull: r.Bool(3), Default: r.Text(4), Collation: r.Text(5), Comment: r.Text(6), generated: r.Bool(7), loose: r.Bool(8)}
 	}
 	source, err := m.q.Query(ctx, triggerQuery, t.name, pairtrigger.Name)
 	if err != nil {
