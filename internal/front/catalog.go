@@ -159,7 +159,7 @@ func (s *Session) becomes(asked time.Time, now dbcatalog.Session) bool {
 // Outdated. It returns nil if there is no such relation.
 func (s *Session) Relation(ctx context.Context, schemaName, name string) (*dbcatalog.Relation, error) {
 	s.catalog.used = s.catalog.used[:0]
-	if err := s.survey(ctx, "TABLE "+dbcatalog.Name{Schema: schemaName, Table: name}.SQL()); err != nil {
+	if err := s.surveyTable(ctx, dbcatalog.Name{Schema: schemaName, Table: name}); err != nil {
 		return nil, err
 	}
 	if err := s.Read(ctx); err != nil {

@@ -13,7 +13,7 @@ import (
 // Registers reports whether a table or view of that name is registered in any schema, stands for
 // one that is, or is the keyring's table.
 func (s *Session) Registers(ctx context.Context, name string) (bool, error) {
-	if err := s.survey(ctx, "TABLE "+dbcatalog.QuoteIdent(name)); err != nil {
+	if err := s.surveyTable(ctx, dbcatalog.Name{Table: name}); err != nil {
 		return false, err
 	}
 	return s.known().Names(name) || s.db.registered[name], nil

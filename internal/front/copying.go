@@ -16,9 +16,9 @@ import (
 // schema.StageSealed.
 
 // Leave writes NULL to the companion of a column in schema.StageCopy whose value could not be
-// collected because of err. For any other use it returns err.
+// collected because of err, which is not nil. For any other use it returns err.
 func (v *Sealing) Leave(use *sqlplan.Use, err error) error {
-	if err == nil || !use.Copy || !v.leave(SealError(use.Column, "a value for the companion", err)) {
+	if !use.Copy || !v.leave(SealError(use.Column, "a value for the companion", err)) {
 		return err
 	}
 	v.spans = append(v.spans, span{first: len(v.cells), end: len(v.cells), null: true})

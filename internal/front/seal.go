@@ -152,9 +152,11 @@ func (v *Sealing) Collect(use *sqlplan.Use, value any) error {
 	if err != nil {
 		return err
 	}
-	null, err := use.IsNull(value)
-	if err != nil {
-		return err
+	null := value == nil
+	if use.Ask != nil {
+		if null, err = use.IsNull(value); err != nil {
+			return err
+		}
 	}
 	first := len(v.cells)
 	switch {
@@ -189,7 +191,9 @@ func (v *Sealing) collectText(use *sqlplan.Use, text string) error {
 func (v *Sealing) grow(size int) {
 	if start := len(v.block); cap(v.block)-start < size && size <= maxCell {
 		more := max(v.expected-len(v.cells), 1)
-		v.block = slices.Grow(v.block, min(max(more*(size+16), start), max(size, maxBlock)))
+		block := make([]byte, start, start+min(max(more*(size+16), start), max(size, maxBlock)))
+		copy(block, v.block)
+		v.block = block
 	}
 }
 
@@ -653,14 +657,14 @@ func (v *Sealing) TakeArray() (cells [][]byte, ok bool) {
 	return cells, true
 }
 
-func (v *Sealing) take() span {
-	sp := v.spans[v.taken]
+func (v *Sealing) take() *span {
+	sp := &v.spans[v.taken]
 	v.taken++
 	return sp
 }
 
 func (v *Sealing) cell(i int) []byte {
-	at := v.cells[i]
+	at := &v.cells[i]
 	switch {
 	case at.start == at.end:
 		return nil
@@ -763,7 +767,10 @@ func (v *Sealing) collectLiterals(p *sqlplan.Plan, places []int) error {
 			continue
 		}
 		lit := &p.Literals[i]
-		err := v.Leave(&lit.Use, v.collectLiteral(lit))
+		err := v.collectLiteral(lit)
+		if err != nil {
+			err = v.Leave(&lit.Use, err)
+		}
 		if err != nil {
 			return SealError(lit.Use.Column, "a literal of the statement", err)
 		}

@@ -74,11 +74,28 @@ func (v *survey) close() {
 // survey makes sure that the planner's knowledge is good enough for a statement of this session. If
 // it cannot, it returns a refusal, unless the knowledge makes no difference to the statement.
 func (s *Session) survey(ctx context.Context, query string) error {
-	if s.db.cfg.Dialect != dialect.SQLite && s.db.survey.state.Load() == surveyFresh && s.facts.pending == 0 {
-		s.env.Known = nil
-		return nil // the usual case
+	if s.surveyed() {
+		return nil
 	}
 	return s.surveyIfNeeded(ctx, query)
+}
+
+// surveyTable is survey for a statement that names a table and nothing else.
+func (s *Session) surveyTable(ctx context.Context, n dbcatalog.Name) error {
+	if s.surveyed() {
+		return nil
+	}
+	return s.surveyIfNeeded(ctx, "TABLE "+n.SQL())
+}
+
+// surveyed reports whether the knowledge of all is good enough, whatever the statement is: that is
+// the usual case.
+func (s *Session) surveyed() bool {
+	if s.db.cfg.Dialect == dialect.SQLite || s.db.survey.state.Load() != surveyFresh || s.facts.pending != 0 {
+		return false
+	}
+	s.env.Known = nil
+	return true
 }
 
 func (s *Session) surveyIfNeeded(ctx context.Context, query string) error {

@@ -508,7 +508,7 @@ func (p *Planner) SealedColumns(k *Known, rel *dbcatalog.Relation) ([]*schema.Co
 	d := k.dependents[t]
 	switch {
 	case d == nil:
-		return t.Columns(), nil
+		return p.columns[t], nil
 	case d.kind == dbcatalog.DependentChild && d.refused == "":
 		return d.columns, nil
 	}

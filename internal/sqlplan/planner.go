@@ -55,8 +55,9 @@ type Planner struct {
 	limits  sqlparse.Limits
 	tables  map[string][]*schema.Table // by relation name, as the dialect compares names
 	keyring dbcatalog.Name
-	// registered are the tables in the order of the schema.
+	// registered are the tables in the order of the schema, and columns the sealed ones of each.
 	registered []*schema.Table
+	columns    map[*schema.Table][]*schema.Column
 	excluded   []*schema.Table
 	functions  []schema.Function
 	words      words           // what a text must contain to name a table
@@ -86,6 +87,7 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 		options: o,
 		limits:  sqlparse.Limits{Bytes: o.MaxBytes, Nesting: o.MaxNesting},
 		tables:  map[string][]*schema.Table{},
+		columns: map[*schema.Table][]*schema.Column{},
 		names:   map[string]bool{},
 		keyring: o.KeyTable,
 		words:   words{dialect: d},
@@ -105,12 +107,13 @@ func New(s *schema.Schema, d dialect.Dialect, o Options) *Planner {
 		p.words.add(name)
 		p.tables[name] = append(p.tables[name], t)
 		p.names[name] = true
-		for _, c := range t.Columns() {
+		p.columns[t] = t.Columns()
+		for _, c := range p.columns[t] {
 			p.names[p.fold(c.Name)] = true
 			p.copies = p.copies || c.Stage == schema.StageCopy
 			p.terms = p.terms || c.Suite().HasTerms() || c.Was != nil && c.Was.Suite().HasTerms()
 		}
-		if !copiesAll(t.Columns()) {
+		if !copiesAll(p.columns[t]) {
 			p.strict.add(name)
 			p.sealing = true
 		}
