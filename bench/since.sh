@@ -2,7 +2,7 @@
 # Compares Go benchmarks of this tree with those of an earlier commit: bench/since.sh [commit [package [benchmarks]]].
 # In each round the programs of both, and the earlier one's again (A/A), run each benchmark 25 times for a moment. The fastest of
 # these is the round's, since what else the machine does only adds to it. It prints the median of the rounds' ratios, and between
-# which nine of ten of them are.
+# which nine of ten of them are. The first statement of a program is not timed: it looks at the catalog for all later ones.
 set -euo pipefail
 commit=${1:-7ade07d} package=${2:-driver} pattern=${3:-Plain|SealFive|OpenFive} rounds=${ROUNDS:-11}
 
