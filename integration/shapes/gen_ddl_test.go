@@ -31,7 +31,7 @@ func (g *gen) definition() string {
 // define writes the definition.
 func (g *gen) define(t string, see []source) string {
 	c := []class{plainText, number}[g.n(2)]
-	switch g.n(9) {
+	switch g.n(10) {
 	case 1:
 		return fmt.Sprintf("ALTER TABLE %s ADD COLUMN x %s DEFAULT %s CHECK (%s)", t, sqlType(c), g.value(c), g.cond(see, 1))
 	case 2:
@@ -50,6 +50,9 @@ func (g *gen) define(t string, see []source) string {
 		return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (id bigint CHECK (%s))", t, g.cond(see, 1))
 	case 8:
 		return "ALTER TABLE users ALTER note TYPE text USING " + g.mostly([]source{{"users", base["users"], true}}, plainText, 1)
+	case 9:
+		child := []source{{"y", base[t], true}}
+		return fmt.Sprintf("CREATE TEMPORARY TABLE y (CHECK (%s)) INHERITS (%s)", g.cond(child, 1), t) + g.pick("", fmt.Sprintf("; UPDATE y SET id = id + 1 WHERE %s", g.cond(child, 1)))
 	}
 	return fmt.Sprintf("ALTER TABLE %s ADD CHECK (%s)%s", t, g.cond(see, 1), g.pick("", " NOT VALID"))
 }
