@@ -61,6 +61,7 @@ type analysis struct {
 	// changes are what earlier statements of the text change, by relation name.
 	changes     map[string]*changes
 	adopted     map[string][]*schema.Table // the tables whose columns it gave relations, by their names
+	lineage     map[string][]descent       // how, by both names
 	usedCatalog bool
 	effects     Effects
 	// unlistedInsert: see Plan.

@@ -326,13 +326,16 @@ type changes struct {
 // text.
 func (a *analysis) passed(s sqlparse.Stmt) {
 	effects := a.effects
-	if u, ok := s.(*sqlparse.Utility); ok && u.Bounded {
+	u, ok := s.(*sqlparse.Utility)
+	if ok && u.Bounded {
 		if u.Catalog {
 			effects &^= ChangesCatalog | ChangesTemporary
 		}
 		if u.Session {
 			effects &^= ChangesSession
 		}
+	}
+	if ok {
 		for _, c := range u.Changes {
 			a.change(c)
 		}
@@ -345,11 +348,13 @@ func (a *analysis) passed(s sqlparse.Stmt) {
 func (a *analysis) change(c sqlparse.Change) {
 	name := a.p.fold(c.Table.Name)
 	for _, parent := range c.Parents {
-		above, below := a.meant(parent), a.meant(c.Table)
-		a.adopt(c.Table, above)
-		if len(above) == 0 { // it shows the rows of its child, and passes rows on to a partition
-			a.adopt(parent, below)
+		d := descent{c.Table, parent}
+		if a.lineage == nil {
+			a.lineage = map[string][]descent{}
 		}
+		a.lineage[name] = append(a.lineage[name], d)
+		a.lineage[a.p.fold(parent.Name)] = append(a.lineage[a.p.fold(parent.Name)], d)
+		a.descends(d)
 	}
 	known := a.changes[name]
 	if known == nil {
@@ -376,9 +381,24 @@ func (a *analysis) change(c sqlparse.Change) {
 	}
 }
 
+// A descent is what makes a relation a child, a partition or a stand-in of another one.
+type descent struct{ child, parent *sqlparse.TableName }
+
+// descends has one of the two stand for what the other one stands for, and then what is above or below
+// that one by an earlier statement.
+func (a *analysis) descends(d descent) {
+	above := a.meant(d.parent)
+	a.adopt(d.child, above)
+	if len(above) == 0 { // it shows the rows of its child, and passes rows on to a partition
+		a.adopt(d.parent, a.meant(d.child))
+	}
+}
+
 // adopt notes that a relation stands for rows of sealed tables from here on. What is known of
 // dependents is older than the text.
 func (a *analysis) adopt(tn *sqlparse.TableName, tables []*schema.Table) {
+	meant := a.meant(tn)
+	tables = slices.DeleteFunc(slices.Clone(tables), func(t *schema.Table) bool { return slices.Contains(meant, t) })
 	if len(tables) == 0 {
 		return
 	}
@@ -387,6 +407,9 @@ func (a *analysis) adopt(tn *sqlparse.TableName, tables []*schema.Table) {
 	}
 	name := a.p.fold(tn.Name)
 	a.adopted[name] = append(a.adopted[name], tables...)
+	for _, d := range a.lineage[name] {
+		a.descends(d)
+	}
 }
 
 // changed returns what the text may have done to a relation before; nil for nothing.

@@ -97,14 +97,19 @@ func (l *lowering) parents(c *ast.CreateStmt) []*sqlparse.TableName {
 func createForeignTable(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	f := n.GetCreateForeignTableStmt()
 	l.changes(u, f.BaseStmt.Relation)
-	parents := l.parents(f.BaseStmt)
-	for _, o := range f.Options {
-		if d := o.GetDefElem(); d.GetDefname() == "table_name" { // it stands for this one, elsewhere
-			parents = append(parents, &sqlparse.TableName{At: l.here(), Name: d.Arg.GetString_().GetSval()})
+	u.Changes[len(u.Changes)-1].Parents = append(l.parents(f.BaseStmt), l.remote(f.Options)...)
+	l.define(u, func() { l.defineTable(f.BaseStmt, u) })
+}
+
+// remote returns the relation that a foreign table stands for, elsewhere, by its options.
+func (l *lowering) remote(options []*ast.Node) []*sqlparse.TableName {
+	var out []*sqlparse.TableName
+	for _, o := range options {
+		if d := o.GetDefElem(); d.GetDefname() == "table_name" && d.Arg != nil { // it is nil of DROP
+			out = append(out, &sqlparse.TableName{At: l.here(), Name: d.Arg.GetString_().GetSval()})
 		}
 	}
-	u.Changes[len(u.Changes)-1].Parents = parents
-	l.define(u, func() { l.defineTable(f.BaseStmt, u) })
+	return out
 }
 
 func (l *lowering) defineTable(c *ast.CreateStmt, u *sqlparse.Utility) {
@@ -354,6 +359,10 @@ func (l *lowering) alterCmd(u *sqlparse.Utility, table *sqlparse.TableName, c *a
 	case ast.AlterTableType_AT_DetachPartition, ast.AlterTableType_AT_DetachPartitionFinalize, ast.AlterTableType_AT_DropInherit,
 		ast.AlterTableType_AT_AddOf, ast.AlterTableType_AT_DropOf:
 		changes()
+	case ast.AlterTableType_AT_GenericOptions:
+		if to := l.remote(c.Def.GetList().GetItems()); to != nil {
+			u.Changes = append(u.Changes, sqlparse.Change{Table: table, Parents: to})
+		}
 	case ast.AlterTableType_AT_SetNotNull, ast.AlterTableType_AT_DropNotNull, ast.AlterTableType_AT_DropConstraint,
 		ast.AlterTableType_AT_AlterConstraint, ast.AlterTableType_AT_ValidateConstraint, ast.AlterTableType_AT_AddIndexConstraint,
 		ast.AlterTableType_AT_SetStatistics, ast.AlterTableType_AT_SetOptions, ast.AlterTableType_AT_ResetOptions,
@@ -368,7 +377,7 @@ func (l *lowering) alterCmd(u *sqlparse.Utility, table *sqlparse.TableName, c *a
 		ast.AlterTableType_AT_DisableRule, ast.AlterTableType_AT_ReplicaIdentity,
 		ast.AlterTableType_AT_EnableRowSecurity, ast.AlterTableType_AT_DisableRowSecurity,
 		ast.AlterTableType_AT_ForceRowSecurity, ast.AlterTableType_AT_NoForceRowSecurity,
-		ast.AlterTableType_AT_AlterColumnGenericOptions, ast.AlterTableType_AT_GenericOptions:
+		ast.AlterTableType_AT_AlterColumnGenericOptions:
 	default: // the others are made by the server, never by the grammar
 		l.unsupported("ALTER TABLE with a command of an unknown kind")
 	}

@@ -106,6 +106,13 @@ ALTER TABLE kin ADD COLUMN x int; ALTER TABLE events ATTACH PARTITION kin DEFAUL
 ALTER TABLE users INHERIT above; UPDATE above SET email = 'secret'
 ALTER TABLE above ATTACH PARTITION users DEFAULT; INSERT INTO above(email) VALUES ('secret')
 CREATE FOREIGN TABLE far (id bigint, email bytea) SERVER s OPTIONS (table_name 'users'); INSERT INTO far VALUES (1, 'secret')
+ALTER FOREIGN TABLE far OPTIONS (SET table_name 'users'); INSERT INTO far VALUES (1, 'secret')
+ALTER FOREIGN TABLE far ALTER COLUMN email OPTIONS (SET column_name 'mail'), OPTIONS (table_name 'users'); SELECT id FROM far WHERE email = 'secret'
+ALTER FOREIGN TABLE far OPTIONS (DROP table_name); INSERT INTO far SELECT id FROM users
+ALTER FOREIGN TABLE far OPTIONS (SET table_name 'orders'); INSERT INTO far SELECT id FROM users
+CREATE TABLE a (x int); CREATE TABLE b () INHERITS (a); ALTER TABLE a INHERIT users; INSERT INTO b(email) VALUES ('secret')
+CREATE TABLE a (email bytea); CREATE TABLE b () INHERITS (a); ALTER TABLE users INHERIT b; UPDATE a SET email = 'secret'
+ALTER TABLE users INHERIT above, DROP COLUMN note CASCADE; UPDATE above SET email = 'secret'
 CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (1) TO (2)
 ALTER TABLE users ATTACH PARTITION users_1 FOR VALUES FROM ('a') TO ('b')
 CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('2025-02-01')
