@@ -1,5 +1,7 @@
 package sqlparse
 
+import "strings"
+
 // Expr is an expression. Every expression knows the byte offset where it, or its
 // operator, stands in the text.
 type Expr interface {
@@ -61,10 +63,19 @@ type Type struct {
 	Array        bool
 }
 
-// TypeOfServer reports whether the name of a type, without a schema, means one of PostgreSQL's own and
-// not the row type of a table that has this name. Of those that a table may well have.
-func TypeOfServer(name string) bool { return serverTypes[name] }
+// RowTypeOf returns the names of the relations that a type of PostgreSQL may be the row type of, or the
+// array type of that, which is named so with a _ before it. Of PostgreSQL's own types it returns none.
+func RowTypeOf(schema, name string) []string {
+	if schema == "pg_catalog" || schema == "" && serverTypes[name] {
+		return nil
+	}
+	if of, ok := strings.CutPrefix(name, "_"); ok {
+		return []string{name, of}
+	}
+	return []string{name}
+}
 
+// serverTypes are those that a table may well have the name of.
 var serverTypes = map[string]bool{
 	"bool": true, "box": true, "bpchar": true, "bytea": true, "char": true, "cidr": true, "circle": true, "date": true, "float4": true, "float8": true,
 	"inet": true, "int2": true, "int4": true, "int8": true, "json": true, "jsonb": true, "line": true, "money": true, "name": true, "numeric": true,
@@ -287,4 +298,15 @@ type Window struct {
 	OrderBy   []Sort
 	Frame     []Expr // the offsets of the frame
 	Range     bool   // they are differences of the value that is sorted by
+}
+
+// RunsText reports whether a word of a program executes what stands in its strings: a function's name,
+// or EXECUTE.
+func RunsText(word string) bool { return runsText[word] }
+
+var runsText = map[string]bool{
+	"execute": true, "dblink": true, "dblink_exec": true, "dblink_open": true, "dblink_send_query": true,
+	"crosstab": true, "crosstab2": true, "crosstab3": true, "crosstab4": true, "connectby": true,
+	"query_to_xml": true, "query_to_xmlschema": true, "query_to_xml_and_xmlschema": true, "ts_stat": true, "ts_rewrite": true, "xpath_table": true,
+	"table_to_xml": true, "table_to_xmlschema": true, "table_to_xml_and_xmlschema": true,
 }

@@ -19,6 +19,10 @@ type File struct {
 	Text       string
 	Statements []Statement
 
+	// Types are the relations whose row types may stand in it elsewhere than in a cast or a definition:
+	// of columns that a function yields, of SQL/JSON, and of the parameters of PREPARE.
+	Types []*TableName
+
 	// Tokens returns the tokens of Text in order, without white space and
 	// comments. It is called only when the text has to be edited.
 	Tokens func() ([]Token, error)

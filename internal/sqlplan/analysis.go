@@ -188,6 +188,9 @@ func (a *analysis) run() (*Plan, error) {
 		a.passed(a.file.Statements[i].Stmt)
 		effects |= a.effects
 	}
+	if err := a.checkTypes(); err != nil {
+		return nil, err
+	}
 	if a.effects = effects; effects&ChangesCatalog != 0 {
 		a.effects |= ChangesDependents
 	}

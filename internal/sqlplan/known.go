@@ -264,13 +264,6 @@ func note(names map[string]bool, name string) {
 	}
 }
 
-// runsText are words of programs that execute what stands in their strings.
-var runsText = map[string]bool{
-	"execute": true, "dblink": true, "dblink_exec": true, "dblink_open": true, "dblink_send_query": true, "crosstab": true, "connectby": true,
-	"query_to_xml": true, "query_to_xmlschema": true, "query_to_xml_and_xmlschema": true, "ts_stat": true, "xpath_table": true,
-	"table_to_xml": true, "table_to_xmlschema": true, "table_to_xml_and_xmlschema": true,
-}
-
 // namesAny reports whether a program names one of names. What stands in comments does not count;
 // what stands in strings does if the program may run it. A program that is not understood counts
 // as one that names each word in it.
@@ -295,7 +288,7 @@ func (p *Planner) namesAny(program string, names map[string]bool) bool {
 		case sqlparse.TokenWord:
 			name := p.nameOf(text)
 			found = found || names[name] || name == ""
-			runs = runs || runsText[name]
+			runs = runs || sqlparse.RunsText(name)
 		case sqlparse.TokenString:
 			if p.dialect == dialect.SQLite { // a string may stand for a name
 				found = found || names[p.nameOf(text)]
@@ -474,7 +467,7 @@ func (a *analysis) checkCall(pos int, schemaName, name string) error {
 
 // checkProgram refuses a call that runs a text which names a sealed table.
 func (a *analysis) checkProgram(c *sqlparse.Call) error {
-	if !runsText[c.Name] {
+	if !sqlparse.RunsText(c.Name) {
 		return nil
 	}
 	sealed := func(word string) bool {
@@ -487,6 +480,18 @@ func (a *analysis) checkProgram(c *sqlparse.Call) error {
 				a.touched = true
 				err = a.refuseUnsupported(k.Pos(), nil, "the function "+c.Name+" runs a text that names a sealed table, and what it does with values is not analysed", "run the statement itself")
 			}
+		}
+		return err == nil
+	})
+	return err
+}
+
+// checkPrograms does so for all calls in a statement that is not analysed.
+func (a *analysis) checkPrograms(s sqlparse.Stmt) error {
+	var err error
+	sqlparse.Inspect(s, func(node any) bool {
+		if c, ok := node.(*sqlparse.Call); ok && err == nil {
+			err = a.checkProgram(c)
 		}
 		return err == nil
 	})

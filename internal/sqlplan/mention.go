@@ -74,6 +74,9 @@ func (w *words) add(name string) {
 	}
 	if !strings.ContainsFunc(lower, func(r rune) bool { return !nameRune(r) }) {
 		w.whole[lower] = true
+		if w.dialect == dialect.Postgres {
+			w.whole["_"+lower] = true // the array type of its rows
+		}
 		return
 	}
 	w.odd = append(w.odd, lower)

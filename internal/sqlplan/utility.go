@@ -23,6 +23,11 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 		}
 	}
 	sealed := a.namesSealed(u.Names)
+	if sealed == nil {
+		if err := a.goOn(a.checkPrograms(u)); err != nil {
+			return err
+		}
+	}
 	if u.Kept != nil {
 		if sealed != nil || slices.ContainsFunc(u.Names, a.isKeyring) {
 			return a.keep(u)
@@ -95,17 +100,20 @@ func hintForUtility(what string) string {
 // registered table or of the keyring. It decides what becomes of a text that was refused
 // before the analysis had met a sealed table.
 func (a *analysis) namesSealedTable() bool {
-	found := false
+	named := func(name string) bool {
+		name = a.p.fold(name)
+		return len(a.candidates(name)) > 0 || name != "" && name == a.p.fold(a.p.keyring.Table)
+	}
+	found := slices.ContainsFunc(a.file.Types, func(t *sqlparse.TableName) bool { return named(t.Name) })
 	sqlparse.Inspect(a.file.Statements, func(node any) bool {
-		name := ""
 		switch n := node.(type) {
 		case *sqlparse.TableName:
-			name = n.Name
+			found = found || named(n.Name)
 		case *sqlparse.Call:
-			name = n.Name
+			found = found || named(n.Name) || a.checkProgram(n) != nil
+		case *sqlparse.Cast:
+			found = found || slices.ContainsFunc(sqlparse.RowTypeOf(n.Type.Schema, n.Type.Name), named)
 		}
-		name = a.p.fold(name)
-		found = found || len(a.candidates(name)) > 0 || name != "" && name == a.p.fold(a.p.keyring.Table)
 		return !found
 	})
 	return found

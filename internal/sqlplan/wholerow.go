@@ -132,7 +132,7 @@ func (a *analysis) castsRow(c *sqlparse.Cast) error {
 	}
 	if col != nil {
 		a.touched = true
-		return a.refuseOperation(c.Pos(), col, "a cast to the row type of a sealed table", "name the columns, or use a type of your own that has them as text")
+		return a.refuseOperation(c.Pos(), col, "a cast to the row type of a sealed table", hintForRowType)
 	}
 	if c.Type.Array || !slices.Contains([]string{"text", "varchar", "bpchar", "name"}, c.Type.Name) {
 		a.usesRows(rowTyped, c.Arg)
@@ -142,10 +142,20 @@ func (a *analysis) castsRow(c *sqlparse.Cast) error {
 
 // rowType returns a column that a type has as a field, and that holds cells; nil for none.
 func (a *analysis) rowType(t *sqlparse.Type) (*schema.Column, error) {
-	if a.p.dialect != dialect.Postgres || t.Schema == "pg_catalog" || t.Schema == "" && sqlparse.TypeOfServer(t.Name) {
+	if a.p.dialect != dialect.Postgres {
 		return nil, nil
 	}
-	cols, err := a.sealedOf(a.meant(&sqlparse.TableName{Schema: t.Schema, Name: t.Name}))
+	for _, name := range sqlparse.RowTypeOf(t.Schema, t.Name) {
+		if c, err := a.cellsOf(&sqlparse.TableName{Schema: t.Schema, Name: name}); c != nil || err != nil {
+			return c, err
+		}
+	}
+	return nil, nil
+}
+
+// cellsOf returns a column that a relation's rows have, and that holds cells; nil for none.
+func (a *analysis) cellsOf(tn *sqlparse.TableName) (*schema.Column, error) {
+	cols, err := a.sealedOf(a.meant(tn))
 	for _, c := range cols {
 		if !c.Copied() || a.mode == copyAhead {
 			return c, err
@@ -153,6 +163,23 @@ func (a *analysis) rowType(t *sqlparse.Type) (*schema.Column, error) {
 	}
 	return nil, err
 }
+
+// checkTypes refuses the row types of sealed tables that stand elsewhere than in casts.
+func (a *analysis) checkTypes() error {
+	for _, t := range a.file.Types {
+		c, err := a.cellsOf(t)
+		if c != nil {
+			a.touched = true
+			err = a.refuseOperation(t.Pos(), c, "a column or parameter of the row type of a sealed table", hintForRowType)
+		}
+		if err := a.goOn(err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const hintForRowType = "name the columns, or use a type of your own that has them as text"
 
 // hasRowType reports whether an expression is a cast that castsRow refuses.
 func (a *analysis) hasRowType(e sqlparse.Expr) bool {

@@ -116,6 +116,7 @@ func (l *lowering) columnDefinitions(list []*ast.Node) []string {
 		}
 		coldefFields.check(l, d)
 		l.typeName(d.TypeName)
+		l.rowType(d.TypeName)
 		out = append(out, d.Colname)
 	}
 	return out
@@ -150,6 +151,7 @@ func (l *lowering) xmlTable(t *ast.RangeTableFunc) sqlparse.Table {
 			l.unsupported("XMLTABLE with %s", kindOf(n))
 		}
 		xmlColumnFields.check(l, c)
+		l.rowType(c.TypeName)
 		out.Args = append(out.Args, l.some(c.Colexpr, c.Coldefexpr)...)
 	}
 	return out
@@ -186,6 +188,7 @@ func (l *lowering) jsonColumns(out []*ast.Node, list []*ast.Node) []*ast.Node {
 			l.unsupported("JSON_TABLE with %s", kindOf(n))
 		}
 		jsonColumnFields.check(l, c)
+		l.rowType(c.TypeName)
 		out = append(out, l.jsonPath(c.Pathspec), l.jsonBehavior(c.OnEmpty), l.jsonBehavior(c.OnError))
 		out = l.jsonColumns(out, c.Columns)
 	}

@@ -28,7 +28,8 @@ var (
 )
 
 // jsonExpr lowers what SQL/JSON has expressions for; nil when n is none of them.
-// The clauses that are not expressions (RETURNING, FORMAT, wrappers) only shape JSON.
+// The clauses that are not expressions (RETURNING, FORMAT, wrappers) only shape JSON, but for
+// RETURNING of JSON_VALUE and JSON_QUERY, which may make a row.
 func (l *lowering) jsonExpr(n *ast.Node) sqlparse.Expr {
 	switch x := n.GetNode().(type) {
 	case *ast.Node_JsonParseExpr:
@@ -118,6 +119,7 @@ func (l *lowering) jsonAgg(c *ast.JsonAggConstructor, what string, args ...*ast.
 
 func (l *lowering) jsonFunc(f *ast.JsonFuncExpr) sqlparse.Expr {
 	jsonFuncFields.check(l, f)
+	l.rowType(f.GetOutput().GetTypeName())
 	args := []*ast.Node{l.jsonValue(f.ContextItem), f.Pathspec}
 	args = append(args, l.jsonValues(f.Passing)...)
 	args = append(args, l.jsonBehavior(f.OnEmpty), l.jsonBehavior(f.OnError))

@@ -58,6 +58,9 @@ func (l *lowering) kept(n *ast.Node) (k *sqlparse.Kept) {
 	case *ast.Node_PrepareStmt:
 		prepareFields.check(l, x.PrepareStmt)
 		query = x.PrepareStmt.Query
+		for _, t := range x.PrepareStmt.Argtypes {
+			l.rowType(t.GetTypeName())
+		}
 		k = &sqlparse.Kept{Kind: sqlparse.KeptStatement}
 	default:
 		return nil

@@ -16,6 +16,8 @@ type lowering struct {
 	// near is the last position that a node told: the position of the nodes for
 	// which the grammar has none.
 	near int
+	// types: see sqlparse.File.
+	types []*sqlparse.TableName
 }
 
 // at returns the position of a node; loc is negative or 0 in nodes that have none.
@@ -92,6 +94,34 @@ func (l *lowering) tableName(r *ast.RangeVar) *sqlparse.TableName {
 	return &sqlparse.TableName{
 		At: l.at(r.Location), Schema: r.Schemaname, Name: r.Relname, Alias: l.alias(r.Alias),
 	}
+}
+
+// rowType notes a type that may be the row type of a relation.
+func (l *lowering) rowType(t *ast.TypeName) {
+	if t != nil {
+		l.types = append(l.types, l.relationsOf(t)...)
+	}
+}
+
+// relationsOf returns the relations that a type may be the row type of, or the array type of that, or
+// the type of a column of.
+func (l *lowering) relationsOf(t *ast.TypeName) []*sqlparse.TableName {
+	parts := l.names(t.Names)
+	if t.PctType && len(parts) > 1 {
+		parts = parts[:len(parts)-1]
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	schema := ""
+	if len(parts) > 1 {
+		schema = parts[len(parts)-2]
+	}
+	var out []*sqlparse.TableName
+	for _, name := range sqlparse.RowTypeOf(schema, parts[len(parts)-1]) {
+		out = append(out, &sqlparse.TableName{At: sqlparse.At(max(t.Location, 0)), Schema: schema, Name: name})
+	}
+	return out
 }
 
 // TypeOid and Typemod are the parser's own.

@@ -66,6 +66,7 @@ func Parse(text string, lim sqlparse.Limits) (file *sqlparse.File, err error) {
 			Stmt: l.stmt(raw.Stmt), Start: start, End: end,
 		})
 	}
+	file.Types = l.types
 	return file, nil
 }
 

@@ -43,7 +43,7 @@ func (l *lowering) utility(n *ast.Node) sqlparse.Stmt {
 		l.relations(n.ProtoReflect(), u)
 	}
 	if r.carries {
-		l.rowTypes(n.ProtoReflect(), u)
+		l.carried(n.ProtoReflect(), u)
 	}
 	if r.more != nil {
 		r.more(l, n, u)
@@ -70,26 +70,30 @@ func (l *lowering) relations(m protoreflect.Message, u *sqlparse.Utility) {
 	})
 }
 
-// rowTypes adds to the names of u those that types below m have: a type may be the row type of a
-// table, or the type of one of its columns.
-func (l *lowering) rowTypes(m protoreflect.Message, u *sqlparse.Utility) {
+// carried adds what else below m may stand for a table: a type may be its row type, or the type of one
+// of its columns, and a function may run a text that names it.
+func (l *lowering) carried(m protoreflect.Message, u *sqlparse.Utility) {
 	l.below(m, func(m protoreflect.Message) bool {
-		t, ok := m.Interface().(*ast.TypeName)
-		if !ok {
-			return true
+		switch m := m.Interface().(type) {
+		case *ast.TypeName:
+			u.Names = append(u.Names, l.relationsOf(m)...)
+			return false
+		case *ast.FuncCall:
+			if _, name := l.last(m.Funcname); sqlparse.RunsText(name) {
+				l.strings(m.ProtoReflect(), u)
+			}
 		}
-		parts := l.names(t.Names)
-		if t.PctType && len(parts) > 1 {
-			parts = parts[:len(parts)-1]
+		return true
+	})
+}
+
+// strings adds the words of all string constants below m.
+func (l *lowering) strings(m protoreflect.Message, u *sqlparse.Utility) {
+	l.below(m, func(m protoreflect.Message) bool {
+		if c, ok := m.Interface().(*ast.A_Const); ok && c.GetSval() != nil {
+			l.words(u, c.GetSval().GetSval())
 		}
-		schema, name := "", parts[len(parts)-1]
-		if len(parts) > 1 {
-			schema = parts[len(parts)-2]
-		}
-		if schema != "pg_catalog" && (schema != "" || !sqlparse.TypeOfServer(name)) {
-			u.Names = append(u.Names, &sqlparse.TableName{At: sqlparse.At(max(t.Location, 0)), Schema: schema, Name: name})
-		}
-		return false
+		return true
 	})
 }
 

@@ -220,3 +220,11 @@ CREATE FUNCTION f() RETURNS public.users LANGUAGE sql AS $$ SELECT 1, 'secret' $
 CREATE FUNCTION f() RETURNS bool LANGUAGE sql RETURN (NULL::users).email = 'secret'
 CREATE FUNCTION f(o orders, d date) RETURNS users_type LANGUAGE sql RETURN NULL
 CREATE TABLE y AS SELECT (NULL::users).email = 'secret' AS hit
+CREATE FUNCTION f(u _users) RETURNS bool LANGUAGE sql AS $$ SELECT u[1].email = 'secret' $$
+CREATE FUNCTION f() RETURNS xml LANGUAGE sql RETURN query_to_xml('SELECT id FROM users WHERE email = ''secret''', true, true, '')
+CREATE FUNCTION f() RETURNS text LANGUAGE sql RETURN 'of the users'
+CREATE RULE r AS ON INSERT TO orders DO ALSO SELECT query_to_xml('SELECT id FROM users WHERE email = ''secret''', true, true, '')
+CREATE VIEW v AS SELECT query_to_xml('SELECT id FROM users WHERE email = ''secret''', true, true, '') AS x
+CREATE VIEW v AS SELECT query_to_xml('SELECT id FROM orders', true, true, '') AS "users"
+ALTER TABLE orders ADD x xml DEFAULT query_to_xml('SELECT id FROM users WHERE email = ''secret''', true, true, '')
+CREATE TABLE kin () INHERITS (users); SELECT (x.u).email = 'secret' FROM json_to_record($1) AS x(u kin)

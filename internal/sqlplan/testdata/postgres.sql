@@ -388,3 +388,20 @@ SELECT id, ssn FROM users WHERE id IN (SELECT DISTINCT o.user_id FROM orders o W
 SELECT id, ssn FROM users GROUP BY id
 SELECT schema_to_xml('public', true, true, ''), database_to_xml(true, true, '')
 SELECT table_to_xml($1, true, true, '')
+SELECT x.email FROM unnest(NULL::_users) x WHERE x.email = 'secret'
+SELECT $1::_text, $1::_orders FROM users
+SELECT (x.u).email = 'secret' FROM json_to_record($1) AS x(n text, u users)
+SELECT (x.u).email = 'secret' FROM ROWS FROM (json_to_record($1) AS (u public._users)) x
+SELECT x.a, u.email FROM users u, json_to_record($1) AS x(a text, d date, o orders, c citext)
+SELECT (JSON_QUERY($1, '$' RETURNING users)).email = 'secret'
+SELECT JSON_VALUE($1, '$' RETURNING int), JSON_QUERY($1, '$'), email FROM users
+SELECT * FROM JSON_TABLE($1, '$' COLUMNS (NESTED PATH '$.a' COLUMNS (u users PATH '$'), n FOR ORDINALITY)) x WHERE (x.u).email = 'secret'
+SELECT * FROM XMLTABLE('/a' PASSING $1 COLUMNS n FOR ORDINALITY, u users PATH '.') x WHERE (x.u).email = 'secret'
+PREPARE p(users) AS SELECT ($1).email = 'secret'
+PREPARE p(int, mytype, text[]) AS SELECT note FROM users WHERE id = $1
+INSERT INTO orders VALUES ((somefn()).*, (NULL::users).email = 'secret')
+INSERT INTO orders VALUES ((somefn()).*, (SELECT (x.u).email = 'secret' FROM json_to_record('{}') AS x(u users)))
+INSERT INTO orders VALUES ((somefn()).*, query_to_xml('SELECT id FROM users WHERE email = ''secret''', true, true, ''))
+INSERT INTO orders VALUES ((somefn()).*, (NULL::orders).id)
+COPY (SELECT query_to_xml('SELECT id FROM users WHERE email = ''secret''', true, true, '')) TO STDOUT
+SELECT ts_rewrite('a'::tsquery, 'SELECT t, s FROM users WHERE email = ''secret''')

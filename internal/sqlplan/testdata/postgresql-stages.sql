@@ -63,3 +63,6 @@ UPDATE users u SET email = $1 WHERE id = $2 RETURNING to_jsonb(u)
 INSERT INTO users (id, email) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET note = row_to_json(excluded)::text RETURNING users
 SELECT mine(u), (u).email, u::users FROM users u
 SELECT (u).* FROM users u
+SELECT (x.u).email = 'e' FROM json_to_record($1) AS x(u users)
+SELECT query_to_xml('SELECT id FROM users WHERE email = ''e''', true, true, '')
+COPY (SELECT query_to_xml('SELECT id FROM users WHERE email = ''e''', true, true, '')) TO STDOUT
