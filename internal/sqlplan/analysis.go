@@ -348,7 +348,7 @@ func (a *analysis) hintFor(what string, c *schema.Column) string {
 		}
 		return "the database holds only ciphertext, which has no parts; tag the column prefix= or suffix= to find it by its beginning or end, or do this in the program"
 	case "ORDER BY", "BETWEEN", "the operator <", "the operator <=", "the operator >", "the operator >=",
-		"the function min", "the function max", "the function greatest", "the function least", "the function percentile_disc":
+		"the function min", "the function max", "GREATEST", "LEAST", "the function min of several", "the function max of several":
 		_, ok := codec.Orderable(c.Kind)
 		switch {
 		case ok && !c.Sorted():

@@ -405,3 +405,5 @@ INSERT INTO orders VALUES ((somefn()).*, query_to_xml('SELECT id FROM users WHER
 INSERT INTO orders VALUES ((somefn()).*, (NULL::orders).id)
 COPY (SELECT query_to_xml('SELECT id FROM users WHERE email = ''secret''', true, true, '')) TO STDOUT
 SELECT ts_rewrite('a'::tsquery, 'SELECT t, s FROM users WHERE email = ''secret''')
+SELECT GREATEST(email, $1) FROM users WHERE LEAST(ssn, 'a') IS NULL
+SELECT LEAST(phone, 3) FROM leads

@@ -14,3 +14,4 @@ SELECT max(age, ?), min(id, 3) FROM people WHERE age >= 0
 SELECT max(age, ?) FROM people
 SELECT min(age, id) FROM people WHERE age >= 0
 SELECT id FROM people WHERE age < 30.5
+SELECT max(name, ?) FROM people
