@@ -167,6 +167,7 @@ func TestSQLiteHeld(t *testing.T) {
 	}{
 		{"a reader", "delete", "BEGIN; SELECT count(*) FROM p", false},
 		{"a writer", "delete", "BEGIN IMMEDIATE", false},
+		{"a writer that shuts readers out", "delete", "BEGIN EXCLUSIVE", false},
 		{"a writer with a write-ahead log", "wal", "BEGIN IMMEDIATE", false},
 		{"a reader with a write-ahead log", "wal", "BEGIN; SELECT count(*) FROM p", false},
 		{"a reader that comes later, with a write-ahead log", "wal", "BEGIN; SELECT count(*) FROM p", true},

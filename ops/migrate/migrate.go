@@ -199,14 +199,22 @@ func (m *migration) onLite() bool { return m.db.Dialect == dialect.SQLite }
 func with(ctx context.Context, db *sql.DB, opts Options, f func(*migration) error) error {
 	return sealeddb.With(ctx, db, func(d *sealeddb.DB, q dbcatalog.Querier) (err error) {
 		m := &migration{db: d, q: q, opts: opts, scopes: map[uint32]string{}}
-		if m.store, err = d.Keyring(ctx); err != nil {
+		find := func() error {
+			if m.store, err = d.Keyring(ctx); err == nil {
+				m.tables, err = m.findTables(ctx)
+			}
+			return err
+		}
+		if m.onLite() {
+			err = m.patientlyLite(ctx, errInUse, find)
+		} else {
+			err = find()
+		}
+		if err != nil {
 			return err
 		}
 		m.cache = d.NewCache(m.store)
 		defer func() { err = errors.Join(err, m.cache.Close()) }()
-		if m.tables, err = m.findTables(ctx); err != nil {
-			return err
-		}
 		return f(m)
 	})
 }

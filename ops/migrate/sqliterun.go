@@ -31,6 +31,8 @@ func (m *migration) runLite(ctx context.Context, in bool) error {
 	}
 	steps, all, err := m.planLite(ctx, in)
 	switch {
+	case walk.ObstacleOf(err) == walk.Contention:
+		return errInUse // it was free just now
 	case err != nil:
 		return err
 	case m.opts.DryRun:
@@ -186,6 +188,9 @@ func (m *migration) views(ctx context.Context) (map[string]bool, error) {
 		for _, r := range rows {
 			name := dbcatalog.Name{Schema: f, Table: r.Text(0)}.SQL()
 			_, err := m.q.Query(ctx, "SELECT * FROM "+name+" LIMIT 0")
+			if walk.ObstacleOf(err) == walk.Contention {
+				return nil, err
+			}
 			out[name] = err == nil
 		}
 	}
@@ -360,7 +365,7 @@ func (m *migration) patientlyLite(ctx context.Context, inUse error, f func() err
 		if !told {
 			m.notice("the file is in use: stop the programs; waiting for %s", liteWait)
 		}
-		if ctx.Err() != nil || time.Since(began) > liteWait {
+		if time.Since(began) > liteWait {
 			return inUse
 		}
 		if err := walk.Pause(ctx, minPause); err != nil {
