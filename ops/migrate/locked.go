@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -44,7 +45,9 @@ func (m *migration) begin(ctx context.Context) error {
 		names = append(names, t.name)
 	}
 	return m.patiently(ctx, names, func(wait time.Duration) error {
-		for _, s := range append(locking(wait, exclusive, names), "SET CONSTRAINTS ALL IMMEDIATE") {
+		// What is left of the wait, which may be nothing, is not for what the steps lock besides.
+		then := []string{fmt.Sprintf("SET LOCAL lock_timeout = %d", wait.Milliseconds()), "SET CONSTRAINTS ALL IMMEDIATE"}
+		for _, s := range append(locking(wait, exclusive, names), then...) {
 			if _, err := m.q.Exec(ctx, s); err != nil {
 				_, rerr := m.q.Exec(context.WithoutCancel(ctx), "ROLLBACK")
 				return errors.Join(err, rerr)
