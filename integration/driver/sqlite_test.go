@@ -39,7 +39,7 @@ type memKMS struct {
 	down  atomic.Bool
 }
 
-func newMemKMS(t *testing.T) *memKMS {
+func newMemKMS(t testing.TB) *memKMS {
 	t.Helper()
 	key := make([]byte, 32)
 	_, _ = rand.Read(key)
