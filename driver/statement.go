@@ -200,10 +200,7 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.Named
 
 // collectValue reduces an argument to what the codec seals, and hands it to v.
 func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
-	if err := c.collectOne(v, use, arg, asText); err != nil {
-		return v.Leave(use, err)
-	}
-	return nil
+	return v.Leave(use, c.collectOne(v, use, arg, asText))
 }
 
 func (c *conn) collectOne(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {

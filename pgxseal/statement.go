@@ -379,10 +379,7 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, opts *options, args []
 // collectValue converts an argument to what the codec seals, and hands it to v. asText says that
 // pgx would send it as text.
 func (c *conn) collectValue(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {
-	if err := c.collectOne(v, use, arg, asText); err != nil {
-		return v.Leave(use, err)
-	}
-	return nil
+	return v.Leave(use, c.collectOne(v, use, arg, asText))
 }
 
 func (c *conn) collectOne(v *front.Sealing, use *sqlplan.Use, arg any, asText bool) error {

@@ -7,9 +7,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
@@ -28,19 +26,8 @@ func BenchmarkIn(b *testing.B) {
 	exec(pg.Admin, "CREATE TABLE users (id int PRIMARY KEY, email bytea); CREATE INDEX ON users (email)")
 	w := newMemKMS(b)
 	open := func() *sql.DB {
-		b.Helper()
-		cfg, err := pgx.ParseConfig(pg.DSN())
-		if err != nil {
-			b.Fatal(err)
-		}
-		tables := schema.Must(schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic}))
-		cn, err := driver.NewConnector(stdlib.GetConnector(*cfg), driver.Config{Schema: tables, KMS: w, AutoCreateKeyTable: true})
-		if err != nil {
-			b.Fatal(err)
-		}
-		db := sql.OpenDB(cn)
+		db := openPG(b, pg, w, pgx.QueryExecModeCacheStatement, schema.Columns("users", schema.Column{Name: "email", Mode: schema.ModeDeterministic}))
 		db.SetMaxOpenConns(1)
-		b.Cleanup(func() { _ = db.Close() })
 		return db
 	}
 	one := open()

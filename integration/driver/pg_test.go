@@ -20,7 +20,7 @@ import (
 // Real pgx, the real analysis and a real keyring: the sessions of the design that only
 // both sides together can get right.
 
-func openPG(t *testing.T, db *pgtest.DB, service kms.Wrapper, mode pgx.QueryExecMode, sources ...schema.Source) *sql.DB {
+func openPG(t testing.TB, db *pgtest.DB, service kms.Wrapper, mode pgx.QueryExecMode, sources ...schema.Source) *sql.DB {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(db.DSN())
 	if err != nil {

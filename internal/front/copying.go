@@ -16,8 +16,15 @@ import (
 // schema.StageSealed.
 
 // Leave writes NULL to the companion of a column in schema.StageCopy whose value could not be
-// collected because of err, which is not nil. For any other use it returns err.
+// collected because of err. For any other use it returns err.
 func (v *Sealing) Leave(use *sqlplan.Use, err error) error {
+	if err == nil {
+		return nil // the usual case, which is inlined
+	}
+	return v.leaveOne(use, err)
+}
+
+func (v *Sealing) leaveOne(use *sqlplan.Use, err error) error {
 	if !use.Copy || !v.leave(SealError(use.Column, "a value for the companion", err)) {
 		return err
 	}

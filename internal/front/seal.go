@@ -767,11 +767,7 @@ func (v *Sealing) collectLiterals(p *sqlplan.Plan, places []int) error {
 			continue
 		}
 		lit := &p.Literals[i]
-		err := v.collectLiteral(lit)
-		if err != nil {
-			err = v.Leave(&lit.Use, err)
-		}
-		if err != nil {
+		if err := v.Leave(&lit.Use, v.collectLiteral(lit)); err != nil {
 			return SealError(lit.Use.Column, "a literal of the statement", err)
 		}
 	}

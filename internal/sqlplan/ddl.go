@@ -19,14 +19,14 @@ import (
 
 // meant returns the registered tables that a name may mean, whatever the search path.
 func (a *analysis) meant(tn *sqlparse.TableName) []*schema.Table {
-	adopted := a.adopted[a.p.fold(tn.Name)]
-	if tn.Schema == "" {
-		return slices.Concat(a.candidates(tn.Name), adopted)
+	tables := a.candidates(tn.Name)
+	if tn.Schema != "" {
+		t := pick(tables, tn.Schema)
+		if tables = nil; t != nil {
+			tables = []*schema.Table{t}
+		}
 	}
-	if t := pick(a.candidates(tn.Name), tn.Schema); t != nil {
-		return slices.Concat([]*schema.Table{t}, adopted)
-	}
-	return adopted
+	return append(slices.Clip(tables), a.adopted[a.p.fold(tn.Name)]...)
 }
 
 // namesSealed returns the first of the names that may mean a registered table, or nil.

@@ -206,6 +206,11 @@ func (m *migration) sealLite(r *remade, p *pair) error {
 	}
 	cells := ""
 	carry := func(text string) { cells += " " + text }
+	ends := func(check string) {
+		if p.Was == nil || !strings.Contains(check, ddl.ConstraintName(p.Was)) { // the companion has its own
+			m.note(r.table, "the constraint %s cannot look into cells: it ends with the plain column", check)
+		}
+	}
 	for j, c := range col.Clauses {
 		text := textOf(sql, c.Span)
 		switch c.Kind {
@@ -230,10 +235,7 @@ func (m *migration) sealLite(r *remade, p *pair) error {
 		case lite.ClauseCollate:
 			m.note(r.table, "%s compares with %s: cells are equal where values are, byte by byte", p.Name, text)
 		case lite.ClauseCheck:
-			if p.Was != nil && strings.Contains(text, ddl.ConstraintName(p.Was)) {
-				break // the companion has its own
-			}
-			m.note(r.table, "the constraint %s cannot look into cells: it ends with the plain column", text)
+			ends(text)
 		}
 	}
 	change(i, textOf(sql, col.Type)+" "+p.emptyCheck())
@@ -259,9 +261,7 @@ func (m *migration) sealLite(r *remade, p *pair) error {
 		case lite.ClauseForeignKey:
 			change(at, m.mapKey(r, sql, c, p, false))
 		default:
-			if p.Was == nil || !strings.Contains(text, ddl.ConstraintName(p.Was)) {
-				m.note(r.table, "the constraint %s cannot look into cells: it ends with the plain column", text)
-			}
+			ends(text)
 			change(at, "CONSTRAINT "+dbcatalog.QuoteIdent(p.emptyName())+" CHECK (1)") // it keeps the place
 		}
 	}

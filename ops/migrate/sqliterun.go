@@ -260,12 +260,10 @@ func (m *migration) hold(ctx context.Context, all []*remade, in bool) error {
 		for _, p := range r.pairs {
 			var err error
 			switch {
-			case in && p.Was != nil:
-				err = m.holdOpeners(ctx, held, r.table, p.plain, p.Was, p.Column)
-			case !in && p.Was != nil:
-				err = m.holdOpeners(ctx, held, r.table, p.cell, p.Column, p.Was)
 			case !in:
-				err = m.holdOpeners(ctx, held, r.table, p.cell, p.Column, nil)
+				err = m.holdOpeners(ctx, held, r.table, p.cell, p.Column, p.Was)
+			case p.Was != nil:
+				err = m.holdOpeners(ctx, held, r.table, p.plain, p.Was, p.Column)
 			}
 			if err != nil {
 				return err
