@@ -96,6 +96,9 @@ func (s *Session) Seal(ctx context.Context, n int) *Sealing {
 	}
 	v.ctx, v.expected = ctx, n
 	v.block, s.block = s.block[:0], nil
+	if n > maxMemory {
+		v.cells, v.spans = slices.Grow(v.cells, n), slices.Grow(v.spans, n)
+	}
 	return v
 }
 
@@ -191,7 +194,7 @@ func (v *Sealing) collectText(use *sqlplan.Use, text string) error {
 func (v *Sealing) grow(size int) {
 	if start := len(v.block); cap(v.block)-start < size && size <= maxCell {
 		more := max(v.expected-len(v.cells), 1)
-		block := make([]byte, start, start+min(max(more*(size+16), start), max(size, maxBlock)))
+		block := make([]byte, start, start+max(size, min(max(more*(size+16), start), max(start, maxBlock))))
 		copy(block, v.block)
 		v.block = block
 	}
