@@ -43,7 +43,7 @@ func TestLoad(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	var rows []customer // made when there is a server
-	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+	pgtest.Newest(t, func(t *testing.T, pg *pgtest.DB) {
 		if rows == nil {
 			rows = makeCustomers(seed, n, long)
 		}

@@ -92,7 +92,7 @@ var attacks = []struct {
 // TestHostileKeyring holds programs and operators to it that no row of the keyring stops
 // them, or reaches another scope than its own.
 func TestHostileKeyring(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+	pgtest.Newest(t, func(t *testing.T, pg *pgtest.DB) {
 		w := newWorld(t, pg)
 		running := w.program(t)
 		attacker := must[*sql.DB](t)(sql.Open("pgx", w.app.dsn))

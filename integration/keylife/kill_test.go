@@ -134,7 +134,7 @@ func TestKilledOperator(t *testing.T) {
 	if *everyStep {
 		stride = 1
 	}
-	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+	pgtest.Newest(t, func(t *testing.T, pg *pgtest.DB) {
 		defer func() { stride *= 3 }() // on the second server fewer will do
 		w := newWorld(t, pg)
 		seal(t, w, "")

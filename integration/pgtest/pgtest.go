@@ -26,6 +26,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"encoding/hex"
+	"flag"
 	"fmt"
 	"net/url"
 	"slices"
@@ -90,11 +91,30 @@ func Logged() Option { return func(o *options) { o.logged = true } }
 // dropped when the subtest ends.
 func Each(t *testing.T, f func(t *testing.T, db *DB), opts ...Option) {
 	t.Helper()
-	for _, s := range servers(t) {
+	each(t, servers(t), f, opts)
+}
+
+func each(t *testing.T, servers []*server, f func(t *testing.T, db *DB), opts []Option) {
+	t.Helper()
+	for _, s := range servers {
 		t.Run(fmt.Sprintf("postgres%d", s.version), func(t *testing.T) {
 			f(t, s.newDB(t, opts))
 		})
 	}
+}
+
+// all has Newest be Each.
+var all = flag.Bool("pgtest.all", false, "run on each server also what takes long and hangs little on the version")
+
+// Newest is Each on the newest server alone. It is for tests that take long, and of which little
+// hangs on the version.
+func Newest(t *testing.T, f func(t *testing.T, db *DB), opts ...Option) {
+	t.Helper()
+	of := servers(t)
+	if !*all {
+		of = of[len(of)-1:]
+	}
+	each(t, of, f, opts)
 }
 
 // New makes a database on the newest server there is, for benchmarks and for tests that do not hang

@@ -89,7 +89,7 @@ func (w *world) killed(t *testing.T, dieAt int64) (steps int64) {
 // values that were written last, and the work is taken up where it was left.
 func TestKilled(t *testing.T) {
 	stride := int64(6) // from another step in each run, so that all come to their turn
-	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+	pgtest.Newest(t, func(t *testing.T, pg *pgtest.DB) {
 		defer func() { stride = 16 }() // on the second server fewer will do
 		const n = 12
 		w := newWorld(t, pg, people, "CREATE TABLE people (n bigint PRIMARY KEY, mail bytea, ssn text, age bytea)")
