@@ -23,7 +23,7 @@ import (
 
 // A run makes perVersion statements for each version of the server, in some databases at once.
 const (
-	perVersion = 1200
+	perVersion = 800
 	shards     = 4
 )
 

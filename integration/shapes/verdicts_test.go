@@ -10,7 +10,7 @@ import (
 
 // What is said of a statement without a database holds with one: where the catalog decides, nothing is said.
 func TestOfflineVerdicts(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
+	pgtest.Newest(t, func(t *testing.T, db *pgtest.DB) {
 		p := newPair(t, db, databaseSQL, "bytea")
 		said := map[string]int{}
 		verdict := func(e *explain.Explanation) string {

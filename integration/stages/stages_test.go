@@ -136,7 +136,7 @@ func pairName(p [2]stage) string {
 }
 
 func TestPairs(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) { pairsOf(t, pg, plain, fronts) })
+	pgtest.Newest(t, func(t *testing.T, pg *pgtest.DB) { pairsOf(t, pg, plain, fronts) })
 }
 
 // Options of sealed columns change, of those whose cells stand in columns of their own names, and in companions.
