@@ -77,11 +77,13 @@ func (c *conn) copyFrom(ctx context.Context, table string, columns []string, row
 
 // copyRow copies a row to out with its sealed columns sealed.
 func (c *conn) copyRow(v *front.Sealing, uses []front.CopyColumn, out, row []any, index int) error {
+	front.CopyValues(out, uses, row)
 	for i := range uses {
 		u := &uses[i]
 		if !u.Sealed {
-			out[i] = row[u.From]
-		} else if err := c.collectValue(v, &u.Use, row[u.From], false); err != nil {
+			continue
+		}
+		if err := c.collectValue(v, &u.Use, out[i], false); err != nil {
 			return front.SealError(u.Use.Column, "row "+strconv.Itoa(index), err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/colseal/colseal"
@@ -173,6 +174,10 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.Named
 	for i := range out {
 		out[i] = sqldriver.NamedValue{Ordinal: i + 1}
 	}
+	args, err := settled(p, args)
+	if err != nil {
+		return err
+	}
 	for i := range p.Params {
 		param := &p.Params[i]
 		arg, err := argument(p, param, args)
@@ -196,6 +201,26 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.Named
 		}
 	}
 	return nil
+}
+
+// settled returns the arguments of a plan. One that goes to several parameters has one value.
+func settled(p *sqlplan.Plan, args []sqldriver.NamedValue) ([]sqldriver.NamedValue, error) {
+	own := false
+	for _, i := range p.Shared {
+		arg, err := argument(p, &p.Params[i], args)
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := arg.Value.(sqldriver.Valuer); !ok {
+			continue
+		}
+		if !own {
+			args, own = slices.Clone(args), true
+			arg, _ = argument(p, &p.Params[i], args) // it is there
+		}
+		arg.Value = pgxvalue.Settled(arg.Value)
+	}
+	return args, nil
 }
 
 // collectValue reduces an argument to what the codec seals, and hands it to v.

@@ -19,7 +19,7 @@ import (
 // that did such a thing may change that: a later statement of the same batch that names a
 // registered table is refused.
 //
-// SendBatch changes the queries of the batch. As pgx says, send a batch only once.
+// SendBatch does not change the batch.
 func (c *Conn) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	return c.c.sendBatch(ctx, b, c.c.raw.SendBatch)
 }
@@ -55,13 +55,17 @@ func (c *conn) sendBatch(ctx context.Context, b *pgx.Batch, send func(context.Co
 	if sealed && several && c.mode == pgx.QueryExecModeSimpleProtocol {
 		return pgx.FailedBatchResults(b, c.db().Refused(ctx, severalStatements(string(queued))))
 	}
-	for i, q := range b.QueuedQueries {
+	sent, queries := *b, make([]pgx.QueuedQuery, len(s.calls))
+	sent.QueuedQueries = make([]*pgx.QueuedQuery, len(s.calls))
+	for i := range s.calls {
+		q := &queries[i]
 		q.SQL, q.Arguments = s.calls[i].text, s.calls[i].args
-		if fn := q.Fn; fn != nil {
+		if fn := b.QueuedQueries[i].Fn; fn != nil {
 			q.Fn = func(raw pgx.BatchResults) error { return fn(&batchResults{batch: s, raw: raw, next: i}) }
 		}
+		sent.QueuedQueries[i] = q
 	}
-	raw := send(ctx, b)
+	raw := send(ctx, &sent)
 	if tx := raw.Tx(); tx != nil {
 		s.tx = &Tx{c: c, raw: tx, commit: commit}
 	}

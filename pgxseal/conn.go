@@ -56,11 +56,11 @@ func (c *Conn) Close(ctx context.Context) error {
 }
 
 // Release returns a connection to the pool that it was acquired from. Call no other method
-// afterwards.
+// afterwards: it would panic, because the connection may be another goroutine's.
 func (c *Conn) Release() {
 	if c.pooled != nil {
 		c.pooled.Release()
-		c.pooled = nil
+		c.pooled, c.c = nil, nil
 	}
 }
 

@@ -178,11 +178,13 @@ func (s *copySource) seal(values []any) error {
 	}
 	s.left--
 	s.v.Next()
+	front.CopyValues(s.out, s.uses, values)
 	for i := range s.uses {
 		u := &s.uses[i]
 		if !u.Sealed {
-			s.out[i] = values[u.From]
-		} else if err := s.c.collectValue(s.v, &u.Use, values[u.From], false); err != nil {
+			continue
+		}
+		if err := s.c.collectValue(s.v, &u.Use, s.out[i], false); err != nil {
 			return front.SealError(u.Use.Column, "row "+strconv.Itoa(s.row), err)
 		}
 	}

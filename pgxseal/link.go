@@ -144,6 +144,7 @@ func newDB(cfg driver.Config, connect *pgx.ConnConfig, h hooks) (*front.DB, erro
 		return nil, hint.With(errors.New("colseal: this version of pgx keeps prepared statements or batches in another way than the versions that pgxseal knows"),
 			"use the version that Colseal's go.mod requires")
 	}
+	connect = connect.Copy() // the program may change its own for another connection
 	var opts []stdlib.OptionOpenDB
 	if h.before != nil {
 		opts = append(opts, stdlib.OptionBeforeConnect(h.before))

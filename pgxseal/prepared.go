@@ -23,10 +23,29 @@ type prepared struct {
 	description *pgconn.StatementDescription // as the program sees it
 }
 
+// named returns the statement that was prepared under a name; nil if there is none, or if the name
+// was given to another one past this package.
+func (c *conn) named(name string) *prepared {
+	st := c.prepared[name]
+	if st == nil {
+		return nil
+	}
+	if sd := c.sent(st); sd != nil && sd.SQL != st.text {
+		delete(c.prepared, name)
+		return nil
+	}
+	return st
+}
+
+// sent returns the statement that pgx has in the place of st; nil if it was released.
+func (c *conn) sent(st *prepared) *pgconn.StatementDescription {
+	return preparedOn(c.raw)[c.sentName(st, st.text)]
+}
+
 // prepare prepares a statement. Literals for sealed columns become parameters, so that they are
 // sealed at each execution.
 func (c *conn) prepare(ctx context.Context, name, query string) (*pgconn.StatementDescription, error) {
-	st := c.prepared[name]
+	st := c.named(name)
 	if st != nil && st.query == query {
 		if err := c.renew(ctx, st); err != nil {
 			return nil, c.db().Refused(ctx, err)
@@ -41,6 +60,9 @@ func (c *conn) prepare(ctx context.Context, name, query string) (*pgconn.Stateme
 	if !p.Sealed && p.Text(query) == query {
 		sd, err := c.raw.Prepare(ctx, name, query)
 		c.session.NoteError(err)
+		if err == nil {
+			delete(c.prepared, name) // SQL had released that one
+		}
 		return sd, err
 	}
 	st = &prepared{name: name, query: query}
@@ -130,13 +152,16 @@ func parameterOID(param *sqlplan.Param, sent uint32) uint32 {
 
 // renew makes sure that a statement's plan still holds.
 func (c *conn) renew(ctx context.Context, st *prepared) error {
-	at := c.session.Moment()
-	if !st.plan.Search && st.at == at {
+	at, lost := c.session.Moment(), c.sent(st) == nil
+	if !lost && !st.plan.Search && st.at == at {
 		return nil
 	}
 	p, err := c.session.Plan(ctx, st.query)
 	if err != nil {
 		return err
+	}
+	if lost {
+		return c.prepareBy(ctx, st, p, at)
 	}
 	if p == st.plan || (!p.Sealed && !st.plan.Sealed && p.Text(st.query) == st.text) {
 		st.plan, st.at = p, at

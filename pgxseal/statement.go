@@ -2,6 +2,7 @@ package pgxseal
 
 import (
 	"context"
+	sqldriver "database/sql/driver"
 	"fmt"
 	"slices"
 
@@ -140,7 +141,7 @@ const (
 
 // callOf makes a call of a statement whose options were split off its arguments. given are both.
 func (c *conn) callOf(ctx context.Context, cl *call, query string, given []any, opts *options, rest []any, w way) error {
-	if st := c.prepared[query]; st != nil {
+	if st := c.named(query); st != nil {
 		opts.formats.text = false // whatever mode is asked for
 		return c.callPrepared(ctx, cl, st, opts, rest)
 	}
@@ -352,6 +353,7 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, opts *options, args []
 	if cap(room) < n {
 		room = make([]any, 0, n)
 	}
+	args = settled(p, args)
 	out := append(room[:0], opts.list...)[:n]
 	sent := out[len(opts.list):]
 	for i := range p.Params {
@@ -374,6 +376,25 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, opts *options, args []
 		}
 	}
 	return out, nil
+}
+
+// settled returns the arguments of a plan. One that goes to several parameters has one value.
+func settled(p *sqlplan.Plan, args []any) []any {
+	own := false
+	for _, i := range p.Shared {
+		at := int(p.Params[i].From) - 1
+		if at < 0 || at >= len(args) {
+			continue // collect refuses it
+		}
+		if _, ok := args[at].(sqldriver.Valuer); !ok {
+			continue
+		}
+		if !own {
+			args, own = slices.Clone(args), true
+		}
+		args[at] = pgxvalue.Settled(args[at])
+	}
+	return args
 }
 
 // collectValue converts an argument to what the codec seals, and hands it to v. asText says that

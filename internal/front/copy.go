@@ -6,6 +6,7 @@ import (
 
 	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
+	"github.com/colseal/colseal/internal/pgxvalue"
 	"github.com/colseal/colseal/internal/sqlplan"
 	"github.com/colseal/colseal/schema"
 )
@@ -33,6 +34,21 @@ func CopyNames(names []string, cols []CopyColumn) []string {
 		names = append(names, cols[i].Name)
 	}
 	return names
+}
+
+// CopyValues puts the value of each column of a row into out. One that goes to two columns is the
+// same for both.
+func CopyValues(out []any, cols []CopyColumn, row []any) {
+	for i := range cols {
+		switch from := cols[i].From; {
+		case i > 0 && cols[i-1].From == from:
+			out[i] = out[i-1]
+		case i+1 < len(cols) && cols[i+1].From == from:
+			out[i] = pgxvalue.Settled(row[from])
+		default:
+			out[i] = row[from]
+		}
+	}
 }
 
 // CopyPlan returns the table that a COPY into name means here, and the columns that receive the

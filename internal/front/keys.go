@@ -223,7 +223,7 @@ type Spare interface {
 // connection meanwhile. The lookup does not use the session. busy, if not nil, is a result that is
 // being read from the connection.
 func (s *Session) waiting(ctx context.Context, busy Result, lookup func() error) error {
-	if !s.Idle() {
+	if s.busy || !s.Idle() { // a COPY's goroutine must not ask the connection
 		s.db.keys.held.Add(1)
 		defer s.db.keys.held.Add(-1)
 	}

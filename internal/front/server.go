@@ -25,8 +25,11 @@ func (s *Session) lookAtServer(ctx context.Context, keys *openKeys) {
 		s.serverKnown = true
 		return
 	}
+	if s.busy { // in another goroutine
+		return
+	}
 	status, name := s.conn.TxStatus(), ""
-	if status == 'E' || s.busy {
+	if status == 'E' {
 		return
 	}
 	// The server may not let everybody ask, and an error ends a transaction that is open.

@@ -76,6 +76,33 @@ func Value(m *pgtype.Map, kind codec.Kind, arg any) (any, error) {
 	return v, nil
 }
 
+// Settled returns an argument that several parameters are made of. The Value method of a program's
+// type may return something else each time, so it is called here, and the parameters get the one
+// result. Where it fails, arg is returned, and what takes it reports the error.
+func Settled(arg any) any {
+	valuer, ok := arg.(driver.Valuer)
+	if !ok {
+		return arg
+	}
+	t := reflect.TypeOf(arg)
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.PkgPath() == reflect.TypeFor[pgtype.Map]().PkgPath() {
+		return arg // pgx does not call it, and it always returns the same
+	}
+	v, err := resultOf(valuer)
+	if err != nil {
+		return arg
+	}
+	return v
+}
+
+func resultOf(valuer driver.Valuer) (v any, err error) {
+	defer caught(&err)
+	return valuer.Value()
+}
+
 // Elements is Value for an argument that is an array of values of kind, or of elements of a kind of
 // arrays. It returns the elements, nil for NULL ones, or nil if the array is NULL. It refuses
 // arrays of several dimensions, or that do not begin at 1.

@@ -13,9 +13,36 @@ import (
 
 // number gives each role of each parameter its number in the text to be sent.
 func (e *emission) number() error {
+	numbered := e.numberPostgres
 	if e.p.dialect == dialect.SQLite {
-		return e.numberSQLite()
+		numbered = e.numberSQLite
 	}
+	if err := numbered(); err != nil {
+		return err
+	}
+	e.plan.Shared = shared(e.plan.Params)
+	return nil
+}
+
+// shared returns the indexes of the parameters with a use whose argument others have, too.
+func shared(params []Param) (out []int32) {
+	type argument struct{ from, name int32 }
+	count := make(map[argument]int, len(params))
+	for i := range params {
+		count[argument{params[i].From, params[i].Name}]++
+	}
+	if len(count) == len(params) {
+		return nil
+	}
+	for i := range params {
+		if p := &params[i]; p.Use != nil && count[argument{p.From, p.Name}] > 1 {
+			out = append(out, int32(i))
+		}
+	}
+	return out
+}
+
+func (e *emission) numberPostgres() error {
 	top := 0
 	for _, s := range e.slots {
 		if s.param != nil {

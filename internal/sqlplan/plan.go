@@ -46,6 +46,9 @@ type Plan struct {
 	// and Params covers every argument that the text names.
 	Params []Param
 
+	// Shared are the indexes of the parameters with a use whose argument goes to others, too.
+	Shared []int32
+
 	// Names are the names of the caller's arguments, without their prefixes.
 	Names []string
 
