@@ -49,13 +49,14 @@ func condition(cols []*column, head func(*column) string, literal func(*column, 
 // postgresStatements is PostgreSQL's statements.
 type postgresStatements struct{ t *table }
 
-func postgresBytes(b []byte) string { return `'\x` + hex.EncodeToString(b) + `'::pg_catalog.bytea` }
+// postgresBytes writes bytes as text that means the same whatever standard_conforming_strings is.
+func postgresBytes(digits string) string { return "pg_catalog.decode('" + digits + "', 'hex')" }
 
 // starts returns the first bytes of the column's cells, as a list.
 func (x postgresStatements) starts(c *column) string {
 	var list []string
 	for _, s := range c.starts() {
-		list = append(list, postgresBytes(s))
+		list = append(list, postgresBytes(hex.EncodeToString(s)))
 	}
 	return strings.Join(list, ", ")
 }
@@ -82,7 +83,7 @@ func (x postgresStatements) literal(c *column, head string) string {
 	if c.text {
 		return "'" + head + "'"
 	}
-	return `'\x` + head + `'::pg_catalog.bytea`
+	return postgresBytes(head)
 }
 
 func (x postgresStatements) read(cols []*column, after bool, before int64, limit int) string {
