@@ -172,7 +172,7 @@ func (c *conn) collect(v *front.Sealing, p *sqlplan.Plan, args []sqldriver.Named
 	m.args = m.args[:n]
 	out := m.args
 	for i := range out {
-		out[i] = sqldriver.NamedValue{Ordinal: i + 1}
+		out[i].Ordinal = i + 1 // release has cleared the rest
 	}
 	args, err := settled(p, args)
 	if err != nil {
