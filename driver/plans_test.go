@@ -389,12 +389,16 @@ func TestRefusalSendsNothing(t *testing.T) {
 func TestNonstandardStrings(t *testing.T) {
 	b := newBench(t, "full")
 	b.server.nonstdStrings = true
+	b.plans.plans[`s'\'`] = sealedPlan(`s'\'`)
+	b.plans.plans[`s'\'`].Backslash = true
 	b.plans.plans["s"] = sealedPlan("s")
-	if _, err := b.db.Exec("s"); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "standard_conforming_strings") {
-		t.Errorf("sealed: %v", err)
+	if _, err := b.db.Exec(`s'\'`); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "standard_conforming_strings") {
+		t.Errorf("sealed with a backslash: %v", err)
 	}
-	if _, err := b.db.Exec("plain"); err != nil {
-		t.Errorf("plain: %v", err)
+	for _, text := range []string{"s", "plain"} {
+		if _, err := b.db.Exec(text); err != nil {
+			t.Errorf("%s, without a backslash: %v", text, err)
+		}
 	}
 	if _, err := b.db.Exec(`plain '\'`); !errors.Is(err, ErrRefused) {
 		t.Errorf("plain with a backslash: %v", err)
@@ -405,6 +409,7 @@ func TestNonstandardStrings(t *testing.T) {
 func TestStringsThatChange(t *testing.T) {
 	b := newBench(t, "full")
 	b.plans.plans["s"] = sealedPlan("s")
+	b.plans.plans["s"].Backslash = true
 	b.plans.plans["SELECT f()"] = &sqlplan.Plan{Effects: sqlplan.ChangesSession}
 	for _, change := range []func(t *testing.T){
 		func(t *testing.T) { mustExec(t, b.db, "SELECT f()") },

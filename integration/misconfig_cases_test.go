@@ -83,7 +83,10 @@ func insertUser(db *sql.DB) error {
 }
 
 // insertWith writes a user over connections with a setting.
-func (d *desk) insertWith(setting, value string) error {
+func (d *desk) insertWith(setting, value string) error { return d.with(setting, value, insertUser) }
+
+// with does something over connections with a setting.
+func (d *desk) with(setting, value string, do func(*sql.DB) error) error {
 	d.t.Helper()
 	pg, err := pgx.ParseConfig(d.pg.DSN())
 	if err != nil {
@@ -96,7 +99,7 @@ func (d *desk) insertWith(setting, value string) error {
 	}
 	db := sql.OpenDB(cn)
 	defer func() { _ = db.Close() }()
-	return insertUser(db)
+	return do(db)
 }
 
 func readUser(db *sql.DB) error {
@@ -262,9 +265,11 @@ var databaseTroubles = []trouble{
 		return insertUser(db)
 	}, nil, "", "The error is the underlying driver's own, as it is without Colseal: what retries on it goes on working.", "What you do without Colseal."},
 	{"standard_conforming_strings is off", func(d *desk) error {
-		return d.insertWith("standard_conforming_strings", "off")
-	}, driver.ErrRefused, "driver.ErrRefused", "With this setting of the last century, where a string ends in a statement depends on the session. Colseal would have to guess, and does not.",
-		"Remove the setting from the connection string, the role, the database or `postgresql.conf`. It has been `on` by default since PostgreSQL 9.1."},
+		return d.with("standard_conforming_strings", "off", func(db *sql.DB) error {
+			return run(db, "INSERT INTO users (id, email) VALUES (1, 'erika@example.org')")
+		})
+	}, driver.ErrRefused, "driver.ErrRefused", "With this setting of the last century, a backslash in a string has another meaning, so that where the string ends depends on the session. Colseal would have to guess, and does not. A statement without a backslash is sent: it means the same. Colseal itself writes one for a value of a sealed column that stands in the text.",
+		"Remove the setting from the connection string, the role, the database or `postgresql.conf`. It has been `on` by default since PostgreSQL 9.1. Or give values as parameters."},
 }
 
 var kmsTroubles = []trouble{

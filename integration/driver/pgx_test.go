@@ -236,7 +236,9 @@ func TestPGNonstandardStrings(t *testing.T) {
 		refused bool
 	}{
 		{through, "SELECT email FROM users", false}, {raw, "SET standard_conforming_strings = off", false}, {through, "SELECT 1", false},
-		{through, "SELECT email FROM users", true}, {through, `SELECT 2 -- \`, true},
+		{through, "SELECT email FROM users", false}, {through, "SELECT email FROM users WHERE note = 'it''s'", false},
+		{through, `SELECT email FROM users -- \`, true}, {through, `SELECT 2 -- \`, true},
+		{through, "UPDATE users SET email = 'x'", true}, // the cell's text would have a backslash
 		{raw, "SET standard_conforming_strings = on", false}, {through, "SELECT email FROM users", false}, {through, `SELECT 2 -- \`, false},
 	} {
 		if err := tt.run(tt.query); errors.Is(err, driver.ErrRefused) != tt.refused || !tt.refused && err != nil {

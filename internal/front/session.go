@@ -278,17 +278,14 @@ func (s *Session) liveSearchKeys(ctx context.Context, p *sqlplan.Plan) (int, err
 	return len(k.live), nil
 }
 
-// CheckStrings refuses a statement whose string literals the analysis reads differently from the
-// server: standard_conforming_strings is off, and the statement touches a sealed column, or may do
-// so because a backslash made the analysis see other literals than there are.
+// CheckStrings refuses a statement in which the server may find other string literals than the
+// analysis, or than Colseal wrote: one with a backslash, while standard_conforming_strings is off,
+// and one that touches a sealed column in some encodings. With the setting off, the server takes no
+// other literal without a backslash for another one: U&” is an error there.
 func (s *Session) CheckStrings(ctx context.Context, p *sqlplan.Plan) error {
 	if !p.Sealed && !p.Backslash || s.db.cfg.Dialect != dialect.Postgres {
 		return nil
 	}
-	return s.checkStrings(ctx, p)
-}
-
-func (s *Session) checkStrings(ctx context.Context, p *sqlplan.Plan) error {
 	if p.Sealed && foreignEncoding(s.conn.Parameter("client_encoding")) {
 		return &sqlplan.Refusal{
 			Class:  colseal.ClassSession,
@@ -296,6 +293,13 @@ func (s *Session) checkStrings(ctx context.Context, p *sqlplan.Plan) error {
 			Hint:   "set client_encoding to UTF8 in the connection string",
 		}
 	}
+	if !p.Backslash {
+		return nil
+	}
+	return s.checkBackslash(ctx)
+}
+
+func (s *Session) checkBackslash(ctx context.Context) error {
 	off := false
 	if s.conn.TxStatus() != 0 { // the server tells of each change
 		off = s.conn.Parameter("standard_conforming_strings") == "off"
@@ -310,7 +314,7 @@ func (s *Session) checkStrings(ctx context.Context, p *sqlplan.Plan) error {
 	}
 	return &sqlplan.Refusal{
 		Class:  colseal.ClassSession,
-		Reason: "standard_conforming_strings is off on this connection, which the analysis does not support",
+		Reason: "standard_conforming_strings is off on this connection, and the statement has or gets a backslash, which then means something else",
 		Hint:   "SET standard_conforming_strings = on, which is PostgreSQL's default",
 	}
 }

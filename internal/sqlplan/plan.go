@@ -9,7 +9,7 @@ package sqlplan
 
 import (
 	"reflect"
-
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,7 +28,8 @@ type Plan struct {
 	// then is sent in its place, and every other field but Backslash, Effects and Statements is zero.
 	Sealed bool
 
-	// Backslash says that the text has a backslash: its string literals may depend on the session.
+	// Backslash says that the text, or what is sent in its place, has or gets a backslash. Else its
+	// string literals are the same in every session.
 	Backslash bool
 
 	// Statements is the number of statements in the text; 0 if it cannot be parsed. More
@@ -209,6 +210,13 @@ const (
 	// catalog still holds.
 	ChangesTemporary
 )
+
+// hasBackslash is for Backslash. A literal that is sealed in place may become that of a bytea, which
+// has one.
+func (p *Plan) hasBackslash(sql string) bool {
+	return len(p.Literals) > 0 || strings.Contains(sql, `\`) ||
+		slices.ContainsFunc(p.Chunks, func(chunk string) bool { return strings.Contains(chunk, `\`) })
+}
 
 // Text returns what is sent for a text that touches nothing sealed.
 func (p *Plan) Text(query string) string {

@@ -150,7 +150,7 @@ func (p *Planner) Plan(ctx context.Context, sql string, env *Env) (*Plan, error)
 		p.refused.Add(1)
 		return nil, err
 	}
-	plan.Backslash = strings.Contains(sql, `\`)
+	plan.Backslash = plan.hasBackslash(sql)
 	known.plans.keep(sql, env, plan, generation, usedCatalog)
 	return plan, nil
 }

@@ -226,8 +226,14 @@ func TestPlanTellsOfBackslash(t *testing.T) {
 				}
 			}
 		}
-		if plan, err := p.Plan(t.Context(), "SELECT '/'", nil); err != nil || plan.Backslash {
-			t.Errorf("no backslash: told, or %v", err)
+		for _, text := range []string{"SELECT '/'", "SELECT email FROM users WHERE note = '/'", "UPDATE users SET email = $1"} {
+			if plan, err := p.Plan(t.Context(), text, &Env{Catalog: testCatalog}); err != nil || plan.Backslash {
+				t.Errorf("%s, no backslash: told, or %v", text, err)
+			}
+		}
+		// The literal may become that of a bytea.
+		if plan, err := p.Plan(t.Context(), "UPDATE users SET email = 'x'", &Env{Catalog: testCatalog}); err != nil || plan.Backslash != plan.Sealed {
+			t.Errorf("a literal that is sealed: Backslash is %v, or %v", plan.Backslash, err)
 		}
 	}
 }

@@ -182,7 +182,7 @@ func (k *checker) server(ctx context.Context) error {
 	}
 	if len(rows) == 1 && rows[0][0] != "on" {
 		k.add(Finding{Severity: SeverityDanger, Rule: "standard-strings", Object: "standard_conforming_strings",
-			What: "it is off, so that string literals mean something else to the server than to the analysis, and statements are refused",
+			What: "it is off, so that string literals with a backslash mean something else to the server than to the analysis, and statements with one are refused",
 			Hint: "set it on, which is the default, for the database and the role (ALTER DATABASE ... SET, ALTER ROLE ... SET)"})
 	}
 	return nil
