@@ -7,7 +7,7 @@ import (
 
 // top writes a whole statement.
 func (g *gen) top() string {
-	switch g.n(21) {
+	switch g.n(23) {
 	case 5, 6:
 		return g.insert()
 	case 7, 8:
@@ -34,6 +34,14 @@ func (g *gen) top() string {
 		return g.unnested()
 	case 20:
 		return g.definition()
+	case 21:
+		if g.rowTypes {
+			return g.rowTyped()
+		}
+	case 22:
+		if g.rowTypes {
+			return g.program()
+		}
 	}
 	return g.plainSelect()
 }

@@ -39,6 +39,7 @@ CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1);
 CREATE TABLE parts_2 PARTITION OF parts FOR VALUES IN (2) PARTITION BY LIST (part);
 CREATE TABLE parts_22 PARTITION OF parts_2 FOR VALUES IN (2);
 CREATE TABLE kin (extra text) INHERITS (archive);
+CREATE TABLE holders (id bigint, note text, p parts, ps parts[]);
 ` + views
 
 // views are made by somebody else: the schema does not know of them.
@@ -59,6 +60,21 @@ const plainDDL = `
 CREATE SCHEMA other;
 CREATE TABLE other.users (id bigint, email text, note text);
 INSERT INTO other.users VALUES (1,'plain-a','n');
+` + rowsDDL
+
+// rowsDDL makes what has the row types of sealed tables in it, or runs texts, on the sealed side alone: it is all refused.
+const rowsDDL = `
+CREATE DOMAIN part_row AS parts;
+CREATE TYPE part_pair AS (n int, p parts);
+CREATE TABLE pair_holders (id bigint, pp part_pair);
+CREATE FUNCTION takes_row(p parts) RETURNS bigint LANGUAGE sql RETURN 1;
+CREATE FUNCTION takes_domain(p part_row) RETURNS bigint LANGUAGE sql RETURN 1;
+CREATE FUNCTION gives_rows(v text) RETURNS SETOF parts LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY EXECUTE 'TABLE ' || 'pa' || 'rts'; END $$;
+CREATE FUNCTION declares_array(v text) RETURNS bigint LANGUAGE plpgsql AS $$ DECLARE ps _parts; BEGIN RETURN 1; END $$;
+CREATE FUNCTION declares_domain(v text) RETURNS bigint LANGUAGE plpgsql AS $$ DECLARE p part_row; BEGIN p.email := v; RETURN 1; END $$;
+CREATE SCHEMA cron;
+CREATE FUNCTION cron.schedule(text, text, text) RETURNS bigint LANGUAGE sql RETURN 1;
+CREATE FUNCTION cron.alter_job(job_id bigint, command text) RETURNS bigint LANGUAGE sql RETURN 1;
 `
 
 var sealedTables = schema.Must(
@@ -93,6 +109,7 @@ var rows = []string{
 	`INSERT INTO kin(id, email, ssn, memo, extra) VALUES (21,'zqcanary-b','zqcanary-s4','m1','k'), (22,NULL,NULL,NULL,NULL)`,
 	`INSERT INTO orders VALUES (1,1,9.50,'o1'), (2,1,3,'o2'), (3,2,7,NULL), (4,9,1,'o1')`,
 	`INSERT INTO contacts VALUES (1,'plain-a'), (2,'plain-b')`,
+	`INSERT INTO holders(id, note) VALUES (1,'note a'), (2,NULL), (3,'m1')`,
 }
 
 // readBack reads all tables in full, on either side.
@@ -103,6 +120,7 @@ const readBack = `
 	UNION ALL SELECT 'kin', id, email, ssn, extra, NULL, NULL, NULL FROM kin
 	UNION ALL SELECT 'parts', id, email, ssn, note, part, NULL, NULL FROM parts
 	UNION ALL SELECT 'orders', id, NULL, NULL, concat(memo, total), user_id, NULL, NULL FROM orders
+	UNION ALL SELECT 'holders', id, NULL, NULL, note, NULL, NULL, NULL FROM holders
 	UNION ALL SELECT 'contacts', id, NULL, NULL, email, NULL, NULL, NULL FROM contacts
 	UNION ALL SELECT 'other.users', id, NULL, NULL, concat(email, note), NULL, NULL, NULL FROM other.users`
 

@@ -58,7 +58,7 @@ func TestOffline(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("COLSEAL_SHAPES_SEED=%d repeats this", seed)
-	o, drawn := newOffline(), statementsOver(17, 2*shards, false)
+	o, drawn := newOffline(), statementsOver(17, 2*shards, false, false)
 	n := 30000
 	if testing.Short() {
 		n = 3000
@@ -79,7 +79,7 @@ func TestOffline(t *testing.T) {
 
 // FuzzOffline has the fuzzer choose the statements.
 func FuzzOffline(f *testing.F) {
-	o, drawn := newOffline(), statementsOver(17, 0, false)
+	o, drawn := newOffline(), statementsOver(17, 0, false, false)
 	choices := make([]byte, 8<<10) // enough for most statements
 	for i := range byte(8) {
 		_, _ = rand.NewChaCha8([32]byte{i}).Read(choices) // never fails

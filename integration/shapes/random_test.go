@@ -154,6 +154,7 @@ var kinds = map[string]*regexp.Regexp{
 	"reads of views":       regexp.MustCompile(`(FROM|JOIN) (mails|mails_of|pairs|both_mails|firsts|orders_of|shouts) `),
 	"writes to views":      regexp.MustCompile(`(INTO|UPDATE|DELETE FROM) (mails|mails_of|orders_of)\b`),
 	"children":             regexp.MustCompile(`(INTO|UPDATE|FROM|JOIN) (parts_1|parts_22|kin)\b`),
+	"holders of rows":      regexp.MustCompile(`(INTO|UPDATE|FROM|JOIN) holders\b`),
 }
 
 // add counts one more.

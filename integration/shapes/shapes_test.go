@@ -2,6 +2,7 @@ package shapes
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/colseal/colseal/integration/pgtest"
@@ -44,13 +45,13 @@ func TestShapes(t *testing.T) {
 			for storage, typ := range storages {
 				t.Run(string(f)+"/"+storage, func(t *testing.T) {
 					p := newPair(t, db, f, typ)
-					for _, s := range allShapes() {
+					for _, s := range slices.Concat(allShapes(), rowTypes, programs) {
 						if db.Version >= s.since {
 							t.Run(s.name, func(t *testing.T) { p.check(t, s) })
 						}
 					}
 				})
-				exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA other CASCADE")
+				exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA other, cron CASCADE")
 			}
 		}
 	})
@@ -97,13 +98,13 @@ func TestWiretap(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
 		for _, f := range fronts {
 			p := newPair(t, db, f, "bytea")
-			for _, s := range allShapes() {
+			for _, s := range slices.Concat(allShapes(), rowTypes, programs) {
 				if !s.open && db.Version >= s.since {
 					p.sealed.run(s.sql, p.in(s.args), s.how())
 				}
 			}
 			wiretap.Check(t, db.Admin, p.wanted()...)
-			exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA other CASCADE")
+			exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA other, cron CASCADE")
 		}
 	}, pgtest.Logged())
 }

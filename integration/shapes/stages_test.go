@@ -132,7 +132,7 @@ func TestStagedRandom(t *testing.T) {
 			p.twin.exec(t, c.text.Replace(q))
 		}
 		s := newShares()
-		t.Run(fmt.Sprintf("%s, from %s, sealed beside %s", f, from, other), func(t *testing.T) { p.random(t, seed, statementsOver(db.Version, 0, true), s) })
+		t.Run(fmt.Sprintf("%s, from %s, sealed beside %s", f, from, other), func(t *testing.T) { p.random(t, seed, statementsOver(db.Version, 0, true, false), s) })
 		s.report(t, seed, 2)
 	})
 }

@@ -123,7 +123,7 @@ func TestTwoSearchKeys(t *testing.T) {
 		}
 		for _, f := range fronts {
 			t.Run(string(f), func(t *testing.T) { shapesOfTwoKeys(t, db, f, storage) })
-			exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA other CASCADE")
+			exec(t, db.Admin, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA other, cron CASCADE")
 		}
 	})
 }

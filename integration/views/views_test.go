@@ -198,7 +198,7 @@ func (w *world) play(t *testing.T, sealed, twin querier, s step) {
 
 const (
 	all     = "SELECT id, email, ssn, note FROM users ORDER BY id"
-	calls   = "whose body names a sealed table"
+	calls   = "whose body or types name a sealed table"
 	through = "cannot be read through"
 	parent  = "it is the parent of a sealed table"
 )

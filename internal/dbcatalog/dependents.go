@@ -14,14 +14,14 @@ import (
 type Dependent struct {
 	Name
 	Kind DependentKind
-	// Parent is the table of which a child has the columns. Of a parent it is the child. Others
-	// have none.
+	// Parent is the table of which a child has the columns. Of a parent it is the child. Of a type and
+	// of a table with columns of such types it is the relation that has the row type. Others have none.
 	Parent Name
 	// Version changes when a view is defined again, gets another rule, or its columns are renamed.
 	Version string
 	// Source is the definition of a view of SQLite.
 	Source string
-	// Columns are the names of a parent's columns.
+	// Columns are the names of a parent's columns, or of the columns that have types with rows in them.
 	Columns []string
 }
 
@@ -36,6 +36,8 @@ const (
 	DependentForeign                          // a foreign table
 	DependentRoutine                          // a function, procedure or aggregate
 	DependentParent                           // a table of which another one is a child or a partition
+	DependentType                             // a type that has the rows of a relation in it
+	DependentHolder                           // a table that has columns of such types
 )
 
 // Routine is a function or procedure whose body is a text.
@@ -51,6 +53,9 @@ const postgresVersion = `CASE WHEN c.relkind IN ('v', 'm') THEN
 		(SELECT pg_catalog.string_agg(v.attname::pg_catalog.text, ' ' ORDER BY v.attnum) FROM pg_catalog.pg_attribute v WHERE v.attrelid = c.oid AND v.attnum > 0)
 	END`
 
+// Of reach: class is r for a relation, f for a routine, t for a type with rows of the relation head in it, and
+// h for a relation with columns of such types. Otherwise head is that of which a relation is a child, or above.
+//
 // Dependents of the tables that $1 names, and of the routines that $2 lists. What is read takes
 // no lock on them. An element of $1 is + or - (of a table that is left out), a schema (empty for
 // any), and a name.
@@ -58,17 +63,19 @@ const postgresDependentQuery = `WITH RECURSIVE listed AS (
 	SELECT pg_catalog.split_part(e, pg_catalog.chr(1), 1) AS mark, pg_catalog.split_part(e, pg_catalog.chr(1), 2) AS nsp,
 		pg_catalog.split_part(e, pg_catalog.chr(1), 3) AS rel
 	FROM pg_catalog.unnest(pg_catalog.string_to_array($1::pg_catalog.text, pg_catalog.chr(10))) AS e
-), reach(class, oid, head, up) AS (
-	SELECT 'r', c.oid, c.oid, false FROM listed
+), reach(class, oid, head, up, of_class) AS (
+	SELECT 'r', c.oid, c.oid, false, 'r' FROM listed
 	JOIN pg_catalog.pg_class c ON c.relname = listed.rel AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 	JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 	WHERE listed.mark = '+' AND (listed.nsp = '' OR n.nspname = listed.nsp)
 		AND NOT EXISTS (SELECT FROM listed x WHERE x.mark = '-' AND x.nsp = n.nspname AND x.rel = c.relname)
-	UNION SELECT 'r', f.ftrelid, 0::pg_catalog.oid, false FROM listed
-	JOIN pg_catalog.pg_foreign_table f ON listed.mark = '+' AND ('table_name=' || listed.rel) = ANY (f.ftoptions)
-	UNION SELECT 'f', f::pg_catalog.oid, 0::pg_catalog.oid, false
+	UNION SELECT 'r', f.ftrelid, 0::pg_catalog.oid, false, 'r' FROM listed
+	JOIN (pg_catalog.pg_foreign_table f JOIN pg_catalog.pg_class c ON c.oid = f.ftrelid) ON listed.mark = '+' AND listed.rel = COALESCE(
+		(SELECT o.option_value FROM pg_catalog.pg_options_to_table(f.ftoptions) AS o WHERE o.option_name = 'table_name'), c.relname::pg_catalog.text)
+	UNION SELECT 'f', f::pg_catalog.oid, 0::pg_catalog.oid, false, 'f'
 	FROM pg_catalog.unnest(pg_catalog.string_to_array($2::pg_catalog.text, ',')) AS f
-	UNION SELECT e.class, e.oid, CASE WHEN e.child OR e.up THEN reach.head ELSE 0 END, e.up
+	UNION SELECT e.class, e.oid, CASE WHEN e.child OR e.up OR reach.class IN ('t', 'h') AND e.class IN ('t', 'h') THEN reach.head
+		WHEN e.class = 't' THEN CASE reach.head WHEN 0 THEN reach.oid ELSE reach.head END ELSE 0 END, e.up, CASE e.class WHEN 'h' THEN 'r' ELSE e.class END
 	FROM reach JOIN (
 		SELECT 'r', i.inhparent, 'r', i.inhrelid, true, false FROM pg_catalog.pg_inherits i
 		UNION ALL SELECT 'r', i.inhrelid, 'r', i.inhparent, false, true FROM pg_catalog.pg_inherits i
@@ -76,24 +83,37 @@ const postgresDependentQuery = `WITH RECURSIVE listed AS (
 		FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
 		WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND r.ev_class <> d.refobjid
 			AND d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
+		UNION ALL SELECT 'r', c.oid, 't', c.reltype, false, false FROM pg_catalog.pg_class c WHERE c.reltype <> 0
+		UNION ALL SELECT 't', d.refobjid, CASE d.classid WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN 't' WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'h'
+			WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN 'f' ELSE 'r' END, COALESCE(r.ev_class, d.objid), false, false
+		FROM pg_catalog.pg_depend d LEFT JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+		WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND (d.classid IN ('pg_catalog.pg_type'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
+			OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid > 0 OR r.oid IS NOT NULL)
 		UNION ALL SELECT CASE d.refclassid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'r' ELSE 'f' END, d.refobjid, 'f', d.objid, false, false
 		FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
 			AND d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
-	) AS e(of_class, of_oid, class, oid, child, up) ON e.of_oid = reach.oid AND e.of_class = reach.class
-		AND (NOT e.child OR reach.head <> 0 AND NOT reach.up) AND (NOT e.up OR reach.head <> 0)
+	) AS e(of_class, of_oid, class, oid, child, up) ON e.of_oid = reach.oid AND e.of_class = reach.of_class
+		AND (NOT e.child OR reach.head <> 0 AND NOT reach.up AND reach.class = 'r') AND (NOT e.up OR reach.head <> 0 AND reach.class = 'r')
 )
-SELECT n.nspname::pg_catalog.text, COALESCE(c.relname, p.proname)::pg_catalog.text, COALESCE(c.relkind::pg_catalog.text, ''),
+SELECT n.nspname::pg_catalog.text, COALESCE(c.relname, p.proname, t.typname)::pg_catalog.text, COALESCE(c.relkind::pg_catalog.text, ''),
 	hn.nspname::pg_catalog.text, h.relname::pg_catalog.text,
-	CASE WHEN reach.up THEN (SELECT pg_catalog.string_agg(u.attname::pg_catalog.text, pg_catalog.chr(1) ORDER BY u.attnum)
+	CASE WHEN reach.class = 'h' THEN (SELECT pg_catalog.string_agg(u.attname::pg_catalog.text, pg_catalog.chr(1) ORDER BY u.attnum)
+		FROM pg_catalog.pg_attribute u WHERE u.attrelid = c.oid AND u.attnum > 0 AND u.atttypid IN (SELECT x.oid FROM reach x WHERE x.class = 't' AND x.head = reach.head))
+	WHEN reach.up THEN (SELECT pg_catalog.string_agg(u.attname::pg_catalog.text, pg_catalog.chr(1) ORDER BY u.attnum)
 		FROM pg_catalog.pg_attribute u WHERE u.attrelid = c.oid AND u.attnum > 0 AND NOT u.attisdropped) ELSE ` + postgresVersion + ` END,
-	reach.up::pg_catalog.text
+	CASE WHEN reach.up THEN 'up' ELSE reach.class END
 FROM reach
-LEFT JOIN pg_catalog.pg_class c ON reach.class = 'r' AND c.oid = reach.oid
+LEFT JOIN pg_catalog.pg_class c ON reach.class IN ('r', 'h') AND c.oid = reach.oid
+LEFT JOIN pg_catalog.pg_type t ON reach.class = 't' AND t.oid = reach.oid
+LEFT JOIN pg_catalog.pg_class tc ON tc.oid = t.typrelid
 LEFT JOIN pg_catalog.pg_proc p ON reach.class = 'f' AND p.oid = reach.oid
-JOIN pg_catalog.pg_namespace n ON n.oid = COALESCE(c.relnamespace, p.pronamespace)
+JOIN pg_catalog.pg_namespace n ON n.oid = COALESCE(c.relnamespace, p.pronamespace, t.typnamespace)
 LEFT JOIN pg_catalog.pg_class h ON h.oid = reach.head
 LEFT JOIN pg_catalog.pg_namespace hn ON hn.oid = h.relnamespace
-WHERE reach.head <> reach.oid ORDER BY 1, 2, 3, 7, 4, 5`
+WHERE CASE reach.class WHEN 't' THEN COALESCE(tc.relkind = 'c', t.typname <> '_' ||
+	(SELECT x.typname::pg_catalog.text FROM pg_catalog.pg_type x WHERE x.oid = t.typelem), true) WHEN 'h' THEN c.relkind IN ('r', 'p', 'f')
+	ELSE reach.head <> reach.oid END
+ORDER BY 1, 2, 3, 7, 4, 5`
 
 // Of the server's own languages; a body that the server keeps parsed is no text, and its
 // dependencies are in the catalog.
@@ -127,11 +147,15 @@ func ReadDependents(ctx context.Context, q Querier, d dialect.Dialect, tables, l
 	for _, row := range rows {
 		dep := Dependent{Name: Name{row.Text(0), row.Text(1)}, Version: row.Text(5)}
 		switch kind := row.Text(2); {
+		case row.Text(6) == "t":
+			dep.Kind, dep.Parent = DependentType, Name{row.Text(3), row.Text(4)}
+		case row.Text(6) == "h":
+			dep.Kind, dep.Parent, dep.Columns = DependentHolder, Name{row.Text(3), row.Text(4)}, strings.Split(row.Text(5), "\x01")
 		case kind == "":
 			dep.Kind = DependentRoutine
 		case kind == "v", kind == "m":
 			dep.Kind = DependentView
-		case row.Bool(6):
+		case row.Text(6) == "up":
 			dep.Kind, dep.Parent, dep.Columns = DependentParent, Name{row.Text(3), row.Text(4)}, strings.Split(row.Text(5), "\x01")
 			if slices.ContainsFunc(out, func(o Dependent) bool { return o.Name == dep.Name && o.Kind == DependentChild }) {
 				continue // of two tables of one tree it is the child that counts

@@ -301,12 +301,32 @@ type Window struct {
 }
 
 // RunsText reports whether a word of a program executes what stands in its strings: a function's name,
-// or EXECUTE.
-func RunsText(word string) bool { return runsText[word] }
+// or EXECUTE. pg_cron's schedule may be anything, without its schema before it.
+func RunsText(word string) bool { return runsText[word] || word == "cron" }
+
+// MayRunText reports whether a text in lower case may call a function that executes what stands in its
+// strings.
+func MayRunText(lower string) bool {
+	for name := range runsText {
+		if strings.Contains(lower, name) {
+			return true
+		}
+	}
+	return strings.Contains(lower, "schedule") || strings.Contains(lower, "pgr_") || strings.Contains(lower, "u&")
+}
+
+// FunctionRunsText reports whether a call executes what stands in its strings.
+func FunctionRunsText(schema, name string) bool {
+	return runsText[name] || name == "schedule" && (schema == "" || schema == "cron") || strings.HasPrefix(name, "pgr_")
+}
 
 var runsText = map[string]bool{
 	"execute": true, "dblink": true, "dblink_exec": true, "dblink_open": true, "dblink_send_query": true,
-	"crosstab": true, "crosstab2": true, "crosstab3": true, "crosstab4": true, "connectby": true,
+	"crosstab": true, "crosstab2": true, "crosstab3": true, "crosstab4": true, "crosstab_hash": true, "connectby": true,
 	"query_to_xml": true, "query_to_xmlschema": true, "query_to_xml_and_xmlschema": true, "ts_stat": true, "ts_rewrite": true, "xpath_table": true,
 	"table_to_xml": true, "table_to_xmlschema": true, "table_to_xml_and_xmlschema": true,
+	"schedule_in_database": true, "alter_job": true, // of pg_cron
+	"pg_background_launch": true, "hypopg_create_index": true, "replicate_ddl_command": true, "bdr_replicate_ddl_command": true,
+	"run_command_on_workers": true, "run_command_on_shards": true, "run_command_on_placements": true, // of Citus
+	"run_command_on_colocated_placements": true, "run_command_on_coordinator": true, "run_command_on_all_nodes": true,
 }

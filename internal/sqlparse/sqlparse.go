@@ -19,9 +19,12 @@ type File struct {
 	Text       string
 	Statements []Statement
 
-	// Types are the relations whose row types may stand in it elsewhere than in a cast or a definition:
-	// of columns that a function yields, of SQL/JSON, and of the parameters of PREPARE.
+	// Types are the relations whose row types may stand in it elsewhere than in a cast: of columns of a
+	// table, a type or a function, of SQL/JSON, and of the parameters of PREPARE.
 	Types []*TableName
+
+	// Programs are the texts that functions run.
+	Programs []Program
 
 	// Tokens returns the tokens of Text in order, without white space and
 	// comments. It is called only when the text has to be edited.
@@ -30,6 +33,12 @@ type File struct {
 	// Span returns the bytes that an expression spans, without the parentheses around
 	// it; false when they cannot be told. tokens are those that Tokens returned.
 	Span func(tokens []Token, e Expr) (start, end int, ok bool)
+}
+
+// Program is a string constant among the arguments of a function that runs what stands in it.
+type Program struct {
+	At
+	Function, Text string
 }
 
 // Statement is one statement of a text.

@@ -191,6 +191,9 @@ func (a *analysis) run() (*Plan, error) {
 	if err := a.checkTypes(); err != nil {
 		return nil, err
 	}
+	if err := a.checkPrograms(); err != nil {
+		return nil, err
+	}
 	if a.effects = effects; effects&ChangesCatalog != 0 {
 		a.effects |= ChangesDependents
 	}

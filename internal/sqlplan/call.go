@@ -78,9 +78,6 @@ func (a *analysis) call(c *sqlparse.Call, sc *scope) (*term, error) {
 			}
 		}
 	}
-	if err := a.checkProgram(c); err != nil {
-		return nil, err
-	}
 	a.argumentsOf(c)
 	kind := functions[c.Name]
 	if !builtin(c) || c.ArgNames || c.Variadic || c.Within || len(c.Args) == 0 && !c.Star {

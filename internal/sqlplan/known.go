@@ -25,6 +25,7 @@ type Known struct {
 	relations  map[string][]*schema.Table // by folded name; each has its schema
 	dependents map[*schema.Table]*dependent
 	routines   map[string][]dbcatalog.Name // by folded name
+	rowColumns map[string][]rowColumn      // by folded name of their table
 	words      words
 	digest     [sha256.Size]byte
 	columns    map[[2]string]bool // which columns of those with a stage are there, by table and name
@@ -39,8 +40,15 @@ type Known struct {
 type dependent struct {
 	kind    dbcatalog.DependentKind
 	columns []*schema.Column // of a child: its parents'
+	rows    []dbcatalog.Name // of a type: the relations whose rows are in it
 	version string           // of a view
 	refused string           // why a statement that names it is refused; "" if it is not
+}
+
+// A rowColumn is a column that has a type with rows of another relation in it.
+type rowColumn struct {
+	schema, name string         // of its table, and its own
+	of           dbcatalog.Name // the relation
 }
 
 // Equal reports whether two are the same knowledge.
@@ -83,6 +91,7 @@ func (p *Planner) newKnown() *Known {
 		relations:  map[string][]*schema.Table{},
 		dependents: map[*schema.Table]*dependent{},
 		routines:   map[string][]dbcatalog.Name{},
+		rowColumns: map[string][]rowColumn{},
 		words:      words{dialect: p.dialect},
 		plans:      newPlans(p.options.MaxPlans, p.options.MaxPlanBytes),
 	}
@@ -195,9 +204,11 @@ func (p *Planner) routinesByText(ctx context.Context, q dbcatalog.Querier, table
 	for {
 		for _, t := range p.registered {
 			note(names, p.fold(t.Name))
+			note(names, "_"+p.fold(t.Name)) // the array type of its rows
 		}
 		for _, d := range slices.Concat(deps, byText) {
 			note(names, p.fold(d.Table))
+			note(names, "_"+p.fold(d.Table))
 		}
 		before := len(found)
 		rest := routines[:0]
@@ -330,6 +341,11 @@ func (p *Planner) add(k *Known, d dbcatalog.Dependent) {
 		}
 		return
 	}
+	if d.Kind == dbcatalog.DependentHolder {
+		for _, column := range d.Columns {
+			k.rowColumns[name] = append(k.rowColumns[name], rowColumn{d.Schema, column, d.Parent})
+		}
+	}
 	if p.decided(name, d.Schema) {
 		return
 	}
@@ -348,6 +364,12 @@ func (p *Planner) add(k *Known, d dbcatalog.Dependent) {
 	switch d.Kind {
 	case dbcatalog.DependentParent:
 		dep.kind, dep.refused = d.Kind, "it is the parent of a sealed table, whose rows it shows and takes"
+	case dbcatalog.DependentType:
+		dep.rows = append(dep.rows, d.Parent)
+	case dbcatalog.DependentTable:
+		if dep.kind == dbcatalog.DependentHolder {
+			dep.refused = "it has columns of the row type of a sealed table, and a rule that names one"
+		}
 	case dbcatalog.DependentForeign:
 		dep.kind, dep.refused = d.Kind, "it is a foreign table that stands for a sealed one"
 	case dbcatalog.DependentChild:
@@ -461,41 +483,37 @@ func (a *analysis) checkCall(pos int, schemaName, name string) error {
 		return nil
 	}
 	a.forbidden = true
-	return a.refuseOperation(pos, nil, "the statement calls "+n.SQL()+", whose body names a sealed table: what it does with values is not analysed",
+	return a.refuseOperation(pos, nil, "the statement calls "+n.SQL()+", whose body or types name a sealed table: what it does with values is not analysed",
 		"do in the program what it does; if it leaves the sealed columns alone, list it with schema.Functions; if another function is meant, write its schema before its name")
 }
 
-// checkProgram refuses a call that runs a text which names a sealed table.
-func (a *analysis) checkProgram(c *sqlparse.Call) error {
-	if !sqlparse.RunsText(c.Name) {
-		return nil
-	}
+// checkPrograms refuses the texts that functions run and that name a sealed table.
+func (a *analysis) checkPrograms() error {
 	sealed := func(word string) bool {
-		return len(a.meant(&sqlparse.TableName{Name: word})) > 0 || len(a.meant(&sqlparse.TableName{Name: dbcatalog.FoldASCII(word)})) > 0
+		return slices.ContainsFunc(sqlparse.RowTypeOf("", word), func(name string) bool {
+			return len(a.meant(&sqlparse.TableName{Name: name})) > 0 || len(a.meant(&sqlparse.TableName{Name: dbcatalog.FoldASCII(name)})) > 0
+		})
 	}
-	var err error
-	sqlparse.Inspect(c.Args, func(node any) bool {
-		if k, ok := node.(*sqlparse.Const); ok && err == nil {
-			if text, ok := k.Value.(string); ok && wordsOf(text, sealed) {
-				a.touched = true
-				err = a.refuseUnsupported(k.Pos(), nil, "the function "+c.Name+" runs a text that names a sealed table, and what it does with values is not analysed", "run the statement itself")
-			}
+	for i := range a.file.Programs {
+		t := &a.file.Programs[i]
+		if !wordsOf(t.Text, sealed) {
+			continue
 		}
-		return err == nil
-	})
-	return err
+		a.touched = true
+		err := a.refuseUnsupported(t.Pos(), nil, "the function "+t.Function+" runs a text that names a sealed table, and what it does with values is not analysed", "run the statement itself")
+		if err := a.goOn(err); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// checkPrograms does so for all calls in a statement that is not analysed.
-func (a *analysis) checkPrograms(s sqlparse.Stmt) error {
-	var err error
-	sqlparse.Inspect(s, func(node any) bool {
-		if c, ok := node.(*sqlparse.Call); ok && err == nil {
-			err = a.checkProgram(c)
-		}
-		return err == nil
+// holdsRows reports whether a relation has columns of the row types of sealed tables.
+func (p *Planner) holdsRows(k *Known, rel *dbcatalog.Relation) bool {
+	return slices.ContainsFunc(k.rowColumns[p.fold(rel.Name)], func(r rowColumn) bool {
+		cols := p.columnsOf(r.of)
+		return r.schema == rel.Schema && !p.copiesOnly() && !copiesAll(cols)
 	})
-	return err
 }
 
 // SealedColumns returns the sealed columns of a relation that rows are copied into; none if it is
@@ -512,8 +530,11 @@ func (p *Planner) SealedColumns(k *Known, rel *dbcatalog.Relation) ([]*schema.Co
 	}
 	d := k.dependents[t]
 	switch {
+	case p.holdsRows(k, rel):
 	case d == nil:
 		return p.columns[t], nil
+	case d.kind == dbcatalog.DependentHolder:
+		return nil, nil
 	case d.kind == dbcatalog.DependentChild && d.refused == "":
 		return d.columns, nil
 	}

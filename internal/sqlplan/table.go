@@ -103,11 +103,14 @@ func (a *analysis) tableColumns(tn *sqlparse.TableName, table *schema.Table, rel
 			}
 		} else if c != nil {
 			found++
-			if rc.Storage == dbcatalog.StorageOther {
+			storage := rc.Storage
+			if ofRows(c) {
+				storage = missing // statements that do not need it work
+			} else if storage == dbcatalog.StorageOther {
 				return nil, nil, a.refuseStorage(tn.Pos(), c, "the column has type "+rc.Type+", which cannot hold a cell",
 					"change its type to bytea (or text), for example with ALTER TABLE ... ALTER COLUMN ... TYPE bytea")
 			}
-			o.t = newSealed(source{c, rc.Storage})
+			o.t = newSealed(source{c, storage})
 		} else if to := a.changing(table, rc.Name); to != nil {
 			if o.more = (&details{origin: &origin{to, partCells}}); rc.Storage != dbcatalog.StorageOther {
 				o.t = newSealed(source{to, rc.Storage})
@@ -143,6 +146,10 @@ func (t *term) missing() *schema.Column {
 }
 
 func (a *analysis) refuseMissing(pos int, col *schema.Column) error {
+	if ofRows(col) {
+		return a.refuseOperation(pos, nil, "the column "+col.Name+" has rows of a sealed table in it, whose fields are neither sealed nor opened",
+			"leave the column out, or keep the fields in columns of their own and register these")
+	}
 	if col.Stage != schema.StageNone {
 		return a.refuseStorage(pos, col, "the table on the server has no companion column "+col.Stored+", in which the cells stand",
 			"add it with colseal seal, and go back to stage=copy until then; a view needs it beside the plain column")
@@ -240,7 +247,7 @@ func (a *analysis) registered(tn *sqlparse.TableName) (*schema.Table, *dbcatalog
 		a.meanings = map[*sqlparse.TableName]*dependent{}
 	}
 	a.meanings[tn] = d
-	if d.kind == dbcatalog.DependentTable { // which is read as any other
+	if d.kind == dbcatalog.DependentTable || d.kind == dbcatalog.DependentType { // the first is read as any other, the second is no relation
 		return nil, nil, nil
 	}
 	return t, rel, nil

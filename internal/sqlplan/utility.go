@@ -23,11 +23,6 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 		}
 	}
 	sealed := a.namesSealed(u.Names)
-	if sealed == nil {
-		if err := a.goOn(a.checkPrograms(u)); err != nil {
-			return err
-		}
-	}
 	if u.Kept != nil {
 		if sealed != nil || slices.ContainsFunc(u.Names, a.isKeyring) {
 			return a.keep(u)
@@ -110,11 +105,11 @@ func (a *analysis) namesSealedTable() bool {
 		case *sqlparse.TableName:
 			found = found || named(n.Name)
 		case *sqlparse.Call:
-			found = found || named(n.Name) || a.checkProgram(n) != nil
+			found = found || named(n.Name)
 		case *sqlparse.Cast:
 			found = found || slices.ContainsFunc(sqlparse.RowTypeOf(n.Type.Schema, n.Type.Name), named)
 		}
 		return !found
 	})
-	return found
+	return found || a.checkPrograms() != nil
 }

@@ -3,6 +3,7 @@ package sqlplan
 import (
 	"errors"
 	"maps"
+	"slices"
 
 	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/internal/dbcatalog"
@@ -77,6 +78,12 @@ func (a *analysis) traced(rel *dbcatalog.Relation, t *trace) error {
 		in.home = rel.Schema
 	}
 	if err := in.refuseRoutineCalls(query); err != nil {
+		return err
+	}
+	if err := in.checkTypes(); err != nil {
+		return err
+	}
+	if err := in.checkPrograms(); err != nil {
 		return err
 	}
 	outs, err := in.query(query, nil, nil)
@@ -283,8 +290,49 @@ func (w *writeTarget) given(of map[string]bool, fold func(string) string) map[st
 	return out
 }
 
-// sealedColumns returns the sealed columns of a registered table, or of what depends on one.
+// sealedColumns returns the sealed columns of a registered table, or of what depends on one, and its
+// columns that have rows of sealed tables in them.
 func (a *analysis) sealedColumns(t *schema.Table) ([]*schema.Column, error) {
+	cols, err := a.ownColumns(t)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range a.known.rowColumns[a.p.fold(t.Name)] {
+		if t.Schema != "" && t.Schema != r.schema {
+			continue
+		}
+		of, err := a.columnsOfRows(r.of)
+		if err != nil {
+			return nil, err
+		}
+		if a.firstWithCells(of) != nil {
+			cols = append(slices.Clip(cols), &schema.Column{Name: r.name})
+		}
+	}
+	return cols, nil
+}
+
+// ofRows reports whether a column is one that has rows of a sealed table in it.
+func ofRows(c *schema.Column) bool { return c.Identity() == "" }
+
+// columnsOfRows returns the sealed columns of the rows of a relation.
+func (a *analysis) columnsOfRows(of dbcatalog.Name) ([]*schema.Column, error) {
+	var out []*schema.Column
+	for _, t := range a.meant(&sqlparse.TableName{Schema: of.Schema, Name: of.Table}) {
+		if d := a.known.dependents[t]; d != nil && d.kind == dbcatalog.DependentType {
+			continue
+		}
+		cols, err := a.ownColumns(t)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, cols...)
+	}
+	return out, nil
+}
+
+// ownColumns is sealedColumns without columns that have rows in them.
+func (a *analysis) ownColumns(t *schema.Table) ([]*schema.Column, error) {
 	d := a.known.dependents[t]
 	switch {
 	case d == nil:
@@ -293,6 +341,16 @@ func (a *analysis) sealedColumns(t *schema.Table) ([]*schema.Column, error) {
 		return nil, a.refuseDependent(t, d, 0)
 	case d.kind == dbcatalog.DependentChild:
 		return a.strict(d.columns), nil
+	case d.kind == dbcatalog.DependentType:
+		var cols []*schema.Column
+		for _, of := range d.rows {
+			more, err := a.columnsOfRows(of)
+			if err != nil {
+				return nil, err
+			}
+			cols = append(cols, more...)
+		}
+		return cols, nil
 	case d.kind != dbcatalog.DependentView:
 		return nil, nil
 	}

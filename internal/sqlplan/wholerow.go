@@ -156,12 +156,18 @@ func (a *analysis) rowType(t *sqlparse.Type) (*schema.Column, error) {
 // cellsOf returns a column that a relation's rows have, and that holds cells; nil for none.
 func (a *analysis) cellsOf(tn *sqlparse.TableName) (*schema.Column, error) {
 	cols, err := a.sealedOf(a.meant(tn))
+	return a.firstWithCells(cols), err
+}
+
+// firstWithCells returns the first of some columns that holds cells, or will in the next stage; nil for
+// none.
+func (a *analysis) firstWithCells(cols []*schema.Column) *schema.Column {
 	for _, c := range cols {
 		if !c.Copied() || a.mode == copyAhead {
-			return c, err
+			return c
 		}
 	}
-	return nil, err
+	return nil
 }
 
 // checkTypes refuses the row types of sealed tables that stand elsewhere than in casts.
@@ -170,7 +176,7 @@ func (a *analysis) checkTypes() error {
 		c, err := a.cellsOf(t)
 		if c != nil {
 			a.touched = true
-			err = a.refuseOperation(t.Pos(), c, "a column or parameter of the row type of a sealed table", hintForRowType)
+			err = a.refuseOperation(t.Pos(), c, "a column, parameter or type made of the row type of a sealed table", hintForRowType)
 		}
 		if err := a.goOn(err); err != nil {
 			return err

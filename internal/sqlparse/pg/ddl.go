@@ -360,6 +360,7 @@ func (l *lowering) alterCmd(u *sqlparse.Utility, table *sqlparse.TableName, c *a
 		ast.AlterTableType_AT_AddOf, ast.AlterTableType_AT_DropOf:
 		changes()
 	case ast.AlterTableType_AT_GenericOptions:
+		changes() // without a table_name it stands for one that has its name
 		if to := l.remote(c.Def.GetList().GetItems()); to != nil {
 			u.Changes = append(u.Changes, sqlparse.Change{Table: table, Parents: to})
 		}

@@ -2,6 +2,7 @@ package pg
 
 import (
 	"github.com/sqlc-dev/oliphant/ast"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/colseal/colseal/internal/sqlparse"
 )
@@ -18,6 +19,8 @@ type lowering struct {
 	near int
 	// types: see sqlparse.File.
 	types []*sqlparse.TableName
+	// programs: likewise.
+	programs []sqlparse.Program
 }
 
 // at returns the position of a node; loc is negative or 0 in nodes that have none.
@@ -101,6 +104,25 @@ func (l *lowering) rowType(t *ast.TypeName) {
 	if t != nil {
 		l.types = append(l.types, l.relationsOf(t)...)
 	}
+}
+
+// texts notes the strings among the arguments of functions that run what stands in them.
+func (l *lowering) texts(n *ast.Node) {
+	l.below(n.ProtoReflect(), func(m protoreflect.Message) bool {
+		f, ok := m.Interface().(*ast.FuncCall)
+		if !ok {
+			return true
+		}
+		if schema, name := l.last(f.Funcname); sqlparse.FunctionRunsText(schema, name) {
+			l.below(m, func(m protoreflect.Message) bool {
+				if c, ok := m.Interface().(*ast.A_Const); ok && c.GetSval() != nil {
+					l.programs = append(l.programs, sqlparse.Program{At: l.at(c.Location), Function: name, Text: c.GetSval().Sval})
+				}
+				return true
+			})
+		}
+		return true
+	})
 }
 
 // relationsOf returns the relations that a type may be the row type of, or the array type of that, or

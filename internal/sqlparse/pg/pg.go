@@ -15,6 +15,7 @@ package pg
 
 import (
 	"errors"
+	"strings"
 	"unicode/utf8"
 
 	pgquery "github.com/sqlc-dev/oliphant"
@@ -56,6 +57,7 @@ func Parse(text string, lim sqlparse.Limits) (file *sqlparse.File, err error) {
 			return Span(tokens, clean, e)
 		},
 	}
+	runs := sqlparse.MayRunText(strings.ToLower(clean))
 	for _, raw := range tree.Stmts {
 		start, end := int(raw.StmtLocation), int(raw.StmtLocation+raw.StmtLen)
 		if raw.StmtLen == 0 {
@@ -65,8 +67,11 @@ func Parse(text string, lim sqlparse.Limits) (file *sqlparse.File, err error) {
 		file.Statements = append(file.Statements, sqlparse.Statement{
 			Stmt: l.stmt(raw.Stmt), Start: start, End: end,
 		})
+		if runs {
+			l.texts(raw.Stmt)
+		}
 	}
-	file.Types = l.types
+	file.Types, file.Programs = l.types, l.programs
 	return file, nil
 }
 

@@ -16,9 +16,9 @@ var rules map[string]rule
 func init() {
 	rules = map[string]rule{
 		// Tables, and what belongs to them.
-		"CreateStmt":             {what: "CREATE TABLE", catalog: true, more: createTable},
-		"CreateForeignTableStmt": {what: "CREATE FOREIGN TABLE", catalog: true, more: createForeignTable},
-		"AlterTableStmt":         {what: "ALTER TABLE", catalog: true, more: alterTable},
+		"CreateStmt":             {what: "CREATE TABLE", catalog: true, types: true, more: createTable},
+		"CreateForeignTableStmt": {what: "CREATE FOREIGN TABLE", catalog: true, types: true, more: createForeignTable},
+		"AlterTableStmt":         {what: "ALTER TABLE", catalog: true, types: true, more: alterTable},
 		"AlterTableMoveAllStmt":  {what: "ALTER ALL IN TABLESPACE"},
 		"CreateTableAsStmt":      {what: "CREATE TABLE AS", catalog: true, carries: true, reads: true, more: createTableAs},
 		"RefreshMatViewStmt":     {what: "REFRESH MATERIALIZED VIEW", reads: true},
@@ -75,20 +75,20 @@ func init() {
 
 		// Schemas and types: where names are looked up, and what they mean.
 		"CreateSchemaStmt":           {what: "CREATE SCHEMA", catalog: true, more: createSchema},
-		"CompositeTypeStmt":          {what: "CREATE TYPE", catalog: true, more: compositeType},
+		"CompositeTypeStmt":          {what: "CREATE TYPE", catalog: true, types: true, more: compositeType},
 		"CreateEnumStmt":             {what: "CREATE TYPE", catalog: true, bounded: true},
-		"CreateRangeStmt":            {what: "CREATE TYPE", catalog: true, bounded: true},
+		"CreateRangeStmt":            {what: "CREATE TYPE", catalog: true, types: true, bounded: true},
 		"AlterEnumStmt":              {what: "ALTER TYPE", catalog: true, bounded: true},
 		"AlterTypeStmt":              {what: "ALTER TYPE", catalog: true},
-		"CreateDomainStmt":           {what: "CREATE DOMAIN", catalog: true, bounded: true},
-		"AlterDomainStmt":            {what: "ALTER DOMAIN", catalog: true},
-		"DefineStmt":                 {what: "CREATE", catalog: true, more: define},
+		"CreateDomainStmt":           {what: "CREATE DOMAIN", catalog: true, types: true, bounded: true},
+		"AlterDomainStmt":            {what: "ALTER DOMAIN", catalog: true, more: alterDomain},
+		"DefineStmt":                 {what: "CREATE", catalog: true, types: true, more: define},
 		"AlterOperatorStmt":          {what: "ALTER OPERATOR", catalog: true},
-		"CreateOpClassStmt":          {what: "CREATE OPERATOR CLASS", catalog: true},
+		"CreateOpClassStmt":          {what: "CREATE OPERATOR CLASS", catalog: true, types: true},
 		"CreateOpFamilyStmt":         {what: "CREATE OPERATOR FAMILY", catalog: true},
 		"AlterOpFamilyStmt":          {what: "ALTER OPERATOR FAMILY", catalog: true},
-		"CreateCastStmt":             {what: "CREATE CAST", catalog: true},
-		"CreateTransformStmt":        {what: "CREATE TRANSFORM", catalog: true},
+		"CreateCastStmt":             {what: "CREATE CAST", catalog: true, types: true},
+		"CreateTransformStmt":        {what: "CREATE TRANSFORM", catalog: true, types: true},
 		"CreateConversionStmt":       {what: "CREATE CONVERSION", catalog: true},
 		"AlterCollationStmt":         {what: "ALTER COLLATION", catalog: true},
 		"CreatePLangStmt":            {what: "CREATE LANGUAGE", catalog: true},
@@ -197,7 +197,7 @@ func rename(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 		to := &sqlparse.TableName{At: l.here(), Schema: r.Relation.Schemaname, Name: r.Newname}
 		u.Names = append(u.Names, to)
 		u.Renames = append(u.Renames, sqlparse.Rename{Table: table, To: r.Newname})
-		u.Bounded, u.Changes = true, []sqlparse.Change{{Table: table}, {Table: to}}
+		u.Bounded, u.Changes = true, []sqlparse.Change{{Table: table}, {Table: to, Parents: []*sqlparse.TableName{table}}}
 	case ast.ObjectType_OBJECT_COLUMN:
 		u.Renames = append(u.Renames, sqlparse.Rename{Table: table, Column: r.Subname, To: r.Newname})
 		u.Bounded, u.Changes = true, []sqlparse.Change{{Table: table, Columns: []string{r.Subname, r.Newname}}}
@@ -279,6 +279,13 @@ func createView(l *lowering, n *ast.Node, u *sqlparse.Utility) { l.changes(u, n.
 // compositeType notes the name of a row type, which is that of a relation as well.
 func compositeType(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	l.changes(u, n.GetCompositeTypeStmt().Typevar)
+}
+
+// alterDomain notes the domain, which may be one over a row type.
+func alterDomain(l *lowering, n *ast.Node, _ *sqlparse.Utility) {
+	if d := n.GetAlterDomainStmt(); d.Def != nil {
+		l.rowType(&ast.TypeName{Names: d.TypeName})
+	}
 }
 
 // copyTable: COPY table TO only reads. A query may write.

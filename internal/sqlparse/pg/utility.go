@@ -22,6 +22,8 @@ type rule struct {
 	more func(l *lowering, n *ast.Node, u *sqlparse.Utility)
 	// nameless: its RangeVars do not name relations.
 	nameless bool
+	// types: it makes something of the types in it.
+	types bool
 }
 
 // utility lowers every statement but those of dml. What the rules do not list is
@@ -43,7 +45,10 @@ func (l *lowering) utility(n *ast.Node) sqlparse.Stmt {
 		l.relations(n.ProtoReflect(), u)
 	}
 	if r.carries {
-		l.carried(n.ProtoReflect(), u)
+		l.rowTypes(n.ProtoReflect(), func(t *ast.TypeName) { u.Names = append(u.Names, l.relationsOf(t)...) })
+	}
+	if r.types {
+		l.rowTypes(n.ProtoReflect(), l.rowType)
 	}
 	if r.more != nil {
 		r.more(l, n, u)
@@ -70,30 +75,15 @@ func (l *lowering) relations(m protoreflect.Message, u *sqlparse.Utility) {
 	})
 }
 
-// carried adds what else below m may stand for a table: a type may be its row type, or the type of one
-// of its columns, and a function may run a text that names it.
-func (l *lowering) carried(m protoreflect.Message, u *sqlparse.Utility) {
+// rowTypes calls f for each type below m, which may be the row type of a table, or the type of one of its
+// columns.
+func (l *lowering) rowTypes(m protoreflect.Message, f func(*ast.TypeName)) {
 	l.below(m, func(m protoreflect.Message) bool {
-		switch m := m.Interface().(type) {
-		case *ast.TypeName:
-			u.Names = append(u.Names, l.relationsOf(m)...)
-			return false
-		case *ast.FuncCall:
-			if _, name := l.last(m.Funcname); sqlparse.RunsText(name) {
-				l.strings(m.ProtoReflect(), u)
-			}
+		t, ok := m.Interface().(*ast.TypeName)
+		if ok {
+			f(t)
 		}
-		return true
-	})
-}
-
-// strings adds the words of all string constants below m.
-func (l *lowering) strings(m protoreflect.Message, u *sqlparse.Utility) {
-	l.below(m, func(m protoreflect.Message) bool {
-		if c, ok := m.Interface().(*ast.A_Const); ok && c.GetSval() != nil {
-			l.words(u, c.GetSval().GetSval())
-		}
-		return true
+		return !ok
 	})
 }
 
@@ -200,7 +190,9 @@ func (l *lowering) words(u *sqlparse.Utility, text string) {
 			for end < len(text) && isIdentPart(text[end]) {
 				end++
 			}
-			add(foldASCII(text[i:end]))
+			for _, w := range sqlparse.RowTypeOf("", foldASCII(text[i:end])) {
+				add(w)
+			}
 			i = end
 		default:
 			i++
