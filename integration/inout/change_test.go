@@ -245,11 +245,6 @@ func TestChangeUnderLoad(t *testing.T) {
 				case errors.As(err, &pe) && (pe.Code == "0A000" || pe.Code == "42703") && u.stage == unaware && !u.told[kind]: // * has, or had, companions in it
 					u.told[kind] = true
 					known.Add(1)
-				case errors.As(err, &pe) && pe.Code == "XX000" && strings.HasPrefix(pe.Message, "unrecognized token"):
-					// PostgreSQL 17.12 answered so to a plain INSERT, with bytes that are no text,
-					// in 2 of 24 runs while the table was altered. Why was not found; no statement
-					// may make a server do so. The transaction is undone.
-					t.Logf("%s: the server failed: %v", phase.Load(), err)
 				case err != nil && ctx.Err() == nil:
 					t.Errorf("%s: a program in %q, statement %d: %v", phase.Load(), u.stage, kind, err)
 				}

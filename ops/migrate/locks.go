@@ -79,7 +79,30 @@ func (m *migration) short(ctx context.Context, mode string, tables []string, sta
 	if m.locked {
 		return m.within(ctx, statements)
 	}
-	return m.patiently(ctx, tables, func(wait time.Duration) error { return m.transact(ctx, wait, mode, tables, statements) })
+	return m.patiently(ctx, tables, func(wait time.Duration) error { return m.transact(ctx, wait, mode, tables, statements, "COMMIT") })
+}
+
+// lateLock executes a statement that keeps nobody out while it works, and locks the table for the
+// moment of the COMMIT alone. Until others let it, the transaction waits with the work done, and
+// with the lock of the statement.
+func (m *migration) lateLock(ctx context.Context, table, statement string) error {
+	if m.locked {
+		return m.within(ctx, []string{statement})
+	}
+	err := m.patiently(ctx, []string{table}, func(wait time.Duration) error {
+		return m.transact(ctx, wait, "", nil, []string{statement}, fmt.Sprintf("SET LOCAL idle_in_transaction_session_timeout = %d;\nSAVEPOINT done", (10*idleTimeout).Milliseconds()))
+	})
+	if err != nil {
+		return err
+	}
+	err = m.patiently(ctx, []string{table}, func(wait time.Duration) error {
+		return m.execOr(ctx, "ROLLBACK TO done", fmt.Sprintf("SET LOCAL lock_timeout = %d", wait.Milliseconds()), "LOCK TABLE "+table+" IN "+exclusive+" MODE", "COMMIT")
+	})
+	if err != nil {
+		_, rerr := m.q.Exec(context.WithoutCancel(ctx), "ROLLBACK")
+		return errors.Join(err, rerr)
+	}
+	return nil
 }
 
 // patiently calls f, which waits so long for locks on tables, until nobody is in its way.
@@ -116,8 +139,8 @@ func locking(wait time.Duration, mode string, tables []string) []string {
 	return all
 }
 
-// transact executes statements in one transaction that waits for no lock for long.
-func (m *migration) transact(ctx context.Context, wait time.Duration, mode string, tables, statements []string) error {
+// transact executes statements in one transaction that waits for no lock for long, up to its end.
+func (m *migration) transact(ctx context.Context, wait time.Duration, mode string, tables, statements []string, end string) error {
 	if mode == "" {
 		tables = nil
 	}
@@ -125,12 +148,18 @@ func (m *migration) transact(ctx context.Context, wait time.Duration, mode strin
 	for _, s := range statements {
 		all = append(all, restOf(wait), s)
 	}
-	all = append(all, "COMMIT")
-	if _, err := m.q.Exec(ctx, strings.Join(all, ";\n")); err != nil { // in one message: the lock lasts no longer than the work
-		_, rerr := m.q.Exec(context.WithoutCancel(ctx), "ROLLBACK")
-		return errors.Join(err, rerr)
+	return m.execOr(ctx, "ROLLBACK", append(all, end)...)
+}
+
+// execOr executes statements in one message, so that a lock lasts no longer than the work, and
+// undo if they fail.
+func (m *migration) execOr(ctx context.Context, undo string, statements ...string) error {
+	_, err := m.q.Exec(ctx, strings.Join(statements, ";\n"))
+	if err == nil {
+		return nil
 	}
-	return nil
+	_, uerr := m.q.Exec(context.WithoutCancel(ctx), undo)
+	return errors.Join(err, uerr)
 }
 
 // withLockTimeout executes a statement outside of a transaction, and bounds its wait for locks.
