@@ -281,7 +281,7 @@ func (s *Session) liveSearchKeys(ctx context.Context, p *sqlplan.Plan) (int, err
 // CheckStrings refuses a statement in which the server may find other string literals than the
 // analysis, or than Colseal wrote: one with a backslash, while standard_conforming_strings is off,
 // and one that touches a sealed column in some encodings. With the setting off, the server takes no
-// other literal without a backslash for another one: U&” is an error there.
+// other literal without a backslash for another one, and one with U& for an error.
 func (s *Session) CheckStrings(ctx context.Context, p *sqlplan.Plan) error {
 	if !p.Sealed && !p.Backslash || s.db.cfg.Dialect != dialect.Postgres {
 		return nil
