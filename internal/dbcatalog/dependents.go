@@ -63,6 +63,22 @@ const postgresDependentQuery = `WITH RECURSIVE listed AS (
 	SELECT pg_catalog.split_part(e, pg_catalog.chr(1), 1) AS mark, pg_catalog.split_part(e, pg_catalog.chr(1), 2) AS nsp,
 		pg_catalog.split_part(e, pg_catalog.chr(1), 3) AS rel
 	FROM pg_catalog.unnest(pg_catalog.string_to_array($1::pg_catalog.text, pg_catalog.chr(10))) AS e
+), e(of_class, of_oid, class, oid, child, up) AS MATERIALIZED (
+	SELECT 'r', i.inhparent, 'r', i.inhrelid, true, false FROM pg_catalog.pg_inherits i
+	UNION ALL SELECT 'r', i.inhrelid, 'r', i.inhparent, false, true FROM pg_catalog.pg_inherits i
+	UNION ALL SELECT CASE d.refclassid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'r' ELSE 'f' END, d.refobjid, 'r', r.ev_class, false, false
+	FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+	WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND r.ev_class <> d.refobjid
+		AND d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
+	UNION ALL SELECT 'r', c.oid, 't', c.reltype, false, false FROM pg_catalog.pg_class c WHERE c.reltype <> 0
+	UNION ALL SELECT 't', d.refobjid, CASE d.classid WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN 't' WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'h'
+		WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN 'f' ELSE 'r' END, COALESCE(r.ev_class, d.objid), false, false
+	FROM pg_catalog.pg_depend d LEFT JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+	WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND (d.classid IN ('pg_catalog.pg_type'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
+		OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid > 0 OR r.oid IS NOT NULL)
+	UNION ALL SELECT CASE d.refclassid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'r' ELSE 'f' END, d.refobjid, 'f', d.objid, false, false
+	FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+		AND d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
 ), reach(class, oid, head, up, of_class) AS (
 	SELECT 'r', c.oid, c.oid, false, 'r' FROM listed
 	JOIN pg_catalog.pg_class c ON c.relname = listed.rel AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -76,23 +92,7 @@ const postgresDependentQuery = `WITH RECURSIVE listed AS (
 	FROM pg_catalog.unnest(pg_catalog.string_to_array($2::pg_catalog.text, ',')) AS f
 	UNION SELECT e.class, e.oid, CASE WHEN e.child OR e.up OR reach.class IN ('t', 'h') AND e.class IN ('t', 'h') THEN reach.head
 		WHEN e.class = 't' THEN CASE reach.head WHEN 0 THEN reach.oid ELSE reach.head END ELSE 0 END, e.up, CASE e.class WHEN 'h' THEN 'r' ELSE e.class END
-	FROM reach JOIN (
-		SELECT 'r', i.inhparent, 'r', i.inhrelid, true, false FROM pg_catalog.pg_inherits i
-		UNION ALL SELECT 'r', i.inhrelid, 'r', i.inhparent, false, true FROM pg_catalog.pg_inherits i
-		UNION ALL SELECT CASE d.refclassid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'r' ELSE 'f' END, d.refobjid, 'r', r.ev_class, false, false
-		FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
-		WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND r.ev_class <> d.refobjid
-			AND d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
-		UNION ALL SELECT 'r', c.oid, 't', c.reltype, false, false FROM pg_catalog.pg_class c WHERE c.reltype <> 0
-		UNION ALL SELECT 't', d.refobjid, CASE d.classid WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN 't' WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'h'
-			WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN 'f' ELSE 'r' END, COALESCE(r.ev_class, d.objid), false, false
-		FROM pg_catalog.pg_depend d LEFT JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-		WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND (d.classid IN ('pg_catalog.pg_type'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
-			OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid > 0 OR r.oid IS NOT NULL)
-		UNION ALL SELECT CASE d.refclassid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'r' ELSE 'f' END, d.refobjid, 'f', d.objid, false, false
-		FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-			AND d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
-	) AS e(of_class, of_oid, class, oid, child, up) ON e.of_oid = reach.oid AND e.of_class = reach.of_class
+	FROM reach JOIN e ON e.of_oid = reach.oid AND e.of_class = reach.of_class
 		AND (NOT e.child OR reach.head <> 0 AND NOT reach.up AND reach.class = 'r') AND (NOT e.up OR reach.head <> 0 AND reach.class = 'r')
 )
 SELECT n.nspname::pg_catalog.text, COALESCE(c.relname, p.proname, t.typname)::pg_catalog.text, COALESCE(c.relkind::pg_catalog.text, ''),
