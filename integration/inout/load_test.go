@@ -32,7 +32,7 @@ import (
 // -inout.full -inout.rows 1000000 -inout.batch 0 -inout.think 2s -inout.programs 50 -inout.kills 6 -inout.hold 30s.
 var (
 	loadRows     = flag.Int("inout.rows", 3000, "rows of the table under load")
-	loadPrograms = flag.Int("inout.programs", 24, "programs that read and write it")
+	loadPrograms = flag.Int("inout.programs", 16, "programs that read and write it")
 	loadKills    = flag.Int("inout.kills", 2, "processes that are killed in each step")
 	loadHold     = flag.Duration("inout.hold", time.Second, "how long a transaction holds the table in each step")
 	loadThink    = flag.Duration("inout.think", 100*time.Millisecond, "a program's pause between two transactions")
