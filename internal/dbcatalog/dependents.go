@@ -53,17 +53,18 @@ const postgresVersion = `CASE WHEN c.relkind IN ('v', 'm') THEN
 		(SELECT pg_catalog.string_agg(v.attname::pg_catalog.text, ' ' ORDER BY v.attnum) FROM pg_catalog.pg_attribute v WHERE v.attrelid = c.oid AND v.attnum > 0)
 	END`
 
-// Of reach: class is r for a relation, f for a routine, t for a type with rows of the relation head in it, and
-// h for a relation with columns of such types. Otherwise head is that of which a relation is a child, or above.
-//
 // Dependents of the tables that $1 names, and of the routines that $2 lists. What is read takes
 // no lock on them. An element of $1 is + or - (of a table that is left out), a schema (empty for
 // any), and a name.
+//
+// In reach, class is r for a relation, f for a routine, t for a type with rows of the relation head
+// in it, and h for a relation with columns of such types. Otherwise head is that of which a relation
+// is a child, or above.
 const postgresDependentQuery = `WITH RECURSIVE listed AS (
 	SELECT pg_catalog.split_part(e, pg_catalog.chr(1), 1) AS mark, pg_catalog.split_part(e, pg_catalog.chr(1), 2) AS nsp,
 		pg_catalog.split_part(e, pg_catalog.chr(1), 3) AS rel
 	FROM pg_catalog.unnest(pg_catalog.string_to_array($1::pg_catalog.text, pg_catalog.chr(10))) AS e
-), e(of_class, of_oid, class, oid, child, up) AS MATERIALIZED (
+), edges(of_class, of_oid, class, oid, child, up) AS MATERIALIZED (
 	SELECT 'r', i.inhparent, 'r', i.inhrelid, true, false FROM pg_catalog.pg_inherits i
 	UNION ALL SELECT 'r', i.inhrelid, 'r', i.inhparent, false, true FROM pg_catalog.pg_inherits i
 	UNION ALL SELECT CASE d.refclassid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'r' ELSE 'f' END, d.refobjid, 'r', r.ev_class, false, false
@@ -92,7 +93,7 @@ const postgresDependentQuery = `WITH RECURSIVE listed AS (
 	FROM pg_catalog.unnest(pg_catalog.string_to_array($2::pg_catalog.text, ',')) AS f
 	UNION SELECT e.class, e.oid, CASE WHEN e.child OR e.up OR reach.class IN ('t', 'h') AND e.class IN ('t', 'h') THEN reach.head
 		WHEN e.class = 't' THEN CASE reach.head WHEN 0 THEN reach.oid ELSE reach.head END ELSE 0 END, e.up, CASE e.class WHEN 'h' THEN 'r' ELSE e.class END
-	FROM reach JOIN e ON e.of_oid = reach.oid AND e.of_class = reach.of_class
+	FROM reach JOIN edges e ON e.of_oid = reach.oid AND e.of_class = reach.of_class
 		AND (NOT e.child OR reach.head <> 0 AND NOT reach.up AND reach.class = 'r') AND (NOT e.up OR reach.head <> 0 AND reach.class = 'r')
 )
 SELECT n.nspname::pg_catalog.text, COALESCE(c.relname, p.proname, t.typname)::pg_catalog.text, COALESCE(c.relkind::pg_catalog.text, ''),

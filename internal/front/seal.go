@@ -189,12 +189,13 @@ func (v *Sealing) collectText(use *sqlplan.Use, text string) error {
 	return nil
 }
 
-// grow makes sure that there is room for a cell, and for about as many more as are expected. It
-// makes none for what is too long to be sealed.
+// grow makes sure that there is room for a cell, and for about as many more as are expected: up to
+// maxBlock, or as much as there is already, so that copying stays in proportion. It makes none for
+// what is too long to be sealed.
 func (v *Sealing) grow(size int) {
 	if start := len(v.block); cap(v.block)-start < size && size <= maxCell {
 		more := max(v.expected-len(v.cells), 1)
-		block := make([]byte, start, start+max(size, min(max(more*(size+16), start), max(start, maxBlock))))
+		block := make([]byte, start, start+max(size, start, min(more*(size+16), maxBlock)))
 		copy(block, v.block)
 		v.block = block
 	}
@@ -428,7 +429,7 @@ func (a *apart) seal(key *codec.Key, live []*codec.Key, encoding []byte) (err er
 	return err
 }
 
-// maxBlock bounds how far memory is taken ahead of need.
+// maxBlock bounds how far memory is taken ahead of need at first.
 const maxBlock = 64 << 10
 
 // count records that a column has so many cells to seal, and returns the index of its columnKeys.

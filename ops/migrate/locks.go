@@ -90,7 +90,8 @@ func (m *migration) lateLock(ctx context.Context, table, statement string) error
 		return m.within(ctx, []string{statement})
 	}
 	err := m.patiently(ctx, []string{table}, func(wait time.Duration) error {
-		return m.transact(ctx, wait, "", nil, []string{statement}, fmt.Sprintf("SET LOCAL idle_in_transaction_session_timeout = %d;\nSAVEPOINT done", (10*idleTimeout).Milliseconds()))
+		return m.transact(ctx, wait, "", nil, []string{statement},
+			fmt.Sprintf("SET LOCAL idle_in_transaction_session_timeout = %d", (10*idleTimeout).Milliseconds()), "SAVEPOINT done")
 	})
 	if err != nil {
 		return err
@@ -140,7 +141,7 @@ func locking(wait time.Duration, mode string, tables []string) []string {
 }
 
 // transact executes statements in one transaction that waits for no lock for long, up to its end.
-func (m *migration) transact(ctx context.Context, wait time.Duration, mode string, tables, statements []string, end string) error {
+func (m *migration) transact(ctx context.Context, wait time.Duration, mode string, tables, statements []string, end ...string) error {
 	if mode == "" {
 		tables = nil
 	}
@@ -148,7 +149,7 @@ func (m *migration) transact(ctx context.Context, wait time.Duration, mode strin
 	for _, s := range statements {
 		all = append(all, restOf(wait), s)
 	}
-	return m.execOr(ctx, "ROLLBACK", append(all, end)...)
+	return m.execOr(ctx, "ROLLBACK", append(all, end...)...)
 }
 
 // execOr executes statements in one message, so that a lock lasts no longer than the work, and
