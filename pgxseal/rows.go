@@ -50,8 +50,7 @@ type rows struct {
 
 	shape   *shape // nil until it is known; it and what follows are good until the rows are closed, but for its fields
 	openers []front.Opener
-	stored  [][]byte   // the current row as it is stored
-	values  [][]byte   // and as it is read
+	values  [][]byte   // of the current row: pgx's own, in which the cells are opened one after the other
 	ahead   [][][]byte // rows that were read ahead, when the connection had to be free
 
 	err    error
@@ -130,10 +129,6 @@ func (r *rows) describe() error {
 	}
 	r.openers = sh.take(r.c.session)
 	r.c.session.BeginOpeners(r.openers, r)
-	if r.values = r.c.values; cap(r.values) < len(fields) {
-		r.values = make([][]byte, 0, len(fields))
-	}
-	r.c.values = nil
 	r.shape = sh
 	return nil
 }
@@ -208,15 +203,9 @@ func (r *rows) Close() {
 	case r.sealed && err == nil:
 		r.describeEmpty()
 	}
-	if clear(r.values); cap(r.values) > 0 && cap(r.values) <= maxValues {
-		r.c.values = r.values[:0]
-	}
-	r.openers, r.values, r.stored, r.ahead = nil, nil, nil, nil
+	r.openers, r.values, r.ahead = nil, nil, nil
 	r.c.session.Executed(r.plan, err)
 }
-
-// maxValues bounds the values of a row that a connection keeps room for.
-const maxValues = 100
 
 // fail closes the rows with an error.
 func (r *rows) fail(err error) {
@@ -265,14 +254,14 @@ func (r *rows) Next() bool {
 	}
 	switch {
 	case len(r.ahead) > 0:
-		r.stored, r.ahead = r.ahead[0], r.ahead[1:]
+		r.values, r.ahead = r.ahead[0], r.ahead[1:]
 	case !r.raw.Next():
 		r.Close()
 		return false
 	case !r.sealed:
 		return true
 	default:
-		r.stored = r.raw.RawValues()
+		r.values = r.raw.RawValues()
 	}
 	if err := r.open(); err != nil {
 		r.fail(err)
@@ -289,17 +278,16 @@ func (r *rows) open() error {
 		}
 	}
 	r.read++
-	if n := len(r.fields()); len(r.stored) != n {
-		return fmt.Errorf("number of field descriptions must equal number of values, got %d and %d", n, len(r.stored))
+	if n := len(r.fields()); len(r.values) != n {
+		return fmt.Errorf("number of field descriptions must equal number of values, got %d and %d", n, len(r.values))
 	}
-	r.values = append(r.values[:0], r.stored...)
 	for i := range r.openers {
 		o := &r.openers[i]
 		at := o.Index()
-		if r.stored[at] == nil {
+		if r.values[at] == nil {
 			continue
 		}
-		v, err := r.openValue(o, &r.shape.stored[at], r.shape.sealed[i].format, r.stored[at])
+		v, err := r.openValue(o, &r.shape.stored[at], r.shape.sealed[i].format, r.values[at])
 		if err != nil {
 			return err // then nothing of the row is shown: see Close
 		}
@@ -310,7 +298,7 @@ func (r *rows) open() error {
 
 // ReadAhead implements front.Result. pgx uses the memory of the current row again.
 func (r *rows) ReadAhead() error {
-	r.stored, r.values = clones(r.stored), clones(r.values)
+	r.values = clones(r.values)
 	var taken front.Ahead
 	for r.raw.Next() {
 		row := clones(r.raw.RawValues())

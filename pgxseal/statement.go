@@ -33,7 +33,6 @@ type conn struct {
 
 	scratch scratch                  // for the next statement
 	shapes  map[*sqlplan.Plan]*shape // of results that were met before
-	values  [][]byte                 // for the rows of the next result
 	spare   *rows                    // for the next result; nil while it is in use
 
 	rowsSlab   slab[rows]
