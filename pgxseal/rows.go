@@ -440,6 +440,10 @@ func (r *rows) scan(dest []any) error {
 			continue
 		}
 		fd := &fields[i]
+		if s, ok := d.(*string); ok && r.values[i] != nil && (fd.Format == pgx.TextFormatCode || fd.DataTypeOID == pgtype.TextOID) {
+			*s = string(r.values[i]) // as pgx does, which asks more first
+			continue
+		}
 		if err := m.Scan(fd.DataTypeOID, fd.Format, r.values[i], d); err != nil {
 			if o := r.opener(i); o != nil && r.values[i] != nil { // that it is NULL is no secret
 				err = scanError{cause: err, what: fmt.Sprintf("a sealed %s does not fit into %T", o.Kind(), d)}
