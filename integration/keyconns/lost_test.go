@@ -97,13 +97,13 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// liteConnector opens a SQLite file.
+// liteConnector opens a SQLite file, to which the keyring may be writing.
 type liteConnector string
 
 func (c liteConnector) Driver() sqldriver.Driver { return &sqlite.Driver{} }
 
 func (c liteConnector) Connect(context.Context) (sqldriver.Conn, error) {
-	return (&sqlite.Driver{}).Open(string(c))
+	return (&sqlite.Driver{}).Open(string(c) + "?_pragma=busy_timeout(10000)")
 }
 
 // Connections of the keyring's that the server closed while they were idle are nobody's error.
