@@ -52,7 +52,7 @@ func TestOffline(t *testing.T) {
 		{"schema", "", []string{"schema", "--schema", file}, statusOK, []string{`"name": "customers"`, `"identity": "join:email"`}},
 		{"schema of a program", "", []string{"schema", "--models", sample + "/..."}, statusOK, []string{`"name": "subscribers"`}},
 		{"ddl", "", []string{"ddl", "--schema", file, "--key-table", "app.keys"}, statusOK, []string{`CREATE TABLE IF NOT EXISTS "app"."keys"`, `"colseal_ssn_check"`, "'bytea'::regtype"}},
-		{"ddl text", "", []string{"ddl", "--schema", file, "--text", "customers.ssn", "--not-valid"}, statusOK, []string{"'^cs1:", "NOT VALID"}},
+		{"ddl text", "", []string{"ddl", "--schema", file, "--text", "customers.ssn", "--not-valid"}, statusOK, []string{"'^cs1:", "NOT VALID", "-- ALTER TABLE \"customers\" VALIDATE CONSTRAINT \"colseal_email_check\", VALIDATE CONSTRAINT \"colseal_ssn_check\", VALIDATE CONSTRAINT \"colseal_born_check\";"}},
 		{"ddl sqlite", "", []string{"ddl", "--schema", file, "--dialect", "sqlite"}, statusOK, []string{"CREATE TRIGGER"}},
 		{"explain", "", []string{"explain", "--schema", file, "SELECT ssn FROM customers WHERE email = $1"}, statusOK, []string{"WORKS", "sealed for customers.email"}},
 		{"explain refused", "SELECT id FROM customers WHERE ssn = $1", []string{"explain", "--schema", file, "-"}, statusFound, []string{"REFUSED", "^", "hint"}},

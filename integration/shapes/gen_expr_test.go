@@ -138,6 +138,10 @@ func (g *gen) cond(from []source, depth int) string {
 		if !c.sealed() || g.now(4) { // an order, which sealed columns have not
 			return fmt.Sprintf("%s %s %s", col, g.pick("<", ">", "<="), g.expr(from, c, 0))
 		}
+	case 15:
+		if g.now(2) { // whole rows
+			return from[g.n(len(from))].alias + g.pick(" IS NULL", " IS NOT NULL", ".* IS NOT NULL", " IS NOT DISTINCT FROM NULL")
+		}
 	case 14:
 		if c == plainText || c == mail && g.now(4) {
 			return fmt.Sprintf("%s LIKE %s", col, g.value(c))

@@ -227,7 +227,7 @@ func (g *gen) grouped() string {
 	text, items := g.from(nil, 1)
 	c := g.comparable(items)
 	key := g.column(items, c)
-	agg := g.either(is("count(*)"), is("count("+g.column(items, g.class(items))+")"), is("count(DISTINCT "+key+")"),
+	agg := g.either(is("count(*)"), is("count("+g.column(items, g.class(items))+")"), is("count("+items[0].alias+")"), is("count(DISTINCT "+key+")"),
 		func() string { return "count(*) FILTER (WHERE " + g.cond(items, 0) + ")" })
 	q := fmt.Sprintf("SELECT %s AS k, %s FROM %s WHERE %s GROUP BY ", key, agg, text, g.cond(items, 1))
 	switch g.n(9) {

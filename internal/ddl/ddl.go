@@ -65,6 +65,7 @@ func Write(s *schema.Schema, o Options) (string, error) {
 			continue // a view stores nothing
 		}
 		fmt.Fprintf(&b, "\n-- Table %s\n", t)
+		var checks []string
 		for _, c := range t.Columns() {
 			fmt.Fprintf(&b, "\n-- %s.%s: %s %s, identity %q, tag %04x\n", t, c.Name, c.Mode, c.Kind.String(), c.Identity(), c.Tag())
 			text := o.Text != nil && o.Text(c)
@@ -83,6 +84,7 @@ func Write(s *schema.Schema, o Options) (string, error) {
 				b.WriteString(changeType(t, c, text))
 			}
 			b.WriteString(AddCheck(t, c, text, o.NotValid))
+			checks = append(checks, ConstraintName(c))
 			if c.Mode == schema.ModeOrdered {
 				b.WriteString(SetStatistics(t, c) + ";\n")
 			}
@@ -93,6 +95,10 @@ func Write(s *schema.Schema, o Options) (string, error) {
 				fmt.Fprintf(&b, "-- For lower(%[1]s) = lower($1). If values that differ in case only are one: CREATE UNIQUE INDEX CONCURRENTLY ON %[2]s (colseal.fold1(%[1]s));\n%[3]s;\n",
 					dbcatalog.QuoteIdent(c.CellColumn()), tableName(t), FoldIndex(t, c))
 			}
+		}
+		if o.NotValid && len(checks) > 0 {
+			b.WriteString("\n-- When every row is sealed; under load, in a transaction that ends with a lock (docs/migrating.md):\n-- " +
+				Validate(tableName(t), checks) + ";\n")
 		}
 	}
 	return b.String(), nil
@@ -217,11 +223,19 @@ func AddCheck(t *schema.Table, c *schema.Column, text, notValid bool) string {
 		return s + ";\n"
 	}
 	if c.Stage != schema.StageNone {
-		return s + fmt.Sprintf(" NOT VALID;\n-- ALTER TABLE %s VALIDATE CONSTRAINT %s;\n", tableName(t), name)
+		return s + " NOT VALID;\n"
 	}
-	return s + " NOT VALID;\n" +
-		"-- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:\n" +
-		fmt.Sprintf("-- ALTER TABLE %s VALIDATE CONSTRAINT %s;\n", tableName(t), name)
+	return s + " NOT VALID;\n-- An UPDATE of a row whose value is still plaintext is refused from now on.\n"
+}
+
+// Validate returns the statement that has PostgreSQL hold all rows of a table to CHECKs, without a semicolon. While others use
+// the table, it makes them valid in one statement (docs/migrating.md).
+func Validate(table string, names []string) string {
+	each := make([]string, len(names))
+	for i, n := range names {
+		each[i] = "VALIDATE CONSTRAINT " + dbcatalog.QuoteIdent(n)
+	}
+	return "ALTER TABLE " + table + " " + strings.Join(each, ", ")
 }
 
 // addCompanion returns the statement that adds the column of the cells beside the plain one. It

@@ -116,6 +116,9 @@ func (a *analysis) counts(c *sqlparse.Call, sc *scope) error {
 	if c.Star {
 		return nil
 	}
+	if !c.Distinct {
+		a.usesRows(rowNulls, c.Args...)
+	}
 	for _, e := range c.Args {
 		t, err := a.infer(e, sc)
 		if err != nil {

@@ -281,15 +281,17 @@ func (a *analysis) isNull(e sqlparse.Expr, sc *scope) error {
 	case *sqlparse.Row:
 		a.usesRows(rowFields, e.Args...)
 		for _, x := range e.Args {
-			if err := a.isNull(x, sc); err != nil {
+			ask := a.isNull
+			if c, ok := x.(*sqlparse.Column); ok && c.Star { // a list of its columns
+				ask = func(e sqlparse.Expr, sc *scope) error { return a.plainExpr(e, sc, "a row constructor") }
+			}
+			if err := ask(x, sc); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	if c, ok := e.(*sqlparse.Column); ok && !c.Star {
-		a.usesRows(rowRead, c)
-	}
+	a.usesRows(rowNulls, e)
 	_, err := a.infer(e, sc)
 	return err
 }

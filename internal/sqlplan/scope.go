@@ -378,11 +378,12 @@ func (a *analysis) unresolved(c *sqlparse.Column) (*term, error) {
 // wholeRow decides a reference to a whole row.
 func (a *analysis) wholeRow(c *sqlparse.Column, it *item) (*term, error) {
 	a.step(len(it.cols))
-	if col := it.carriesCells(); col != nil {
+	nulls := a.rowOfNulls(c, it)
+	if col := it.carriesCells(); col != nil && !nulls {
 		return nil, a.refuseOperation(c.Pos(), col, "a whole row of a sealed table cannot be used as a value", "name the columns that are needed")
 	}
-	if err := a.writeRowOut(c, it); err != nil {
-		return nil, err
+	if err := a.writeRowOut(c, it); err != nil || nulls {
+		return newPlain(), err
 	}
 	return newPlain(), a.plainOutputs(it.cols, c.Pos(), "a whole row")
 }

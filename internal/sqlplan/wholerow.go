@@ -1,6 +1,7 @@
 package sqlplan
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -24,6 +25,7 @@ type rowUse uint8
 const (
 	rowValue   rowUse = iota // as a row of some columns, which may be had back from what is made of it
 	rowRead                  // as a row of some columns, of which no row is made
+	rowNulls                 // likewise, and nothing is asked but what is NULL
 	rowShown                 // as a result, which is text to a driver that does not know the table's type
 	rowFields                // as a list of its columns
 	rowTyped                 // as a row of the table's type
@@ -132,7 +134,7 @@ func (a *analysis) castsRow(c *sqlparse.Cast) error {
 	}
 	if col != nil {
 		a.touched = true
-		return a.refuseOperation(c.Pos(), col, "a cast to the row type of a sealed table", hintForRowType)
+		return a.refuseOperation(c.Pos(), col, "a cast to the row type of a sealed table", a.hintForRowType(c.Type.Schema, c.Type.Name))
 	}
 	if c.Type.Array || !slices.Contains([]string{"text", "varchar", "bpchar", "name"}, c.Type.Name) {
 		a.usesRows(rowTyped, c.Arg)
@@ -176,7 +178,7 @@ func (a *analysis) checkTypes() error {
 		c, err := a.cellsOf(t)
 		if c != nil {
 			a.touched = true
-			err = a.refuseOperation(t.Pos(), c, "a column, parameter or type made of the row type of a sealed table", hintForRowType)
+			err = a.refuseOperation(t.Pos(), c, "a column, parameter or type made of the row type of a sealed table", a.hintForRowType(t.Schema, t.Name))
 		}
 		if err := a.goOn(err); err != nil {
 			return err
@@ -185,7 +187,15 @@ func (a *analysis) checkTypes() error {
 	return nil
 }
 
-const hintForRowType = "name the columns, or use a type of your own that has them as text"
+// hintForRowType says what to write instead of a type. One of the same name in another schema is told apart by its schema, unless
+// a table is sealed in every one.
+func (a *analysis) hintForRowType(in, name string) string {
+	hint := "name the columns, or use a type of your own that has them as text"
+	if in == "" && !slices.ContainsFunc(sqlparse.RowTypeOf(in, name), func(n string) bool { return pick(a.candidates(n), "") != nil }) {
+		hint += "; if this is another type of the same name, write it with its schema"
+	}
+	return hint
+}
 
 // hasRowType reports whether an expression is a cast that castsRow refuses.
 func (a *analysis) hasRowType(e sqlparse.Expr) bool {
@@ -197,10 +207,21 @@ func (a *analysis) hasRowType(e sqlparse.Expr) bool {
 	return col != nil || err != nil
 }
 
-// writeRowOut writes a reference to the whole row of an item out, if it has companions that are not the truth.
+// rowOfNulls reports whether only NULLs are looked for in a row: a cell is NULL where its value is. So is a companion, but not
+// in each stage. Where it cannot be left out, as in what the server keeps, the answer is no.
+func (a *analysis) rowOfNulls(c *sqlparse.Column, it *item) bool {
+	return a.rowUses[c] == rowNulls && (c.Star || len(c.Parts) == 1) && !slices.Contains(a.rows, it) && !slices.ContainsFunc(it.cols, func(o output) bool {
+		s := o.more.source()
+		return o.pair != nil && a.depth > 0 || o.pair == nil && s != nil
+	})
+}
+
+// writeRowOut writes a reference to the whole row of an item out, if it has companions that are not the truth, or may be NULL
+// where the truth is not.
 func (a *analysis) writeRowOut(c *sqlparse.Column, it *item) error {
 	use := a.rowUses[c]
-	if !slices.ContainsFunc(it.cols, func(o output) bool { return o.pair.lags() }) || use == rowTyped || !c.Star && len(c.Parts) > 1 || a.depth > 0 {
+	out := func(o output) bool { return o.pair.lags() || o.pair != nil && use == rowNulls }
+	if !slices.ContainsFunc(it.cols, out) || use == rowTyped || !c.Star && len(c.Parts) > 1 || a.depth > 0 {
 		return nil
 	}
 	if use == rowSpread {
@@ -217,13 +238,19 @@ func (a *analysis) writeRowOut(c *sqlparse.Column, it *item) error {
 		if o.gap {
 			return a.refuseUnknown(c.Pos(), nil, "the columns of a whole row are not known, and the companion of a sealed column may be one of them", "write the columns out")
 		}
-		label := o.labelOf(a)
+		label, stored := o.labelOf(a), ""
+		if o.pair != nil {
+			var t *term
+			if t, stored = a.seen(&it.cols[i]); a.standsIn(&it.cols[i], t, c.Pos()) != nil {
+				return a.standsIn(&it.cols[i], t, c.Pos())
+			}
+		}
 		if labels[label] {
 			a.forbidden = true
 			return a.refuseUnsupported(c.Pos(), nil, "the companion of a column that is on its way would be one of the columns of the row, of which two have one name", "name the columns that are needed")
 		}
 		labels[label] = true
-		list[i] = name + "." + dbcatalog.QuoteIdent(label)
+		list[i] = name + "." + dbcatalog.QuoteIdent(cmp.Or(stored, label))
 		if it.called != nil && use != rowFields {
 			list[i] += " AS " + dbcatalog.QuoteIdent(it.called[i])
 		}

@@ -262,22 +262,28 @@ func (k *checker) checks(ctx context.Context) error {
 		if !rel.stores() {
 			continue
 		}
+		var unproven []string // the CHECKs that are not valid
 		for _, c := range rel.sorted() {
-			k.backstop(c, valid[c])
+			if valid[c] == "false" {
+				unproven = append(unproven, ddl.ConstraintName(c.col))
+			}
+		}
+		for _, c := range rel.sorted() {
+			k.backstop(c, valid[c], unproven)
 		}
 	}
 	return nil
 }
 
-// backstop judges the CHECK that was found for a column.
-func (k *checker) backstop(c *column, valid string) {
+// backstop judges the CHECK that was found for a column. unproven are all of the table that are not valid.
+func (k *checker) backstop(c *column, valid string, unproven []string) {
 	name := ddl.ConstraintName(c.col)
 	switch {
 	case valid == "true":
 		c.checked = true
 	case valid == "false":
 		k.on(SeverityWarning, "check-not-valid", c.rel, c, name, "its CHECK was never validated: older rows may hold plaintext",
-			"seal them, then ALTER TABLE "+c.rel.sql()+" VALIDATE CONSTRAINT "+dbcatalog.QuoteIdent(name))
+			"seal them, then "+ddl.Validate(c.rel.sql(), unproven)+"; under load, in a transaction that ends with a lock (docs/migrating.md)")
 	case c.storage != dbcatalog.StorageOther:
 		k.on(SeverityWarning, "no-check", c.rel, c, name, "no CHECK refuses what is not a cell of this column: any other program can store plaintext",
 			oneLine(ddl.AddCheck(&schema.Table{Schema: c.rel.schema, Name: c.rel.name}, c.col, c.text(), false)))

@@ -189,11 +189,7 @@ func checkNames(pairs []*pair) []string {
 // statement of others still reads when a CHECK becomes valid under it, and then the statement
 // fails, or the server crashes. So nobody has the table then.
 func (p *planner) validate(t *table, what string, names []string) {
-	var each []string
-	for _, n := range names {
-		each = append(each, "VALIDATE CONSTRAINT "+dbcatalog.QuoteIdent(n))
-	}
-	s := "ALTER TABLE " + t.name + " " + strings.Join(each, ", ")
+	s := ddl.Validate(t.name, names)
 	p.steps = append(p.steps, step{Step{Table: t.label, What: what, SQL: []string{s}},
 		func(ctx context.Context) error { return p.m.lateLock(ctx, t.name, s) }})
 }

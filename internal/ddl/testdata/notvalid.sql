@@ -75,15 +75,16 @@ ALTER TABLE "members" ADD COLUMN IF NOT EXISTS "email_sealed" bytea;
 ALTER TABLE "members"
 	DROP CONSTRAINT IF EXISTS "colseal_email_sealed_check",
 	ADD CONSTRAINT "colseal_email_sealed_check" CHECK ("email_sealed" IS NULL OR (octet_length("email_sealed") >= 25 AND substr("email_sealed", 1, 4) = decode('0102c515', 'hex'))) NOT VALID;
--- ALTER TABLE "members" VALIDATE CONSTRAINT "colseal_email_sealed_check";
 
 -- members.age: ordered int, identity "members.age#ord:int:0:150:1", tag 1d1e
 ALTER TABLE "members" ADD COLUMN IF NOT EXISTS "age_cells" bytea;
 ALTER TABLE "members"
 	DROP CONSTRAINT IF EXISTS "colseal_age_cells_check",
 	ADD CONSTRAINT "colseal_age_cells_check" CHECK ("age_cells" IS NULL OR (octet_length("age_cells") >= 33 AND substr("age_cells", 1, 4) = decode('01031d1e', 'hex'))) NOT VALID;
--- ALTER TABLE "members" VALIDATE CONSTRAINT "colseal_age_cells_check";
 ALTER TABLE "members" ALTER COLUMN "age_cells" SET STATISTICS 200;
+
+-- When every row is sealed; under load, in a transaction that ends with a lock (docs/migrating.md):
+-- ALTER TABLE "members" VALIDATE CONSTRAINT "colseal_email_sealed_check", VALIDATE CONSTRAINT "colseal_age_cells_check";
 
 -- Table users
 
@@ -105,8 +106,7 @@ $colseal$;
 ALTER TABLE "users"
 	DROP CONSTRAINT IF EXISTS "colseal_email_check",
 	ADD CONSTRAINT "colseal_email_check" CHECK ("email" IS NULL OR (octet_length("email") >= 25 AND substr("email", 1, 4) = decode('01025fe5', 'hex'))) NOT VALID;
--- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
--- ALTER TABLE "users" VALIDATE CONSTRAINT "colseal_email_check";
+-- An UPDATE of a row whose value is still plaintext is refused from now on.
 
 -- users.ssn: random text, identity "users.ssn", tag d888
 -- WARNING: values that the column holds already must be sealed first: docs/migrating.md.
@@ -126,8 +126,7 @@ $colseal$;
 ALTER TABLE "users"
 	DROP CONSTRAINT IF EXISTS "colseal_ssn_check",
 	ADD CONSTRAINT "colseal_ssn_check" CHECK ("ssn" IS NULL OR (octet_length("ssn") >= 37 AND substr("ssn", 1, 4) = decode('0101d888', 'hex'))) NOT VALID;
--- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
--- ALTER TABLE "users" VALIDATE CONSTRAINT "colseal_ssn_check";
+-- An UPDATE of a row whose value is still plaintext is refused from now on.
 
 -- users.age: ordered int, identity "users.age#ord:int:0:150:1", tag 8a07
 -- WARNING: values that the column holds already must be sealed first: docs/migrating.md.
@@ -147,8 +146,7 @@ $colseal$;
 ALTER TABLE "users"
 	DROP CONSTRAINT IF EXISTS "colseal_age_check",
 	ADD CONSTRAINT "colseal_age_check" CHECK ("age" IS NULL OR (octet_length("age") >= 33 AND substr("age", 1, 4) = decode('01038a07', 'hex'))) NOT VALID;
--- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
--- ALTER TABLE "users" VALIDATE CONSTRAINT "colseal_age_check";
+-- An UPDATE of a row whose value is still plaintext is refused from now on.
 ALTER TABLE "users" ALTER COLUMN "age" SET STATISTICS 200;
 
 -- users.name: random text, identity "users.name#fold,prefix=3-8", tag 6b1a
@@ -169,11 +167,13 @@ $colseal$;
 ALTER TABLE "users"
 	DROP CONSTRAINT IF EXISTS "colseal_name_check",
 	ADD CONSTRAINT "colseal_name_check" CHECK ("name" IS NULL OR (octet_length("name") >= 43 AND substr("name", 1, 4) = decode('01056b1a', 'hex'))) NOT VALID;
--- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
--- ALTER TABLE "users" VALIDATE CONSTRAINT "colseal_name_check";
+-- An UPDATE of a row whose value is still plaintext is refused from now on.
 CREATE INDEX IF NOT EXISTS "colseal_users_name_terms" ON "users" USING gin (colseal.terms1("name"));
 -- For lower("name") = lower($1). If values that differ in case only are one: CREATE UNIQUE INDEX CONCURRENTLY ON "users" (colseal.fold1("name"));
 CREATE INDEX IF NOT EXISTS "colseal_users_name_fold" ON "users" (colseal.fold1("name"));
+
+-- When every row is sealed; under load, in a transaction that ends with a lock (docs/migrating.md):
+-- ALTER TABLE "users" VALIDATE CONSTRAINT "colseal_email_check", VALIDATE CONSTRAINT "colseal_ssn_check", VALIDATE CONSTRAINT "colseal_age_check", VALIDATE CONSTRAINT "colseal_name_check";
 
 -- Table app."Order"
 
@@ -195,5 +195,7 @@ $colseal$;
 ALTER TABLE "app"."Order"
 	DROP CONSTRAINT IF EXISTS "colseal_it's 100%_check",
 	ADD CONSTRAINT "colseal_it's 100%_check" CHECK ("it's 100%" IS NULL OR (octet_length("it's 100%") >= 37 AND substr("it's 100%", 1, 4) = decode('01010e07', 'hex'))) NOT VALID;
--- An UPDATE of a row whose value is still plaintext is refused from now on. When every row is sealed:
+-- An UPDATE of a row whose value is still plaintext is refused from now on.
+
+-- When every row is sealed; under load, in a transaction that ends with a lock (docs/migrating.md):
 -- ALTER TABLE "app"."Order" VALIDATE CONSTRAINT "colseal_it's 100%_check";

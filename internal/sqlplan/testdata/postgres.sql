@@ -407,3 +407,10 @@ COPY (SELECT query_to_xml('SELECT id FROM users WHERE email = ''secret''', true,
 SELECT ts_rewrite('a'::tsquery, 'SELECT t, s FROM users WHERE email = ''secret''')
 SELECT GREATEST(email, $1) FROM users WHERE LEAST(ssn, 'a') IS NULL
 SELECT LEAST(phone, 3) FROM leads
+SELECT o.id, count(u), count(u.*) FROM orders o LEFT JOIN users u ON u.id = o.id WHERE u IS NULL OR u.* IS NOT NULL GROUP BY o.id
+SELECT v IS NULL FROM (SELECT $1 AS e, ssn FROM users) v JOIN users u ON u.email = v.e
+SELECT u.to_json IS NULL, (u).note IS NULL, ROW(u.*) IS NULL, count(DISTINCT u) FROM users u
+SELECT v.to_json IS NULL FROM (SELECT email FROM users) v
+CREATE TABLE users2 (CHECK (users2 IS NOT NULL)) INHERITS (users)
+ALTER TABLE users ADD CHECK (users IS NOT NULL)
+CREATE TABLE y (x users, z other.users)

@@ -66,3 +66,6 @@ SELECT (u).* FROM users u
 SELECT (x.u).email = 'e' FROM json_to_record($1) AS x(u users)
 SELECT query_to_xml('SELECT id FROM users WHERE email = ''e''', true, true, '')
 COPY (SELECT query_to_xml('SELECT id FROM users WHERE email = ''e''', true, true, '')) TO STDOUT
+SELECT o.id, count(u), count(u.*) FROM orgs o LEFT JOIN users u ON u.id = o.id WHERE u IS NULL OR u.* IS NOT NULL GROUP BY o.id
+SELECT e IS NULL FROM ended AS e(x, y, z)
+SELECT b IS NOT NULL FROM begun b
