@@ -31,7 +31,15 @@ func (g *gen) definition() string {
 // define writes the definition.
 func (g *gen) define(t string, see []source) string {
 	c := []class{plainText, number}[g.n(2)]
-	switch g.n(10) {
+	switch g.n(12) {
+	case 10:
+		col := base[t][1+g.n(len(base[t])-1)]
+		return fmt.Sprintf("ALTER %s %s RENAME TO y; UPDATE y SET %s = %s; ALTER TABLE y RENAME TO %[2]s",
+			g.pick("TABLE", "INDEX", "FOREIGN TABLE", "SEQUENCE"), t, col.name, g.value(col.class))
+	case 11:
+		col := base[t][1+g.n(len(base[t])-1)]
+		return fmt.Sprintf("%s %s TO y; UPDATE %s SET y = %s; ALTER TABLE %[3]s RENAME y TO %[2]s",
+			g.pick("ALTER TYPE "+t+" RENAME ATTRIBUTE", "ALTER TABLE "+t+" RENAME", "ALTER VIEW "+t+" RENAME"), col.name, t, g.value(col.class))
 	case 1:
 		return fmt.Sprintf("ALTER TABLE %s ADD COLUMN x %s DEFAULT %s CHECK (%s)", t, sqlType(c), g.value(c), g.cond(see, 1))
 	case 2:

@@ -37,6 +37,8 @@ var rowTypes = []shape{
 	{name: "a block that declares an array of rows", sql: `DO $$ DECLARE ps _parts; BEGIN ps[1].email := 'zqcanary-a'; END $$`, want: refused, direct: true},
 	{name: "a view gets another name", sql: `ALTER VIEW shouts RENAME TO y; UPDATE y SET email = 'zqcanary-new' WHERE id = 1`, want: refused, direct: true},
 	{name: "a child gets another name", sql: `ALTER TABLE kin RENAME TO y; UPDATE y SET email = 'zqcanary-new'`, want: refused, direct: true},
+	{name: "a child gets another name as an index", sql: `ALTER INDEX kin RENAME TO y; UPDATE y SET email = 'zqcanary-new'`, want: refused, direct: true},
+	{name: "a field of a view gets another name", sql: `ALTER TYPE mails RENAME ATTRIBUTE mail TO y; UPDATE mails SET y = 'zqcanary-new'`, want: refused, direct: true},
 	{name: "a view of plain columns gets another name", sql: `ALTER TABLE contacts RENAME TO y; INSERT INTO y VALUES (101, 'plain-c'); ALTER TABLE y RENAME TO contacts`, direct: true},
 }
 

@@ -192,13 +192,13 @@ func rename(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	}
 	table := &sqlparse.TableName{At: l.here(), Schema: r.Relation.Schemaname, Name: r.Relation.Relname}
 	switch r.RenameType {
-	case ast.ObjectType_OBJECT_TABLE, ast.ObjectType_OBJECT_VIEW, ast.ObjectType_OBJECT_MATVIEW,
-		ast.ObjectType_OBJECT_FOREIGN_TABLE:
+	case ast.ObjectType_OBJECT_TABLE, ast.ObjectType_OBJECT_VIEW, ast.ObjectType_OBJECT_MATVIEW, ast.ObjectType_OBJECT_FOREIGN_TABLE,
+		ast.ObjectType_OBJECT_INDEX, ast.ObjectType_OBJECT_SEQUENCE: // the server takes ALTER INDEX for a table, too
 		to := &sqlparse.TableName{At: l.here(), Schema: r.Relation.Schemaname, Name: r.Newname}
 		u.Names = append(u.Names, to)
 		u.Renames = append(u.Renames, sqlparse.Rename{Table: table, To: r.Newname})
 		u.Bounded, u.Changes = true, []sqlparse.Change{{Table: table}, {Table: to, Parents: []*sqlparse.TableName{table}}}
-	case ast.ObjectType_OBJECT_COLUMN:
+	case ast.ObjectType_OBJECT_COLUMN, ast.ObjectType_OBJECT_ATTRIBUTE: // ALTER TYPE names a table by its row type
 		u.Renames = append(u.Renames, sqlparse.Rename{Table: table, Column: r.Subname, To: r.Newname})
 		u.Bounded, u.Changes = true, []sqlparse.Change{{Table: table, Columns: []string{r.Subname, r.Newname}}}
 	case ast.ObjectType_OBJECT_TABCONSTRAINT, ast.ObjectType_OBJECT_POLICY, ast.ObjectType_OBJECT_TRIGGER:

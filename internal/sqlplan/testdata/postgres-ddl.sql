@@ -228,3 +228,10 @@ CREATE VIEW v AS SELECT query_to_xml('SELECT id FROM users WHERE email = ''secre
 CREATE VIEW v AS SELECT query_to_xml('SELECT id FROM orders', true, true, '') AS "users"
 ALTER TABLE orders ADD x xml DEFAULT query_to_xml('SELECT id FROM users WHERE email = ''secret''', true, true, '')
 CREATE TABLE kin () INHERITS (users); SELECT (x.u).email = 'secret' FROM json_to_record($1) AS x(u kin)
+ALTER INDEX users RENAME TO gone
+ALTER INDEX users_pkey RENAME TO y; UPDATE users SET note = 'x', ssn = 'secret'
+ALTER TYPE users RENAME ATTRIBUTE email TO mail CASCADE
+ALTER TYPE users RENAME ATTRIBUTE note TO remark; UPDATE users SET remark = 'x', ssn = 'secret'
+ALTER INDEX colseal_keys RENAME TO old_keys
+ALTER TYPE colseal_keys RENAME ATTRIBUTE id TO n
+ALTER SEQUENCE users RENAME TO gone
