@@ -48,12 +48,16 @@ func (g *gen) program() string {
 	t := g.pick("contacts", "users", "archive", "leads")
 	in := []source{{t, base[t], true}}
 	text := fmt.Sprintf("SELECT id FROM %s WHERE %s = %s", t, base[t][1].name, g.value(base[t][1].class))
-	if g.now(3) {
+	switch g.n(4) {
+	case 1:
 		text = fmt.Sprintf("DELETE FROM %s WHERE %s", t, g.cond(in, 1))
+	case 2: // the name is the last word
+		text = fmt.Sprintf("SELECT %s FROM\n%s", g.value(base[t][1].class), t)
 	}
-	text = "'" + strings.ReplaceAll(text, "'", "''") + "'"
-	if strings.Contains(text, `\`) {
-		text = "E" + strings.ReplaceAll(text, `\`, `\\`)
+	if g.now(3) {
+		text = "$x$" + text + "$x$"
+	} else if text = "'" + strings.ReplaceAll(text, "'", "''") + "'"; strings.ContainsAny(text, "\\\n") {
+		text = "E" + strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(text)
 	}
 	call := g.pick("query_to_xml("+text+", true, true, '')", "query_to_xmlschema("+text+", true, true, '')")
 	if t != "contacts" { // only the sealed side has these

@@ -72,6 +72,7 @@ CREATE FUNCTION takes_domain(p part_row) RETURNS bigint LANGUAGE sql RETURN 1;
 CREATE FUNCTION gives_rows(v text) RETURNS SETOF parts LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY EXECUTE 'TABLE ' || 'pa' || 'rts'; END $$;
 CREATE FUNCTION declares_array(v text) RETURNS bigint LANGUAGE plpgsql AS $$ DECLARE ps _parts; BEGIN RETURN 1; END $$;
 CREATE FUNCTION declares_domain(v text) RETURNS bigint LANGUAGE plpgsql AS $$ DECLARE p part_row; BEGIN p.email := v; RETURN 1; END $$;
+CREATE FUNCTION runs_text(v text) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN EXECUTE $q$UPDATE parts$q$ || ' SET ssn = ' || quote_literal(v); RETURN 1; END $$;
 CREATE SCHEMA cron;
 CREATE FUNCTION cron.schedule(text, text, text) RETURNS bigint LANGUAGE sql RETURN 1;
 CREATE FUNCTION cron.alter_job(job_id bigint, command text) RETURNS bigint LANGUAGE sql RETURN 1;

@@ -38,7 +38,8 @@ type File struct {
 // Program is a string constant among the arguments of a function that runs what stands in it.
 type Program struct {
 	At
-	Function, Text string
+	Function string
+	Words    []string // of the constant: any of them may be a name
 }
 
 // Statement is one statement of a text.

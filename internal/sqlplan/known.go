@@ -270,7 +270,7 @@ const severalWords = "\x00"
 // note adds a folded name.
 func note(names map[string]bool, name string) {
 	names[name] = true
-	if strings.ContainsFunc(name, func(r rune) bool { return !nameRune(r) }) {
+	if !isWord(name) {
 		names[severalWords] = true
 	}
 }
@@ -489,14 +489,10 @@ func (a *analysis) checkCall(pos int, schemaName, name string) error {
 
 // checkPrograms refuses the texts that functions run and that name a sealed table.
 func (a *analysis) checkPrograms() error {
-	sealed := func(word string) bool {
-		return slices.ContainsFunc(sqlparse.RowTypeOf("", word), func(name string) bool {
-			return len(a.meant(&sqlparse.TableName{Name: name})) > 0 || len(a.meant(&sqlparse.TableName{Name: dbcatalog.FoldASCII(name)})) > 0
-		})
-	}
+	sealed := func(word string) bool { return len(a.meant(&sqlparse.TableName{Name: word})) > 0 }
 	for i := range a.file.Programs {
 		t := &a.file.Programs[i]
-		if !wordsOf(t.Text, sealed) {
+		if !slices.ContainsFunc(t.Words, sealed) {
 			continue
 		}
 		a.touched = true

@@ -8,6 +8,7 @@ import (
 
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/sqlparse"
 )
 
 // mentions reports whether a text could name a registered table, what depends on one, or the
@@ -34,22 +35,22 @@ func (p *Planner) mentions(sql string, known *Known) bool {
 	return p.words.in(lower) || known.words.in(lower)
 }
 
-// hidesWords reports whether a text in lower case may have a program, of DO or CREATE FUNCTION, in
+// hidesWords reports whether a text in lower case may have a program, of DO, CREATE FUNCTION or a function that runs texts, in
 // a string that does not show its words: with escapes, or in pieces that stand on several lines.
 func hidesWords(lower string) bool {
 	if !strings.Contains(lower, `\`) && !strings.Contains(lower, "\n") && !strings.Contains(lower, "\r") {
 		return false
 	}
 	program := containsName(lower, "create") && (containsName(lower, "function") || containsName(lower, "procedure"))
-	if !program && !doBlock.MatchString(lower) {
+	if !program && !doBlock.MatchString(lower) && !sqlparse.MayRunText(lower) {
 		return false
 	}
 	return escapes.MatchString(lower) || pieces.MatchString(lower)
 }
 
 var (
-	doBlock = regexp.MustCompile(`(^|[^\w$])do\s*('|e'|\$|--|/\*|language)`)
-	escapes = regexp.MustCompile(`(^|[^\w$])e'(?s:.*)\\`)
+	doBlock = regexp.MustCompile(`(^|\W)do\s*('|e'|\$|--|/\*|language)`)
+	escapes = regexp.MustCompile(`(^|\W)e'(?s:.*)\\`)
 	pieces  = regexp.MustCompile(`'\s*(--[^\r\n]*)?[\r\n](\s|--[^\r\n]*[\r\n])*'`)
 )
 
@@ -72,7 +73,7 @@ func (w *words) add(name string) {
 	if w.dialect == dialect.Postgres && len(name) >= dbcatalog.MaxName {
 		w.long = append(w.long, lower)
 	}
-	if !strings.ContainsFunc(lower, func(r rune) bool { return !nameRune(r) }) {
+	if isWord(lower) {
 		w.whole[lower] = true
 		if w.dialect == dialect.Postgres {
 			w.whole["_"+lower] = true // the array type of its rows
@@ -117,7 +118,7 @@ func (w *words) quotes() []string {
 func wordsOf(text string, f func(word string) bool) bool {
 	start := -1
 	for i, r := range text {
-		switch in := nameRune(r); {
+		switch in := wordRune(r); {
 		case in && start < 0:
 			start = i
 		case !in && start >= 0:
@@ -141,12 +142,20 @@ func containsName(text, name string) bool {
 		start, end := i+j, i+j+len(name)
 		before, _ := utf8.DecodeLastRuneInString(text[:start])
 		after, _ := utf8.DecodeRuneInString(text[end:])
-		if !nameRune(before) && !nameRune(after) {
+		if !wordRune(before) && !wordRune(after) {
 			return true
 		}
 		_, size := utf8.DecodeRuneInString(text[start:])
 		i = start + size
 	}
+}
+
+// wordRune reports whether a rune is one of a word. A dollar sign is not, although names have it: in $$TABLE users$$ it ends a name.
+func wordRune(r rune) bool { return r != '$' && nameRune(r) }
+
+// isWord reports whether a name is one word.
+func isWord(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool { return !wordRune(r) })
 }
 
 func nameRune(r rune) bool {

@@ -21,7 +21,13 @@ func TestMentions(t *testing.T) {
 		{dialect.Postgres, "users", "SELECT 1 FROM USERS", true},
 		{dialect.Postgres, "users", `SELECT 1 FROM"users"`, true},
 		{dialect.Postgres, "users", "SELECT 1 FROM/**/users--", true},
-		{dialect.Postgres, "users", "SELECT 1 FROM users2, my_users, users$", false},
+		{dialect.Postgres, "users", "SELECT 1 FROM users2, my_users", false},
+		{dialect.Postgres, "users", "SELECT 1 FROM users$2", true}, // errs on that side
+		{dialect.Postgres, "users", "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$SELECT 1 FROM users$$", true},
+		{dialect.Postgres, "users", "SELECT query_to_xml($q$TABLE users$q$, true, true, '')", true},
+		{dialect.Postgres, "users", `SELECT query_to_xml(E'SELECT id FROM\nusers', true, true, '')`, true},
+		{dialect.Postgres, "users", "SELECT ts_stat('SELECT v FROM us'\n'ers')", true},
+		{dialect.Postgres, "us$ers", "SELECT 1 FROM us$ers", true},
 		{dialect.Postgres, "users", `SELECT 1 FROM U&"\0075sers"`, true},
 		{dialect.Postgres, "users", `DO E'BEGIN DELETE FROM \x75sers; END'`, true},
 		{dialect.Postgres, "users", `DO/**/LANGUAGE plpgsql E'BEGIN DELETE FROM \165sers; END'`, true},
@@ -44,6 +50,19 @@ func TestMentions(t *testing.T) {
 		p := New(schema.Must(schema.Columns(c.table, schema.Column{Name: "email"})), c.dialect, Options{})
 		if got := p.mentions(c.text, p.Known()); got != c.want {
 			t.Errorf("%s in %s: %t", c.table, c.text, got)
+		}
+	}
+}
+
+// A table may have the name of one of the server's types. In a program that is the table's.
+func TestProgramsNameTypes(t *testing.T) {
+	p := New(schema.Must(schema.Columns("path", schema.Column{Name: "email"})), dialect.Postgres, Options{})
+	for _, text := range []string{
+		"DO $$BEGIN UPDATE path SET email = 'x'; END$$",
+		"SELECT query_to_xml('SELECT email = ''x'' FROM path', true, true, '')",
+	} {
+		if _, err := p.Plan(t.Context(), text, &Env{Catalog: testCatalog}); !errors.Is(err, colseal.ErrRefused) {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

@@ -275,7 +275,8 @@ func (k *checker) checks(ctx context.Context) error {
 	return nil
 }
 
-// backstop judges the CHECK that was found for a column. unproven are all of the table that are not valid.
+// backstop judges the CHECK that was found for a column. unproven are those of the table that are
+// not valid.
 func (k *checker) backstop(c *column, valid string, unproven []string) {
 	name := ddl.ConstraintName(c.col)
 	switch {

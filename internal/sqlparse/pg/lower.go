@@ -116,7 +116,7 @@ func (l *lowering) texts(n *ast.Node) {
 		if schema, name := l.last(f.Funcname); sqlparse.FunctionRunsText(schema, name) {
 			l.below(m, func(m protoreflect.Message) bool {
 				if c, ok := m.Interface().(*ast.A_Const); ok && c.GetSval() != nil {
-					l.programs = append(l.programs, sqlparse.Program{At: l.at(c.Location), Function: name, Text: c.GetSval().Sval})
+					l.programs = append(l.programs, sqlparse.Program{At: l.at(c.Location), Function: name, Words: l.wordsOf(c.GetSval().Sval)})
 				}
 				return true
 			})

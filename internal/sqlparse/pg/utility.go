@@ -161,18 +161,31 @@ func (l *lowering) object(u *sqlparse.Utility, kind ast.ObjectType, n *ast.Node)
 	}
 }
 
-// words adds every word of a text to the names: it may be a program, which the
-// grammar does not show. Words inside its strings count, since it may run them.
+// words adds every word of a program's text to the names.
 func (l *lowering) words(u *sqlparse.Utility, text string) {
+	for _, w := range l.wordsOf(text) {
+		u.Names = append(u.Names, &sqlparse.TableName{At: l.here(), Name: w})
+	}
+}
+
+// wordsOf lists the words of a text, each once: it may be a program, which the grammar does not show.
+// Words inside its strings count, since it may run them. There a dollar sign may end a name, and
+// a backslash may make the letter behind it something else.
+func (l *lowering) wordsOf(text string) (words []string) {
 	if strings.Contains(strings.ToLower(text), "u&") {
 		l.unsupported("a program that may spell names with escapes is not supported")
 	}
 	seen := map[string]bool{}
 	add := func(w string) {
-		if !seen[w] {
+		if w != "" && !seen[w] {
 			seen[w] = true
-			u.Names = append(u.Names, &sqlparse.TableName{At: l.here(), Name: w})
+			words = append(words, w)
 		}
+	}
+	unquoted := func(w string) {
+		w = foldASCII(w)
+		add(w)
+		add(strings.TrimPrefix(w, "_")) // it may be the array type of a table's rows
 	}
 	for i := 0; i < len(text); {
 		switch c := text[i]; {
@@ -181,23 +194,27 @@ func (l *lowering) words(u *sqlparse.Utility, text string) {
 			for end < len(text) && text[end] != '"' {
 				end++
 			}
-			if end > i+1 {
-				add(text[i+1 : end])
-			}
+			add(text[i+1 : end])
 			i++ // the quote may also end a name: what is inside counts as words too
 		case isIdentStart(c):
 			end := i
 			for end < len(text) && isIdentPart(text[end]) {
 				end++
 			}
-			for _, w := range sqlparse.RowTypeOf("", foldASCII(text[i:end])) {
-				add(w)
+			unquoted(text[i:end])
+			for part := range strings.SplitSeq(text[i:end], "$") {
+				unquoted(part)
+			}
+			if i > 0 && text[i-1] == '\\' {
+				part, _, _ := strings.Cut(text[i+1:end], "$")
+				unquoted(part)
 			}
 			i = end
 		default:
 			i++
 		}
 	}
+	return words
 }
 
 // foldASCII returns the folding of unquoted names, which leaves other letters alone.

@@ -235,3 +235,10 @@ ALTER TYPE users RENAME ATTRIBUTE note TO remark; UPDATE users SET remark = 'x',
 ALTER INDEX colseal_keys RENAME TO old_keys
 ALTER TYPE colseal_keys RENAME ATTRIBUTE id TO n
 ALTER SEQUENCE users RENAME TO gone
+DO $$BEGIN EXECUTE $q$TABLE users$q$; END$$
+DO $$BEGIN EXECUTE format('INSERT INTO %I (email) VALUES (''secret'')', $t$users$t$); END$$
+DO $$BEGIN EXECUTE E'DELETE FROM\nusers'; END$$
+CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$SELECT count(*) FROM users$$
+SELECT query_to_xml($$TABLE users$$, true, true, '')
+SELECT query_to_xml(E'SELECT ''secret'' = email\nFROM\tusers', true, true, '')
+SELECT ts_stat($$SELECT v FROM orders$$)
