@@ -91,7 +91,8 @@ type Config struct {
 
 	// KeyConns is how many connections the keyring may have at once, beside those of the
 	// program. One is enough; and where the server gives none, the program's are used while they
-	// wait for a key. One that is idle for a minute is closed. Default: 2; SQLite has 1.
+	// wait for a key. One that is idle for a minute is closed; at once, if the server has refused
+	// one. Default: 2; SQLite has 1.
 	KeyConns int
 
 	// CatalogMaxAge bounds the age of what is known of views, partitions, inheritance children and

@@ -169,6 +169,7 @@ func (s *Store) race(ctx context.Context, st step, offers chan<- *loan) (err err
 			}
 			running, open = nil, offers
 			s.loans.scarce.Store(true)
+			s.db.SetMaxIdleConns(0) // one that is idle may be the only one that the program can have
 			wait.Reset(lenderGrace)
 		case <-wait.C:
 			if running == nil {

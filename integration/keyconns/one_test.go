@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,6 +131,45 @@ func TestOneConnection(t *testing.T) {
 			t.Errorf("%d keys of 5 scopes, of which each has two", n)
 		}
 	})
+}
+
+// atGenerate is a KMS that does something before it makes a key.
+type atGenerate struct {
+	kms.Wrapper
+	do atomic.Pointer[func()]
+}
+
+func (k *atGenerate) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext) (kms.DataKey, error) {
+	if do := k.do.Swap(nil); do != nil {
+		(*do)()
+	}
+	return k.Wrapper.GenerateDataKey(ctx, ec)
+}
+
+// A program whose only connection dies while it waits for a key gets another one: the keyring, which could connect meanwhile, does not
+// keep the place.
+func TestOneConnectionDies(t *testing.T) {
+	pg := pgtest.New(t)
+	w := &atGenerate{Wrapper: prepare(t, pg)}
+	db := open(t, direct(t, oneConnection(t, pg), pgx.QueryExecModeCacheStatement), w)
+	db.SetMaxOpenConns(1)
+	roundTrip(t, t.Context(), db)
+	var pid int
+	if err := db.QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&pid); err != nil {
+		t.Fatal(err)
+	}
+	die := func() {
+		exec(t, pg.Admin, "SELECT pg_terminate_backend($1, 10000)", pid)
+	}
+	w.do.Store(&die)
+	ctx := keyring.WithScope(t.Context(), "tenant:another")
+	if _, err := db.ExecContext(ctx, "INSERT INTO users (ssn) VALUES ('secret')"); err == nil {
+		t.Error("a statement was executed over a dead connection")
+	}
+	if n := count(t, pg.Admin, "SELECT count(*) FROM colseal_keys WHERE scope = 'tenant:another' AND purpose = 'data'"); n != 1 {
+		t.Fatalf("%d keys were made over a connection of the keyring's own", n)
+	}
+	roundTrip(t, ctx, db)
 }
 
 type queries interface {

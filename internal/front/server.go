@@ -46,7 +46,9 @@ func (s *Session) lookAtServer(ctx context.Context, keys *openKeys) {
 	}
 	// The keyring's idle connections may be to the server that was there before.
 	keys.pool.SetMaxIdleConns(0)
-	keys.pool.SetMaxIdleConns(keyringMaxIdle)
+	if !keys.store.Scarce() {
+		keys.pool.SetMaxIdleConns(keyringMaxIdle)
+	}
 	bounded, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	_ = s.waiting(ctx, nil, func() error { return keys.cache.Connected(bounded, name) })
