@@ -2,6 +2,7 @@ package pgxseal
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -218,5 +219,21 @@ func TestRowOfEndedTransaction(t *testing.T) {
 	}
 	if c.rowSlab.free != nil {
 		t.Error("the row stands in the memory of the connection")
+	}
+}
+
+// TestNumericsAsTheServer: the binary form of a numeric is what PostgreSQL sends for it: without digits of zero at its ends.
+func TestNumericsAsTheServer(t *testing.T) {
+	for text, want := range map[string]string{
+		"0": "0000 0000 0000 0000", "0.00": "0000 0000 0000 0002", "1.50000000": "0002 0000 0000 0008 0001 1388",
+		"100000000": "0001 0002 0000 0000 0001", "10000.0000": "0001 0001 0000 0004 0001", "-0.00000001": "0001 fffe 4000 0008 0001",
+		"NaN": "0000 0000 c000 0000",
+		"{}":  "00000000 00000000 000006a4", "{0.00,NULL,1.50000000}": "00000001 00000001 000006a4 00000003 00000001" +
+			"00000008 0000 0000 0000 0002 ffffffff 0000000c 0002 0000 0000 0008 0001 1388",
+	} {
+		got, err := binaryOf(pgtype.NewMap(), typeOf(schema.KindNumeric, text[0] == '{'), []byte(text))
+		if want = strings.ReplaceAll(want, " ", ""); hex.EncodeToString(got) != want {
+			t.Errorf("%s: %x, %v, want %s", text, got, err, want)
+		}
 	}
 }

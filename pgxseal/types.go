@@ -168,7 +168,52 @@ func binaryOf(m *pgtype.Map, oid uint32, text []byte) ([]byte, error) {
 	if err != nil {
 		return nil, errForm
 	}
+	switch oid {
+	case pgtype.NumericOID:
+		out = appendNumeric(out[:0], out)
+	case pgtype.NumericArrayOID:
+		out = appendNumerics(out[:0], out)
+	}
 	return out, nil
+}
+
+// appendNumeric appends the binary form of a numeric as the server writes it, with no digits of
+// zero at its ends. pgx writes some, and reads 0.00 otherwise with them. dst may be the beginning
+// of wire. The form is that which pgxvalue decodes.
+func appendNumeric(dst, wire []byte) []byte {
+	head, digits := [8]byte(wire), wire[8:]
+	weight := int16(binary.BigEndian.Uint16(head[2:]))
+	for len(digits) > 0 && digits[0]|digits[1] == 0 {
+		digits = digits[2:]
+		weight--
+	}
+	for len(digits) > 0 && digits[len(digits)-1]|digits[len(digits)-2] == 0 {
+		digits = digits[:len(digits)-2]
+	}
+	if len(digits) == 0 {
+		weight = 0
+	}
+	binary.BigEndian.PutUint16(head[:], uint16(len(digits)/2))
+	binary.BigEndian.PutUint16(head[2:], uint16(weight))
+	return append(append(dst, head[:]...), digits...)
+}
+
+// appendNumerics is appendNumeric for an array, which has a header, three words and two for each
+// dimension, and elements behind their lengths; that of NULL is -1.
+func appendNumerics(dst, wire []byte) []byte {
+	word := func(b []byte) int { return int(int32(binary.BigEndian.Uint32(b))) }
+	head := 12 + 8*word(wire)
+	dst, wire = append(dst, wire[:head]...), wire[head:]
+	for len(wire) > 0 {
+		n, at := word(wire), len(dst)
+		dst = append(dst, wire[:4]...)
+		if wire = wire[4:]; n >= 0 {
+			dst = appendNumeric(dst, wire[:n])
+			binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4))
+			wire = wire[n:]
+		}
+	}
+	return dst
 }
 
 // appendFloat writes a float8 as PostgreSQL does.
