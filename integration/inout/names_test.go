@@ -1,6 +1,7 @@
 package inout
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,9 +75,9 @@ func TestIndexNameTaken(t *testing.T) {
 	db := w.open(t, func() (*schema.Schema, error) {
 		return schema.New(schema.Columns("people", schema.Column{Name: "mail", Mode: schema.ModeDeterministic, Stage: schema.StageCopy}))
 	})
-	_, err := migrate.Seal(t.Context(), db, migrate.Options{For: migrate.ReadySealed})
-	if err == nil || !strings.Contains(err.Error(), "found_sealed") {
-		t.Errorf("the name is taken: %v", err)
+	r, err := migrate.Seal(t.Context(), db, migrate.Options{For: migrate.ReadySealed})
+	if !errors.Is(err, migrate.ErrProblems) || !strings.Contains(strings.Join(r.Problems, "\n"), "found_sealed") {
+		t.Errorf("the name is taken: %q, %v", r.Problems, err)
 	}
 	if n := all(t, pg.Admin, "SELECT count(*)::text FROM pg_index WHERE indrelid = 'other'::regclass"); n[0] != "1" {
 		t.Errorf("%s indexes are left", n[0])

@@ -2,13 +2,16 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/colseal/colseal/codec"
+	"github.com/colseal/colseal/internal/backstop"
 	"github.com/colseal/colseal/internal/ddl"
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -69,10 +72,13 @@ func (m *migration) check(ctx context.Context, in bool) error {
 		}
 	}
 	for _, mv := range m.moving(m.opts.For, in) {
+		if err := errors.Join(m.checkMay(ctx, mv), m.checkCompanions(ctx, mv)); err != nil {
+			return err
+		}
 		switch {
 		case in && m.opts.For <= ReadySealed:
 			m.checkIn(mv)
-			if err := m.surroundings(ctx, mv); err != nil {
+			if err := errors.Join(m.surroundings(ctx, mv, false), m.checkNames(ctx, mv, mv.companionObjects(), mv.cellCols(), true)); err != nil {
 				return err
 			}
 		case in && m.opts.For == ReadySealedOnly:
@@ -80,6 +86,10 @@ func (m *migration) check(ctx context.Context, in bool) error {
 				if v.kind == "m" && has(v.cols, mv.plainCols()...) {
 					m.problem(mv.table, mv.pairs[0], "the materialized view %s holds values of the column: drop it first", v.name)
 				}
+			}
+		case !in && (m.opts.For == ReadyOnly || m.opts.For == ReadySealed):
+			if err := m.checkNames(ctx, mv, mv.plainObjects(), mv.plainCols(), false); err != nil {
+				return err
 			}
 		case !in && m.opts.For == ReadyPlain:
 			for _, v := range mv.views {
@@ -92,6 +102,9 @@ func (m *migration) check(ctx context.Context, in bool) error {
 	for _, mv := range m.dropping() {
 		if m.opts.Drop {
 			m.note(mv.table, "without the plain columns, SELECT * by position shows the companions where they stand in the table, behind the other columns, and INSERT needs a column list")
+		}
+		if err := m.surroundings(ctx, mv, true); err != nil {
+			return err
 		}
 		for _, v := range mv.views {
 			if i := slices.IndexFunc(mv.pairs, func(x *pair) bool { return has(v.cols, x.plainCol) }); i >= 0 {
@@ -170,6 +183,11 @@ func (m *migration) checkIn(mv move) {
 			}
 		}
 	}
+	for _, k := range mv.checks {
+		if !k.valid && !mv.ours(k) {
+			m.problem(mv.table, mv.pairs[0], "the constraint %s is NOT VALID, and a row that it does not hold for cannot be written: validate it, or drop it", k.name)
+		}
+	}
 	for _, fk := range mv.keys {
 		if fk.touches(mv, false) {
 			m.checkForeignKey(mv, fk)
@@ -183,6 +201,13 @@ func (m *migration) checkIn(mv move) {
 			m.note(mv.table, "the %s %s has no place for the companion: statements that name it are refused in sealed", v.what(), v.name)
 		}
 	}
+}
+
+// ours reports whether a CHECK is one that the steps make.
+func (mv move) ours(k *constraint) bool {
+	return slices.ContainsFunc(mv.all, func(p *pair) bool {
+		return slices.Contains([]string{ddl.ConstraintName(p.Column), p.emptyName(), notNullName(p.Source()), notNullName(p.Stored)}, k.name)
+	})
 }
 
 func (m *migration) checkIndex(mv move, p *pair, ix *index) {
@@ -209,6 +234,9 @@ func (m *migration) checkForeignKey(mv move, fk *foreignKey) {
 		if fk.fromHere && slices.Contains(fk.fromCols, x.Source()) || fk.toHere && slices.Contains(fk.toCols, x.Source()) {
 			p = x
 		}
+	}
+	if !fk.valid {
+		m.problem(mv.table, p, "the foreign key %s is NOT VALID: validate it, or drop it", fk.name)
 	}
 	if slices.Contains([]string{"c", "n", "d"}, fk.onUpdate) || fk.onDelete == "d" {
 		m.problem(mv.table, p, "the foreign key %s writes the column alone (%s): make it NO ACTION first", fk.name, fk.def)
@@ -238,18 +266,102 @@ func (m *migration) checkForeignKey(mv move, fk *foreignKey) {
 	}
 }
 
-const surroundingsQuery = `SELECT CASE WHEN d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass THEN 'policy' WHEN d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass THEN 'trigger'
-		WHEN d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass THEN 'statistics' WHEN d.classid = 'pg_catalog.pg_publication_rel'::pg_catalog.regclass THEN 'publication' ELSE 'generated' END,
-	pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid), d.refobjsubid::pg_catalog.text
+// columnsLimit is how many columns a table of PostgreSQL has at most, with those that were dropped.
+const columnsLimit = 1600
+
+const mayQuery = `SELECT pg_catalog.max(a.attnum)::pg_catalog.text, pg_catalog.has_schema_privilege(c.relnamespace, 'CREATE')::pg_catalog.text, pg_catalog.pg_has_role(c.relowner, 'USAGE')::pg_catalog.text, n.nspname::pg_catalog.text
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = pg_catalog.to_regclass($1) GROUP BY c.oid, n.oid`
+
+// checkMay finds what keeps the role from changing the table, and the table from getting columns.
+func (m *migration) checkMay(ctx context.Context, mv move) error {
+	rows, err := m.q.Query(ctx, mayQuery, mv.name)
+	if err != nil {
+		return err
+	}
+	p := mv.pairs[0]
+	for _, r := range rows {
+		if !r.Bool(2) {
+			m.problem(mv.table, p, "the role does not own the table: use its owner")
+		}
+		if !r.Bool(1) {
+			m.problem(mv.table, p, "the role may not create a trigger's function in the schema %s: GRANT CREATE ON SCHEMA to it", r.Text(3))
+		}
+		more := 0
+		for _, x := range mv.pairs {
+			if x.plainCol == nil || x.cellCol == nil {
+				more++
+			}
+		}
+		if r.Int(0)+int64(more) > columnsLimit {
+			m.problem(mv.table, p, "PostgreSQL has no place for one more column: there are %d, with those that were dropped, of %d", r.Int(0), columnsLimit)
+		}
+	}
+	return nil
+}
+
+// checkCompanions finds columns with the names of companions that hold something else.
+func (m *migration) checkCompanions(ctx context.Context, mv move) error {
+	for _, p := range mv.pairs {
+		if _, known := mv.modes[p.Stored]; known || p.cellCol == nil || p.plainCol == nil || mv.empty(p) != nil {
+			continue
+		}
+		rows, err := m.q.Query(ctx, "SELECT EXISTS (SELECT FROM "+mv.name+" WHERE NOT ("+backstop.Condition(dialect.Postgres, p.Column, false)+"))::pg_catalog.text")
+		if err != nil {
+			return err
+		}
+		if rows[0].Bool(0) {
+			m.problem(mv.table, p, "its column %s holds what is no cell: give the companion another name, with stored= in the tag", p.Stored)
+		}
+	}
+	return nil
+}
+
+// checkNames finds names that objects get, and that something else has. cols are those that the
+// objects are about.
+func (m *migration) checkNames(ctx context.Context, mv move, objects []object, cols []*attribute, cells bool) error {
+	for _, o := range objects {
+		taken := slices.ContainsFunc(mv.checks, func(c *constraint) bool { return c.name == o.Name && (o.Kind != "check" || !has(c.cols, cols...)) }) ||
+			slices.ContainsFunc(mv.keys, func(k *foreignKey) bool {
+				return k.fromHere && k.name == o.Name && (o.Kind != "foreign key" || !k.touches(mv, cells))
+			})
+		i := slices.IndexFunc(mv.indexes, func(ix *index) bool { return ix.name == o.Name })
+		switch {
+		case o.Kind != "index" && o.Kind != "unique":
+			taken = taken || i >= 0 && mv.indexes[i].constraint != ""
+		case i >= 0:
+			taken = taken || !has(mv.indexes[i].refers, cols...) || mv.indexes[i].unique != strings.HasPrefix(o.Def, "CREATE UNIQUE ")
+		default:
+			rows, err := m.q.Query(ctx, relationQuery, mv.name, o.Name)
+			if err != nil {
+				return err
+			}
+			taken = taken || len(rows) > 0
+		}
+		if taken {
+			m.problem(mv.table, mv.pairs[0], "it gets the %s %s, and something else has the name: rename that", o.Kind, o.Name)
+		}
+	}
+	return nil
+}
+
+const relationQuery = `SELECT c.relname::pg_catalog.text FROM pg_catalog.pg_class c
+WHERE c.relname = $2 AND c.relnamespace = (SELECT t.relnamespace FROM pg_catalog.pg_class t WHERE t.oid = pg_catalog.to_regclass($1))`
+
+const surroundingsQuery = `SELECT DISTINCT CASE d.classid WHEN 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass THEN 'statistics' WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN 'function'
+		WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'sequence' ELSE 'other' END,
+	pg_catalog.pg_describe_object(d.classid, d.objid, 0), d.refobjsubid::pg_catalog.text
 FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = pg_catalog.to_regclass($1) AND d.refobjsubid > 0
-	AND (d.classid IN ('pg_catalog.pg_policy'::pg_catalog.regclass, 'pg_catalog.pg_trigger'::pg_catalog.regclass, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, 'pg_catalog.pg_publication_rel'::pg_catalog.regclass)
+	AND (d.classid IN ('pg_catalog.pg_policy'::pg_catalog.regclass, 'pg_catalog.pg_trigger'::pg_catalog.regclass, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, 'pg_catalog.pg_publication_rel'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
+	OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND EXISTS (SELECT FROM pg_catalog.pg_class s WHERE s.oid = d.objid AND s.relkind = 'S')
+	OR d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND EXISTS (SELECT FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class s ON s.oid = w.ev_class WHERE w.oid = d.objid AND s.relkind NOT IN ('v', 'm'))
 	OR d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND NOT EXISTS (SELECT FROM pg_catalog.pg_attrdef x WHERE x.oid = d.objid AND x.adnum = d.refobjsubid))
-UNION ALL SELECT 'published', p.pubname::pg_catalog.text, '0' FROM pg_catalog.pg_publication p WHERE p.puballtables OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = pg_catalog.to_regclass($1))
-UNION ALL SELECT 'writes', g.tgname::pg_catalog.text, '0' FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc f ON f.oid = g.tgfoid WHERE g.tgrelid = pg_catalog.to_regclass($1) AND NOT g.tgisinternal AND g.tgname OPERATOR(pg_catalog.!~) $2 AND g.tgtype & 2 <> 0 AND f.prosrc ~* $3
+UNION ALL SELECT 'instead', w.rulename::pg_catalog.text, '0' FROM pg_catalog.pg_rewrite w WHERE w.ev_class = pg_catalog.to_regclass($1) AND w.is_instead
+UNION ALL SELECT 'published', p.pubname::pg_catalog.text, '0' FROM pg_catalog.pg_publication p, LATERAL pg_catalog.pg_get_publication_tables(p.pubname::pg_catalog.text) r WHERE r.relid = pg_catalog.to_regclass($1)
+UNION ALL SELECT CASE WHEN g.tgtype & 2 <> 0 THEN 'writes' ELSE 'reads' END, g.tgname::pg_catalog.text, '0' FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc f ON f.oid = g.tgfoid WHERE g.tgrelid = pg_catalog.to_regclass($1) AND NOT g.tgisinternal AND g.tgname OPERATOR(pg_catalog.!~) $2 AND f.prosrc ~* $3
 UNION ALL SELECT 'granted', a.attname::pg_catalog.text, a.attnum::pg_catalog.text FROM pg_catalog.pg_attribute a WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attacl IS NOT NULL`
 
-// surroundings finds what else there is about the columns.
-func (m *migration) surroundings(ctx context.Context, mv move) error {
+// surroundings finds what else there is about the columns, which may be about to be dropped.
+func (m *migration) surroundings(ctx context.Context, mv move, drop bool) error {
 	var names []string
 	for _, p := range mv.pairs {
 		names = append(names, regexp.QuoteMeta(p.Source()))
@@ -261,15 +373,25 @@ func (m *migration) surroundings(ctx context.Context, mv move) error {
 	for _, r := range rows {
 		i := slices.IndexFunc(mv.pairs, func(p *pair) bool { return p.plainCol != nil && p.plainCol.num == r.Int(2) })
 		switch what := r.Text(0); {
-		case what == "published":
+		case what == "instead":
+			m.problem(mv.table, mv.pairs[0], "the rule %s takes the place of statements: drop it first", r.Text(1))
+		case what == "published" && !drop:
 			m.note(mv.table, "the publication %s has it: add the companion to the subscribers' tables first", r.Text(1))
+		case (what == "writes" || what == "reads") && drop:
+			m.problem(mv.table, mv.pairs[0], "the trigger %s names the column: have it name the companion first", r.Text(1))
 		case what == "writes":
 			m.note(mv.table, "the trigger %s names the column: what a trigger puts into it is not sealed", r.Text(1))
-		case i < 0:
+		case what == "reads":
+			m.note(mv.table, "the trigger %s names the column: it finds NULL there from only on", r.Text(1))
+		case i < 0, what == "published", what == "granted" && drop, what == "sequence" && !drop:
 		case what == "granted":
 			m.note(mv.table, "roles have privileges on the column %s alone: give them the same on its companion", r.Text(1))
-		case what == "statistics":
-			m.note(mv.table, "%s ends with the plain column", r.Text(1))
+		case what == "statistics" && !drop:
+			m.note(mv.table, "%s is about the plain column, which is NULL in the end", r.Text(1))
+		case what == "function" && !drop:
+			m.note(mv.table, "%s names the column: it finds NULL there from only on", r.Text(1))
+		case what == "sequence":
+			m.problem(mv.table, mv.pairs[i], "%s ends with the column: make it OWNED BY NONE first", r.Text(1))
 		default:
 			m.problem(mv.table, mv.pairs[i], "%s depends on it and cannot be had for cells: drop it first", r.Text(1))
 		}

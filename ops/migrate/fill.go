@@ -29,6 +29,7 @@ const (
 	minBatch   = 5
 
 	passPause  = 200 * time.Millisecond // between passes, so that those who hold rows finish
+	idlePasses = 25                     // after so many that did nothing, it is asked why
 	copyPasses = 5                      // while programs without Colseal write, there is always more
 	lagPause   = time.Second
 
@@ -89,6 +90,7 @@ func (w *work) due(p *pair) string {
 // them; 0 for no bound.
 func (m *migration) work(ctx context.Context, t *table, pairs []*pair, doing string, passes int) error {
 	w := &work{m: m, t: t, pairs: pairs, doing: doing, batch: firstBatch, trying: m.opts.DryRun}
+	idle := 0 // passes in which nothing was done
 	for pass := 1; ; pass++ {
 		rows, err := m.q.Query(ctx, "SELECT pg_catalog.count(*)::pg_catalog.text FROM "+t.name+" AS t WHERE "+w.anyDue())
 		if err != nil {
@@ -105,6 +107,12 @@ func (m *migration) work(ctx context.Context, t *table, pairs []*pair, doing str
 		if w.seen == w.unfit || passes > 0 && pass >= passes {
 			break
 		}
+		if idle++; w.done > 0 {
+			idle = 0
+		}
+		if err := w.kept(ctx, idle); err != nil {
+			return err
+		}
 		if err := walk.Pause(ctx, passPause); err != nil {
 			return err
 		}
@@ -114,6 +122,25 @@ func (m *migration) work(ctx context.Context, t *table, pairs []*pair, doing str
 		return err
 	}
 	return ErrUnfit // the steps that follow would take the column away that has the value
+}
+
+// errKept is for rows that nobody holds, and that stay as they are.
+var errKept = errors.New("rows stay as they are when they are written: a trigger or a rule of the table keeps them from it; disable it, or write the rows as it wants them")
+
+// kept finds out, when passes did nothing, whether that will not change.
+func (w *work) kept(ctx context.Context, idle int) error {
+	if w.m.onLite() || idle == 0 || idle%idlePasses != 0 && !w.m.locked {
+		return nil
+	}
+	rows, err := w.m.q.Query(ctx, "SELECT pg_catalog.count(*)::pg_catalog.text FROM (SELECT FROM "+w.t.name+" AS t WHERE "+w.anyDue()+" LIMIT 1 FOR UPDATE SKIP LOCKED) AS x")
+	switch {
+	case err != nil && walk.ObstacleOf(err) != walk.Contention:
+		return err
+	case err == nil && rows[0].Int(0) > 0:
+		return errKept
+	}
+	w.m.notice("waiting for rows of %s, which others hold", w.t.label)
+	return nil
 }
 
 func (w *work) anyDue() string {

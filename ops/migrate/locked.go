@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -84,13 +85,16 @@ func (m *migration) takeAll(ctx context.Context, in bool, to Ready) error {
 	return nil
 }
 
+// concurrently is what an index's statement begins with, where it runs in no transaction.
+var concurrently = regexp.MustCompile(`^((?:CREATE|CREATE UNIQUE|DROP) INDEX) CONCURRENTLY`)
+
 // within executes statements in the one transaction, as they are there.
 func (m *migration) within(ctx context.Context, statements []string) error {
 	for _, s := range statements {
 		if strings.HasPrefix(s, "VACUUM") {
 			continue // it runs in no transaction; autovacuum comes
 		}
-		if _, err := m.q.Exec(ctx, strings.Replace(s, " CONCURRENTLY", "", 1)); err != nil {
+		if _, err := m.q.Exec(ctx, concurrently.ReplaceAllString(s, "$1")); err != nil {
 			return err
 		}
 	}

@@ -32,12 +32,25 @@ const (
 	aloneQuery  = "SELECT pg_catalog.pg_try_advisory_lock(" + aloneLock + ")::pg_catalog.text"
 	unlockQuery = "SELECT pg_catalog.pg_advisory_unlock(" + aloneLock + ")"
 
-	// What the values of a column are as text depends on these.
-	settingsQuery = `SELECT pg_catalog.set_config(s, v, false) FROM (VALUES ('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD'), ('extra_float_digits', '1'), ('bytea_output', 'hex'), ('statement_timeout', '0')) AS x(s, v)`
+	// What values and definitions are as text depends on these, and what a statement sees.
+	settingsQuery = `SELECT s, pg_catalog.current_setting(s), pg_catalog.set_config(s, v, false)
+FROM (VALUES ('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD'), ('IntervalStyle', 'postgres'), ('extra_float_digits', '1'), ('bytea_output', 'hex'), ('array_nulls', 'on'),
+	('quote_all_identifiers', 'off'), ('default_tablespace', ''), ('default_transaction_isolation', 'read committed'), ('statement_timeout', '0'), ('transaction_timeout', '0')) AS x(s, v)
+JOIN pg_catalog.pg_settings p ON pg_catalog.lower(p.name) OPERATOR(pg_catalog.=) pg_catalog.lower(x.s)`
+	resettingQuery = `SELECT pg_catalog.set_config($1, $2, false)`
 )
 
-// alone waits until no other run is at work in the database, and sets up the session. undo ends
-// both.
+// settle sets up the session. undo gives it the settings that it had.
+func (m *migration) settle(ctx context.Context) (undo func(), err error) {
+	rows, err := m.q.Query(ctx, settingsQuery)
+	return func() {
+		for _, r := range rows {
+			_, _ = m.q.Query(context.WithoutCancel(ctx), resettingQuery, r[0], r[1]) // if the connection is gone, so are they
+		}
+	}, err
+}
+
+// alone waits until no other run is at work in the database. undo lets others begin.
 func (m *migration) alone(ctx context.Context) (undo func(), err error) {
 	for told := false; ; told = true {
 		rows, err := m.q.Query(ctx, aloneQuery)
@@ -55,13 +68,7 @@ func (m *migration) alone(ctx context.Context) (undo func(), err error) {
 		}
 	}
 	undo = func() {
-		ctx := context.WithoutCancel(ctx)
-		_, _ = m.q.Exec(ctx, "RESET TimeZone; RESET DateStyle; RESET extra_float_digits; RESET bytea_output; RESET statement_timeout")
-		_, _ = m.q.Query(ctx, unlockQuery) // if the connection is gone, so is the lock
-	}
-	if _, err := m.q.Query(ctx, settingsQuery); err != nil {
-		undo()
-		return nil, err
+		_, _ = m.q.Query(context.WithoutCancel(ctx), unlockQuery) // if the connection is gone, so is the lock
 	}
 	// Another run may have gone on while this one waited.
 	for _, t := range m.tables {
@@ -189,5 +196,5 @@ func (m *migration) holders(ctx context.Context, tables []string) string {
 			return fmt.Sprintf("process %s (%s, %s, %s)", r.Text(0), strings.TrimSpace(r.Text(1)+" "+r.Text(2)), r.Text(3), time.Duration(r.Int(4))*time.Second)
 		}
 	}
-	return "somebody who has gone"
+	return "somebody who has gone, or a prepared transaction (pg_prepared_xacts)"
 }

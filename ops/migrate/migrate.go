@@ -208,7 +208,12 @@ func with(ctx context.Context, db *sql.DB, opts Options, f func(*migration) erro
 		if m.onLite() {
 			err = m.patientlyLite(ctx, errInUse, find)
 		} else {
-			err = find()
+			var undo func()
+			undo, err = m.settle(ctx)
+			defer undo()
+			if err == nil {
+				err = find()
+			}
 		}
 		if err != nil {
 			return err

@@ -265,9 +265,12 @@ func commentOn(t *table, column, text string) string {
 	return "COMMENT ON COLUMN " + t.name + "." + column + " IS " + dbcatalog.QuoteLiteral(text)
 }
 
+// notNullName names the CHECK that holds a column to NOT NULL until it is.
+func notNullName(column string) string { return ddl.Shorten("colseal_" + column + "_not_null") }
+
 // notNull makes a column NOT NULL without a long lock.
 func (p *planner) notNull(t *table, column string) {
-	name := ddl.Shorten("colseal_" + column + "_not_null")
+	name := notNullName(column)
 	col, check := dbcatalog.QuoteIdent(column), dbcatalog.QuoteIdent(name)
 	p.add(t, column+" NOT NULL", exclusive, "ALTER TABLE "+t.name+" DROP CONSTRAINT IF EXISTS "+check+", ADD CONSTRAINT "+check+" CHECK ("+col+" IS NOT NULL) NOT VALID")
 	p.validate(t, column+" NOT NULL", []string{name})
@@ -404,7 +407,7 @@ func (p *planner) rewrite(tables []*table) {
 	for _, t := range tables {
 		names = append(names, t.name)
 	}
-	for _, name := range append(names, "pg_catalog.pg_statistic") {
+	for _, name := range append(names, "pg_catalog.pg_statistic", "pg_catalog.pg_statistic_ext_data") {
 		s := "VACUUM (FULL, ANALYZE) " + name
 		p.steps = append(p.steps, step{Step{Table: name, What: "rewrite it", SQL: []string{s}}, func(ctx context.Context) error {
 			return p.m.patiently(ctx, []string{name}, func(wait time.Duration) error { return p.m.withLockTimeout(ctx, wait, s) })
@@ -426,7 +429,7 @@ func (p *planner) addPlain(moves []move) {
 				if was.Collation != "" {
 					add += " COLLATE " + was.Collation
 				}
-				if statements = append(statements, add); was.Comment != "" {
+				if statements = append(append(statements, add), was.After...); was.Comment != "" {
 					statements = append(statements, commentOn(mv.table, x.plain, was.Comment))
 				}
 			}
@@ -556,7 +559,7 @@ func plainName(name string) string {
 	return ddl.Shorten(name + "_plain")
 }
 
-var createIndex = regexp.MustCompile(`(?s)^CREATE (UNIQUE )?INDEX (?:"(?:[^"]|"")*"|\S+) ON (.*?)( USING .*)$`)
+var createIndex = regexp.MustCompile(`(?s)^CREATE (UNIQUE )?INDEX (?:"(?:[^"]|"")*"|\S+) ON (.*? USING \S+)(.*)$`)
 
 // renamed returns the definition of an index under another name, over other columns.
 func renamed(def, name string, names map[string]string) string {
@@ -586,9 +589,9 @@ func (mv move) carried(ix *index) bool {
 // object returns the index, or its UNIQUE, under a name and by a definition.
 func (ix *index) object(name, def string) object {
 	if ix.constraint != "" {
-		return object{Kind: "unique", Name: name, Def: def, Defer: ix.deferred}
+		return object{Kind: "unique", Name: name, Def: def, Defer: ix.deferred, Space: ix.space}
 	}
-	return object{Kind: "index", Name: name, Def: def}
+	return object{Kind: "index", Name: name, Def: def, Space: ix.space}
 }
 
 // companionObjects returns what companions get of what the plain columns have.
@@ -660,17 +663,19 @@ func (mv move) records() []record {
 	}
 	for _, ix := range mv.indexes {
 		if r := first(func(x *pair) bool { return has(ix.refers, x.plainCol) }); r != nil {
-			r.Objects = append(r.Objects, ix.object(ix.name, ix.def))
+			o := ix.object(ix.name, ix.def)
+			o.After = ix.after
+			r.Objects = append(r.Objects, o)
 		}
 	}
 	for _, c := range mv.checks {
 		if r := first(func(x *pair) bool { return has(c.cols, x.plainCol) }); r != nil {
-			r.Objects = append(r.Objects, object{Kind: "check", Name: c.name, Def: c.def})
+			r.Objects = append(r.Objects, object{Kind: "check", Name: c.name, Def: c.def, After: c.after})
 		}
 	}
 	for _, fk := range mv.keys {
 		if r := first(func(x *pair) bool { return fk.fromHere && slices.Contains(fk.fromCols, x.Source()) }); r != nil {
-			r.Objects = append(r.Objects, object{Kind: "foreign key", Name: fk.name, Def: fk.define(nil, nil)})
+			r.Objects = append(r.Objects, object{Kind: "foreign key", Name: fk.name, Def: fk.define(nil, nil), After: fk.after})
 		}
 	}
 	return out
@@ -718,6 +723,9 @@ func (p *planner) build(t *table, objects []object, kinds ...string) {
 			i := slices.IndexFunc(t.indexes, func(ix *index) bool { return ix.name == o.Name })
 			if i < 0 || !t.indexes[i].valid {
 				statements := []string{strings.Replace(o.Def, "INDEX ", "INDEX CONCURRENTLY ", 1)}
+				if o.Space != "" {
+					statements = []string{"SET default_tablespace = " + o.Space, statements[0], "SET default_tablespace = ''"}
+				}
 				if i >= 0 { // one that was cut short is there, and is not used
 					statements = slices.Insert(statements, 0, "DROP INDEX CONCURRENTLY "+dbcatalog.Name{Schema: t.rel.Schema, Table: o.Name}.SQL())
 				}
@@ -738,6 +746,9 @@ func (p *planner) build(t *table, objects []object, kinds ...string) {
 				p.add(t, "foreign key "+o.Name, writers, "ALTER TABLE "+t.name+" ADD CONSTRAINT "+name+" "+o.Def+" NOT VALID")
 			}
 			p.add(t, "foreign key "+o.Name, "", "ALTER TABLE "+t.name+" VALIDATE CONSTRAINT "+name)
+		}
+		if len(o.After) > 0 {
+			p.add(t, o.Kind+" "+o.Name, "", o.After...)
 		}
 	}
 }

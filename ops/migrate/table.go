@@ -44,11 +44,12 @@ type pair struct {
 // attribute is a column as the server has it.
 type attribute struct {
 	num       int64
-	Type      string `json:"type"`
-	NotNull   bool   `json:"not_null,omitempty"`
-	Default   string `json:"default,omitempty"`
-	Collation string `json:"collation,omitempty"`
-	Comment   string `json:"comment,omitempty"`
+	Type      string   `json:"type"`
+	NotNull   bool     `json:"not_null,omitempty"`
+	Default   string   `json:"default,omitempty"`
+	Collation string   `json:"collation,omitempty"`
+	Comment   string   `json:"comment,omitempty"`
+	After     []string `json:"after,omitempty"` // what gives it the rest
 	generated bool
 	loose     bool // its collation takes values for equal that differ
 }
@@ -71,14 +72,22 @@ const (
 		JOIN pg_catalog.pg_namespace n ON n.oid = k.collnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 		WHERE k.oid = a.attcollation AND a.attcollation <> t.typcollation), ''),
 	COALESCE(pg_catalog.col_description(a.attrelid, a.attnum), ''), (a.attidentity <> '' OR a.attgenerated <> '')::pg_catalog.text,
-	EXISTS (SELECT FROM pg_catalog.pg_collation k WHERE k.oid = a.attcollation AND NOT k.collisdeterministic)::pg_catalog.text
+	EXISTS (SELECT FROM pg_catalog.pg_collation k WHERE k.oid = a.attcollation AND NOT k.collisdeterministic)::pg_catalog.text,
+	(SELECT pg_catalog.array_agg(pg_catalog.format(s, $1::pg_catalog.text, a.attname))::pg_catalog.text FROM (
+		SELECT 'ALTER TABLE %1$s ALTER %2$I SET STATISTICS ' || a.attstattarget AS s WHERE a.attstattarget >= 0
+		UNION ALL SELECT 'ALTER TABLE %1$s ALTER %2$I SET STORAGE ' || CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END
+			FROM pg_catalog.pg_type y WHERE y.oid = a.atttypid AND y.typstorage <> a.attstorage
+		UNION ALL SELECT 'ALTER TABLE %1$s ALTER %2$I SET COMPRESSION ' || CASE a.attcompression WHEN 'p' THEN 'pglz' ELSE 'lz4' END WHERE a.attcompression <> ''
+		UNION ALL SELECT 'ALTER TABLE %1$s ALTER %2$I SET (' || o || ')' FROM pg_catalog.unnest(a.attoptions) o WHERE o ~ '^n_distinct'
+		UNION ALL SELECT 'GRANT ' || x.privilege_type || ' (%2$I) ON %1$s TO ' || CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.replace(pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(x.grantee)), '%', '%%') END
+			|| CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END FROM pg_catalog.aclexplode(a.attacl) x) q)
 FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`
 
 	triggerQuery = `SELECT p.prosrc FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
 WHERE g.tgrelid = pg_catalog.to_regclass($1) AND g.tgname = $2`
 
-	kindQuery = `SELECT (c.relkind = 'r' AND NOT c.relispartition AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)))::pg_catalog.text
+	kindQuery = `SELECT (c.relkind = 'r' AND c.reloftype = 0 AND NOT c.relispartition AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)))::pg_catalog.text
 FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)`
 )
 
@@ -98,7 +107,7 @@ func (m *migration) findTable(ctx context.Context, t *schema.Table, cols []*sche
 		return nil, errNoTable
 	}
 	out := &table{label: t.String(), name: rel.SQL(), rel: rel, modes: map[string]mode{}}
-	if m.onLite() && rel.Temporary {
+	if rel.Temporary {
 		return nil, errors.New("it is a temporary table")
 	}
 	if !m.onLite() {
@@ -107,7 +116,7 @@ func (m *migration) findTable(ctx context.Context, t *schema.Table, cols []*sche
 			return nil, err
 		}
 		if len(kind) != 1 || !kind[0].Bool(0) {
-			return nil, errors.New("it has partitions or children, or is one, which is not supported")
+			return nil, errors.New("it has partitions or children, or is one, or is a typed or foreign table, which is not supported")
 		}
 	}
 	if out.rows, err = walk.Find(ctx, m.q, m.db.Dialect, rel); err != nil {
@@ -133,13 +142,25 @@ func (m *migration) readTable(ctx context.Context, t *table) error {
 	if m.onLite() {
 		return m.readLiteTable(ctx, t)
 	}
+	// Definitions name all that they are about with its schema: a later run may have another path.
+	path, err := m.q.Query(ctx, "SELECT pg_catalog.current_setting('search_path'), pg_catalog.set_config('search_path', '', false)")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_, _ = m.q.Query(context.WithoutCancel(ctx), resettingQuery, "search_path", path[0][0]) // if the transaction has failed, ROLLBACK does it
+	}()
 	rows, err := m.q.Query(ctx, attributeQuery, t.name)
 	if err != nil {
 		return err
 	}
 	cols := map[string]*attribute{}
 	for _, r := range rows {
-		cols[r.Text(0)] = &attribute{num: r.Int(1), Type: r.Text(2), NotNull: r.Bool(3), Default: r.Text(4), Collation: r.Text(5), Comment: r.Text(6), generated: r.Bool(7), loose: r.Bool(8)}
+		after, err := stringsOf(r.Text(9))
+		if err != nil {
+			return err
+		}
+		cols[r.Text(0)] = &attribute{After: after, num: r.Int(1), Type: r.Text(2), NotNull: r.Bool(3), Default: r.Text(4), Collation: r.Text(5), Comment: r.Text(6), generated: r.Bool(7), loose: r.Bool(8)}
 	}
 	source, err := m.q.Query(ctx, triggerQuery, t.name, pairtrigger.Name)
 	if err != nil {

@@ -123,7 +123,7 @@ func companionOf(as string, x *pair) string {
 	if as == x.Source() {
 		return x.Stored
 	}
-	return as + "_sealed"
+	return companionName(as)
 }
 
 // addItem adds a column at the end of a view's list.
