@@ -129,8 +129,9 @@ func (x postgresStatements) swap(cols []*column) string {
 		if c.text {
 			typ = "pg_catalog.text"
 		}
-		array(fmt.Sprintf("o%d", i), typ, fmt.Sprintf("u.o%d", i))
-		array(fmt.Sprintf("n%d", i), typ, fmt.Sprintf("u.n%d", i))
+		for _, name := range []string{fmt.Sprintf("o%d", i), fmt.Sprintf("n%d", i)} {
+			array(name, typ, "NULLIF(u."+name+", 'NULL') AS "+name) // a word, which is no cell, if array_nulls is off
+		}
 		set = append(set, fmt.Sprintf("%[1]s = COALESCE(v.n%[2]d, t.%[1]s)", c.sql, i))
 		if c.EqualCells() {
 			lock = "UPDATE" // it may be in a key
