@@ -172,6 +172,7 @@ func TestProblemsOfTables(t *testing.T) {
 		"CREATE RULE r AS ON UPDATE TO people WHERE OLD.id > 5 DO INSTEAD NOTHING":                                      "the rule r takes the place",
 		"CREATE TABLE log (m text); CREATE RULE r AS ON INSERT TO people DO ALSO INSERT INTO log VALUES (NEW.mail)":     "rule r on table people depends on it",
 		"CREATE TABLE log (m text); CREATE RULE r AS ON INSERT TO log DO ALSO INSERT INTO people (mail) VALUES (NEW.m)": "rule r on table log depends on it",
+		"ALTER TABLE people REPLICA IDENTITY NOTHING; CREATE PUBLICATION p FOR ALL TABLES":                              "needs a REPLICA IDENTITY",
 		"CREATE PUBLICATION p FOR TABLE people (id, mail)":                                                              "publication p",
 		"DROP TABLE people; CREATE TYPE person AS (id bigint, mail text); CREATE TABLE people OF person":                "typed",
 		"DROP TABLE people; CREATE TABLE people (id bigint, mail text" + wide(1598) + ")":                               "no place for one more column",
@@ -239,6 +240,35 @@ func TestDropProblems(t *testing.T) {
 		}
 	}
 	w.taken(t, db, way[3]) // without Drop
+}
+
+// On the way out, too, an object is not taken for another one that has its name.
+func TestNameTakenMeanwhile(t *testing.T) {
+	pg := pgtest.New(t)
+	w := newWorld(t, pg, tablesDDL)
+	w.goTo(t, way[:5]...)
+	mustExec(t, pg.Admin, "CREATE INDEX people_mail ON people (note); ALTER TABLE letters ADD CONSTRAINT letters_to CHECK (body <> '')")
+	r, err := migrate.Unseal(t.Context(), w.db, migrate.Options{For: migrate.ReadySealed})
+	if found := strings.Join(r.Problems, "\n"); !errors.Is(err, migrate.ErrProblems) || !strings.Contains(found, "the unique people_mail,") || !strings.Contains(found, "the foreign key letters_to,") {
+		t.Errorf("%s, %v", found, err)
+	}
+	mustExec(t, pg.Admin, "DROP INDEX people_mail; ALTER TABLE letters DROP CONSTRAINT letters_to")
+	w.goTo(t, way[5:]...)
+}
+
+// While a trigger of the pairs is disabled, no step is taken.
+func TestDisabled(t *testing.T) {
+	pg := pgtest.New(t)
+	w := newWorld(t, pg, tablesDDL)
+	w.goTo(t, way[0])
+	mustExec(t, pg.Admin, "ALTER TABLE people DISABLE TRIGGER USER")
+	for _, dry := range []bool{true, false} {
+		if _, err := migrate.Seal(t.Context(), w.db, migrate.Options{For: migrate.ReadySealed, DryRun: dry}); err == nil || !strings.Contains(err.Error(), "ENABLE TRIGGER USER") {
+			t.Errorf("dry %t: %v", dry, err)
+		}
+	}
+	mustExec(t, pg.Admin, "ALTER TABLE people ENABLE TRIGGER USER")
+	w.goTo(t, way[1:]...)
 }
 
 // taken takes a step.

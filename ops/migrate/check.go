@@ -356,7 +356,8 @@ FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catal
 	OR d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND EXISTS (SELECT FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class s ON s.oid = w.ev_class WHERE w.oid = d.objid AND s.relkind NOT IN ('v', 'm'))
 	OR d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND NOT EXISTS (SELECT FROM pg_catalog.pg_attrdef x WHERE x.oid = d.objid AND x.adnum = d.refobjsubid))
 UNION ALL SELECT 'instead', w.rulename::pg_catalog.text, '0' FROM pg_catalog.pg_rewrite w WHERE w.ev_class = pg_catalog.to_regclass($1) AND w.is_instead
-UNION ALL SELECT 'published', p.pubname::pg_catalog.text, '0' FROM pg_catalog.pg_publication p, LATERAL pg_catalog.pg_get_publication_tables(p.pubname::pg_catalog.text) r WHERE r.relid = pg_catalog.to_regclass($1)
+UNION ALL SELECT CASE WHEN p.pubupdate AND (c.relreplident = 'n' OR c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indrelid = c.oid AND x.indisprimary)) THEN 'unknown' ELSE 'published' END, p.pubname::pg_catalog.text, '0'
+	FROM pg_catalog.pg_publication p, LATERAL pg_catalog.pg_get_publication_tables(p.pubname::pg_catalog.text) r JOIN pg_catalog.pg_class c ON c.oid = r.relid WHERE r.relid = pg_catalog.to_regclass($1)
 UNION ALL SELECT CASE WHEN g.tgtype & 2 <> 0 THEN 'writes' ELSE 'reads' END, g.tgname::pg_catalog.text, '0' FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc f ON f.oid = g.tgfoid WHERE g.tgrelid = pg_catalog.to_regclass($1) AND NOT g.tgisinternal AND g.tgname OPERATOR(pg_catalog.!~) $2 AND f.prosrc ~* $3
 UNION ALL SELECT 'granted', a.attname::pg_catalog.text, a.attnum::pg_catalog.text FROM pg_catalog.pg_attribute a WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attacl IS NOT NULL`
 
@@ -375,6 +376,8 @@ func (m *migration) surroundings(ctx context.Context, mv move, drop bool) error 
 		switch what := r.Text(0); {
 		case what == "instead":
 			m.problem(mv.table, mv.pairs[0], "the rule %s takes the place of statements: drop it first", r.Text(1))
+		case what == "unknown":
+			m.problem(mv.table, mv.pairs[0], "the publication %s has its updates, for which it needs a REPLICA IDENTITY: give it one first", r.Text(1))
 		case what == "published" && !drop:
 			m.note(mv.table, "the publication %s has it: add the companion to the subscribers' tables first", r.Text(1))
 		case (what == "writes" || what == "reads") && drop:

@@ -84,7 +84,8 @@ const (
 FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`
 
-	triggerQuery = `SELECT p.prosrc FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
+	triggerQuery = `SELECT p.prosrc, EXISTS (SELECT FROM pg_catalog.pg_trigger o WHERE o.tgrelid = g.tgrelid AND o.tgfoid = g.tgfoid AND o.tgenabled IN ('D', 'R'))::pg_catalog.text
+FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
 WHERE g.tgrelid = pg_catalog.to_regclass($1) AND g.tgname = $2`
 
 	kindQuery = `SELECT (c.relkind = 'r' AND c.reloftype = 0 AND NOT c.relispartition AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)))::pg_catalog.text
@@ -168,6 +169,9 @@ func (m *migration) readTable(ctx context.Context, t *table) error {
 	}
 	t.modes = map[string]mode{}
 	if len(source) > 0 {
+		if source[0].Bool(1) {
+			return fmt.Errorf("a trigger of %s is disabled, and what was written since may be in one of two columns alone: look for such rows, and ALTER TABLE %s ENABLE TRIGGER USER", pairtrigger.Name, t.name)
+		}
 		if t.modes, err = modesOf(source[0].Text(0)); err != nil {
 			return err
 		}
