@@ -23,6 +23,9 @@ type File struct {
 	// table, a type or a function, of SQL/JSON, and of the parameters of PREPARE.
 	Types []*TableName
 
+	// Calls are functions that may be called where no Call shows it: (x).f may be f(x), and some queries are not
+	// analysed.
+	Calls []*TableName
 	// Programs are the texts that functions run.
 	Programs []Program
 

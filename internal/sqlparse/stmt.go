@@ -260,6 +260,8 @@ type Utility struct {
 	Computes bool
 	// Renames are the tables and columns that get another name.
 	Renames []Rename
+	// Moves are the functions and types that get another name or schema.
+	Moves []*TableName
 	// Schemas are the schemas that it renames or drops with what they contain.
 	Schemas []SchemaChange
 	// Catalog, Session: what it may change for later statements. Ends: it may end a transaction,

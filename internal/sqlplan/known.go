@@ -465,7 +465,7 @@ func (a *analysis) refuseRoutineCalls(s sqlparse.Stmt) error {
 		case *sqlparse.Call:
 			found(n.Pos(), n.Schema, n.Name)
 		case *sqlparse.Utility:
-			if n.What == "DO" {
+			if n.Carries && n.Kept == nil { // DO, CREATE FUNCTION: the words of the program
 				for _, w := range n.Names {
 					found(n.Pos(), "", w.Name)
 				}
@@ -473,6 +473,9 @@ func (a *analysis) refuseRoutineCalls(s sqlparse.Stmt) error {
 		}
 		return true
 	})
+	for _, c := range a.file.Calls {
+		found(c.Pos(), c.Schema, c.Name)
+	}
 	return err
 }
 
@@ -487,11 +490,28 @@ func (a *analysis) checkCall(pos int, schemaName, name string) error {
 		"do in the program what it does; if it leaves the sealed columns alone, list it with schema.Functions; if another function is meant, write its schema before its name")
 }
 
+// checkMoves refuses to give what reaches a sealed table another name where later statements of the text may use that.
+func (a *analysis) checkMoves(u *sqlparse.Utility) error {
+	for _, m := range u.Moves {
+		_, calls := a.routine(m.Schema, m.Name)
+		if len(a.file.Statements) > 1 && (calls || len(a.meant(m)) > 0) && (!a.p.copiesOnly() || a.mode == copyAhead) {
+			a.forbidden = true
+			return a.refuseSession(u.Pos(), nil, "a function or type that names a sealed table gets another name, which later statements of this text may use", "send the statements one by one")
+		}
+	}
+	return nil
+}
+
 // checkPrograms refuses the texts that functions run and that name a sealed table.
 func (a *analysis) checkPrograms() error {
 	sealed := func(word string) bool { return len(a.meant(&sqlparse.TableName{Name: word})) > 0 }
 	for i := range a.file.Programs {
 		t := &a.file.Programs[i]
+		for _, w := range t.Words {
+			if err := a.goOn(a.checkCall(t.Pos(), "", w)); err != nil {
+				return err
+			}
+		}
 		if !slices.ContainsFunc(t.Words, sealed) {
 			continue
 		}

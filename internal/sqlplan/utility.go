@@ -17,6 +17,9 @@ func (a *analysis) utility(u *sqlparse.Utility) error {
 	if err := a.checkKeyring(u); err != nil {
 		return err
 	}
+	if err := a.checkMoves(u); err != nil {
+		return err
+	}
 	for _, s := range u.Schemas {
 		if err := a.goOn(a.checkSchemaChange(u, s)); err != nil {
 			return err

@@ -271,6 +271,7 @@ func (l *lowering) indirection(x *ast.A_Indirection) sqlparse.Expr {
 	for _, n := range x.Indirection {
 		switch el := n.GetNode().(type) {
 		case *ast.Node_String_:
+			l.calls = append(l.calls, &sqlparse.TableName{At: l.here(), Name: el.String_.Sval})
 		case *ast.Node_AStar:
 			out.What = sqlparse.AllFields
 		case *ast.Node_AIndices:

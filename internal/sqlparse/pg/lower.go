@@ -21,6 +21,7 @@ type lowering struct {
 	types []*sqlparse.TableName
 	// programs: likewise.
 	programs []sqlparse.Program
+	calls    []*sqlparse.TableName
 }
 
 // at returns the position of a node; loc is negative or 0 in nodes that have none.

@@ -71,7 +71,7 @@ func Parse(text string, lim sqlparse.Limits) (file *sqlparse.File, err error) {
 			l.texts(raw.Stmt)
 		}
 	}
-	file.Types, file.Programs = l.types, l.programs
+	file.Types, file.Programs, file.Calls = l.types, l.programs, l.calls
 	return file, nil
 }
 

@@ -188,6 +188,7 @@ func rename(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 		u.Schemas = append(u.Schemas, sqlparse.SchemaChange{Name: r.Subname, To: r.Newname})
 	}
 	if r.Relation == nil {
+		l.moves(u, r.RenameType, r.Object)
 		return
 	}
 	table := &sqlparse.TableName{At: l.here(), Schema: r.Relation.Schemaname, Name: r.Relation.Relname}
@@ -206,6 +207,20 @@ func rename(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	}
 }
 
+// moves notes a function or type that gets another name or schema.
+func (l *lowering) moves(u *sqlparse.Utility, kind ast.ObjectType, n *ast.Node) {
+	names := n.GetList().GetItems()
+	switch kind {
+	case ast.ObjectType_OBJECT_FUNCTION, ast.ObjectType_OBJECT_PROCEDURE, ast.ObjectType_OBJECT_ROUTINE:
+		names = n.GetObjectWithArgs().GetObjname()
+	case ast.ObjectType_OBJECT_TYPE, ast.ObjectType_OBJECT_DOMAIN:
+	default:
+		return
+	}
+	schema, name := l.last(names)
+	u.Moves = append(u.Moves, &sqlparse.TableName{At: l.here(), Schema: schema, Name: name})
+}
+
 func alterObject(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	switch x := n.GetNode().(type) {
 	case *ast.Node_AlterObjectSchemaStmt:
@@ -214,6 +229,8 @@ func alterObject(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 			table := &sqlparse.TableName{At: l.here(), Schema: r.Schemaname, Name: r.Relname}
 			u.Renames = append(u.Renames, sqlparse.Rename{Table: table, ToSchema: x.AlterObjectSchemaStmt.Newschema})
 			u.Bounded, u.Changes = true, []sqlparse.Change{{Table: table}}
+		} else {
+			l.moves(u, x.AlterObjectSchemaStmt.ObjectType, x.AlterObjectSchemaStmt.Object)
 		}
 	case *ast.Node_AlterObjectDependsStmt:
 		l.object(u, x.AlterObjectDependsStmt.ObjectType, x.AlterObjectDependsStmt.Object)

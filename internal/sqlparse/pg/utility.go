@@ -54,7 +54,9 @@ func (l *lowering) utility(n *ast.Node) sqlparse.Stmt {
 		r.more(l, n, u)
 	}
 	if r.carries {
-		u.Kept = l.kept(n)
+		if u.Kept = l.kept(n); u.Kept == nil {
+			l.callsBelow(n.ProtoReflect())
+		}
 		u.Reads = u.Reads && (!r.reads || u.Kept != nil) // a query that is not seen may write
 	}
 	slices.SortStableFunc(u.Names, func(a, b *sqlparse.TableName) int { return cmp.Compare(a.At, b.At) })
@@ -72,6 +74,24 @@ func (l *lowering) relations(m protoreflect.Message, u *sqlparse.Utility) {
 			})
 		}
 		return !ok
+	})
+}
+
+// callsBelow notes the functions that are called below m, which is not lowered.
+func (l *lowering) callsBelow(m protoreflect.Message) {
+	l.below(m, func(m protoreflect.Message) bool {
+		switch x := m.Interface().(type) {
+		case *ast.FuncCall:
+			schema, name := l.last(x.Funcname)
+			l.calls = append(l.calls, &sqlparse.TableName{At: l.at(x.Location), Schema: schema, Name: name})
+		case *ast.A_Indirection:
+			for _, n := range x.Indirection {
+				if s := n.GetString_(); s != nil {
+					l.calls = append(l.calls, &sqlparse.TableName{At: l.here(), Name: s.Sval})
+				}
+			}
+		}
+		return true
 	})
 }
 
