@@ -124,6 +124,7 @@ func TestSQLiteUnique(t *testing.T) {
 		{"CREATE TABLE p (id INTEGER PRIMARY KEY, v text, z);\nCREATE UNIQUE INDEX i ON p (v, Z) WHERE z = 'v' AND (V) IS NOT NULL AND v NOTNULL",
 			`ON p ("v_sealed", Z) WHERE z = 'v' AND ("v_sealed") IS NOT NULL AND "v_sealed" NOTNULL`},
 		{"CREATE TABLE p (id INTEGER PRIMARY KEY, v text, UNIQUE ('v'))", `UNIQUE ("v_sealed")`},
+		{"CREATE TABLE p (ID INTEGER PRIMARY KEY, V text);\nCREATE UNIQUE INDEX i ON P (V)", `ON P ("v_sealed")`},
 	} {
 		admin, inCopy, only := liteOf(t, c.ddl, schema.Column{Name: "v", Mode: schema.ModeDeterministic})
 		definitions := func() string {

@@ -448,7 +448,10 @@ func (m *migration) makeAgain(ctx context.Context, r *remade, in bool) error {
 		return err
 	}
 	for _, p := range r.pairs {
-		if p.plainCol = (&attribute{}); made.Column(p.Source()).Storage == dbcatalog.StorageBytes {
+		p.plainCol = &attribute{}
+		if slices.ContainsFunc(made.Columns, func(c dbcatalog.Column) bool {
+			return strings.EqualFold(c.Name, p.Source()) && c.Storage == dbcatalog.StorageBytes
+		}) {
 			p.plainCol.Type = "bytea" // of cells that had other options
 		}
 	}
