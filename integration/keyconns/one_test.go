@@ -3,6 +3,7 @@ package keyconns
 import (
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -136,12 +137,14 @@ func TestOneConnection(t *testing.T) {
 // atGenerate is a KMS that does something before it makes a key.
 type atGenerate struct {
 	kms.Wrapper
-	do atomic.Pointer[func()]
+	do atomic.Pointer[func() error]
 }
 
 func (k *atGenerate) GenerateDataKey(ctx context.Context, ec kms.EncryptionContext) (kms.DataKey, error) {
 	if do := k.do.Swap(nil); do != nil {
-		(*do)()
+		if err := (*do)(); err != nil {
+			return kms.DataKey{}, err
+		}
 	}
 	return k.Wrapper.GenerateDataKey(ctx, ec)
 }
@@ -158,8 +161,9 @@ func TestOneConnectionDies(t *testing.T) {
 	if err := db.QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&pid); err != nil {
 		t.Fatal(err)
 	}
-	die := func() {
+	die := func() error {
 		exec(t, pg.Admin, "SELECT pg_terminate_backend($1, 10000)", pid)
+		return nil
 	}
 	w.do.Store(&die)
 	ctx := keyring.WithScope(t.Context(), "tenant:another")
@@ -170,6 +174,26 @@ func TestOneConnectionDies(t *testing.T) {
 		t.Fatalf("%d keys were made over a connection of the keyring's own", n)
 	}
 	roundTrip(t, ctx, db)
+}
+
+// A bad connection of somebody else's, the keyring's or a key service's, does not end the program's.
+func TestOthersBadConn(t *testing.T) {
+	pg := pgtest.New(t)
+	w := &atGenerate{Wrapper: prepare(t, pg)}
+	conn, err := open(t, direct(t, pg.DSN(), pgx.QueryExecModeCacheStatement), w).Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	roundTrip(t, t.Context(), conn)
+	exec(t, conn, "CREATE TEMP TABLE session AS SELECT 1")
+	bad := func() error { return fmt.Errorf("%w: %w", kms.ErrDenied, sqldriver.ErrBadConn) }
+	w.do.Store(&bad)
+	_, err = conn.ExecContext(keyring.WithScope(t.Context(), "tenant:another"), "INSERT INTO users (ssn) VALUES ('secret')")
+	if !errors.Is(err, kms.ErrDenied) || errors.Is(err, sqldriver.ErrBadConn) {
+		t.Error(err)
+	}
+	exec(t, conn, "TABLE session")
 }
 
 type queries interface {

@@ -2,6 +2,7 @@ package front
 
 import (
 	"cmp"
+	sqldriver "database/sql/driver"
 	"errors"
 
 	"github.com/colseal/colseal"
@@ -56,12 +57,25 @@ func OpenError(col *schema.Column, where string, err error) error {
 }
 
 func keyError(col *schema.Column, err error) error {
+	if errors.Is(err, sqldriver.ErrBadConn) {
+		err = othersConn{err}
+	}
 	return cellError("find the key of", col, "", err)
 }
 
 func cellError(op string, col *schema.Column, where string, err error) error {
 	return &colseal.CellError{Op: op, Table: col.TableName(), Column: col.Name, Where: where, Err: err, Hint: cmp.Or(hint.Of(err), hintFor(err))}
 }
+
+// othersConn is the error of a connection that is not the program's. It is not driver.ErrBadConn, for
+// which database/sql would close the program's.
+type othersConn struct{ error }
+
+func (e othersConn) Is(target error) bool {
+	return target != sqldriver.ErrBadConn && errors.Is(e.error, target)
+}
+
+func (e othersConn) As(target any) bool { return errors.As(e.error, target) }
 
 // staleCatalog reports whether err is the server's way to say that what we, or a
 // prepared statement, believe about a table is out of date.
