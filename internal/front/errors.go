@@ -57,18 +57,22 @@ func OpenError(col *schema.Column, where string, err error) error {
 }
 
 func keyError(col *schema.Column, err error) error {
-	if errors.Is(err, sqldriver.ErrBadConn) {
-		err = othersConn{err}
-	}
-	return cellError("find the key of", col, "", err)
+	return cellError("find the key of", col, "", ofOthers(err))
 }
 
 func cellError(op string, col *schema.Column, where string, err error) error {
 	return &colseal.CellError{Op: op, Table: col.TableName(), Column: col.Name, Where: where, Err: err, Hint: cmp.Or(hint.Of(err), hintFor(err))}
 }
 
-// othersConn is the error of a connection that is not the program's. It is not driver.ErrBadConn, for
-// which database/sql would close the program's.
+// ofOthers returns an error of connections that are not the program's. It is not driver.ErrBadConn,
+// for which database/sql would close the program's.
+func ofOthers(err error) error {
+	if errors.Is(err, sqldriver.ErrBadConn) {
+		return othersConn{err}
+	}
+	return err
+}
+
 type othersConn struct{ error }
 
 func (e othersConn) Is(target error) bool {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/colseal/colseal"
+	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/sqlplan"
@@ -273,12 +274,13 @@ func (s *Session) surveyShared(ctx context.Context) error {
 		v.running = running
 		v.mu.Unlock()
 
-		err := s.lookFor(ctx, wanted)
-		v.mu.Lock()
-		v.running = nil
-		v.mu.Unlock()
-		close(running)
-		return err
+		defer func() { // also if a tracer of the program's panics
+			v.mu.Lock()
+			v.running = nil
+			v.mu.Unlock()
+			close(running)
+		}()
+		return s.lookFor(ctx, wanted)
 	}
 }
 
@@ -367,6 +369,10 @@ type lookFailure struct {
 // lookAfresh asks the catalog over a new connection.
 func (db *DB) lookAfresh(ctx context.Context) (known *sqlplan.Known, err error) {
 	defer func() {
+		if caught := audit.Caught(recover()); caught != nil { // connecting may run code of the program's
+			err = caught
+		}
+		err = ofOthers(err)
 		if db.survey.failed.Store(nil); err != nil {
 			db.survey.failed.Store(&lookFailure{err, time.Now().Add(insteadPause)})
 		}
