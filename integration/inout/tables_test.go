@@ -178,12 +178,13 @@ func TestProblemsOfTables(t *testing.T) {
 		"DROP TABLE people; CREATE TABLE people (id bigint, mail text" + wide(1598) + ")":                               "no place for one more column",
 		`ALTER TABLE people OWNER TO "no one"; SET ROLE "no one"`:                                                       "may not create a trigger's function",
 		`GRANT ALL ON SCHEMA public TO "no one"; GRANT ALL ON people TO "no one"; SET ROLE "no one"`:                    "does not own the table",
+		"ALTER DATABASE %s SET default_transaction_read_only = on":                                                      "lets it only read",
 	} {
 		ddl, role, _ := strings.Cut(ddl, "; SET ROLE ")
 		tables := func() (*schema.Schema, error) {
 			return schema.New(schema.Columns("people", schema.Column{Name: "mail", Mode: schema.ModeDeterministic, Stage: schema.StageCopy}))
 		}
-		mustExec(t, pg.Admin, ddl)
+		mustExec(t, pg.Admin, strings.ReplaceAll(ddl, "%s", pg.Name))
 		if role != "" {
 			mustExec(t, pg.Admin, "GRANT ALL ON colseal_keys, colseal_keys_stages TO "+role+"; ALTER DATABASE "+pg.Name+" SET role = '"+strings.Trim(role, `"`)+"'")
 		}
@@ -201,7 +202,7 @@ func TestProblemsOfTables(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
-		mustExec(t, pg.Admin, "ALTER DATABASE "+pg.Name+" RESET role")
+		mustExec(t, pg.Admin, "SET default_transaction_read_only = off; ALTER DATABASE "+pg.Name+" RESET role; ALTER DATABASE "+pg.Name+" RESET default_transaction_read_only")
 		mustExec(t, pg.Admin, "DROP TABLE IF EXISTS people, log CASCADE; DROP TABLE IF EXISTS people_mail_sealed; DROP TYPE IF EXISTS person; DROP PUBLICATION IF EXISTS p; REVOKE ALL ON SCHEMA public FROM \"no one\"")
 		mustExec(t, pg.Admin, create)
 	}

@@ -269,7 +269,8 @@ func (m *migration) checkForeignKey(mv move, fk *foreignKey) {
 // columnsLimit is how many columns a table of PostgreSQL has at most, with those that were dropped.
 const columnsLimit = 1600
 
-const mayQuery = `SELECT pg_catalog.max(a.attnum)::pg_catalog.text, pg_catalog.has_schema_privilege(c.relnamespace, 'CREATE')::pg_catalog.text, pg_catalog.pg_has_role(c.relowner, 'USAGE')::pg_catalog.text, n.nspname::pg_catalog.text
+const mayQuery = `SELECT pg_catalog.max(a.attnum)::pg_catalog.text, pg_catalog.has_schema_privilege(c.relnamespace, 'CREATE')::pg_catalog.text, pg_catalog.pg_has_role(c.relowner, 'USAGE')::pg_catalog.text, n.nspname::pg_catalog.text,
+	(pg_catalog.current_setting('transaction_read_only') OPERATOR(pg_catalog.=) 'on')::pg_catalog.text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = pg_catalog.to_regclass($1) GROUP BY c.oid, n.oid`
 
 // checkMay finds what keeps the role from changing the table, and the table from getting columns.
@@ -280,6 +281,9 @@ func (m *migration) checkMay(ctx context.Context, mv move) error {
 	}
 	p := mv.pairs[0]
 	for _, r := range rows {
+		if r.Bool(4) {
+			m.problem(mv.table, p, "the server, or a setting of the role or the database (default_transaction_read_only), lets it only read: write to the primary, or change the setting")
+		}
 		if !r.Bool(2) {
 			m.problem(mv.table, p, "the role does not own the table: use its owner")
 		}
