@@ -293,23 +293,26 @@ func (s *Session) lookFor(ctx context.Context, wanted uint64) error {
 	return err
 }
 
-// surveyPatience is how long a session in a transaction waits for the survey of another one.
-const surveyPatience = 100 * time.Millisecond
+// How long a session waits for the survey of another one, and how long in a transaction.
+const (
+	surveyPatience   = 5 * time.Second
+	surveyPatienceTx = 100 * time.Millisecond
+)
 
-// await waits for the survey of another session. It returns false for a session in a transaction
-// that has waited long enough: behind a pooler the other one may be waiting for the server's
-// connection that this one holds.
+// await waits for the survey of another session. It returns false if this one has waited long
+// enough: the other one's connection may be dead, and behind a pooler it may be waiting for the
+// server's connection that a transaction of this one holds.
 func (s *Session) await(ctx context.Context, running <-chan struct{}) (made bool, err error) {
-	var enough <-chan time.Time
+	patience := surveyPatience
 	if !s.Idle() {
-		t := time.NewTimer(surveyPatience)
-		defer t.Stop()
-		enough = t.C
+		patience = surveyPatienceTx
 	}
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
 	select {
 	case <-running:
 		return true, nil
-	case <-enough:
+	case <-enough.C:
 		return false, nil
 	case <-ctx.Done():
 		return false, ctx.Err()

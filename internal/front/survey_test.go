@@ -5,7 +5,9 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/colseal/colseal/internal/dbcatalog"
@@ -47,5 +49,34 @@ func TestPanicsInSurvey(t *testing.T) {
 		if _, err := db.lookAfresh(ctx); err == nil || errors.Is(err, driver.ErrBadConn) {
 			t.Errorf("%v", err)
 		}
+	}
+}
+
+// hanging is a connection to a server that does not answer any more.
+type hanging struct{ statusConn }
+
+func (hanging) Query(ctx context.Context, _ string, _ ...driver.Value) ([]dbcatalog.Row, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestSurveyHangs: a connection that is dead, and whose statement has no deadline, keeps the others waiting for a while only.
+func TestSurveyHangs(t *testing.T) {
+	for status, want := range map[byte]time.Duration{'I': surveyPatience, 'T': surveyPatienceTx} {
+		synctest.Test(t, func(t *testing.T) {
+			db := New(Config{Schema: schema.Must(schema.Columns("users", schema.Column{Name: "email"})), Dialect: dialect.Postgres, KMS: keytest.NewKMS(),
+				KeyTable: "colseal_keys"})
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { _ = db.NewSession(hanging{'I'}).surveyShared(ctx) }()
+			synctest.Wait()
+			began := time.Now()
+			err := db.NewSession(statusConn(status)).surveyShared(t.Context())
+			if took := time.Since(began); took != want || !errors.Is(err, io.EOF) {
+				t.Errorf("status %q: after %v: %v", status, took, err)
+			}
+			cancel()
+			synctest.Wait()
+			_ = db.Close()
+		})
 	}
 }
