@@ -34,7 +34,7 @@ import (
 // How often, if not as often as the gate does it.
 var (
 	rounds   = flag.Int("failover.rounds", 2, "failovers in TestFailover")
-	crashes  = flag.Int("failover.crashes", 3, "crashes in TestCrashUnderAsynchronousCommit")
+	crashes  = flag.Int("failover.crashes", 2, "crashes in TestCrashUnderAsynchronousCommit")
 	restores = flag.Int("failover.restores", 1, "restores in TestRestoreBesidePrograms")
 )
 

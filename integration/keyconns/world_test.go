@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-var rounds = flag.Int("keyconns.rounds", 2, "programs that start cold, in each test of a pooler")
+var rounds = flag.Int("keyconns.rounds", 1, "programs that start cold, in each test of a pooler")
 
 // limit bounds what must not wait without end.
 const limit = 30 * time.Second

@@ -40,6 +40,7 @@ var bugs = []bug{
 		suite:  "shapes",
 		tests:  "TestOffline",
 		caught: `is sent.*NULLIF.*`,
+		rest:   true,
 	},
 	{
 		name:   "only the first branch of MERGE is looked at",
@@ -111,6 +112,7 @@ var bugs = []bug{
 		suite:  "shapes",
 		tests:  "TestRandom",
 		caught: `leaks(?s:.*)draw statement: .*part_(row|pair)\b.*`,
+		rest:   true,
 	},
 	{
 		name:   "the texts that functions run are not read",
@@ -119,6 +121,7 @@ var bugs = []bug{
 		suite:  "shapes",
 		tests:  "TestRandom",
 		caught: `leaks(?s:.*)draw statement: .*(query_to_xml|cron\.).*`,
+		rest:   true,
 	},
 	{
 		name:   "a write to a view is taken for one that the server can do",

@@ -23,7 +23,7 @@ import (
 
 // A run makes perVersion statements for each version of the server, in some databases at once.
 const (
-	perVersion = 800
+	perVersion = 500
 	shards     = 4
 )
 
