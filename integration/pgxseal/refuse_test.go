@@ -254,6 +254,25 @@ func TestNamesOfCopy(t *testing.T) {
 	}
 }
 
+// TestCopyUnderAnotherPath: a COPY reads the session again where somebody else has made a schema of its search path.
+func TestCopyUnderAnotherPath(t *testing.T) {
+	server := sealedTables(t)
+	pool := newPool(t, server, sealConfig(t))
+	a, err := pool.Acquire(t.Context())
+	must(t, err)
+	defer a.Release()
+	_, err = a.Exec(t.Context(), "SET search_path = tenant, public")
+	must(t, err)
+	_, err = a.Exec(t.Context(), "INSERT INTO users (id, email) VALUES (1, $1)", secret)
+	must(t, err)
+	_, err = pool.Exec(t.Context(), "CREATE SCHEMA tenant")
+	must(t, err)
+	n, err := a.CopyFrom(t.Context(), pgx.Identifier{"users"}, []string{"id", "email"}, pgx.CopyFromRows([][]any{{2, secret + "2"}}))
+	if err != nil || n != 1 {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
 // TestErrorsHoldNoValue: neither what cannot be sealed nor what does not fit into a destination is in the text of an error.
 func TestErrorsHoldNoValue(t *testing.T) {
 	server := sealedTables(t)

@@ -162,10 +162,20 @@ func (s *Session) Relation(ctx context.Context, schemaName, name string) (*dbcat
 	if err := s.surveyTable(ctx, dbcatalog.Name{Schema: schemaName, Table: name}); err != nil {
 		return nil, err
 	}
-	if err := s.Read(ctx); err != nil {
-		return nil, err
+	return s.relation(ctx, schemaName, name)
+}
+
+// relation asks the catalog again as long as the session must be read for it.
+func (s *Session) relation(ctx context.Context, schemaName, name string) (rel *dbcatalog.Relation, err error) {
+	for range maxTries {
+		if err = s.Read(ctx); err != nil {
+			return nil, err
+		}
+		if rel, err = s.catalog.Relation(ctx, schemaName, name); !errors.Is(err, errSession) {
+			break
+		}
 	}
-	return s.catalog.Relation(ctx, schemaName, name)
+	return rel, err
 }
 
 // Read reads what names mean on this connection, unless that is known.

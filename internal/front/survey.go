@@ -149,20 +149,11 @@ func (s *Session) certainly(ctx context.Context, query string, err error) error 
 // resolve returns the name with the schema that it means on this connection, or without a schema if
 // there is no such relation.
 func (s *Session) resolve(ctx context.Context, n dbcatalog.Name) (dbcatalog.Name, error) {
-	for range maxTries {
-		if err := s.Read(ctx); err != nil {
-			return n, err
-		}
-		rel, err := s.catalog.Relation(ctx, n.Schema, n.Table)
-		switch {
-		case errors.Is(err, errSession):
-			continue
-		case err != nil || rel == nil:
-			return n, err
-		}
-		return dbcatalog.Name{Schema: rel.Schema, Table: rel.Name}, nil
+	rel, err := s.relation(ctx, n.Schema, n.Table)
+	if err != nil || rel == nil {
+		return n, err
 	}
-	return n, errSession
+	return dbcatalog.Name{Schema: rel.Schema, Table: rel.Name}, nil
 }
 
 // A behindError says that a transaction sees the catalog as it was, and that there is no other
