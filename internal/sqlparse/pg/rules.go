@@ -81,7 +81,7 @@ func init() {
 		"AlterEnumStmt":              {what: "ALTER TYPE", catalog: true, bounded: true},
 		"AlterTypeStmt":              {what: "ALTER TYPE", catalog: true},
 		"CreateDomainStmt":           {what: "CREATE DOMAIN", catalog: true, types: true, bounded: true},
-		"AlterDomainStmt":            {what: "ALTER DOMAIN", catalog: true, more: alterDomain},
+		"AlterDomainStmt":            {what: "ALTER DOMAIN", catalog: true, types: true, more: alterDomain},
 		"DefineStmt":                 {what: "CREATE", catalog: true, types: true, more: define},
 		"AlterOperatorStmt":          {what: "ALTER OPERATOR", catalog: true},
 		"CreateOpClassStmt":          {what: "CREATE OPERATOR CLASS", catalog: true, types: true},

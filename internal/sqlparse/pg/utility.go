@@ -22,7 +22,7 @@ type rule struct {
 	more func(l *lowering, n *ast.Node, u *sqlparse.Utility)
 	// nameless: its RangeVars do not name relations.
 	nameless bool
-	// types: it makes something of the types in it.
+	// types: it makes something of the types and functions in it.
 	types bool
 }
 
@@ -49,6 +49,7 @@ func (l *lowering) utility(n *ast.Node) sqlparse.Stmt {
 	}
 	if r.types {
 		l.rowTypes(n.ProtoReflect(), l.rowType)
+		l.callsBelow(n.ProtoReflect())
 	}
 	if r.more != nil {
 		r.more(l, n, u)
@@ -77,13 +78,22 @@ func (l *lowering) relations(m protoreflect.Message, u *sqlparse.Utility) {
 	})
 }
 
-// callsBelow notes the functions that are called below m, which is not lowered.
+// callsBelow notes the functions that are called below m, which is not lowered, or that an operator, an aggregate, a
+// cast or the like is made of. The grammar has those of an operator or an aggregate as types.
 func (l *lowering) callsBelow(m protoreflect.Message) {
 	l.below(m, func(m protoreflect.Message) bool {
 		switch x := m.Interface().(type) {
 		case *ast.FuncCall:
 			schema, name := l.last(x.Funcname)
 			l.calls = append(l.calls, &sqlparse.TableName{At: l.at(x.Location), Schema: schema, Name: name})
+		case *ast.ObjectWithArgs:
+			schema, name := l.last(x.Objname)
+			l.calls = append(l.calls, &sqlparse.TableName{At: l.here(), Schema: schema, Name: name})
+		case *ast.DefElem:
+			if t := x.Arg.GetTypeName(); t != nil {
+				schema, name := l.last(t.Names)
+				l.calls = append(l.calls, &sqlparse.TableName{At: l.here(), Schema: schema, Name: name})
+			}
 		case *ast.A_Indirection:
 			for _, n := range x.Indirection {
 				if s := n.GetString_(); s != nil {
