@@ -28,14 +28,14 @@ import (
 	"github.com/colseal/colseal/schema"
 )
 
-// The sample is small, and on the newest server alone. For what the page says:
+// The sample is on the newest server alone. For what the page says:
 // -inout.full -inout.rows 1000000 -inout.batch 0 -inout.think 2s -inout.programs 50 -inout.kills 6 -inout.hold 30s.
 var (
-	loadRows     = flag.Int("inout.rows", 3000, "rows of the table under load")
-	loadPrograms = flag.Int("inout.programs", 16, "programs that read and write it")
+	loadRows     = flag.Int("inout.rows", 50_000, "rows of the table under load")
+	loadPrograms = flag.Int("inout.programs", 50, "programs that read and write it")
 	loadKills    = flag.Int("inout.kills", 2, "processes that are killed in each step")
 	loadHold     = flag.Duration("inout.hold", time.Second, "how long a transaction holds the table in each step")
-	loadThink    = flag.Duration("inout.think", 100*time.Millisecond, "a program's pause between two transactions")
+	loadThink    = flag.Duration("inout.think", 500*time.Millisecond, "a program's pause between two transactions")
 	loadBatch    = flag.Duration("inout.batch", batch, "how long a statement that writes rows takes; 0 for no bound and no pause")
 	loadFull     = flag.Bool("inout.full", false, "on each server")
 )
