@@ -237,6 +237,9 @@ func (p *planner) toBoth(moves []move, in bool) {
 		}
 		p.build(mv.table, objects[i], "check")
 	}
+	for _, mv := range moves { // else the server checks the keys by what it knew of columns that were NULL, which can take hours
+		p.add(mv.table, "have statistics of the columns", "", "ANALYZE "+mv.name)
+	}
 	for i, mv := range moves {
 		p.build(mv.table, objects[i], "foreign key")
 	}
