@@ -192,6 +192,9 @@ func (o *Opener) ArrayText(ctx context.Context, stored [][]byte) (string, error)
 
 // cell returns the cell of a stored value and makes o.key its key.
 func (o *Opener) cell(ctx context.Context, v any, private bool) ([]byte, bool, error) {
+	if cell, ok := v.([]byte); ok && o.key != nil && o.key.Owns(cell) {
+		return cell, private, nil
+	}
 	var room [fewTags]uint16
 	tags := o.tags(room[:0])
 	cell, private, err := StoredCell(v, private, tags...)
