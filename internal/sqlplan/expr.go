@@ -281,11 +281,13 @@ func (a *analysis) isNull(e sqlparse.Expr, sc *scope) error {
 	case *sqlparse.Row:
 		a.usesRows(rowFields, e.Args...)
 		for _, x := range e.Args {
-			ask := a.isNull
+			var err error
 			if c, ok := x.(*sqlparse.Column); ok && c.Star { // a list of its columns
-				ask = func(e sqlparse.Expr, sc *scope) error { return a.plainExpr(e, sc, "a row constructor") }
+				err = a.plainExpr(x, sc, "a row constructor")
+			} else {
+				err = a.isNull(x, sc)
 			}
-			if err := ask(x, sc); err != nil {
+			if err != nil {
 				return err
 			}
 		}

@@ -241,8 +241,9 @@ func (a *analysis) writeRowOut(c *sqlparse.Column, it *item) error {
 		label, stored := o.labelOf(a), ""
 		if o.pair != nil {
 			var t *term
-			if t, stored = a.seen(&it.cols[i]); a.standsIn(&it.cols[i], t, c.Pos()) != nil {
-				return a.standsIn(&it.cols[i], t, c.Pos())
+			t, stored = a.seen(&it.cols[i])
+			if err := a.standsIn(&it.cols[i], t, c.Pos()); err != nil {
+				return err
 			}
 		}
 		if labels[label] {

@@ -268,10 +268,10 @@ func (l *lowering) indirection(x *ast.A_Indirection) sqlparse.Expr {
 	}
 	out := &sqlparse.Opaque{At: l.here(), What: sqlparse.Field}
 	out.Args = l.some(x.Arg)
-	for _, n := range x.Indirection {
+	for i, n := range x.Indirection {
 		switch el := n.GetNode().(type) {
 		case *ast.Node_String_:
-			l.calls = append(l.calls, &sqlparse.TableName{At: l.here(), Name: el.String_.Sval})
+			l.mayCall(l.here(), x.Indirection[i:i+1])
 		case *ast.Node_AStar:
 			out.What = sqlparse.AllFields
 		case *ast.Node_AIndices:

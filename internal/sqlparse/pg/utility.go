@@ -78,26 +78,29 @@ func (l *lowering) relations(m protoreflect.Message, u *sqlparse.Utility) {
 	})
 }
 
+// mayCall notes a function that may be called.
+func (l *lowering) mayCall(at sqlparse.At, names []*ast.Node) {
+	schema, name := l.last(names)
+	l.calls = append(l.calls, &sqlparse.TableName{At: at, Schema: schema, Name: name})
+}
+
 // callsBelow notes the functions that are called below m, which is not lowered, or that an operator, an aggregate, a
 // cast or the like is made of. The grammar has those of an operator or an aggregate as types.
 func (l *lowering) callsBelow(m protoreflect.Message) {
 	l.below(m, func(m protoreflect.Message) bool {
 		switch x := m.Interface().(type) {
 		case *ast.FuncCall:
-			schema, name := l.last(x.Funcname)
-			l.calls = append(l.calls, &sqlparse.TableName{At: l.at(x.Location), Schema: schema, Name: name})
+			l.mayCall(l.at(x.Location), x.Funcname)
 		case *ast.ObjectWithArgs:
-			schema, name := l.last(x.Objname)
-			l.calls = append(l.calls, &sqlparse.TableName{At: l.here(), Schema: schema, Name: name})
+			l.mayCall(l.here(), x.Objname)
 		case *ast.DefElem:
 			if t := x.Arg.GetTypeName(); t != nil {
-				schema, name := l.last(t.Names)
-				l.calls = append(l.calls, &sqlparse.TableName{At: l.here(), Schema: schema, Name: name})
+				l.mayCall(l.here(), t.Names)
 			}
 		case *ast.A_Indirection:
-			for _, n := range x.Indirection {
-				if s := n.GetString_(); s != nil {
-					l.calls = append(l.calls, &sqlparse.TableName{At: l.here(), Name: s.Sval})
+			for i, n := range x.Indirection {
+				if n.GetString_() != nil {
+					l.mayCall(l.here(), x.Indirection[i:i+1])
 				}
 			}
 		}
