@@ -79,3 +79,34 @@ func pgDump(t *testing.T, pg *pgtest.DB) string {
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }
+
+// A column goes its way beside another one of its table that stays, or follows later.
+func TestOneByOne(t *testing.T) {
+	pg := pgtest.New(t)
+	w := newWorld(t, pg, tablesDDL)
+	w.fill(t, 10)
+	want, dump := w.rows(t), w.dump(t)
+	step := func(l leg, columns ...string) {
+		t.Helper()
+		if r, err := l.run(t.Context(), w.db, migrate.Options{Columns: columns}); err != nil {
+			t.Fatalf("%s %v: %q, %v", l, columns, r.Problems, err)
+		}
+	}
+	for _, l := range way[:4] {
+		step(l, "people.ssn")
+	}
+	for _, l := range way[:4] {
+		step(l)
+	}
+	w.look(t, migrate.ReadySealedOnly, want)
+	for _, l := range way[4:] {
+		step(l, "people.age", "people.mail", "letters.mail")
+	}
+	for _, l := range way[4:] {
+		step(l)
+	}
+	w.look(t, migrate.ReadyPlain, want)
+	if got := w.dump(t); got != dump {
+		t.Errorf("the schema differs in the end:\n%s", diff(dump, got))
+	}
+}

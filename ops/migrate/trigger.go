@@ -27,7 +27,8 @@ func (t *table) triggerFunction() string {
 	return dbcatalog.Name{Schema: t.rel.Schema, Table: pairtrigger.FunctionOf(t.rel.Name)}.SQL()
 }
 
-// setTrigger returns the statements by which the trigger does what modes says.
+// setTrigger returns the statements by which the trigger does what modes says. Unless it is to do
+// nothing, the first one is that of its function.
 func (t *table) setTrigger(modes map[string]mode) []string {
 	trigger := func(name, event, args string) string {
 		return "CREATE OR REPLACE TRIGGER " + name + " BEFORE " + event + " ON " + t.name + " FOR EACH ROW EXECUTE FUNCTION " + t.triggerFunction() + "(" + args + ")"
@@ -52,6 +53,6 @@ func (t *table) setTrigger(modes map[string]mode) []string {
 			does[p.Stored] = pairtrigger.Mode{Ready: uint8(m.Ready), Done: m.Done}
 		}
 	}
-	out := append(drop, "CREATE OR REPLACE FUNCTION "+t.triggerFunction()+"() RETURNS trigger LANGUAGE plpgsql AS "+dbcatalog.QuoteLiteral(pairtrigger.Body(columns, does)), trigger(pairtrigger.Name, "INSERT OR UPDATE", ""))
-	return append(out, both...)
+	out := []string{"CREATE OR REPLACE FUNCTION " + t.triggerFunction() + "() RETURNS trigger LANGUAGE plpgsql AS " + dbcatalog.QuoteLiteral(pairtrigger.Body(columns, does))}
+	return append(append(append(out, drop...), trigger(pairtrigger.Name, "INSERT OR UPDATE", "")), both...)
 }
