@@ -186,18 +186,24 @@ func (s *searches) fill(ctx context.Context) error {
 		}
 		return nil
 	}
-	if err := run("DROP SCHEMA IF EXISTS "+schemaName+" CASCADE", "CREATE SCHEMA "+schemaName,
-		"CREATE TABLE "+plainPeople+" (id bigint PRIMARY KEY, bucket int, seen timestamptz, born date)",
-		"CREATE TABLE "+sealedPeople+" (id bigint PRIMARY KEY, bucket int, seen bytea, born bytea)",
-		"CREATE TABLE "+plainVisits+" (id bigint PRIMARY KEY, seen timestamptz)",
-		"CREATE TABLE "+equalVisits+" (id bigint PRIMARY KEY, seen bytea)",
-		"CREATE TABLE "+orderedVisits+" (id bigint PRIMARY KEY, seen bytea)",
-		"CREATE TABLE "+boundedVisits+" (id bigint PRIMARY KEY, seen bytea)",
-		"CREATE TABLE "+byteVisits+" (id bigint PRIMARY KEY, seen bytea)",
-		"CREATE TABLE "+plainNames+" (id bigint PRIMARY KEY, name text)",
-		"CREATE TABLE "+trigramNames+" (id bigint PRIMARY KEY, name text)",
-		"CREATE TABLE "+sealedNames+" (id bigint PRIMARY KEY, name bytea)",
-		"CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"); err != nil {
+	statements := []string{"DROP SCHEMA IF EXISTS " + schemaName + " CASCADE", "CREATE SCHEMA " + schemaName,
+		"CREATE TABLE " + plainPeople + " (id bigint PRIMARY KEY, bucket int, seen timestamptz, born date)",
+		"CREATE TABLE " + sealedPeople + " (id bigint PRIMARY KEY, bucket int, seen bytea, born bytea)",
+		"CREATE TABLE " + plainVisits + " (id bigint PRIMARY KEY, seen timestamptz)",
+		"CREATE TABLE " + equalVisits + " (id bigint PRIMARY KEY, seen bytea)",
+		"CREATE TABLE " + orderedVisits + " (id bigint PRIMARY KEY, seen bytea)",
+		"CREATE TABLE " + boundedVisits + " (id bigint PRIMARY KEY, seen bytea)",
+		"CREATE TABLE " + byteVisits + " (id bigint PRIMARY KEY, seen bytea)",
+		"CREATE TABLE " + plainNames + " (id bigint PRIMARY KEY, name text)",
+		"CREATE TABLE " + trigramNames + " (id bigint PRIMARY KEY, name text)",
+		"CREATE TABLE " + sealedNames + " (id bigint PRIMARY KEY, name bytea)",
+		"CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"}
+	// Rows are inserted into indexes that grew row by row. One that CREATE INDEX made has full pages,
+	// nearly all of which the next rows split.
+	for _, t := range []string{plainVisits, equalVisits, orderedVisits, boundedVisits, byteVisits} {
+		statements = append(statements, "CREATE INDEX ON "+t+" (seen)")
+	}
+	if err := run(statements...); err != nil {
 		return err
 	}
 	const batch = 500
@@ -240,12 +246,9 @@ func (s *searches) fill(ctx context.Context) error {
 		seen[to], ids[to] = s.seen[from], s.ids[from]
 	}
 	s.seen, s.ids = seen, ids
-	var statements []string
+	statements = nil
 	for _, t := range []string{plainPeople, sealedPeople} {
 		statements = append(statements, "CREATE INDEX ON "+t+" (seen, id)", "CREATE INDEX ON "+t+" (born)", "CREATE INDEX ON "+t+" (bucket)")
-	}
-	for _, t := range []string{plainVisits, equalVisits, orderedVisits, boundedVisits, byteVisits} {
-		statements = append(statements, "CREATE INDEX ON "+t+" (seen)")
 	}
 	for _, c := range []string{"seen", "born"} { // as colseal ddl prints it
 		statements = append(statements, "ALTER TABLE "+sealedPeople+" ALTER COLUMN "+c+" SET STATISTICS "+strconv.Itoa(ddl.Statistics))

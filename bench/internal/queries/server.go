@@ -40,7 +40,7 @@ func openServer(ctx context.Context, named string) (dsn string, stop func(), err
 	const password = "bench"
 	c, err := postgres.Run(ctx, image,
 		testcontainers.WithLogger(tclog.NewNoopLogger()),
-		testcontainers.WithCmdArgs("-c", "fsync=on", "-c", "max_connections=200", "-c", "shared_buffers=256MB", "-c", "max_wal_size=8GB", "-c", "checkpoint_timeout=1h", "-c", "autovacuum=off"),
+		testcontainers.WithCmdArgs("-c", "fsync=on", "-c", "max_connections=200", "-c", "shared_buffers=1GB", "-c", "max_wal_size=8GB", "-c", "checkpoint_timeout=1h", "-c", "autovacuum=off"),
 		postgres.WithPassword(password),
 	)
 	stop = func() {
