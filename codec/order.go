@@ -389,11 +389,9 @@ func (o *Order) check(kind Kind, encoding []byte) error {
 }
 
 // A block of the pseudo-random function serves orderBits bits: it has a number for the first of
-// them, two for the second, and four for the third, one for each value of those before.
-const (
-	orderBits = 3
-	bitSize   = 2 // bytes of a number
-)
+// them, two for the second, and four for the third, one for each value of those before. A number
+// has two bytes.
+const orderBits = 3
 
 // appendTerm appends the order term of a value's number: a byte for each bit, the first one first.
 // It is a pseudo-random number from 0 to 254 that depends on the bits before, plus the bit: of two
@@ -401,6 +399,7 @@ const (
 func (k *Key) appendTerm(dst []byte, x uint64) []byte {
 	s := k.macStates.Get().(*macState)
 	w := k.layout.Order.width
+	var term [64 + orderBits - 1]byte // the last block may have more bits than there are
 	for at := 0; at < w; {
 		n := min((w-at+orderBits-1)/orderBits, len(s.stream)/aes.BlockSize)
 		stream := s.stream[:n*aes.BlockSize]
@@ -414,19 +413,21 @@ func (k *Key) appendTerm(dst []byte, x uint64) []byte {
 			k.encryptBlock(b[:aes.BlockSize])
 		}
 		for b := stream; len(b) > 0; b = b[aes.BlockSize:] {
-			before := uint64(1) // a one and the bits of the block that precede
-			for range min(orderBits, w-at) {
-				bit := x >> (w - 1 - at) & 1
-				dst = append(dst, byte(binary.BigEndian.Uint16(b[bitSize*(before-1):])%255)+byte(bit))
-				before = before<<1 | bit
-				at++
-			}
+			bits := (x >> max(w-at-orderBits, 0) << max(at+orderBits-w, 0)) % (1 << orderBits)
+			out := term[at : at+orderBits]
+			out[0] = orderByte(b, bits>>2)
+			out[1] = orderByte(b[2+2*(bits>>2):], bits>>1&1)
+			out[2] = orderByte(b[6+2*(bits>>1):], bits&1)
+			at += orderBits
 		}
 		clear(stream)
 	}
 	k.macStates.Put(s)
-	return dst
+	return append(dst, term[:w]...)
 }
+
+// orderByte returns the byte of a bit, whose number is the first two bytes of b.
+func orderByte(b []byte, bit uint64) byte { return byte(binary.BigEndian.Uint16(b)%255) + byte(bit) }
 
 // encryptBlock encrypts a block in place under K_order.
 func (k *Key) encryptBlock(b []byte) {
