@@ -2,6 +2,8 @@ package sessions
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/colseal/colseal/integration/pgtest"
@@ -20,6 +22,13 @@ const (
 	all   = "SELECT id, email FROM users ORDER BY id"
 	found = "SELECT id, email FROM users WHERE email = $1"
 )
+
+// passedOver has a role find the table of another schema, since it may not use tenant.
+var passedOver = []step{
+	exec(a, "CREATE SCHEMA tenant; CREATE TABLE tenant.users (id bigint, email text)"), exec(a, "GRANT ALL ON tenant.users TO ROLE"),
+	exec(b, "SET search_path = tenant, public"), exec(b, "SET ROLE ROLE"),
+	exec(b, "INSERT INTO users(id, email) VALUES (1, 'canary-1')"), query(b, all),
+}
 
 // Each changes what the name users means in a way that its words do not show, and then writes or searches.
 var examples = map[string][]step{
@@ -68,6 +77,12 @@ var examples = map[string][]step{
 		exec(a, "UPDATE users SET email = $1 WHERE id = $2", "canary-4", 1), query(a, all),
 		exec(a, "SET search_path = public"), exec(a, "UPDATE users SET email = $1 WHERE id = $2", "canary-5", 1), query(a, all),
 	},
+	"a schema gets another owner": append(slices.Clone(passedOver),
+		exec(a, "ALTER SCHEMA tenant OWNER TO ROLE"),
+		exec(b, "INSERT INTO users(id, email) VALUES (2, 'canary-2')"), query(b, all)),
+	"a role becomes a superuser, and is none again": append(slices.Clone(passedOver),
+		exec(a, "ALTER ROLE ROLE SUPERUSER"), exec(b, "INSERT INTO users(id, email) VALUES (2, 'canary-2')"), query(b, all),
+		exec(a, "ALTER ROLE ROLE NOSUPERUSER"), exec(b, "INSERT INTO users(id, email) VALUES (3, 'canary-3')"), query(b, all)),
 	"DDL of a transaction that ends by text": {
 		exec(b, "CREATE SCHEMA tenant; CREATE TABLE tenant.users (id bigint, email text)"), exec(b, "SET search_path = tenant, public"),
 		exec(a, "BEGIN"), exec(a, "DROP SCHEMA tenant CASCADE"), exec(a, "COMMIT"),
@@ -84,6 +99,11 @@ func TestExamples(t *testing.T) {
 				w.clear(t)
 				s := w.connect(t)
 				defer s.discard()
+				steps = slices.Clone(steps)
+				for i := range steps {
+					steps[i].text = strings.ReplaceAll(steps[i].text, "ROLE ROLE", "ROLE "+w.role)
+					steps[i].text = strings.ReplaceAll(steps[i].text, "TO ROLE", "TO "+w.role)
+				}
 				var n outcome
 				if err := errors.Join(s.play(t.Context(), steps, &n), s.clean(t.Context())); err != nil {
 					t.Error(err)

@@ -109,16 +109,16 @@ func init() {
 		"DropUserMappingStmt":     {what: "DROP USER MAPPING"},
 		"ImportForeignSchemaStmt": {what: "IMPORT FOREIGN SCHEMA", catalog: true},
 
-		// Roles and rights.
+		// Roles and rights. Schemas that may not be used are passed over when names are looked up.
 		"GrantStmt":                  {what: "GRANT or REVOKE", catalog: true, session: true, reads: true, more: grant},
 		"GrantRoleStmt":              {what: "GRANT or REVOKE", catalog: true, session: true},
 		"AlterDefaultPrivilegesStmt": {what: "ALTER DEFAULT PRIVILEGES"},
-		"CreateRoleStmt":             {what: "CREATE ROLE"},
-		"AlterRoleStmt":              {what: "ALTER ROLE"},
+		"CreateRoleStmt":             {what: "CREATE ROLE", catalog: true, session: true},
+		"AlterRoleStmt":              {what: "ALTER ROLE", catalog: true, session: true},
 		"AlterRoleSetStmt":           {what: "ALTER ROLE ... SET", more: alterSet},
-		"DropRoleStmt":               {what: "DROP ROLE"},
+		"DropRoleStmt":               {what: "DROP ROLE", catalog: true, session: true},
 		"DropOwnedStmt":              {what: "DROP OWNED", catalog: true, more: dropOwned},
-		"ReassignOwnedStmt":          {what: "REASSIGN OWNED"},
+		"ReassignOwnedStmt":          {what: "REASSIGN OWNED", catalog: true, session: true},
 
 		// The cluster.
 		"CreatedbStmt":                 {what: "CREATE DATABASE"},
@@ -236,6 +236,10 @@ func alterObject(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 		l.object(u, x.AlterObjectDependsStmt.ObjectType, x.AlterObjectDependsStmt.Object)
 	case *ast.Node_AlterOwnerStmt:
 		l.object(u, x.AlterOwnerStmt.ObjectType, x.AlterOwnerStmt.Object)
+		switch x.AlterOwnerStmt.ObjectType {
+		case ast.ObjectType_OBJECT_SCHEMA, ast.ObjectType_OBJECT_DATABASE: // whose owner has the schema public
+			u.Catalog, u.Session = true, true
+		}
 	}
 }
 
@@ -310,7 +314,7 @@ func copyTable(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
 	u.Reads = !n.GetCopyStmt().IsFrom && n.GetCopyStmt().Query == nil
 }
 
-// grant: schemas that may not be used are passed over when names are looked up.
+// grant: only rights to schemas change what names mean.
 func grant(_ *lowering, n *ast.Node, u *sqlparse.Utility) {
 	u.Bounded = n.GetGrantStmt().Objtype != ast.ObjectType_OBJECT_SCHEMA
 }
