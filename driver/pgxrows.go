@@ -16,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/colseal/colseal/internal/front"
 )
 
 // pgxRows are the rows of a pgx connection. They read values as pgx's database/sql driver does,
@@ -103,13 +105,18 @@ func (r *pgxRows) Close() error {
 
 // leave implements cellRows.
 func (r *pgxRows) leave(i int) bool {
-	f := r.field(i)
-	r.columns[i].left = f.DataTypeOID == pgtype.ByteaOID && f.Format == pgx.BinaryFormatCode
+	r.columns[i].left = r.field(i).DataTypeOID == pgtype.ByteaOID
 	return r.columns[i].left
 }
 
-// cell implements cellRows.
-func (r *pgxRows) cell(i int) ([]byte, error) { return r.rows.RawValues()[i], nil }
+// cell implements cellRows. It is called once for each row.
+func (r *pgxRows) cell(i int) ([]byte, error) {
+	stored := r.rows.RawValues()[i]
+	if stored == nil || r.field(i).Format == pgx.BinaryFormatCode {
+		return stored, nil
+	}
+	return front.Bytea(stored)
+}
 
 // Next implements driver.Rows.
 func (r *pgxRows) Next(dest []sqldriver.Value) error {

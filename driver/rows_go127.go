@@ -97,7 +97,14 @@ func (r *pgxRows) leave(i int) bool { return r.ColumnTypeDatabaseTypeName(i) == 
 func (r *pgxRows) cell(i int) ([]byte, error) {
 	var cell pgtype.DriverBytes
 	err := r.ScanColumn(sqldriver.ScanContext{}, i, &cell)
-	return cell, err
+	if err == nil {
+		return cell, nil
+	}
+	var text string // pgx does not read a bytea as text where bytea_output is escape
+	if r.ScanColumn(sqldriver.ScanContext{}, i, &text) != nil {
+		return nil, err
+	}
+	return front.Bytea([]byte(text))
 }
 
 // stored returns the value of a sealed column as the underlying rows have it.

@@ -131,7 +131,7 @@ func (s *Store) query(ctx context.Context, with, columns, from, tail string, arg
 		defer func() { _ = rows.Close() }() // its error is rows.Err's
 		for rows.Next() {
 			var r row
-			if err := r.scan(rows); err != nil {
+			if err := r.scan(rows, s.dialect); err != nil {
 				return err
 			}
 			if id.id, err = s.identity(r.keyring, r.keyringPurpose); err != nil {

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/inbox"
 )
 
@@ -45,16 +47,22 @@ func (s *Store) rowColumns(destroyed, stray string) string {
 	if d == DialectSQLite {
 		size, publicSize = "length(CAST(k.wrapped AS BLOB))", "length(CAST(k.public AS BLOB))"
 	}
+	blob := func(expr string) string { // whatever bytea_output is
+		if d == DialectSQLite {
+			return expr
+		}
+		return "pg_catalog.encode(" + expr + ", 'hex')"
+	}
 	is := func(column string) string { return "CASE WHEN " + column + " IS NULL THEN 0 ELSE 1 END" }
 	return strings.Join([]string{
-		fmt.Sprintf("substr(i.wrapped, 1, %d)", idSize+1), "i.purpose",
+		blob(fmt.Sprintf("substr(i.wrapped, 1, %d)", idSize+1)), "i.purpose",
 		"CASE WHEN EXISTS (SELECT 1 FROM " + s.table + " WHERE scope <> '') THEN 1 ELSE 0 END", "k.key_id", "k.purpose", fmt.Sprintf("substr(k.scope, 1, %d)", maxScope+1), "k.epoch",
 		fmt.Sprintf("substr(k.kek_id, 1, %d)", maxKEK+1),
-		fmt.Sprintf("CASE WHEN %s <= %d THEN k.wrapped END", size, maxWrapped), size, "k.seals_reserved",
+		blob(fmt.Sprintf("CASE WHEN %s <= %d THEN k.wrapped END", size, maxWrapped)), size, "k.seals_reserved",
 		clock(d), millis(d, "k.created_at"), millis(d, "k.seals_from"),
 		is("k.retired_at"), millis(d, "k.retired_at"), is("k.revoked_at"), millis(d, "k.revoked_at"),
 		is("k.destroyed_at"), millis(d, "k.destroyed_at"), "CASE WHEN k.recovered THEN 1 ELSE 0 END", destroyed, stray,
-		fmt.Sprintf("CASE WHEN %s <= %d THEN k.public END", publicSize, maxPublic), publicSize, "k.wrapped_to",
+		blob(fmt.Sprintf("CASE WHEN %s <= %d THEN k.public END", publicSize, maxPublic)), publicSize, "k.wrapped_to",
 		fmt.Sprintf("substr(k.changed_by, 1, %d)", maxWords), fmt.Sprintf("substr(k.changed_why, 1, %d)", maxWords),
 	}, ", ")
 }
@@ -96,10 +104,18 @@ type row struct {
 	by, why                                                 any
 }
 
-func (r *row) scan(rows *sql.Rows) error {
-	return rows.Scan(&r.keyring, &r.keyringPurpose, &r.scoped, &r.id, &r.purpose, &r.scope, &r.epoch, &r.kek, &r.wrapped, &r.size, &r.reserved,
+func (r *row) scan(rows *sql.Rows, d dialect.Dialect) error {
+	err := rows.Scan(&r.keyring, &r.keyringPurpose, &r.scoped, &r.id, &r.purpose, &r.scope, &r.epoch, &r.kek, &r.wrapped, &r.size, &r.reserved,
 		&r.clock, &r.created, &r.from, &r.retired, &r.retiredAt, &r.revoked, &r.revokedAt,
 		&r.destroyed, &r.destroyedAt, &r.recovered, &r.scopeDestroyed, &r.stray, &r.public, &r.publicSize, &r.wrappedTo, &r.by, &r.why)
+	if d != DialectSQLite {
+		for _, v := range []*any{&r.keyring, &r.wrapped, &r.public} {
+			if b, err := hex.DecodeString(asText(*v)); *v != nil && err == nil {
+				*v = b
+			}
+		}
+	}
+	return err
 }
 
 // key validates a row.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/driver"
+	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -165,11 +166,11 @@ func TestFormats(t *testing.T) {
 func TestByteaText(t *testing.T) {
 	m := pgtype.NewMap()
 	for text, want := range map[string]string{`\x`: "", `\x0102`: "\x01\x02", `a\001\\b`: "a\x01\\b"} {
-		if got, err := byteaOf([]byte(text)); err != nil || string(got) != want {
+		if got, err := front.Bytea([]byte(text)); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v, want %q", text, got, err, want)
 		}
 	}
-	if _, err := byteaOf([]byte(`\xzz`)); err == nil {
+	if _, err := front.Bytea([]byte(`\xzz`)); err == nil {
 		t.Error("what is not hexadecimal is a bytea")
 	}
 	fd := &pgconn.FieldDescription{DataTypeOID: pgtype.TextArrayOID, Format: pgx.TextFormatCode}

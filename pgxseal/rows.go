@@ -3,7 +3,6 @@ package pgxseal
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +16,6 @@ import (
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/internal/front"
-	"github.com/colseal/colseal/internal/pgvalue"
 	"github.com/colseal/colseal/internal/sqlplan"
 )
 
@@ -340,7 +338,7 @@ func (r *rows) openValue(o *front.Opener, fd *pgconn.FieldDescription, format in
 	}
 	if fd.DataTypeOID == pgtype.ByteaOID && fd.Format == pgx.TextFormatCode {
 		var err error
-		if stored, err = byteaOf(stored); err != nil {
+		if stored, err = front.Bytea(stored); err != nil {
 			return nil, driverFormat(o, err)
 		}
 	}
@@ -360,22 +358,6 @@ func (r *rows) openValue(o *front.Opener, fd *pgconn.FieldDescription, format in
 
 func driverFormat(o *front.Opener, err error) error {
 	return front.OpenError(o.Column(), o.Where(), fmt.Errorf("%w: %w", codec.ErrFormat, err))
-}
-
-// byteaOf decodes the text of a bytea, in its own memory where that can be.
-func byteaOf(text []byte) ([]byte, error) {
-	if len(text) >= 2 && text[0] == '\\' && text[1] == 'x' {
-		n, err := hex.Decode(text, text[2:])
-		if err != nil {
-			return nil, errForm
-		}
-		return text[:n], nil
-	}
-	b, refused := pgvalue.Bytes(string(text)) // bytea_output is escape
-	if refused != nil {
-		return nil, errForm
-	}
-	return b, nil
 }
 
 // storedArray returns the elements of an array of stored values, nil for NULL ones.

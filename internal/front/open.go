@@ -346,11 +346,19 @@ func StoredText(text string) ([]byte, error) {
 	if !strings.HasPrefix(text, `\x`) && !strings.HasPrefix(text, `\001`) {
 		return []byte(text), nil
 	}
-	b, refused := pgvalue.Bytes(text)
-	if refused != nil {
-		return nil, fmt.Errorf("%w: not the text of a bytea", codec.ErrFormat)
+	return Bytea([]byte(text))
+}
+
+// Bytea decodes the text of a bytea, in its own memory where that can be.
+func Bytea(text []byte) ([]byte, error) {
+	if digits, ok := bytes.CutPrefix(text, []byte(`\x`)); ok {
+		if n, err := hex.Decode(text, digits); err == nil {
+			return text[:n], nil
+		}
+	} else if b, refused := pgvalue.Bytes(string(text)); refused == nil { // bytea_output is escape
+		return b, nil
 	}
-	return b, nil
+	return nil, fmt.Errorf("%w: not the text of a bytea", codec.ErrFormat)
 }
 
 func (o *Opener) arrayText(ctx context.Context, stored [][]byte) (string, error) {
