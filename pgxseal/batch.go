@@ -61,7 +61,13 @@ func (c *conn) sendBatch(ctx context.Context, b *pgx.Batch, send func(context.Co
 		q := &queries[i]
 		q.SQL, q.Arguments = s.calls[i].text, s.calls[i].args
 		if fn := b.QueuedQueries[i].Fn; fn != nil {
-			q.Fn = func(raw pgx.BatchResults) error { return fn(&batchResults{batch: s, raw: raw, next: i}) }
+			q.Fn = func(raw pgx.BatchResults) error {
+				failed := s.failed
+				if err := fn(&batchResults{batch: s, raw: raw, next: i}); err != nil {
+					return err
+				}
+				return failed
+			}
 		}
 		sent.QueuedQueries[i] = q
 	}
@@ -123,9 +129,18 @@ type batch struct {
 	c      *conn
 	ctx    context.Context
 	calls  []call
-	tx     *Tx // that the batch began; nil for none
+	tx     *Tx   // that the batch began; nil for none
+	failed error // of reading a result, with which the batch ends
 	closed bool
 	err    error // of Close
+}
+
+// fail ends a batch with an error of reading one of its results. pgx does that where it sends a
+// pipeline, and knows its own errors only.
+func (b *batch) fail(err error) {
+	if b.failed == nil && !isTextMode(b.c.mode) {
+		b.failed = err
+	}
 }
 
 // batchResults are the results of a batch, whose rows are opened, from the next query on.
@@ -137,22 +152,32 @@ type batchResults struct {
 
 // Exec implements pgx.BatchResults.
 func (r *batchResults) Exec() (pgconn.CommandTag, error) {
+	if r.failed != nil {
+		return pgconn.CommandTag{}, r.failed
+	}
 	r.next++
 	return r.raw.Exec()
 }
 
 // Query implements pgx.BatchResults.
 func (r *batchResults) Query() (pgx.Rows, error) {
+	if r.failed != nil {
+		return errRows{r.failed}, r.failed
+	}
 	i := r.next
 	r.next++
-	rows, err := r.raw.Query()
+	raw, err := r.raw.Query()
 	if err != nil {
-		return rows, err
+		return raw, err
 	}
 	if i >= len(r.calls) { // of a text of several statements, in a batch that touches nothing sealed
-		return rows, nil
+		return raw, nil
 	}
-	return r.c.openRows(r.ctx, rows, &r.calls[i]), nil
+	opened := r.c.openRows(r.ctx, raw, &r.calls[i])
+	if own, ok := opened.(*rows); ok {
+		own.batch = r.batch
+	}
+	return opened, nil
 }
 
 // QueryRow implements pgx.BatchResults.
@@ -167,7 +192,9 @@ func (r *batchResults) Close() error {
 		return r.err
 	}
 	r.closed = true
-	r.err = r.raw.Close()
+	if r.err = r.raw.Close(); r.err == nil {
+		r.err = r.failed
+	}
 	for i := range r.calls {
 		r.c.session.Executed(r.calls[i].plan, r.err)
 	}

@@ -52,6 +52,7 @@ type rows struct {
 	ahead   [][][]byte // rows that were read ahead, when the connection had to be free
 
 	err    error
+	batch  *batch // that they are a result of; nil for none
 	closed bool
 	read   uint64 // rows
 }
@@ -209,6 +210,9 @@ func (r *rows) Close() {
 func (r *rows) fail(err error) {
 	if r.err == nil {
 		r.err = err
+	}
+	if r.batch != nil {
+		r.batch.fail(err)
 	}
 	r.Close()
 }
@@ -409,7 +413,7 @@ func (r *rows) Scan(dest ...any) error {
 }
 
 func (r *rows) scan(dest []any) error {
-	fields := r.fields()
+	fields := r.FieldDescriptions()
 	if len(fields) != len(r.values) {
 		return fmt.Errorf("number of field descriptions must equal number of values, got %d and %d", len(fields), len(r.values))
 	}
