@@ -10,8 +10,10 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/backstop"
+	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/ddl"
 	"github.com/colseal/colseal/internal/dialect"
+	"github.com/colseal/colseal/internal/pairtrigger"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -71,6 +73,11 @@ func (m *migration) check(ctx context.Context, in bool) error {
 			}
 		}
 	}
+	for _, t := range m.tables {
+		if err := m.checkFunction(ctx, t); err != nil {
+			return err
+		}
+	}
 	for _, mv := range m.moving(m.opts.For, in) {
 		if err := errors.Join(m.checkMay(ctx, mv), m.checkCompanions(ctx, mv)); err != nil {
 			return err
@@ -88,6 +95,7 @@ func (m *migration) check(ctx context.Context, in bool) error {
 				}
 			}
 		case !in && (m.opts.For == ReadyOnly || m.opts.For == ReadySealed):
+			m.checkRecord(mv)
 			if err := m.checkNames(ctx, mv, mv.plainObjects(), mv.plainCols(), false); err != nil {
 				return err
 			}
@@ -303,7 +311,35 @@ func (m *migration) checkMay(ctx context.Context, mv move) error {
 	return nil
 }
 
-// checkCompanions finds columns with the names of companions that hold something else.
+// sharedQuery finds other tables whose triggers go by a function.
+const sharedQuery = `SELECT DISTINCT n.nspname::pg_catalog.text, c.relname::pg_catalog.text FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
+WHERE g.tgrelid <> pg_catalog.to_regclass($1) AND p.pronargs = 0 AND p.proname = $2 AND p.pronamespace = (SELECT t.relnamespace FROM pg_catalog.pg_class t WHERE t.oid = pg_catalog.to_regclass($1))`
+
+// checkFunction finds another table that had the name before it was renamed, and whose trigger's
+// function has it still.
+func (m *migration) checkFunction(ctx context.Context, t *table) error {
+	rows, err := m.q.Query(ctx, sharedQuery, t.name, pairtrigger.FunctionOf(t.rel.Name))
+	for _, r := range rows {
+		m.problem(t, t.pairs[0], "the function %s is that of the triggers of %s, which seems to have been renamed: rename the function, too (ALTER FUNCTION %[1]s() RENAME TO %[3]s)",
+			t.triggerFunction(), dbcatalog.Name{Schema: r.Text(0), Table: r.Text(1)}.SQL(), dbcatalog.QuoteIdent(pairtrigger.FunctionOf(r.Text(1))))
+	}
+	return err
+}
+
+// checkRecord finds columns, or tables, that were renamed since it was noted what the plain column
+// has to get: definitions, which name them.
+func (m *migration) checkRecord(mv move) {
+	for _, p := range mv.pairs {
+		is := mv.name + "." + p.plain
+		if p.kept != nil && p.kept.Name != "" && p.kept.Name != is && len(p.kept.Objects)+len(p.kept.Plain.After) > 0 {
+			m.problem(mv.table, p, "it was called %s when it was noted what it has to get, and is %s now: call it so again, and rename it afterwards", p.kept.Name, is)
+		}
+	}
+}
+
+// checkCompanions finds columns with the names of companions that hold something else, or cells that
+// no trigger has kept equal to the plain values.
 func (m *migration) checkCompanions(ctx context.Context, mv move) error {
 	for _, p := range mv.pairs {
 		if _, known := mv.modes[p.Stored]; known || p.cellCol == nil || p.plainCol == nil || mv.empty(p) != nil {
@@ -315,6 +351,17 @@ func (m *migration) checkCompanions(ctx context.Context, mv move) error {
 		}
 		if rows[0].Bool(0) {
 			m.problem(mv.table, p, "its column %s holds what is no cell: give the companion another name, with stored= in the tag", p.Stored)
+			continue
+		}
+		rows, err = m.q.Query(ctx, "SELECT EXISTS (SELECT FROM "+mv.name+" WHERE "+p.cell+" IS NOT NULL)::pg_catalog.text, EXISTS (SELECT FROM "+mv.name+" WHERE "+p.cell+" IS NOT NULL AND "+p.plain+" IS NULL)::pg_catalog.text")
+		switch {
+		case err != nil:
+			return err
+		case m.opts.For == ReadyPlain:
+		case rows[0].Bool(1):
+			m.problem(mv.table, p, "its column %s holds cells, some without a value in %s, and there is no trigger %s: find out which of the two columns is right", p.Stored, p.Source(), pairtrigger.Name)
+		case rows[0].Bool(0):
+			m.problem(mv.table, p, "its column %s holds cells, and there is no trigger %s, so they may be of former values: drop it (ALTER TABLE %s DROP COLUMN %s), and it is made again", p.Stored, pairtrigger.Name, mv.name, p.cell)
 		}
 	}
 	return nil

@@ -54,6 +54,11 @@ func (m *migration) moving(to Ready, in bool) []move {
 // plan returns the steps to what was asked for.
 func (m *migration) plan(in bool) []step {
 	p := &planner{m: m}
+	for _, t := range m.tables {
+		if t.altered() {
+			p.add(t, "make the triggers again, which are not as they were made", writers, t.setTrigger(t.modes)...)
+		}
+	}
 	switch {
 	case in && m.opts.For == ReadyCopy:
 		p.toCopy(m.moving(ReadyCopy, in))
@@ -360,8 +365,10 @@ func (p *planner) empty(moves []move) {
 			}
 		}
 		for _, x := range mv.pairs {
-			names = append(names, x.emptyName())
-			if mv.table.empty(x) == nil {
+			if c := mv.table.empty(x); c != nil {
+				names = append(names, c.name)
+			} else {
+				names = append(names, x.emptyName())
 				statements = append(statements, "ALTER TABLE "+mv.name+" ADD CONSTRAINT "+dbcatalog.QuoteIdent(x.emptyName())+" CHECK ("+x.plain+" IS NULL) NOT VALID")
 			}
 		}
@@ -426,7 +433,9 @@ func (p *planner) addPlain(moves []move) {
 			was := x.origin()
 			switch {
 			case x.plainCol != nil:
-				statements = append(statements, "ALTER TABLE "+mv.name+" DROP CONSTRAINT IF EXISTS "+dbcatalog.QuoteIdent(x.emptyName()))
+				if c := mv.table.empty(x); c != nil {
+					statements = append(statements, "ALTER TABLE "+mv.name+" DROP CONSTRAINT "+dbcatalog.QuoteIdent(c.name))
+				}
 			default:
 				add := "ALTER TABLE " + mv.name + " ADD COLUMN " + x.plain + " " + was.Type
 				if was.Collation != "" {
@@ -437,7 +446,7 @@ func (p *planner) addPlain(moves []move) {
 				}
 			}
 			if x.kept == nil {
-				text, err := json.Marshal(record{Plain: was, Objects: mv.opposite(x)})
+				text, err := json.Marshal(record{Name: mv.name + "." + x.plain, Plain: was, Objects: mv.opposite(x)})
 				if err != nil {
 					panic(err) // strings
 				}
@@ -662,7 +671,7 @@ func (mv move) records() []record {
 		return nil
 	}
 	for i, x := range mv.pairs {
-		out[i].Plain = *x.plainCol
+		out[i].Name, out[i].Plain = mv.name+"."+x.plain, *x.plainCol
 	}
 	for _, ix := range mv.indexes {
 		if r := first(func(x *pair) bool { return has(ix.refers, x.plainCol) }); r != nil {

@@ -18,11 +18,13 @@ import (
 
 // table is a table with columns that are on their way, as the server has it.
 type table struct {
-	label string // as the schema writes it
-	name  string // in a statement
-	rel   *dbcatalog.Relation
-	rows  walk.Rows
-	modes map[string]mode // what the trigger does
+	label  string // as the schema writes it
+	name   string // in a statement
+	rel    *dbcatalog.Relation
+	rows   walk.Rows
+	modes  map[string]mode // what the trigger does
+	source string          // the body of its function
+	old    string          // the function, in a statement, if it has the name of before the table was renamed; else ""
 
 	all     []*pair // of every column with a stage
 	pairs   []*pair // those to work on
@@ -57,6 +59,7 @@ type attribute struct {
 // record is what there was about a plain column before it was loosened. The companion keeps it as
 // its comment; on SQLite, as one in its definition.
 type record struct {
+	Name    string    `json:"name,omitempty"` // table and column, in a statement, as they were called
 	Plain   attribute `json:"plain"`
 	Objects []object  `json:"objects,omitempty"`
 	Edits   []edit    `json:"-"` // on SQLite, in the place of the two before it
@@ -84,8 +87,9 @@ const (
 FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`
 
-	triggerQuery = `SELECT p.prosrc, EXISTS (SELECT FROM pg_catalog.pg_trigger o WHERE o.tgrelid = g.tgrelid AND o.tgfoid = g.tgfoid AND o.tgenabled IN ('D', 'R'))::pg_catalog.text
-FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
+	triggerQuery = `SELECT p.prosrc, EXISTS (SELECT FROM pg_catalog.pg_trigger o WHERE o.tgrelid = g.tgrelid AND o.tgfoid = g.tgfoid AND o.tgenabled IN ('D', 'R'))::pg_catalog.text,
+	n.nspname::pg_catalog.text, p.proname::pg_catalog.text, EXISTS (SELECT FROM pg_catalog.pg_trigger o WHERE o.tgrelid <> g.tgrelid AND o.tgfoid = g.tgfoid)::pg_catalog.text
+FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 WHERE g.tgrelid = pg_catalog.to_regclass($1) AND g.tgname = $2`
 
 	kindQuery = `SELECT (c.relkind = 'r' AND c.reloftype = 0 AND NOT c.relispartition AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)))::pg_catalog.text
@@ -167,8 +171,12 @@ func (m *migration) readTable(ctx context.Context, t *table) error {
 	if err != nil {
 		return err
 	}
-	t.modes = map[string]mode{}
+	t.modes, t.source, t.old = map[string]mode{}, "", ""
 	if len(source) > 0 {
+		t.source = source[0].Text(0)
+		if f := (dbcatalog.Name{Schema: source[0].Text(2), Table: source[0].Text(3)}).SQL(); f != t.triggerFunction() && !source[0].Bool(4) {
+			t.old = f
+		}
 		if source[0].Bool(1) {
 			return fmt.Errorf("a trigger of %s is disabled, and what was written since may be in one of two columns alone: look for such rows, and ALTER TABLE %s ENABLE TRIGGER USER", pairtrigger.Name, t.name)
 		}
@@ -232,9 +240,13 @@ func (t *table) ready(p *pair) (r Ready, done bool) {
 // emptyName returns the name of the CHECK that holds a plain column to NULL.
 func (p *pair) emptyName() string { return ddl.Shorten("colseal_" + p.Source() + "_empty") }
 
-// empty returns the CHECK that holds a plain column to NULL; nil for none.
+// empty returns the CHECK that holds a plain column to NULL; nil for none. A column that was renamed
+// has it under another name.
 func (t *table) empty(p *pair) *constraint {
-	i := slices.IndexFunc(t.checks, func(c *constraint) bool { return c.name == p.emptyName() })
+	i := slices.IndexFunc(t.checks, func(c *constraint) bool {
+		named := slices.Contains([]string{"CHECK ((" + p.plain + " IS NULL))", "CHECK ((" + p.Source() + " IS NULL))"}, c.def)
+		return c.name == p.emptyName() || named && p.plainCol != nil && slices.Equal(c.cols, []int64{p.plainCol.num})
+	})
 	if i < 0 {
 		return nil
 	}

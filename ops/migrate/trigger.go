@@ -1,6 +1,8 @@
 package migrate
 
 import (
+	"cmp"
+
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/pairtrigger"
 	"github.com/colseal/colseal/schema"
@@ -43,8 +45,18 @@ func (t *table) setTrigger(modes map[string]mode) []string {
 		}
 	}
 	if len(modes) == 0 {
-		return append(drop, "DROP TRIGGER IF EXISTS "+pairtrigger.Name+" ON "+t.name, "DROP FUNCTION IF EXISTS "+t.triggerFunction()+"()")
+		return append(drop, "DROP TRIGGER IF EXISTS "+pairtrigger.Name+" ON "+t.name, "DROP FUNCTION IF EXISTS "+cmp.Or(t.old, t.triggerFunction())+"()")
 	}
+	out := []string{"CREATE OR REPLACE FUNCTION " + t.triggerFunction() + "() RETURNS trigger LANGUAGE plpgsql AS " + dbcatalog.QuoteLiteral(t.body(modes))}
+	out = append(append(append(out, drop...), trigger(pairtrigger.Name, "INSERT OR UPDATE", "")), both...)
+	if t.old != "" {
+		out, t.old = append(out, "DROP FUNCTION "+t.old+"()"), ""
+	}
+	return out
+}
+
+// body returns the body of the trigger's function.
+func (t *table) body(modes map[string]mode) string {
 	var columns []*schema.Column
 	does := map[string]pairtrigger.Mode{}
 	for _, p := range t.all {
@@ -53,6 +65,11 @@ func (t *table) setTrigger(modes map[string]mode) []string {
 			does[p.Stored] = pairtrigger.Mode{Ready: uint8(m.Ready), Done: m.Done}
 		}
 	}
-	out := []string{"CREATE OR REPLACE FUNCTION " + t.triggerFunction() + "() RETURNS trigger LANGUAGE plpgsql AS " + dbcatalog.QuoteLiteral(pairtrigger.Body(columns, does))}
-	return append(append(append(out, drop...), trigger(pairtrigger.Name, "INSERT OR UPDATE", "")), both...)
+	return pairtrigger.Body(columns, does)
+}
+
+// altered reports whether the trigger is not the one that was made for the modes: a column, or the
+// table, may have been renamed since.
+func (t *table) altered() bool {
+	return len(t.modes) > 0 && (t.old != "" || t.source != t.body(t.modes))
 }
