@@ -10,6 +10,7 @@ import (
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/audit"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/kms"
 )
@@ -462,7 +463,7 @@ func (s *ringState) find(id uint32) *liveKey {
 	return nil
 }
 
-var errNoFreeID = errors.New("keycache: no free key id was found")
+var errNoFreeID = hint.With(errors.New("keycache: no free key id was found"), "see what of the key table keeps rows out, or hides them: a trigger, a rule, or row-level security")
 
 // create makes the data key of an epoch, wraps it and stores it, and only then
 // puts it into the cache. It returns nil when another process won the epoch:

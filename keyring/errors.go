@@ -51,7 +51,7 @@ var (
 	ErrNoKeyTable = errors.New("keyring: no key table")
 )
 
-var errNoFreeID = errors.New("keyring: no free key id was found")
+var errNoFreeID = hint.With(errors.New("keyring: no free key id was found"), "see what of the key table keeps rows out, or hides them: a trigger, a rule, or row-level security")
 
 // An Error says what could not be done with which data key, for people to read.
 // It never holds key material.

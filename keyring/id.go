@@ -121,34 +121,39 @@ type identified struct {
 // query reads the keyring's id, and keys. columns are of rowColumns; from is a relation k with its
 // join condition. The queries are total: no row makes one fail.
 func (s *Store) query(ctx context.Context, with, columns, from, tail string, args ...any) (id identified, keys []Key, err error) {
-	text := with + "SELECT " + columns + " FROM (SELECT 1 AS one) x LEFT JOIN " + s.table + " i ON i.key_id = 0 LEFT JOIN " + from + tail
 	err = s.retried(ctx, opRead, func(ctx context.Context, conn *sql.Conn) error {
-		id, keys = identified{}, nil // of a first try
-		rows, err := conn.QueryContext(ctx, text, args...)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }() // its error is rows.Err's
-		for rows.Next() {
-			var r row
-			if err := r.scan(rows, s.dialect); err != nil {
-				return err
-			}
-			if id.id, err = s.identity(r.keyring, r.keyringPurpose); err != nil {
-				return err
-			}
-			id.scoped = isOne(r.scoped)
-			if r.id == nil {
-				continue // only the id
-			}
-			if id.id == "" {
-				return s.lostID()
-			}
-			k := r.key()
-			k.Keyring = id.id
-			keys = append(keys, k)
-		}
-		return rows.Err()
+		id, keys, err = s.queryOn(ctx, conn, with, columns, from, tail, args...)
+		return err
 	})
 	return id, keys, err
+}
+
+// queryOn is query on a connection.
+func (s *Store) queryOn(ctx context.Context, conn *sql.Conn, with, columns, from, tail string, args ...any) (id identified, keys []Key, err error) {
+	text := with + "SELECT " + columns + " FROM (SELECT 1 AS one) x LEFT JOIN " + s.table + " i ON i.key_id = 0 LEFT JOIN " + from + tail
+	rows, err := conn.QueryContext(ctx, text, args...)
+	if err != nil {
+		return id, nil, err
+	}
+	defer func() { _ = rows.Close() }() // its error is rows.Err's
+	for rows.Next() {
+		var r row
+		if err := r.scan(rows, s.dialect); err != nil {
+			return id, nil, err
+		}
+		if id.id, err = s.identity(r.keyring, r.keyringPurpose); err != nil {
+			return id, nil, err
+		}
+		id.scoped = isOne(r.scoped)
+		if r.id == nil {
+			continue // only the id
+		}
+		if id.id == "" {
+			return id, nil, s.lostID()
+		}
+		k := r.key()
+		k.Keyring = id.id
+		keys = append(keys, k)
+	}
+	return id, keys, rows.Err()
 }

@@ -140,6 +140,9 @@ func (s *Store) End(ctx context.Context, id uint32, how Ending) (bool, error) {
 // Swap puts another wrapped form of the same key in the place of old, and reports
 // whether old was there.
 func (s *Store) Swap(ctx context.Context, id uint32, old []byte, next kms.Wrapped) (bool, error) {
+	if err := (Key{ID: id}).storable("rewrap", next); err != nil {
+		return false, err
+	}
 	n, err := s.update(ctx, "update", "UPDATE "+s.table+" SET kek_id = $1, wrapped = $2"+
 		" WHERE key_id = $3 AND key_id <> 0 AND wrapped = $4 AND destroyed_at IS NULL AND "+durable(s.dialect), next.KeyID, next.Blob, int64(id), old)
 	return n == 1, err
@@ -191,6 +194,11 @@ func (s *Store) Adopt(ctx context.Context, a Adoption) (done bool, err error) {
 		}
 		defer func() { _ = swap.Close() }()
 		for _, k := range a.Keys {
+			if k.Next.KeyID != "" { // else it is a writer's
+				if err := (Key{ID: k.ID}).storable("adopt", k.Next); err != nil {
+					return err
+				}
+			}
 			ok, err := changesOne(swap.ExecContext(ctx, k.Next.KeyID, k.Next.Blob, int64(k.ID), k.Old))
 			if !ok || err != nil {
 				return err

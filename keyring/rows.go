@@ -12,6 +12,7 @@ import (
 
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/inbox"
+	"github.com/colseal/colseal/kms"
 )
 
 // purposes are those of keys.
@@ -143,13 +144,11 @@ func (r *row) key() Key {
 		k.Scope = printable(k.Scope)
 	}
 	k.Wrapped.KeyID = v.text("kek_id", r.kek)
-	if len(k.Wrapped.KeyID) > maxKEK || printable(k.Wrapped.KeyID) != k.Wrapped.KeyID {
-		v.fail("kek_id cannot be the name of a KEK")
-		k.Wrapped.KeyID = printable(k.Wrapped.KeyID)
-	}
+	v.kek(k.Wrapped.KeyID, k.Purpose == PurposeWriter || isOne(r.destroyed))
+	k.Wrapped.KeyID = printable(k.Wrapped.KeyID)
 	if !isOne(r.destroyed) {
-		if (k.Wrapped.KeyID == "") != (k.Purpose == PurposeWriter) {
-			v.fail("kek_id is empty, or that of a writer's key is not")
+		if k.Wrapped.KeyID != "" && k.Purpose == PurposeWriter {
+			v.fail("kek_id of a writer's key is not empty")
 		}
 		k.Wrapped.Blob = v.blob("wrapped", r.wrapped, r.size, maxWrapped)
 		v.inbox(&k, r)
@@ -239,6 +238,32 @@ func (v *validation) blob(column string, value, size any, most int) []byte {
 		return nil
 	}
 	return blob
+}
+
+// kek checks the name of a KEK; none says that there may be none.
+func (v *validation) kek(name string, none bool) {
+	switch {
+	case name == "" && !none:
+		v.fail("kek_id is empty")
+	case len(name) > maxKEK || printable(name) != name:
+		v.fail("kek_id cannot be the name of a KEK")
+	}
+}
+
+// storable returns an error if a wrapped form of the key could not be read from the keyring again.
+func (k Key) storable(op string, w kms.Wrapped) error {
+	var v validation
+	v.kek(w.KeyID, k.Purpose == PurposeWriter)
+	if n := int64(len(w.Blob)); n > maxWrapped {
+		v.blob("wrapped", nil, n, maxWrapped)
+	} else {
+		v.blob("wrapped", w.Blob, n, maxWrapped)
+	}
+	if v.why == "" {
+		return nil
+	}
+	return &Error{Op: op, Purpose: k.Purpose, KeyID: k.ID, Scope: k.Scope, Class: ErrKeyInvalid, Cause: errors.New(v.why),
+		Hint: "the key service, or the kms.Wrapper to it, answers with a wrapped key that is none: correct that"}
 }
 
 // inbox reads what only the rows of inboxes and of writers' keys have.

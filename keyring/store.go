@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -168,9 +169,10 @@ func (s *Store) look(ctx context.Context, columns string) error {
 }
 
 // Resolve returns the Store with its table's name fixed to the schema in which a connection finds
-// it now. The search path of later connections does not matter. The table must exist.
+// it now. The search path of later connections does not matter. The table must exist, and be an
+// ordinary one.
 func (s *Store) Resolve(ctx context.Context) (*Store, error) {
-	if s.invalid != nil || s.resolved || s.dialect == DialectSQLite {
+	if s.invalid != nil || s.dialect == DialectSQLite {
 		return s, s.invalid
 	}
 	var schema, kind, persistence string
@@ -188,6 +190,8 @@ func (s *Store) Resolve(ctx context.Context) (*Store, error) {
 		return nil, err
 	case kind != "r" || persistence == "t":
 		return nil, &TableError{Table: s.table, Reason: "is not a table that stays", Hint: otherTable}
+	case persistence == "u":
+		return nil, &TableError{Table: s.table, Reason: "is UNLOGGED: the keys would be lost when the server crashes", Hint: "ALTER TABLE " + s.table + " SET LOGGED"}
 	}
 	fixed := *s
 	fixed.table, fixed.resolved = dbcatalog.Name{Schema: schema, Table: s.name}.SQL(), true
@@ -261,11 +265,10 @@ func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Key, error) {
 	var all []Key
 	for len(ids) > 0 {
 		n := min(len(ids), idsPerQuery)
-		among, args := amongIDs(ids[:n])
-		destroyed := "CASE WHEN k.scope IN " + s.destroyedScopes("scope IN (SELECT scope FROM "+s.table+" WHERE "+among+")") + " THEN 1 ELSE 0 END"
+		columns, from, args := s.among(ids[:n])
 		var keys []Key
 		err := s.answer(ctx, "read", func(ctx context.Context) (err error) {
-			_, keys, err = s.query(ctx, "", s.rowColumns(destroyed, "0"), s.table+" k ON k.key_id <> 0 AND k."+among, "", args...)
+			_, keys, err = s.query(ctx, "", columns, from, "", args...)
 			return err
 		})
 		if err != nil {
@@ -274,6 +277,13 @@ func (s *Store) Keys(ctx context.Context, ids []uint32) ([]Key, error) {
 		all, ids = append(all, keys...), ids[n:]
 	}
 	return all, nil
+}
+
+// among returns what a query of the keys of the given ids consists of.
+func (s *Store) among(ids []uint32) (columns, from string, args []any) {
+	among, args := amongIDs(ids)
+	destroyed := "CASE WHEN k.scope IN " + s.destroyedScopes("scope IN (SELECT scope FROM "+s.table+" WHERE "+among+")") + " THEN 1 ELSE 0 END"
+	return s.rowColumns(destroyed, "0"), s.table + " k ON k.key_id <> 0 AND k." + among, args
 }
 
 // amongIDs returns the condition that a row is one of ids. Its parameters are the first of the
@@ -287,7 +297,8 @@ func amongIDs(ids []uint32) (condition string, args []any) {
 }
 
 // Insert adds a key and reports whether it did. It returns false if the id or the epoch is taken,
-// or if the keyring's id differs from [Key.Keyring], with which the key was wrapped. The times are
+// or if the keyring's id differs from [Key.Keyring], with which the key was wrapped, or if somebody
+// wrapped it again at once. A key that the table does not return is an error. The times are
 // the database's, by the defaults of the table: of k's durations Insert uses only SealsFor, and
 // only to begin later than now. It names only the columns that the key needs, so that a program's
 // role needs INSERT on no others.
@@ -295,6 +306,9 @@ func (s *Store) Insert(ctx context.Context, k Key) (bool, error) {
 	keyring, err := hex.DecodeString(k.Keyring)
 	if err != nil || len(keyring) != idSize {
 		return false, CheckID(k.Keyring)
+	}
+	if err := k.storable("insert", k.Wrapped); err != nil {
+		return false, err
 	}
 	var (
 		columns, values []string
@@ -304,20 +318,20 @@ func (s *Store) Insert(ctx context.Context, k Key) (bool, error) {
 		args = append(args, arg)
 		columns, values = append(columns, column), append(values, fmt.Sprintf("CAST($%d AS %s)", len(args), typ))
 	}
-	text, bytes := textType(s.dialect), bytesType(s.dialect)
+	text, binary := textType(s.dialect), bytesType(s.dialect)
 	add("key_id", "bigint", int64(k.ID))
 	add("purpose", text, string(k.Purpose))
 	add("scope", text, k.Scope)
 	add("epoch", "bigint", k.Epoch)
 	add("kek_id", text, k.Wrapped.KeyID)
-	add("wrapped", bytes, k.Wrapped.Blob)
+	add("wrapped", binary, k.Wrapped.Blob)
 	add("seals_reserved", "bigint", int64(k.SealsReserved)) //nolint:gosec // at most maxSeals
 	if k.ChangedBy != "" || k.ChangedWhy != "" {
 		add("changed_by", text, k.ChangedBy)
 		add("changed_why", text, k.ChangedWhy)
 	}
 	if k.Public != nil {
-		add("public", bytes, k.Public)
+		add("public", binary, k.Public)
 	}
 	if k.WrappedTo != 0 {
 		add("wrapped_to", "bigint", int64(k.WrappedTo))
@@ -343,8 +357,49 @@ func (s *Store) Insert(ctx context.Context, k Key) (bool, error) {
 			return err
 		})
 	})
-	return n == 1, err
+	if n != 1 || err != nil {
+		return false, err
+	}
+	same := false
+	err = s.answer(ctx, "insert into", func(ctx context.Context) error {
+		return s.retried(ctx, "insert into", func(ctx context.Context, conn *sql.Conn) (err error) {
+			same, err = s.gives(ctx, conn, k)
+			return err
+		})
+	})
+	return same, err
 }
+
+// gives reports whether the table gives a key as it was stored; false if it was wrapped again. It
+// is an error if it gives another one or none: a cell under the key could not be opened.
+func (s *Store) gives(ctx context.Context, conn *sql.Conn, k Key) (bool, error) {
+	columns, from, args := s.among([]uint32{k.ID})
+	_, rows, err := s.queryOn(ctx, conn, "", columns, from, "", args...)
+	if err != nil {
+		return false, err
+	}
+	var why error
+	switch {
+	case len(rows) == 0:
+		why = errors.New("it was stored, and is not there")
+	case rows[0].Destroyed:
+		return false, ScopeDestroyed(rows[0])
+	case rows[0].Invalid != nil:
+		why = rows[0].Invalid
+	case !sameKey(rows[0], k):
+		why = errors.New("its row is not what was stored")
+	default:
+		return rows[0].Wrapped.KeyID == k.Wrapped.KeyID && bytes.Equal(rows[0].Wrapped.Blob, k.Wrapped.Blob), nil
+	}
+	return false, &Error{Op: "insert", Purpose: k.Purpose, KeyID: k.ID, Scope: k.Scope, Class: ErrKeyInvalid, Cause: why, Hint: alteredHint}
+}
+
+// sameKey compares what never changes of a key.
+func sameKey(a, b Key) bool {
+	return a.Purpose == b.Purpose && a.Scope == b.Scope && a.Epoch == b.Epoch && a.WrappedTo == b.WrappedTo && bytes.Equal(a.Public, b.Public)
+}
+
+const alteredHint = "see what of the key table changes or hides its rows: a trigger, a rule, row-level security, or columns without the types and defaults that `colseal ddl` prints"
 
 // Reserve adds n seals to what is reserved of a key and returns the new sum; false
 // when that would pass limit, or the key is retired, destroyed or not there. Should the connection

@@ -63,7 +63,7 @@ func ddlOf(err error) string {
 func TestNoKeyTableHasItsDDL(t *testing.T) {
 	s := keyring.OpenStore(sqliteDB(t, filepath.Join(t.TempDir(), "app.db")), keyring.DialectSQLite, "")
 	ctx := t.Context()
-	_, insert := s.Insert(ctx, keyring.Key{ID: 1, Keyring: keytest.ID})
+	_, insert := s.Insert(ctx, keyring.Key{ID: 1, Keyring: keytest.ID, Wrapped: kms.Wrapped{KeyID: "kek", Blob: []byte{1}}})
 	_, ring := s.Ring(ctx, keyring.PurposeData, "")
 	_, _, reserve := s.Reserve(ctx, 1, 1, 10)
 	for _, err := range []error{s.Check(ctx), insert, ring, reserve} {

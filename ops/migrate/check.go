@@ -338,8 +338,8 @@ func (m *migration) checkRecord(mv move) {
 	}
 }
 
-// checkCompanions finds columns with the names of companions that hold something else, or cells that
-// no trigger has kept equal to the plain values.
+// checkCompanions finds columns with the names of companions that hold something else, or cells
+// that no trigger has kept equal to the plain values.
 func (m *migration) checkCompanions(ctx context.Context, mv move) error {
 	for _, p := range mv.pairs {
 		if _, known := mv.modes[p.Stored]; known || p.cellCol == nil || p.plainCol == nil || mv.empty(p) != nil {

@@ -240,8 +240,8 @@ func (t *table) ready(p *pair) (r Ready, done bool) {
 // emptyName returns the name of the CHECK that holds a plain column to NULL.
 func (p *pair) emptyName() string { return ddl.Shorten("colseal_" + p.Source() + "_empty") }
 
-// empty returns the CHECK that holds a plain column to NULL; nil for none. A column that was renamed
-// has it under another name.
+// empty returns the CHECK that holds a plain column to NULL; nil for none. A column that was
+// renamed has it under another name.
 func (t *table) empty(p *pair) *constraint {
 	i := slices.IndexFunc(t.checks, func(c *constraint) bool {
 		named := slices.Contains([]string{"CHECK ((" + p.plain + " IS NULL))", "CHECK ((" + p.Source() + " IS NULL))"}, c.def)
