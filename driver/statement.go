@@ -44,16 +44,14 @@ type scratch struct {
 }
 
 // ExecContext implements driver.ExecerContext.
-func (c *conn) ExecContext(ctx context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Result, error) {
+func (c *conn) ExecContext(ctx context.Context, query string, args []sqldriver.NamedValue) (res sqldriver.Result, err error) {
 	var cl call
 	if err := c.prepareCall(ctx, &cl, query, args, false); err != nil {
 		return nil, c.db().Refused(ctx, err)
 	}
-	res, err := c.under.ExecContext(ctx, cl.text, cl.args)
+	defer func() { c.executed(cl.plan, err) }() // also if code of the program's panics
+	res, err = c.under.ExecContext(ctx, cl.text, cl.args)
 	c.release(cl.made)
-	if err != sqldriver.ErrSkip {
-		c.session.Executed(cl.plan, err)
-	}
 	return res, err
 }
 
@@ -65,17 +63,22 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []sqldriver.
 	}
 	rows, err := c.query(ctx, nil, cl.plan, cl.text, cl.args)
 	c.release(cl.made)
-	if err != sqldriver.ErrSkip {
-		c.session.Executed(cl.plan, err)
-	}
 	if err != nil {
 		return nil, err
 	}
 	return c.openRows(ctx, rows, cl.plan, query)
 }
 
+// executed records what a statement did, unless the underlying driver did not take it.
+func (c *conn) executed(p *sqlplan.Plan, err error) {
+	if err != sqldriver.ErrSkip {
+		c.session.Executed(p, err)
+	}
+}
+
 // query has the underlying driver run a query. stmt is its prepared statement, if it has one.
-func (c *conn) query(ctx context.Context, stmt contextStmt, p *sqlplan.Plan, text string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
+func (c *conn) query(ctx context.Context, stmt contextStmt, p *sqlplan.Plan, text string, args []sqldriver.NamedValue) (_ sqldriver.Rows, err error) {
+	defer func() { c.executed(p, err) }() // also if code of the program's panics
 	if p.ResultsSealed() {
 		return c.under.querySealed(ctx, stmt, text, args)
 	}

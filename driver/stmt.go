@@ -129,14 +129,14 @@ func (s *stmt) Query(args []sqldriver.Value) (sqldriver.Rows, error) {
 }
 
 // ExecContext implements driver.StmtExecContext.
-func (s *stmt) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Result, error) {
+func (s *stmt) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (res sqldriver.Result, err error) {
 	args, made, err := s.arguments(ctx, args)
 	if err != nil {
 		return nil, s.c.db().Refused(ctx, err)
 	}
-	res, err := s.under.ExecContext(ctx, args)
+	defer func() { s.c.session.Executed(s.plan, err) }() // also if code of the program's panics
+	res, err = s.under.ExecContext(ctx, args)
 	s.release(made)
-	s.c.session.Executed(s.plan, err)
 	return res, err
 }
 
@@ -148,7 +148,6 @@ func (s *stmt) QueryContext(ctx context.Context, args []sqldriver.NamedValue) (s
 	}
 	rows, err := s.c.query(ctx, s.under, s.plan, s.text, args)
 	s.release(made)
-	s.c.session.Executed(s.plan, err)
 	if err != nil {
 		return nil, err
 	}

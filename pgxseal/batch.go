@@ -191,13 +191,16 @@ func (r *batchResults) Close() error {
 	if r.closed {
 		return r.err
 	}
-	r.closed = true
-	if r.err = r.raw.Close(); r.err == nil {
-		r.err = r.failed
+	defer func() { // also if a callback panics; then it may be closed again
+		for i := range r.calls {
+			r.c.session.Executed(r.calls[i].plan, r.err)
+		}
+	}()
+	err := r.raw.Close()
+	if err == nil {
+		err = r.failed
 	}
-	for i := range r.calls {
-		r.c.session.Executed(r.calls[i].plan, r.err)
-	}
+	r.closed, r.err = true, err
 	if r.tx != nil && r.c.session.Idle() {
 		r.tx.closed = true
 	}

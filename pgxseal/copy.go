@@ -45,8 +45,8 @@ func (c *conn) copyFrom(ctx context.Context, table pgx.Identifier, columns []str
 	s.table[0], s.table[1] = rel.Schema, rel.Name
 	s.names = front.CopyNames(s.names[:0], uses)
 	c.session.Busy(true)
+	defer c.session.Busy(false) // also if a tracer of the program's panics
 	n, err := c.raw.CopyFrom(ctx, s.table[:], s.names, s)
-	c.session.Busy(false)
 	c.session.NoteError(err)
 	return n, err
 }

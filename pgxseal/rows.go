@@ -190,7 +190,12 @@ func (r *rows) Close() {
 		return
 	}
 	r.closed = true
+	defer r.ended() // also if a tracer of the program's panics
 	r.raw.Close()
+}
+
+// ended records what the statement did.
+func (r *rows) ended() {
 	err := r.raw.Err()
 	if r.err == nil {
 		r.err = err

@@ -90,29 +90,35 @@ type options struct {
 	formats   formats
 }
 
-func (c *conn) exec(ctx context.Context, query string, args []any) (pgconn.CommandTag, error) {
+func (c *conn) exec(ctx context.Context, query string, args []any) (tag pgconn.CommandTag, err error) {
 	var cl call
 	if err := c.prepareCall(ctx, &cl, query, args, executed); err != nil {
-		return pgconn.CommandTag{}, c.db().Refused(ctx, err)
+		return tag, c.db().Refused(ctx, err)
 	}
-	tag, err := c.raw.Exec(ctx, cl.text, cl.args...)
+	defer func() { c.session.Executed(cl.plan, err) }() // also if a tracer of the program's panics
+	tag, err = c.raw.Exec(ctx, cl.text, cl.args...)
 	c.release(&cl)
-	c.session.Executed(cl.plan, err)
 	return tag, err
 }
 
-func (c *conn) query(ctx context.Context, query string, args []any) (pgx.Rows, error) {
+func (c *conn) query(ctx context.Context, query string, args []any) (raw pgx.Rows, err error) {
 	var cl call
 	if err := c.prepareCall(ctx, &cl, query, args, queried); err != nil {
 		err = c.db().Refused(ctx, err)
 		return errRows{err}, err
 	}
-	raw, err := c.raw.Query(ctx, cl.text, cl.args...)
+	open := false
+	defer func() {
+		if !open { // also if a tracer of the program's panics
+			c.session.Executed(cl.plan, err)
+		}
+	}()
+	raw, err = c.raw.Query(ctx, cl.text, cl.args...)
 	c.release(&cl)
 	if err != nil {
-		c.session.Executed(cl.plan, err)
 		return raw, err
 	}
+	open = true
 	return c.openRows(ctx, raw, &cl), nil
 }
 

@@ -37,14 +37,18 @@ func (c *conn) begin(ctx context.Context, o pgx.TxOptions) (*Tx, error) {
 		return nil, err
 	}
 	c.session.WarmTx(ctx, o.AccessMode == pgx.ReadOnly)
-	raw, err := c.raw.BeginTx(ctx, o)
-	if begin != nil {
-		c.session.Executed(begin, err)
-	}
+	raw, err := c.beginBy(ctx, o, begin)
 	if err != nil {
 		return nil, err
 	}
 	return &Tx{c: c, raw: raw, commit: commit}, nil
+}
+
+func (c *conn) beginBy(ctx context.Context, o pgx.TxOptions, begin *sqlplan.Plan) (_ pgx.Tx, err error) {
+	if begin != nil {
+		defer func() { c.session.Executed(begin, err) }() // also if a tracer of the program's panics
+	}
+	return c.raw.BeginTx(ctx, o)
 }
 
 // planControl plans a statement of pgx.TxOptions; nil: there is none.
@@ -85,29 +89,26 @@ func (t *Tx) Begin(ctx context.Context) (pgx.Tx, error) {
 }
 
 // Commit commits the transaction, or releases the savepoint.
-func (t *Tx) Commit(ctx context.Context) error {
-	defer t.release()
-	if t.isClosed() {
-		return t.raw.Commit(ctx)
-	}
-	err := t.raw.Commit(ctx)
+func (t *Tx) Commit(ctx context.Context) error { return t.end(ctx, t.raw.Commit, t.commit) }
+
+// Rollback rolls the transaction back, or what followed the savepoint.
+func (t *Tx) Rollback(ctx context.Context) error { return t.end(ctx, t.raw.Rollback, ended) }
+
+// end has pgx end the transaction by a statement of plan p; nil: one without effects. If a tracer
+// of the program's panics, the transaction keeps its connection, as a pgxpool.Tx does. So it may be
+// rolled back.
+func (t *Tx) end(ctx context.Context, by func(context.Context) error, p *sqlplan.Plan) error {
+	err := t.executed(ctx, by, p)
 	t.closed = true
-	if t.commit != nil {
-		t.c.session.Executed(t.commit, err)
-	}
+	t.release()
 	return err
 }
 
-// Rollback rolls the transaction back, or what followed the savepoint.
-func (t *Tx) Rollback(ctx context.Context) error {
-	defer t.release()
-	if t.isClosed() {
-		return t.raw.Rollback(ctx)
+func (t *Tx) executed(ctx context.Context, by func(context.Context) error, p *sqlplan.Plan) (err error) {
+	if p != nil && !t.isClosed() {
+		defer func() { t.c.session.Executed(p, err) }()
 	}
-	err := t.raw.Rollback(ctx)
-	t.closed = true
-	t.c.session.Executed(ended, err)
-	return err
+	return by(ctx)
 }
 
 // release gives the connection back to its pool.
