@@ -66,6 +66,9 @@ func (c *conn) sendBatch(ctx context.Context, b *pgx.Batch, send func(context.Co
 				if err := fn(&batchResults{batch: s, raw: raw, next: i}); err != nil {
 					return err
 				}
+				if i == len(s.calls)-1 { // then pgx leaves it to the callback, too
+					s.failed = failed
+				}
 				return failed
 			}
 		}

@@ -92,5 +92,8 @@ func batchEnds(t *testing.T, on db) string {
 	b.Queue("UPDATE users SET note = 'n'").Exec(func(tag pgconn.CommandTag) error { say("callback "+tag.String(), nil); return nil })
 	b.Queue("UPDATE plain SET note = 'n'")
 	say("callbacks", on.SendBatch(t.Context(), b).Close())
+	b = &pgx.Batch{}
+	b.Queue(query).QueryRow(func(row pgx.Row) error { say("the last callback", row.Scan(&email, &number)); return nil })
+	say("after the last", on.SendBatch(t.Context(), b).Close())
 	return strings.Join(out, "\n")
 }
