@@ -81,7 +81,7 @@ func (s *Store) CreateStages(ctx context.Context) error {
 // It returns ErrNoStageTable if the table is missing.
 func (s *Store) TellStages(ctx context.Context, process string, stages []ProgramStage) (others []ProgramStage, err error) {
 	err = s.answer(ctx, "tell stages", func(ctx context.Context) error {
-		return s.withConn(ctx, "tell stages", func(ctx context.Context, conn *sql.Conn) error {
+		return s.retried(ctx, "tell stages", func(ctx context.Context, conn *sql.Conn) error {
 			for _, st := range stages {
 				if _, err := conn.ExecContext(ctx, "INSERT INTO "+s.stageTable()+" (process, place, stage, writes, seen_at) VALUES ($1, $2, $3, $4, "+now(s.dialect)+")"+
 					" ON CONFLICT (process, place) DO UPDATE SET stage = excluded.stage, writes = excluded.writes, seen_at = excluded.seen_at",
@@ -106,7 +106,7 @@ func (s *Store) TellReady(ctx context.Context, column, stage string) error {
 		forever = "9999-12-31"
 	}
 	return s.answer(ctx, "tell stages", func(ctx context.Context) error {
-		return s.withConn(ctx, "tell stages", func(ctx context.Context, conn *sql.Conn) error {
+		return s.retried(ctx, "tell stages", func(ctx context.Context, conn *sql.Conn) error {
 			_, err := conn.ExecContext(ctx, "INSERT INTO "+s.stageTable()+" (process, place, stage, writes, seen_at) VALUES ($1, $2, $3, true, $4)"+
 				" ON CONFLICT (process, place) DO UPDATE SET stage = excluded.stage", StageDatabase, column, stage, forever)
 			return err

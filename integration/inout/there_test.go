@@ -110,3 +110,20 @@ func TestOneByOne(t *testing.T) {
 		t.Errorf("the schema differs in the end:\n%s", diff(dump, got))
 	}
 }
+
+// Steps pause, and a server that ends idle sessions ends none of theirs.
+func TestIdleSessions(t *testing.T) {
+	pg := pgtest.New(t)
+	w := newWorld(t, pg, tablesDDL)
+	w.fill(t, 300)
+	want := w.rows(t)
+	mustExec(t, pg.Admin, "ALTER DATABASE "+pg.Name+" SET idle_session_timeout = '150ms'")
+	db := w.open(t, people)
+	for _, l := range way[:2] {
+		if r, err := l.run(t.Context(), db, migrate.Options{MaxBatch: batch}); err != nil {
+			t.Fatalf("%s: %q, %v", l, r.Problems, err)
+		}
+	}
+	mustExec(t, pg.Admin, "ALTER DATABASE "+pg.Name+" RESET idle_session_timeout")
+	w.look(t, migrate.ReadySealed, want)
+}
