@@ -26,6 +26,10 @@ type analysis struct {
 	copying    bool  // a column in StageCopy was met
 	world      world // of the expression under analysis
 	second     *second
+	first      bool      // the first of two copies is under analysis
+	guarding   *[]lagged // of the guard around
+	lags       int       // how many references were to columns that may not be
+	guards     []guard
 	referred   *output // that the last reference means, and
 	referredBy *sqlparse.Column
 	renames    []rename

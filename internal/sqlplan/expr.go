@@ -21,6 +21,10 @@ func (a *analysis) infer(e sqlparse.Expr, sc *scope) (*term, error) {
 
 func (a *analysis) expression(e sqlparse.Expr, sc *scope) (*term, error) {
 	a.step(1)
+	if w := a.world; w != inTruth && asks(e) {
+		a.world = inTruth
+		defer func() { a.world = w }()
+	}
 	if done, err := a.searchTerms(e, sc, place{shown: true}); done {
 		return newPlain(), err
 	}
@@ -51,7 +55,7 @@ func (a *analysis) expression(e sqlparse.Expr, sc *scope) (*term, error) {
 	case *sqlparse.Case:
 		return a.caseExpr(e, sc)
 	case *sqlparse.Coalesce:
-		return a.mergeAll(e.Args, sc, "COALESCE")
+		return a.coalesce(e, sc)
 	case *sqlparse.NullIf:
 		return a.nullIf(e, sc)
 	case *sqlparse.Subquery:
@@ -75,7 +79,7 @@ func (a *analysis) expression(e sqlparse.Expr, sc *scope) (*term, error) {
 		case sqlparse.Grouping:
 			return newPlain(), a.grouping(e, sc)
 		case sqlparse.Greatest, sqlparse.Least:
-			return a.greatest(e, e.Args, e.What, sc)
+			return a.guarded(e, func() (*term, error) { return a.greatest(e, e.Args, e.What, sc) })
 		}
 		a.operandsRead(e)
 		return newResult(e.What), a.plainExprs(e.Args, sc, e.What)
@@ -96,7 +100,7 @@ func operandsOf(m *sqlparse.Match) []sqlparse.Expr {
 
 // slot notes a parameter or literal and returns its term.
 func (a *analysis) slot(s *slot) *term {
-	s.first = a.world == inValues
+	s.first = a.first
 	a.slots = append(a.slots, s)
 	return s.t
 }
@@ -140,6 +144,10 @@ func (a *analysis) condition(e sqlparse.Expr, sc *scope) error {
 
 // truth is condition for what stands under an odd number of NOTs, or an even one: see order.go. Only AND, OR and NOT pass that on.
 func (a *analysis) truth(e sqlparse.Expr, sc *scope, in place) error {
+	if w := a.world; w != inTruth {
+		a.world = inTruth
+		defer func() { a.world = w }()
+	}
 	if done, err := a.searchTerms(e, sc, in); done {
 		return a.goOn(err)
 	}
@@ -206,37 +214,61 @@ func (a *analysis) mergeAll(es []sqlparse.Expr, sc *scope, what string) (*term, 
 	return result, nil
 }
 
+// coalesce analyses COALESCE. The last operand is its result whether it is NULL or not.
+func (a *analysis) coalesce(e *sqlparse.Coalesce, sc *scope) (*term, error) {
+	last := e.Args[len(e.Args)-1]
+	t, err := a.guarded(e, func() (*term, error) { return a.mergeAll(e.Args[:len(e.Args)-1], sc, "COALESCE") })
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.infer(last, sc)
+	if err != nil {
+		return nil, err
+	}
+	return a.unify(t, u, last.Pos(), "COALESCE")
+}
+
 // caseExpr analyses CASE: its conditions, and its branches, of which one is the result.
 func (a *analysis) caseExpr(c *sqlparse.Case, sc *scope) (*term, error) {
-	var arg *term
-	var err error
-	asked := c.Arg != nil && len(c.Whens) == 1 && a.question("=", c.Arg, c.Whens[0].Cond) != nil
-	if c.Arg != nil && !asked {
-		if arg, err = a.infer(c.Arg, sc); err != nil {
-			return nil, err
-		}
+	w := a.world
+	a.world = inTruth
+	err := a.whens(c, sc)
+	a.world = w
+	if err != nil {
+		return nil, err
 	}
-	var branches []sqlparse.Expr
-	for _, w := range c.Whens {
-		switch {
-		case asked:
-		case arg == nil:
-			err = a.condition(w.Cond, sc)
-		default:
-			var t *term
-			if t, err = a.infer(w.Cond, sc); err == nil {
-				arg, err = a.equate(arg, t, w.Cond.Pos(), "CASE ... WHEN", between(c.Arg, w.Cond, &search{form: behindItself, expr: w.Cond, then: w.Then}))
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-		branches = append(branches, w.Then)
+	branches := make([]sqlparse.Expr, len(c.Whens), len(c.Whens)+1)
+	for i := range c.Whens {
+		branches[i] = c.Whens[i].Then
 	}
 	if c.Else != nil {
 		branches = append(branches, c.Else)
 	}
 	return a.mergeAll(branches, sc, "CASE")
+}
+
+// whens analyses what CASE decides by.
+func (a *analysis) whens(c *sqlparse.Case, sc *scope) (err error) {
+	if c.Arg == nil {
+		for _, w := range c.Whens {
+			if err := a.condition(w.Cond, sc); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(c.Whens) == 1 && a.question("=", c.Arg, c.Whens[0].Cond) != nil {
+		return nil
+	}
+	arg, err := a.infer(c.Arg, sc)
+	for i := 0; err == nil && i < len(c.Whens); i++ {
+		w := c.Whens[i]
+		var t *term
+		if t, err = a.infer(w.Cond, sc); err == nil {
+			arg, err = a.equate(arg, t, w.Cond.Pos(), "CASE ... WHEN", between(c.Arg, w.Cond, &search{form: behindItself, expr: w.Cond, then: w.Then}))
+		}
+	}
+	return err
 }
 
 // nullIf analyses NULLIF, which yields its first operand.
@@ -249,7 +281,7 @@ func (a *analysis) nullIf(n *sqlparse.NullIf, sc *scope) (*term, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := a.infer(n.Right, sc)
+	r, err := a.guarded(n, func() (*term, error) { return a.infer(n.Right, sc) })
 	if err != nil {
 		return nil, err
 	}
@@ -300,8 +332,12 @@ func (a *analysis) isNull(e sqlparse.Expr, sc *scope) error {
 
 // subquery analyses a query as an expression.
 func (a *analysis) subquery(e *sqlparse.Subquery, sc *scope) (*term, error) {
-	left := a.rowsLeft
+	left, around, lags := a.rowsLeft, a.guarding, a.lags
+	a.guarding = nil
 	outs, err := a.selectStmt(e.Query, sc, sc.with)
+	if a.guarding = around; err == nil && around != nil && a.lags > lags {
+		return nil, a.refuseLag(e.Pos(), "COALESCE, NULLIF, GREATEST or LEAST")
+	}
 	if e.Kind == sqlparse.ExistsQuery || !slices.ContainsFunc(outs, func(o output) bool { return o.row }) {
 		a.rowsLeft = left
 	}

@@ -166,6 +166,7 @@ func (a *analysis) checkNoStar(es []sqlparse.Expr) error {
 
 // setOperation analyses UNION, INTERSECT and EXCEPT.
 func (a *analysis) setOperation(s *sqlparse.Select, sc *scope) ([]output, error) {
+	lags := a.lags
 	left, err := a.selectStmt(s.Left, sc.parent, sc.with)
 	if err != nil {
 		return nil, err
@@ -174,8 +175,13 @@ func (a *analysis) setOperation(s *sqlparse.Select, sc *scope) ([]output, error)
 	if err != nil {
 		return nil, err
 	}
+	if a.lags > lags && (!s.All || s.Op != sqlparse.Union) {
+		return nil, a.refuseLag(s.Pos(), setOperations[s.Op])
+	}
 	return a.combine(s, left, right)
 }
+
+var setOperations = [...]string{sqlparse.Union: "UNION", sqlparse.Intersect: "INTERSECT", sqlparse.Except: "EXCEPT"}
 
 // combine merges the outputs of the two sides of a set operation.
 func (a *analysis) combine(s *sqlparse.Select, left, right []output) ([]output, error) {
@@ -198,7 +204,7 @@ func (a *analysis) combine(s *sqlparse.Select, left, right []output) ([]output, 
 			return nil, err
 		}
 		if !s.All || s.Op != sqlparse.Union {
-			a.demand(t, group, s.Pos(), [...]string{"", "UNION", "INTERSECT", "EXCEPT"}[s.Op])
+			a.demand(t, group, s.Pos(), setOperations[s.Op])
 		}
 		outs[i] = output{name: left[i].name, t: t, sure: left[i].sure, more: left[i].more.withoutOrigin(), confined: combined(s.Op, left[i].confined, right[i].confined)}
 	}

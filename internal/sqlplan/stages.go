@@ -139,6 +139,88 @@ func (a *analysis) staged(c *schema.Column, plain, cells *dbcatalog.Column, befo
 	return o, nil
 }
 
+// asks reports whether an expression says something of its operands, and yields none of them. It is asked of the
+// columns of the truth, wherever it stands: the other ones may not hold yet, or no more, what is asked for.
+func asks(e sqlparse.Expr) bool {
+	switch e.(type) {
+	case *sqlparse.Compare, *sqlparse.Order, *sqlparse.Between, *sqlparse.In, *sqlparse.IsNull, *sqlparse.Logic, *sqlparse.Match:
+		return true
+	}
+	return false
+}
+
+// A guard is an expression in a value for two columns that yields something else where a column in it is NULL:
+// COALESCE and the like. In the copy for the column that is not the truth it is NULL where a column in it is not up to
+// date: that one is filled later, as that column is.
+type guard struct {
+	expr   sqlparse.Expr
+	refs   []lagged
+	second *second
+}
+
+// lagged is a reference to a column that may not be up to date: it is not where it is NULL, and the one of the truth is
+// not NULL.
+type lagged struct {
+	ref         *sqlparse.Column
+	name, truth string
+}
+
+// guarded analyses such an expression.
+func (a *analysis) guarded(e sqlparse.Expr, analyse func() (*term, error)) (*term, error) {
+	if a.world == inTruth || a.guarding != nil { // the one around is NULL
+		return analyse()
+	}
+	var refs []lagged
+	a.guarding = &refs
+	t, err := analyse()
+	if a.guarding = nil; len(refs) > 0 {
+		a.guards = append(a.guards, guard{e, refs, a.second})
+	}
+	return t, err
+}
+
+// noteLag notes a reference if it is to the column that is not the one of the truth.
+func (a *analysis) noteLag(c *sqlparse.Column, p *pair) {
+	if !p.both() || a.world == inTruth || (a.world == inCells) != (p.stage == schema.StageCopy) {
+		return
+	}
+	a.lags++
+	if a.guarding == nil {
+		return
+	}
+	l := lagged{c, cmp.Or(p.source, p.label), p.stored}
+	if a.world == inCells {
+		l.name, l.truth = l.truth, l.name
+	}
+	*a.guarding = append(*a.guarding, l)
+}
+
+// refuseLag refuses what would compute something else of columns that are not up to date.
+func (a *analysis) refuseLag(pos int, within string) error {
+	return a.refuseUnsupported(pos, nil, "a query of a column that is on its way between plain and sealed, within "+within+" in a value for such a column",
+		"compute the value in the program")
+}
+
+// placeGuards makes the edits of guards.
+func (e *emission) placeGuards() error {
+	for _, g := range e.guards {
+		at, ok := e.spanOf(g.expr)
+		var b strings.Builder
+		for i, r := range g.refs {
+			last, found := e.lastPart(r.ref)
+			ok = ok && found
+			if !ok {
+				return e.refuseRewriting(g.expr.Pos(), nil, "the parts of this value cannot be found in the text", "use a parameter")
+			}
+			of := e.file.Text[r.ref.Pos():last.start]
+			b.WriteString([]string{"(CASE WHEN ", " OR "}[min(i, 1)] + of + dbcatalog.QuoteIdent(r.name) + " IS NULL AND " + of + dbcatalog.QuoteIdent(r.truth) + " IS NOT NULL")
+		}
+		e.edits = append(e.edits, edit{start: at.start, end: at.start, text: b.String() + " THEN NULL ELSE ", second: g.second},
+			edit{start: at.end, end: at.end, text: " END)", second: g.second})
+	}
+	return nil
+}
+
 // seen returns the term of a column in the world of the analysis, and the name that it has there if that is
 // another one.
 func (a *analysis) seen(o *output) (t *term, stored string) {
@@ -160,6 +242,7 @@ func (a *analysis) refer(c *sqlparse.Column, o *output) (*term, error) {
 		a.pasts = append(a.pasts, past{c, s.col})
 	}
 	t, stored := a.seen(o)
+	a.noteLag(c, o.pair)
 	if err := a.standsIn(o, t, c.Pos()); err != nil {
 		return nil, err
 	}
@@ -262,9 +345,9 @@ func (a *analysis) assignBoth(w *writeTarget, n sqlparse.Name, o *output, e sqlp
 		a.writeSecond(n, &second{pair: o.pair}, e, listed)
 		return nil
 	}
-	a.world = inValues
+	a.world, a.first = inValues, true
 	err := a.assignTo(a.use(o.pair.plain), e, sc)
-	a.world = inTruth
+	a.world, a.first = inTruth, false
 	if err != nil {
 		return err
 	}
@@ -398,6 +481,9 @@ func (e *emission) placeSeconds() error {
 			return e.refuseRewriting(r.ref.Pos(), nil, "the name of a column cannot be found in the text", "write the name plainly")
 		}
 		e.edits = append(e.edits, edit{start: at.start, end: at.end, text: dbcatalog.QuoteIdent(r.stored), second: r.second})
+	}
+	if err := e.placeGuards(); err != nil {
+		return err
 	}
 	for _, r := range e.relabels {
 		at, ok := e.operandSpan(r.expr)
@@ -855,9 +941,9 @@ func (a *analysis) targetValue(e sqlparse.Expr, sc *scope) (*term, error) {
 	if d == nil {
 		return a.infer(e, sc)
 	}
-	a.world = inValues
+	a.world, a.first = inValues, true
 	t, err := a.infer(e, sc)
-	a.world = inTruth
+	a.world, a.first = inTruth, false
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,11 @@ INSERT INTO users DEFAULT VALUES
 UPDATE users SET email = $1 WHERE email = $2
 UPDATE users SET email = $1, note = $1 WHERE id = $2
 UPDATE users SET email = COALESCE($1, email), ssn = DEFAULT WHERE id = $2
+UPDATE users SET email = COALESCE(email, $1), ssn = COALESCE(NULLIF($2, ''), users.ssn, $3)
+UPDATE users SET ssn = CASE WHEN email = $1 OR ssn IS NULL THEN $2 ELSE ssn END
+UPDATE users SET email = CASE email WHEN $1 THEN $2 ELSE (SELECT u.email FROM users u WHERE u.ssn IS NULL) END
+UPDATE users SET email = COALESCE((SELECT u.email FROM users u WHERE u.id = $1), 'x')
+UPDATE users SET email = NULLIF($1, email)
 UPDATE users SET email = CASE WHEN $1 <> '' THEN $1 ELSE email END
 UPDATE users SET email = NULLIF($1, '')
 UPDATE users SET email = lower(email)
