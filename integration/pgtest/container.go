@@ -25,6 +25,7 @@ var serverSettings = []string{
 	"fsync=off",
 	"synchronous_commit=off",
 	"max_connections=200",
+	"max_prepared_transactions=20",
 	"logging_collector=on",
 	"log_directory=log",
 	"log_filename=postgresql.log",

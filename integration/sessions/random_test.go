@@ -97,7 +97,10 @@ func (g *generator) step() step {
 
 // setting changes what names mean, or may do so.
 func (g *generator) setting() string {
-	switch g.IntN(8) {
+	switch g.IntN(9) {
+	case 8:
+		return pick(g, "SET transform_null_equals = on", "SET bytea_output = escape", "SET quote_all_identifiers = on", "SET default_transaction_isolation = 'repeatable read'",
+			"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET SCHEMA 'other'", "SET search_path FROM CURRENT", "DISCARD PLANS", "SET search_path = ''")
 	case 0:
 		return "SET search_path = " + g.path()
 	case 1:
@@ -118,6 +121,9 @@ func (g *generator) setting() string {
 
 // boundary begins, ends or divides a transaction.
 func (g *generator) boundary() string {
+	if g.IntN(8) == 0 {
+		return pick(g, "PREPARE TRANSACTION 'GID'", "PREPARE TRANSACTION 'GID'", "COMMIT PREPARED 'GID'", "ROLLBACK PREPARED 'GID'")
+	}
 	return pick(g, "BEGIN", "BEGIN", "BEGIN", "START TRANSACTION", "COMMIT", "COMMIT", "END", "ROLLBACK", "ABORT", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN",
 		"SAVEPOINT s", "SAVEPOINT s", "ROLLBACK TO s", "ROLLBACK TO SAVEPOINT s", "RELEASE s")
 }
@@ -136,7 +142,7 @@ func (g *generator) definition() string {
 		"ALTER TABLE other.people RENAME TO users", "ALTER TABLE other.users SET SCHEMA tenant", "ALTER TABLE tenant.users SET SCHEMA other",
 		"ALTER TABLE public.users ADD COLUMN x int", "ALTER TABLE public.users DROP COLUMN IF EXISTS x", "ALTER TABLE other.users ADD COLUMN y int",
 		"CREATE TABLE tenant.users AS SELECT 5::bigint AS id, 'five'::text AS email", "ALTER SCHEMA other RENAME TO tenant",
-		"CREATE INDEX ON other.users (email)", "ALTER FUNCTION public.setpath SET search_path = other", "ALTER FUNCTION public.setpath RESET ALL")
+		"CREATE INDEX ON other.users (email)", "ALTER SCHEMA tenant OWNER TO "+g.role, "ALTER FUNCTION public.setpath SET search_path = other", "ALTER FUNCTION public.setpath RESET ALL")
 }
 
 // kept is about what a session keeps: cursors, and what SQL prepares.

@@ -174,6 +174,7 @@ func (s step) String() string {
 type conn struct {
 	*sql.Conn
 	twin     bool
+	gid      string // of the transaction that is prepared, one for each database: a server's are all in one place
 	prepared *sql.Stmt
 	text     string
 }
@@ -182,6 +183,7 @@ var errNothingPrepared = errors.New("nothing is prepared")
 
 // run runs a step and returns what it yields.
 func (s step) run(ctx context.Context, c *conn) (out string, err error) {
+	s.text = strings.ReplaceAll(s.text, "GID", c.gid)
 	switch s.kind {
 	case queries:
 		return s.rows(ctx, c)
@@ -271,7 +273,7 @@ func (w *world) connect(t *testing.T) *session {
 				t.Error(err)
 				return s
 			}
-			*side.to = &conn{Conn: c, twin: side.db == w.twin}
+			*side.to = &conn{Conn: c, twin: side.db == w.twin, gid: fmt.Sprint(w.role, side.db == w.twin)}
 		}
 	}
 	return s
@@ -319,6 +321,7 @@ func (s *session) clean(ctx context.Context) error {
 		}
 	}
 	for _, c := range s.conns() {
+		_, _ = c.ExecContext(ctx, "ROLLBACK PREPARED '"+c.gid+"'") // it may not be there
 		c.unprepare()
 		_, _ = c.ExecContext(ctx, "DEALLOCATE q") // it may not be there
 	}
