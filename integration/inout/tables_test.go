@@ -324,6 +324,31 @@ func TestLockedSeesTheLast(t *testing.T) {
 	w.look(t, migrate.ReadySealed, w.rows(t))
 }
 
+// A trigger that can change whole rows without a column's name is told of, and others are not.
+func TestTriggersOfRows(t *testing.T) {
+	pg := pgtest.New(t)
+	w := newWorld(t, pg, tablesDDL+`
+CREATE FUNCTION trims() RETURNS trigger LANGUAGE plpgsql AS 'DECLARE j jsonb := to_jsonb(NEW); BEGIN RETURN jsonb_populate_record(NEW, j); END';
+CREATE FUNCTION puts() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW := OLD; RETURN NEW; END';
+CREATE FUNCTION reads() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW = OLD THEN RETURN NULL; END IF; RETURN NEW; END';
+CREATE TRIGGER rows_trim BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION trims();
+CREATE TRIGGER rows_put BEFORE UPDATE ON people FOR EACH ROW WHEN (false) EXECUTE FUNCTION puts();
+CREATE TRIGGER other_skip BEFORE UPDATE ON people FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+CREATE TRIGGER other_read BEFORE UPDATE ON people FOR EACH ROW EXECUTE FUNCTION reads();
+CREATE TRIGGER other_after AFTER UPDATE ON people FOR EACH ROW EXECUTE FUNCTION trims();`)
+	r, err := migrate.Seal(t.Context(), w.db, migrate.Options{DryRun: true})
+	var told []string
+	for _, n := range r.Notes {
+		if _, n, ok := strings.Cut(n, "the trigger "); ok {
+			told = append(told, strings.Fields(n)[0])
+		}
+	}
+	slices.Sort(told)
+	if err != nil || !slices.Equal(told, []string{"rows_put", "rows_trim"}) {
+		t.Errorf("told of %q, %v", told, err)
+	}
+}
+
 // A view that has more than can be made again is not made again.
 func TestViewsWithMore(t *testing.T) {
 	pg := pgtest.New(t)

@@ -410,6 +410,9 @@ UNION ALL SELECT 'instead', w.rulename::pg_catalog.text, '0' FROM pg_catalog.pg_
 UNION ALL SELECT CASE WHEN p.pubupdate AND (c.relreplident = 'n' OR c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indrelid = c.oid AND x.indisprimary)) THEN 'unknown' ELSE 'published' END, p.pubname::pg_catalog.text, '0'
 	FROM pg_catalog.pg_publication p, LATERAL pg_catalog.pg_get_publication_tables(p.pubname::pg_catalog.text) r JOIN pg_catalog.pg_class c ON c.oid = r.relid WHERE r.relid = pg_catalog.to_regclass($1)
 UNION ALL SELECT CASE WHEN g.tgtype & 2 <> 0 THEN 'writes' ELSE 'reads' END, g.tgname::pg_catalog.text, '0' FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc f ON f.oid = g.tgfoid WHERE g.tgrelid = pg_catalog.to_regclass($1) AND NOT g.tgisinternal AND g.tgname OPERATOR(pg_catalog.!~) $2 AND f.prosrc ~* $3
+UNION ALL SELECT 'rows', g.tgname::pg_catalog.text, '0' FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc f ON f.oid = g.tgfoid JOIN pg_catalog.pg_language l ON l.oid = f.prolang
+	WHERE g.tgrelid = pg_catalog.to_regclass($1) AND NOT g.tgisinternal AND g.tgtype & 3 = 3 AND g.tgname OPERATOR(pg_catalog.!~) $2 AND f.prosrc !~* $3
+		AND (l.lanname NOT IN ('plpgsql', 'internal') OR f.prosrc ~* '\mNEW\s*:=|\mINTO\s+(STRICT\s+)?NEW\M|populate_record|#=')
 UNION ALL SELECT 'granted', a.attname::pg_catalog.text, a.attnum::pg_catalog.text FROM pg_catalog.pg_attribute a WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attacl IS NOT NULL`
 
 // surroundings finds what else there is about the columns, which may be about to be dropped.
@@ -435,9 +438,11 @@ func (m *migration) surroundings(ctx context.Context, mv move, drop bool) error 
 			m.problem(mv.table, mv.pairs[0], "the trigger %s names the column: have it name the companion first", r.Text(1))
 		case what == "writes":
 			m.note(mv.table, "the trigger %s names the column: what a trigger puts into it is not sealed", r.Text(1))
+		case what == "rows" && !drop:
+			m.note(mv.table, "the trigger %s can change whole rows: what it puts into a column is not sealed", r.Text(1))
 		case what == "reads":
 			m.note(mv.table, "the trigger %s names the column: it finds NULL there from only on", r.Text(1))
-		case i < 0, what == "published", what == "granted" && drop, what == "sequence" && !drop:
+		case i < 0, what == "published", what == "rows", what == "granted" && drop, what == "sequence" && !drop:
 		case what == "granted":
 			m.note(mv.table, "roles have privileges on the column %s alone: give them the same on its companion", r.Text(1))
 		case what == "statistics" && !drop:
