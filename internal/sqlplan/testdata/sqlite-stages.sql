@@ -13,3 +13,4 @@ DELETE FROM users WHERE email = ? RETURNING email
 UPDATE users SET (email) = (?), [note] = ? WHERE id = ?
 INSERT INTO users (id, email) VALUES (?, ?) ON CONFLICT ([Email]) DO UPDATE SET "email" = excluded.[email]
 INSERT INTO users (id, `email`) VALUES (?, ?) ON CONFLICT (`email`) DO NOTHING
+UPDATE users SET email = IFNULL([email], ?), ssn = iif(email IS NULL, ?, ssn)
