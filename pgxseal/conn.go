@@ -64,7 +64,8 @@ func (c *Conn) Release() {
 	}
 }
 
-// Hijack takes the connection out of its pool. The caller closes it.
+// Hijack takes the connection out of its pool. The caller closes it, before the pool, whose keys it
+// uses.
 func (c *Conn) Hijack() *Conn {
 	c.pooled.Hijack()
 	c.pooled = nil

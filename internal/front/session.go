@@ -161,14 +161,9 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 	if err := s.CheckStrings(ctx, p); err != nil {
 		return nil, err
 	}
-	if p.Effects&sqlplan.Executes != 0 && s.prepared != "" {
-		if err := s.Read(ctx); err != nil {
-			return nil, err
-		}
-		if s.key() != s.prepared {
-			return nil, &sqlplan.Refusal{Class: colseal.ClassSession,
-				Reason: "EXECUTE of what may have been prepared when names meant other tables",
-				Hint:   "execute the statement itself, with parameters, or set the search path as it was at the PREPARE"}
+	if p.Effects&sqlplan.Executes != 0 {
+		if err := s.checkExecuted(ctx, query); err != nil {
+			return nil, s.inFailedTransaction(query, err)
 		}
 	}
 	// The analysis resolves all names of a text as they are now. An end of the transaction within
@@ -190,6 +185,37 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 		return p, nil
 	}
 	return s.planFor(ctx, query, n)
+}
+
+// checkExecuted refuses EXECUTE of a statement that SQL prepared when names meant something else, and
+// of one of a sealed table that the driver below prepared: SQL gives it values as they are, and
+// nothing opens what it returns.
+func (s *Session) checkExecuted(ctx context.Context, query string) error {
+	if s.prepared != "" {
+		if err := s.Read(ctx); err != nil {
+			return err
+		}
+		if s.key() != s.prepared {
+			return &sqlplan.Refusal{Class: colseal.ClassSession,
+				Reason: "EXECUTE of what may have been prepared when names meant other tables",
+				Hint:   "execute the statement itself, with parameters, or set the search path as it was at the PREPARE"}
+		}
+	}
+	for _, name := range sqlplan.Executed(query, s.db.cfg.Dialect) {
+		rows, err := s.conn.Query(ctx, "SELECT statement FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql AND name = $1", name)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			p, err := s.planFor(ctx, row.Text(0), 1)
+			if err != nil || p.Sealed {
+				return &sqlplan.Refusal{Class: colseal.ClassUnsupported,
+					Reason: "EXECUTE of a statement of a sealed table that was not prepared by SQL",
+					Hint:   "execute it through the driver that prepared it, which gives it its parameters"}
+			}
+		}
+	}
+	return nil
 }
 
 // undoes reports whether effects may undo earlier ones that may have changed what names mean.

@@ -272,8 +272,8 @@ type Utility struct {
 	Temporary bool
 	// Imports: the transaction sees what another one sees from here on (SET TRANSACTION SNAPSHOT).
 	Imports bool
-	// Runs: it executes a statement that was prepared by SQL (EXECUTE).
-	Runs bool
+	// Runs is the name of the prepared statement that it executes (EXECUTE); "" for none.
+	Runs string
 	// Changes are the relations and columns that a name may mean otherwise for the later
 	// statements of the text. When Bounded is false, any name may.
 	Changes []Change

@@ -58,7 +58,7 @@ func (p *Planner) effects(stmt sqlparse.Stmt) Effects {
 			if n.Imports {
 				e |= ImportsSnapshot
 			}
-			if n.Runs {
+			if n.Runs != "" {
 				e |= Executes
 			}
 			if n.Kept != nil && n.Kept.Kind == sqlparse.KeptStatement {

@@ -64,6 +64,7 @@ func TestEffectsOfOtherTexts(t *testing.T) {
 		{"RESET ALL", session},
 		{"EXPLAIN ANALYZE EXECUTE p", session | Executes},
 		{"EXECUTE p", session | Executes},
+		{"CREATE TEMP TABLE t AS EXECUTE p (1)", ChangesTemporary | session | Executes},
 		{"EXECUTE users", session | Executes},
 		{"PREPARE p AS SELECT 1", none},
 		{"COPY (SELECT set_config('search_path', 'x', false)) TO STDOUT", session},

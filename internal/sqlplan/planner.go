@@ -169,6 +169,23 @@ func Several(sql string, d dialect.Dialect) bool {
 	return err == nil && len(file.Statements) > 1
 }
 
+// Executed returns the names of the prepared statements that a text executes.
+func Executed(sql string, d dialect.Dialect) (names []string) {
+	file, err := (&Planner{dialect: d}).parse(sql)
+	if err != nil {
+		return nil
+	}
+	for i := range file.Statements {
+		sqlparse.Inspect(file.Statements[i].Stmt, func(node any) bool {
+			if u, ok := node.(*sqlparse.Utility); ok && u.Runs != "" {
+				names = append(names, u.Runs)
+			}
+			return true
+		})
+	}
+	return names
+}
+
 // keep keeps a plan under what it depends on.
 func (ps *plans) keep(sql string, env *Env, plan *Plan, generation uint64, usedCatalog bool) {
 	switch {

@@ -21,6 +21,10 @@ func createTableAs(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	if n.GetCreateTableAsStmt().Objtype == ast.ObjectType_OBJECT_MATVIEW {
 		u.What = "CREATE MATERIALIZED VIEW"
 	}
+	if query := n.GetCreateTableAsStmt().Query; query.GetExecuteStmt() != nil {
+		execute(l, query, u)
+		u.Session = true
+	}
 }
 
 // kept lowers the query that a utility statement keeps; nil if it keeps none, or one that

@@ -101,10 +101,10 @@ func settingText(s *ast.VariableSetStmt) string {
 
 var executeFields = handles[ast.ExecuteStmt]("Name", "Params")
 
-// execute lowers EXECUTE. The statement that it runs was judged by its PREPARE.
+// execute lowers EXECUTE. The statement that it runs was judged by its PREPARE, if SQL prepared it.
 func execute(l *lowering, n *ast.Node, u *sqlparse.Utility) {
 	executeFields.check(l, n.GetExecuteStmt())
-	u.Runs = true
+	u.Runs = n.GetExecuteStmt().Name
 	u.Args = l.exprs(n.GetExecuteStmt().Params)
 }
 
