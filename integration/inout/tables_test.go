@@ -324,6 +324,27 @@ func TestLockedSeesTheLast(t *testing.T) {
 	w.look(t, migrate.ReadySealed, w.rows(t))
 }
 
+// Rows that a policy hides, which comes while a step is at work, are not passed over.
+func TestHiddenMeanwhile(t *testing.T) {
+	pg := pgtest.New(t)
+	w := newWorld(t, pg, oneTableDDL+`; CREATE ROLE "an owner"; GRANT ALL ON SCHEMA public TO "an owner"; ALTER TABLE a OWNER TO "an owner"; CREATE POLICY p ON a USING (id < 5)`)
+	mustExec(t, pg.Admin, `GRANT ALL ON colseal_keys, colseal_keys_stages TO "an owner"; ALTER DATABASE `+pg.Name+` SET role = 'an owner'`)
+	t.Cleanup(func() {
+		mustExec(t, pg.Admin, `RESET role; ALTER DATABASE `+pg.Name+` RESET role; DROP OWNED BY "an owner"; DROP ROLE "an owner"`)
+	})
+	db := w.open(t, oneColumn("a", "mail"))
+	w.taken(t, db, way[0])
+	hide := func(migrate.Progress) {
+		mustExec(t, pg.Admin, "ALTER TABLE a ENABLE ROW LEVEL SECURITY; ALTER TABLE a FORCE ROW LEVEL SECURITY")
+	}
+	mustExec(t, pg.Admin, "UPDATE a SET mail_sealed = NULL")
+	if r, err := migrate.Seal(t.Context(), db, migrate.Options{For: migrate.ReadySealed, Progress: hide}); err == nil || !strings.Contains(err.Error(), "row-level security") {
+		t.Errorf("hidden: %+v, %v", r, err)
+	}
+	mustExec(t, pg.Admin, "ALTER TABLE a NO FORCE ROW LEVEL SECURITY")
+	w.taken(t, db, way[1])
+}
+
 // A trigger that can change whole rows without a column's name is told of, and others are not.
 func TestTriggersOfRows(t *testing.T) {
 	pg := pgtest.New(t)
