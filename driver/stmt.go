@@ -30,7 +30,8 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (sqldriver.Stmt
 }
 
 // stmt wraps a prepared statement and keeps its plan. It prepares again when the plan is no longer
-// right: a table, the search path, or the number of live search keys changed.
+// right: a table, the search path, or the number of live search keys changed. What an EXECUTE names
+// may be another statement each time.
 type stmt struct {
 	c     *conn
 	query string
@@ -72,7 +73,7 @@ func (s *stmt) prepare(ctx context.Context, p *sqlplan.Plan, at front.Moment) er
 // renew makes sure that the plan still holds.
 func (s *stmt) renew(ctx context.Context) error {
 	at := s.c.session.Moment()
-	if !s.plan.Search && s.at == at {
+	if !s.plan.Search && s.plan.Effects&sqlplan.Executes == 0 && s.at == at {
 		return nil
 	}
 	p, err := s.c.session.Plan(ctx, s.query)

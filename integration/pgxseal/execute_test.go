@@ -62,6 +62,23 @@ func TestExecuteOfAPreparedStatement(t *testing.T) {
 			_, err := std.ExecContext(ctx, "EXECUTE "+name+"('"+secret+"')")
 			wantRefused(t, name, err)
 		}
+		// One that is prepared after the EXECUTE was.
+		add := func() (name string, done func() error) {
+			t.Helper()
+			stmt, err := std.PrepareContext(ctx, "INSERT INTO users (id, email) VALUES (3, $1)")
+			must(t, err)
+			must(t, std.QueryRowContext(ctx, "SELECT name FROM pg_prepared_statements WHERE statement LIKE 'INSERT%'").Scan(&name))
+			return name, stmt.Close
+		}
+		name, done := add()
+		must(t, done())
+		stmt, err := std.PrepareContext(ctx, "EXECUTE "+name+"('"+secret+"')")
+		must(t, err)
+		defer stmt.Close()
+		_, done = add()
+		defer func() { _ = done() }()
+		_, err = stmt.ExecContext(ctx)
+		wantRefused(t, "an EXECUTE that was prepared before", err)
 		if n := count(t, server, "SELECT count(*) FROM users"); n != 1 {
 			t.Errorf("%d rows", n)
 		}
