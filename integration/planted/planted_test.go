@@ -160,7 +160,7 @@ var bugs = []bug{
 	{
 		name:   "the rows of a batch are not opened",
 		file:   "../pgxseal/batch.go",
-		change: []string{"return r.c.openRows(r.ctx, rows, &r.calls[i]), nil", "return rows, nil"},
+		change: []string{"opened := r.c.openRows(r.ctx, raw, &r.calls[i])", "opened := raw"},
 		suite:  "pgxseal",
 		tests:  "TestConcurrentUse",
 		caught: `.*read .*`,
