@@ -100,11 +100,20 @@ func (r *pgxRows) cell(i int) ([]byte, error) {
 	if err == nil {
 		return cell, nil
 	}
-	var text string // pgx does not read a bytea as text where bytea_output is escape
-	if r.ScanColumn(sqldriver.ScanContext{}, i, &text) != nil {
+	var sent serverText // pgx does not read the text of a bytea where bytea_output is escape
+	if r.ScanColumn(sqldriver.ScanContext{}, i, &sent) != nil || sent.text == nil {
 		return nil, err
 	}
-	return front.Bytea([]byte(text))
+	return front.Bytea(sent.text)
+}
+
+// serverText takes what the server sent as text, whatever its type is.
+type serverText struct{ text []byte }
+
+// ScanText implements pgtype.TextScanner.
+func (s *serverText) ScanText(v pgtype.Text) error {
+	s.text = []byte(v.String)
+	return nil
 }
 
 // stored returns the value of a sealed column as the underlying rows have it.
