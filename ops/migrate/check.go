@@ -345,22 +345,20 @@ func (m *migration) checkCompanions(ctx context.Context, mv move) error {
 		if _, known := mv.modes[p.Stored]; known || p.cellCol == nil || p.plainCol == nil || mv.empty(p) != nil {
 			continue
 		}
-		rows, err := m.q.Query(ctx, "SELECT EXISTS (SELECT FROM "+mv.name+" WHERE NOT ("+backstop.Condition(dialect.Postgres, p.Column, false)+"))::pg_catalog.text")
-		if err != nil {
-			return err
+		exists := func(condition string) string {
+			return "EXISTS (SELECT FROM " + mv.name + " WHERE " + condition + ")::pg_catalog.text"
 		}
-		if rows[0].Bool(0) {
-			m.problem(mv.table, p, "its column %s holds what is no cell: give the companion another name, with stored= in the tag", p.Stored)
-			continue
-		}
-		rows, err = m.q.Query(ctx, "SELECT EXISTS (SELECT FROM "+mv.name+" WHERE "+p.cell+" IS NOT NULL)::pg_catalog.text, EXISTS (SELECT FROM "+mv.name+" WHERE "+p.cell+" IS NOT NULL AND "+p.plain+" IS NULL)::pg_catalog.text")
+		rows, err := m.q.Query(ctx, "SELECT "+exists("NOT ("+backstop.Condition(dialect.Postgres, p.Column, false)+")")+
+			", "+exists(p.cell+" IS NOT NULL")+", "+exists(p.cell+" IS NOT NULL AND "+p.plain+" IS NULL"))
 		switch {
 		case err != nil:
 			return err
-		case m.opts.For == ReadyPlain:
-		case rows[0].Bool(1):
-			m.problem(mv.table, p, "its column %s holds cells, some without a value in %s, and there is no trigger %s: find out which of the two columns is right", p.Stored, p.Source(), pairtrigger.Name)
 		case rows[0].Bool(0):
+			m.problem(mv.table, p, "its column %s holds what is no cell: give the companion another name, with stored= in the tag", p.Stored)
+		case m.opts.For == ReadyPlain:
+		case rows[0].Bool(2):
+			m.problem(mv.table, p, "its column %s holds cells, some without a value in %s, and there is no trigger %s: find out which of the two columns is right", p.Stored, p.Source(), pairtrigger.Name)
+		case rows[0].Bool(1):
 			m.problem(mv.table, p, "its column %s holds cells, and there is no trigger %s, so they may be of former values: drop it (ALTER TABLE %s DROP COLUMN %s), and it is made again", p.Stored, pairtrigger.Name, mv.name, p.cell)
 		}
 	}

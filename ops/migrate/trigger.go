@@ -30,7 +30,8 @@ func (t *table) triggerFunction() string {
 }
 
 // setTrigger returns the statements by which the trigger does what modes says. Unless it is to do
-// nothing, the first one is that of its function.
+// nothing, the first one is that of its function, and the first call for a table that was renamed
+// also has the former function dropped.
 func (t *table) setTrigger(modes map[string]mode) []string {
 	trigger := func(name, event, args string) string {
 		return "CREATE OR REPLACE TRIGGER " + name + " BEFORE " + event + " ON " + t.name + " FOR EACH ROW EXECUTE FUNCTION " + t.triggerFunction() + "(" + args + ")"
