@@ -103,6 +103,7 @@ const (
 	plainNames    = "names_plain"
 	trigramNames  = "names_trigrams"
 	sealedNames   = "names_sealed"
+	shortNames    = "names_short" // whose terms are beginnings of three and four characters only
 
 	buckets = 20 // groups of people, each of which is sorted
 )
@@ -115,11 +116,14 @@ var searchSchema = []schema.Source{
 	schema.Columns(orderedVisits, schema.Column{Name: "seen", Mode: schema.ModeOrdered, Kind: schema.KindTime}),
 	schema.Columns(boundedVisits, schema.Column{Name: "seen", Mode: schema.ModeOrdered, Kind: schema.KindTime,
 		Min: "2020-01-01T00:00:00Z", Max: "2039-12-31T23:59:59Z", Step: "1s"}),
-	termsOfNames,
+	nineTerms, twoTerms,
 }
 
 // A name that is long enough has nine terms: itself, and its beginnings of three to ten characters.
-var termsOfNames = schema.Columns(sealedNames, schema.Column{Name: "name", Terms: codec.Terms{Equal: true, Prefix: codec.Lengths{Min: 3, Max: 10}}})
+var (
+	nineTerms = schema.Columns(sealedNames, schema.Column{Name: "name", Terms: codec.Terms{Equal: true, Prefix: codec.Lengths{Min: 3, Max: 10}}})
+	twoTerms  = schema.Columns(shortNames, schema.Column{Name: "name", Terms: codec.Terms{Prefix: codec.Lengths{Min: 3, Max: 4}}})
+)
 
 // searches are the tables, and the pools on them.
 type searches struct {
@@ -197,6 +201,7 @@ func (s *searches) fill(ctx context.Context) error {
 		"CREATE TABLE " + plainNames + " (id bigint PRIMARY KEY, name text)",
 		"CREATE TABLE " + trigramNames + " (id bigint PRIMARY KEY, name text)",
 		"CREATE TABLE " + sealedNames + " (id bigint PRIMARY KEY, name bytea)",
+		"CREATE TABLE " + shortNames + " (id bigint PRIMARY KEY, name bytea)",
 		"CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"}
 	// Rows are inserted into indexes that grew row by row. One that CREATE INDEX made has full pages,
 	// nearly all of which the next rows split.
@@ -230,6 +235,7 @@ func (s *searches) fill(ctx context.Context) error {
 			{plain, plainVisits, visitColumns, visits}, {sealed, equalVisits, visitColumns, visits}, {sealed, orderedVisits, visitColumns, visits},
 			{sealed, boundedVisits, visitColumns, visits}, {plain, byteVisits, visitColumns, bytes},
 			{plain, plainNames, nameColumns, names}, {plain, trigramNames, nameColumns, names}, {sealed, sealedNames, nameColumns, names},
+			{sealed, shortNames, nameColumns, names},
 		} {
 			if err := f.pool.exec(ctx, insertion(f.table, f.columns, len(f.args)/len(f.columns)), f.args...); err != nil {
 				return fmt.Errorf("filling %s: %w", f.table, err)
@@ -253,7 +259,7 @@ func (s *searches) fill(ctx context.Context) error {
 	for _, c := range []string{"seen", "born"} { // as colseal ddl prints it
 		statements = append(statements, "ALTER TABLE "+sealedPeople+" ALTER COLUMN "+c+" SET STATISTICS "+strconv.Itoa(ddl.Statistics))
 	}
-	terms, err := schema.New(termsOfNames)
+	terms, err := schema.New(nineTerms, twoTerms)
 	if err != nil {
 		return err
 	}
@@ -267,10 +273,10 @@ func (s *searches) fill(ctx context.Context) error {
 	}
 	_, err = conn.PgConn().Exec(ctx, prepare).ReadAll() // several statements
 	if err = errors.Join(err, conn.Close(ctx)); err != nil {
-		return fmt.Errorf("preparing %s: %w", sealedNames, err)
+		return fmt.Errorf("preparing the names: %w", err)
 	}
 	statements = append(statements, "CREATE INDEX ON "+plainNames+" (name text_pattern_ops)", "CREATE INDEX "+trigramIndex+" ON "+trigramNames+" USING gin (name public.gin_trgm_ops)")
-	for _, t := range []string{plainPeople, sealedPeople, plainNames, trigramNames, sealedNames} {
+	for _, t := range []string{plainPeople, sealedPeople, plainNames, trigramNames, sealedNames, shortNames} {
 		statements = append(statements, "VACUUM ANALYZE "+t)
 	}
 	return run(statements...)
@@ -353,6 +359,7 @@ type searchWay struct {
 	args   func() []any
 	rows   int    // that are read; anyRows: at least one; 0: it writes
 	clean  string // the index whose pending list is emptied after the statement
+	set    string // what its connection is told first
 }
 
 const (
@@ -408,8 +415,11 @@ func (s *searches) cases() []searchCase {
 		way := func(name, table string, sealed bool) searchWay {
 			return searchWay{name: name, sealed: sealed, text: "SELECT id FROM " + table + " WHERE name LIKE $1", args: beginning, rows: anyRows}
 		}
+		bitmap := way("plain, by a bitmap scan", plainNames, false)
+		bitmap.set = "SET enable_indexscan = off"
 		return searchCase{name, "≤ 1.2", []searchWay{
-			way("plain, text_pattern_ops", plainNames, false), way("plain, again (A/A)", plainNames, false), way("prefix", sealedNames, true)}}
+			way("plain, text_pattern_ops", plainNames, false), way("plain, again (A/A)", plainNames, false), bitmap,
+			way("prefix, two terms", shortNames, true), way("prefix, nine terms", sealedNames, true)}}
 	}
 	return []searchCase{
 		twins("range of 100 rows, ids", rangeRows, bounds, "SELECT id FROM %s WHERE seen >= $1 AND seen < $2"),
@@ -460,6 +470,9 @@ func (s *searches) measure(ctx context.Context, c searchCase, progress func(floa
 		}
 		subjects[i].renew = func() {
 			pool.renew(1)
+			if w.set != "" {
+				s.note(pool.exec(ctx, w.set))
+			}
 			s.note(pool.db.QueryRowContext(ctx, "SELECT pg_backend_pid()").Scan(&s.backends[i]))
 			subjects[i].run(warmUp)
 		}
