@@ -60,7 +60,7 @@ const (
 type Match struct {
 	Form          MatchForm
 	Fold          bool   // the column is compared in lower case
-	Lower         bool   // and so is the value
+	Lower         bool   // the value, without what stands around it, is taken in lower case
 	Escape        rune   // of LIKE and ILIKE; 0: none
 	N             int32  // of left and right
 	Before, After string // constants around the value, of a pattern
@@ -121,7 +121,7 @@ func (u *Use) Null() (q Terms, ok bool, err error) {
 func (u *Use) TermsOf(encoding []byte) (Terms, error) {
 	m, t := &u.Match, u.Column.Terms
 	text := string(encoding)
-	if m.Lower && m.Form != MatchILike {
+	if m.Lower {
 		text = codec.Fold(text)
 	}
 	switch m.Form {
@@ -190,7 +190,7 @@ func (u *Use) TooMany() error {
 // equal asks for cells of an equal value.
 func (u *Use) equal(text string) (Terms, error) {
 	switch m := &u.Match; {
-	case m.Fold && !m.Lower && codec.Fold(text) != text:
+	case m.Fold && codec.Fold(text) != text:
 		return Terms{}, nil
 	case m.Fold:
 		return Terms{Terms: []Term{{codec.TokenFold, 0, text}}}, nil
@@ -206,7 +206,7 @@ func (u *Use) part(typ codec.TokenType, l codec.Lengths, text string) (Terms, er
 	switch {
 	case n == 0:
 		return Terms{All: true}, nil
-	case u.Match.Fold && !u.Match.Lower && codec.Fold(text) != text:
+	case u.Match.Fold && codec.Fold(text) != text:
 		return Terms{}, nil
 	case !l.Has(n):
 		option, what := "prefix", "a beginning"
@@ -520,7 +520,7 @@ func (a *analysis) searchMatch(e *sqlparse.Match, sc *scope) (bool, error) {
 	switch e.Op {
 	case "~~":
 	case "~~*":
-		m.Form, m.Fold, m.Lower = MatchILike, true, true
+		m.Form, m.Fold = MatchILike, true
 	case "^@":
 		m = Match{Form: MatchStarts}
 	case "@>":
@@ -686,11 +686,11 @@ func (a *analysis) searchValue(s *searched, m Match, what string, value sqlparse
 			v.casts = append(v.casts, castOf(&x.Type))
 			e = x.Arg
 		case *sqlparse.Call:
-			if !isSearchValue(x) || array {
+			text := (&Use{Column: s.col, Match: m}).Kind() == schema.KindText
+			if !isSearchValue(x) || array || !text || a.p.dialect != dialect.Postgres { // that of SQLite is another
 				return refused
 			}
 			m.Lower = true
-			m.Before, m.After = codec.Fold(m.Before), codec.Fold(m.After)
 			e = x.Args[0]
 		case *sqlparse.Opaque:
 			if x.What != "the operator ||" || array || m.Form != MatchLike && m.Form != MatchILike && m.Form != MatchGlob || m.Before+m.After != "" {
@@ -700,7 +700,7 @@ func (a *analysis) searchValue(s *searched, m Match, what string, value sqlparse
 			if e, m.Before, m.After, ok = concatenated(x.Args); !ok {
 				return refused
 			}
-			if m.Lower && m.Form == MatchLike {
+			if m.Lower { // else they stand around lower()
 				m.Before, m.After = codec.Fold(m.Before), codec.Fold(m.After)
 			}
 		default:

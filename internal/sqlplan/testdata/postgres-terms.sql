@@ -7,6 +7,7 @@ SELECT id, name LIKE $1 AS x FROM found
 # equality
 SELECT id FROM found WHERE name = $1 AND name <> $2 AND name IN ($1, 'x', NULL) AND name NOT IN ('y') AND name = ANY($3::text[]) AND name <> ALL(ARRAY[$1, $2]) AND name = ALL($3)
 SELECT id FROM found WHERE pin = $1::int AND pin <> 7 AND mail = $2 AND lower(mail) = lower($2) AND lower(name) = $3
+SELECT id FROM found WHERE name LIKE 'Alb' || lower($1) || '%' OR name LIKE lower('Alb' || $2) OR name ILIKE lower($3) ESCAPE 'X'
 SELECT name FROM found WHERE ($1 = '' OR name = $1) AND ($2::text IS NULL OR name LIKE $2) ORDER BY id
 UPDATE found SET name = $1 WHERE name = $1 RETURNING name
 DELETE FROM found WHERE name LIKE $1

@@ -9,6 +9,7 @@ SELECT id FROM found WHERE name GLOB 'A*' OR name GLOB '*abc*' OR name GLOB 'a?c
 SELECT id FROM found WHERE name LIKE 'abc%' OR lower(name) = 'abc' OR name > 'a' OR name = note OR name GLOB note OR tags = ?
 SELECT id FROM found WHERE name IS ? OR name IS NOT 'x' OR name = ? COLLATE NOCASE OR (name COLLATE NOCASE) GLOB ? OR name NOT LIKE ? OR name LIKE ? ESCAPE '!' OR name REGEXP ?
 SELECT id FROM found WHERE name GLOB NULL || '*' OR name GLOB 'a' || 'b' OR instr(name, ?) > 0 OR substr(name, 1, 2) = ? OR name COLLATE BINARY = ?
+SELECT id FROM found WHERE name GLOB lower(?) OR name = lower(?) OR name IN ('x', lower(?)) OR name GLOB lower('a' || ?)
 SELECT DISTINCT name FROM found
 SELECT name, count(*) FROM found GROUP BY name
 SELECT id FROM found a JOIN found b USING (name)
