@@ -347,6 +347,8 @@ func (a *analysis) plainOnly(t *term, pos int, what string) error {
 func (a *analysis) hintFor(what string, c *schema.Column) string {
 	const noOrder = "the database holds only ciphertext, which has no order and no parts; fetch the rows by a plain or deterministic column and do this in the program"
 	switch what {
+	case "a cast":
+		return "without the cast the column is read as what was written; convert it in the program"
 	case sqlparse.OperatorClass:
 		return "the column holds bytes, or text whose order means nothing: leave it out"
 	case "LIKE", "NOT LIKE", "ILIKE", "GLOB", "the operator ^@", "the function starts_with":
@@ -366,14 +368,15 @@ func (a *analysis) hintFor(what string, c *schema.Column) string {
 	case "SIMILAR TO":
 		return noOrder
 	}
-	if hint := hintForTerms(what, c.Terms); hint != "" && a.p.dialect == dialect.Postgres {
+	if hint := hintForTerms(what, c); hint != "" && a.p.dialect == dialect.Postgres {
 		return hint
 	}
 	return "the database sees only ciphertext; compute it in the program, or keep what it needs in a plain column"
 }
 
-// hintForTerms says how else to ask a column with terms for what they answer.
-func hintForTerms(what string, t codec.Terms) string {
+// hintForTerms says how else to ask a column for what terms answer.
+func hintForTerms(what string, c *schema.Column) string {
+	t := c.Terms
 	switch what {
 	case "the operator ~~", "the operator ~~*":
 		if t.Prefix.Max+t.Suffix.Max > 0 {
@@ -386,9 +389,12 @@ func hintForTerms(what string, t codec.Terms) string {
 		case t.Suffix.Max > 0:
 			return "the column is searched by its end: write right(column, 3) = $1, or column LIKE '%abc'; for anything else, filter in the program"
 		}
-	case "the function upper":
-		if t.Fold {
+	case "the function lower", "the function upper":
+		switch {
+		case t.Fold:
 			return "the column is searched in lower case: write lower(column) = lower($1)"
+		case c.Kind == schema.KindText && !c.Inbox:
+			return `compute it in the program; to search in lower case, tag the column seal:"` + c.Mode.String() + `,fold" and write lower(column) = lower($1)`
 		}
 	}
 	return ""
