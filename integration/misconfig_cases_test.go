@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
 
+	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/kms"
@@ -249,6 +250,12 @@ var schemaTroubles = []trouble{
 		return insertUser(d.open())
 	}, nil, "", "A cell is 25 to 37 bytes longer than its value, and a third more on top in a column of text. The error is PostgreSQL's own.",
 		"Make the column `bytea` or `text`, and check lengths in the program or with a `CHECK` on the length of the cell."},
+	{"The functions that a search needs are missing", func(d *desk) error {
+		return run(d.open(func(c *driver.Config) {
+			c.Schema = schema.Must(schema.Columns("users", schema.Column{Name: "email", Terms: codec.Terms{Prefix: codec.Lengths{Min: 3, Max: 8}}}))
+		}), "SELECT id FROM users WHERE email LIKE $1", "ana%")
+	}, nil, "", "A search by `prefix=`, `suffix=`, `elements`, `equal` or `fold` calls functions in the schema `colseal`, and `colseal ddl` was not run on this database. The error is PostgreSQL's own: it may also say `function colseal.terms1(bytea) does not exist` or `permission denied for schema colseal`.",
+		"Run what [`colseal ddl`](cli.md#ddl) prints, and `GRANT USAGE ON SCHEMA colseal` to the program's role. [`colseal audit`](cli-audit.md#audit) tells of all that is missing."},
 	{"A value that is not of the column's kind", func(d *desk) error {
 		return run(d.open(), "INSERT INTO users (id, born) VALUES ($1, $2)", 1, "yesterday")
 	}, driver.ErrValue, "driver.ErrValue", "The database no longer checks the values of a sealed column, so Colseal does: `born` is a `time.Time` in the schema.",
@@ -409,7 +416,7 @@ var refusedTroubles = []trouble{
 	{"A named query of sqlx", func(d *desk) error {
 		_, err := sqlx.NewDb(d.open(), "pgx-colseal").NamedExec("UPDATE users SET ssn = :ssn WHERE id = :id", user{ID: 1})
 		return err
-	}, driver.ErrRefused, "driver.ErrRefused", "sqlx goes by the driver's name, does not know yours, and writes `?` for `:ssn`.",
+	}, driver.ErrRefused, "driver.ErrRefused", "sqlx goes by the driver's name, does not know yours, and writes `?` for `:ssn`. PostgreSQL has no such placeholders.",
 		"`sqlx.NewDb(db, \"pgx\")` on the handle of `sql.Open`, or `sqlx.BindDriver(\"pgx-colseal\", sqlx.DOLLAR)` at the start."},
 	{"A statement that cannot be parsed", func(d *desk) error {
 		return run(d.open(), "SELEC email FROM users")

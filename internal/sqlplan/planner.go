@@ -287,5 +287,10 @@ func (p *Planner) unreadable(sql string, err error) *Refusal {
 		r.Pos = e.Pos
 		r.Reason += ": " + e.Reason
 	}
+	before, after := r.Query[:min(r.Pos, len(r.Query))], r.Query[min(r.Pos, len(r.Query)):]
+	placeholder := strings.HasSuffix(strings.TrimSpace(before), "?") || strings.HasPrefix(after, ":") && !strings.HasPrefix(after, "::")
+	if p.dialect == dialect.Postgres && placeholder {
+		r.Hint = "write placeholders as $1, $2: sqlx does if it is made by sqlx.NewDb(db, \"pgx\")"
+	}
 	return r
 }

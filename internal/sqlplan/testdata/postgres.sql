@@ -147,6 +147,8 @@ SELECT id FROM users WHERE "email" = $1 -- 'users'
 SELECT id FROM users WHERE email = 'a'
 SELECT * FROM users WHERE email = @name
 SELECT email, FROM users
+SELECT id FROM users WHERE email = ?
+UPDATE users SET ssn = :ssn WHERE id = 1
 SELECT id FROM users WHERE ($1::text[] IS NULL OR email = ANY($1::text[]))
 SELECT id FROM users WHERE ($1 = '' OR email=$1)
 SELECT id FROM users WHERE ($1 = $2 OR email=$1) AND COALESCE($2,'') <> ''
