@@ -344,8 +344,8 @@ var readTroubles = []trouble{
 		d.write(d.open())
 		d.admin("UPDATE users SET email = ssn")
 		return readUser(d.open())
-	}, driver.ErrColumnMismatch, "driver.ErrColumnMismatch", "A cell is bound to its table and column. This one was copied from another, or the table or column was renamed.",
-		"After a rename keep the former identity: `seal:\"random,id=users.ssn\"` for a column, `schema.WithIdentityTable(\"users\")` for a table. To copy values " +
+	}, driver.ErrColumnMismatch, "driver.ErrColumnMismatch", "A cell is bound to its table and column. This one was copied from another, or the table or column was renamed, or its tag got another `join=`, bounds or search options.",
+		"After a rename keep the former identity: `seal:\"random,id=users.ssn\"` for a column, `schema.WithIdentityTable(\"users\")` for a table. [Options are changed](migrating.md#change-the-options-of-a-column-that-is-sealed) in steps. To copy values " +
 			"between columns, read and write them in the program."},
 	{"A cell that was altered", func(d *desk) error {
 		d.write(d.open())

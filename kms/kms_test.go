@@ -145,7 +145,7 @@ func TestOpenErrors(t *testing.T) {
 		"awskms:///alias/app":         `add the import _ "github.com/colseal/colseal/kms/awskms"`,
 		"gcpkms:///x":                 `scheme "gcpkms" is not registered`,
 		"alias/app":                   "has no scheme",
-		"":                            "has no scheme",
+		"":                            "is empty",
 		"awskms://user:hunter2@\x7f/": "cannot be parsed",
 		"awskms://user:hunter2@[::1/": "cannot be parsed",
 		"awskms://user:hunter2/alias": "cannot be parsed", // as for a port

@@ -67,6 +67,9 @@ func Schemes() []string {
 // imported. Errors do not repeat the URL's user information or query. An error
 // of Open itself, for a URL that cannot be used, is in no class.
 func Open(ctx context.Context, rawURL string) (Wrapper, error) {
+	if rawURL == "" {
+		return nil, errors.New("kms: the KMS URL is empty; write it as awskms:///alias/NAME or localkms:///PATH")
+	}
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		// url.Error repeats the whole text, and what it wraps a part of it: a credential, where

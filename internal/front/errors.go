@@ -29,7 +29,7 @@ func hintFor(err error) string {
 	case errors.Is(err, codec.ErrNotSealed):
 		return "the stored value is plaintext: write it again through Colseal; a whole table in plaintext is sealed by colseal seal"
 	case errors.Is(err, codec.ErrColumnMismatch):
-		return "the cell was sealed for another column: if a table or column was renamed, keep its old identity with id= in the tag"
+		return "the cell was sealed for another column, or the tag had other options (join=, prefix=, min= and the like): write the tag as it was, and if a table or column was renamed, keep its old identity with id= in the tag"
 	case errors.Is(err, codec.ErrAuth):
 		return "the cell was altered or does not belong here: restore it from a backup"
 	case errors.Is(err, codec.ErrKind):
