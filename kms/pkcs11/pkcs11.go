@@ -339,7 +339,7 @@ func (s *service) id(keyID string) []byte {
 
 // Check implements [envelope.Service].
 func (s *service) Check(ctx context.Context) error {
-	_, err := s.use(ctx, s.cfg.ID, func(session pkcs11.SessionHandle, key pkcs11.ObjectHandle) ([]byte, error) {
+	_, err := s.use(ctx, s.cfg.ID, nil, func(session pkcs11.SessionHandle, key pkcs11.ObjectHandle) ([]byte, error) {
 		got, err := s.module.GetAttributeValue(session, key, []*pkcs11.Attribute{
 			pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, nil), pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, nil)})
 		for _, a := range got {
@@ -357,8 +357,7 @@ func (s *service) Encrypt(ctx context.Context, plaintext, aad []byte) (kms.Wrapp
 	plaintext = bytes.Clone(plaintext) // the module may go on after the caller has given up
 	nonce := make([]byte, nonceSize)
 	_, _ = rand.Read(nonce) // never fails
-	sealed, err := s.use(ctx, s.cfg.ID, func(session pkcs11.SessionHandle, key pkcs11.ObjectHandle) ([]byte, error) {
-		defer clear(plaintext)
+	sealed, err := s.use(ctx, s.cfg.ID, plaintext, func(session pkcs11.SessionHandle, key pkcs11.ObjectHandle) ([]byte, error) {
 		params := pkcs11.NewGCMParams(nonce, aad, tagBits)
 		defer params.Free()
 		if err := s.module.EncryptInit(session, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_GCM, params)}, key); err != nil {
@@ -378,7 +377,7 @@ func (s *service) Decrypt(ctx context.Context, w kms.Wrapped, aad []byte) ([]byt
 		return nil, &kms.Error{Class: kms.ErrInvalidWrapped, Reason: fmt.Sprintf("it has %d bytes", len(w.Blob))}
 	}
 	blob := bytes.Clone(w.Blob)
-	return s.use(ctx, s.id(w.KeyID), func(session pkcs11.SessionHandle, key pkcs11.ObjectHandle) ([]byte, error) {
+	return s.use(ctx, s.id(w.KeyID), nil, func(session pkcs11.SessionHandle, key pkcs11.ObjectHandle) ([]byte, error) {
 		params := pkcs11.NewGCMParams(blob[:nonceSize], aad, tagBits)
 		defer params.Free()
 		if err := s.module.DecryptInit(session, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_GCM, params)}, key); err != nil {
@@ -412,12 +411,14 @@ func (s *service) works(session pkcs11.SessionHandle, key pkcs11.ObjectHandle) b
 }
 
 // use runs an operation in a session. It waits for a module only as long as its context allows. The
-// session comes back when the module answers.
-func (s *service) use(ctx context.Context, id []byte, do func(pkcs11.SessionHandle, pkcs11.ObjectHandle) ([]byte, error), bad error) ([]byte, error) {
+// session comes back when the module answers. secret, which the operation works on, is wiped then
+// and not by the operation, which may run twice.
+func (s *service) use(ctx context.Context, id, secret []byte, do func(pkcs11.SessionHandle, pkcs11.ObjectHandle) ([]byte, error), bad error) ([]byte, error) {
 	var session pkcs11.SessionHandle
 	select {
 	case session = <-s.sessions:
 	case <-ctx.Done():
+		clear(secret)
 		return nil, ctx.Err()
 	}
 	type answer struct {
@@ -427,6 +428,7 @@ func (s *service) use(ctx context.Context, id []byte, do func(pkcs11.SessionHand
 	done := make(chan answer, 1)
 	go func() {
 		result, err := s.attempt(session, id, do)
+		clear(secret)
 		s.sessions <- session
 		done <- answer{result, err}
 	}()

@@ -3,6 +3,7 @@
 package pkcs11_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -90,6 +91,22 @@ func TestLoggedOutAndDestroyed(t *testing.T) {
 	h.Must(h.DestroyObject(h.Session, h.Find("short-lived"))) // its handle is another since
 	if _, err := w.Unwrap(t.Context(), k.Wrapped, nil); !errors.Is(err, kms.ErrKeyNotFound) {
 		t.Errorf("Unwrap with a destroyed key: %v, want ErrKeyNotFound", err)
+	}
+}
+
+// What is wrapped after a log-out, at the second attempt, is what was given.
+func TestWrapAfterLogOut(t *testing.T) {
+	h := softhsm.Operate(t)
+	h.MakeKey("logged-out", 1)
+	w := open(t, softhsm.Config("logged-out"))
+	h.Must(h.Logout(h.Session))
+	k, err := w.GenerateDataKey(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.Unwrap(t.Context(), k.Wrapped, nil)
+	if err != nil || !bytes.Equal(got, k.Plaintext) {
+		t.Errorf("unwrapped %x, want the data key that was made: %v", got, err)
 	}
 }
 
