@@ -3,14 +3,17 @@ package driver_test
 import (
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/lib/pq"
 
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
@@ -252,6 +255,55 @@ func TestPGForeignEncoding(t *testing.T) {
 				t.Errorf("%s: %v", encoding, err)
 			}
 			mustExec(t, db, "SELECT 1")
+		}
+	})
+}
+
+// A server with an encoding of one byte folds letters beyond ASCII, too: ÉTAT without quotes may be état there.
+func TestPGBareNames(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, server *pgtest.DB) {
+		name := server.Name + "_latin1"
+		mustExec(t, server.Admin, "CREATE DATABASE "+name+" ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+		defer mustExec(t, server.Admin, "DROP DATABASE "+name+" WITH (FORCE)")
+		for database, refused := range map[string]bool{name: true, server.Name: false} {
+			cfg, err := pgx.ParseConfig(server.DSN())
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg.Database, cfg.RuntimeParams["client_encoding"] = database, "UTF8"
+			plain := stdlib.OpenDB(*cfg)
+			defer plain.Close()
+			mustExec(t, plain, `CREATE TABLE "état" (id int, email bytea, "né" int)`)
+			address, err := url.Parse(server.DSN())
+			if err != nil {
+				t.Fatal(err)
+			}
+			address.Path = database
+			byPQ, err := pq.NewConnector(address.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			service := newMemKMS(t)
+			for _, below := range []sqldriver.Connector{stdlib.GetConnector(*cfg), byPQ} {
+				cn, err := driver.NewConnector(below, driver.Config{
+					Schema: schema.Must(schema.Columns(`"état"`, schema.Column{Name: "email"})), KMS: service, AutoCreateKeyTable: true,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				db := sql.OpenDB(cn)
+				defer db.Close()
+				for _, text := range []string{"INSERT INTO état (id, email) VALUES (1, $1)", `INSERT INTO "état" (id, email, né) VALUES (1, $1, 1)`} {
+					if _, err := db.Exec(text, canary); errors.Is(err, driver.ErrRefused) != refused || !refused && err != nil {
+						t.Errorf("%s, %T: %s: %v", database, below, text, err)
+					}
+				}
+				if _, err := db.Exec("INSERT INTO État (id, email) VALUES (1, $1)", canary); err == nil || refused && !errors.Is(err, driver.ErrRefused) {
+					t.Errorf("%s, %T: another case: %v", database, below, err)
+				}
+				mustExec(t, db, `INSERT INTO "état" (id, email, "né") VALUES (2, 'É', 1)`)
+				mustExec(t, db, "SELECT 'É' AS é")
+			}
 		}
 	})
 }

@@ -161,6 +161,11 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 	if err := s.CheckStrings(ctx, p); err != nil {
 		return nil, err
 	}
+	if p.Bare {
+		if err := s.checkBare(ctx); err != nil {
+			return nil, s.inFailedTransaction(query, err)
+		}
+	}
 	if p.Effects&sqlplan.Executes != 0 {
 		if err := s.checkExecuted(ctx, query); err != nil {
 			return nil, s.inFailedTransaction(query, err)
@@ -342,6 +347,30 @@ func (s *Session) checkBackslash(ctx context.Context) error {
 		Class:  colseal.ClassSession,
 		Reason: "standard_conforming_strings is off on this connection, and the statement has or gets a backslash, which then means something else",
 		Hint:   "SET standard_conforming_strings = on, which is PostgreSQL's default",
+	}
+}
+
+// checkBare refuses a statement with a name beyond ASCII that has no quotes, unless the server takes
+// it as it is written. In a database with an encoding of one byte, it folds the case of letters
+// beyond ASCII, too, as the database's locale has it.
+func (s *Session) checkBare(ctx context.Context) error {
+	encoding := s.conn.Parameter("server_encoding")
+	if encoding == "" {
+		rows, err := s.conn.Query(ctx, "SELECT pg_catalog.getdatabaseencoding()")
+		if err != nil {
+			return err
+		}
+		if len(rows) == 1 {
+			encoding = rows[0].Text(0)
+		}
+	}
+	if encoding == "UTF8" {
+		return nil
+	}
+	return &sqlplan.Refusal{
+		Class:  colseal.ClassSession,
+		Reason: "a name has a letter beyond ASCII and no quotes, and the database's encoding is not UTF8: the server may fold the letter's case",
+		Hint:   "write the name in double quotes, as it stands in the catalog",
 	}
 }
 

@@ -20,6 +20,9 @@ func (p *Planner) mentions(sql string, known *Known) bool {
 	if strings.Contains(lower, "standard_conforming_strings") || strings.Contains(lower, "client_encoding") || containsName(lower, "names") {
 		return true
 	}
+	if (p.words.beyond || known.words.beyond) && !utf8.ValidString(sql) {
+		return true // in the encoding of the connection it may be such a name
+	}
 	if p.dialect == dialect.SQLite && containsName(lower, "pragma") {
 		return true
 	}
@@ -60,6 +63,7 @@ type words struct {
 	whole   map[string]bool // that are one word
 	odd     []string        // with other characters in them
 	long    []string        // so long that the server cuts longer names to them
+	beyond  bool            // one has letters beyond ASCII
 }
 
 func (w *words) empty() bool { return len(w.whole)+len(w.odd) == 0 }
@@ -70,6 +74,7 @@ func (w *words) add(name string) {
 	if w.whole == nil {
 		w.whole = map[string]bool{}
 	}
+	w.beyond = w.beyond || !isASCII(name)
 	if w.dialect == dialect.Postgres && len(name) >= dbcatalog.MaxName {
 		w.long = append(w.long, lower)
 	}

@@ -12,11 +12,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/colseal/colseal/codec"
 	"github.com/colseal/colseal/internal/dbcatalog"
 	"github.com/colseal/colseal/internal/dialect"
 	"github.com/colseal/colseal/internal/pgvalue"
+	"github.com/colseal/colseal/internal/sqlparse"
+	"github.com/colseal/colseal/internal/sqlparse/pg"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -25,12 +28,17 @@ import (
 type Plan struct {
 	// Sealed says that the text touches a sealed column. When false, its arguments
 	// are forwarded exactly as they are, so is the text unless there is a chunk, which
-	// then is sent in its place, and every other field but Backslash, Effects and Statements is zero.
+	// then is sent in its place, and every other field but Backslash, Bare, Effects and Statements is
+	// zero.
 	Sealed bool
 
 	// Backslash says that the text, or what is sent in its place, has or gets a backslash. Else its
 	// string literals are the same in every session.
 	Backslash bool
+
+	// Bare says that a name in the text has a letter beyond ASCII and no quotes. The analysis takes it
+	// as it is written. A server with an encoding of one byte may fold its case.
+	Bare bool
 
 	// Statements is the number of statements in the text; 0 if it cannot be parsed. More
 	// than one can only be executed, not queried or prepared, when Sealed.
@@ -216,6 +224,27 @@ const (
 func (p *Plan) hasBackslash(sql string) bool {
 	return len(p.Literals) > 0 || strings.Contains(sql, `\`) ||
 		slices.ContainsFunc(p.Chunks, func(chunk string) bool { return strings.Contains(chunk, `\`) })
+}
+
+// hasBare is for Bare.
+func (p *Planner) hasBare(sql string, known *Known) bool {
+	if p.dialect != dialect.Postgres || isASCII(sql) || !p.mentions(sql, known) {
+		return false
+	}
+	tokens, err := pg.Tokens(sql)
+	return err != nil || slices.ContainsFunc(tokens, func(t sqlparse.Token) bool {
+		word := sql[t.Start:t.End]
+		return t.Kind == sqlparse.TokenWord && !isASCII(word) && !strings.Contains(word, `"`)
+	})
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // Text returns what is sent for a text that touches nothing sealed.

@@ -150,7 +150,7 @@ func (p *Planner) Plan(ctx context.Context, sql string, env *Env) (*Plan, error)
 		p.refused.Add(1)
 		return nil, err
 	}
-	plan.Backslash = plan.hasBackslash(sql)
+	plan.Backslash, plan.Bare = plan.hasBackslash(sql), p.hasBare(sql, known)
 	known.plans.keep(sql, env, plan, generation, usedCatalog)
 	return plan, nil
 }

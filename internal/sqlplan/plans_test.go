@@ -213,6 +213,23 @@ func TestCachedPlanAllocatesNothing(t *testing.T) {
 	}
 }
 
+// Which name it is that has letters beyond ASCII and no quotes depends on the server.
+func TestPlanTellsOfBareNames(t *testing.T) {
+	p := New(testSchema, dialect.Postgres, Options{})
+	for text, want := range map[string]bool{
+		"SELECT id AS é FROM users":                    true,
+		`SELECT 'é', "note" AS "é" FROM users -- é`:    false,
+		`SELECT id AS U&"é" FROM users`:                false,
+		"SELECT id FROM users u /* é */, plain Ünï":    true,
+		"SELECT id AS é FROM plain":                    false,
+		"INSERT INTO users (id, note) VALUES (1, 'é')": false,
+	} {
+		if plan, err := p.Plan(t.Context(), text, &Env{Catalog: testCatalog}); err != nil || plan.Bare != want {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 // What a backslash means depends on the session, whatever else is in the text.
 func TestPlanTellsOfBackslash(t *testing.T) {
 	copying := schema.Must(schema.Columns("users", schema.Column{Name: "email", Stage: schema.StageCopy}))
