@@ -133,10 +133,10 @@ func (r *rows) describe() error {
 }
 
 // describeEmpty finds out what the columns of a result without rows are, for whoever asks when it
-// is closed: pgx answers then, too.
+// is closed: pgx answers then, too, also if the statement failed.
 func (r *rows) describeEmpty() {
 	fields := r.raw.FieldDescriptions()
-	if r.err != nil || len(fields) == 0 {
+	if len(fields) == 0 || r.err != nil && !r.plan.Describes(labelsOf(fields), driver.DialectPostgres) {
 		return
 	}
 	if r.shape = r.c.shapeOf(r.plan, &r.formats, fields); r.shape == nil {
@@ -204,7 +204,7 @@ func (r *rows) ended() {
 	case r.shape != nil:
 		r.c.session.EndOpeners(r.openers, r.read)
 		r.shape.openers = r.openers
-	case r.sealed && err == nil:
+	case r.sealed:
 		r.describeEmpty()
 	}
 	r.openers, r.values, r.ahead = nil, nil, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -355,6 +356,38 @@ func TestEmptyResultIsDescribed(t *testing.T) {
 				got := rows.FieldDescriptions()
 				if len(got) != 2 || got[0].Name != "id" || got[1].Name != "email" || got[1].DataTypeOID != pgtype.TextOID {
 					t.Errorf("%s, %d, read %v: %+v", mode, i, read, got)
+				}
+			}
+		}
+	}
+}
+
+// TestFailedResultIsDescribed: the columns of a statement that failed are known as far as pgx knows those of the plain one.
+func TestFailedResultIsDescribed(t *testing.T) {
+	tw := newTwins(t, pgtest.New(t), "bytea")
+	for _, on := range []db{tw.plain, tw.sealed} {
+		_, err := on.Exec(t.Context(), "INSERT INTO users (id, email) VALUES (1, 'a@x'), (2, 'b@x')")
+		must(t, err)
+	}
+	for _, mode := range modes {
+		for _, query := range []string{"SELECT id, email, 1 / (id - 1) FROM users ORDER BY id DESC", "SELECT email FROM users WHERE 1 / (id - 1) > 5", "SELECT email, nothing FROM users"} {
+			for _, read := range []bool{false, true} {
+				described := func(on db) []string {
+					rows, _ := on.Query(t.Context(), query, mode)
+					for read && rows.Next() {
+					}
+					rows.Close()
+					if rows.Err() == nil {
+						t.Errorf("%s does not fail", query)
+					}
+					names := []string{}
+					for _, f := range rows.FieldDescriptions() {
+						names = append(names, fmt.Sprint(f.Name, " ", f.DataTypeOID))
+					}
+					return names
+				}
+				if got, want := described(tw.sealed), described(tw.plain); !slices.Equal(got, want) {
+					t.Errorf("%s, %s, read %v: %v, plain %v", mode, query, read, got, want)
 				}
 			}
 		}

@@ -43,7 +43,7 @@ func TestMentions(t *testing.T) {
 		{dialect.Postgres, "\"\u0130d\"", "SELECT 1 FROM \"\u0130d\" WHERE '\u0130\u0130' = ''", true},
 		{dialect.Postgres, `"we""ird"`, `SELECT 1 FROM "we""ird"`, true},
 		{dialect.Postgres, long, "SELECT 1 FROM " + long + "bcd", true}, // cut by the server
-		{dialect.Postgres, `"état"`, "SELECT 1 FROM \xe9tat", true}, // as in LATIN1
+		{dialect.Postgres, `"état"`, "SELECT 1 FROM \xe9tat", true},     // as in LATIN1
 		{dialect.Postgres, "users", "SELECT 1 FROM \xe9tat", false},
 		{dialect.SQLite, "\"we`ird\"", "SELECT 1 FROM `we``ird`", true},
 		{dialect.SQLite, `"we'ird"`, "SELECT 1 FROM 'we''ird'", true},
