@@ -5,9 +5,11 @@ import (
 	sqldriver "database/sql/driver"
 	"fmt"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/colseal/colseal/codec"
@@ -210,4 +212,29 @@ func TestReleasedConn(t *testing.T) {
 	}()
 	_, err = c.Exec(t.Context(), "SELECT 1")
 	t.Errorf("it executes: %v", err)
+}
+
+// TestConnAfterTheEnd: who asks rows or a transaction for their connection when they have ended disturbs nobody who has it now.
+func TestConnAfterTheEnd(t *testing.T) {
+	tw := newTwins(t, pgtest.New(t), "bytea", func(c *pgxpool.Config) { c.MaxConns = 1 })
+	tx, err := tw.sealed.Begin(t.Context())
+	must(t, err)
+	must(t, tx.Commit(t.Context()))
+	rows, err := tw.sealed.Query(t.Context(), "SELECT email FROM users")
+	must(t, err)
+	rows.Close()
+	var others sync.WaitGroup
+	others.Go(func() {
+		for i := range 20 {
+			if _, err := tw.sealed.Exec(t.Context(), "INSERT INTO users (id, email) VALUES ($1, $2)", i, keptText(i)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 1000 {
+		if tx.Conn() != rows.Conn() {
+			t.Error("another connection")
+		}
+	}
+	others.Wait()
 }

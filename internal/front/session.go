@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/colseal/colseal"
@@ -54,8 +55,9 @@ type Session struct {
 	opened  telemetry.Cells // of the result that is read
 	zone    zone            // the last one that was asked for
 
-	busy        bool // see Busy
-	serverKnown bool // see lookAtServer
+	bypassed    atomic.Bool // see Bypassed; not yet noted
+	busy        bool        // see Busy
+	serverKnown bool        // see lookAtServer
 
 	prepared string // the key under which names stand in what SQL prepared; "" for nothing
 }
@@ -440,12 +442,13 @@ func (s *Session) NoteError(err error) {
 // Sync records what happened to the session besides the statements that went through here: that a
 // transaction ended, and that the search path is another one.
 func (s *Session) Sync() {
-	if f := &s.facts; !f.silent || f.lags || f.pending != 0 {
+	if f := &s.facts; !f.silent || f.lags || f.pending != 0 || s.bypassed.Load() {
 		s.sync()
 	}
 }
 
 func (s *Session) sync() {
+	s.noteBypass()
 	if !s.facts.begun {
 		s.facts.begun = true
 		s.facts.silent = silent(s.conn)
@@ -544,6 +547,7 @@ func (db *DB) fetchKeys(ctx context.Context) error {
 
 // EndTx is called when no transaction is open any more.
 func (s *Session) EndTx() {
+	s.noteBypass()
 	s.ended()
 	s.facts.pending = 0
 }
@@ -572,8 +576,14 @@ func (s *Session) Reset() {
 }
 
 // Bypassed is called when the program gets the connection below. Whatever it does there, nothing
-// that is known of the session or of the catalog holds afterwards.
-func (s *Session) Bypassed() {
+// that is known of the session or of the catalog holds afterwards. Whoever keeps rows or a
+// transaction that have ended may call it while the connection is another goroutine's.
+func (s *Session) Bypassed() { s.bypassed.Store(true) }
+
+func (s *Session) noteBypass() {
+	if !s.bypassed.CompareAndSwap(true, false) {
+		return
+	}
 	s.facts.note(sqlplan.ChangesSession)
 	s.facts.pending |= sqlplan.ChangesCatalog | sqlplan.ChangesSession | sqlplan.ChangesDependents
 	s.changes++
