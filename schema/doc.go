@@ -69,12 +69,11 @@
 //
 // # Column names
 //
-// The name is that of name=, else of db:"…" (up to the first comma), of gorm:"column:…" and of
-// bun:"…" (up to the first comma), else the field's name in snake_case (see [SnakeCase]), which
-// agrees with GORM's NamingStrategy, or, in a struct with bun tags alone, bun's own default.
-// [WithColumnNames] replaces this last step, for instance by strings.ToLower, which is sqlx's
-// default. Where the tags, or the defaults of the ORMs whose tags the struct has, name different
-// columns, that is an error: what one of them writes would not be sealed.
+// The name is that of name=, else of db:"…" (up to the first comma), else of gorm:"column:…", else
+// of bun:"…" (up to the first comma), else the field's name in snake_case (see [SnakeCase]), which
+// agrees with GORM's NamingStrategy. In a struct with bun tags, a field without a gorm tag gets
+// bun's own default instead. [WithColumnNames] replaces this last step, for instance by
+// strings.ToLower, which is sqlx's default.
 //
 // # Embedded structs
 //

@@ -67,13 +67,6 @@ type twoNames struct {
 	Other      string `gorm:"size:10"`
 }
 
-type manyNames struct {
-	A string `db:"mail" gorm:"column:e_mail" seal:"random"`
-	B string `db:"phone" gorm:"size:10" seal:"random"`
-	C string `db:"fax" bun:",notnull" gorm:"column:fax" seal:"random"`
-	D string `gorm:"column:d" bun:"street" seal:"random"`
-}
-
 type excludedStruct struct {
 	Secrets secretsExported `db:"-" gorm:"embedded"`
 }
@@ -178,7 +171,6 @@ var errorCases = []struct {
 	{"not embedded and not registered", []Source{Model("users", User{})}},
 	{"nested paths", []Source{Model("users", walkedUser{})}},
 	{"GORM and bun disagree", []Source{Model("users", twoNames{})}},
-	{"tags disagree", []Source{Model("users", manyNames{})}},
 	{"embedded and excluded", []Source{Model("users", excludedStruct{})}},
 	{"embedded with a db tag", []Source{Model("users", dbEmbedded{})}},
 	{"embedded type converts itself", []Source{Model("users", opaqueEmbedded{})}},

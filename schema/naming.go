@@ -103,51 +103,35 @@ func (n naming) column(f reflect.StructField, t sealTag) (string, *tagError) {
 	if n.unnamed != "" {
 		return "", &tagError{n.unnamed, "name the column with name= in the seal tag"}
 	}
-	name, err := n.called(f)
+	name, err := taggedName(f.Tag)
 	if err != nil {
 		return "", err
+	}
+	if name == "" {
+		if name, err = n.fallback(f.Name); err != nil {
+			return "", err
+		}
 	}
 	return n.prefix + name, nil
 }
 
-// called returns what the libraries that read the struct call the column of a field. What one of
-// them wrote into a column of another name would not be sealed.
-func (n naming) called(f reflect.StructField) (string, *tagError) {
-	if key := excludedBy(f.Tag); key != "" {
-		return "", &tagError{key + `:"-" says that the field is no column`, "remove one of the two tags, or name the column with name="}
-	}
-	db, _, _ := strings.Cut(f.Tag.Get("db"), ",")
-	gorm, bun := gormSettings(f.Tag)["COLUMN"], bunName(f.Tag.Get("bun"))
-	if n.custom == nil && n.gorm && gorm == "" && !gormExcludes(f.Tag) {
-		gorm = SnakeCase(f.Name)
-	}
-	if n.custom == nil && n.bun && bun == "" {
-		bun = bunUnderscore(f.Name)
-	}
-	if bun == "-" {
-		bun = ""
-	}
-	var by, name string
-	for _, c := range [][2]string{{"the db tag", db}, {"GORM", gorm}, {"bun", bun}} {
-		switch {
-		case c[1] == "" || c[1] == name:
-		case name == "":
-			by, name = c[0], c[1]
-		default:
-			return "", &tagError{fmt.Sprintf("%s calls its column %s, and %s calls it %s", by, name, c[0], c[1]),
-				"give it one name in all of these; where the program uses only one of them, name the column with name= in the seal tag"}
-		}
-	}
+// fallback returns the column of a field that no tag names.
+func (n naming) fallback(field string) (string, *tagError) {
+	const hint = "name the column with name= in the seal tag"
+	snake := SnakeCase(field)
 	switch {
-	case name != "":
+	case n.custom != nil:
+		name := n.custom(field)
+		if name == "" {
+			return "", &tagError{"WithColumnNames gives it no name", hint}
+		}
 		return name, nil
-	case n.custom == nil:
-		return SnakeCase(f.Name), nil
+	case n.bun && n.gorm && snake != bunUnderscore(field):
+		return "", &tagError{fmt.Sprintf("GORM calls its column %s, and bun calls it %s", snake, bunUnderscore(field)), hint}
+	case n.bun && !n.gorm:
+		return bunUnderscore(field), nil
 	}
-	if name = n.custom(f.Name); name == "" {
-		return "", &tagError{"WithColumnNames gives it no name", "name the column with name= in the seal tag"}
-	}
-	return name, nil
+	return snake, nil
 }
 
 // within returns the naming of the fields of struct t, which stands in one with
@@ -163,6 +147,21 @@ func (n naming) within(t reflect.Type) naming {
 	return n
 }
 
+// taggedName returns the column that the tags of sqlx, GORM and bun name, in this
+// order; "" when none does.
+func taggedName(tag reflect.StructTag) (string, *tagError) {
+	if key := excludedBy(tag); key != "" {
+		return "", &tagError{key + `:"-" says that the field is no column`, "remove one of the two tags, or name the column with name="}
+	}
+	if name, _, _ := strings.Cut(tag.Get("db"), ","); name != "" {
+		return name, nil
+	}
+	if name := gormSettings(tag)["COLUMN"]; name != "" {
+		return name, nil
+	}
+	return bunName(tag.Get("bun")), nil
+}
+
 // excludedBy returns the tag key that says a field is no column, if the tags
 // that stand before it do not name one.
 func excludedBy(tag reflect.StructTag) string {
@@ -173,22 +172,20 @@ func excludedBy(tag reflect.StructTag) string {
 	if name != "" {
 		return ""
 	}
-	if gormSettings(tag)["COLUMN"] != "" {
+	settings := gormSettings(tag)
+	if settings["COLUMN"] != "" {
 		return ""
 	}
-	if gormExcludes(tag) {
-		return "gorm"
+	if v, ok := settings["-"]; ok {
+		switch strings.ToLower(strings.TrimSpace(v)) {
+		case "-", "all":
+			return "gorm"
+		}
 	}
 	if tag.Get("bun") == "-" {
 		return "bun"
 	}
 	return ""
-}
-
-// gormExcludes reports whether a gorm tag says that the field is no column.
-func gormExcludes(tag reflect.StructTag) bool {
-	v := strings.ToLower(strings.TrimSpace(gormSettings(tag)["-"]))
-	return v == "-" || v == "all"
 }
 
 // gormSettings reads a gorm tag as GORM does: settings between semicolons,

@@ -24,9 +24,9 @@ func TestColumnNamePrecedence(t *testing.T) {
 		want string
 	}{
 		{`seal:"random,name=n" db:"d" gorm:"column:g" bun:"b"`, "n"},
-		{`seal:"random" db:"d,opt" gorm:"column:d" bun:"d"`, "d"},
-		{`seal:"random" db:",opt" gorm:"size:1;Column:g" bun:"g"`, "g"},
-		{`seal:"random" gorm:"size:1" bun:"field_name,pk"`, "field_name"},
+		{`seal:"random" db:"d,opt" gorm:"column:g" bun:"b"`, "d"},
+		{`seal:"random" db:",opt" gorm:"size:1;Column:g" bun:"b"`, "g"},
+		{`seal:"random" gorm:"size:1" bun:"b,pk"`, "b"},
 		{`seal:"random" gorm:"size:1" bun:",pk"`, "field_name"},
 		{`seal:"random"`, "field_name"},
 		{`seal:"random,name=n" db:"-"`, "n"},
