@@ -145,13 +145,16 @@ func notValidEmail() string {
 	return ddl.AddCheck(t, t.Column("email"), false, true)
 }
 
-func TestAuditOfStrings(t *testing.T) {
+func TestAuditOfSettings(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, db *pgtest.DB) {
 		run(t, db.Admin, tables)
-		run(t, db.Admin, statements(t, ddl.Options{})+"ALTER DATABASE "+db.Name+" SET standard_conforming_strings = off")
-		found, err := dbcheck.Run(t.Context(), open(t, db))
-		if err != nil || len(found) != 1 || found[0].Rule != "standard-strings" {
-			t.Errorf("found %v, %v", found, err)
+		run(t, db.Admin, statements(t, ddl.Options{}))
+		for setting, want := range map[string]string{"standard_conforming_strings = off": "standard-strings", "gin_fuzzy_search_limit = 5000": "fuzzy-limit"} {
+			run(t, db.Admin, "ALTER DATABASE "+db.Name+" RESET ALL; ALTER DATABASE "+db.Name+" SET "+setting)
+			found, err := dbcheck.Run(t.Context(), open(t, db))
+			if err != nil || len(found) != 1 || found[0].Rule != want {
+				t.Errorf("%s: found %v, %v", setting, found, err)
+			}
 		}
 	})
 }

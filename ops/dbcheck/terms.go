@@ -51,6 +51,9 @@ func (k *checker) terms(ctx context.Context) error {
 		if err := k.searchFunction(ctx, sqlplan.TermsFunction, cell, "'AAAAAAAAAAE' 'BBBBBBBBBBA'"); err != nil {
 			return err
 		}
+		if err := k.fuzzyLimit(ctx); err != nil {
+			return err
+		}
 	}
 	if !fold {
 		return nil
@@ -104,4 +107,16 @@ func (k *checker) foldLocale(ctx context.Context) error {
 			Hint: "see docs/search.md, Case; nothing is to be done if no value has such letters (beyond ASCII under C, a dotted capital I and a final Sigma under ICU, I under Turkish locales)"})
 	}
 	return nil
+}
+
+// fuzzyLimit checks a setting by which a search leaves out rows. On a plain column it does not, for
+// lack of such an index.
+func (k *checker) fuzzyLimit(ctx context.Context) error {
+	const setting = "gin_fuzzy_search_limit"
+	rows, err := k.query(ctx, "SELECT pg_catalog.current_setting('"+setting+"')")
+	if err == nil && len(rows) == 1 && rows[0][0] != "0" {
+		k.add(Finding{Severity: SeverityDanger, Rule: "fuzzy-limit", Object: setting, What: "it is set, so that a search for terms returns some of the rows that it finds, drawn at random",
+			Hint: "set it to 0, which is the default, for the database and the role (ALTER DATABASE ... SET, ALTER ROLE ... SET)"})
+	}
+	return err
 }
