@@ -542,7 +542,13 @@ func (d *draw) ordered() text {
 	if d.w.isLite {
 		return join("SELECT min(prio) AS l, max(prio) AS g FROM jobs WHERE prio > %s", lit(d.param(int64(d.r.IntN(3000)))))
 	}
-	return join("SELECT min(p.id), array_agg(p.id ORDER BY p.%s, p.id), count(*) FILTER (WHERE %s) FROM people p WHERE %s", lit(c), d.condition(1, false, "p"), d.confining("p", c))
+	c = d.pick("age", "balance")
+	percentile := lit(d.pick("0.25", "'0.5'"))
+	if d.r.IntN(2) == 0 {
+		percentile = lit(d.param(float64(d.r.IntN(5))/4) + d.pick("", "::numeric"))
+	}
+	return join("SELECT min(p.id), array_agg(p.id ORDER BY p.%s, p.id), percentile_disc(%s) WITHIN GROUP (ORDER BY p.%s%s) AS d, count(*) FILTER (WHERE %s) FROM people p WHERE %s",
+		lit(c), percentile, lit(c), direction, d.condition(1, false, "p"), d.confining("p", c))
 }
 
 // TestOrderRandom compares statements that compare and sort by ordered columns with a plaintext twin.

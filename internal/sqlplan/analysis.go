@@ -84,19 +84,20 @@ type analysis struct {
 	copied   []*search
 	compared map[int]bool // where parameters and literals stand that are compared and not stored
 	// confined says of expressions whether their values are under one key: see sort.go.
-	confined map[sqlparse.Expr]*confinement
-	leaves   map[sqlparse.Expr]*leaf // the comparisons by order
-	extremes []extreme
-	ranged   int             // where a window's frame has offsets of the value that is sorted by, from 1
-	columns  []edit          // column lists added to INSERTs
-	names    []edit          // schemas added to the names of registered tables
-	namedAt  map[int]bool    // where they stand
-	labels   []sqlparse.Expr // outputs without an alias whose labels are seen
-	inner    int             // how many queries of FROM and WITH are around
-	results  []output        // of the last statement that returns rows
-	earlier  []output        // of the statements before the last
-	returns  bool
-	into     bool // the rows of the statement under analysis go into a table (SELECT INTO)
+	confined  map[sqlparse.Expr]*confinement
+	leaves    map[sqlparse.Expr]*leaf // the comparisons by order
+	extremes  []extreme
+	fractions []fraction
+	ranged    int             // where a window's frame has offsets of the value that is sorted by, from 1
+	columns   []edit          // column lists added to INSERTs
+	names     []edit          // schemas added to the names of registered tables
+	namedAt   map[int]bool    // where they stand
+	labels    []sqlparse.Expr // outputs without an alias whose labels are seen
+	inner     int             // how many queries of FROM and WITH are around
+	results   []output        // of the last statement that returns rows
+	earlier   []output        // of the statements before the last
+	returns   bool
+	into      bool // the rows of the statement under analysis go into a table (SELECT INTO)
 }
 
 // A slot is one occurrence of a parameter or of a literal.

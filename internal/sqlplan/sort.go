@@ -301,7 +301,17 @@ func (a *analysis) within(c *sqlparse.Call, by *term, sc *scope) (*term, error) 
 		return nil, err
 	}
 	a.noteConfined(c, a.confined[c.OrderBy[0].Expr])
+	if _, cast := c.Args[0].(*sqlparse.Cast); !cast {
+		a.fractions = append(a.fractions, fraction{c.Args[0], a.second})
+	}
 	return a.use(by), nil
+}
+
+// A fraction is the argument of a percentile. Over bytea, and not over numbers, the server cannot
+// tell its type where neither a cast nor the text does.
+type fraction struct {
+	value  sqlparse.Expr
+	second *second
 }
 
 // greatest analyses GREATEST and LEAST, and what SQLite has in their place, which yield one of
@@ -400,7 +410,16 @@ func (e *emission) rewriteAlone(x extreme, at, open, end int) bool {
 		return i >= 0 && i < len(e.tokens) && slices.Contains(words, strings.ToLower(e.tokenText(e.tokens[i])))
 	}
 	column, ok := e.spanOf(x.call.Args[0])
-	if !x.alone || !ok || !is(at-1, "select") || at > 1 && !is(at-2, "(", ";") || slices.ContainsFunc(e.edits, func(d edit) bool { return d.start < column.end && d.end > column.start }) {
+	begin := 0
+	if is(0, "explain") {
+		if begin = 1; is(1, "(") {
+			begin, _ = e.groupEnd(1)
+		}
+		for is(begin, "analyze", "analyse", "verbose") {
+			begin++
+		}
+	}
+	if !x.alone || !ok || !is(at-1, "select") || at-1 != begin && !is(at-2, "(", ";") || slices.ContainsFunc(e.edits, func(d edit) bool { return d.start < column.end && d.end > column.start }) {
 		return false
 	}
 	from := end
@@ -450,8 +469,16 @@ func (e *emission) rewriteAlone(x extreme, at, open, end int) bool {
 }
 
 // rewriteExtremes writes min(c) as percentile_disc(0) WITHIN GROUP (ORDER BY c), and max(c) with 1,
-// which yield the same, where there is no shorter way.
+// which yield the same, where there is no shorter way, and gives the argument of a percentile its
+// type.
 func (e *emission) rewriteExtremes() error {
+	for _, f := range e.fractions {
+		at, ok := e.spanOf(f.value)
+		if !ok {
+			return e.refuseRewriting(f.value.Pos(), nil, "the end of the argument of percentile_disc cannot be found", "write it with a cast to float8")
+		}
+		e.edits = append(e.edits, edit{start: at.end, end: at.end, text: "::pg_catalog.float8", second: f.second})
+	}
 	for _, x := range e.extremes {
 		tokens, err := e.scan()
 		if err != nil {

@@ -46,6 +46,7 @@ SELECT org, max(age) FILTER (WHERE id > 1) FROM people WHERE age >= 0 GROUP BY o
 SELECT min(age) FROM people
 SELECT min(age) OVER () FROM people WHERE age >= 0
 SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY age) FROM people WHERE age >= 0
+SELECT percentile_disc($1) WITHIN GROUP (ORDER BY age), percentile_disc(($2)) WITHIN GROUP (ORDER BY age), percentile_disc($3::numeric) WITHIN GROUP (ORDER BY age) FROM people WHERE age >= $4
 SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY age) FROM people WHERE age >= 0
 SELECT rank(30) WITHIN GROUP (ORDER BY age) FROM people WHERE age >= 0
 SELECT rank(30, 1) WITHIN GROUP (ORDER BY age, id) FROM people WHERE age >= 0
@@ -111,6 +112,9 @@ WITH w AS (SELECT min(age) FROM people WHERE age > 0) SELECT * FROM w
 SELECT min(age) FROM (SELECT age FROM people WHERE age >= 0) s
 SELECT min(p.age) FROM people p JOIN people q ON p.age > 0
 SELECT min(age) FROM people WHERE age >= 0 LIMIT 1
+EXPLAIN (ANALYZE, COSTS OFF) SELECT min(age) FROM people WHERE age >= 0
+EXPLAIN ANALYZE VERBOSE SELECT max(age) FROM people WHERE age >= 0
+EXPLAIN (COSTS OFF) INSERT INTO people (age) SELECT min(age) FROM people WHERE age >= 0 RETURNING id
 SELECT (SELECT min(p.age) FROM jobs) FROM people p WHERE p.age > 0
 SELECT (min(age)) FROM people WHERE age >= 0
 SELECT min(age) FILTER (WHERE id > 1) FROM people WHERE age >= 0
