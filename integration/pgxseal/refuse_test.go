@@ -544,3 +544,52 @@ func TestKeysDuringCopy(t *testing.T) {
 		t.Errorf("read %d, %v", texts, err)
 	}
 }
+
+// TestNullEquals: where transform_null_equals makes IS NULL of = NULL, such a comparison is refused, and not answered otherwise.
+func TestNullEquals(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, server *pgtest.DB) {
+		tw := newTwins(t, server, "bytea", func(c *pgxpool.Config) { c.MaxConns = 1 })
+		sealed, err := tw.sealed.Acquire(t.Context())
+		must(t, err)
+		defer sealed.Release()
+		plain, err := tw.plain.Acquire(t.Context())
+		must(t, err)
+		defer plain.Release()
+		exec := func(query string) {
+			t.Helper()
+			for _, on := range []db{plain.Conn(), sealed} {
+				_, err := on.Exec(t.Context(), query)
+				must(t, err)
+			}
+		}
+		exec("INSERT INTO users (id, email, note) VALUES (1, 'a@x', NULL), (2, NULL, 'n')")
+		for _, set := range []string{"SELECT 1", "SET transform_null_equals = on", "RESET transform_null_equals", "SELECT set_config('transform_null_equals', 'on', false)"} {
+			exec(set)
+			on := strings.Contains(set, "on")
+			for query, args := range map[string][]any{
+				"SELECT id FROM users WHERE email = $1 OR NULL = $1":                                   {"a@x"},
+				"UPDATE users SET ssn = CASE WHEN ((note) = ((NULL))) THEN $1 END WHERE email = 'a@x'": {"s"},
+			} {
+				_, err := sealed.Exec(t.Context(), query, args...)
+				if on {
+					wantRefused(t, query, err)
+				} else if err != nil {
+					t.Errorf("%s: %v", query, err)
+				}
+			}
+			for _, query := range []string{"SELECT id FROM users WHERE email = NULL", "SELECT id FROM users WHERE email IS NOT NULL AND (SELECT NOT (note = NULL))",
+				"SELECT id FROM users WHERE email IS NULL", "SELECT id FROM users WHERE email = ANY ('{a@x,NULL}') OR (id, email) = (2, NULL)", "SELECT id FROM users WHERE email <> NULL OR email IN (NULL)"} {
+				ids := func(on db) []int64 {
+					rows, err := on.Query(t.Context(), query)
+					must(t, err)
+					got, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+					must(t, err)
+					return got
+				}
+				if got, want := ids(sealed), ids(plain.Conn()); !slices.Equal(got, want) {
+					t.Errorf("%s: %s: %v, plain %v", set, query, got, want)
+				}
+			}
+		}
+	})
+}

@@ -147,6 +147,7 @@ type Session struct {
 	Temporary  bool   // there may be temporary tables
 	NonStdText bool   // PostgreSQL: standard_conforming_strings is off
 	NullWords  bool   // PostgreSQL: array_nulls is off
+	NullEquals bool   // PostgreSQL: transform_null_equals is on
 
 	// Behind is how far what queries of the connection's transaction see may lie back; 0: they see
 	// the present. The server itself finds what a name means now.

@@ -168,6 +168,11 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 			return nil, s.inFailedTransaction(query, err)
 		}
 	}
+	if p.ComparesNull {
+		if err := s.checkNull(ctx); err != nil {
+			return nil, s.inFailedTransaction(query, err)
+		}
+	}
 	if p.Effects&sqlplan.Executes != 0 {
 		if err := s.checkExecuted(ctx, query); err != nil {
 			return nil, s.inFailedTransaction(query, err)
@@ -373,6 +378,19 @@ func (s *Session) checkBare(ctx context.Context) error {
 		Class:  colseal.ClassSession,
 		Reason: "a name has a letter beyond ASCII and no quotes, and the database's encoding is not UTF8: the server may fold the letter's case",
 		Hint:   "write the name in double quotes, as it stands in the catalog",
+	}
+}
+
+// checkNull refuses a statement that compares with NULL by =, while the server makes another question
+// of that than the analysis.
+func (s *Session) checkNull(ctx context.Context) error {
+	if err := s.Read(ctx); err != nil || !s.facts.NullEquals {
+		return err
+	}
+	return &sqlplan.Refusal{
+		Class:  colseal.ClassSession,
+		Reason: "transform_null_equals is on on this connection, and the statement compares with NULL by =, which then means IS NULL",
+		Hint:   "write IS NULL, or SET transform_null_equals = off, which is PostgreSQL's default",
 	}
 }
 

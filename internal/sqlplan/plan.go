@@ -40,6 +40,10 @@ type Plan struct {
 	// as it is written. A server with an encoding of one byte may fold its case.
 	Bare bool
 
+	// ComparesNull says that the text compares with NULL by =, which is a test for NULL where
+	// transform_null_equals is on.
+	ComparesNull bool
+
 	// Statements is the number of statements in the text; 0 if it cannot be parsed. More
 	// than one can only be executed, not queried or prepared, when Sealed.
 	Statements int
@@ -236,6 +240,29 @@ func (p *Planner) hasBare(sql string, known *Known) bool {
 		word := sql[t.Start:t.End]
 		return t.Kind == sqlparse.TokenWord && !isASCII(word) && !strings.Contains(word, `"`)
 	})
+}
+
+// comparesNull is for ComparesNull.
+func (p *Planner) comparesNull(sql string) (found bool) {
+	if p.dialect != dialect.Postgres || !strings.Contains(strings.ToLower(sql), "null") {
+		return false
+	}
+	file, err := p.parse(sql)
+	if err != nil {
+		return true
+	}
+	null := func(e sqlparse.Expr) bool {
+		c, ok := e.(*sqlparse.Const)
+		return ok && c.Value == nil
+	}
+	for i := range file.Statements {
+		sqlparse.Inspect(file.Statements[i].Stmt, func(node any) bool {
+			c, ok := node.(*sqlparse.Compare)
+			found = found || ok && c.Op == sqlparse.Equal && c.Quant == sqlparse.NoQuant && (null(c.Left) || null(c.Right))
+			return !found
+		})
+	}
+	return found
 }
 
 func isASCII(s string) bool {
