@@ -44,9 +44,9 @@ type class struct {
 func (c *class) Error() string { return c.text }
 func (c *class) Unwrap() error { return c.parent }
 
-// valueError says why a value was refused. The cause of a refusal (strconv's, encoding/json's, a
-// Valuer's error) often quotes the value, so it can be reached by errors.As but is never part of
-// the text.
+// valueError says why a value was refused. The cause of a refusal (encoding/json's, a Valuer's
+// error) often quotes the value. So errors.Is and errors.As find it, and neither the text nor
+// whoever unwraps errors one by one, as reporters of errors do, has it.
 type valueError struct {
 	kind   Kind
 	reason string
@@ -57,12 +57,13 @@ func (e *valueError) Error() string {
 	return ErrValue.Error() + " " + e.kind.String() + ": " + e.reason
 }
 
-func (e *valueError) Unwrap() []error {
-	if e.cause == nil {
-		return []error{ErrValue}
-	}
-	return []error{ErrValue, e.cause}
-}
+func (e *valueError) Unwrap() error { return ErrValue }
+
+// Is reports whether target is one of the cause's errors.
+func (e *valueError) Is(target error) bool { return errors.Is(e.cause, target) }
+
+// As finds an error of the cause's.
+func (e *valueError) As(target any) bool { return errors.As(e.cause, target) }
 
 func refuse(kind Kind, reason string) error {
 	return &valueError{kind: kind, reason: reason}

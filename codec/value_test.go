@@ -292,9 +292,18 @@ func TestNull(t *testing.T) {
 	}
 }
 
-// TestCausesStayReachable: a program may look into what its own Valuer said, though the text does
-// not repeat it.
+// TestCausesStayReachable: a program may look into what its own Valuer said, though neither the text
+// nor whoever unwraps errors one by one repeats it.
 func TestCausesStayReachable(t *testing.T) {
+	_, canary := AppendValue(nil, KindText, SuiteRandomized, failing{})
+	if !errors.Is(canary, ErrValue) {
+		t.Errorf("%v, want an ErrValue", canary)
+	}
+	for err := canary; err != nil; err = errors.Unwrap(err) {
+		if _, ok := err.(interface{ Unwrap() []error }); ok || strings.Contains(err.Error(), "CANARY") {
+			t.Errorf("unwrapping gives %T: %v", err, err)
+		}
+	}
 	_, err := AppendValue(nil, KindJSON, SuiteRandomized, make(chan int))
 	var unsupported *json.UnsupportedTypeError
 	if !errors.As(err, &unsupported) {

@@ -183,7 +183,7 @@ func TestByteaText(t *testing.T) {
 	}
 }
 
-// TestScanError: no verb prints the cause, which errors.As finds.
+// TestScanError: no verb prints the cause, nor does unwrapping lead to it; errors.As finds it.
 func TestScanError(t *testing.T) {
 	cause := &pgconn.PgError{Message: "secret"}
 	err := error(pgx.ScanArgError{FieldName: "c", Err: scanError{cause: cause, what: "does not fit"}})
@@ -192,8 +192,13 @@ func TestScanError(t *testing.T) {
 			t.Errorf("%s prints %s", verb, text)
 		}
 	}
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if strings.Contains(e.Error(), "secret") {
+			t.Errorf("unwrapping gives %v", e)
+		}
+	}
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
+	if !errors.As(err, &pg) || !errors.Is(err, cause) {
 		t.Error("the cause is lost")
 	}
 }

@@ -456,14 +456,15 @@ func (r *rows) opener(i int) *front.Opener {
 }
 
 // scanError is the error of a conversion of plaintext. Such errors quote the value. So errors.Is
-// and errors.As find it, and the text does not show it.
+// and errors.As find the cause, and neither the text nor whoever unwraps errors one by one has it.
 type scanError struct {
 	cause error
 	what  string
 }
 
-func (e scanError) Error() string { return e.what }
-func (e scanError) Unwrap() error { return e.cause }
+func (e scanError) Error() string        { return e.what }
+func (e scanError) Is(target error) bool { return errors.Is(e.cause, target) }
+func (e scanError) As(target any) bool   { return errors.As(e.cause, target) }
 
 // Format keeps what is below out of every verb.
 func (e scanError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.what) }

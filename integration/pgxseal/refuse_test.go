@@ -309,8 +309,8 @@ func TestErrorsHoldNoValue(t *testing.T) {
 		err := pool.QueryRow(ctx, "SELECT t FROM kinds WHERE id = 1").Scan(dest)
 		check(fmt.Sprintf("into %T", dest), err)
 		var s pgx.ScanArgError
-		if !errors.As(err, &s) || errors.Unwrap(s.Err) == nil {
-			t.Errorf("into %T: %v, want a ScanArgError with its cause", dest, err)
+		if !errors.As(err, &s) || errors.Unwrap(s.Err) != nil {
+			t.Errorf("into %T: %v, want a ScanArgError whose cause only errors.Is and errors.As find", dest, err)
 		}
 	}
 }
