@@ -97,7 +97,7 @@ func (l *lowering) binary(at sqlparse.At, x *ast.A_Expr) sqlparse.Expr {
 	if x.Lexpr != nil && x.Rexpr != nil && l.order(x.Name) {
 		return &sqlparse.Order{At: at, Op: name, Left: l.expr(x.Lexpr), Right: l.expr(x.Rexpr)}
 	}
-	if op, not := strings.CutPrefix(name, "!"); x.Lexpr != nil && x.Rexpr != nil && l.builtin(x.Name) && (slices.Contains(matches, name) || not && op[:1] == "~" && slices.Contains(matches, op)) {
+	if op, not := strings.CutPrefix(name, "!"); x.Lexpr != nil && x.Rexpr != nil && l.builtin(x.Name) && (slices.Contains(matches, name) || not && strings.HasPrefix(op, "~") && slices.Contains(matches, op)) {
 		return &sqlparse.Match{At: at, What: "the operator " + name, Op: op, Not: not, Left: l.expr(x.Lexpr), Right: l.expr(x.Rexpr)}
 	}
 	if c := x.Rexpr.GetAConst(); name == "+" && len(x.Name) == 1 && x.Lexpr == nil && c != nil {

@@ -148,6 +148,7 @@ SELECT id FROM users WHERE email = 'a'
 SELECT * FROM users WHERE email = @name
 SELECT email, FROM users
 SELECT id FROM users WHERE email = ?
+SELECT id FROM users WHERE id ! 1 AND email = $1
 UPDATE users SET ssn = :ssn WHERE id = 1
 SELECT id FROM users WHERE ($1::text[] IS NULL OR email = ANY($1::text[]))
 SELECT id FROM users WHERE ($1 = '' OR email=$1)
