@@ -40,6 +40,15 @@ func TestNoncesAreUsedOnce(t *testing.T) {
 			seen[string(left[:nonceSize])] = true
 		}
 	}
+	salted, err := NewKey(make([]byte, dataKeySize), 1, SuiteRandomTerms, "users.email#equal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, err1 := salted.Seal(nil, KindText, []byte("the same"))
+	two, err2 := salted.Seal(nil, KindText, []byte("the same"))
+	if err1 != nil || err2 != nil || bytes.Equal(one, two) {
+		t.Errorf("a salt is used again: %x, %v, %v", one, err1, err2)
+	}
 }
 
 type zeros struct{}

@@ -3,7 +3,6 @@ package codec
 import (
 	"bytes"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -303,7 +302,7 @@ func (k *Key) sealTerms(dst []byte, kind Kind, encoding []byte) ([]byte, error) 
 	if k.header.Suite == SuiteRandomTerms {
 		out = grow(out, saltSize)
 		out = out[:len(out)+saltSize]
-		_, _ = rand.Read(out[len(out)-saltSize:]) // never fails
+		mustRead(out[len(out)-saltSize:])
 	}
 	at := len(out)
 	out = grow(out, ivSize+kindSize+len(encoding))[:at+ivSize+kindSize]

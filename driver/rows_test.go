@@ -237,7 +237,7 @@ func TestColumnTypes(t *testing.T) {
 			plain, null = "uint8INNER99 true true true true", "true true"
 		}
 		want := []string{
-			plain, fmt.Sprintf("stringTEXT%d true %s false", math.MaxInt64, null),
+			plain, fmt.Sprintf("stringTEXT%d true %s false", int64(math.MaxInt64), null),
 			"int64INT80 false " + null + " false", "time.TimeTIMESTAMPTZ0 false " + null + " false",
 		}
 		for i := range want {
