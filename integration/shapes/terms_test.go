@@ -258,6 +258,9 @@ func (d *draw) leaf(alias string, shown bool) string {
 		return fmt.Sprintf("%s %s%s %s%s", column, not, op, value, escape)
 	case 3:
 		column, value := lower(c, d.give(d.cut(d.name(), false), "text"))
+		if d.r.IntN(3) == 0 {
+			return fmt.Sprintf("%s LIKE 'Ab' || lower(%s) || '%%'", c, d.give(d.pick(d.w.mark, d.w.mark+"YZ", ""), "text"))
+		}
 		return fmt.Sprintf("%s %s %s || '%%'", column, d.pick("LIKE", "NOT LIKE"), value)
 	case 4, 5:
 		if shown {
