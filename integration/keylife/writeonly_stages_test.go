@@ -1,6 +1,7 @@
 package keylife
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
 	"github.com/colseal/colseal/kms/awskms"
+	"github.com/colseal/colseal/ops/migrate"
 	"github.com/colseal/colseal/schema"
 )
 
@@ -107,6 +109,49 @@ func TestWriteOnlyStages(t *testing.T) {
 		}
 		if err := rows.Err(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestWriteOnlyMigrated: what a write-only program sealed gets other options, is unsealed, and is taken back from them, as other cells are.
+func TestWriteOnlyMigrated(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		o := newOffice(t, pg)
+		o.exec(t, "CREATE TABLE intake (id bigserial PRIMARY KEY, tax text)")
+		o.exec(t, "GRANT SELECT, INSERT, UPDATE ON intake TO "+o.writer.name+"; GRANT USAGE ON SEQUENCE intake_id_seq TO "+o.writer.name)
+		o.exec(t, "INSERT INTO intake (tax) VALUES ('1')")
+		if err := o.store(t).CreateStages(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		o.exec(t, "GRANT SELECT, INSERT, UPDATE, DELETE ON colseal_keys_stages TO "+o.writer.name)
+		takes := func(f func(context.Context, *sql.DB, migrate.Options) (migrate.Report, error), to migrate.Ready, tables *schema.Schema) {
+			t.Helper()
+			db := o.open(t, pg.DSN(), driver.Config{Schema: tables, KMS: awskms.New(o.kms.Client(t), alias)})
+			if r, err := f(t.Context(), db, migrate.Options{Lock: true, For: to}); err != nil {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			_ = db.Close()
+		}
+		inbox := schema.Must(schema.Columns("intake", schema.Column{Name: "tax", Inbox: true, Stage: schema.StageOnly}))
+		found := schema.Must(schema.Columns("intake", schema.Column{Name: "tax", Mode: schema.ModeDeterministic, Stage: schema.StageOnly,
+			Stored: "tax_found", Was: &schema.Column{Name: "tax", Inbox: true, Stored: "tax_sealed"}}))
+		for _, change := range []bool{false, true} {
+			takes(migrate.Seal, migrate.ReadySealedOnly, inbox)
+			form := o.open(t, o.writer.dsn, driver.Config{Schema: inbox, WriteOnly: &driver.Inbox{Pins: []string{o.inbox.Pin()}}})
+			if _, err := form.ExecContext(t.Context(), "INSERT INTO intake (tax) VALUES ('2')"); err != nil {
+				t.Fatal(err)
+			}
+			_ = form.Close()
+			if change {
+				takes(migrate.Seal, migrate.ReadySealedOnly, found)
+				takes(migrate.Unseal, migrate.ReadyPlain, found)
+			}
+			takes(migrate.Unseal, migrate.ReadyPlain, inbox)
+			var got string
+			if err := pg.Admin.QueryRow("SELECT string_agg(tax, ' ' ORDER BY tax) FROM intake").Scan(&got); err != nil || got != "1 2" {
+				t.Errorf("%q, %v", got, err)
+			}
+			o.exec(t, "DELETE FROM intake WHERE tax = '2'")
 		}
 	})
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/telemetry"
 	"github.com/colseal/colseal/internal/walk"
-	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
@@ -370,7 +369,7 @@ func (m *migration) opener(ctx context.Context, col *schema.Column, h codec.Head
 		}
 		return key, nil
 	}
-	return m.cache.Opener(ctx, keycache.Column{Identity: col.Identity(), Suite: h.Suite}, h.KeyID)
+	return m.cache.Opener(ctx, front.OpeningColumn(col, h), h.KeyID)
 }
 
 // again returns the cell of another column for the value of a cell, in its scope.

@@ -19,7 +19,6 @@ import (
 	"github.com/colseal/colseal/internal/front"
 	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/walk"
-	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/keyring"
 	"github.com/colseal/colseal/schema"
 )
@@ -304,7 +303,7 @@ func (m *migration) holdOpeners(ctx context.Context, held map[heldKey]*codec.Key
 		if err != nil {
 			continue
 		}
-		key, err := m.cache.Opener(ctx, keycache.Column{Identity: from.Identity(), Suite: h.Suite}, h.KeyID)
+		key, err := m.cache.Opener(ctx, front.OpeningColumn(from, h), h.KeyID)
 		if err != nil && !ofOneValue(err) {
 			return err
 		}
