@@ -158,8 +158,7 @@ func (w *work) read(after bool, before int64, limit int) string {
 		key = append(key, "t."+k.SQL)
 		last = append(last, fmt.Sprintf("CAST(CAST($%d AS pg_catalog.text) AS %s)", i+1, k.Type))
 	}
-	out = append(out, "CAST(t.xmin AS pg_catalog.text)")
-	out = append(out, w.m.scopeOf())
+	out = append(out, w.version("t"), w.m.scopeOf())
 	for _, p := range w.pairs {
 		value := "t." + p.cell
 		switch {
@@ -576,7 +575,7 @@ func (w *work) write(ctx context.Context, params [][]driver.Value) (int64, error
 	if w.m.onLite() {
 		return w.writeLite(ctx, params)
 	}
-	var arrays, names, values, same, set []string
+	var arrays, names, values, set []string
 	array := func(name, typ, value string) {
 		arrays = append(arrays, fmt.Sprintf("pg_catalog.unnest(CAST(CAST($%d AS pg_catalog.text) AS %s[]))", len(arrays)+1, typ))
 		names = append(names, name)
@@ -585,10 +584,8 @@ func (w *work) write(ctx context.Context, params [][]driver.Value) (int64, error
 	for i, k := range w.t.rows.Keys {
 		name := fmt.Sprintf("k%d", i)
 		array(name, "pg_catalog.text", fmt.Sprintf("CAST(u.%s AS %s) AS %s", name, k.Type, name))
-		same = append(same, fmt.Sprintf("%%[1]s.%s = %%[2]s.%s", k.SQL, name))
 	}
 	array("x", "pg_catalog.text", "u.x")
-	same = append(same, "CAST(%[1]s.xmin AS pg_catalog.text) = %[2]s.x")
 	lock := "NO KEY UPDATE"
 	for i, p := range w.pairs {
 		name := fmt.Sprintf("n%d", i)
@@ -610,11 +607,29 @@ func (w *work) write(ctx context.Context, params [][]driver.Value) (int64, error
 			lock = "UPDATE" // it may be in a key
 		}
 	}
-	on := strings.Join(same, " AND ")
 	text := "UPDATE " + w.t.name + " AS t SET " + strings.Join(set, ", ") +
 		" FROM (SELECT w.* FROM (SELECT " + strings.Join(values, ", ") + " FROM ROWS FROM (" + strings.Join(arrays, ", ") + ") AS u(" + strings.Join(names, ", ") + ")) AS w" +
-		" JOIN " + w.t.name + " AS s ON " + fmt.Sprintf(on, "s", "w") + " FOR " + lock + " OF s SKIP LOCKED) AS v WHERE " + fmt.Sprintf(on, "t", "v")
+		" JOIN " + w.t.name + " AS s ON " + w.same("s", "w") + " FOR " + lock + " OF s SKIP LOCKED) AS v WHERE " + w.same("t", "v")
 	return w.m.q.Exec(ctx, text, walk.Arrays(params)...)
+}
+
+// same is that a row of the table is the one that was read, unchanged.
+func (w *work) same(row, was string) string {
+	var and []string
+	for i, k := range w.t.rows.Keys {
+		and = append(and, fmt.Sprintf("%s.%s = %s.k%d", row, k.SQL, was, i))
+	}
+	return strings.Join(append(and, w.version(row)+" = "+was+".x"), " AND ")
+}
+
+// version is an expression that differs once a row was changed. Where rows are known by their
+// places, it also does once the table was rewritten (VACUUM FULL, CLUSTER): another row of the same
+// transaction may have the place then.
+func (w *work) version(row string) string {
+	if w.t.rows.Pages == 0 {
+		return "CAST(" + row + ".xmin AS pg_catalog.text)"
+	}
+	return "pg_catalog.concat(" + row + ".xmin, ' ', pg_catalog.pg_relation_filenode(" + row + ".tableoid))"
 }
 
 // asItIs is an expression for the value of a text in a column's type. What numeric(10,2) would
