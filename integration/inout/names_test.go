@@ -23,7 +23,7 @@ CREATE TABLE LONG_2 (id bigint PRIMARY KEY, mail text NOT NULL);
 CREATE UNIQUE INDEX LONG_index_1 ON LONG_1 (LONG_one);
 CREATE UNIQUE INDEX LONG_index_2 ON LONG_1 (LONG_two);
 CREATE SCHEMA "S""; x'";
-CREATE TABLE "S""; x'"."T$$ ""(" (id bigint PRIMARY KEY, "c(*'""\ $$ %" text NOT NULL DEFAULT '''', "C" text CONSTRAINT "c'""" UNIQUE, "NEW" text, paired text);
+CREATE TABLE "S""; x'"."T$$ ""(" ("%[2]s %d" bigint PRIMARY KEY, "c(*'""\ $$ %" text NOT NULL DEFAULT '''', "C" text CONSTRAINT "c'""" UNIQUE, "NEW" text, paired text);
 CREATE TABLE "T$$ ""(" (id bigint PRIMARY KEY, "c(*'""\ $$ %" text);
 INSERT INTO LONG_1 VALUES (1, 'm', 'one', 'two');
 INSERT INTO LONG_2 VALUES (1, 'm');
