@@ -63,25 +63,13 @@ func Usage(ctx context.Context, db *sql.DB, columns ...string) ([]KeyUse, error)
 	var uses []KeyUse
 	err := with(ctx, db, Options{Columns: columns}, func(r *resealer) (err error) {
 		r.keys = newPassKeys(r.db, r.store, &r.opts)
-		return r.snapshot(ctx, func() (err error) {
-			uses, _, err = r.count(ctx)
-			return err
-		})
+		uses, _, err = r.count(ctx)
+		return err
 	})
 	if err != nil {
 		return nil, hint.Errorf("reseal: count cells by key: %w", err)
 	}
 	return uses, nil
-}
-
-// snapshot runs f in a transaction that sees one moment, so that it does not miss a cell that moves
-// from one table to another.
-func (r *resealer) snapshot(ctx context.Context, f func() error) error {
-	begin := "BEGIN"
-	if r.db.Dialect == dialect.Postgres {
-		begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-	}
-	return r.transaction(ctx, begin, f)
 }
 
 // InUse returns the ids of the keys that have cells, for [keyring.CompactOptions]. It returns an
@@ -116,18 +104,26 @@ func Unknown(uses []KeyUse) (keys []uint32, cells int64) {
 }
 
 // count counts the cells of every column, and notes in the columns which ones are to be
-// re-sealed; todo is their number.
+// re-sealed; todo is their number. It sees one moment, so that it does not miss a cell that moves
+// from one table to another, and fails if a policy has come that hides rows.
 func (r *resealer) count(ctx context.Context) (uses []KeyUse, todo int64, err error) {
-	for _, t := range r.tables {
-		for _, col := range t.cols {
-			of, n, err := r.countColumn(ctx, t, col)
-			if err != nil {
-				return nil, 0, fmt.Errorf("table %s: %w", t.label, err)
-			}
-			uses, todo = append(uses, of...), todo+n
-		}
+	begin := "BEGIN"
+	if r.db.Dialect == dialect.Postgres {
+		begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL row_security = off"
 	}
-	return uses, todo, nil
+	err = r.transaction(ctx, begin, func() error {
+		for _, t := range r.tables {
+			for _, col := range t.cols {
+				of, n, err := r.countColumn(ctx, t, col)
+				if err != nil {
+					return fmt.Errorf("table %s: %w", t.label, err)
+				}
+				uses, todo = append(uses, of...), todo+n
+			}
+		}
+		return nil
+	})
+	return uses, todo, err
 }
 
 func (r *resealer) countColumn(ctx context.Context, t *table, col *column) (uses []KeyUse, todo int64, err error) {
