@@ -65,6 +65,15 @@ func (st *stages) begin(cfg *Config) {
 	}
 }
 
+// age is how long ago the stages were told. If the clock was set back meanwhile, it is not known.
+func (st *stages) age() time.Duration {
+	age := time.Duration(time.Now().UnixNano() - st.told.Load())
+	if age < 0 {
+		return keyring.StageLease
+	}
+	return age
+}
+
 // tellStages reports the stages, if there are any and it is time to. It returns an error if another
 // process is two stages away.
 func (s *Session) tellStages(ctx context.Context) error {
@@ -76,7 +85,7 @@ func (s *Session) tellStages(ctx context.Context) error {
 
 func (s *Session) tellStagesInTime(ctx context.Context) error {
 	st := &s.db.stages
-	switch age := time.Duration(time.Now().UnixNano() - st.told.Load()); {
+	switch age := st.age(); {
 	case age >= keyring.StageLease:
 		if err := s.db.exchangeStages(ctx); err != nil {
 			return err
@@ -97,7 +106,7 @@ func (db *DB) stagesIfOld() {
 	if len(st.columns) == 0 {
 		return
 	}
-	switch age := time.Duration(time.Now().UnixNano() - st.told.Load()); {
+	switch age := st.age(); {
 	case age >= keyring.StageLease:
 		db.planner.Invalidate()
 		db.facts.forget()
@@ -135,7 +144,7 @@ func (db *DB) stagesChanged() {
 func (db *DB) exchangeStages(ctx context.Context) error {
 	st := &db.stages
 	done := st.once.DoChan("", func() (any, error) {
-		changes := st.changes.Load()
+		changes, next := st.changes.Load(), time.Now() // before: the process may stand still in between
 		r, err := db.exchange(context.WithoutCancel(ctx))
 		if err != nil {
 			db.Observed(ctx, &sqlplan.Refusal{Class: colseal.ClassStorage, Reason: "the stage of this program could not be told to others: " + why(err)})
@@ -143,7 +152,6 @@ func (db *DB) exchangeStages(ctx context.Context) error {
 		if old := st.refused.Swap(r); old != r {
 			db.forgetFacts("the stages of programs") // what was prepared is planned again
 		}
-		next := time.Now()
 		switch {
 		case r != nil:
 			next = next.Add(lookAgain - tellEvery)
