@@ -35,7 +35,7 @@ const (
 	// What values and definitions are as text depends on these, and what a statement sees.
 	settingsQuery = `SELECT s, pg_catalog.current_setting(s), pg_catalog.set_config(s, v, false)
 FROM (VALUES ('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD'), ('IntervalStyle', 'postgres'), ('extra_float_digits', '1'), ('bytea_output', 'hex'), ('array_nulls', 'on'),
-	('quote_all_identifiers', 'off'), ('default_tablespace', ''), ('default_transaction_isolation', 'read committed'), ('statement_timeout', '0'), ('transaction_timeout', '0'), ('idle_session_timeout', '0'), ('row_security', 'off')) AS x(s, v)
+	('quote_all_identifiers', 'off'), ('default_tablespace', ''), ('default_transaction_isolation', 'read committed'), ('statement_timeout', '0'), ('lock_timeout', '0'), ('transaction_timeout', '0'), ('idle_session_timeout', '0'), ('row_security', 'off')) AS x(s, v)
 JOIN pg_catalog.pg_settings p ON pg_catalog.lower(p.name) OPERATOR(pg_catalog.=) pg_catalog.lower(x.s)`
 	resettingQuery = `SELECT pg_catalog.set_config($1, $2, false)`
 )
@@ -176,7 +176,7 @@ func (m *migration) withLockTimeout(ctx context.Context, wait time.Duration, sta
 		return err
 	}
 	_, err := m.q.Exec(ctx, statement)
-	_, rerr := m.q.Exec(context.WithoutCancel(ctx), "RESET lock_timeout")
+	_, rerr := m.q.Exec(context.WithoutCancel(ctx), "SET lock_timeout = 0")
 	return errors.Join(err, rerr)
 }
 
