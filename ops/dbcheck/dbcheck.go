@@ -204,7 +204,31 @@ func (k *checker) keyTable(ctx context.Context) error {
 			Hint: "create it with what `colseal ddl` prints, or set Config.AutoCreateKeyTable"})
 		return nil
 	}
-	return k.scopes(ctx, name)
+	return errors.Join(k.uniqueKeys(ctx, oid, name), k.scopes(ctx, name))
+}
+
+const uniqueQuery = `SELECT pg_catalog.string_agg(a.attname, ', ' ORDER BY a.attname) FROM pg_catalog.pg_index i
+CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(num, place)
+JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num
+WHERE i.indrelid = $1::pg_catalog.oid AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND k.place <= i.indnkeyatts GROUP BY i.indexrelid`
+
+// uniqueKeys checks that the keyring's table has its unique constraints: a table that was copied, or
+// restored in part, may lack them.
+func (k *checker) uniqueKeys(ctx context.Context, oid string, name dbcatalog.Name) error {
+	rows, err := k.query(ctx, uniqueQuery, oid)
+	if err != nil {
+		return err
+	}
+	for _, c := range []struct{ columns, what, add string }{
+		{"key_id", "two rows can have one id, and the keyring can have two ids of its own", "PRIMARY KEY (key_id)"},
+		{"epoch, purpose, scope", "programs that start together can each make a first key, and searches miss what is under the others", "UNIQUE (purpose, scope, epoch)"},
+	} {
+		if !slices.ContainsFunc(rows, func(r []string) bool { return r[0] == c.columns }) {
+			k.add(Finding{Severity: SeverityDanger, Rule: "key-table", Table: k.db.KeyTable, What: "nothing holds its " + c.columns + " to be unique: " + c.what,
+				Hint: "ALTER TABLE " + name.SQL() + " ADD " + c.add})
+		}
+	}
+	return nil
 }
 
 // findKeyring returns the oid of the keyring's table in this database; "" if it is not there.
