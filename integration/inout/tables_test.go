@@ -257,6 +257,28 @@ func TestNameTakenMeanwhile(t *testing.T) {
 	w.goTo(t, way[5:]...)
 }
 
+// An index by which subscribers know rows is not taken from under them.
+func TestReplicaIdentity(t *testing.T) {
+	pg := pgtest.New(t)
+	w := newWorld(t, pg, "CREATE TABLE people (id bigint PRIMARY KEY, mail text NOT NULL UNIQUE, note text); INSERT INTO people VALUES (1, 'a'); CREATE PUBLICATION p FOR TABLE people")
+	db := w.open(t, func() (*schema.Schema, error) {
+		return schema.New(schema.Columns("people", schema.Column{Name: "mail", Mode: schema.ModeDeterministic, Stage: schema.StageCopy}))
+	})
+	for i, l := range way {
+		if index := map[int]string{1: "people_mail_key", 2: "people_mail_key", 6: "people_mail_key_sealed"}[i]; index != "" {
+			mustExec(t, pg.Admin, "ALTER TABLE people REPLICA IDENTITY USING INDEX "+index)
+			for _, lock := range []bool{false, true} {
+				if r, err := l.run(t.Context(), db, migrate.Options{Lock: lock}); !errors.Is(err, migrate.ErrProblems) || !strings.Contains(fmt.Sprint(r.Problems), "the index "+index+" is the table's replica identity") {
+					t.Errorf("%s: %q, %v", l, r.Problems, err)
+				}
+			}
+			mustExec(t, pg.Admin, "ALTER TABLE people REPLICA IDENTITY DEFAULT")
+		}
+		w.taken(t, db, l)
+		mustExec(t, pg.Admin, "UPDATE people SET note = 'x'")
+	}
+}
+
 // While a trigger of the pairs is disabled, no step is taken.
 func TestDisabled(t *testing.T) {
 	pg := pgtest.New(t)

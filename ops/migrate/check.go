@@ -83,6 +83,12 @@ func (m *migration) check(ctx context.Context, in bool) error {
 			return err
 		}
 		switch {
+		case in && m.opts.For >= ReadyOnly:
+			m.checkIdentity(mv, mv.plainCols())
+		case !in && m.opts.For <= ReadyCopy:
+			m.checkIdentity(mv, mv.cellCols())
+		}
+		switch {
 		case in && m.opts.For <= ReadySealed:
 			m.checkIn(mv)
 			if err := errors.Join(m.surroundings(ctx, mv, false), m.checkNames(ctx, mv, mv.companionObjects(), mv.cellCols(), true)); err != nil {
@@ -218,6 +224,18 @@ func (mv move) ours(k *constraint) bool {
 	})
 }
 
+const isIdentity = "the index %s is the table's replica identity: choose another one"
+
+// checkIdentity finds an index of columns that lose their indexes, by which subscribers know rows.
+// Without it no row could be changed.
+func (m *migration) checkIdentity(mv move, cols []*attribute) {
+	for _, ix := range mv.indexes {
+		if ix.replica && has(ix.refers, cols...) {
+			m.problem(mv.table, mv.pairs[0], isIdentity, ix.name)
+		}
+	}
+}
+
 func (m *migration) checkIndex(mv move, p *pair, ix *index) {
 	switch {
 	case ix.kind == "p":
@@ -225,7 +243,7 @@ func (m *migration) checkIndex(mv move, p *pair, ix *index) {
 	case ix.kind == "x":
 		m.problem(mv.table, p, "the exclusion constraint %s cannot look into cells: drop it first", ix.constraint)
 	case ix.replica:
-		m.problem(mv.table, p, "the index %s is the table's replica identity: choose another one", ix.name)
+		m.problem(mv.table, p, isIdentity, ix.name)
 	case ix.unique && has(ix.loose, p.plainCol):
 		m.problem(mv.table, p, "the unique index %s compares with a collation, which cannot be had for cells: drop it, or the collation", ix.name)
 	case mv.carried(ix):
