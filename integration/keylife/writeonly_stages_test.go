@@ -142,6 +142,15 @@ func TestWriteOnlyMigrated(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = form.Close()
+			// A cell under a row that is no key is one that does not open, as it is for reseal.
+			o.exec(t, "INSERT INTO colseal_keys (key_id, purpose, scope, epoch, kek_id, wrapped, wrapped_to, seals_reserved) VALUES (7, 'writer', '', 1000, '', 'x', $1, 1)", int64(o.inbox.ID))
+			o.exec(t, "INSERT INTO intake (tax_sealed) SELECT overlay(tax_sealed placing '\\x00000007' from 5) FROM intake WHERE tax_sealed IS NOT NULL LIMIT 1")
+			db := o.open(t, pg.DSN(), driver.Config{Schema: inbox, KMS: awskms.New(o.kms.Client(t), alias)})
+			if r, err := migrate.Unseal(t.Context(), db, migrate.Options{Lock: true, For: migrate.ReadyPlain}); !errors.Is(err, migrate.ErrUnfit) || r.Unfit != 1 || r.Opened != 2 {
+				t.Errorf("%d unfit, %d opened, %v", r.Unfit, r.Opened, err)
+			}
+			_ = db.Close()
+			o.exec(t, "DELETE FROM intake WHERE substr(tax_sealed, 5, 4) = '\\x00000007'; DELETE FROM colseal_keys WHERE key_id = 7")
 			if change {
 				takes(migrate.Seal, migrate.ReadySealedOnly, found)
 				takes(migrate.Unseal, migrate.ReadyPlain, found)

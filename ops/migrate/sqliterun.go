@@ -303,7 +303,7 @@ func (m *migration) holdOpeners(ctx context.Context, held map[heldKey]*codec.Key
 		if err != nil {
 			continue
 		}
-		key, err := m.cache.Opener(ctx, front.OpeningColumn(from, h), h.KeyID)
+		key, err := m.fetched(ctx, from, h)
 		if err != nil && !ofOneValue(err) {
 			return err
 		}
