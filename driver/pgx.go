@@ -1,12 +1,14 @@
 package driver
 
 import (
+	"bytes"
 	"context"
 	sqldriver "database/sql/driver"
 	"fmt"
 	"reflect"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -73,9 +75,38 @@ func (c *pgxConn) array(storage dbcatalog.Storage, cells [][]byte) any {
 	return front.ArrayArgument(storage, cells)
 }
 
-// Query implements dbcatalog.Querier.
+// Query implements dbcatalog.Querier. All values come as texts, a bytea in either form of
+// bytea_output, one of which pgx does not read.
 func (c *pgxConn) Query(ctx context.Context, text string, params ...sqldriver.Value) ([]dbcatalog.Row, error) {
-	return ownQuery(ctx, c, text, ownMode(params))
+	args := []any{pgx.QueryExecModeExec}
+	for _, p := range params {
+		args = append(args, p)
+	}
+	rows, err := c.std.Conn().Query(ctx, text, args...)
+	if err != nil {
+		if pgconn.SafeToRetry(err) {
+			return nil, sqldriver.ErrBadConn
+		}
+		return nil, err
+	}
+	defer rows.Close()
+	var out []dbcatalog.Row
+	for rows.Next() {
+		row := make(dbcatalog.Row, len(rows.RawValues()))
+		for i, v := range rows.RawValues() {
+			switch {
+			case v == nil:
+			case rows.FieldDescriptions()[i].DataTypeOID == pgtype.ByteaOID:
+				if row[i], err = front.Bytea(bytes.Clone(v)); err != nil {
+					return nil, err
+				}
+			default:
+				row[i] = string(v)
+			}
+		}
+		out = append(out, row)
+	}
+	return out, rows.Err()
 }
 
 // Exec implements dbcatalog.Querier.

@@ -37,6 +37,7 @@ func TestTables(t *testing.T) {
 		{"wrong type", "CREATE TABLE people (n bigint PRIMARY KEY, mail bytea, ssn text, age bigint)", "cannot hold cells"},
 		{"strings that are not standard", "ALTER DATABASE %s SET standard_conforming_strings = off; CREATE TABLE people (n bigint PRIMARY KEY, " + cols + ")", ""},
 		{"NULL is a word", "ALTER DATABASE %s SET array_nulls = off; CREATE TABLE people (n bigint PRIMARY KEY, " + cols + ")", ""},
+		{"bytea in the other form", "ALTER DATABASE %s SET bytea_output = escape; CREATE TABLE people (n bigint, k bytea DEFAULT decode(md5(random()::text), 'hex') PRIMARY KEY, " + cols + ")", ""},
 		{"other schema", "CREATE SCHEMA app; ALTER DATABASE %s SET search_path = app, public; CREATE TABLE app.people (n bigint PRIMARY KEY, " + cols + ")", ""},
 	}
 	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
