@@ -212,7 +212,7 @@ CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALIT
 JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num
 WHERE i.indrelid = $1::pg_catalog.oid AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND k.place <= i.indnkeyatts GROUP BY i.indexrelid`
 
-// uniqueKeys checks that the keyring's table has its unique constraints: a table that was copied, or
+// uniqueKeys checks that the keyring's table has its unique constraints: one that was copied, or
 // restored in part, may lack them.
 func (k *checker) uniqueKeys(ctx context.Context, oid string, name dbcatalog.Name) error {
 	rows, err := k.query(ctx, uniqueQuery, oid)

@@ -371,8 +371,8 @@ func (m *migration) opener(ctx context.Context, col *schema.Column, h codec.Head
 	return m.fetched(ctx, col, h)
 }
 
-// fetched returns the key that opens a cell, from the cache. Whoever may insert into the keyring can
-// forge a cell under a row that is no key: such a cell does not open.
+// fetched returns the key that opens a cell, from the cache. Whoever may insert into the keyring
+// can forge a cell under a row that is no key: such a cell does not open.
 func (m *migration) fetched(ctx context.Context, col *schema.Column, h codec.Header) (*codec.Key, error) {
 	key, err := m.cache.Opener(ctx, front.OpeningColumn(col, h), h.KeyID)
 	if errors.Is(err, keyring.ErrKeyInvalid) {
