@@ -29,6 +29,7 @@ import (
 
 	"github.com/colseal/colseal/internal/audit"
 	"github.com/colseal/colseal/internal/gate"
+	"github.com/colseal/colseal/internal/hint"
 	"github.com/colseal/colseal/internal/hot"
 	"github.com/colseal/colseal/internal/inbox"
 	"github.com/colseal/colseal/keyring"
@@ -36,7 +37,8 @@ import (
 )
 
 // ErrClosed: the Cache was closed.
-var ErrClosed = errors.New("keycache: closed")
+var ErrClosed = hint.With(errors.New("keycache: closed"),
+	"close a connection that was hijacked, and what else uses the keys, before the pool or *sql.DB that they belong to")
 
 // A Keyring is where a [Cache] finds wrapped data keys, and stores those it makes:
 // a [keyring.Store]. Every method is one atomic step, durable when it returns, and

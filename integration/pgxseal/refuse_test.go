@@ -14,8 +14,10 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/colseal/colseal"
 	"github.com/colseal/colseal/driver"
 	"github.com/colseal/colseal/integration/pgtest"
+	"github.com/colseal/colseal/keycache"
 	"github.com/colseal/colseal/pgxseal"
 )
 
@@ -592,4 +594,20 @@ func TestNullEquals(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestHijackedOutlivesItsPool: the error of a connection whose pool is closed says what to do.
+func TestHijackedOutlivesItsPool(t *testing.T) {
+	pool := newPool(t, sealedTables(t), sealConfig(t))
+	c, err := pool.Acquire(t.Context())
+	must(t, err)
+	c = c.Hijack()
+	defer c.Close(t.Context())
+	const insert = "INSERT INTO users (id, email) VALUES ($1, $2)"
+	_, err = c.Exec(t.Context(), insert, 1, secret)
+	must(t, err)
+	pool.Close()
+	if _, err = c.Exec(t.Context(), insert, 2, secret); !errors.Is(err, keycache.ErrClosed) || colseal.Hint(err) == "" {
+		t.Errorf("%v", err)
+	}
 }
