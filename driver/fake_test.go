@@ -65,11 +65,11 @@ func (s *fakeServer) calls() []string {
 func (s *fakeServer) run(query string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
 	if strings.Contains(query, "to_regclass($1)") {
 		s.relations++
-		return &bareRows{s: s, cols: make([]string, 23), data: [][]sqldriver.Value{append(s.session(), make([]sqldriver.Value, 15)...)}}, nil
+		return &bareRows{s: s, cols: make([]string, 24), data: [][]sqldriver.Value{append(s.session(), make([]sqldriver.Value, 15)...)}}, nil
 	}
 	if strings.Contains(query, "current_schemas(true)") {
 		s.sessions++
-		return &bareRows{s: s, cols: make([]string, 8), data: [][]sqldriver.Value{s.session()}}, nil
+		return &bareRows{s: s, cols: make([]string, 9), data: [][]sqldriver.Value{s.session()}}, nil
 	}
 	s.lastQuery, s.lastArgs = query, args
 	if s.onRun != nil {
@@ -84,7 +84,7 @@ func (s *fakeServer) session() []sqldriver.Value {
 	if s.nonstdStrings {
 		conforming = "off"
 	}
-	return []sqldriver.Value{"public", "{pg_catalog,public}", conforming, s.temp, "app", nil, "on", "off"}
+	return []sqldriver.Value{"public", "{pg_catalog,public}", conforming, s.temp, "app", nil, "on", "off", "0"}
 }
 
 // bareConn has only what database/sql asks of a connection.

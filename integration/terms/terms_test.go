@@ -294,6 +294,41 @@ func TestSearch(t *testing.T) {
 	})
 }
 
+// TestFuzzyLimit: a search that the server would leave rows out of is refused.
+func TestFuzzyLimit(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, pg *pgtest.DB) {
+		w := newWorld(t, pg)
+		w.fill(t, 0)
+		conn, err := w.db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		native, err := w.pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer native.Release()
+		for _, set := range []string{"SELECT 1", "SET gin_fuzzy_search_limit = 5", "RESET gin_fuzzy_search_limit", "SELECT set_config('gin_fuzzy_search_limit', '9', false)"} {
+			if _, err := conn.ExecContext(t.Context(), set); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := native.Exec(t.Context(), set); err != nil {
+				t.Fatal(err)
+			}
+			limited := strings.Contains(set, " = 5") || strings.Contains(set, "'9'")
+			for query, byTerms := range map[string]bool{"SELECT count(*) FROM people WHERE name LIKE $1": true, "SELECT count(*) FROM people WHERE lower(email) = lower($1)": false} {
+				var n int
+				for front, err := range map[string]error{"driver": conn.QueryRowContext(t.Context(), query, "Al%").Scan(&n), "pgxseal": native.QueryRow(t.Context(), query, "Al%").Scan(&n)} {
+					if refused := errors.Is(err, driver.ErrRefused); refused != (limited && byTerms) || !refused && err != nil {
+						t.Errorf("%s: after %s, %s: %v", front, set, query, err)
+					}
+				}
+			}
+		}
+	})
+}
+
 // reseal ends the change of the search key.
 func (w *world) reseal(t *testing.T) {
 	t.Helper()

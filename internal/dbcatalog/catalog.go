@@ -148,6 +148,7 @@ type Session struct {
 	NonStdText bool   // PostgreSQL: standard_conforming_strings is off
 	NullWords  bool   // PostgreSQL: array_nulls is off
 	NullEquals bool   // PostgreSQL: transform_null_equals is on
+	FuzzyLimit bool   // PostgreSQL: gin_fuzzy_search_limit is set
 
 	// Behind is how far what queries of the connection's transaction see may lie back; 0: they see
 	// the present. The server itself finds what a name means now.

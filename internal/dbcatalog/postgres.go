@@ -20,7 +20,8 @@ const (
 	current_user::pg_catalog.text AS user,
 	` + postgresBehind + ` AS behind,
 	pg_catalog.current_setting('array_nulls') AS nulls,
-	pg_catalog.current_setting('transform_null_equals') AS equals`
+	pg_catalog.current_setting('transform_null_equals') AS equals,
+	pg_catalog.current_setting('gin_fuzzy_search_limit') AS fuzzy`
 
 	// The snapshot that the queries of such a transaction share is younger than the transaction.
 	postgresBehind = `CASE WHEN pg_catalog.current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
@@ -46,7 +47,7 @@ const (
 	// definition stands with its first column. 28 are INSERT, UPDATE and DELETE; the server counts
 	// a view whose rules do them as updatable, too. 64 is INSTEAD OF. to_regclass finds what there
 	// is now, also what the rows of the catalog do not show to an old snapshot.
-	postgresRelationQuery = `SELECT s.setting, s.schemas, s.strings, s.temporary, s.user, s.behind, s.nulls, s.equals, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
+	postgresRelationQuery = `SELECT s.setting, s.schemas, s.strings, s.temporary, s.user, s.behind, s.nulls, s.equals, s.fuzzy, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
 	c.relpersistence::pg_catalog.text, c.relkind::pg_catalog.text,
 	a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod),
 	` + PostgresBaseType + `,
@@ -97,11 +98,12 @@ func postgresSession(row Row) Session {
 		Behind:     behind(row, 5),
 		NullWords:  row.Text(6) != "on",
 		NullEquals: row.Text(7) == "on",
+		FuzzyLimit: row.Text(8) != "0",
 	}
 }
 
 // sessionColumns is how many postgresSessionColumns are.
-const sessionColumns = 8
+const sessionColumns = 9
 
 // behind reads a column with postgresBehind.
 func behind(row Row, i int) time.Duration {

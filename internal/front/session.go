@@ -168,8 +168,8 @@ func (s *Session) Plan(ctx context.Context, query string) (*sqlplan.Plan, error)
 			return nil, s.inFailedTransaction(query, err)
 		}
 	}
-	if p.ComparesNull {
-		if err := s.checkNull(ctx); err != nil {
+	if p.ComparesNull || p.AsksTerms {
+		if err := s.checkSettings(ctx, p); err != nil {
 			return nil, s.inFailedTransaction(query, err)
 		}
 	}
@@ -381,17 +381,27 @@ func (s *Session) checkBare(ctx context.Context) error {
 	}
 }
 
-// checkNull refuses a statement that compares with NULL by =, while the server makes another question
-// of that than the analysis.
-func (s *Session) checkNull(ctx context.Context) error {
-	if err := s.Read(ctx); err != nil || !s.facts.NullEquals {
+// checkSettings refuses a statement that would have another answer than the analysis expects, by a
+// setting of the session.
+func (s *Session) checkSettings(ctx context.Context, p *sqlplan.Plan) error {
+	if err := s.Read(ctx); err != nil {
 		return err
 	}
-	return &sqlplan.Refusal{
-		Class:  colseal.ClassSession,
-		Reason: "transform_null_equals is on on this connection, and the statement compares with NULL by =, which then means IS NULL",
-		Hint:   "write IS NULL, or SET transform_null_equals = off, which is PostgreSQL's default",
+	switch {
+	case p.ComparesNull && s.facts.NullEquals:
+		return &sqlplan.Refusal{
+			Class:  colseal.ClassSession,
+			Reason: "transform_null_equals is on on this connection, and the statement compares with NULL by =, which then means IS NULL",
+			Hint:   "write IS NULL, or SET transform_null_equals = off, which is PostgreSQL's default",
+		}
+	case p.AsksTerms && s.facts.FuzzyLimit:
+		return &sqlplan.Refusal{
+			Class:  colseal.ClassSession,
+			Reason: "gin_fuzzy_search_limit is set on this connection, by which a search for terms leaves rows out",
+			Hint:   "SET gin_fuzzy_search_limit = 0, which is PostgreSQL's default",
+		}
 	}
+	return nil
 }
 
 // foreignEncoding reports whether the server reads statements in an encoding in which a byte that

@@ -44,6 +44,10 @@ type Plan struct {
 	// transform_null_equals is on.
 	ComparesNull bool
 
+	// AsksTerms says that what is sent asks an index over terms, which with gin_fuzzy_search_limit leaves
+	// rows out.
+	AsksTerms bool
+
 	// Statements is the number of statements in the text; 0 if it cannot be parsed. More
 	// than one can only be executed, not queried or prepared, when Sealed.
 	Statements int
@@ -228,6 +232,11 @@ const (
 func (p *Plan) hasBackslash(sql string) bool {
 	return len(p.Literals) > 0 || strings.Contains(sql, `\`) ||
 		slices.ContainsFunc(p.Chunks, func(chunk string) bool { return strings.Contains(chunk, `\`) })
+}
+
+// asksTerms is for AsksTerms.
+func (p *Plan) asksTerms() bool {
+	return slices.ContainsFunc(p.Chunks, func(chunk string) bool { return strings.Contains(chunk, TermsFunction+"(") })
 }
 
 // hasBare is for Bare.

@@ -151,7 +151,7 @@ func (p *Planner) Plan(ctx context.Context, sql string, env *Env) (*Plan, error)
 		return nil, err
 	}
 	plan.Backslash, plan.Bare = plan.hasBackslash(sql), p.hasBare(sql, known)
-	plan.ComparesNull = plan.Sealed && p.comparesNull(sql)
+	plan.ComparesNull, plan.AsksTerms = plan.Sealed && p.comparesNull(sql), plan.asksTerms()
 	known.plans.keep(sql, env, plan, generation, usedCatalog)
 	return plan, nil
 }

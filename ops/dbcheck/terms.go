@@ -109,13 +109,13 @@ func (k *checker) foldLocale(ctx context.Context) error {
 	return nil
 }
 
-// fuzzyLimit checks a setting by which a search leaves out rows. On a plain column it does not, for
-// lack of such an index.
+// fuzzyLimit checks a setting by which a search would leave out rows, so that it is refused. On a
+// plain column it would not, for lack of such an index.
 func (k *checker) fuzzyLimit(ctx context.Context) error {
 	const setting = "gin_fuzzy_search_limit"
 	rows, err := k.query(ctx, "SELECT pg_catalog.current_setting('"+setting+"')")
 	if err == nil && len(rows) == 1 && rows[0][0] != "0" {
-		k.add(Finding{Severity: SeverityDanger, Rule: "fuzzy-limit", Object: setting, What: "it is set, so that a search for terms returns some of the rows that it finds, drawn at random",
+		k.add(Finding{Severity: SeverityDanger, Rule: "fuzzy-limit", Object: setting, What: "it is set, with which searches for terms are refused: they would return some of the rows that they find, drawn at random",
 			Hint: "set it to 0, which is the default, for the database and the role (ALTER DATABASE ... SET, ALTER ROLE ... SET)"})
 	}
 	return err
