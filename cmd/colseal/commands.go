@@ -106,7 +106,7 @@ func newExplain() *cobra.Command {
 		Short: "Say what happens to a statement's parameters, literals and results, or why it is refused",
 		Long: "Say what happens to a statement's parameters, literals and results, or why it is refused.\n" +
 			"SQL - is read from standard input. With --dsn the database's catalog is asked; the statement is not run.",
-		Args: cobra.ExactArgs(1),
+		Args: one,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			query, err := textOf(cmd, args[0])
 			if err != nil {

@@ -61,7 +61,7 @@ func TestKeysRefuse(t *testing.T) {
 		{"bad scope", []string{"rotate", "--purpose", "data", "--scope", "a\nb"}, "the scope's name"},
 		{"bad key", []string{"revoke", "12", "--why", "x"}, "eight hexadecimal digits"},
 		{"another bad key", []string{"retire", "zzzzzzzz", "--unchecked"}, "eight hexadecimal digits"},
-		{"no key", []string{"revoke"}, "accepts 1 arg"},
+		{"no key", []string{"revoke"}, "write colseal keys revoke KEY"},
 		{"unknown key", []string{"revoke", "00000001", "--why", "x", "--yes=00000001"}, "no key 00000001"},
 		{"no reason", []string{"revoke", data}, "--why"},
 		{"unconfirmed", []string{"revoke", data, "--why", "x"}, `--yes="` + data + `"`},

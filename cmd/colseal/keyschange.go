@@ -214,7 +214,7 @@ func newKeysDestroy(k *keysFlags) *cobra.Command {
 			"Running programs lose the keys when they next read the keyring, within MaxAge.\n\n" +
 			"The wrapped keys in backups and in the write-ahead log are not reached: they are lost with these, or with the\n" +
 			"key encryption key. --default destroys the scope of everything that was sealed without one.",
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if standard == (len(args) == 1) || !standard && args[0] == "" {
 				return errors.New("which scope: give its name, or --default for what was sealed without one")

@@ -23,7 +23,7 @@ func newKeysInbox(k *keysFlags) *cobra.Command {
 			"A write-only program has the pin in its configuration, and no key service. It takes no inbox but one with such a pin,\n" +
 			"so another one is for nobody until programs are given its pin. To replace an inbox: make the next one, give programs\n" +
 			"both pins, and revoke the one before it.",
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			scope := ""
 			if len(args) == 1 {

@@ -21,7 +21,7 @@ func newKeysRevoke(k *keysFlags) *cobra.Command {
 			"Running programs stop sealing with it when they next read the keyring, within MaxAge.\n\n" +
 			"A search key goes on being searched for until its rows are re-sealed and it is retired.\n" +
 			"To move its cells to another key afterwards: colseal keys reseal --key KEY.",
-		Args: cobra.ExactArgs(1),
+		Args: one,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := parseKeyID(args[0])
 			if err != nil {
@@ -56,7 +56,7 @@ func newKeysRetire(k *keysFlags) *cobra.Command {
 		Long: "End a search key whose rows were re-sealed: it is no longer searched for, and still opens.\n\n" +
 			"The cells under the key are counted first, in the tables of the schema, and it is refused if there are any:\n" +
 			"no search would find them. It is refused, too, while a program may still seal under it.",
-		Args: cobra.ExactArgs(1),
+		Args: one,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := parseKeyID(args[0])
 			if err != nil {

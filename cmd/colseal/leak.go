@@ -23,7 +23,7 @@ func newLeak() *cobra.Command {
 		Long: "Say what a column's cells show to whoever reads the database: attack them, and count the rows whose value the attack gets\n" +
 			"right. It uses no key, opens no cell and prints no value: equal cells are equal values, so the column itself tells which\n" +
 			"guesses are right.",
-		Args: cobra.ExactArgs(1),
+		Args: one,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			address := cmp.Or(dsn, os.Getenv(dsnEnv))
 			if address == "" {

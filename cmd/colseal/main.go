@@ -76,6 +76,18 @@ func newRoot() *cobra.Command {
 	return root
 }
 
+// one and atMostOne say how a command is written that has another number of arguments.
+func one(cmd *cobra.Command, args []string) error { return counted(cmd, args, 1) }
+
+func atMostOne(cmd *cobra.Command, args []string) error { return counted(cmd, args, 0) }
+
+func counted(cmd *cobra.Command, args []string, least int) error {
+	if len(args) < least || len(args) > 1 {
+		return fmt.Errorf("%d arguments were given; write %s", len(args), cmd.UseLine())
+	}
+	return nil
+}
+
 // version is that of the module, as Go stamped it.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
