@@ -182,7 +182,11 @@ func (d *draw) pattern(esc string) string {
 		if esc == "" || d.r.IntN(10) == 0 {
 			return s
 		}
-		return strings.NewReplacer(esc, esc+esc, "%", esc+"%", "_", esc+"_").Replace(s)
+		quoted := strings.NewReplacer(esc, esc+esc, "%", esc+"%", "_", esc+"_").Replace(s)
+		if s != "" && quoted[0] == s[0] && d.r.IntN(4) == 0 {
+			return esc + quoted // which is what it is without
+		}
+		return quoted
 	}
 	s := d.name()
 	switch d.r.IntN(16) {
