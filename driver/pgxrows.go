@@ -3,6 +3,7 @@
 package driver
 
 import (
+	"bytes"
 	"context"
 	sqldriver "database/sql/driver"
 	"fmt"
@@ -109,13 +110,13 @@ func (r *pgxRows) leave(i int) bool {
 	return r.columns[i].left
 }
 
-// cell implements cellRows. It is called once for each row.
+// cell implements cellRows. It leaves what pgx has as it is: reading ahead asks again.
 func (r *pgxRows) cell(i int) ([]byte, error) {
 	stored := r.rows.RawValues()[i]
 	if stored == nil || r.field(i).Format == pgx.BinaryFormatCode {
 		return stored, nil
 	}
-	return front.Bytea(stored)
+	return front.Bytea(bytes.Clone(stored))
 }
 
 // Next implements driver.Rows.

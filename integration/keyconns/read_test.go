@@ -28,6 +28,12 @@ func TestReadAhead(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		// A cell of the row at which reading ahead begins has a backslash: decoded twice, it is no text of a bytea.
+		for count(t, pg.Admin, `SELECT count(*) FROM users WHERE id = 1 AND position('\x5c'::bytea IN ssn) > 0`) == 0 {
+			if _, err := seed.ExecContext(keyring.WithScope(t.Context(), "s0"), "UPDATE users SET ssn = $1 WHERE id = 1", "ssn 0"); err != nil {
+				t.Fatal(err)
+			}
+		}
 		dsn := oneConnection(t, pg)
 		const query = "SELECT note, ssn, email, id - 1 FROM users ORDER BY id"
 		check := func(t *testing.T, i int, note, ssn, email string, id int64) {
