@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"bytes"
 	"context"
 	sqldriver "database/sql/driver"
 	"fmt"
@@ -97,7 +96,7 @@ func (c *pgxConn) Query(ctx context.Context, text string, params ...sqldriver.Va
 			switch {
 			case v == nil:
 			case rows.FieldDescriptions()[i].DataTypeOID == pgtype.ByteaOID:
-				if row[i], err = front.Bytea(bytes.Clone(v)); err != nil {
+				if row[i], err = front.Bytea(v); err != nil {
 					return nil, err
 				}
 			default:

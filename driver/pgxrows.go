@@ -3,7 +3,6 @@
 package driver
 
 import (
-	"bytes"
 	"context"
 	sqldriver "database/sql/driver"
 	"fmt"
@@ -110,13 +109,13 @@ func (r *pgxRows) leave(i int) bool {
 	return r.columns[i].left
 }
 
-// cell implements cellRows. It leaves what pgx has as it is: reading ahead asks again.
+// cell implements cellRows.
 func (r *pgxRows) cell(i int) ([]byte, error) {
 	stored := r.rows.RawValues()[i]
 	if stored == nil || r.field(i).Format == pgx.BinaryFormatCode {
 		return stored, nil
 	}
-	return front.Bytea(bytes.Clone(stored))
+	return front.Bytea(stored)
 }
 
 // Next implements driver.Rows.

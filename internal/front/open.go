@@ -349,11 +349,12 @@ func StoredText(text string) ([]byte, error) {
 	return Bytea([]byte(text))
 }
 
-// Bytea decodes the text of a bytea, in its own memory where that can be.
+// Bytea decodes the text of a bytea into other memory: what a result holds may be read again.
 func Bytea(text []byte) ([]byte, error) {
 	if digits, ok := bytes.CutPrefix(text, []byte(`\x`)); ok {
-		if n, err := hex.Decode(text, digits); err == nil {
-			return text[:n], nil
+		b := make([]byte, hex.DecodedLen(len(digits)))
+		if _, err := hex.Decode(b, digits); err == nil {
+			return b, nil
 		}
 	} else if b, refused := pgvalue.Bytes(string(text)); refused == nil { // bytea_output is escape
 		return b, nil
